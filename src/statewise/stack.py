@@ -1,0 +1,59 @@
+"""The shape of a stack of recurrent layers: which cell, how wide, how deep, in which directions.
+
+Letters, here and everywhere: T time steps, N batch rows, I input features, H hidden units, P projected units (H where
+there is no projection), G gates, L layers, D directions, S the steps of all rows of a ragged batch together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .cells import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What of a recurrent layer is not a tensor. Hashable, so that compiled graphs can be keyed by it.
+
+    Attributes:
+        cell: the cell of every layer.
+        input_size: I of the first layer.
+        hidden_size: H.
+        num_layers: L.
+        bidirectional: whether every layer also reads backwards (D = 2).
+        bias: whether there are ``bias_ih`` and ``bias_hh``.
+        proj_size: P, or 0 for no projection.
+    """
+
+    cell: Cell
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bidirectional: bool = False
+    bias: bool = True
+    proj_size: int = 0
+
+    @property
+    def directions(self) -> int:
+        """D."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """P: how wide one direction's output is, and what ``weight_hh`` reads."""
+        return self.proj_size or self.hidden_size
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The width of each state, in the order of ``cell.states``."""
+        h = self.hidden_size if self.cell.carries_h else self.output_size
+        return (h,) + (self.hidden_size,) * (len(self.cell.states) - 1)
+
+    @property
+    def weights_per_layer(self) -> int:
+        """How many tensors one layer's one direction has: W_ih, W_hh, [b_ih, b_hh,] [W_hr]."""
+        return 2 + 2 * self.bias + (self.proj_size > 0)
+
+    def layer_input_size(self, layer: int) -> int:
+        """I of layer ``layer``: the layers above the first read all directions of the one below."""
+        return self.input_size if layer == 0 else self.directions * self.output_size
