@@ -1,0 +1,28 @@
+"""How it is computed fast: C++ that knows neither torch nor numpy, one copy for each instruction set. See README.md.
+
+Private: ``statewise.ops`` checks what it passes here, and addresses are passed unchecked.
+"""
+
+from __future__ import annotations
+
+from ._kernels import (
+    backward,
+    cells,
+    forward,
+    instruction_set,
+    instruction_sets,
+    tape_bytes,
+    thread_runtime,
+    use_instruction_set,
+)
+
+__all__ = [
+    "backward",
+    "cells",
+    "forward",
+    "instruction_set",
+    "instruction_sets",
+    "tape_bytes",
+    "thread_runtime",
+    "use_instruction_set",
+]

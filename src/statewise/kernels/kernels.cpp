@@ -1,0 +1,119 @@
+// One instruction set's copy of the kernels: compiled once for each, under the name and flags that CMakeLists.txt gives.
+
+#include "backward.hpp"
+#include "cells.hpp"
+#include "forward.hpp"
+
+namespace statewise {
+namespace STATEWISE_NS {
+namespace {
+
+template <class C, class T>
+void measure(Job& job) {
+  constexpr int L = lanes<T>;
+  const Sizes<C, T> z(job);
+  const int64_t fed_vectors = panel_vectors<T>(plain_panels<T>(job.P)), unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
+  const auto depth = [&](const int(&from)[4]) { return z.blocks.depth(from).total(); };
+  Layout& o = job.layout;
+  o.columns = z.columns;
+  o.units = z.units;
+  o.fed = z.fed;
+  o.columns_ih = panel_vectors<T>(z.blocks.panels(C::from_x)) * L * job.widest;
+  o.columns_hh = panel_vectors<T>(z.blocks.panels(C::from_h)) * L * job.P;
+  o.columns_hr = job.projected ? fed_vectors * L * job.H : 0;
+  o.rows_ih = depth(C::from_x) * round_up(job.widest, L);
+  o.rows_hh = depth(C::from_h) * fed_vectors * L;
+  o.rows_hr = job.projected ? job.P * unit_vectors * L : 0;
+  o.sum_ih = (job.widest + 1) * z.columns;
+  o.sum_hh = (job.P + 1) * z.columns;
+  o.sum_hr = job.projected ? job.H * z.fed : 0;
+  Arena forward{nullptr}, backward{nullptr};
+  ForwardScratch<C, T>(forward, job, z);
+  BackwardScratch<C, T>(backward, job, z);
+  o.forward_scratch = forward.used;
+  o.backward_scratch = backward.used;
+}
+
+template <class C, class T>
+void pack_forward(const Job& job, int64_t task) {
+  const Blocks<C, T> blocks(job.H);
+  const Layer& layer = job.layer[task / job.D];
+  const Direction& w = layer.direction[task % job.D];
+  pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih));
+  pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh));
+  if (job.projected)
+    pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.columns_hr));
+  T* bias = static_cast<T*>(w.bias);
+  clear(bias, blocks.columns());
+  if (!job.bias) return;
+  const T *b_ih = static_cast<const T*>(w.b_ih), *b_hh = static_cast<const T*>(w.b_hh);
+  for (int s = 0; s < (C::units == 4 ? 1 : 4); ++s)
+    for (int64_t u = 0; u < job.H; ++u)
+      bias[blocks.column(s, u)] = (C::from_x[s] < 0 ? T(0) : b_ih[C::from_x[s] * job.H + u]) +
+                                  (C::from_h[s] < 0 ? T(0) : b_hh[C::from_h[s] * job.H + u]);
+}
+
+template <class C, class T>
+void pack_backward(const Job& job, int64_t task) {
+  const Blocks<C, T> blocks(job.H);
+  const Layer& layer = job.layer[task / job.D];
+  const Direction& w = layer.direction[task % job.D];
+  if (layer.dx.data) pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.rows_ih));
+  pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.rows_hh));
+  if (job.projected)
+    pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
+}
+
+template <class C, class T>
+void reduce(const Job& job, int64_t task) {
+  const Blocks<C, T> blocks(job.H);
+  const Layout& o = job.layout;
+  const Layer& layer = job.layer[task / job.D];
+  const Direction& w = layer.direction[task % job.D];
+  const T *ih = static_cast<const T*>(w.sum_ih), *hh = static_cast<const T*>(w.sum_hh), *hr = static_cast<const T*>(w.sum_hr);
+  if (w.dw_ih) reduce_weight(blocks, C::from_x, ih, job.groups, o.sum_ih, layer.input, static_cast<T*>(w.dw_ih));
+  if (w.dw_hh) reduce_weight(blocks, C::from_h, hh, job.groups, o.sum_hh, job.P, static_cast<T*>(w.dw_hh));
+  const auto bias = [&](void* to, const int(&from)[4], const T* sum, int64_t size, int64_t row) {
+    if (!to) return;
+    for (int s = 0; s < (C::units == 4 ? 1 : 4); ++s)
+      for (int64_t u = 0; from[s] >= 0 && u < job.H; ++u) {
+        T v = 0;
+        for (int64_t g = 0; g < job.groups; ++g) v += sum[g * size + row * o.columns + blocks.column(s, u)];
+        static_cast<T*>(to)[from[s] * job.H + u] = v;
+      }
+  };
+  bias(w.db_ih, C::from_x, ih, o.sum_ih, layer.input);
+  if (C::carries_h)
+    bias(w.db_hh, C::from_h, hh, o.sum_hh, job.P);
+  else
+    bias(w.db_hh, C::from_h, ih, o.sum_ih, layer.input);
+  for (int64_t p = 0; w.dw_hr && p < job.P; ++p)
+    for (int64_t u = 0; u < job.H; ++u) {
+      T v = 0;
+      for (int64_t g = 0; g < job.groups; ++g) v += hr[g * o.sum_hr + u * o.fed + p];
+      static_cast<T*>(w.dw_hr)[p * job.H + u] = v;
+    }
+}
+
+template <class C, class T>
+constexpr Kernels kernels() {
+  return {sizeof(T),        C::gates,           1 + C::has_c,   C::carries_h,         measure<C, T>,
+          pack_forward<C, T>, forward<C, T>, pack_backward<C, T>, backward<C, T>, reduce<C, T>};
+}
+
+constexpr Cell cells[] = {
+#define STATEWISE_CELL(name, type) {#name, kernels<type, float>(), kernels<type, double>()},
+#include "cells.def"
+#undef STATEWISE_CELL
+};
+
+}  // namespace
+
+#define STATEWISE_QUOTE(x) #x
+#define STATEWISE_NAME(x) STATEWISE_QUOTE(x)
+
+extern const InstructionSet instruction_set;
+const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), cells, sizeof cells / sizeof *cells};
+
+}  // namespace STATEWISE_NS
+}  // namespace statewise

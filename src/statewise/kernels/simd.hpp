@@ -1,0 +1,118 @@
+// Vectors of W lanes, portable: GCC's and Clang's vector extensions, with intrinsics for the fused multiply-add alone.
+//
+// Everything here and in the files that include it is compiled once per instruction set. STATEWISE_NS names the copy;
+// the anonymous namespace inside gives every function internal linkage, and no standard header with inline code is
+// included: a linker keeps one copy of an inline function, and it might keep the one this machine can't run.
+
+#pragma once
+
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#ifndef STATEWISE_NS
+#define STATEWISE_NS baseline
+#endif
+
+#define STATEWISE_INLINE inline __attribute__((always_inline))
+
+namespace statewise {
+namespace STATEWISE_NS {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+constexpr int kRegisters = 32;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+constexpr int kRegisters = 16;
+#elif defined(__aarch64__)
+constexpr int kVectorBytes = 16;
+constexpr int kRegisters = 32;
+#else
+constexpr int kVectorBytes = 16;
+constexpr int kRegisters = 16;
+#endif
+
+template <class T>
+constexpr int lanes = kVectorBytes / int(sizeof(T));
+
+template <class T>
+struct Bits;
+template <>
+struct Bits<float> {
+  using type = int32_t;
+};
+template <>
+struct Bits<double> {
+  using type = int64_t;
+};
+
+template <class T, int W>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(W * sizeof(T))));
+};
+template <class T, int W>
+using Vec = typename VectorOf<T, W>::type;
+template <class T, int W>
+using IntVec = Vec<typename Bits<T>::type, W>;
+
+template <class V>
+STATEWISE_INLINE V load(const void* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class V>
+STATEWISE_INLINE void store(void* p, V v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+// The first n lanes, the others zero. For rows that end within a vector: nothing past the end is read or written.
+template <class V, class T>
+STATEWISE_INLINE V load_first(const T* p, int n) {
+  V v{};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+
+template <class V, class T>
+STATEWISE_INLINE void store_first(T* p, V v, int n) {
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+
+template <class V, class T>
+STATEWISE_INLINE V broadcast(T x) {
+  return x - V{};
+}
+
+// a * b + c, rounded once where the instruction set can.
+template <class V>
+STATEWISE_INLINE V fma(V a, V b, V c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  constexpr int n = sizeof(V) / sizeof(a[0]);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(a[0]) == 4) return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+  if constexpr (sizeof(V) == 64 && sizeof(a[0]) == 8) return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#endif
+#if defined(__FMA__)
+  if constexpr (sizeof(V) == 32 && sizeof(a[0]) == 4) return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+  if constexpr (sizeof(V) == 32 && sizeof(a[0]) == 8) return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+  if constexpr (sizeof(V) == 16 && sizeof(a[0]) == 4) return (V)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+  if constexpr (sizeof(V) == 16 && sizeof(a[0]) == 8) return (V)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
+#endif
+  for (int i = 0; i < n; ++i) a[i] = sizeof(a[0]) == 4 ? __builtin_fmaf(a[i], b[i], c[i]) : __builtin_fma(a[i], b[i], c[i]);
+  return a;
+#else
+  return a * b + c;
+#endif
+}
+
+STATEWISE_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+STATEWISE_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+}  // namespace
+}  // namespace STATEWISE_NS
+}  // namespace statewise

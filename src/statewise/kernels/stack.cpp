@@ -1,0 +1,285 @@
+#include "stack.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "dispatch.hpp"
+#include "threads.hpp"
+
+namespace statewise {
+namespace {
+
+constexpr int64_t kGroupRows = 16;  // rows a group aims at: enough for the register tiles
+constexpr int64_t kMostGroups = 8;  // each has its own sum of the weights' gradients
+constexpr int64_t kAligned = 64;  // bytes
+constexpr double kWorthThreads = 2e5;  // multiply-adds below which starting threads costs more than it saves
+
+// Into how many groups N rows are cut. It decides in which order the weights' gradients are summed, so it must not
+// depend on the number of threads.
+int64_t groups_for(int64_t rows) {
+  if (rows < 8) return 1;
+  return std::clamp<int64_t>((rows + kGroupRows - 1) / kGroupRows, 2, kMostGroups);
+}
+
+class Carver {  // cuts aligned arrays from a block, or counts what they need
+ public:
+  explicit Carver(void* base) : base_(static_cast<char*>(base)) {}
+  void* take(int64_t bytes) {
+    void* p = base_ ? base_ + used_ : nullptr;
+    used_ += (bytes + kAligned - 1) / kAligned * kAligned;
+    return p;
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  char* base_;
+  int64_t used_ = 0;
+};
+
+// The job that a call amounts to, with the tables it points to.
+class Plan {
+ public:
+  explicit Plan(const Call& call) : call_(call), kernels_(pick(call)) {
+    job_.T = call.T;
+    job_.N = call.N;
+    job_.H = call.H;
+    job_.projected = call.projected > 0;
+    job_.P = job_.projected ? call.projected : call.H;
+    job_.L = call.L;
+    job_.D = call.D;
+    job_.bias = call.bias;
+    job_.training = call.training;
+    job_.widest = call.L > 1 ? std::max(call.I, job_.D * job_.P) : call.I;
+    layers_.resize(size_t(call.L));
+    job_.layer = layers_.data();
+    cut_groups();
+    kernels_.measure(job_);
+  }
+
+  Job& job() { return job_; }
+  const Kernels& kernels() const { return kernels_; }
+  Direction& direction(int64_t i) { return layers_[size_t(i / job_.D)].direction[i % job_.D]; }
+  int64_t directions() const { return job_.L * job_.D; }
+  int64_t state_width() const { return kernels_.carries_h ? job_.H : job_.P; }
+
+  int threads() const {
+    const double work = double(job_.steps) * double(job_.H) * double(kernels_.gates) *
+                        double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
+    return work < kWorthThreads ? 1 : call_.threads;
+  }
+
+  // Places what lives from forward to backward.
+  int64_t place_tape(void* base) {
+    Carver carver(base);
+    const Layout& o = job_.layout;
+    for (int64_t i = 0; i < directions(); ++i) {
+      Direction& w = direction(i);
+      w.gates = carver.take(job_.steps * o.columns * kernels_.element);
+      if (kernels_.states > 1) w.cells = carver.take(job_.steps * o.units * kernels_.element);
+      if (!job_.projected) continue;
+      w.outputs = carver.take(job_.steps * o.units * kernels_.element);
+      if (kernels_.carries_h) w.fed0 = carver.take(job_.N * job_.P * kernels_.element);
+    }
+    place_between(carver);
+    return carver.used();
+  }
+
+  // Places the outputs between layers.
+  void place_between(Carver& carver) {
+    for (int64_t l = 0; l + 1 < job_.L; ++l) {
+      Layer& layer = layers_[size_t(l)];
+      layer.y = between(carver);
+      if (call_.masks.empty()) {
+        layers_[size_t(l + 1)].x = layer.y;
+      } else {
+        layer.mask = outer({call_.masks[size_t(l)], job_.N * job_.D * job_.P, job_.D * job_.P});
+        layers_[size_t(l + 1)].x = layer.masked = between(carver);
+      }
+    }
+  }
+
+  Sequence between(Carver& carver) {
+    return {carver.take(job_.steps * job_.D * job_.P * kernels_.element), offsets_.data(), 0, job_.D * job_.P, true};
+  }
+
+  // One of the caller's sequences.
+  Sequence outer(const Strided& s) const {
+    if (call_.batch_sizes) return {s.data, offsets_.data(), 0, s.row, true};
+    return {s.data, nullptr, s.step, s.row, false};
+  }
+
+  void place_call() {
+    layers_.front().x = outer(call_.x);
+    layers_.back().y = outer(call_.y);
+    const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_.element;
+    const int64_t h = job_.N * state_width() * element, c = job_.N * job_.H * element;
+    const auto at = [](void* base, int64_t offset) -> void* { return base ? static_cast<char*>(base) + offset : nullptr; };
+    const auto share = [&](const std::vector<void*>& all, int64_t i, void* (&five)[5]) {
+      for (void*& p : five) p = nullptr;
+      if (all.empty()) return;
+      void* const* w = all.data() + i * per;
+      five[0] = w[0];
+      five[1] = w[1];
+      if (job_.bias) five[2] = w[2], five[3] = w[3];
+      if (job_.projected) five[4] = w[per - 1];
+    };
+    for (int64_t i = 0; i < directions(); ++i) {
+      Direction& w = direction(i);
+      void* five[5];
+      share(call_.weights, i, five);
+      w.w_ih = five[0], w.w_hh = five[1], w.b_ih = five[2], w.b_hh = five[3], w.w_hr = five[4];
+      share(call_.weight_gradients, i, five);
+      w.dw_ih = five[0], w.dw_hh = five[1], w.db_ih = five[2], w.db_hh = five[3], w.dw_hr = five[4];
+      w.h0 = at(call_.h0, i * h), w.hn = at(call_.hn, i * h), w.dhn = at(call_.dhn, i * h), w.dh0 = at(call_.dh0, i * h);
+      w.c0 = at(call_.c0, i * c), w.cn = at(call_.cn, i * c), w.dcn = at(call_.dcn, i * c), w.dc0 = at(call_.dc0, i * c);
+    }
+    for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call_.I : job_.D * job_.P;
+  }
+
+  void place_forward_packs(Carver& carver) {
+    const Layout& o = job_.layout;
+    for (int64_t i = 0; i < directions(); ++i) {
+      Direction& w = direction(i);
+      w.columns_ih = carver.take(o.columns_ih * kernels_.element);
+      w.columns_hh = carver.take(o.columns_hh * kernels_.element);
+      w.columns_hr = carver.take(o.columns_hr * kernels_.element);
+      w.bias = carver.take(o.columns * kernels_.element);
+    }
+  }
+
+  void place_backward(Carver& carver) {
+    const Layout& o = job_.layout;
+    for (int64_t i = 0; i < directions(); ++i) {
+      Direction& w = direction(i);
+      w.rows_ih = carver.take(o.rows_ih * kernels_.element);
+      w.rows_hh = carver.take(o.rows_hh * kernels_.element);
+      w.rows_hr = carver.take(o.rows_hr * kernels_.element);
+      const auto sum = [&](bool wanted, int64_t size) {
+        return wanted ? carver.take(job_.groups * size * kernels_.element) : nullptr;
+      };
+      w.sum_ih = sum(w.dw_ih || w.db_ih || (w.db_hh && !kernels_.carries_h), o.sum_ih);
+      w.sum_hh = sum(w.dw_hh || (w.db_hh && kernels_.carries_h), o.sum_hh);
+      w.sum_hr = sum(w.dw_hr, o.sum_hr);
+    }
+    layers_.back().dy = outer(call_.dy);
+    layers_.front().dx = outer(call_.dx);
+    Sequence turns[2]{};
+    for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i) turns[i] = between(carver);
+    for (int64_t l = job_.L - 1; l > 0; --l) layers_[size_t(l)].dx = layers_[size_t(l - 1)].dy = turns[(l - 1) % 2];
+  }
+
+ private:
+  static const Kernels& pick(const Call& call) {
+    const Cell& cell = instruction_set().cells[call.cell];
+    return call.twofold ? cell.twofold : cell.single;
+  }
+
+  // Sorts the rows by length and deals them out: neighbours together where all are equally long (their memory is
+  // close), in turn where they are ragged (their work is equal).
+  void cut_groups() {
+    const int64_t T = job_.T, N = job_.N;
+    order_.resize(size_t(N));
+    std::iota(order_.begin(), order_.end(), 0);
+    const bool ragged = call_.lengths || call_.batch_sizes;
+    std::vector<int64_t> lengths;
+    if (call_.lengths) {
+      std::stable_sort(order_.begin(), order_.end(),
+                       [&](int64_t a, int64_t b) { return call_.lengths[a] > call_.lengths[b]; });
+      for (int64_t n : order_) lengths.push_back(call_.lengths[n]);
+    } else if (call_.batch_sizes) {
+      lengths.assign(size_t(N), 0);
+      for (int64_t t = 0; t < T; ++t)
+        for (int64_t n = 0; n < call_.batch_sizes[t]; ++n) ++lengths[size_t(n)];
+    }
+    job_.groups = groups_for(N);
+    groups_.resize(size_t(job_.groups));
+    original_.reserve(size_t(N));
+    sorted_.reserve(size_t(N));
+    counts_.assign(size_t(job_.groups * T), 0);
+    starts_.assign(size_t(job_.groups * (T + 1)), 0);
+    offsets_.assign(size_t(T + 1), 0);
+    job_.steps = job_.largest_group = 0;
+    for (int64_t i = 0; i < job_.groups; ++i) {
+      Group& g = groups_[size_t(i)];
+      const size_t first = sorted_.size();
+      if (ragged)
+        for (int64_t n = i; n < N; n += job_.groups) sorted_.push_back(n);
+      else
+        for (int64_t n = N * i / job_.groups; n < N * (i + 1) / job_.groups; ++n) sorted_.push_back(n);
+      for (size_t k = first; k < sorted_.size(); ++k) original_.push_back(order_[size_t(sorted_[k])]);
+      int64_t *count = counts_.data() + i * T, *start = starts_.data() + i * (T + 1);
+      g = {int64_t(sorted_.size() - first), original_.data() + first, sorted_.data() + first, count, start, job_.steps};
+      int64_t active = g.rows;
+      for (int64_t t = 0; t < T; ++t) {
+        while (ragged && active > 0 && lengths[size_t(g.sorted[active - 1])] <= t) --active;
+        count[t] = active;
+        start[t + 1] = start[t] + active;
+        offsets_[size_t(t + 1)] += active;
+      }
+      job_.steps += start[T];
+      job_.largest_group = std::max(job_.largest_group, g.rows);
+    }
+    for (int64_t t = 0; t < T; ++t) offsets_[size_t(t + 1)] += offsets_[size_t(t)];
+    job_.group = groups_.data();
+  }
+
+  const Call& call_;
+  const Kernels& kernels_;
+  Job job_{};
+  std::vector<Layer> layers_;
+  std::vector<Group> groups_;
+  std::vector<int64_t> order_, original_, sorted_, counts_, starts_, offsets_;
+};
+
+}  // namespace
+
+TapeBytes tape_bytes(const Call& call) {
+  // place_tape is linear in S and N but for the alignment of each of its arrays.
+  const auto placed = [&](int64_t T, int64_t N) {
+    Call small = call;
+    small.T = T, small.N = N;
+    return Plan(small).place_tape(nullptr);
+  };
+  const int64_t none = placed(0, 0), a_row = placed(0, kAligned) / kAligned, both = placed(1, kAligned) / kAligned;
+  return {both - a_row, a_row, none + 64 * call.L * (4 * call.D + 2)};
+}
+
+void forward(const Call& call) {
+  Plan plan(call);
+  Job& job = plan.job();
+  const Kernels& k = plan.kernels();
+  plan.place_call();
+  if (call.training) plan.place_tape(call.tape);
+  const auto place = [&](void* base) {
+    Carver carver(base);
+    plan.place_forward_packs(carver);
+    if (!call.training) plan.place_between(carver);
+    return carver.used();
+  };
+  place(scratch(kSharedScratch, place(nullptr)));
+  const int threads = plan.threads();
+  parallel(threads, plan.directions(), [&](int64_t i) { k.pack_forward(job, i); });
+  parallel(threads, job.groups,
+           [&](int64_t i) { k.forward(job, i, scratch(kTaskScratch, job.layout.forward_scratch)); });
+}
+
+void backward(const Call& call) {
+  Plan plan(call);
+  Job& job = plan.job();
+  const Kernels& k = plan.kernels();
+  plan.place_call();
+  plan.place_tape(call.tape);
+  const auto place = [&](void* base) {
+    Carver carver(base);
+    plan.place_backward(carver);
+    return carver.used();
+  };
+  place(scratch(kSharedScratch, place(nullptr)));
+  const int threads = plan.threads();
+  parallel(threads, plan.directions(), [&](int64_t i) { k.pack_backward(job, i); });
+  parallel(threads, job.groups,
+           [&](int64_t i) { k.backward(job, i, scratch(kTaskScratch, job.layout.backward_scratch)); });
+  parallel(threads, plan.directions(), [&](int64_t i) { k.reduce(job, i); });
+}
+
+}  // namespace statewise

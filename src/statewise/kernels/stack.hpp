@@ -1,0 +1,54 @@
+// A whole stack of recurrent layers, forward and backward, in one call: the C++ interface that Python and the C++ tests
+// use. It knows neither of them: pointers in, pointers out.
+
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "job.hpp"
+
+namespace statewise {
+
+// A caller's sequence. Padded: the row of step t and batch row n begins at t * step + n * row. Packed: at r * row.
+struct Strided {
+  void* data;
+  int64_t step, row;
+};
+
+// What a call computes on. All tensors but x and y, and their gradients, are contiguous; null means absent (a state:
+// zeros; a gradient: not wanted, or zero where it comes in).
+struct Call {
+  int cell = 0;  // index into the instruction set's cells
+  bool twofold = false;
+  int threads = 1;
+  int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
+  bool bias = true, training = false;
+  const int64_t* lengths = nullptr;      // (N,) of padded input
+  const int64_t* batch_sizes = nullptr;  // (T,) of packed input
+  std::vector<void*> weights;            // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
+  Strided x{}, y{};
+  std::vector<void*> masks;  // (T, N, D*P) or (S, D*P), L - 1 of them or none
+  void* tape = nullptr;      // 64-byte aligned, tape_bytes() of it, if training
+  void *h0 = nullptr, *c0 = nullptr, *hn = nullptr, *cn = nullptr;  // (L*D, N, width)
+  // backward only
+  Strided dx{}, dy{};
+  void *dhn = nullptr, *dcn = nullptr, *dh0 = nullptr, *dc0 = nullptr;
+  std::vector<void*> weight_gradients;  // in the order of weights
+};
+
+// What a training forward saves for backward takes at most S * a_step + N * a_row + always bytes, S being the steps of
+// all rows together.
+struct TapeBytes {
+  int64_t a_step, a_row, always;
+};
+
+// Of `call` only cell, dtype, H, projected, L, D and whether there are masks count.
+TapeBytes tape_bytes(const Call& call);
+
+void forward(const Call& call);
+
+// `call` as it was for forward, the tape as forward left it, and the gradients.
+void backward(const Call& call);
+
+}  // namespace statewise
