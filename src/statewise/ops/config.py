@@ -1,0 +1,31 @@
+"""What computes here, and when it does not."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import kernels
+from .._version import __version__
+from .fallback import SERVED_CELLS, warn_on_fallback
+
+
+def show_config() -> str:
+    """How statewise computes in this process, one fact a line: version, instruction set, threads, doors.
+
+    The environment variable ``STATEWISE_ISA`` forces one of the instruction sets listed; the number of threads is
+    torch's (``torch.set_num_threads``).
+    """
+    return "\n".join(
+        (
+            f"statewise {__version__}, torch {torch.__version__}",
+            f"instruction set: {kernels.instruction_set()} (this machine has {', '.join(kernels.instruction_sets())})",
+            f"threads: {torch.get_num_threads()}, by {kernels.thread_runtime()}",
+            f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
+            "by the kernels: float32 and float64 on the CPU, forward and backward, also under torch.compile",
+            "by the slow reference: other dtypes and devices, torch.func's transforms, a gradient's gradient;",
+            "  statewise.warn_on_fallback() makes it audible. On CUDA: torch's own kernels",
+        )
+    )
+
+
+__all__ = ["show_config", "warn_on_fallback"]

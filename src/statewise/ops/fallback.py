@@ -1,0 +1,72 @@
+"""Which calls the kernels serve, and why not the others."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.parameter import Parameter
+
+from .. import kernels
+from ..stack import Stack
+
+SERVED_CELLS = frozenset(kernels.cells())
+_DTYPES = frozenset({torch.float32, torch.float64})
+_TYPES = frozenset({Tensor, Parameter})
+_CPU = torch.device("cpu")
+
+_warn = False
+
+
+class FallbackWarning(UserWarning):
+    """A call was computed by the slow reference; see ``statewise.warn_on_fallback``."""
+
+
+def warn_on_fallback(enabled: bool = True) -> None:
+    """Make every call that the kernels don't serve warn with a ``FallbackWarning`` that says why, or stop that.
+
+    Such calls (another dtype or device, a transform of ``torch.func``, a derivative of a derivative) are right but
+    slow: the reference computes them step by step. Default: off.
+    """
+    global _warn
+    _warn = enabled
+
+
+def report(reason: str) -> None:
+    """Warn that the reference is taken, if asked for."""
+    if _warn:
+        warnings.warn(f"statewise's slow reference is taken: {reason}", FallbackWarning, stacklevel=2)
+
+
+def transform_reason() -> str | None:
+    """Why the kernels, which see only addresses, may not be called at this moment; None if they may."""
+    if torch._C._are_functorch_transforms_active():
+        return "a transform of torch.func is active"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active"
+    if torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
+        return "a torch mode that intercepts operations is active"
+    if torch._C._get_tracing_state() is not None:
+        return "torch.jit is tracing"
+    return None
+
+
+def reason(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor], stack: Stack) -> str | None:
+    """Why the kernels don't serve this call; None if they do."""
+    if x.dtype not in _DTYPES:
+        return f"the dtype is {x.dtype}, the kernels compute in float32 and float64"
+    if x.device != _CPU:
+        return f"the device is {x.device}, the kernels run on the CPU"
+    if stack.cell.name not in SERVED_CELLS:
+        return f"cell {stack.cell.name} has no kernel"
+    if stack.hidden_size == 0 or stack.input_size == 0:
+        return "a width is 0"
+    for tensor in (x, *weights, *(state or ())):
+        if type(tensor) not in _TYPES:
+            return f"a tensor is a {type(tensor).__name__}"
+        if tensor.layout is not torch.strided:
+            return f"a tensor's layout is {tensor.layout}"
+    return transform_reason()

@@ -1,0 +1,57 @@
+"""The recurrent operation: a whole stack of layers in one call, on the kernels where they serve, else the reference.
+
+Three doors lead to the same kernels: plain tensors (eager.py), torch.func's transforms (the reference, which they can
+transform) and compilers (library.py). Which one a call takes is decided here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .. import reference
+from ..stack import Stack
+from . import eager, library
+from .fallback import SERVED_CELLS, reason, report
+from .gradient import Arguments
+
+
+def recurrent(
+    x: Tensor,
+    state: Sequence[Tensor] | None,
+    weights: Sequence[Tensor],
+    stack: Stack,
+    *,
+    masks: Sequence[Tensor] = (),
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Run ``stack`` over ``x``.
+
+    The caller has checked shapes, dtypes and devices: the messages are the layers' business.
+
+    Args:
+        x: (T, N, I), any strides; or (S, I) with ``batch_sizes``.
+        state: one tensor a letter of ``cell.states``, each (L*D, N, ``stack.state_sizes[k]``); None means zeros.
+        weights: as in torch's ``_flat_weights``: per layer and direction W_ih, W_hh, [b_ih, b_hh,] [W_hr].
+        masks: dropout between layers, drawn and scaled by the caller: L - 1 tensors shaped like that layer's output, or
+            none.
+        lengths: (N,) int64 on the CPU, any order, zeros allowed: how many steps of each row count. Outputs past a
+            row's end are zero, the final state is that of the row's last step, the reverse direction begins there.
+        batch_sizes: (T,) int64 on the CPU, non-increasing: x is a PackedSequence's data; state is in packed order.
+
+    Returns:
+        output (T, N, D*P) or (S, D*P), then one final state a letter, each (L*D, N, ``stack.state_sizes[k]``).
+    """
+    a = Arguments(x, state, weights, stack, masks, lengths, batch_sizes)
+    if torch.compiler.is_compiling():
+        if x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
+            return library.recurrent(a)
+    else:
+        why = reason(x, state, weights, stack)
+        if why is None:
+            return eager.recurrent(a)
+        report(why)
+    return reference.recurrent(x, state, weights, stack, masks=masks, lengths=lengths, batch_sizes=batch_sizes)
