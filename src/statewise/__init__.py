@@ -1,0 +1,54 @@
+"""statewise: recurrent networks for PyTorch, with torch.nn's contract on kernels of their own.
+
+The public names are imported on first use (PEP 562), so that ``import statewise`` loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+    from .ops.config import show_config, warn_on_fallback
+    from .swap import accelerate
+
+# No submodule may be called as a public name is: importing it would put the module in that name's place.
+_HOMES = {
+    "RNN": ".layers",
+    "LSTM": ".layers",
+    "GRU": ".layers",
+    "RNNCell": ".layers",
+    "LSTMCell": ".layers",
+    "GRUCell": ".layers",
+    "accelerate": ".swap",
+    "show_config": ".ops.config",
+    "warn_on_fallback": ".ops.config",
+}
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "__version__",
+    "accelerate",
+    "show_config",
+    "warn_on_fallback",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name], __name__), name)
+    globals()[name] = value  # the next look-up doesn't come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

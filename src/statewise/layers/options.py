@@ -1,0 +1,69 @@
+"""The checks of the layers' constructor arguments, in torch.nn's order and words."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from typing import Any, SupportsIndex
+
+
+def check_nonlinearity(nonlinearity: Any) -> None:
+    """ValueError unless ``nonlinearity`` is ``'tanh'`` or ``'relu'``."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+
+
+def check_options(
+    input_size: Any,
+    hidden_size: Any,
+    num_layers: Any,
+    bias: Any,
+    batch_first: Any,
+    dropout: Any,
+    bidirectional: Any,
+    proj_size: Any,
+) -> None:
+    """ValueError or TypeError for the first argument that makes no sense; warns of a dropout that will do nothing."""
+    _check_dropout(dropout, num_layers)
+    _check_bool("bias", bias)
+    _check_bool("batch_first", batch_first)
+    _check_size("input_size", input_size)
+    _check_size("hidden_size", hidden_size)
+    _check_bool("bidirectional", bidirectional)
+    # These two may be any integer, numpy's too, as in torch.nn; a layer count of True is a slipped argument.
+    if isinstance(num_layers, bool) or not isinstance(num_layers, SupportsIndex):
+        raise TypeError(f"num_layers should be of type int, got: {type(num_layers).__name__}")
+    if not isinstance(proj_size, SupportsIndex):
+        raise TypeError(f"proj_size should be of type int, got: {type(proj_size).__name__}")
+    if num_layers <= 0:  # type: ignore[operator]
+        raise ValueError("num_layers must be greater than zero")
+    if proj_size < 0:  # type: ignore[operator]
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def _check_dropout(dropout: Any, num_layers: Any) -> None:
+    number = isinstance(dropout, numbers.Number) and not isinstance(dropout, (bool, complex))
+    if not number or not 0 <= dropout <= 1:
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
+        )
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+            f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
+            stacklevel=4,  # past check_options and __init__, to who made the layer
+        )
+
+
+def _check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+
+
+def _check_size(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+    if value <= 0:
+        raise ValueError(f"{name} must be greater than zero")

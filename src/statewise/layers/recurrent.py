@@ -1,0 +1,322 @@
+"""The base of the recurrent layers: parameters, checks and the ways in and out; no arithmetic.
+
+It derives from ``torch.nn.RNNBase`` and not from ``torch.nn.LSTM`` and the like, which torch.compile refuses.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from .. import cells, ops
+from ..stack import Stack
+from . import cuda
+from .autocast import autocast_dtype, compute_cast
+from .checks import as_lengths, as_states, check_batch_sizes, check_same_place, check_state_ranks
+from .dropout import draw_masks
+from .options import check_options
+from .parameters import parameter_shapes
+
+# The attributes that a layer's Stack is made of.
+_DESCRIPTION = frozenset({"mode", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"})
+
+
+class Recurrent(nn.RNNBase):
+    """A stack of recurrent layers of one cell, which a subclass names in ``mode``.
+
+    Parameters are named, shaped, ordered and initialised as in torch.nn: for each layer k and direction
+    ``weight_ih_l{k}`` (G*H, I or D*P), ``weight_hh_l{k}`` (G*H, P), ``bias_ih_l{k}`` and ``bias_hh_l{k}`` (G*H,), and
+    ``weight_hr_l{k}`` (P, H) where there is a projection; the backward direction's end in ``_reverse``.
+
+    Args:
+        input_size: I, features of the input.
+        hidden_size: H, features of the state.
+        num_layers: L. Default: 1.
+        bias: whether there are ``bias_ih`` and ``bias_hh``. Default: True.
+        batch_first: input and output are (N, T, .) instead of (T, N, .); the states are not. Default: False.
+        dropout: probability of dropping an output of every layer but the last, in training. Default: 0.
+        bidirectional: whether each layer reads backwards too. Default: False.
+        proj_size: P, width of the projected state; 0 for none. Default: 0.
+        device: where the parameters are made. Default: torch's.
+        dtype: of the parameters. Default: torch's.
+
+    Raises:
+        ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        # Past RNNBase's own, which knows torch's cells alone, and would warn at a line of ours.
+        nn.Module.__init__(self)
+        check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = operator.index(num_layers)
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = operator.index(proj_size)
+        self._describe()
+        groups = parameter_shapes(self._stack)
+        for name, shape in (item for group in groups for item in group.items()):
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self._all_weights = [list(group) for group in groups]
+        self._flat_weights_names = [name for group in groups for name in group]
+        self._init_flat_weights()
+        self.reset_parameters()
+
+    # What the module is made of
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _DESCRIPTION and "_stack" in self.__dict__:
+            self._describe()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._describe()
+        self._init_flat_weights()
+
+    def _describe(self) -> None:
+        """Bring the Stack, and the weights' shapes that follow from it, in line with the attributes."""
+        self._stack = Stack(
+            cells.by_name(self.mode.lower()),
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            bool(self.bidirectional),
+            bool(self.bias),
+            self.proj_size,
+        )
+        self._title = self.mode.partition("_")[0]  # for messages: what torch.nn calls it, whatever a subclass is called
+        self._depth = self.num_layers * self._stack.directions
+        self._state_sizes = self._stack.state_sizes
+        self._weight_shapes = [torch.Size(s) for group in parameter_shapes(self._stack) for s in group.values()]
+
+    def _init_flat_weights(self) -> None:
+        # Unlike RNNBase's, this evaluates no parametrization: it is only computed when used, and a result kept here,
+        # being no leaf of the graph, would keep the module from being copied.
+        own, parameters = self.__dict__, self._parameters
+        self._flat_weights = [parameters.get(name, own.get(name)) for name in self._flat_weights_names]
+        self._flat_weight_refs = [None if w is None else weakref.ref(w) for w in self._flat_weights]
+        self.flatten_parameters()
+
+    def flatten_parameters(self) -> None:
+        """Lay the weights out in memory as cuDNN wants them; nothing where cuDNN doesn't serve this layer."""
+        if cuda.serves(self._stack):
+            super().flatten_parameters()
+
+    def _current_weights(self) -> Sequence[Tensor]:
+        """The weights as they are now: parametrized, replaced by plain tensors, or swapped by functional_call."""
+        parameters, weights = self._parameters, self._flat_weights
+        for name, weight in zip(self._flat_weights_names, weights, strict=True):
+            if weight is None or parameters.get(name) is not weight:
+                return [getattr(self, name) for name in self._flat_weights_names]
+        return weights  # type: ignore[return-value]
+
+    # The way in and out
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        """Run the stack over ``input``.
+
+        Args:
+            input: (T, N, I), (N, T, I) with ``batch_first``, (T, I) without a batch, or a PackedSequence.
+            hx: the states to start from: a tensor (L*D, [N,] P or H) or, for the LSTM, a tuple or list of two. Default:
+                zeros.
+            lengths: (N,) integers, in any order, zeros allowed: how many of each row's T steps count, for batched and
+                padded input. Outputs past a row's end are zero, the final states are those of its last step, and the
+                reverse direction begins there. Default: all steps count.
+
+        Returns:
+            ``(output, h_n)`` or, for the LSTM, ``(output, (h_n, c_n))``: output like the input with D*P features, or a
+            PackedSequence for one; the final states like ``hx``, in the caller's order of rows.
+
+        Raises:
+            TypeError: ``hx`` or ``lengths`` is not of a kind that serves.
+            ValueError: the input's rank or dtype, or ``lengths``, don't fit.
+            RuntimeError: a size, a rank of ``hx``, or a device doesn't fit.
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, lengths)
+        rank = input.dim()
+        swap = rank == 3 and self.batch_first
+        if swap:
+            x = input.transpose(0, 1)  # (T, N, I)
+        elif rank == 3:
+            x = input
+        elif rank == 2:
+            x = input.unsqueeze(1)  # (T, 1, I)
+        else:
+            tensor = " tensor" if self._title == "RNN" else ""
+            raise ValueError(f"{self._title}: Expected input to be 2D or 3D, got {rank}D{tensor} instead")
+        state = None
+        if hx is not None:
+            state = as_states(self._title, hx, self._stack.cell.states)
+            check_state_ranks(state, rank)
+            if rank == 2:
+                state = tuple(s.unsqueeze(1) for s in state)
+        weights = self._check_call(x, state, x.size(1))
+        if lengths is not None:
+            if rank == 2:
+                raise ValueError(f"{self._title}: Expected batched 3-D input with lengths, got 2-D")
+            lengths = as_lengths(self._title, lengths, x.size(0), x.size(1))
+        output, *final = self._run(x, state, weights, lengths=lengths)
+        if swap:
+            output = output.transpose(0, 1)
+        elif rank == 2:
+            output = output.squeeze(1)
+            final = [s.squeeze(1) for s in final]
+        return output, final[0] if len(final) == 1 else tuple(final)
+
+    def _forward_packed(self, input: PackedSequence, hx: Any, lengths: Any) -> tuple[PackedSequence, Any]:
+        if lengths is not None:
+            raise ValueError(f"{self._title}: Expected no lengths with a PackedSequence, which has its own")
+        data, batch_sizes, sorted_indices, unsorted_indices = input
+        state = None if hx is None else as_states(self._title, hx, self._stack.cell.states)
+        if data.dim() != 2:
+            self.check_input(data, batch_sizes)  # raises
+        check_batch_sizes(data, batch_sizes, sorted_indices)
+        n = int(batch_sizes[0]) if batch_sizes.numel() else 0
+        weights = self._check_call(data, state, n, batch_sizes)
+        if state is not None and sorted_indices is not None:
+            state = tuple(s.index_select(1, sorted_indices) for s in state)
+        output, *final = self._run(data, state, weights, batch_sizes=batch_sizes)
+        result = final[0] if len(final) == 1 else tuple(final)
+        packed = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
+        return packed, self.permute_hidden(result, unsorted_indices)
+
+    def _run(
+        self,
+        x: Tensor,
+        state: Sequence[Tensor] | None,
+        weights: Sequence[Tensor],
+        lengths: Tensor | None = None,
+        batch_sizes: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The operation behind all of the forwards: x (T, N, I), or (S, I) with ``batch_sizes``, everything checked."""
+        stack = self._stack
+        if x.is_cuda and lengths is None and x.size(0) > 0 and cuda.serves(stack):
+            return cuda.recurrent(x, state, weights, stack, self.dropout, self.training, batch_sizes)
+        if torch._C._is_any_autocast_enabled():
+            target = autocast_dtype(x.device.type)
+            if target is not None:
+                compute = partial(self._compute, lengths=lengths, batch_sizes=batch_sizes)
+                return compute_cast(compute, x, state, weights, target)
+        return self._compute(x, state, weights, lengths, batch_sizes)
+
+    def _compute(
+        self,
+        x: Tensor,
+        state: Sequence[Tensor] | None,
+        weights: Sequence[Tensor],
+        lengths: Tensor | None,
+        batch_sizes: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        masks: Sequence[Tensor] = ()
+        if self.dropout and self.training and self.num_layers > 1:
+            masks = draw_masks(x, self._stack, self.dropout)
+        return ops.recurrent(x, state, weights, self._stack, masks=masks, lengths=lengths, batch_sizes=batch_sizes)
+
+    # The checks of a call
+
+    def _check_call(
+        self, x: Tensor, state: Sequence[Tensor] | None, n: int, batch_sizes: Tensor | None = None
+    ) -> Sequence[Tensor]:
+        """The current weights, once x (T, N, I) or (S, I) and the states are known to fit them and ``n`` = N."""
+        weights = self._current_weights()
+        dtype, device = weights[0].dtype, weights[0].device
+        if x.dtype is not dtype or x.size(-1) != self.input_size or x.device != device:
+            self.check_input(x, batch_sizes)
+        if state is not None:
+            for s, size in zip(state, self._state_sizes, strict=True):
+                if s.shape != (self._depth, n, size) or s.dtype is not dtype or s.device != device:
+                    self._refuse_state(state, n, weights[0])
+        for weight, shape in zip(weights, self._weight_shapes, strict=True):
+            if weight.shape != shape or weight.dtype is not dtype or weight.device != device:
+                self._refuse_weights(weights)
+        return weights
+
+    def _refuse_state(self, state: Sequence[Tensor], n: int, weight: Tensor) -> None:
+        """RuntimeError that says what doesn't fit; nothing if it is the dtype alone and autocast sees to that."""
+        cast = torch._C._is_any_autocast_enabled()
+        for k, s in enumerate(state):
+            self.check_hidden_size(s, (self._depth, n, self._state_sizes[k]), self._size_message(k))
+        for s in state:
+            check_same_place(self._title, "hx", s, weight, dtype=not cast)
+
+    def _refuse_weights(self, weights: Sequence[Tensor]) -> None:
+        """RuntimeError that says which weight has not its shape, or not the device and dtype of the first."""
+        cast = torch._C._is_any_autocast_enabled()
+        for name, weight, shape in zip(self._flat_weights_names, weights, self._weight_shapes, strict=True):
+            if weight.shape != shape:
+                raise RuntimeError(f"Expected {name} of size {list(shape)}, got {list(weight.shape)}")
+            check_same_place(self._title, name, weight, weights[0], dtype=not cast)
+
+    def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
+        """ValueError for a dtype, RuntimeError for a rank, a feature count or a device that doesn't fit the weights."""
+        weight = self._current_weights()[0]
+        cast = torch._C._is_any_autocast_enabled() and input.is_floating_point()
+        if input.dtype is not weight.dtype and not cast:
+            raise ValueError(
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
+                f"Convert input: input.to({weight.dtype}), or convert model: model.to({input.dtype})"
+            )
+        rank = 3 if batch_sizes is None else 2
+        if input.dim() != rank:
+            raise RuntimeError(f"input must have {rank} dimensions, got {input.dim()}")
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
+            )
+        check_same_place(self._title, "input", input, weight, dtype=False)
+
+    def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
+        """``check_input``, and RuntimeError for a state of another size; input as the caller gave it, but batched."""
+        self.check_input(input, batch_sizes)
+        for k, s in enumerate(as_states(self._title, hidden, self._stack.cell.states)):
+            self.check_hidden_size(s, self._expected_state_size(input, batch_sizes, k), self._size_message(k))
+
+    def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
+        """The shape (L*D, N, P or H) that h must have for this (batched or packed) input."""
+        return self._expected_state_size(input, batch_sizes, 0)
+
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
+        """``hx``, a tensor or a tuple of them, with its rows in the order of ``permutation`` (N,), if there is one."""
+        if permutation is None:
+            return hx
+        if isinstance(hx, Tensor):
+            return hx.index_select(1, permutation)
+        return tuple(s.index_select(1, permutation) for s in hx)
+
+    def _expected_state_size(self, input: Tensor, batch_sizes: Tensor | None, k: int) -> tuple[int, int, int]:
+        n = input.size(0 if self.batch_first else 1) if batch_sizes is None else int(batch_sizes[0])
+        return self._depth, n, self._state_sizes[k]
+
+    def _size_message(self, k: int) -> str:
+        which = "hidden" if len(self._state_sizes) == 1 else f"hidden[{k}]"
+        return f"Expected {which} size {{}}, got {{}}"

@@ -1,0 +1,39 @@
+"""``import statewise`` is instant: what is heavy is imported when it is first used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import statewise
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_import_loads_neither_torch_nor_numpy():
+    heavy = run("import sys, statewise; dir(statewise); print({'torch', 'numpy'} & set(sys.modules))")
+    assert heavy == "set()"
+
+
+def test_public_names_are_there_and_listed():
+    for name in statewise.__all__:
+        assert getattr(statewise, name) is not None
+        assert name in dir(statewise)
+        assert name in vars(statewise)  # from now on: no second search
+    assert isinstance(statewise.__version__, str)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="module 'statewise' has no attribute 'Transformer'"):
+        _ = statewise.Transformer
+
+
+def test_submodules_hide_no_public_name():
+    code = (
+        "import statewise, statewise.swap, statewise.layers; print(*[type(getattr(statewise, n)).__name__ for n in {}])"
+    )
+    assert run(code.format(["RNN", "LSTM", "GRU", "accelerate"])) == "type type type function"
