@@ -1,4 +1,4 @@
-"""The GRU cell, as in torch.nn: the reset gate acts after the product (Cho et al., 2014, version 1). Kernel: gru.hpp."""
+"""The GRU cell, as in torch.nn: the reset gate acts after the product (Cho et al., 2014, v1). Kernel: gru.hpp."""
 
 from __future__ import annotations
 

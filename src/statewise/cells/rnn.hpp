@@ -20,7 +20,8 @@ struct Ungated {
 
 struct RnnTanh : Ungated {
   template <class T, int W>
-  static STATEWISE_INLINE void forward(Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* h, Vec<T, W>*) {
+  static STATEWISE_INLINE void forward(Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* h,
+                                       Vec<T, W>*) {
     for (int i = 0; i < 4; ++i) h[i] = a[i] = tanh<T, W>(a[i]);
   }
   template <class T, int W>
@@ -32,7 +33,8 @@ struct RnnTanh : Ungated {
 
 struct RnnRelu : Ungated {
   template <class T, int W>
-  static STATEWISE_INLINE void forward(Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* h, Vec<T, W>*) {
+  static STATEWISE_INLINE void forward(Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* h,
+                                       Vec<T, W>*) {
     for (int i = 0; i < 4; ++i) h[i] = a[i] = a[i] <= T(0) ? Vec<T, W>{} : a[i];  // NaN stays NaN, as in torch
   }
   template <class T, int W>

@@ -47,10 +47,10 @@ struct GradientRows {
   int64_t h_before_stride;
   const T *c_before, *c_start, *c;
   int64_t started;
-  T* dh;                        // in: what comes from the step after; out: what passes by the product
+  T* dh;  // in: what comes from the step after; out: what passes by the product
   int64_t dh_stride;
   T* dc;
-  const Sequence* dy;           // null where dh has it already
+  const Sequence* dy;  // null where dh has it already
   int64_t dy_column;
   T* d;
   int64_t d_stride;
@@ -71,7 +71,8 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T>& s, int64_t column, i
       dh[i] = load<V>(s.dh + j * s.dh_stride + unit + i * W);
       if (dy) dh[i] += left >= W ? load<V>(dy + i * W) : load_first<V>(dy + i * W, int(max(left, 0)));
       if (C::carries_h)
-        h_before[i] = load<V>(j < s.started ? s.h_before + j * s.h_before_stride + unit + i * W : s.h_start + at + i * W);
+        h_before[i] =
+            load<V>(j < s.started ? s.h_before + j * s.h_before_stride + unit + i * W : s.h_start + at + i * W);
       if (C::has_c) {
         c_before[i] = load<V>((j < s.started ? s.c_before : s.c_start) + at + i * W);
         c[i] = load<V>(s.c + at + i * W);
@@ -97,16 +98,23 @@ void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
     if (blocks.tail == 1) gradient_block<C, T, L / 4>(s, column, unit, blocks.hidden);
 }
 
-// sum += A^T * D over `rows` rows, for all of D's panels: A is a copy, D is copied panel by panel.
+constexpr int64_t kPanelReach = 256 << 10;  // bytes: 64 pages
+
+// sum += A^T * D over `rows` rows, for all of D's panels. A is a copy; of D each panel is copied too where its rows lie
+// so far apart that they would fill the first level's TLB.
 template <class T>
-void add_outer(int64_t rows, const T* a, int64_t a_stride, int64_t a_columns, RowsOf<const T> d, const Panels& p, T* panel,
-               T* sum, int64_t sum_stride, bool add) {
+void add_outer(int64_t rows, const T* a, int64_t a_stride, int64_t a_columns, const T* d, int64_t d_stride,
+               const Panels& p, T* panel, T* sum, int64_t sum_stride, bool add) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
+  const bool far = rows * d_stride * int64_t(sizeof(T)) > kPanelReach;
   const auto one = [&](int64_t column, int vectors) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int n = 0; n < vectors; ++n) store(panel + (r * vectors + n) * L, load<V>(d[r] + column + n * L));
-    outer<T>(vectors, rows, a, a_stride, a_columns, panel, vectors * L, sum + column, sum_stride, add);
+    if (far)
+      for (int64_t r = 0; r < rows; ++r)
+        for (int n = 0; n < vectors; ++n)
+          store(panel + (r * vectors + n) * L, load<V>(d + r * d_stride + column + n * L));
+    outer<T>(vectors, rows, a, a_stride, a_columns, far ? panel : d + column, far ? vectors * L : d_stride,
+             sum + column, sum_stride, add);
   };
   for (int64_t i = 0; i < p.full; ++i) one((i * 4 + p.skip) * L, p.used);
   if (p.tail) one(p.full * 4 * L, p.tail);
@@ -142,8 +150,15 @@ void backward_direction(const Job& job, int64_t group, const Layer& layer, int d
     take_state(w.c0, g, z.H, m.c0, z.units);
   }
   const auto unproject = [&](const T* dp, int64_t rows) {  // dm = dp * W_hr, on top of what the cell let pass
-    multiply<T>({rows, {dp, z.fed, nullptr}, contiguous(z.P), static_cast<const T*>(w.rows_hr), plain_panels<T>(z.H),
-                 {m.dm, z.units, nullptr}, z.units, nullptr, C::carries_h});
+    multiply<T>({rows,
+                 {dp, z.fed, nullptr},
+                 contiguous(z.P),
+                 static_cast<const T*>(w.rows_hr),
+                 plain_panels<T>(z.H),
+                 {m.dm, z.units, nullptr},
+                 z.units,
+                 nullptr,
+                 C::carries_h});
   };
   const auto row_of_step = [&](int64_t s) { return g.first + g.start[order.time(s)]; };
 
@@ -214,9 +229,25 @@ void backward_direction(const Job& job, int64_t group, const Layer& layer, int d
       step.d = m.d + r * m.d_stride;
       step.d_stride = m.d_stride;
       gradient_step<C, T>(step, z.blocks);
+      if (s > 0) {
+        const int64_t before = order.time(s - 1), rows_before = g.count[before];
+        prefetch(static_cast<const T*>(w.gates) + row_of_step(s - 1) * z.columns, rows_before * z.columns * sizeof(T));
+        if (C::has_c && s > 1)
+          prefetch(static_cast<const T*>(w.cells) + row_of_step(s - 2) * z.units, rows_before * z.units * sizeof(T));
+        if (layer.dy.data)
+          for (int64_t j = 0; j < rows_before; ++j)
+            prefetch(row_at<const T>(layer.dy, g, before, j) + column, z.P * sizeof(T));
+      }
       if (s > 0 || w.dh0 || job.projected)
-        multiply<T>({count, {step.d, m.d_stride, nullptr}, z.blocks.depth(C::from_h), static_cast<const T*>(w.rows_hh),
-                     plain_panels<T>(z.P), {m.dh, dh_stride, nullptr}, z.fed, nullptr, C::carries_h && !job.projected});
+        multiply<T>({count,
+                     {step.d, m.d_stride, nullptr},
+                     z.blocks.depth(C::from_h),
+                     static_cast<const T*>(w.rows_hh),
+                     plain_panels<T>(z.P),
+                     {m.dh, dh_stride, nullptr},
+                     z.fed,
+                     nullptr,
+                     C::carries_h && !job.projected});
     }
 
     const RowsOf<const T> gradients{m.d, m.d_stride, nullptr};
@@ -224,16 +255,24 @@ void backward_direction(const Job& job, int64_t group, const Layer& layer, int d
       T** dx = m.rows;
       for (int64_t t = t0; t < t1; ++t)
         for (int64_t j = 0; j < g.count[t]; ++j) *dx++ = row_at<T>(layer.dx, g, t, j);
-      multiply<T>({rows, gradients, z.blocks.depth(C::from_x), static_cast<const T*>(w.rows_ih), plain_panels<T>(I),
-                   {nullptr, 0, m.rows}, I, nullptr, d == 1});
+      multiply<T>({rows,
+                   gradients,
+                   z.blocks.depth(C::from_x),
+                   static_cast<const T*>(w.rows_ih),
+                   plain_panels<T>(I),
+                   {nullptr, 0, m.rows},
+                   I,
+                   nullptr,
+                   d == 1});
     }
     if (sum_hh)
-      add_outer<T>(rows, m.h, m.h_stride, h_columns, gradients, z.blocks.panels(C::from_h), m.panel, sum_hh, z.columns, add);
+      add_outer<T>(rows, m.h, m.h_stride, h_columns, m.d, m.d_stride, z.blocks.panels(C::from_h), m.panel, sum_hh,
+                   z.columns, add);
     if (sum_hr) {
       const T* outputs = static_cast<const T*>(w.outputs) + (g.first + g.start[t0]) * z.units;
       const int64_t stride = spread<T>(z.units);
       for (int64_t r = 0; r < rows; ++r) copy(m.x + r * stride, outputs + r * z.units, z.H);
-      add_outer<T>(rows, m.x, stride, z.H, {m.dp, z.fed, nullptr}, plain_panels<T>(z.P), m.panel, sum_hr, z.fed, add);
+      add_outer<T>(rows, m.x, stride, z.H, m.dp, z.fed, plain_panels<T>(z.P), m.panel, sum_hr, z.fed, add);
     }
     if (sum_ih) {
       T* x = m.x;
@@ -242,7 +281,8 @@ void backward_direction(const Job& job, int64_t group, const Layer& layer, int d
           copy(x, row_at<const T>(layer.x, g, t, j), I);
           x[I] = T(1);
         }
-      add_outer<T>(rows, m.x, m.x_stride, x_columns, gradients, z.blocks.panels(C::from_x), m.panel, sum_ih, z.columns, add);
+      add_outer<T>(rows, m.x, m.x_stride, x_columns, m.d, m.d_stride, z.blocks.panels(C::from_x), m.panel, sum_ih,
+                   z.columns, add);
     }
     add = add || rows > 0;
   }
@@ -254,7 +294,7 @@ void backward_direction(const Job& job, int64_t group, const Layer& layer, int d
   }
   if (job.projected && C::carries_h) {  // the first thing W_hh read was W_hr h0
     if (sum_hr)
-      add_outer<T>(g.rows, m.h0, z.units, z.H, {m.dh, dh_stride, nullptr}, plain_panels<T>(z.P), m.panel, sum_hr, z.fed, true);
+      add_outer<T>(g.rows, m.h0, z.units, z.H, m.dh, dh_stride, plain_panels<T>(z.P), m.panel, sum_hr, z.fed, true);
     unproject(m.dh, g.rows);
     give_state(w.dh0, g, 0, g.rows, z.H, m.dm, z.units);
   } else {

@@ -35,10 +35,10 @@ struct StepRows {
   T* gates;
   int64_t gates_stride, state_stride;  // of gates; of all states
   const T* h_before;
-  const T *c_before, *c_start;         // rows from `started` on begin with this step: their c is in c_start
+  const T *c_before, *c_start;  // rows from `started` on begin with this step: their c is in c_start
   int64_t started;
   T *c, *h;
-  const Sequence* y;                   // also written, where not null
+  const Sequence* y;  // also written, where not null
   int64_t y_column;
 };
 
@@ -103,15 +103,23 @@ void forward_direction(const Job& job, const Group& g, const Layer& layer, int d
   if (C::has_c) take_state(w.c0, g, z.H, m.c0, z.units);
 
   const auto project = [&](const T* from, int64_t rows) {
-    multiply<T>({rows, {from, z.units, nullptr}, contiguous(z.H), static_cast<const T*>(w.columns_hr),
-                 plain_panels<T>(z.P), {m.fed, z.fed, nullptr}, z.fed, nullptr, false});
+    multiply<T>({rows,
+                 {from, z.units, nullptr},
+                 contiguous(z.H),
+                 static_cast<const T*>(w.columns_hr),
+                 plain_panels<T>(z.P),
+                 {m.fed, z.fed, nullptr},
+                 z.fed,
+                 nullptr,
+                 false});
   };
   if (job.projected && C::carries_h) {
     project(m.state[0], g.rows);
     if (w.fed0)
       for (int64_t j = 0; j < g.rows; ++j) copy(static_cast<T*>(w.fed0) + g.sorted[j] * z.P, m.fed + j * z.fed, z.P);
   }
-  give_state(w.hn, g, order.reverse ? order.count(job.T - 1) : order.count(0), g.rows, known_width, known, known_stride);
+  give_state(w.hn, g, order.reverse ? order.count(job.T - 1) : order.count(0), g.rows, known_width, known,
+             known_stride);
   if (C::has_c)
     give_state(w.cn, g, order.reverse ? order.count(job.T - 1) : order.count(0), g.rows, z.H, m.c0, z.units);
 
@@ -125,8 +133,15 @@ void forward_direction(const Job& job, const Group& g, const Layer& layer, int d
     const T** x = m.x;
     for (int64_t t = t0; t < t1; ++t)
       for (int64_t j = 0; j < g.count[t]; ++j) *x++ = row_at<const T>(layer.x, g, t, j);
-    multiply<T>({rows, {nullptr, 0, m.x}, contiguous(layer.input), static_cast<const T*>(w.columns_ih),
-                 z.blocks.panels(C::from_x), {chunk, z.columns, nullptr}, z.columns, bias, false});
+    multiply<T>({rows,
+                 {nullptr, 0, m.x},
+                 contiguous(layer.input),
+                 static_cast<const T*>(w.columns_ih),
+                 z.blocks.panels(C::from_x),
+                 {chunk, z.columns, nullptr},
+                 z.columns,
+                 bias,
+                 false});
     if constexpr (C::from_x[3] < 0)  // the last slot gets nothing from x but its bias
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t b = 0; b < z.blocks.full; ++b)
@@ -139,22 +154,39 @@ void forward_direction(const Job& job, const Group& g, const Layer& layer, int d
       T* c = !C::has_c ? nullptr : job.training ? static_cast<T*>(w.cells) + row * z.units : m.c;
       const T* h_before = m.state[now];
       T* h = m.state[1 - now];
-      const Product<T> product{count, {job.projected ? m.fed : h_before, job.projected ? z.fed : z.units, nullptr},
-                               contiguous(z.P), static_cast<const T*>(w.columns_hh), z.blocks.panels(C::from_h),
-                               {gates, z.columns, nullptr}, z.columns, nullptr, true};
-      const StepRows<T> step{g, count, t, gates, z.columns, z.units, h_before, c_before, m.c0, min(count, order.count(s - 1)),
-                             c, h, job.projected ? nullptr : &layer.y, y_column};
-      const int64_t together = count <= 3 ? 4 : 1;  // few rows: the product wants several panels at once
-      for (int64_t b = 0; b < z.blocks.full; b += together) {
-        const int64_t last = min(b + together, z.blocks.full);
-        multiply_panels(product, b, last);
-        for (int64_t i = b; i < last; ++i) step_block<C, T, L>(step, i * 4 * L, i * z.blocks.per_block, z.H);
+      const Product<T> product{count,
+                               {job.projected ? m.fed : h_before, job.projected ? z.fed : z.units, nullptr},
+                               contiguous(z.P),
+                               static_cast<const T*>(w.columns_hh),
+                               z.blocks.panels(C::from_h),
+                               {gates, z.columns, nullptr},
+                               z.columns,
+                               nullptr,
+                               true};
+      const StepRows<T> step{g,
+                             count,
+                             t,
+                             gates,
+                             z.columns,
+                             z.units,
+                             h_before,
+                             c_before,
+                             m.c0,
+                             min(count, order.count(s - 1)),
+                             c,
+                             h,
+                             job.projected ? nullptr : &layer.y,
+                             y_column};
+      for (int64_t b = 0; b < z.blocks.full; ++b) {
+        multiply_panel(product, b);
+        step_block<C, T, L>(step, b * 4 * L, b * z.blocks.per_block, z.H);
       }
       multiply_tail(product);
       step_tail<C, T>(step, z.blocks);
       if (job.projected) {
         if (job.training)
-          for (int64_t j = 0; j < count; ++j) copy(static_cast<T*>(w.outputs) + (row + j) * z.units, h + j * z.units, z.units);
+          for (int64_t j = 0; j < count; ++j)
+            copy(static_cast<T*>(w.outputs) + (row + j) * z.units, h + j * z.units, z.units);
         project(h, count);
         for (int64_t j = 0; j < count; ++j) copy(row_at<T>(layer.y, g, t, j) + y_column, m.fed + j * z.fed, z.P);
       }

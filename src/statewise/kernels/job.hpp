@@ -11,10 +11,10 @@ namespace statewise {
 
 // The rows of a sequence: that of step t and batch row n begins at (at ? at[t] * row : t * step) + n * row.
 struct Sequence {
-  void* data;          // null: there is none
-  const int64_t* at;   // (T,) rows before step t, in packed order; null where the steps are equally far apart
+  void* data;         // null: there is none
+  const int64_t* at;  // (T,) rows before step t, in packed order; null where the steps are equally far apart
   int64_t step, row;
-  bool sorted;         // whether n counts the rows by descending length, as the stack's own buffers do
+  bool sorted;  // whether n counts the rows by descending length, as the stack's own buffers do
 };
 
 // Some rows of the batch, which one thread takes through the whole stack. Sorted by descending length, so that those
@@ -30,23 +30,23 @@ struct Group {
 
 // One direction of one layer. Where a pointer is null the thing is absent, zero or not asked for.
 struct Direction {
-  const void *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;        // as torch lays them out
+  const void *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // as torch lays them out
   void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr;
-  const void *h0, *c0;                                 // (N, width)
+  const void *h0, *c0;  // (N, width)
   void *hn, *cn;
   const void *dhn, *dcn;
   void *dh0, *dc0;
-  void *columns_ih, *columns_hh, *columns_hr, *bias;   // packed for the forward products
-  void *rows_ih, *rows_hh, *rows_hr;                   // packed for the backward ones
-  void *gates;                                         // tape: (S, columns)
-  void *cells;                                         // tape: (S, units)
-  void *outputs;                                       // tape: (S, units), the unprojected output, with a projection
-  void *fed0;                                          // tape: (N, P), what W_hh reads first, where it isn't h0
-  void *sum_ih, *sum_hh, *sum_hr;                      // (groups, ...) each group's share of the weights' gradients
+  void *columns_ih, *columns_hh, *columns_hr, *bias;  // packed for the forward products
+  void *rows_ih, *rows_hh, *rows_hr;                  // packed for the backward ones
+  void* gates;                                        // tape: (S, columns)
+  void* cells;                                        // tape: (S, units)
+  void* outputs;                                      // tape: (S, units), the unprojected output, with a projection
+  void* fed0;                                         // tape: (N, P), what W_hh reads first, where it isn't h0
+  void *sum_ih, *sum_hh, *sum_hr;                     // (groups, ...) each group's share of the weights' gradients
 };
 
 struct Layer {
-  int64_t input;          // I of this layer
+  int64_t input;  // I of this layer
   Sequence x, y, dx, dy;
   Sequence mask, masked;  // dropout on y, and y * mask, which the next layer reads
   Direction direction[2];
@@ -54,20 +54,20 @@ struct Layer {
 
 // Sizes that depend on the instruction set's vector length; filled by Kernels::measure.
 struct Layout {
-  int64_t columns;            // of a row of gates, padded
-  int64_t units;              // H, padded
-  int64_t fed;                // P, padded
+  int64_t columns;                             // of a row of gates, padded
+  int64_t units;                               // H, padded
+  int64_t fed;                                 // P, padded
   int64_t columns_ih, columns_hh, columns_hr;  // elements of the packed weights; of columns_ih for the widest layer
   int64_t rows_ih, rows_hh, rows_hr;
-  int64_t sum_ih, sum_hh, sum_hr;              // elements of one group's share
-  int64_t forward_scratch, backward_scratch;   // bytes a thread needs
+  int64_t sum_ih, sum_hh, sum_hr;             // elements of one group's share
+  int64_t forward_scratch, backward_scratch;  // bytes a thread needs
 };
 
 struct Job {
   int64_t T, N, H, P, L, D;
   bool projected, bias, training;
-  int64_t widest;         // the largest I of all layers
-  int64_t steps;          // S: the steps of all rows together
+  int64_t widest;  // the largest I of all layers
+  int64_t steps;   // S: the steps of all rows together
   int64_t groups;
   int64_t largest_group;  // rows
   const Group* group;     // (groups,)
@@ -81,11 +81,11 @@ struct Kernels {
   int gates, states;
   bool carries_h;
   void (*measure)(Job&);
-  void (*pack_forward)(const Job&, int64_t task);   // tasks: L * D
+  void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D
   void (*forward)(const Job&, int64_t group, void* scratch);
   void (*pack_backward)(const Job&, int64_t task);  // tasks: L * D
   void (*backward)(const Job&, int64_t group, void* scratch);
-  void (*reduce)(const Job&, int64_t task);         // tasks: L * D
+  void (*reduce)(const Job&, int64_t task);  // tasks: L * D
 };
 
 struct Cell {

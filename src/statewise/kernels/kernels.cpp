@@ -1,4 +1,5 @@
-// One instruction set's copy of the kernels: compiled once for each, under the name and flags that CMakeLists.txt gives.
+// One instruction set's copy of the kernels: compiled once for each, under the name and flags that CMakeLists.txt
+// gives.
 
 #include "backward.hpp"
 #include "cells.hpp"
@@ -12,8 +13,9 @@ template <class C, class T>
 void measure(Job& job) {
   constexpr int L = lanes<T>;
   const Sizes<C, T> z(job);
-  const int64_t fed_vectors = panel_vectors<T>(plain_panels<T>(job.P)), unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
-  const auto depth = [&](const int(&from)[4]) { return z.blocks.depth(from).total(); };
+  const int64_t fed_vectors = panel_vectors<T>(plain_panels<T>(job.P)),
+                unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
+  const auto depth = [&](const int (&from)[4]) { return z.blocks.depth(from).total(); };
   Layout& o = job.layout;
   o.columns = z.columns;
   o.units = z.units;
@@ -41,8 +43,7 @@ void pack_forward(const Job& job, int64_t task) {
   const Direction& w = layer.direction[task % job.D];
   pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih));
   pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh));
-  if (job.projected)
-    pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.columns_hr));
+  if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.columns_hr));
   T* bias = static_cast<T*>(w.bias);
   clear(bias, blocks.columns());
   if (!job.bias) return;
@@ -58,10 +59,10 @@ void pack_backward(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const Layer& layer = job.layer[task / job.D];
   const Direction& w = layer.direction[task % job.D];
-  if (layer.dx.data) pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.rows_ih));
+  if (layer.dx.data)
+    pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.rows_ih));
   pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.rows_hh));
-  if (job.projected)
-    pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
+  if (job.projected) pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
 }
 
 template <class C, class T>
@@ -70,10 +71,11 @@ void reduce(const Job& job, int64_t task) {
   const Layout& o = job.layout;
   const Layer& layer = job.layer[task / job.D];
   const Direction& w = layer.direction[task % job.D];
-  const T *ih = static_cast<const T*>(w.sum_ih), *hh = static_cast<const T*>(w.sum_hh), *hr = static_cast<const T*>(w.sum_hr);
+  const T *ih = static_cast<const T*>(w.sum_ih), *hh = static_cast<const T*>(w.sum_hh),
+          *hr = static_cast<const T*>(w.sum_hr);
   if (w.dw_ih) reduce_weight(blocks, C::from_x, ih, job.groups, o.sum_ih, layer.input, static_cast<T*>(w.dw_ih));
   if (w.dw_hh) reduce_weight(blocks, C::from_h, hh, job.groups, o.sum_hh, job.P, static_cast<T*>(w.dw_hh));
-  const auto bias = [&](void* to, const int(&from)[4], const T* sum, int64_t size, int64_t row) {
+  const auto bias = [&](void* to, const int (&from)[4], const T* sum, int64_t size, int64_t row) {
     if (!to) return;
     for (int s = 0; s < (C::units == 4 ? 1 : 4); ++s)
       for (int64_t u = 0; from[s] >= 0 && u < job.H; ++u) {
@@ -97,7 +99,7 @@ void reduce(const Job& job, int64_t task) {
 
 template <class C, class T>
 constexpr Kernels kernels() {
-  return {sizeof(T),        C::gates,           1 + C::has_c,   C::carries_h,         measure<C, T>,
+  return {sizeof(T),          C::gates,      1 + C::has_c,        C::carries_h,   measure<C, T>,
           pack_forward<C, T>, forward<C, T>, pack_backward<C, T>, backward<C, T>, reduce<C, T>};
 }
 

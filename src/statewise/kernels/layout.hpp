@@ -114,8 +114,7 @@ void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, 
     pack_transposed<T>(rows_at, width, rows, at, distance, lanes_of_slot);
   };
   for (int64_t b = 0; b < p.full; ++b, to += width * p.used * L)
-    for (int s = p.skip; s < p.skip + p.used; ++s)
-      slot(b * blocks.per_block, s, L, to + (s - p.skip) * L, p.used * L);
+    for (int s = p.skip; s < p.skip + p.used; ++s) slot(b * blocks.per_block, s, L, to + (s - p.skip) * L, p.used * L);
   for (int s = 0; p.tail && s < 4; ++s)
     slot(p.full * blocks.per_block, s, blocks.tail_width(), to + s * blocks.tail_width(), p.tail * L);
 }
@@ -137,8 +136,7 @@ void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int
     };
     const auto block = [&](int64_t unit, int lanes_of_slot) {
       for (int s = blocks.skipped(from); s < blocks.skipped(from) + blocks.used(from); ++s)
-        for (int i = 0; i < lanes_of_slot; ++i)
-          row(s, unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0));
+        for (int i = 0; i < lanes_of_slot; ++i) row(s, unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0));
     };
     for (int64_t b = 0; b < blocks.full; ++b) block(b * blocks.per_block, L);
     if (blocks.tail) block(blocks.full * blocks.per_block, blocks.tail_width());

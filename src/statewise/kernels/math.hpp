@@ -63,10 +63,15 @@ STATEWISE_INLINE void split_exp(Vec<T, W> x, Vec<T, W>& power, Vec<T, W>& expm1_
   const V n = shifted - K::round;
   V r = fma<V>(n, broadcast<V>(-K::ln2_high), x);
   r = fma<V>(n, broadcast<V>(-K::ln2_low), r);
-  V q = broadcast<V>(K::q[K::terms - 1]);
-#pragma GCC unroll 16
-  for (int i = K::terms - 2; i >= 0; --i) q = fma<V>(q, r, broadcast<V>(K::q[i]));
-  expm1_r = fma<V>(r * r, q, r);
+  // Pairs of terms first, then a polynomial in r*r: as many operations as Horner's rule, in half the latency.
+  const V r2 = r * r;
+  const auto pair = [&](int i) __attribute__((always_inline)) {
+    return i + 1 < K::terms ? fma<V>(broadcast<V>(K::q[i + 1]), r, broadcast<V>(K::q[i])) : broadcast<V>(K::q[i]);
+  };
+  constexpr int last = (K::terms - 1) / 2;
+  V q = pair(2 * last);
+  unroll<last>([&](auto i) __attribute__((always_inline)) { q = fma<V>(q, r2, pair(2 * (last - 1 - i))); });
+  expm1_r = fma<V>(r2, q, r);
   power = (V)(((I)shifted + K::bias) << K::mantissa);
 }
 
@@ -74,9 +79,7 @@ template <class T, int W>
 STATEWISE_INLINE Vec<T, W> sigmoid(Vec<T, W> x) {
   using V = Vec<T, W>;
   using K = ExpConstants<T>;
-  V y = -x;
-  y = y > K::largest ? broadcast<V>(K::largest) : y;
-  y = y < -K::largest ? broadcast<V>(-K::largest) : y;
+  const V y = at_least(broadcast<V>(-K::largest), at_most(broadcast<V>(K::largest), -x));
   V power, e;
   split_exp<T, W>(y, power, e);
   return T(1) / (T(1) + fma<V>(power, e, power));
@@ -90,7 +93,7 @@ STATEWISE_INLINE Vec<T, W> tanh(Vec<T, W> x) {
   using K = ExpConstants<T>;
   const I sign = (I)x & (I)broadcast<V>(T(-0.0));
   V y = (V)((I)x ^ sign);
-  y = y > K::tanh_is_one ? broadcast<V>(K::tanh_is_one) : y;
+  y = at_most(broadcast<V>(K::tanh_is_one), y);
   V power, e;
   split_exp<T, W>(y + y, power, e);
   e = fma<V>(power, e, power - T(1));

@@ -70,8 +70,8 @@ NB_MODULE(_kernels, m) {
   });
 
   m.def("forward", [](const Shape& shape, Address lengths, Address batch_sizes, const std::vector<Address>& weights,
-                      const std::vector<Address>& masks, Rows x, Rows y, Address tape, Address h0, Address c0, Address hn,
-                      Address cn) {
+                      const std::vector<Address>& masks, Rows x, Rows y, Address tape, Address h0, Address c0,
+                      Address hn, Address cn) {
     statewise::Call call = shaped(shape, lengths, batch_sizes);
     call.weights = pointers(weights);
     call.masks = pointers(masks);
@@ -84,23 +84,23 @@ NB_MODULE(_kernels, m) {
     statewise::forward(call);
   });
 
-  m.def("backward", [](const Shape& shape, Address lengths, Address batch_sizes, const std::vector<Address>& weights,
-                       const std::vector<Address>& masks, Rows x, Rows y, Address tape, Address h0, Address c0, Rows dx,
-                       Rows dy, Address dhn, Address dcn, Address dh0, Address dc0,
-                       const std::vector<Address>& weight_gradients) {
-    statewise::Call call = shaped(shape, lengths, batch_sizes);
-    call.weights = pointers(weights);
-    call.masks = pointers(masks);
-    call.x = strided(x);
-    call.y = strided(y);
-    call.training = true;
-    call.tape = pointer(tape);
-    call.h0 = pointer(h0), call.c0 = pointer(c0), call.dhn = pointer(dhn), call.dcn = pointer(dcn);
-    call.dh0 = pointer(dh0), call.dc0 = pointer(dc0);
-    call.dx = strided(dx);
-    call.dy = strided(dy);
-    call.weight_gradients = pointers(weight_gradients);
-    const nb::gil_scoped_release released;
-    statewise::backward(call);
-  });
+  m.def("backward",
+        [](const Shape& shape, Address lengths, Address batch_sizes, const std::vector<Address>& weights,
+           const std::vector<Address>& masks, Rows x, Rows y, Address tape, Address h0, Address c0, Rows dx, Rows dy,
+           Address dhn, Address dcn, Address dh0, Address dc0, const std::vector<Address>& weight_gradients) {
+          statewise::Call call = shaped(shape, lengths, batch_sizes);
+          call.weights = pointers(weights);
+          call.masks = pointers(masks);
+          call.x = strided(x);
+          call.y = strided(y);
+          call.training = true;
+          call.tape = pointer(tape);
+          call.h0 = pointer(h0), call.c0 = pointer(c0), call.dhn = pointer(dhn), call.dcn = pointer(dcn);
+          call.dh0 = pointer(dh0), call.dc0 = pointer(dc0);
+          call.dx = strided(dx);
+          call.dy = strided(dy);
+          call.weight_gradients = pointers(weight_gradients);
+          const nb::gil_scoped_release released;
+          statewise::backward(call);
+        });
 }

@@ -103,12 +103,56 @@ STATEWISE_INLINE V fma(V a, V b, V c) {
   if constexpr (sizeof(V) == 16 && sizeof(a[0]) == 4) return (V)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
   if constexpr (sizeof(V) == 16 && sizeof(a[0]) == 8) return (V)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
 #endif
-  for (int i = 0; i < n; ++i) a[i] = sizeof(a[0]) == 4 ? __builtin_fmaf(a[i], b[i], c[i]) : __builtin_fma(a[i], b[i], c[i]);
+  for (int i = 0; i < n; ++i)
+    a[i] = sizeof(a[0]) == 4 ? __builtin_fmaf(a[i], b[i], c[i]) : __builtin_fma(a[i], b[i], c[i]);
   return a;
 #else
   return a * b + c;
 #endif
 }
+
+// The smaller or larger of limit and x, lane by lane; x where x is NaN, as the instructions do.
+template <class V>
+STATEWISE_INLINE V at_most(V limit, V x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(x[0]) == 4) return (V)_mm512_min_ps((__m512)limit, (__m512)x);
+  if constexpr (sizeof(V) == 64 && sizeof(x[0]) == 8) return (V)_mm512_min_pd((__m512d)limit, (__m512d)x);
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && sizeof(x[0]) == 4) return (V)_mm256_min_ps((__m256)limit, (__m256)x);
+  if constexpr (sizeof(V) == 32 && sizeof(x[0]) == 8) return (V)_mm256_min_pd((__m256d)limit, (__m256d)x);
+#endif
+  return x > limit ? limit : x;
+}
+
+template <class V>
+STATEWISE_INLINE V at_least(V limit, V x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(x[0]) == 4) return (V)_mm512_max_ps((__m512)limit, (__m512)x);
+  if constexpr (sizeof(V) == 64 && sizeof(x[0]) == 8) return (V)_mm512_max_pd((__m512d)limit, (__m512d)x);
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && sizeof(x[0]) == 4) return (V)_mm256_max_ps((__m256)limit, (__m256)x);
+  if constexpr (sizeof(V) == 32 && sizeof(x[0]) == 8) return (V)_mm256_max_pd((__m256d)limit, (__m256d)x);
+#endif
+  return x < limit ? limit : x;
+}
+
+// f(Index<0>()), ..., f(Index<N - 1>()): a loop that is unrolled before the compiler looks at arrays, so that arrays of
+// vectors stay in registers.
+template <int I>
+struct Index {
+  constexpr operator int() const { return I; }
+};
+
+template <int N, int I = 0, class F>
+STATEWISE_INLINE void unroll(const F& f) {
+  if constexpr (I < N) {
+    f(Index<I>());
+    unroll<N, I + 1>(f);
+  }
+}
+#define STATEWISE_EACH(i) [&](auto i) __attribute__((always_inline))
 
 STATEWISE_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 STATEWISE_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -9,16 +9,20 @@
 namespace statewise {
 namespace {
 
-constexpr int64_t kGroupRows = 16;  // rows a group aims at: enough for the register tiles
-constexpr int64_t kMostGroups = 8;  // each has its own sum of the weights' gradients
-constexpr int64_t kAligned = 64;  // bytes
+constexpr int64_t kGroupRows = 16;         // rows a group aims at: enough for the register tiles
+constexpr int64_t kLargeGroupRows = 32;    // and where W_hh is too large to stay near the core
+constexpr int64_t kLargeWeight = 1 << 20;  // bytes
+constexpr int64_t kGroupSteps = 128;
+constexpr int64_t kMostGroups = 8;     // each has its own sum of the weights' gradients
+constexpr int64_t kAligned = 64;       // bytes
 constexpr double kWorthThreads = 2e5;  // multiply-adds below which starting threads costs more than it saves
 
-// Into how many groups N rows are cut. It decides in which order the weights' gradients are summed, so it must not
-// depend on the number of threads.
-int64_t groups_for(int64_t rows) {
-  if (rows < 8) return 1;
-  return std::clamp<int64_t>((rows + kGroupRows - 1) / kGroupRows, 2, kMostGroups);
+// Into how many groups N rows are cut that have S steps together. It decides in which order the weights' gradients are
+// summed, so it must not depend on the number of threads. Few steps are not cut: each group has its own sum.
+int64_t groups_for(int64_t rows, int64_t steps, int64_t weight_bytes) {
+  if (rows < 8 || steps < kGroupSteps) return 1;
+  const int64_t aim = weight_bytes > kLargeWeight ? kLargeGroupRows : kGroupRows;
+  return std::clamp<int64_t>((rows + aim - 1) / aim, 2, kMostGroups);
 }
 
 class Carver {  // cuts aligned arrays from a block, or counts what they need
@@ -113,8 +117,10 @@ class Plan {
     layers_.back().y = outer(call_.y);
     const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_.element;
     const int64_t h = job_.N * state_width() * element, c = job_.N * job_.H * element;
-    const auto at = [](void* base, int64_t offset) -> void* { return base ? static_cast<char*>(base) + offset : nullptr; };
-    const auto share = [&](const std::vector<void*>& all, int64_t i, void* (&five)[5]) {
+    const auto at = [](void* base, int64_t offset) -> void* {
+      return base ? static_cast<char*>(base) + offset : nullptr;
+    };
+    const auto share = [&](const std::vector<void*>& all, int64_t i, void*(&five)[5]) {
       for (void*& p : five) p = nullptr;
       if (all.empty()) return;
       void* const* w = all.data() + i * per;
@@ -130,8 +136,10 @@ class Plan {
       w.w_ih = five[0], w.w_hh = five[1], w.b_ih = five[2], w.b_hh = five[3], w.w_hr = five[4];
       share(call_.weight_gradients, i, five);
       w.dw_ih = five[0], w.dw_hh = five[1], w.db_ih = five[2], w.db_hh = five[3], w.dw_hr = five[4];
-      w.h0 = at(call_.h0, i * h), w.hn = at(call_.hn, i * h), w.dhn = at(call_.dhn, i * h), w.dh0 = at(call_.dh0, i * h);
-      w.c0 = at(call_.c0, i * c), w.cn = at(call_.cn, i * c), w.dcn = at(call_.dcn, i * c), w.dc0 = at(call_.dc0, i * c);
+      w.h0 = at(call_.h0, i * h), w.hn = at(call_.hn, i * h), w.dhn = at(call_.dhn, i * h),
+      w.dh0 = at(call_.dh0, i * h);
+      w.c0 = at(call_.c0, i * c), w.cn = at(call_.cn, i * c), w.dcn = at(call_.dcn, i * c),
+      w.dc0 = at(call_.dc0, i * c);
     }
     for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call_.I : job_.D * job_.P;
   }
@@ -191,7 +199,8 @@ class Plan {
       for (int64_t t = 0; t < T; ++t)
         for (int64_t n = 0; n < call_.batch_sizes[t]; ++n) ++lengths[size_t(n)];
     }
-    job_.groups = groups_for(N);
+    const int64_t all = ragged ? std::accumulate(lengths.begin(), lengths.end(), int64_t{0}) : T * N;
+    job_.groups = groups_for(N, all, kernels_.gates * job_.H * job_.P * kernels_.element);
     groups_.resize(size_t(job_.groups));
     original_.reserve(size_t(N));
     sorted_.reserve(size_t(N));

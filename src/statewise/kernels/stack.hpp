@@ -28,8 +28,8 @@ struct Call {
   const int64_t* batch_sizes = nullptr;  // (T,) of packed input
   std::vector<void*> weights;            // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
   Strided x{}, y{};
-  std::vector<void*> masks;  // (T, N, D*P) or (S, D*P), L - 1 of them or none
-  void* tape = nullptr;      // 64-byte aligned, tape_bytes() of it, if training
+  std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
+  void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
   void *h0 = nullptr, *c0 = nullptr, *hn = nullptr, *cn = nullptr;  // (L*D, N, width)
   // backward only
   Strided dx{}, dy{};

@@ -7,9 +7,9 @@
 
 namespace statewise {
 
-// Calls task(0) ... task(count - 1), each once, on up to `threads` threads, in no particular order; returns when all are
-// done. In a child forked after the runtime had started its threads, on the calling thread alone: GNU's OpenMP hangs
-// there.
+// Calls task(0) ... task(count - 1), each once, on up to `threads` threads, in no particular order; returns when all
+// are done. In a child forked after the runtime had started its threads, on the calling thread alone: GNU's OpenMP
+// hangs there.
 void parallel(int threads, int64_t count, const std::function<void(int64_t)>& task);
 
 // "libgomp" or "threads": what `parallel` uses.
