@@ -1,0 +1,103 @@
+# Everything happens in .venv, with the versions pinned in constraints.txt. Nothing is installed outside this folder.
+# A stamp file in .venv stands for each finished step, so a second run does only what a change calls for.
+PYTHON ?= python3
+# The index that has PyTorch's CPU builds, where the default one offers CUDA builds only. May stay empty.
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install -qq --constraint constraints.txt
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
+  $(shell find src -type f -not -name '*.py[cod]' -not -name '.*')
+CPP_FILES = $(shell find src tests -name '*.[ch]pp')
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export CMAKE_GENERATOR := Ninja
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check lint cpp-test bench format clean
+
+help: ## show this list
+	@echo "make <target>, one of:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo "Variables: PYTHON=python3.12 (which Python), TORCH_INDEX=URL (where pip finds PyTorch's CPU builds)"
+
+demo: $(STAMPS)/jobs ## install into .venv and forecast the example series
+	$(BIN)/statewise forecast
+	@echo "the picture: $$(ls -td runs/forecast-*/ | head -n 1)forecast.png"
+
+test: $(STAMPS)/test lint cpp-test ## everything: linters, types, C++ tests (also under sanitizers), Python tests
+	$(BIN)/python -m pytest
+
+check: $(STAMPS)/test lint ## the everyday run: linters, types, the Python tests that are not slow
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMPS)/test ## style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(if $(CPP_FILES),$(BIN)/clang-format --dry-run -Werror $(CPP_FILES))
+	$(BIN)/mypy
+
+cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan and UBSan
+	$(call run_cpp_tests,build/cpp-test,Release,OFF)
+	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
+
+bench: $(STAMPS)/jobs ## measure against torch.nn (about 10 minutes); renews docs/bench.* and the README's table
+	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --readme README.md
+
+format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(if $(CPP_FILES),$(BIN)/clang-format -i $(CPP_FILES))
+
+clean: ## remove .venv, build folders and caches
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# build folder, CMake build type, sanitizers ON or OFF
+define run_cpp_tests
+	cmake -S . -B $(1) -DSTATEWISE_CPP_TESTS=ON -DCMAKE_BUILD_TYPE=$(2) -DSTATEWISE_SANITIZE=$(3) \
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli
+	cmake --build $(1)
+	ctest --test-dir $(1) --output-on-failure
+endef
+
+# The package is installed as users get it, not in editable mode: what the tests see is what the wheel holds. The C++
+# build folder is kept, so a change in Python reinstalls in seconds and a change in C++ compiles what depends on it.
+define install_package
+	@echo "installing statewise[$(1)] into $(VENV)"
+	@SKBUILD_BUILD_DIR=build/package $(INSTALL) --no-build-isolation ".[$(1)]"
+	@touch $(STAMPS)/jobs $@
+endef
+
+$(STAMPS)/jobs: $(STAMPS)/torch $(STAMPS)/build-tools $(SOURCES)
+	$(call install_package,jobs)
+
+$(STAMPS)/test: $(STAMPS)/torch $(STAMPS)/build-tools $(SOURCES)
+	$(call install_package,jobs$(,)test)
+
+$(STAMPS)/build-tools: constraints.txt | $(STAMPS)/venv
+	@echo "installing the build tools into $(VENV)"
+	@$(INSTALL) scikit-build-core nanobind cmake ninja
+	@touch $@
+
+# Torch comes first and alone, so that a build of one's own that is in .venv already, or TORCH_INDEX, decides which.
+$(STAMPS)/torch: constraints.txt | $(STAMPS)/venv
+	@if $(TORCH) --dry-run 2>/dev/null | grep -q nvidia-; then echo "note: pip finds only a CUDA build of torch here," \
+	  "several GB. For a CPU build, stop and give TORCH_INDEX=URL; README.md says which."; fi
+	@echo "installing torch into $(VENV)"
+	@$(TORCH) -qq
+	@touch $@
+
+TORCH = $(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+
+$(STAMPS)/venv:
+	@PYTHON=$(PYTHON) tools/prerequisites.sh
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+, := ,

@@ -1,0 +1,104 @@
+"""The clock: how often to repeat, what to do between repetitions, and the reference product around each of them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import inf
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from . import peak
+from .compare import Comparison, Side
+from .samples import DRIFT, Sample, Summary, clean, lower_quartile, summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure one case."""
+
+    clean: int = 25  # stop once so many samples are clean
+    at_least: int = 7  # or once so many are clean
+    seconds: float = 3.0  # and this long has passed; after twice as long the calmest have to do
+    sample: float = 6e-3  # seconds that one side's sample should last: shorter calls are repeated
+
+
+QUICK = Effort(clean=5, at_least=3, seconds=0.5, sample=3e-3)
+
+
+class Clock:
+    """Measures one case after the other and remembers how fast the machine is when it is left alone."""
+
+    def __init__(self, effort: Effort) -> None:
+        self._effort = effort
+        self._usual: dict[int, float] = {}  # by thread count: the lowest quartile of reference times so far
+
+    def measure(self, comparison: Comparison, threads: int) -> Summary:
+        """Time both sides until enough samples are clean or the time is over."""
+        reference = peak.product()
+        comparison.renew()
+        calls = [_calls(side, self._effort.sample) for side in (comparison.ours, comparison.theirs)]
+        samples: list[Sample] = []
+        usual = self._usual.get(threads, inf)
+        start = perf_counter()
+        with _no_garbage_collection():
+            while not self._enough(samples, perf_counter() - start, usual):
+                comparison.renew()
+                samples.append(_sample(comparison, calls, reference, ours_first=len(samples) % 2 == 0))
+        self._usual[threads] = usual = min(usual, lower_quartile(samples))
+        return summarize(samples, usual, at_least=self._effort.at_least)
+
+    def judge(self, summary: Summary, threads: int) -> Summary:
+        """``summary`` in the light of the cases that came after it: whether the machine was slow then throughout."""
+        slow = summary.quartile > DRIFT * self._usual[threads]
+        return replace(summary, disturbed=summary.disturbed or slow)
+
+    def _enough(self, samples: list[Sample], elapsed: float, usual: float) -> bool:
+        effort = self._effort
+        if len(samples) < effort.at_least:
+            return False
+        found = len(clean(samples, usual))
+        seconds = effort.seconds if found >= effort.at_least else 2 * effort.seconds
+        return found >= effort.clean or elapsed > seconds
+
+
+def _sample(comparison: Comparison, calls: list[int], reference: Callable[[], object], *, ours_first: bool) -> Sample:
+    order = (0, 1) if ours_first else (1, 0)
+    sides = (comparison.ours, comparison.theirs)
+    times = [0.0, 0.0]
+    before = peak.probe(reference)
+    times[order[0]] = _time(sides[order[0]], calls[order[0]])
+    between = peak.probe(reference)
+    times[order[1]] = _time(sides[order[1]], calls[order[1]])
+    return Sample(times[0], times[1], (before, between, peak.probe(reference)))
+
+
+def _calls(side: Side, seconds: float) -> int:
+    """How many calls of ``side`` last about ``seconds``. Warms it up on the way."""
+    _time(side, 2)
+    return max(1, round(seconds / _time(side, 3)))
+
+
+def _time(call: Callable[[], object], calls: int) -> float:
+    """Seconds a call."""
+    start = perf_counter()
+    for _ in range(calls):
+        call()
+    return (perf_counter() - start) / calls
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,73 @@
+"""The figures as markdown: one table of means for the README, one table a cell with every shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .results import Mean, Result, means
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table; the first row is its head, the columns after the first align right."""
+    head, *body = rows
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
+
+
+def means_table(figures: Iterable[Mean]) -> str:
+    """A row for each cell and mode, a column for each thread count: the mean and, in brackets, the range."""
+    figures = list(figures)
+    counts = sorted({m.threads for m in figures})
+    rows = {(m.cell, m.mode): {n.threads: n for n in figures if (n.cell, n.mode) == (m.cell, m.mode)} for m in figures}
+    head = ["torch.nn time / statewise time", *map(_threads, counts)]
+    return markdown(
+        [head, *([f"{cell}, {mode}", *(_range(row.get(c)) for c in counts)] for (cell, mode), row in rows.items())]
+    )
+
+
+def shapes_table(results: Iterable[Result], cell: str) -> str:
+    """One cell: a row for each shape, a column for each mode and thread count: the ratio, then the fraction of peak."""
+    figures = {(r.case.shape, r.case.mode, r.case.threads): r for r in results if r.case.cell == cell}
+    columns = list(dict.fromkeys((mode, count) for _, mode, count in figures))
+    columns.sort(key=lambda column: (len(column[0]), column[1]))  # forward comes before forward+backward
+    head = ["T,N,I,H,L", *(f"{mode}, {_threads(count)}" for mode, count in columns)]
+    shapes = dict.fromkeys(shape for shape, _, _ in figures)
+    return markdown([head, *([str(s), *(_figure(figures.get((s, *column))) for column in columns)] for s in shapes)])
+
+
+def report(results: Sequence[Result], machine: str) -> str:
+    """The whole page: the means, then every shape."""
+    cells = dict.fromkeys(r.case.cell for r in results)
+    parts = [
+        "# statewise against torch.nn",
+        f"Written by `statewise bench` on {machine}.",
+        "Each figure is torch.nn's time divided by statewise's: 2.0 means half the time. The float32 results of both "
+        "were compared with float64 before the clock started. `forward` runs under `torch.no_grad()`; "
+        "`forward+backward` computes the gradients of the input and of every weight.",
+        "## Geometric means over the shapes (lowest to highest)",
+        means_table(means(results)),
+    ]
+    for cell in cells:
+        parts += [f"## {cell}", shapes_table(results, cell)]
+    parts.append(
+        "T time steps, N rows, I input features, H hidden units, L layers. The percentage compares the rate of "
+        "statewise's matrix products, with all else that it does counted in their time, with the rate of a "
+        "512 x 512 x 512 sgemm (the faster of MKL's and oneDNN's) timed beside every sample on as many threads. "
+        "`(busy)` stands where other processes left too few undisturbed samples."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _range(mean: Mean | None) -> str:
+    return f"**{mean.ratio:.1f}** ({mean.lowest:.1f} to {mean.highest:.1f})" if mean else "-"
+
+
+def _figure(result: Result | None) -> str:
+    if not result:
+        return "-"
+    mark = " (busy)" if result.summary.disturbed else ""
+    return f"**{result.ratio:.2f}**, {result.peak_fraction:.0%}{mark}"

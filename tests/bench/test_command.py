@@ -1,0 +1,101 @@
+"""The command: from arguments to files, on a shape small enough for a test."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from statewise.bench import add_arguments, command, compare, run
+from statewise.bench.cases import TRAINING, Case, Shape
+from statewise.jobs.errors import InputError
+
+TINY = ["--quick", "--shape", "3,2,4,5,1", "--threads", "1"]
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def call() -> Call:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return lambda *args: run(parser.parse_args([str(a) for a in args]))
+
+
+def test_figures_are_printed_and_written(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*TINY, "--cell", "LSTM", "--json", tmp_path / "b.json", "--markdown", tmp_path / "b.md") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("LSTM 3,2,4,5,1") >= 2  # both modes, and once more where the machine was busy
+    written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert [(r["cell"], r["mode"]) for r in written["results"]] == [("LSTM", "forward"), ("LSTM", TRAINING)]
+    assert (tmp_path / "b.md").read_text(encoding="utf-8").count("3,2,4,5,1") == 1
+
+
+def test_a_wrong_result_has_no_time_and_writes_nothing(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Wrong(nn.GRU):
+        def forward(self, *args: object) -> object:
+            output, h = super().forward(*args)
+            return output * 1.001, h
+
+    monkeypatch.setattr(command, "_ours", lambda *, self_test: SimpleNamespace(GRU=Wrong))
+    assert call(*TINY, "--cell", "GRU", "--json", tmp_path / "b.json") == 1
+    printed = capsys.readouterr()
+    assert "WRONG" in printed.out
+    assert "ratio" not in printed.out
+    assert "nothing is written" in printed.err
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_the_readme_takes_no_shortened_run(call: Call) -> None:
+    with pytest.raises(InputError, match="full run"):
+        call(*TINY, "--readme", "README.md")
+
+
+def test_a_self_test_writes_no_page_about_statewise(call: Call, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--self-test"):
+        call("--self-test", "--markdown", tmp_path / "b.md")
+
+
+def test_a_readme_without_markers_is_refused_before_anything_is_timed(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "README.md").touch()
+    for name in ("README.md", "absent.md"):
+        with pytest.raises(InputError, match=name):
+            call("--readme", tmp_path / name)
+
+
+@pytest.mark.parametrize("arguments", [["--shape", "1,2"], ["--threads", "0"], ["--cell", "IndRNN"]])
+def test_bad_arguments_are_refused(call: Call, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call(*arguments)
+
+
+def test_both_sides_stay_equal_and_every_repetition_differs() -> None:
+    comparison = compare.Comparison(Case("GRU", Shape(3, 2, 4, 5, 1), TRAINING, 1), nn)
+    ours, theirs = comparison.ours, comparison.theirs
+    seen = []
+    for _ in range(2):
+        comparison.renew()
+        ours()
+        theirs()
+        seen.append((ours._x, *(p.detach().clone() for p in ours._parameters)))
+        for a, b in zip([ours._x, *ours._parameters], [theirs._x, *theirs._parameters], strict=True):
+            assert torch.equal(a, b)
+            assert a.grad is not None
+            assert b.grad is not None
+            torch.testing.assert_close(a.grad, b.grad)
+    assert all(not torch.equal(a, b) for a, b in zip(*seen, strict=True))
+
+
+@pytest.mark.slow
+def test_against_itself_every_ratio_is_near_one(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    assert call("--self-test", "--shape", "100,32,20,50,2", "--threads", "1", "--json", path) == 0
+    ratios = [r["ratio"] for r in json.loads(path.read_text(encoding="utf-8"))["results"]]
+    assert ratios == pytest.approx([1.0] * 6, rel=0.2)
