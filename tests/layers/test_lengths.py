@@ -155,3 +155,19 @@ def test_refused_where_rows_have_no_padding():
     packed = pack_padded_sequence(torch.zeros(T, N, I), [6, 5, 4, 3, 2])
     with pytest.raises(ValueError, match=r"^LSTM: Expected no lengths with a PackedSequence, which has its own$"):
         layer(packed, lengths=[6, 5, 4, 3, 2])
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        torch.tensor([3, 9, 0, 9, 6, 9, 1, 9, 4, 9])[::2],
+        torch.tensor([4]).expand(5),
+        torch.tensor([[3, 0, 6, 1, 4]]).T[:, 0],
+    ],
+    ids=["every second", "expanded", "column"],
+)
+def test_lengths_that_are_views(lengths):
+    layer = statewise.LSTM(I, H, bidirectional=True)
+    x = torch.randn(T, N, I)
+    for a, b in zip(flat(layer(x, lengths=lengths)), flat(layer(x, lengths=lengths.tolist())), strict=True):
+        assert torch.equal(a, b)
