@@ -1,0 +1,85 @@
+"""The command line ``statewise``. Each command declares its own arguments, and is imported when it is named.
+
+What the user gave and can't be used ends in one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from .._version import __version__
+from ..jobs.errors import InputError
+
+# name: (module with add_arguments and run, help)
+COMMANDS = {
+    "forecast": ("statewise.jobs.forecast", "forecast a series of a CSV file one step ahead"),
+    "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
+}
+
+EXAMPLES = """\
+examples:
+  statewise forecast
+  statewise forecast --help
+"""
+
+# What the commands need beyond the bare install, by the name of the import.
+OPTIONAL = {"torch", "polars", "matplotlib", "safetensors", "sklearn", "tqdm"}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in ``argv``; the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = build(argv)
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    prog = f"statewise {args.command}"
+    try:
+        return int(import_module(COMMANDS[args.command][0]).run(args))
+    except InputError as error:
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in OPTIONAL:
+            raise
+        print(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted, nothing written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output is gone, as in `statewise forecast | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def build(argv: Sequence[str]) -> Parser:
+    """The parser. Only the command that ``argv`` names is imported, so that help comes at once."""
+    parser = Parser(
+        prog="statewise",
+        description="Recurrent networks: the usual jobs as one command each.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"statewise {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    named = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, allow_abbrev=False)
+        if name == named:
+            import_module(module).add_arguments(command)
+    return parser

@@ -1,0 +1,10 @@
+"""The one error that a job raises on purpose."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """What the user gave can't be used. The message is one line: what was expected, what came, and where.
+
+    The command line prints it to stderr and exits with code 2; anything else that is raised is a defect of ours.
+    """

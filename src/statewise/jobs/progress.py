@@ -1,0 +1,61 @@
+"""How a job says that it advances: a bar on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from shutil import get_terminal_size
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """What a job calls while it works."""
+
+    def plan(self, updates: int) -> None:
+        """So many more updates are coming."""
+
+    def tick(self) -> None:
+        """One of them is done."""
+
+
+class Silent:
+    """No progress shown."""
+
+    def plan(self, updates: int) -> None:
+        """Do nothing."""
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+
+class _Bar:
+    def __init__(self, description: str) -> None:
+        from tqdm import tqdm
+
+        size = get_terminal_size()  # tqdm draws nothing on a terminal that says its size is 0
+        self.bar = tqdm(
+            total=0,
+            desc=description,
+            unit=" updates",
+            ncols=min(size.columns, 100),
+            nrows=size.lines,
+            disable=None,  # unless stderr is a terminal
+            leave=False,
+        )
+
+    def plan(self, updates: int) -> None:
+        self.bar.total = (self.bar.total or 0) + updates
+        self.bar.refresh()
+
+    def tick(self) -> None:
+        self.bar.update()
+
+
+@contextmanager
+def bar(description: str) -> Iterator[Progress]:
+    """A progress bar on stderr that is gone when the block ends; silent when stderr is no terminal."""
+    shown = _Bar(description)
+    try:
+        yield shown
+    finally:
+        shown.bar.close()

@@ -1,0 +1,117 @@
+"""The command line itself: help at once, one line for an error, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import statewise
+from statewise import cli
+from statewise.jobs import InputError
+
+HEAVY = {"torch", "numpy", "polars", "matplotlib"}
+
+
+def run(*argv, code=None):
+    command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "statewise", *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"], ["bench", "--help"], ["--version"], []])
+def test_help_imports_nothing_heavy(argv):
+    done = run(
+        code=f"import sys; from statewise.cli import main\n"
+        f"try: main({argv!r})\n"
+        f"except SystemExit as end: assert not end.code\n"
+        f"print({HEAVY!r} & set(sys.modules))"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"]])
+def test_help_shows_examples_that_parse(argv, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(argv)
+    text = capsys.readouterr().out
+    assert "%%" not in text
+    examples = [line.split()[1:] for line in text.split("examples:\n")[1].split("\n\n")[0].splitlines()]
+    assert examples
+    for example in examples:
+        if "--help" not in example:
+            assert cli.build(example).parse_args(example).command == "forecast"
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert not end.value.code
+    assert capsys.readouterr().out == f"statewise {statewise.__version__}\n"
+
+
+def test_no_command_shows_the_commands(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["frcast"], "invalid choice: 'frcast'"),
+        (["forecast", "--cell", "elman"], "argument --cell: invalid choice: 'elman'"),
+        (["forecast", "--seeds", "0"], "argument --seeds: expected a whole number above 0, got '0'"),
+        (["forecast", "--seed", "-1"], "argument --seed: expected"),
+        (["forecast", "--seed", "99999999999999999999"], "argument --seed: expected a whole number from 0"),
+        (["forecast", "--hidden", "x"], "argument --hidden: expected a whole number above 0, got 'x'"),
+        (["forecast", "--season", "1.5"], "argument --season"),
+        (["forecast", "--tim", "Month"], "--tim"),
+        (["forecast", "a.csv", "b.csv"], "b.csv"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(argv, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(argv)
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def fake(monkeypatch, error):
+    class Command:
+        def add_arguments(self, parser):
+            pass
+
+        def run(self, args):
+            raise error
+
+    monkeypatch.setattr(cli, "import_module", lambda name: Command())
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("two\nlines"), 2, "two lines"),
+        (ModuleNotFoundError("", name="polars"), 2, "needs polars: pip install 'statewise[jobs]'"),
+        (KeyboardInterrupt(), 130, "interrupted, nothing written"),
+    ],
+)
+def test_what_a_command_raises_becomes_one_line(monkeypatch, capsys, error, code, said):
+    fake(monkeypatch, error)
+    assert cli.main(["forecast"]) == code
+    assert capsys.readouterr().err == f"statewise forecast: {said}\n"
+
+
+def test_a_defect_of_ours_is_not_hidden(monkeypatch):
+    for error in (ZeroDivisionError(), ModuleNotFoundError("", name="statewise.gone")):
+        fake(monkeypatch, error)
+        with pytest.raises(type(error)):
+            cli.main(["forecast"])
+
+
+def test_as_a_module():
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"statewise {statewise.__version__}\n")
