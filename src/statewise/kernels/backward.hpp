@@ -18,12 +18,12 @@ struct BackwardScratch {
   int64_t x_stride, h_stride, d_stride;
   T** rows;
   BackwardScratch(Arena& arena, const Job& job, const Sizes<C, T>& z) {
-    const int64_t rows = job.largest_group, chunk = rows * chunk_steps(rows);
+    const int64_t rows = job.largest_group, chunk = most_chunk_rows(rows);
     d_stride = spread<T>(z.columns);
     x_stride = spread<T>(job.widest + 1);
     h_stride = spread<T>(max(z.P + 1, job.projected ? 0 : z.units));
     d = arena.take<T>(chunk * d_stride);
-    panel = arena.take<T>(max(chunk, rows) * 4 * lanes<T>);
+    panel = arena.take<T>(chunk * 4 * lanes<T>);
     x = arena.take<T>(chunk * max(x_stride, spread<T>(z.units)));
     h = arena.take<T>(chunk * h_stride);
     dh = arena.take<T>(rows * max(z.units, z.fed));

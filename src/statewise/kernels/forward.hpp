@@ -16,7 +16,7 @@ struct ForwardScratch {
   T *gates, *state[2], *fed, *c0, *c;
   const T** x;
   ForwardScratch(Arena& a, const Job& job, const Sizes<C, T>& z) {
-    const int64_t rows = job.largest_group, chunk = rows * chunk_steps(rows);
+    const int64_t rows = job.largest_group, chunk = most_chunk_rows(rows);
     gates = a.take<T>(job.training ? 0 : chunk * z.columns);
     state[0] = a.take<T>(rows * z.units);
     state[1] = a.take<T>(rows * z.units);

@@ -12,6 +12,9 @@ constexpr int64_t kChunkRows = 128;  // rows (steps times rows of a step) that a
 
 STATEWISE_INLINE int64_t chunk_steps(int64_t rows) { return max(1, kChunkRows / max(1, rows)); }
 
+// How many rows the chunks of any group have at most, if the largest has `rows`: a smaller one may fit in more of them.
+STATEWISE_INLINE int64_t most_chunk_rows(int64_t rows) { return max(kChunkRows, rows); }
+
 // The distance between the rows of a copy: whole vectors, and an odd number of cache lines, so that a column of it
 // does not fall into a few sets of the cache.
 template <class T>

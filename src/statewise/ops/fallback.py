@@ -69,4 +69,6 @@ def reason(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor],
             return f"a tensor is a {type(tensor).__name__}"
         if tensor.layout is not torch.strided:
             return f"a tensor's layout is {tensor.layout}"
+        if tensor._is_zerotensor():
+            return "a tensor is zeros without memory"
     return transform_reason()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,34 @@ class Arguments(NamedTuple):
     def inputs(self) -> list[Tensor]:
         """The tensors that have gradients: x, states, weights."""
         return [self.x, *(self.state or ()), *self.weights]
+
+
+def save(ctx: Any, a: Arguments, inputs: Sequence[Tensor], output: Tensor, tape: Tensor) -> None:
+    """Keep for backward what ``saved`` gives back: all of it with torch, which sees when it is changed meanwhile."""
+    extra = [t for t in (a.lengths, a.batch_sizes) if t is not None]
+    ctx.save_for_backward(*inputs, output, tape, *a.masks, *extra)
+    ctx.stack, ctx.has_state, ctx.masks = a.stack, a.state is not None, len(a.masks)
+    ctx.has_lengths, ctx.has_batch_sizes = a.lengths is not None, a.batch_sizes is not None
+    ctx.set_materialize_grads(False)
+
+
+def saved(ctx: Any) -> tuple[Arguments, Tensor, Tensor, Sequence[bool]]:
+    """The call's arguments, output and tape, and which of ``inputs`` need a gradient."""
+    needs = ctx.needs_input_grad[1:]
+    kept = ctx.saved_tensors
+    inputs, (output, tape, *rest) = kept[: len(needs)], kept[len(needs) :]
+    states = len(ctx.stack.cell.states) if ctx.has_state else 0
+    masks, extra = rest[: ctx.masks], rest[ctx.masks :]
+    a = Arguments(
+        inputs[0],
+        inputs[1 : 1 + states] if states else None,
+        inputs[1 + states :],
+        ctx.stack,
+        masks,
+        extra[0] if ctx.has_lengths else None,
+        extra[-1] if ctx.has_batch_sizes else None,
+    )
+    return a, output, tape, needs
 
 
 def by_kernels(
@@ -84,6 +112,8 @@ def reason(incoming: Sequence[Tensor | None]) -> str | None:
             return "the incoming gradients are batched, or of a type of their own"
         if g.layout is not torch.strided:
             return f"an incoming gradient's layout is {g.layout}"
+        if g._is_zerotensor():
+            return "an incoming gradient is zeros without memory"
     return transform_reason()
 
 

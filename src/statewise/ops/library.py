@@ -1,7 +1,8 @@
 """The door for compilers: ``torch.ops.statewise.recurrent``, which torch.compile and torch.export see as one operation.
 
-Its shapes are known without running it, and its gradient is an operation of its own; a gradient of that gradient goes to
-the reference, as everywhere.
+Its shapes are known without running it, and its gradient is an operation of its own. Transforms of either (a gradient's
+gradient, tangents, vmap) go to the reference, as everywhere: an operation without rules for them would be taken for a
+constant, in silence.
 """
 
 from __future__ import annotations
@@ -11,35 +12,35 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .. import cells, reference
 from ..stack import Stack
 from . import tensors
 from .fallback import reason
-from .gradient import Arguments, by_kernels, by_reference
+from .gradient import Arguments, by_kernels, by_reference, save, saved
 from .gradient import reason as gradient_reason
 
-_CONFIG = "str cell, int[] sizes, bool[] options"
-_TENSORS = "Tensor x, Tensor[] state, Tensor[] weights, Tensor[] masks, Tensor? lengths, Tensor? batch_sizes"
-_library = torch.library.Library("statewise", "DEF")
-_library.define(f"recurrent({_TENSORS}, {_CONFIG}) -> Tensor[]")
-_library.define(
-    f"recurrent_backward({_TENSORS}, {_CONFIG}, Tensor output, Tensor tape, Tensor?[] incoming, bool[] needs) -> Tensor[]"
-)
+_CONFIG = "str cell, int[] config"
+_TENSORS = "Tensor x, Tensor[] state, Tensor[] weights, Tensor[] masks, Tensor? lengths"
+_library = torch.library.Library("statewise", "DEF")  # type: ignore[no-untyped-call]
+_library.define(f"recurrent({_TENSORS}, {_CONFIG}) -> Tensor[]")  # type: ignore[no-untyped-call]
+_GIVEN = "Tensor output, Tensor tape, Tensor?[] incoming, bool[] needs"
+_library.define(f"recurrent_backward({_TENSORS}, {_CONFIG}, {_GIVEN}) -> Tensor[]")  # type: ignore[no-untyped-call]
 
 
 def recurrent(a: Arguments) -> tuple[Tensor, ...]:
-    """``ops.recurrent`` as one operation of the graph."""
-    stack = a.stack
-    *results, _tape = torch.ops.statewise.recurrent(
-        a.x, list(a.state or ()), list(a.weights), list(a.masks), a.lengths, a.batch_sizes, *_config(stack)
-    )
+    """``ops.recurrent`` as one operation of the graph. Not for packed input, whose N lies in the values of a tensor."""
+    *results, _tape = torch.ops.statewise.recurrent(*_flat(a))
     return tuple(results)
 
 
-def _config(stack: Stack) -> tuple[str, list[int], list[bool]]:
-    sizes = [stack.input_size, stack.hidden_size, stack.num_layers, stack.proj_size]
-    return stack.cell.name, sizes, [stack.bidirectional, stack.bias]
+def _flat(a: Arguments) -> tuple[Any, ...]:
+    """``a`` as the operations take it."""
+    s = a.stack
+    # All numbers in one list: torch.jit.trace knows no lists of bools.
+    config = [s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size]
+    return a.x, list(a.state or ()), list(a.weights), list(a.masks), a.lengths, s.cell.name, config
 
 
 def _arguments(
@@ -48,13 +49,16 @@ def _arguments(
     weights: Sequence[Tensor],
     masks: Sequence[Tensor],
     lengths: Tensor | None,
-    batch_sizes: Tensor | None,
     cell: str,
-    sizes: Sequence[int],
-    options: Sequence[bool],
+    config: Sequence[int],
 ) -> Arguments:
-    stack = Stack(cells.by_name(cell), *sizes[:3], *options, sizes[3])
-    return Arguments(x, list(state) or None, weights, stack, masks, lengths, batch_sizes)
+    """The inverse of ``_flat``."""
+    input_size, hidden_size, num_layers, bidirectional, bias, proj_size = config
+    stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), proj_size)
+    return Arguments(x, list(state) or None, weights, stack, masks, lengths, None)
+
+
+# What they compute
 
 
 def _forward(*args: Any) -> list[Tensor]:
@@ -63,91 +67,114 @@ def _forward(*args: Any) -> list[Tensor]:
         output, final, tape = tensors.forward(*a, taped=True)
         assert tape is not None
         return [output, *final, tape]
-    results = reference.recurrent(
-        a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths, batch_sizes=a.batch_sizes
-    )
     # An operation's results may share no memory with its arguments, nor with each other.
-    return [*(r.contiguous() if r.is_contiguous() is False else r.clone() for r in results), _empty_tape(a)]
+    *results, tape = _forward_by_reference(*args)
+    return [*(r.clone(memory_format=torch.contiguous_format) for r in results), tape]
 
 
-def _empty_tape(a: Arguments) -> Tensor:
-    _, n = _steps_and_rows(a)
-    return tensors.empty_tape(a.x, a.stack, n, bool(a.masks))
-
-
-def _steps_and_rows(a: Arguments) -> tuple[Any, Any]:
-    if a.batch_sizes is None:
-        return a.x.size(0), a.x.size(1)
-    if a.state:
-        return a.batch_sizes.size(0), a.state[0].size(1)
-    return tensors.steps_and_rows(a.x, a.batch_sizes)
-
-
-def _fake_forward(*args: Any) -> list[Tensor]:
+def _forward_by_reference(*args: Any) -> list[Tensor]:
     a = _arguments(*args)
-    if a.batch_sizes is not None and not a.state:
-        n: Any = torch.library.get_ctx().new_dynamic_size()
-    else:
-        _, n = _steps_and_rows(a)
-    output, final = tensors.empty_results(a.x, a.stack, n)
-    return [output, *final, tensors.empty_tape(a.x, a.stack, n, bool(a.masks))]
+    results = reference.recurrent(a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths)
+    return [*results, tensors.empty_tape(a.x, a.stack, a.x.size(1), bool(a.masks))]
 
 
 def _backward(*args: Any) -> list[Tensor]:
     *head, output, tape, incoming, needs = args
     a = _arguments(*head)
-    if reason(a.x, a.state, a.weights, a.stack) is None and gradient_reason(incoming) is None:
-        found = by_kernels(a, output, tape, incoming, needs)
-    else:
-        with torch.no_grad():
-            found = by_reference(a, incoming, needs)
-    return [g for g in found if g is not None]
+    with torch.no_grad():
+        if reason(a.x, a.state, a.weights, a.stack) is None and gradient_reason(incoming) is None:
+            return _present(by_kernels(a, output, tape, incoming, needs))
+        # An operation runs below autograd, where nothing would be recorded for the reference to differentiate.
+        with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False):
+            found = _backward_by_reference(*args)
+    return [to.copy_(g) for to, g in zip(_fake_backward(*args), found, strict=True)]
+
+
+def _backward_by_reference(*args: Any) -> list[Tensor]:
+    *head, _output, _tape, incoming, needs = args
+    return _present(by_reference(_arguments(*head), incoming, needs))
+
+
+def _present(gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    """Those of ``gradients`` that were asked for, as an operation returns them."""
+    return [g for g in gradients if g is not None]
+
+
+# What shapes they return
+
+
+def _fake_forward(*args: Any) -> list[Tensor]:
+    a = _arguments(*args)
+    n = a.x.size(1)
+    output, final = tensors.empty_results(a.x, a.stack, n)
+    return [output, *final, tensors.empty_tape(a.x, a.stack, n, bool(a.masks))]
 
 
 def _fake_backward(*args: Any) -> list[Tensor]:
     *head, _output, _tape, _incoming, needs = args
     a = _arguments(*head)
-    return [torch.empty_like(t) for t, needed in zip(a.inputs, needs, strict=True) if needed]
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, state, weights, masks, lengths, batch_sizes, *config = inputs
-    extra = [t for t in (lengths, batch_sizes) if t is not None]
-    ctx.save_for_backward(x, *state, *weights, *masks, *extra, output[0], output[-1])
-    ctx.counts = len(state), len(weights), len(masks), lengths is not None, batch_sizes is not None
-    ctx.config = config
-    ctx.needs = [t.requires_grad for t in (x, *state, *weights)]
-    ctx.set_materialize_grads(False)
-
-
-def _differentiate(ctx: Any, incoming: list[Tensor | None]) -> tuple[Any, ...]:
-    states, weights, masks, has_lengths, has_batch_sizes = ctx.counts
-    saved = iter(ctx.saved_tensors)
-    x, *rest = [next(saved) for _ in range(1 + states + weights + masks)]
-    lengths = next(saved) if has_lengths else None
-    batch_sizes = next(saved) if has_batch_sizes else None
-    output, tape = saved
-    head = (
-        x,
-        rest[:states],
-        rest[states : states + weights],
-        rest[states + weights :],
-        lengths,
-        batch_sizes,
-        *ctx.config,
+    states = len(a.state or ())
+    needs_state = needs[1 : 1 + states] or [False] * len(a.stack.cell.states)
+    d_x, d_state, d_weights = tensors.empty_gradients(
+        a.x, a.stack, a.x.size(1), a.weights, needs[0], needs_state, needs[1 + states :]
     )
-    if all(g is None for g in incoming):
-        found: list[Tensor | None] = [None] * len(ctx.needs)
-    elif torch.is_grad_enabled():
-        found = by_reference(_arguments(*head), incoming[:-1], ctx.needs)
-    else:
-        given = iter(torch.ops.statewise.recurrent_backward(*head, output, tape, incoming[:-1], ctx.needs))
-        found = [next(given) if needed else None for needed in ctx.needs]
-    return found[0], found[1 : 1 + states], found[1 + states :], [None] * masks, None, None, None, None, None
+    return _present([d_x, *d_state, *d_weights])
+
+
+# How they are differentiated
+
+
+class Recurrent(torch.autograd.Function):
+    """The two operations, tied together."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Arguments, *inputs: Tensor) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            output, *final, tape = torch.ops.statewise.recurrent(*_flat(a))
+        save(ctx, a, inputs, output, tape)
+        ctx.mark_non_differentiable(tape)
+        return output, *final, tape
+
+    @staticmethod
+    def backward(ctx: Any, *incoming: Tensor | None) -> Any:
+        if all(g is None for g in incoming):
+            return (None,) * len(ctx.needs_input_grad)
+        a, output, tape, needs = saved(ctx)
+        found = iter(torch.ops.statewise.recurrent_backward(*_flat(a), output, tape, incoming[:-1], needs))
+        return None, *[next(found) if needed else None for needed in needs]
+
+
+def _differentiable(*args: Any) -> list[Tensor]:
+    if _is_transformed():
+        return _forward_by_reference(*args)
+    a = _arguments(*args)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in a.inputs):
+        return list(Recurrent.apply(a, *a.inputs))  # type: ignore[no-untyped-call]
+    with torch._C._AutoDispatchBelowAutograd():
+        results: list[Tensor] = torch.ops.statewise.recurrent(*args)
+    return results
+
+
+def _differentiable_backward(*args: Any) -> list[Tensor]:
+    *head, _output, _tape, incoming, _needs = args
+    given = (*_arguments(*head).inputs, *(g for g in incoming if g is not None))
+    if _is_transformed() or (torch.is_grad_enabled() and any(t.requires_grad for t in given)):
+        return _backward_by_reference(*args)
+    with torch._C._AutoDispatchBelowAutograd():
+        results: list[Tensor] = torch.ops.statewise.recurrent_backward(*args)
+    return results
+
+
+def _is_transformed() -> bool:
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 torch.library.impl(_library, "recurrent", "CompositeExplicitAutograd")(_forward)
 torch.library.impl(_library, "recurrent_backward", "CompositeExplicitAutograd")(_backward)
 torch.library.register_fake("statewise::recurrent", _fake_forward, lib=_library)
 torch.library.register_fake("statewise::recurrent_backward", _fake_backward, lib=_library)
-torch.library.register_autograd("statewise::recurrent", _differentiate, setup_context=_setup, lib=_library)
+torch.library.impl(_library, "recurrent", "Autograd")(_differentiable)
+torch.library.impl(_library, "recurrent_backward", "Autograd")(_differentiable_backward)
+for _key in ("FuncTorchBatched", "Batched"):  # torch.func's vmap, and autograd's own for batched gradients
+    torch.library.impl(_library, "recurrent", _key)(_forward_by_reference)
+    torch.library.impl(_library, "recurrent_backward", _key)(_backward_by_reference)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from .. import reference
 from ..stack import Stack
@@ -46,12 +47,20 @@ def recurrent(
         output (T, N, D*P) or (S, D*P), then one final state a letter, each (L*D, N, ``stack.state_sizes[k]``).
     """
     a = Arguments(x, state, weights, stack, masks, lengths, batch_sizes)
-    if torch.compiler.is_compiling():
-        if x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
-            return library.recurrent(a)
-    else:
-        why = reason(x, state, weights, stack)
-        if why is None:
-            return eager.recurrent(a)
-        report(why)
-    return reference.recurrent(x, state, weights, stack, masks=masks, lengths=lengths, batch_sizes=batch_sizes)
+    graph = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if graph and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
+        return library.recurrent(a) if batch_sizes is None else _outside_the_graph(a)
+    return _as_it_comes(a)
+
+
+def _as_it_comes(a: Arguments) -> tuple[Tensor, ...]:
+    why = reason(a.x, a.state, a.weights, a.stack)
+    if why is None:
+        return eager.recurrent(a)
+    report(why)
+    return reference.recurrent(
+        a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths, batch_sizes=a.batch_sizes
+    )
+
+
+_outside_the_graph = _disable_dynamo(_as_it_comes)

@@ -18,7 +18,8 @@ _CELL_INDEX = {name: i for i, name in enumerate(kernels.cells())}
 def tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tuple[int, int, int]:
     """What the tape takes: bytes a step of a row, bytes a row, and bytes on top."""
     shape = _shape(stack, 0, 0, dtype is torch.float64)
-    return kernels.tape_bytes(shape, masked)
+    found: tuple[int, int, int] = kernels.tape_bytes(shape, masked)
+    return found
 
 
 def empty_tape(x: Tensor, stack: Stack, n: int, masked: bool) -> Tensor:
@@ -41,6 +42,7 @@ def forward(
 ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
     """Output, final states and, if ``taped``, the tape that ``backward`` needs. Arguments as in ``ops.recurrent``."""
     t, n = steps_and_rows(x, batch_sizes)
+    counts = [None if c is None else c.contiguous() for c in (lengths, batch_sizes)]
     output, final = empty_results(x, stack, n)
     tape = empty_tape(x, stack, n, bool(masks)) if taped else None
     x, weights, masks = _with_rows(x), [_dense(w) for w in weights], [_dense(m) for m in masks]
@@ -49,8 +51,8 @@ def forward(
     hn, cn = _pair(final)
     kernels.forward(
         _shape(stack, t, n, x.dtype is torch.float64),
-        _address(lengths),
-        _address(batch_sizes),
+        _address(counts[0]),
+        _address(counts[1]),
         [w.data_ptr() for w in weights],
         [m.data_ptr() for m in masks],
         _rows(x),
@@ -85,15 +87,9 @@ def backward(
     ``d_output`` (like output) and ``d_final`` (one a state) are the incoming gradients; None means zeros.
     """
     t, n = steps_and_rows(x, batch_sizes)
-    d_x = torch.empty_like(x) if needs_x else None
-    if d_x is not None and not _rows_contiguous(d_x):
-        d_x = x.new_empty(x.shape)
-    d_state = [
-        x.new_empty(stack.num_layers * stack.directions, n, width) if needed else None
-        for width, needed in zip(stack.state_sizes, needs_state, strict=True)
-    ]
+    counts = [None if c is None else c.contiguous() for c in (lengths, batch_sizes)]
+    d_x, d_state, d_weights = empty_gradients(x, stack, n, weights, needs_x, needs_state, needs_weights)
     weights = [_dense(w) for w in weights]
-    d_weights = [torch.empty_like(w) if needed else None for w, needed in zip(weights, needs_weights, strict=True)]
     x, masks = _with_rows(x), [_dense(m) for m in masks]
     state = None if state is None else [_dense(s) for s in state]
     d_output = None if d_output is None else _with_rows(d_output)
@@ -103,8 +99,8 @@ def backward(
     d_h0, d_c0 = _pair(d_state)
     kernels.backward(
         _shape(stack, t, n, x.dtype is torch.float64),
-        _address(lengths),
-        _address(batch_sizes),
+        _address(counts[0]),
+        _address(counts[1]),
         [w.data_ptr() for w in weights],
         [m.data_ptr() for m in masks],
         _rows(x),
@@ -137,7 +133,30 @@ def empty_results(x: Tensor, stack: Stack, n: int) -> tuple[Tensor, tuple[Tensor
     return output, tuple([x.new_empty(depth, n, width) for width in stack.state_sizes])
 
 
-def _shape(stack: Stack, t: int, n: int, twofold: bool) -> tuple[object, ...]:
+def empty_gradients(
+    x: Tensor,
+    stack: Stack,
+    n: int,
+    weights: Sequence[Tensor],
+    needs_x: bool,
+    needs_state: Sequence[bool],
+    needs_weights: Sequence[bool],
+) -> tuple[Tensor | None, list[Tensor | None], list[Tensor | None]]:
+    """Memory for the gradients of x, of each state and of each weight, None where not needed."""
+    d_x = torch.empty_like(x) if needs_x else None
+    if d_x is not None and not _rows_contiguous(d_x):
+        d_x = x.new_empty(x.shape)
+    d_state = [
+        x.new_empty(stack.num_layers * stack.directions, n, width) if needed else None
+        for width, needed in zip(stack.state_sizes, needs_state, strict=True)
+    ]
+    d_weights = [w.new_empty(w.shape) if needed else None for w, needed in zip(weights, needs_weights, strict=True)]
+    return d_x, d_state, d_weights
+
+
+def _shape(
+    stack: Stack, t: int, n: int, twofold: bool
+) -> tuple[int, bool, int, int, int, int, int, int, int, int, bool]:
     """The call's sizes, in the order that the kernels take them in."""
     return (
         _CELL_INDEX[stack.cell.name],

@@ -1,0 +1,18 @@
+// What vector_math.cpp, compiled for one instruction set, offers to test_math.cpp. No inline code (see simd.hpp).
+
+#pragma once
+
+#include <stdint.h>
+
+namespace statewise {
+
+struct VectorMath {
+  void (*exp_single)(const float* x, float* y, int64_t count);
+  void (*sigmoid_single)(const float* x, float* y, int64_t count);
+  void (*tanh_single)(const float* x, float* y, int64_t count);
+  void (*exp_twofold)(const double* x, double* y, int64_t count);
+  void (*sigmoid_twofold)(const double* x, double* y, int64_t count);
+  void (*tanh_twofold)(const double* x, double* y, int64_t count);
+};
+
+}  // namespace statewise
