@@ -22,8 +22,8 @@ class Cell:
         gates: one letter a gate, in the order in which torch.nn stacks their rows in the weights; G = ``len(gates)``.
         states: one letter a state, ``"h"`` first; every state is (N, H).
         step: ``step(ops, x, r, bias, state) -> state``, one time step in plain operations. ``ops`` is the namespace
-            they come from (``torch``, or anything with its ``sigmoid``, ``tanh``, ``relu``), ``x`` = W_ih x_t and ``r`` =
-            W_hh h, both (N, G*H) and without bias, ``bias`` = (b_ih, b_hh), each (G*H,), or None.
+            they come from (``torch``, or anything with its ``sigmoid``, ``tanh``, ``relu``); ``x`` = W_ih x_t and
+            ``r`` = W_hh h, both (N, G*H), have no bias in them; ``bias`` = (b_ih, b_hh), each (G*H,), or None.
         carries_h: whether the step reads h itself besides r (the GRU's ``z * h``). With a projection such a cell hands
             its unprojected h from step to step, because the projected one no longer holds it.
     """
