@@ -69,6 +69,9 @@ constexpr int tile_rows(int vectors) {
                                             : 12);
 }
 
+// How many terms a sum takes before it is added to a total: one long float32 sum would lose digits.
+constexpr int64_t kSumDepth = 256;
+
 // Into how many interleaved sums a tile of `rows` x `vectors` splits its depth: too few sums at once would leave the
 // fused multiply-add waiting for itself (4 cycles, two a cycle).
 constexpr int slices(int rows, int vectors) {
@@ -127,12 +130,29 @@ __attribute__((noinline)) void tile(const Product<T>& x, int64_t row, const T* b
   constexpr int L = lanes<T>, S = slices(M, N);
   const T* a[M];
   unroll<M>(STATEWISE_EACH(m) { a[m] = x.a[row + m] + x.depth.offset; });
-  V acc[S][M][N];
+  V acc[S][M][N], total[S][M][N];
   clear_sums<M, N, S>(acc);
+  int64_t summed = 0;
+  bool flushed = false;
+  const auto flush = [&] {  // acc into total, in memory
+    unroll<S * M * N>(STATEWISE_EACH(i) {
+      V& t = total[i / (M * N)][i / N % M][i % N];
+      V& a = acc[i / (M * N)][i / N % M][i % N];
+      t = flushed ? t + a : a;
+      a = V{};
+    });
+    flushed = true;
+    summed = 0;
+  };
   const auto run = STATEWISE_EACH(length) {
-    accumulate<T, M, N, S>(
-        acc, length, [&](int m, int64_t k) __attribute__((always_inline)) { return a[m][k]; },
-        [&](int64_t k) __attribute__((always_inline)) { return b + k * N * L; });
+    for (int64_t k0 = 0; k0 < length; k0 += kSumDepth) {
+      if (summed >= kSumDepth) flush();
+      const int64_t some = min(kSumDepth, length - k0);
+      accumulate<T, M, N, S>(
+          acc, some, [&](int m, int64_t k) __attribute__((always_inline)) { return a[m][k0 + k]; },
+          [&](int64_t k) __attribute__((always_inline)) { return b + (k0 + k) * N * L; });
+      summed += some;
+    }
   };
   for (int64_t f = 0; f < x.depth.full; ++f) {
     run(x.depth.length);
@@ -143,6 +163,9 @@ __attribute__((noinline)) void tile(const Product<T>& x, int64_t row, const T* b
     unroll<M>(STATEWISE_EACH(m) { a[m] += x.depth.tail_offset - x.depth.offset; });
     run(x.depth.tail);
   }
+  if (flushed)
+    unroll<S * M * N>(
+        STATEWISE_EACH(i) { acc[i / (M * N)][i / N % M][i % N] += total[i / (M * N)][i / N % M][i % N]; });
   join_slices<M, N, S>(acc);
   const bool whole = x.columns - column >= N * L;
   unroll<M>(STATEWISE_EACH(m) {
