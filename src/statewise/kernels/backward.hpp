@@ -144,6 +144,7 @@ void backward_direction(const Job& job, int64_t group, const Layer& layer, int d
   } else {
     take_state(w.dhn, g, z.P, m.dh, dh_stride);
   }
+  if (job.projected && !C::carries_h) clear(m.dm, g.rows * z.units);  // W_hr's product leaves the padding alone
   if (C::carries_h) take_state(w.h0, g, z.H, m.h0, z.units);
   if (C::has_c) {
     take_state(w.dcn, g, z.H, m.dc, z.units);

@@ -247,6 +247,7 @@ TapeBytes tape_bytes(const Call& call) {
   const auto placed = [&](int64_t T, int64_t N) {
     Call small = call;
     small.T = T, small.N = N;
+    small.lengths = small.batch_sizes = nullptr;  // they belong to another N
     return Plan(small).place_tape(nullptr);
   };
   const int64_t none = placed(0, 0), a_row = placed(0, kAligned) / kAligned, both = placed(1, kAligned) / kAligned;
