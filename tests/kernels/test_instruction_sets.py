@@ -198,3 +198,10 @@ def test_wide_layers(kind, hidden, dtype):
 def test_sums_over_a_hundred_thousand_rows_keep_their_digits(kind, t, n):
     """Those of the weights' and biases' gradients, which a flat sum in float32 would lose."""
     assert_accurate(Case(kind, 5, n, t=t, inputs=3), torch.float32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["rnn_tanh", "lstm", "gru"])
+def test_sums_over_thousands_of_inputs_keep_their_digits(kind, seed):
+    """Those of the products themselves, whose depth is I; no draw may fail."""
+    assert not complaints(Case(kind, 50, 32, t=1, inputs=4000, seed=seed), torch.float32)
