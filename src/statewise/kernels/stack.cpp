@@ -254,6 +254,20 @@ TapeBytes tape_bytes(const Call& call) {
   return {both - a_row, a_row, none + 64 * call.L * (4 * call.D + 2)};
 }
 
+int64_t packed_bytes(const Call& call) {
+  Carver carver(nullptr);
+  Plan(call).place_forward_packs(carver);
+  return carver.used();
+}
+
+void pack(const Call& call, void* to) {
+  Plan plan(call);
+  plan.place_call();
+  Carver carver(to);
+  plan.place_forward_packs(carver);
+  parallel(call.threads, plan.directions(), [&](int64_t i) { plan.kernels().pack_forward(plan.job(), i); });
+}
+
 void forward(const Call& call) {
   Plan plan(call);
   Job& job = plan.job();
@@ -262,13 +276,18 @@ void forward(const Call& call) {
   if (call.training) plan.place_tape(call.tape);
   const auto place = [&](void* base) {
     Carver carver(base);
-    plan.place_forward_packs(carver);
+    if (!call.packed) plan.place_forward_packs(carver);
     if (!call.training) plan.place_between(carver);
     return carver.used();
   };
   place(scratch(kSharedScratch, place(nullptr)));
   const int threads = plan.threads();
-  parallel(threads, plan.directions(), [&](int64_t i) { k.pack_forward(job, i); });
+  if (call.packed) {
+    Carver carver(const_cast<void*>(call.packed));
+    plan.place_forward_packs(carver);
+  } else {
+    parallel(threads, plan.directions(), [&](int64_t i) { k.pack_forward(job, i); });
+  }
   parallel(threads, job.groups,
            [&](int64_t i) { k.forward(job, i, scratch(kTaskScratch, job.layout.forward_scratch)); });
 }

@@ -27,6 +27,7 @@ struct Call {
   const int64_t* lengths = nullptr;      // (N,) of padded input
   const int64_t* batch_sizes = nullptr;  // (T,) of packed input
   std::vector<void*> weights;            // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
+  const void* packed = nullptr;          // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
   std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
   void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
@@ -45,6 +46,12 @@ struct TapeBytes {
 
 // Of `call` only cell, dtype, H, projected, L, D and whether there are masks count.
 TapeBytes tape_bytes(const Call& call);
+
+// Weights in the order in which the forward products read them, for whoever keeps them from call to call: they are
+// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, bias and
+// weights count.
+int64_t packed_bytes(const Call& call);
+void pack(const Call& call, void* to);
 
 void forward(const Call& call);
 
