@@ -306,16 +306,25 @@ class BackwardPass {
     rows.d_stride = m_.d_stride;
     gradient_step<C, T>(rows, z_.blocks);
     if (earlier) prefetch_step(s, first, tape);
-    if (s > 0 || w_.dh0 || job_.projected)
+    if (s > 0 || w_.dh0 || job_.projected) carry(count, rows.d);
+  }
+
+  // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
+  void carry(int64_t count, const T* d) {
+    const bool add = C::carries_h && !job_.projected;
+    if (job_.unpacked)
+      multiply_rows_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, count,
+                                   {d, m_.d_stride, nullptr}, {m_.dh, dh_stride(), nullptr}, add);
+    else
       multiply<T>({count,
-                   {rows.d, m_.d_stride, nullptr},
+                   {d, m_.d_stride, nullptr},
                    z_.blocks.depth(C::from_h),
                    static_cast<const T*>(w_.rows_hh),
                    plain_panels<T>(z_.P),
                    {m_.dh, dh_stride(), nullptr},
                    z_.fed,
                    nullptr,
-                   C::carries_h && !job_.projected});
+                   add});
   }
 
   // What the step before `s` will read.
@@ -359,7 +368,11 @@ class BackwardPass {
                  I,
                  nullptr,
                  d_ == 1};
-      todo.dx_pieces = piece_count(todo.dx);
+      if (job_.unpacked)
+        multiply_rows_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), I, rows, todo.dx.a,
+                                     todo.dx.c, todo.dx.add);
+      else
+        todo.dx_pieces = piece_count(todo.dx);
     }
     todo.ih = {rows, chunk.d, chunk.x, m_.d_stride, m_.x_stride, nullptr, I, layer_.straight_ih, summed_};
     if (T* sum = share_ih()) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "scan.hpp"
+#include "unpacked.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
@@ -216,6 +217,12 @@ class ForwardPass {
     for (int64_t t = span.t0; t < span.t1; ++t)
       for (int64_t j = 0; j < g_.count[t]; ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
     const T* bias = static_cast<const T*>(w_.bias);
+    if (job_.unpacked) {
+      for (int64_t b = 0; b < z_.blocks.full + (z_.blocks.tail > 0); ++b)
+        multiply_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), layer_.input, b,
+                                order_.rows(span), {nullptr, 0, chunk.x}, bias, {chunk.gates, z_.columns, nullptr});
+      return;
+    }
     chunk.input.product = {order_.rows(span),
                            {nullptr, 0, chunk.x},
                            contiguous(layer_.input),
@@ -239,7 +246,11 @@ class ForwardPass {
       T* gates = chunk.gates + (g_.start[t] - g_.start[p.t0]) * z_.columns;
       T* c = !C::has_c ? nullptr : tape.cells ? tape.cells + row * z_.units : m_.c;
       T* h = m_.state[1 - now_];
-      step(t, count, min(count, order_.count(s - 1)), gates, c, h);
+      // Where the next chunk's gates will be written: the tape is seldom in cache.
+      const T* next = tape.gates && s + steps_ < job_.T
+                          ? gates + (order_.reverse ? -steps_ : steps_) * g_.rows * z_.columns
+                          : nullptr;
+      step(t, count, min(count, order_.count(s - 1)), gates, next, c, h);
       if (job_.projected) {
         if (tape.outputs)
           for (int64_t j = 0; j < count; ++j) copy(tape.outputs + (row + j) * z_.units, h + j * z_.units, z_.units);
@@ -264,7 +275,7 @@ class ForwardPass {
   }
 
   // One step: block of columns by block, the product with h and the cell.
-  void step(int64_t t, int64_t count, int64_t started, T* gates, T* c, T* h) {
+  void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* c, T* h) {
     constexpr int L = lanes<T>;
     const T* h_before = m_.state[now_];
     const Product<T> product{count,
@@ -291,11 +302,23 @@ class ForwardPass {
                            job_.projected || !y_.data ? nullptr : &y_,
                            y_column_};
     for (int64_t b = 0; b < z_.blocks.full; ++b) {
-      multiply_panel(product, b);
+      for (int64_t j = 0; next && j < count; ++j) prefetch(next + j * z_.columns + b * 4 * L, 4 * L * sizeof(T));
+      multiply_block(product, b);
       step_block<C, T, L>(rows, b * 4 * L, b * z_.blocks.per_block, z_.H);
     }
-    multiply_tail(product);
+    if (z_.blocks.tail) multiply_block(product, z_.blocks.full);
     step_tail<C, T>(rows, z_.blocks);
+  }
+
+  // Block `b`, of which the tail is the last, of a step's product.
+  void multiply_block(const Product<T>& product, int64_t b) {
+    if (job_.unpacked)
+      multiply_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, b, product.rows, product.a,
+                              nullptr, product.c);
+    else if (b < z_.blocks.full)
+      multiply_panel(product, b);
+    else
+      multiply_tail(product);
   }
 
   void project(const T* from, int64_t rows) {

@@ -61,10 +61,12 @@ template <class C, class T>
 void pack_forward(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
-  pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih), part,
-               kWeightParts);
-  pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh), part,
-               kWeightParts);
+  if (!job.unpacked) {
+    pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih), part,
+                 kWeightParts);
+    pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh), part,
+                 kWeightParts);
+  }
   if (part > 0) return;
   if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.columns_hr));
   T* bias = static_cast<T*>(w.bias);
@@ -79,6 +81,7 @@ void pack_forward(const Job& job, int64_t task) {
 
 template <class C, class T>
 void pack_backward(const Job& job, int64_t task) {
+  if (job.unpacked) return;
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
   if (layer.dx.data)

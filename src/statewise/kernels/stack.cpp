@@ -5,6 +5,7 @@
 
 #include "dispatch.hpp"
 #include "leaders.hpp"
+#include "memory.hpp"
 #include "threads.hpp"
 
 namespace statewise {
@@ -14,8 +15,10 @@ constexpr int64_t kGroupRows = 16;         // rows a group aims at: enough for t
 constexpr int64_t kLargeGroupRows = 32;    // and where W_hh is too large to stay near the core
 constexpr int64_t kLargeWeight = 1 << 20;  // bytes
 constexpr int64_t kGroupSteps = 128;
-constexpr int64_t kMostGroups = 8;     // each has its own sum of the weights' gradients
-constexpr int64_t kAligned = 64;       // bytes
+constexpr int64_t kMostGroups = 8;  // each has its own sum of the weights' gradients
+constexpr int64_t kAligned = 64;    // bytes
+// Steps of all rows together for fewer than which packing the weights doesn't pay.
+constexpr int64_t kFewRowsForward = 4, kFewRowsBackward = 8;
 constexpr double kWorthThreads = 2e5;  // multiply-adds below which starting threads costs more than it saves
 
 // Into how many groups N rows are cut that have S steps together. It decides in which order the weights' gradients are
@@ -44,7 +47,8 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
-  explicit Plan(const Call& call) : call_(call), kernels_(pick(call)) {
+  // few_rows: of fewer rows the weights are read as torch lays them out.
+  explicit Plan(const Call& call, int64_t few_rows = 0) : call_(call), kernels_(pick(call)) {
     job_.T = call.T;
     job_.N = call.N;
     job_.H = call.H;
@@ -60,6 +64,7 @@ class Plan {
     job_.layer = layers_.data();
     for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
     cut_groups();
+    job_.unpacked = !job_.projected && job_.steps < few_rows;
     job_.helped = job_.groups < threads();
     kernels_.measure(job_);
   }
@@ -73,7 +78,7 @@ class Plan {
   int threads() const {
     const double work = double(job_.steps) * double(job_.H) * double(kernels_.gates) *
                         double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
-    return work < kWorthThreads ? 1 : call_.threads;
+    return work < kWorthThreads || job_.unpacked ? 1 : call_.threads;
   }
 
   // Takes the groups through the layers. A group is led by one thread. Where there are fewer groups than threads the
@@ -314,11 +319,11 @@ void pack(const Call& call, void* to) {
 }
 
 void forward(const Call& call) {
-  Plan plan(call);
+  Plan plan(call, call.packed ? 0 : kFewRowsForward);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
-  if (call.training) plan.place_tape(call.tape);
+  if (call.training) prefer_large_pages(call.tape, plan.place_tape(call.tape));
   const auto place = [&](void* base) {
     Carver carver(base);
     if (!call.packed) plan.place_forward_packs(carver);
@@ -337,7 +342,7 @@ void forward(const Call& call) {
 }
 
 void backward(const Call& call) {
-  Plan plan(call);
+  Plan plan(call, kFewRowsBackward);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
