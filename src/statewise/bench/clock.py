@@ -46,7 +46,7 @@ class Clock:
         samples: list[Sample] = []
         usual = self._usual.get(threads, inf)
         start = perf_counter()
-        with _no_garbage_collection():
+        with no_garbage_collection():
             while not self._enough(samples, perf_counter() - start, usual):
                 comparison.renew()
                 samples.append(_sample(comparison, calls, reference, ours_first=len(samples) % 2 == 0))
@@ -93,7 +93,8 @@ def _time(call: Callable[[], object], calls: int) -> float:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Python's collector at rest, so that no sample pays for the garbage of the others."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="time torch.nn against itself: ratios away from 1 show the error of the method",
     )
+    add(
+        "--overhead",
+        action="store_true",
+        help="time small calls outside the kernels instead, in units of one of torch's matrix products",
+    )
     add("--json", type=Path, metavar="PATH", help="write every figure as JSON")
     add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page")
     add(
@@ -63,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure what ``args`` name; the exit status."""
     _check_readme(args)
+    if args.overhead:
+        return _run_overhead(args)
     if args.self_test:
         if args.markdown:
             raise InputError("--markdown: the page is about statewise, and --self-test leaves statewise out")
@@ -84,11 +91,40 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_overhead(args: argparse.Namespace) -> int:
+    if args.self_test or args.markdown:
+        raise InputError("--overhead is printed or written as --json, and measures statewise alone")
+    import torch
+
+    from . import gate, machine, overhead
+
+    facts = machine.describe()
+    print(machine.sentence(facts), flush=True)
+    args.shape = args.shape or overhead.SHAPES
+    selected = list(_selected(args))
+    if failures := [
+        f"{case} WRONG {line}" for case in selected for line in gate.failures(case, _ours(self_test=False))
+    ]:
+        print(*failures, "nothing is written", sep="\n", file=sys.stderr)
+        return 1
+    figures = []
+    for threads in dict.fromkeys(case.threads for case in selected):
+        torch.set_num_threads(threads)
+        rounds = overhead.QUICK_ROUNDS if args.quick else overhead.ROUNDS
+        for figure in overhead.measure([case for case in selected if case.threads == threads], rounds=rounds):
+            figures.append(figure)
+            print(figure, flush=True)
+    print("\n" + overhead.table(figures))
+    if args.json:
+        _write_json(args.json, {"machine": facts, "overhead": [figure.as_dict() for figure in figures]})
+    return 0
+
+
 def _check_readme(args: argparse.Namespace) -> None:
     """Before the clock runs for minutes."""
     if not args.readme:
         return
-    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test)):
+    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test, args.overhead)):
         raise InputError("--readme takes the figures of a full run only, without options that shorten or change it")
     try:
         read_section(args.readme)
@@ -152,19 +188,23 @@ def _timed(case: Case, ours: Any, clock: Clock) -> Result:
 def _write(args: argparse.Namespace, results: Sequence[Result], facts: dict[str, str | int]) -> None:
     from .machine import sentence
 
-    for path in filter(None, (args.json, args.markdown)):
-        path.parent.mkdir(parents=True, exist_ok=True)
     if args.json:
         content = {
             "machine": facts,
             "means": [m.as_dict() for m in means(results)],
             "results": [r.as_dict() for r in results],
         }
-        args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        _write_json(args.json, content)
     if args.markdown:
+        args.markdown.parent.mkdir(parents=True, exist_ok=True)
         args.markdown.write_text(report(results, sentence(facts)), encoding="utf-8")
     if args.readme:
         write_section(args.readme, means_table(means(results)) + f"\n\nMeasured on {sentence(facts)}.")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _shape(text: str) -> Shape:
