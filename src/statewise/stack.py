@@ -24,6 +24,7 @@ class Stack:
         bidirectional: whether every layer also reads backwards (D = 2).
         bias: whether there are ``bias_ih`` and ``bias_hh``.
         proj_size: P, or 0 for no projection.
+        checkpoint: training keeps the states of every so many steps alone and computes the rest again; 0 to keep all.
     """
 
     cell: Cell
@@ -33,6 +34,7 @@ class Stack:
     bidirectional: bool = False
     bias: bool = True
     proj_size: int = 0
+    checkpoint: int = 0
 
     @cached_property
     def directions(self) -> int:

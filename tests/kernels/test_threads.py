@@ -130,7 +130,7 @@ def test_the_poison_works():
     output, (h,) = tensors.empty_results(x, stack, 3)
     d_x, (d_h,), (d_w,) = tensors.empty_gradients(x, stack, 3, [x], True, [True], [True])
     assert all(v.isnan().all() for v in (output, h, d_x, d_h, d_w))
-    assert (tensors.empty_tape(x, stack, 3, False) == 0xFF).all()
+    assert (tensors.empty_tape(x, stack, 2, 3, False) == 0xFF).all()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

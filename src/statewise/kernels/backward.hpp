@@ -312,7 +312,7 @@ class BackwardPass {
   // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
   void carry(int64_t count, const T* d) {
     const bool add = C::carries_h && !job_.projected;
-    if (job_.unpacked)
+    if (job_.unpacked_backward)
       multiply_rows_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, count,
                                    {d, m_.d_stride, nullptr}, {m_.dh, dh_stride(), nullptr}, add);
     else
@@ -368,7 +368,7 @@ class BackwardPass {
                  I,
                  nullptr,
                  d_ == 1};
-      if (job_.unpacked)
+      if (job_.unpacked_backward)
         multiply_rows_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), I, rows, todo.dx.a,
                                      todo.dx.c, todo.dx.add);
       else

@@ -217,7 +217,7 @@ class ForwardPass {
     for (int64_t t = span.t0; t < span.t1; ++t)
       for (int64_t j = 0; j < g_.count[t]; ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
     const T* bias = static_cast<const T*>(w_.bias);
-    if (job_.unpacked) {
+    if (job_.unpacked_forward) {
       for (int64_t b = 0; b < z_.blocks.full + (z_.blocks.tail > 0); ++b)
         multiply_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), layer_.input, b,
                                 order_.rows(span), {nullptr, 0, chunk.x}, bias, {chunk.gates, z_.columns, nullptr});
@@ -312,7 +312,7 @@ class ForwardPass {
 
   // Block `b`, of which the tail is the last, of a step's product.
   void multiply_block(const Product<T>& product, int64_t b) {
-    if (job_.unpacked)
+    if (job_.unpacked_forward)
       multiply_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, b, product.rows, product.a,
                               nullptr, product.c);
     else if (b < z_.blocks.full)

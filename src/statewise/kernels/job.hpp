@@ -74,7 +74,8 @@ struct Layout {
 struct Job {
   int64_t T, N, H, P, L, D;
   bool projected, bias, training;
-  bool unpacked;    // whether the products read the weights as torch lays them out: see unpacked.hpp
+  // Whether the products forward and backward read the weights as torch lays them out: see unpacked.hpp.
+  bool unpacked_forward, unpacked_backward;
   bool helped;      // whether leaders have crews
   int64_t segment;  // steps computed again at a time by backward, because the tape has only the states between; or 0
   int64_t widest;   // the largest I of all layers

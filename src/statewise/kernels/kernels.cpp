@@ -61,7 +61,7 @@ template <class C, class T>
 void pack_forward(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
-  if (!job.unpacked) {
+  if (!job.unpacked_forward) {
     pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih), part,
                  kWeightParts);
     pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh), part,
@@ -81,7 +81,7 @@ void pack_forward(const Job& job, int64_t task) {
 
 template <class C, class T>
 void pack_backward(const Job& job, int64_t task) {
-  if (job.unpacked) return;
+  if (job.unpacked_backward) return;
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
   if (layer.dx.data)

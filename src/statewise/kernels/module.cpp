@@ -30,13 +30,13 @@ std::vector<void*> pointers(const std::vector<Address>& addresses) {
 
 statewise::Strided strided(const Rows& r) { return {pointer(std::get<0>(r)), std::get<1>(r), std::get<2>(r)}; }
 
-// (cell, is double, threads, T, N, I, H, projection, L, D, bias)
-using Shape = std::tuple<int, bool, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool>;
+// (cell, is double, threads, T, N, I, H, projection, L, D, bias, checkpoint)
+using Shape = std::tuple<int, bool, int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, int64_t>;
 
 statewise::Call shaped(const Shape& s, Address lengths, Address batch_sizes) {
   statewise::Call call;
   std::tie(call.cell, call.twofold, call.threads, call.T, call.N, call.I, call.H, call.projected, call.L, call.D,
-           call.bias) = s;
+           call.bias, call.checkpoint) = s;
   call.lengths = static_cast<const int64_t*>(pointer(lengths));
   call.batch_sizes = static_cast<const int64_t*>(pointer(batch_sizes));
   return call;
@@ -66,7 +66,7 @@ NB_MODULE(_kernels, m) {
     statewise::Call call = shaped(shape, 0, 0);
     if (masked) call.masks.resize(size_t(call.L - 1));
     const statewise::TapeBytes bytes = statewise::tape_bytes(call);
-    return std::make_tuple(bytes.a_step, bytes.a_row, bytes.always);
+    return std::make_tuple(bytes.a_step, bytes.a_row, bytes.a_kept, bytes.always);
   });
 
   m.def("packed_bytes", [](const Shape& shape) { return statewise::packed_bytes(shaped(shape, 0, 0)); });

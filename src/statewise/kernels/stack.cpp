@@ -47,8 +47,7 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
-  // few_rows: of fewer rows the weights are read as torch lays them out.
-  explicit Plan(const Call& call, int64_t few_rows = 0) : call_(call), kernels_(pick(call)) {
+  explicit Plan(const Call& call) : call_(call), kernels_(pick(call)) {
     job_.T = call.T;
     job_.N = call.N;
     job_.H = call.H;
@@ -64,7 +63,8 @@ class Plan {
     job_.layer = layers_.data();
     for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
     cut_groups();
-    job_.unpacked = !job_.projected && job_.steps < few_rows;
+    job_.unpacked_forward = !call.packed && !job_.projected && job_.steps < kFewRowsForward;
+    job_.unpacked_backward = !job_.projected && job_.steps < kFewRowsBackward;
     job_.helped = job_.groups < threads();
     kernels_.measure(job_);
   }
@@ -78,7 +78,7 @@ class Plan {
   int threads() const {
     const double work = double(job_.steps) * double(job_.H) * double(kernels_.gates) *
                         double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
-    return work < kWorthThreads || job_.unpacked ? 1 : call_.threads;
+    return work < kWorthThreads || job_.unpacked_forward ? 1 : call_.threads;
   }
 
   // Takes the groups through the layers. A group is led by one thread. Where there are fewer groups than threads the
@@ -311,6 +311,7 @@ int64_t packed_bytes(const Call& call) {
 
 void pack(const Call& call, void* to) {
   Plan plan(call);
+  plan.job().unpacked_forward = false;
   plan.place_call();
   Carver carver(to);
   plan.place_forward_packs(carver);
@@ -319,7 +320,7 @@ void pack(const Call& call, void* to) {
 }
 
 void forward(const Call& call) {
-  Plan plan(call, call.packed ? 0 : kFewRowsForward);
+  Plan plan(call);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
@@ -342,7 +343,7 @@ void forward(const Call& call) {
 }
 
 void backward(const Call& call) {
-  Plan plan(call, kFewRowsBackward);
+  Plan plan(call);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
@@ -350,11 +351,15 @@ void backward(const Call& call) {
   const auto place = [&](void* base) {
     Carver carver(base);
     plan.place_backward(carver);
+    if (job.segment) plan.place_forward_packs(carver);
     return carver.used();
   };
   place(scratch(kSharedScratch, place(nullptr)));
   const int threads = plan.threads();
-  parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.pack_backward(job, i); });
+  parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) {
+    k.pack_backward(job, i);
+    if (job.segment) k.pack_forward(job, i);
+  });
   plan.run(k.backward, job.layout.backward_scratch, true);
   parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.reduce(job, i); });
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import operator
 import warnings
 from typing import Any, SupportsIndex
 
@@ -41,6 +42,14 @@ def check_options(
         raise ValueError("proj_size should be a positive integer or zero to disable projections")
     if proj_size >= hidden_size:
         raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def check_checkpoint(checkpoint: Any) -> None:
+    """TypeError or ValueError unless ``checkpoint`` is a number of steps."""
+    if isinstance(checkpoint, bool) or not isinstance(checkpoint, SupportsIndex):
+        raise TypeError(f"checkpoint should be of type int, got: {type(checkpoint).__name__}")
+    if operator.index(checkpoint) < 0:
+        raise ValueError(f"checkpoint should be a positive number of steps, or zero to keep all, got {checkpoint}")
 
 
 def _check_dropout(dropout: Any, num_layers: Any) -> None:

@@ -21,11 +21,13 @@ from . import cuda
 from .autocast import autocast_dtype, compute_cast
 from .checks import as_lengths, as_states, check_batch_sizes, check_same_place, check_state_ranks
 from .dropout import draw_masks
-from .options import check_options
+from .options import check_checkpoint, check_options
 from .parameters import parameter_shapes
 
 # The attributes that a layer's Stack is made of.
-_DESCRIPTION = frozenset({"mode", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"})
+_DESCRIPTION = frozenset(
+    {"mode", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "checkpoint"}
+)
 
 
 class Recurrent(nn.RNNBase):
@@ -46,10 +48,16 @@ class Recurrent(nn.RNNBase):
         proj_size: P, width of the projected state; 0 for none. Default: 0.
         device: where the parameters are made. Default: torch's.
         dtype: of the parameters. Default: torch's.
+        checkpoint: k > 0: training keeps the states of every k-th step alone (k is rounded up to whole chunks, of at
+            most 128 steps) and backward computes the steps between once more: the same gradients to the last bit for
+            about a third more time. Of what grows with T the outputs between layers remain. On the CPU alone. Default:
+            0, everything is kept.
 
     Raises:
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
     """
+
+    checkpoint = 0  # for layers that were made without one, by torch.nn or an earlier version
 
     def __init__(
         self,
@@ -63,10 +71,13 @@ class Recurrent(nn.RNNBase):
         proj_size: int = 0,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        checkpoint: int = 0,
     ) -> None:
         # Past RNNBase's own, which knows torch's cells alone, and would warn at a line of ours.
         nn.Module.__init__(self)
         check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
+        check_checkpoint(checkpoint)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = operator.index(num_layers)
@@ -75,6 +86,7 @@ class Recurrent(nn.RNNBase):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = operator.index(proj_size)
+        self.checkpoint = operator.index(checkpoint)
         self._describe()
         groups = parameter_shapes(self._stack)
         for name, shape in (item for group in groups for item in group.items()):
@@ -106,6 +118,7 @@ class Recurrent(nn.RNNBase):
             bool(self.bidirectional),
             bool(self.bias),
             self.proj_size,
+            self.checkpoint,
         )
         self._title = self.mode.partition("_")[0]  # for messages: what torch.nn calls it, whatever a subclass is called
         self._depth = self.num_layers * self._stack.directions
@@ -132,6 +145,11 @@ class Recurrent(nn.RNNBase):
             return [parameters[name] for name in names]  # type: ignore[misc]
         except KeyError:  # parametrized, or a plain tensor in the place of a parameter
             return [getattr(self, name) for name in names]
+
+    def extra_repr(self) -> str:
+        """The arguments that are not the defaults."""
+        shown = super().extra_repr()
+        return f"{shown}, checkpoint={self.checkpoint}" if self.checkpoint else shown
 
     # The way in and out
 

@@ -23,6 +23,7 @@ class RNN(Recurrent):
         proj_size: P, width of the projected state, which torch.nn.RNN does not have; 0 for none. Default: 0.
         device: where the parameters are made. Default: torch's.
         dtype: of the parameters. Default: torch's.
+        checkpoint: k > 0: training keeps the states of every k-th step alone; see ``Recurrent``. Default: 0.
 
     Raises:
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
@@ -41,12 +42,24 @@ class RNN(Recurrent):
         proj_size: int = 0,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        checkpoint: int = 0,
     ) -> None:
         check_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
         self.mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            checkpoint=checkpoint,
         )
 
     def extra_repr(self) -> str:

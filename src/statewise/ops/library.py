@@ -39,7 +39,7 @@ def _flat(a: Arguments) -> tuple[Any, ...]:
     """``a`` as the operations take it."""
     s = a.stack
     # All numbers in one list: torch.jit.trace knows no lists of bools.
-    config = [s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size]
+    config = [s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size, s.checkpoint]
     return a.x, list(a.state or ()), list(a.weights), list(a.masks), a.lengths, s.cell.name, config
 
 
@@ -53,8 +53,8 @@ def _arguments(
     config: Sequence[int],
 ) -> Arguments:
     """The inverse of ``_flat``."""
-    input_size, hidden_size, num_layers, bidirectional, bias, proj_size = config
-    stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), proj_size)
+    input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
+    stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), *rest)
     return Arguments(x, list(state) or None, weights, stack, masks, lengths, None)
 
 
@@ -75,7 +75,7 @@ def _forward(*args: Any) -> list[Tensor]:
 def _forward_by_reference(*args: Any) -> list[Tensor]:
     a = _arguments(*args)
     results = reference.recurrent(a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths)
-    return [*results, tensors.empty_tape(a.x, a.stack, a.x.size(1), bool(a.masks))]
+    return [*results, tensors.empty_tape(a.x, a.stack, a.x.size(0), a.x.size(1), bool(a.masks))]
 
 
 def _backward(*args: Any) -> list[Tensor]:
@@ -107,7 +107,7 @@ def _fake_forward(*args: Any) -> list[Tensor]:
     a = _arguments(*args)
     n = a.x.size(1)
     output, final = tensors.empty_results(a.x, a.stack, n)
-    return [output, *final, tensors.empty_tape(a.x, a.stack, n, bool(a.masks))]
+    return [output, *final, tensors.empty_tape(a.x, a.stack, a.x.size(0), n, bool(a.masks))]
 
 
 def _fake_backward(*args: Any) -> list[Tensor]:

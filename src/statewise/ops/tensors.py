@@ -16,19 +16,21 @@ _CELL_INDEX = {name: i for i, name in enumerate(kernels.cells())}
 
 
 @lru_cache(maxsize=1024)
-def tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tuple[int, int, int]:
-    """What the tape takes: bytes a step of a row, bytes a row, and bytes on top."""
+def tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tuple[int, int, int, int]:
+    """What the tape takes: bytes a step of a row, bytes a row, bytes a checkpoint of a row, and bytes on top."""
     shape = _shape(stack, 0, 0, dtype is torch.float64)
-    found: tuple[int, int, int] = kernels.tape_bytes(shape, masked)
+    found: tuple[int, int, int, int] = kernels.tape_bytes(shape, masked)
     return found
 
 
-def empty_tape(x: Tensor, stack: Stack, n: int, masked: bool) -> Tensor:
-    """Memory for what backward needs of a forward over x (T, N, I) or (S, I) with ``n`` = N rows. Bytes."""
-    a_step, a_row, always = tape_bytes(stack, x.dtype, masked, kernels.instruction_set())
+def empty_tape(x: Tensor, stack: Stack, t: int, n: int, masked: bool) -> Tensor:
+    """Memory for what backward needs of a forward over x, (T, N, I) or (S, I): ``t`` steps, ``n`` rows. Bytes."""
+    a_step, a_row, a_kept, always = tape_bytes(stack, x.dtype, masked, kernels.instruction_set())
     steps, *rows, _ = x.shape
     if rows:
         steps *= rows[0]
+    if stack.checkpoint:
+        a_row += -(-t // stack.checkpoint) * a_kept
     return x.new_empty(steps * a_step + n * a_row + always, dtype=torch.uint8)
 
 
@@ -46,7 +48,7 @@ def forward(
     """Output, final states and, if ``taped``, the tape that ``backward`` needs. Arguments as in ``ops.recurrent``."""
     t, n, step = _steps_and_rows(x, batch_sizes)
     output, final = empty_results(x, stack, n, step)
-    tape = empty_tape(x, stack, n, bool(masks)) if taped else None
+    tape = empty_tape(x, stack, t, n, bool(masks)) if taped else None
     # Kept by name until the kernels are done: some are copies that nobody else holds.
     x, weights, masks, state = _with_rows(x), _dense(weights), _dense(masks), _dense(state)
     counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
@@ -154,7 +156,7 @@ def empty_gradients(
 
 def _shape(
     stack: Stack, t: int, n: int, twofold: bool
-) -> tuple[int, bool, int, int, int, int, int, int, int, int, bool]:
+) -> tuple[int, bool, int, int, int, int, int, int, int, int, bool, int]:
     """The call's sizes, in the order that the kernels take them in."""
     return (
         _CELL_INDEX[stack.cell.name],
@@ -168,6 +170,7 @@ def _shape(
         stack.num_layers,
         stack.directions,
         stack.bias,
+        stack.checkpoint,
     )
 
 
