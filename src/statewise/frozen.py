@@ -87,7 +87,7 @@ _FROZEN: dict[type, type[Frozen]] = {
     nn.LSTMCell: FrozenAcceleratedLSTMCell,
     nn.GRUCell: FrozenAcceleratedGRUCell,
 }
-# What of a module's dictionary a frozen one gets anew. Nothing is ever backward there, so nor are backward's hooks kept.
+# What of a module's dictionary a frozen one gets anew; backward's hooks are of no use there.
 _MADE_ANEW = frozenset(
     {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_flat_weights", "_flat_weight_refs"}
     | {"_compiled_call_impl", "_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook"}
@@ -98,38 +98,39 @@ _WEIGHT_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
 
 def freeze(model: nn.Module) -> Any:
-    """A copy of a layer, a cell or a whole model, for inference alone: what it computes is the same, but sooner.
+    """A copy of a layer, a cell or a whole model for inference alone, which computes the same but sooner.
 
-    A frozen layer packs its weights once, as the kernels read them, and not in every call; and a plain call (tensors on
-    the CPU, in the weights' dtype) is checked and made outside of Python. That matters for few steps at a time: a stream,
-    a game, a controller. Everything else a frozen layer does as the layer did, in its very words: ``lengths=``, packed
-    sequences, wrong shapes, autocast, ``torch.compile``, CUDA; and to the last bit what the layer computes in eval mode.
+    A frozen layer packs its weights once, in the order in which the kernels read them, and not in every call; and a
+    plain call (tensors on the CPU, of the weights' dtype) is checked and made outside of Python. It counts where a call
+    has few steps: a stream, a game, a controller. Everything else a frozen layer does as the layer does, in the same
+    words where something is wrong: ``lengths=``, packed sequences, autocast, ``torch.compile``, CUDA. Its results are
+    to the last bit those of the layer in eval mode.
 
-    The copy is a deep one, in eval mode, and no parameter in it requires a gradient. Each RNN, LSTM, GRU and cell, of
-    statewise or of torch.nn, is replaced by a frozen one, a module used in several places by the same one everywhere.
-    Weights are taken as they evaluate now: parametrizations, weight norm and pruning are resolved. Forward hooks are kept,
-    and take their time. Subclasses of those layers are copied as they are, since what they compute is theirs.
+    The copy is deep and in eval mode, and no parameter in it requires a gradient. Every RNN, LSTM, GRU and cell in it,
+    statewise's or torch.nn's, is a frozen one, a module used in several places the same one everywhere. Weights are
+    taken as they evaluate now: parametrizations, weight norms and pruning are resolved. Forward hooks are kept, and
+    cost what they cost. Subclasses of the layers are copied as they are, since what they compute is theirs.
 
-    A frozen layer is a module. Its weights are buffers with the layer's names, so ``state_dict`` goes both ways;
-    ``load_state_dict``, ``.to()``, copying and unpickling pack anew, for the machine they happen on. Writing into a
-    weight in place doesn't, and leaves the results as they were or not: freeze again instead. Several threads may call
-    one frozen module at once.
+    A frozen layer is a module. Its weights are buffers with the layer's names, so a ``state_dict`` goes both ways.
+    ``load_state_dict``, ``.to()``, copying and unpickling pack anew, for the machine that they happen on. Writing into
+    a weight in place does not, and then some calls may see the change and others not: freeze again instead. Several
+    threads may call a frozen module at once.
 
     Args:
-        model: any module with such layers in it; it stays as it is and shares nothing with the copy.
+        model: any module with such layers in it. It stays as it is and shares no memory with the copy.
 
     Returns:
-        The frozen copy. ``train()`` on it raises RuntimeError, and so does a frozen layer called with grad mode on and
-        an input or a state that requires a gradient.
+        The frozen copy. ``train()`` on it raises RuntimeError, and so does a frozen layer that is called with an input
+        or a state that requires a gradient, unless under ``torch.no_grad()``.
 
     Raises:
         TypeError: ``model`` is no ``torch.nn.Module``.
         ValueError: there is nothing to freeze in it.
 
     Example:
-        >>> frozen = statewise.freeze(lstm)
-        >>> state = None
-        >>> for x in stream:  # each (1, 1, I)
+        >>> lstm = statewise.LSTM(3, 64)
+        >>> frozen, state = statewise.freeze(lstm), None
+        >>> for x in torch.randn(100, 1, 1, 3):  # one row, one step at a time
         ...     y, state = frozen(x, state)
     """
     if not isinstance(model, nn.Module):
@@ -180,7 +181,7 @@ def _evaluated(module: nn.Module, name: str) -> Tensor:
         elif isinstance(hook, SpectralNorm):
             value = hook.compute_weight(module, do_power_iteration=False)
         elif isinstance(hook, BasePruningMethod):
-            value = hook.apply_mask(module)
+            value = hook.apply_mask(module)  # type: ignore[no-untyped-call]
     return value.detach().clone(memory_format=torch.contiguous_format)
 
 

@@ -75,7 +75,7 @@ void add_frozen(nb::module_& m) {
              new (self) Frozen(call, cell ? Frozen::kCell : batch_first ? Frozen::kBatchFirst : Frozen::kTimeFirst);
            })
       .def("watch", &Frozen::watch)
-      .def("__call__", &Frozen::operator(), nb::arg("x"), nb::arg("hx").none())
+      .def("__call__", &Frozen::operator(), nb::arg("x").none(), nb::arg("hx").none())
       .def_prop_ro("instruction_set", &Frozen::instruction_set)
       .def_prop_ro("packed", [](const Frozen& f) { return reinterpret_cast<Address>(f.packed()); });
 }

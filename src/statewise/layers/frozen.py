@@ -1,12 +1,13 @@
 """What frozen layers and cells share: they keep their weights packed for the kernels, and can't be trained.
 
-A plain call goes from ``__call__`` straight to ``kernels.Frozen``, which looks at the tensors itself and returns None for
-whatever isn't plain and right. Such a call goes the live layer's way, checks, messages and all, and meets the pack again
-in ``_compute``.
+A plain call goes from ``__call__`` straight to ``kernels.Frozen``, which looks at the tensors itself and returns None
+for whatever isn't plain and right. Such a call goes the live layer's way, checks, messages and all, and meets the pack
+again in ``_compute``.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,9 +21,11 @@ from .. import kernels
 from ..ops import tensors
 from ..ops.fallback import reason
 from ..stack import Stack
+from .cells import RecurrentCell
+from .recurrent import Recurrent
 
-# What calls for a closer look than kernels.Frozen takes: these answer 0, None or False as long as tensors are just their
-# memory (see ops/fallback.py) and autocast is off.
+# What calls for a closer look than kernels.Frozen takes: these answer 0, None or False as long as tensors are their
+# memory and no more (see ops/fallback.py) and autocast is off.
 _MODES = (
     torch._C._are_functorch_transforms_active,
     torch._C._len_torch_dispatch_stack,
@@ -49,7 +52,7 @@ _connect()
 
 
 class Frozen(nn.Module):
-    """Stands before ``Recurrent`` or ``RecurrentCell`` among a class's bases. The weights are buffers.
+    """The base of both, which stands before ``Recurrent`` or ``RecurrentCell``. The weights are buffers.
 
     Made by ``statewise.freeze``, and by copying or unpickling. Whatever replaces the weights or moves them makes a new
     pack (``.to()``, ``load_state_dict``); writing into one in place doesn't.
@@ -111,6 +114,9 @@ class Frozen(nn.Module):
 
     # What may happen to a module
 
+    def _get_name(self) -> str:
+        return type(self).__name__.replace("Accelerated", "")
+
     def train(self, mode: bool = True) -> Any:
         """RuntimeError, unless ``mode`` is False."""
         if mode:
@@ -141,7 +147,7 @@ class Frozen(nn.Module):
         return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args, **kwargs)
         self._repack()
 
 
@@ -149,10 +155,8 @@ def _no_shortcut(input: Any, hx: Any) -> None:
     return None
 
 
-class FrozenLayer(Frozen):
+class FrozenLayer(Frozen, Recurrent):
     """Stands before a subclass of ``Recurrent``."""
-
-    _flat_weights_names: list[str]
 
     def __call__(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
         """See ``Recurrent.forward``; and RuntimeError for an input or a state that needs a gradient."""
@@ -166,29 +170,29 @@ class FrozenLayer(Frozen):
 
     def _run(self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None) -> Any:
         self._refuse_gradients((x, *(state or ())))
-        return super()._run(x, state, weights, lengths, batch_sizes)  # type: ignore[misc]
+        return super()._run(x, state, weights, lengths, batch_sizes)
 
     def _compute(self, x: Tensor, state: Any, weights: Any, lengths: Any, batch_sizes: Any) -> Any:
         if not is_compiling():
             pack = self._pack_of(weights)
             if pack is not None and reason(x, state, weights, self._stack) is None:
                 return tensors.forward_packed(x, state, pack.packed, self._stack, lengths, batch_sizes)
-        return super()._compute(x, state, weights, lengths, batch_sizes)  # type: ignore[misc]
+        return super()._compute(x, state, weights, lengths, batch_sizes)
 
     def _current_weights(self) -> list[Tensor]:
         return self._buffered_weights()
 
     def _buffered_weights(self) -> list[Tensor]:
-        buffers = self._buffers
-        return [buffers[name] for name in self._flat_weights_names]  # type: ignore[misc]
+        buffers: dict[str, Any] = self._buffers
+        return [buffers[name] for name in self._flat_weights_names]
 
     def _init_flat_weights(self) -> None:
-        self._flat_weights = self._buffered_weights()
-        self._flat_weight_refs: list[Any] = []
-        self.flatten_parameters()  # type: ignore[operator]
+        weights: list[Any] = self._buffered_weights()
+        self._flat_weights, self._flat_weight_refs = weights, [weakref.ref(w) for w in weights]
+        self.flatten_parameters()
 
 
-class FrozenCell(Frozen):
+class FrozenCell(Frozen, RecurrentCell):
     """Stands before a subclass of ``RecurrentCell``."""
 
     def __call__(self, input: Any, hx: Any = None) -> Any:
@@ -201,12 +205,12 @@ class FrozenCell(Frozen):
 
     def _run(self, x: Tensor, state: Any, weights: Any) -> Any:
         self._refuse_gradients((x, *(state or ())))
-        return super()._run(x, state, weights)  # type: ignore[misc]
+        return super()._run(x, state, weights)
 
     def _compute(self, x: Tensor, state: Any, weights: Any) -> Any:
         pack = None if is_compiling() else self._pack_of(weights)
         if pack is None or reason(x, state, weights, self._stack) is not None:
-            return super()._compute(x, state, weights)  # type: ignore[misc]
+            return super()._compute(x, state, weights)
         start = None if state is None else [s.unsqueeze(0) for s in state]  # each (1, N, H)
         _, *final = tensors.forward_packed(x.unsqueeze(0), start, pack.packed, self._stack, None, None)
         return tuple(s.squeeze(0) for s in final)
