@@ -209,6 +209,27 @@ def test_plain_calls_go_past_python(kind):
         assert is_short(frozen, x)
 
 
+def test_an_older_torch(kind, tmp_path):
+    """Without the C exchange all calls go by Python."""
+    live = made(kind)
+    live_call = (live, x_for(live), states(live, 3))
+    torch.save(live_call, tmp_path / "call.pt")
+    code = (
+        "import sys, torch\n"
+        "if hasattr(torch.Tensor, '__dlpack_c_exchange_api__'): del torch.Tensor.__dlpack_c_exchange_api__\n"
+        "import statewise\n"
+        "live, x, hx = torch.load(sys.argv[1], weights_only=False)\n"
+        "frozen = statewise.freeze(live)\n"
+        "assert frozen._packed[0] is not None and frozen._shortcut(x, hx) is None\n"
+        "torch.save(frozen(x, hx), sys.argv[2])"
+    )
+    env = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    files = tmp_path / "call.pt", tmp_path / "y.pt"
+    subprocess.run([sys.executable, "-c", code, *files], env=env, check=True, timeout=120)
+    expected = flat(freeze(live)(*live_call[1:]))
+    assert all(torch.equal(a, b) for a, b in zip(flat(torch.load(files[1])), expected, strict=True))
+
+
 @pytest.mark.parametrize("case", range(8))
 def test_all_else_is_looked_at(kind, case):
     live = made(kind)

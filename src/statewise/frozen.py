@@ -101,10 +101,10 @@ def freeze(model: nn.Module) -> Any:
     """A copy of a layer, a cell or a whole model for inference alone, which computes the same but sooner.
 
     A frozen layer packs its weights once, in the order in which the kernels read them, and not in every call; and a
-    plain call (tensors on the CPU, of the weights' dtype) is checked and made outside of Python. It counts where a call
-    has few steps: a stream, a game, a controller. Everything else a frozen layer does as the layer does, in the same
-    words where something is wrong: ``lengths=``, packed sequences, autocast, ``torch.compile``, CUDA. Its results are
-    to the last bit those of the layer in eval mode.
+    plain call (tensors on the CPU, of the weights' dtype) is checked and made outside of Python, where torch is new
+    enough to show its tensors to C++. It counts where a call has few steps: a stream, a game, a controller. Everything
+    else a frozen layer does as the layer does, in the same words where something is wrong: ``lengths=``, packed
+    sequences, autocast, ``torch.compile``, CUDA. Its results are to the last bit those of the layer in eval mode.
 
     The copy is deep and in eval mode, and no parameter in it requires a gradient. Every RNN, LSTM, GRU and cell in it,
     statewise's or torch.nn's, is a frozen one, a module used in several places the same one everywhere. Weights are

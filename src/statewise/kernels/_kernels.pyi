@@ -66,6 +66,7 @@ def backward(
 def connect(
     tensor: type,
     exchange: object,
+    empty_like: Callable[..., object],
     new_empty: Callable[..., object],
     is_neg: Callable[..., object],
     get_threads: Callable[[], int],

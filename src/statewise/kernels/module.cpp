@@ -62,10 +62,10 @@ PyType_Slot frozen_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse_
 
 void add_frozen(nb::module_& m) {
   using statewise::Frozen;
-  m.def("connect", [](nb::object tensor, nb::object exchange, nb::object new_empty, nb::object is_neg,
-                      nb::object get_threads, nb::tuple modes, nb::dict forward_ad) {
-    return statewise::connect({std::move(tensor), std::move(exchange), std::move(new_empty), std::move(is_neg),
-                               std::move(get_threads), std::move(modes), std::move(forward_ad)});
+  m.def("connect", [](nb::object tensor, nb::object exchange, nb::object empty_like, nb::object new_empty,
+                      nb::object is_neg, nb::object get_threads, nb::tuple modes, nb::dict forward_ad) {
+    return statewise::connect({std::move(tensor), std::move(exchange), std::move(empty_like), std::move(new_empty),
+                               std::move(is_neg), std::move(get_threads), std::move(modes), std::move(forward_ad)});
   });
   nb::class_<Frozen>(m, "Frozen", nb::type_slots(frozen_slots))
       .def("__init__",

@@ -43,9 +43,9 @@ _DECISIVE = frozenset(
 
 def _connect() -> None:
     exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    if exchange is not None:  # as from torch 2.10; without it kernels.Frozen leaves every call to Python
-        threads = torch.get_num_threads
-        kernels.connect(Tensor, exchange, Tensor.new_empty, Tensor.is_neg, threads, _MODES, vars(forward_ad))
+    if exchange is not None:  # older ones have none: kernels.Frozen leaves every call to Python then
+        new, threads = (torch.empty_like, Tensor.new_empty), torch.get_num_threads
+        kernels.connect(Tensor, exchange, *new, Tensor.is_neg, threads, _MODES, vars(forward_ad))
 
 
 _connect()
@@ -134,7 +134,8 @@ class Frozen(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         above = getattr(super(), "__getstate__", None)
         state = dict(self.__dict__ if above is None else above())
-        del state["_packed"], state["_shortcut"]  # of use in this process and on this machine alone
+        for name in ("_packed", "_shortcut"):  # of use in this process and on this machine alone
+            state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
