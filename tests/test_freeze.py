@@ -184,6 +184,14 @@ def test_odd_memory(kind):
         assert_same(frozen, live, empty)
 
 
+def test_features_apart(kind):
+    live = made(kind)
+    x = x_for(live, n=5)
+    transposed = x.transpose(-1, -2).contiguous().transpose(-1, -2)
+    assert transposed.stride(-1) != 1
+    assert_same(freeze(live), live, transposed, states(live, 5))
+
+
 def test_results_are_the_callers(kind):
     """No result is another's memory, an argument's or a later call's."""
     live = made(kind)
@@ -252,7 +260,7 @@ def test_all_else_is_looked_at(kind, case):
 # The same words
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(17))
 def test_wrong_calls(kind, number):
     live = made(kind)
     frozen = freeze(live)
@@ -276,6 +284,7 @@ def test_wrong_calls(kind, number):
         (None,),
         (x, swap(a_state[..., 0, :])),
         (x.to(torch.bfloat16), hx),
+        (x.int(),),
     ]
     expected = outcome(lambda: live.eval()(*calls[number]))
     assert expected[0] != "returned"
