@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .frozen import freeze
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
     from .ops.config import show_config, warn_on_fallback
     from .swap import accelerate
@@ -24,6 +25,7 @@ _HOMES = {
     "LSTMCell": ".layers",
     "GRUCell": ".layers",
     "accelerate": ".swap",
+    "freeze": ".frozen",
     "show_config": ".ops.config",
     "warn_on_fallback": ".ops.config",
 }
@@ -37,6 +39,7 @@ __all__ = [
     "RNNCell",
     "__version__",
     "accelerate",
+    "freeze",
     "show_config",
     "warn_on_fallback",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -513,3 +515,43 @@ def test_compile_makes_one_graph(kind, options):
         hx = (state, state) if kind == "LSTM" else state
         compiled(given_to(ours), hx)
     torch.compiler.reset()
+
+
+def in_shared_memory(module, path):
+    """Move W_hh into a file that this process has mapped; what writes into it."""
+    w = module.get_parameter(weight(module))
+    w.data = torch.from_file(str(path), shared=True, size=w.numel()).view_as(w)
+    with torch.no_grad():
+        w.uniform_(-0.5, 0.5)
+    bytes_ = bytes(torch.full_like(w, 0.125).numpy())
+    code = "import sys; open(sys.argv[1], 'r+b').write(bytes.fromhex(sys.argv[2]))"
+    return [sys.executable, "-c", code, str(path), bytes_.hex()]
+
+
+@pytest.mark.parametrize("by", ["fused Adam", "data", "numpy", "load_state_dict", "another process"])
+def test_a_changed_weight_is_seen_by_the_next_call(kind, by, tmp_path):
+    """Nothing that was made of the weights outlives a call: most of these leave no trace on the tensor."""
+    ours = getattr(statewise, kind)(3, 4)
+    w = ours.get_parameter(weight(ours))
+    if by == "another process":
+        command = in_shared_memory(ours, tmp_path / "weight")
+    for _ in range(2):
+        with torch.no_grad():
+            ours(given_to(ours))
+        before = w.detach().clone()
+        if by == "fused Adam":
+            for p in ours.parameters():
+                p.grad = torch.ones_like(p)
+            torch.optim.Adam(ours.parameters(), 0.1, fused=True).step()
+        elif by == "data":
+            w.data.mul_(2)
+        elif by == "numpy":
+            w.detach().numpy()[:] *= 2
+        elif by == "load_state_dict":
+            ours.load_state_dict(getattr(statewise, kind)(3, 4).state_dict())
+        else:
+            subprocess.run(command, check=True, timeout=60)
+        assert torch.equal(w, before) == (by == "another process" and bool((before == 0.125).all()))
+        theirs = getattr(nn, kind)(3, 4)
+        theirs.load_state_dict(ours.state_dict())
+        assert_same(ours, theirs)

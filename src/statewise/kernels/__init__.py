@@ -6,8 +6,10 @@ Private: ``statewise.ops`` checks what it passes here, and addresses are passed 
 from __future__ import annotations
 
 from ._kernels import (
+    Frozen,
     backward,
     cells,
+    connect,
     forward,
     forward_packed,
     instruction_set,
@@ -20,8 +22,10 @@ from ._kernels import (
 )
 
 __all__ = [
+    "Frozen",
     "backward",
     "cells",
+    "connect",
     "forward",
     "forward_packed",
     "instruction_set",

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 # What module.cpp defines. An address is an int; rows are (address, distance of steps, distance of rows).
 _Shape = tuple[int, bool, int, int, int, int, int, int, int, int, bool, int]
 _Rows = tuple[int, int, int]
@@ -58,3 +61,23 @@ def backward(
     weight_gradients: list[int],
     /,
 ) -> None: ...
+
+# What frozen.cpp does.
+def connect(
+    tensor: type,
+    exchange: object,
+    empty_like: Callable[..., object],
+    new_empty: Callable[..., object],
+    is_neg: Callable[..., object],
+    get_threads: Callable[[], int],
+    modes: tuple[Callable[[], object], ...],
+    forward_ad: dict[str, Any],
+    /,
+) -> bool: ...
+
+class Frozen:
+    instruction_set: str
+    packed: int
+    def __init__(self, shape: _Shape, weights: list[int], batch_first: bool, cell: bool, /) -> None: ...
+    def watch(self, hooks: tuple[dict[Any, Any], ...], owner: dict[str, Any], /) -> None: ...
+    def __call__(self, x: object, hx: object) -> Any: ...

@@ -1,14 +1,18 @@
-// The one file that knows Python. Tensors come as addresses: whoever calls has checked them and keeps them alive.
+// The Python module. Tensors come as addresses: whoever calls has checked them and keeps them alive. Where they come as
+// tensors is frozen.cpp.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <new>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 #include "dispatch.hpp"
+#include "frozen.hpp"
 #include "stack.hpp"
 #include "threads.hpp"
 
@@ -40,6 +44,40 @@ statewise::Call shaped(const Shape& s, Address lengths, Address batch_sizes) {
   call.lengths = static_cast<const int64_t*>(pointer(lengths));
   call.batch_sizes = static_cast<const int64_t*>(pointer(batch_sizes));
   return call;
+}
+
+int traverse_frozen(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<statewise::Frozen>(self)->traverse(visit, arg) : 0;
+}
+
+int clear_frozen(PyObject* self) {
+  if (nb::inst_ready(self)) nb::inst_ptr<statewise::Frozen>(self)->clear();
+  return 0;
+}
+
+PyType_Slot frozen_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse_frozen)},
+                              {Py_tp_clear, reinterpret_cast<void*>(clear_frozen)},
+                              {0, nullptr}};
+
+void add_frozen(nb::module_& m) {
+  using statewise::Frozen;
+  m.def("connect", [](nb::object tensor, nb::object exchange, nb::object empty_like, nb::object new_empty,
+                      nb::object is_neg, nb::object get_threads, nb::tuple modes, nb::dict forward_ad) {
+    return statewise::connect({std::move(tensor), std::move(exchange), std::move(empty_like), std::move(new_empty),
+                               std::move(is_neg), std::move(get_threads), std::move(modes), std::move(forward_ad)});
+  });
+  nb::class_<Frozen>(m, "Frozen", nb::type_slots(frozen_slots))
+      .def("__init__",
+           [](Frozen* self, const Shape& shape, const std::vector<Address>& weights, bool batch_first, bool cell) {
+             statewise::Call call = shaped(shape, 0, 0);
+             call.weights = pointers(weights);
+             new (self) Frozen(call, cell ? Frozen::kCell : batch_first ? Frozen::kBatchFirst : Frozen::kTimeFirst);
+           })
+      .def("watch", &Frozen::watch)
+      .def("__call__", &Frozen::operator(), nb::arg("x").none(), nb::arg("hx").none())
+      .def_prop_ro("instruction_set", &Frozen::instruction_set)
+      .def_prop_ro("packed", [](const Frozen& f) { return reinterpret_cast<Address>(f.packed()); });
 }
 
 }  // namespace
@@ -124,4 +162,6 @@ NB_MODULE(_kernels, m) {
           const nb::gil_scoped_release released;
           statewise::backward(call);
         });
+
+  add_frozen(m);
 }

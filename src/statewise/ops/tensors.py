@@ -66,6 +66,43 @@ def forward(
     return output, final, tape
 
 
+def pack(weights: Sequence[Tensor], stack: Stack, batch_first: bool, cell: bool) -> kernels.Frozen:
+    """The weights, which the kernels have to serve, as the instruction set in use reads them.
+
+    ``batch_first`` and ``cell`` say how tensors come to the pack when it is called: see frozen.hpp.
+    """
+    weights = [_dense(w) for w in weights]
+    shape = _shape(stack, 0, 0, weights[0].dtype is torch.float64)
+    return kernels.Frozen(shape, [w.data_ptr() for w in weights], batch_first, cell)
+
+
+def forward_packed(
+    x: Tensor,
+    state: Sequence[Tensor] | None,
+    packed: int,
+    stack: Stack,
+    lengths: Tensor | None,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """Output and final states, from the weights packed at address ``packed``."""
+    t, n = steps_and_rows(x, batch_sizes)
+    counts = [None if c is None else c.contiguous() for c in (lengths, batch_sizes)]
+    output, final = empty_results(x, stack, n)
+    x = _with_rows(x)
+    state = None if state is None else [_dense(s) for s in state]
+    kernels.forward_packed(
+        _shape(stack, t, n, x.dtype is torch.float64),
+        _address(counts[0]),
+        _address(counts[1]),
+        packed,
+        _rows(x),
+        _rows(output),
+        *_pair(state),
+        *_pair(final),
+    )
+    return output, *final
+
+
 def backward(
     x: Tensor,
     state: Sequence[Tensor] | None,

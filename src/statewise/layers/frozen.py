@@ -1,0 +1,223 @@
+"""What frozen layers and cells share: they keep their weights packed for the kernels, and can't be trained.
+
+A plain call goes from ``__call__`` straight to ``kernels.Frozen``, which looks at the tensors itself and returns None
+for whatever isn't plain and right. Such a call goes the live layer's way, checks, messages and all, and meets the pack
+again in ``_compute``.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+from torch.nn.modules import module as torch_module
+
+from .. import kernels
+from ..ops import tensors
+from ..ops.fallback import reason
+from ..stack import Stack
+from .cells import RecurrentCell
+from .recurrent import Recurrent
+
+# What calls for a closer look than kernels.Frozen takes: these answer 0, None or False as long as tensors are their
+# memory and no more (see ops/fallback.py) and autocast is off.
+_MODES = (
+    torch._C._are_functorch_transforms_active,
+    torch._C._len_torch_dispatch_stack,
+    torch._C._len_torch_function_stack,
+    torch._C._get_tracing_state,
+    torch._C._is_any_autocast_enabled,
+)
+_HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
+# The attributes that decide what a call computes, or whether it passes through `forward` at all.
+_DECISIVE = frozenset(
+    {"mode", "nonlinearity", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"}
+    | {"batch_first", "forward", "_compiled_call_impl"}
+)
+
+
+def _connect() -> None:
+    exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+    if exchange is not None:  # older ones have none: kernels.Frozen leaves every call to Python then
+        new, threads = (torch.empty_like, Tensor.new_empty), torch.get_num_threads
+        kernels.connect(Tensor, exchange, *new, Tensor.is_neg, threads, _MODES, vars(forward_ad))
+
+
+_connect()
+
+
+class Frozen(nn.Module):
+    """The base of both, which stands before ``Recurrent`` or ``RecurrentCell``. The weights are buffers.
+
+    Made by ``statewise.freeze``, and by copying or unpickling. Whatever replaces the weights or moves them makes a new
+    pack (``.to()``, ``load_state_dict``); writing into one in place doesn't.
+    """
+
+    # Of the layers and cells
+    _stack: Stack
+    _title: str
+    _weight_shapes: list[torch.Size]
+
+    _packed: tuple[kernels.Frozen | None, Sequence[Tensor]]  # and the weights that were packed
+    _shortcut: Any  # called with input and hx; None is no result
+
+    # Calls
+
+    def _refuse_gradients(self, given: Sequence[Tensor]) -> None:
+        if torch.is_grad_enabled() and any([t.requires_grad for t in given]):  # noqa: C419 (a list is faster)
+            raise RuntimeError(
+                f"{self._title}: Expected input and hx that require no gradient, since this is frozen and has none; "
+                "call it under torch.no_grad(), or use the module that it was frozen from"
+            )
+
+    def _pack_of(self, weights: Sequence[Tensor]) -> kernels.Frozen | None:
+        """What is packed of ``weights``, the current ones; None if they came past ``_repack``, or can't be packed."""
+        pack, packed = self._packed
+        if pack is None or pack.instruction_set != kernels.instruction_set():
+            pack, packed = self._repack()
+        same = len(packed) == len(weights) and all([a is b for a, b in zip(packed, weights, strict=True)])  # noqa: C419
+        return pack if same else None
+
+    # The pack
+
+    def _buffered_weights(self) -> list[Tensor]:
+        raise NotImplementedError
+
+    def _repack(self) -> tuple[kernels.Frozen | None, Sequence[Tensor]]:
+        """Pack the weights as they are now. Two threads may do so at once: each result is good."""
+        weights = self._buffered_weights()
+        pack = None
+        if self._can_be_packed(weights):
+            cell = not isinstance(self, nn.RNNBase)
+            pack = tensors.pack(weights, self._stack, getattr(self, "batch_first", False), cell)
+            own, of_all = vars(self), vars(torch_module)
+            hooks = [own[f"_{kind}_hooks"] for kind in _HOOKS] + [of_all[f"_global_{kind}_hooks"] for kind in _HOOKS]
+            pack.watch(tuple(hooks), self._buffers)
+        packed = self.__dict__["_packed"] = (pack, weights)
+        self.__dict__["_shortcut"] = _no_shortcut if pack is None or self._is_patched() else pack
+        return packed
+
+    def _can_be_packed(self, weights: Sequence[Tensor]) -> bool:
+        if len(weights) != len(self._weight_shapes) or reason(weights[0], None, weights, self._stack) is not None:
+            return False
+        alike = all(w.dtype == weights[0].dtype and w.device == weights[0].device for w in weights)
+        return alike and [w.shape for w in weights] == self._weight_shapes
+
+    def _is_patched(self) -> bool:
+        known = getattr(self, "nonlinearity", "tanh") in ("tanh", "relu")  # a cell finds out when it is called
+        return not known or "forward" in self.__dict__ or self._compiled_call_impl is not None
+
+    # What may happen to a module
+
+    def _get_name(self) -> str:
+        return type(self).__name__.replace("Accelerated", "")
+
+    def train(self, mode: bool = True) -> Any:
+        """RuntimeError, unless ``mode`` is False."""
+        if mode:
+            raise RuntimeError(
+                f"{self._get_name()}: Expected to stay in eval mode, since what is frozen can't be trained; "
+                "train the model that it was frozen from, and freeze that again"
+            )
+        return super().train(False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _DECISIVE and "_packed" in self.__dict__:
+            self._repack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        above = getattr(super(), "__getstate__", None)
+        state = dict(self.__dict__ if above is None else above())
+        for name in ("_packed", "_shortcut"):  # of use in this process and on this machine alone
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._repack()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._repack()
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._repack()
+
+
+def _no_shortcut(input: Any, hx: Any) -> None:
+    return None
+
+
+class FrozenLayer(Frozen, Recurrent):
+    """Stands before a subclass of ``Recurrent``."""
+
+    def __call__(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+        """See ``Recurrent.forward``; and RuntimeError for an input or a state that needs a gradient."""
+        if lengths is None:
+            if not is_compiling():
+                results = self._shortcut(input, hx)
+                if results is not None:
+                    return results
+            return super().__call__(input) if hx is None else super().__call__(input, hx)
+        return super().__call__(input, hx, lengths=lengths)
+
+    def _run(self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None) -> Any:
+        self._refuse_gradients((x, *(state or ())))
+        return super()._run(x, state, weights, lengths, batch_sizes)
+
+    def _compute(self, x: Tensor, state: Any, weights: Any, lengths: Any, batch_sizes: Any) -> Any:
+        if not is_compiling():
+            pack = self._pack_of(weights)
+            if pack is not None and reason(x, state, weights, self._stack) is None:
+                return tensors.forward_packed(x, state, pack.packed, self._stack, lengths, batch_sizes)
+        return super()._compute(x, state, weights, lengths, batch_sizes)
+
+    def _current_weights(self) -> list[Tensor]:
+        return self._buffered_weights()
+
+    def _buffered_weights(self) -> list[Tensor]:
+        buffers: dict[str, Any] = self._buffers
+        return [buffers[name] for name in self._flat_weights_names]
+
+    def _init_flat_weights(self) -> None:
+        weights: list[Any] = self._buffered_weights()
+        self._flat_weights, self._flat_weight_refs = weights, [weakref.ref(w) for w in weights]
+        self.flatten_parameters()
+
+
+class FrozenCell(Frozen, RecurrentCell):
+    """Stands before a subclass of ``RecurrentCell``."""
+
+    def __call__(self, input: Any, hx: Any = None) -> Any:
+        """See ``RecurrentCell.forward``; and RuntimeError for an input or a state that needs a gradient."""
+        if not is_compiling():
+            results = self._shortcut(input, hx)
+            if results is not None:
+                return results
+        return super().__call__(input) if hx is None else super().__call__(input, hx)
+
+    def _run(self, x: Tensor, state: Any, weights: Any) -> Any:
+        self._refuse_gradients((x, *(state or ())))
+        return super()._run(x, state, weights)
+
+    def _compute(self, x: Tensor, state: Any, weights: Any) -> Any:
+        pack = None if is_compiling() else self._pack_of(weights)
+        if pack is None or reason(x, state, weights, self._stack) is not None:
+            return super()._compute(x, state, weights)
+        start = None if state is None else [s.unsqueeze(0) for s in state]  # each (1, N, H)
+        _, *final = tensors.forward_packed(x.unsqueeze(0), start, pack.packed, self._stack, None, None)
+        return tuple(s.squeeze(0) for s in final)
+
+    def _current_weights(self) -> list[Tensor]:
+        return self._buffered_weights()
+
+    def _buffered_weights(self) -> list[Tensor]:
+        return [b for b in self._buffers.values() if b is not None]
