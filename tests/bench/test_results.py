@@ -9,7 +9,7 @@ import pytest
 from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
 from statewise.bench.results import Result, geometric_mean, means
 from statewise.bench.samples import Summary
-from statewise.bench.table import limits_table, markdown, means_table, report, shapes_table
+from statewise.bench.table import limits_table, markdown, means_table, page, shapes_table
 
 SMALL, LARGE = Shape(2, 3, 4, 5, 1), Shape(20, 30, 40, 50, 1)
 
@@ -64,8 +64,8 @@ def test_shapes_table_leaves_a_dash_where_nothing_was_measured() -> None:
     ]
 
 
-def test_report_shows_every_cell_once() -> None:
-    text = report([result(2.0), result(3.0, cell="GRU")], "a machine")
+def test_the_page_shows_every_cell_once() -> None:
+    text = page([result(2.0), result(3.0, cell="GRU")], "a machine")
     assert text.count("## LSTM") == text.count("## GRU") == 1
     assert "on a machine." in text
 

@@ -39,6 +39,8 @@ class Effort:
 
 
 QUICK = Effort(clean=5, at_least=3, seconds=0.5, sample=3e-3)
+SWEEP = Effort(clean=9, at_least=5, seconds=0.5, sample=3e-3)  # neighbours bear each other out
+PEERS = Effort(clean=15, at_least=5, seconds=2.5)
 
 
 class Clock:

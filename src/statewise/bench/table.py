@@ -46,7 +46,7 @@ def shapes_table(results: Iterable[Result], cell: str) -> str:
     return markdown([head, *([str(s), *(_figure(figures.get((s, *column))) for column in columns)] for s in shapes)])
 
 
-def report(results: Sequence[Result], machine: str) -> str:
+def page(results: Sequence[Result], machine: str) -> str:
     """The whole page: the means, then every shape."""
     cells = dict.fromkeys(r.case.cell for r in results)
     parts = [
