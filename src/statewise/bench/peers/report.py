@@ -18,14 +18,15 @@ GROUPS = {
 def section(results: Sequence[PeerResult], versions: dict[str, str], machine: str) -> str:
     """All tables, the losses, the versions."""
     threads = sorted({r.case.threads for r in results})
+    on = " and ".join("1 thread" if count == 1 else f"{count} threads" for count in threads)
     parts = [
-        f"Microseconds a call, and in brackets that time divided by statewise's (the lower of its own two): over 1 "
-        f"statewise is faster. {' and '.join(map(str, threads))} thread(s), on {machine}.",
+        "Microseconds a call, and in brackets that time divided by statewise's (the lower of its own two): over 1 "
+        f"statewise is faster. On {on} of {machine}.",
     ]
     for group, title in GROUPS.items():
         if rows := [r for r in results if r.group == group]:
             parts += [f"### {title}", table(rows)]
-    parts += ["### Where another library is faster", losses(results)]
+    parts += ["### Where another library is faster: its time over statewise's", losses(results)]
     parts.append("Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
     return "\n\n".join(parts)
 
@@ -38,14 +39,16 @@ def table(results: Sequence[PeerResult]) -> str:
 
 
 def losses(results: Iterable[PeerResult]) -> str:
-    """One line for each figure of another library that is under statewise's, the worst first."""
-    found = [(ratio, name, r) for r in results for name, ratio in r.ratios.items() if ratio < 1]
-    if not found:
+    """One line for each case in which another library is faster, with the share of our time that it takes."""
+    lines = []
+    for r in results:
+        faster = sorted((ratio, name) for name, ratio in r.ratios.items() if ratio < 1)
+        if faster:
+            who = ", ".join(f"{name} {ratio:.2f} ({r.ways[name].name})" for ratio, name in faster)
+            lines.append((faster[0][0], f"- {_label(r)}, {r.group}: {who}"))
+    if not lines:
         return "Nowhere in these tables."
-    return "\n".join(
-        f"- {_label(r)}, {r.group}: {name} takes {ratio:.2f} of statewise's time ({r.ways[name].name})"
-        for ratio, name, r in sorted(found, key=lambda one: one[0])
-    )
+    return "\n".join(line for _, line in sorted(lines))
 
 
 def _label(result: PeerResult) -> str:
