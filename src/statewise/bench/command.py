@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     _check_readme(args, kind)
     from . import machine
 
+    if args.plots:
+        _plots()  # may be missing, and better now than after minutes
     facts = machine.describe()
     print(machine.sentence(facts), flush=True)
     report = RUNS[kind](args, facts)
@@ -133,7 +135,7 @@ def _ours(*, self_test: bool) -> Any:
 
 
 def _bench(args: argparse.Namespace, facts: Facts) -> Report | None:
-    from . import clock, plots
+    from . import clock
     from .machine import sentence
     from .measure import measure
 
@@ -156,12 +158,12 @@ def _bench(args: argparse.Namespace, facts: Facts) -> Report | None:
         },
         {"bench": f"{table}\n\nMeasured on {sentence(facts)}.", "limits": limits_table(means(results))},
         page(results, sentence(facts)),
-        {"ratio-by-size.svg": lambda path: plots.ratio_by_size(path, results)},
+        {"ratio-by-size.svg": lambda path: _plots().ratio_by_size(path, results)},
     )
 
 
 def _sweep(args: argparse.Namespace, facts: Facts) -> Report | None:
-    from . import clock, plots
+    from . import clock
     from .machine import sentence
     from .measure import measure
 
@@ -177,14 +179,14 @@ def _sweep(args: argparse.Namespace, facts: Facts) -> Report | None:
         {"machine": facts, "results": [r.as_dict() for r in results]},
         {"sweep": sweep.section(results, sentence(facts))},
         pictures={
-            "linearity.svg": lambda path: plots.linearity(path, lines),
-            "peak-by-size.svg": lambda path: plots.peak_by_size(path, lines),
+            "linearity.svg": lambda path: _plots().linearity(path, lines),
+            "peak-by-size.svg": lambda path: _plots().peak_by_size(path, lines),
         },
     )
 
 
 def _peers(args: argparse.Namespace, facts: Facts) -> Report | None:
-    from . import clock, peers, plots
+    from . import clock, peers
     from .machine import sentence
     from .peers.measure import measure_all
     from .peers.report import section
@@ -204,7 +206,7 @@ def _peers(args: argparse.Namespace, facts: Facts) -> Report | None:
     return Report(
         {"machine": facts, "versions": versions, "results": [r.as_dict() for r in results]},
         {"peers": text},
-        pictures={"peers.svg": lambda path: plots.peers(path, results)},
+        pictures={"peers.svg": lambda path: _plots().peers(path, results)},
     )
 
 
@@ -213,6 +215,13 @@ RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
     "sweep": _sweep,
     "peers": _peers,
 }
+
+
+def _plots() -> Any:
+    """What draws. Nothing but the pictures needs matplotlib."""
+    from . import plots
+
+    return plots
 
 
 def _refused(wrong: int) -> bool:

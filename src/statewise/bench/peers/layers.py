@@ -64,8 +64,13 @@ def layer_side(problem: Problem, layer: nn.Module, call: Call | None = None) -> 
 
 def cell_side(problem: Problem, cell: nn.Module) -> LayerSide:
     """A cell, (N, I) and (N, H) to (N, H), with the problem's weights: for single steps."""
-    cell.load_state_dict({name.removesuffix("_l0"): p for name, p in problem.layer.state_dict().items()})
+    cell.load_state_dict(cell_weights(problem))
     return step_side(problem, cell, dict(cell.named_parameters()))
+
+
+def cell_weights(problem: Problem) -> dict[str, Tensor]:
+    """The problem's weights under the names that a cell has for them."""
+    return {name.removesuffix("_l0"): p for name, p in problem.layer.state_dict().items()}
 
 
 def step_side(problem: Problem, step: Callable[[Tensor, Any], Any], parameters: dict[str, nn.Parameter]) -> LayerSide:

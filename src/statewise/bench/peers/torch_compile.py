@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 from ..cases import FORWARD
 from ..compare import build
-from .layers import LayerSide, layer_side, step_side
+from .layers import LayerSide, cell_weights, layer_side, step_side
 from .problem import Problem, Side
 
 UNROLLED = 32  # steps
@@ -48,7 +48,7 @@ def sides(problem: Problem) -> dict[str, Side]:
 def _cell(problem: Problem) -> LayerSide:
     s = problem.case.shape
     cell = getattr(nn, f"{problem.case.cell}Cell")(s.I, s.H)
-    cell.load_state_dict({name.removesuffix("_l0"): p for name, p in problem.layer.state_dict().items()})
+    cell.load_state_dict(cell_weights(problem))
     return step_side(problem, torch.compile(cell, fullgraph=True), dict(cell.named_parameters()))
 
 
