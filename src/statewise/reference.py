@@ -35,6 +35,9 @@ def recurrent(
     Returns:
         output (T, N, D*P) or (S, D*P), then one final state a letter, each (L*D, N, ``stack.state_sizes[k]``).
     """
+    if batch_sizes is None and x.dim() == 2:
+        start = None if state is None else [s.unsqueeze(0) for s in state]
+        return tuple([r.squeeze(0) for r in _run(x.unsqueeze(0), start, weights, stack, masks, None)])
     if batch_sizes is not None:
         return _run_packed(x, state, weights, stack, masks, batch_sizes)
     if lengths is None:

@@ -24,6 +24,7 @@ FORMS = {
     "projected": {"proj_size": 9, "num_layers": 2, "bias": False},
     "lengths": {"bidirectional": True, "num_layers": 2, "dropout": 0.5},
     "packed": {"bidirectional": True, "proj_size": 3},
+    "layers": {"num_layers": 3, "dropout": 0.5},
 }
 
 
@@ -52,14 +53,14 @@ def _poisoned(monkeypatch):
         monkeypatch.setattr(tensors, name, poisoned(getattr(tensors, name)))
 
 
-def case(kind, form, dtype=torch.float32, n=N):
+def case(kind, form, dtype=torch.float32, n=N, t=T):
     """A call that gives output, states and all gradients."""
     torch.manual_seed(3)
     layer = getattr(statewise, kind)(I, H, dtype=dtype, **FORMS[form])
-    sizes = torch.arange(n, n - T, -1)  # (T,)
-    x = torch.randn(*[int(sizes.sum())] if form == "packed" else [T, n], I, dtype=dtype)
+    sizes = torch.linspace(n, max(1, n - t), t).long()  # (T,)
+    x = torch.randn(*[int(sizes.sum())] if form == "packed" else [t, n], I, dtype=dtype)
     hx = [torch.randn(layer._depth, n, size, dtype=dtype) for size in layer._state_sizes]
-    lengths = torch.arange(n) % (T + 1)
+    lengths = torch.arange(n) * 53 % (t + 1)
 
     def call():
         torch.manual_seed(4)  # the masks'
@@ -92,6 +93,22 @@ def test_any_number_of_threads_gives_the_same_bits(kind, form, dtype):
     for threads in (2, 5):
         torch.set_num_threads(threads)
         assert_same(call(), expected)
+
+
+@pytest.mark.usefixtures("_poisoned")
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("n", [1, 3])
+def test_threads_that_help_change_nothing(kind, form, n):
+    """Of few rows each layer has a thread to itself, and the others take pieces of its products."""
+    call = case(kind, form, n=n, t=190)
+    torch.set_num_threads(1)
+    expected = call()
+    assert not any(v.isnan().any() for v in expected)
+    for threads in (2, 3, 7):
+        torch.set_num_threads(threads)
+        for _ in range(3):
+            assert_same(call(), expected)
 
 
 @pytest.mark.usefixtures("_poisoned")

@@ -58,7 +58,7 @@ class Clock:
         samples: list[Sample] = []
         usual = self._usual.get(threads, inf)
         start = perf_counter()
-        with _no_garbage_collection():
+        with no_garbage_collection():
             while not self._enough(samples, perf_counter() - start, usual):
                 rounds.renew()
                 samples.append(_sample(rounds.sides, calls, reference, first=len(samples) % len(calls)))
@@ -112,7 +112,8 @@ def _time(call: Callable[[], object], calls: int) -> float:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Python's collector at rest, so that no sample pays for the garbage of the others."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

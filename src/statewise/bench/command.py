@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..jobs.errors import InputError
 from . import sweep
-from .cases import CELLS, MODES, SHAPES, THREADS, Shape, cases
+from .cases import CELLS, MODES, SHAPES, THREADS, Case, Shape, cases
 from .readme import sections_in
 from .report import Report
 from .results import means
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Facts = dict[str, str | int]
 
 # The sections that a run renews where a page has their markers.
-SECTIONS = {"bench": ("bench", "limits"), "sweep": ("sweep",), "peers": ("peers",)}
+SECTIONS = {"bench": ("bench", "limits"), "sweep": ("sweep",), "peers": ("peers",), "overhead": ()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="time torch.nn against itself: ratios away from 1 show the error of the method",
     )
+    add(
+        "--overhead",
+        action="store_true",
+        help="time small calls outside the kernels instead, in units of one of torch's matrix products",
+    )
     add("--json", type=Path, metavar="PATH", help="write every figure as JSON")
     add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page (not of sweep and peers)")
     add(
@@ -80,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure what ``args`` name; the exit status."""
-    kind = "sweep" if args.sweep else "peers" if args.peers else "bench"
+    kind = next((kind for kind in ("overhead", "sweep", "peers") if getattr(args, kind)), "bench")
     _check(args, kind)
     _check_readme(args, kind)
     from . import machine
@@ -98,7 +103,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, kind: str) -> None:
     """What options go together."""
-    if kind != "bench":
+    if kind == "overhead":
+        if args.markdown or args.plots or args.self_test or args.sweep or args.peers:
+            raise InputError("--overhead is printed or written as --json, and measures statewise alone")
+    elif kind != "bench":
         refused = {"--shape": args.shape, "--markdown": args.markdown, "--mode": args.mode and kind == "peers"}
         for option in (name for name, given in refused.items() if given):
             raise InputError(f"{option} does not go with --{kind}")
@@ -114,7 +122,7 @@ def _check_readme(args: argparse.Namespace, kind: str) -> None:
     """Before the clock runs for minutes."""
     if not args.readme:
         return
-    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test)):
+    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test, args.overhead)):
         raise InputError("--readme takes the figures of a full run only, without options that shorten or change it")
     try:
         for path in args.readme:
@@ -141,8 +149,7 @@ def _bench(args: argparse.Namespace, facts: Facts) -> Report | None:
 
     if args.self_test:
         print("Self-test: torch.nn stands on both sides, under statewise's name too.")
-    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
-    selected = cases(args.cell or CELLS, args.shape or SHAPES, args.mode or MODES, args.threads or available)
+    selected = _selected(args, SHAPES)
     effort = clock.QUICK if args.quick else clock.Effort()
     results, wrong = measure(selected, _ours(self_test=args.self_test), effort)
     if _refused(wrong):
@@ -210,10 +217,38 @@ def _peers(args: argparse.Namespace, facts: Facts) -> Report | None:
     )
 
 
+def _overhead(args: argparse.Namespace, facts: Facts) -> Report | None:
+    import torch
+
+    from . import gate, overhead
+
+    selected = list(_selected(args, overhead.SHAPES))
+    if failures := [
+        f"{case} WRONG {line}" for case in selected for line in gate.failures(case, _ours(self_test=False))
+    ]:
+        print(*failures, "nothing is written", sep="\n", file=sys.stderr)
+        return None
+    figures = []
+    for threads in dict.fromkeys(case.threads for case in selected):
+        torch.set_num_threads(threads)
+        rounds = overhead.QUICK_ROUNDS if args.quick else overhead.ROUNDS
+        for figure in overhead.measure([case for case in selected if case.threads == threads], rounds=rounds):
+            figures.append(figure)
+            print(figure, flush=True)
+    print("\n" + overhead.table(figures))
+    return Report({"machine": facts, "overhead": [figure.as_dict() for figure in figures]}, {})
+
+
+def _selected(args: argparse.Namespace, shapes: Iterable[Shape]) -> Iterable[Case]:
+    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
+    return cases(args.cell or CELLS, args.shape or shapes, args.mode or MODES, args.threads or available)
+
+
 RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
     "bench": _bench,
     "sweep": _sweep,
     "peers": _peers,
+    "overhead": _overhead,
 }
 
 

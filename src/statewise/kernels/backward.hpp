@@ -6,33 +6,96 @@
 
 #pragma once
 
-#include "scan.hpp"
+#include "forward.hpp"
+#include "weights.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
+// What a chunk's steps leave to be done over all of its rows: the gradients of x and of the weights.
+template <class C, class T>
+struct ChunkProducts {
+  const Blocks<C, T>* blocks;
+  Product<T> dx;
+  Outer<T> ih, hh, hr;
+  T* sum_b;
+  int64_t dx_pieces, ih_pieces, hh_pieces, hr_pieces;
+
+  int64_t pieces() const { return dx_pieces + ih_pieces + hh_pieces + hr_pieces + (sum_b != nullptr); }
+
+  void operator()(int64_t i) const {
+    if (i < dx_pieces) return multiply_piece(dx, i);
+    i -= dx_pieces;
+    if (i < hh_pieces) return outer_piece(hh, *blocks, C::from_h, i);
+    i -= hh_pieces;
+    if (i < ih_pieces) return outer_piece(ih, *blocks, C::from_x, i);
+    i -= ih_pieces;
+    if (i < hr_pieces) return outer_projection(i);
+    sum_columns(ih.rows, ih.d, ih.d_stride, blocks->columns(), sum_b, ih.add);
+  }
+
+  void outer_projection(int64_t i) const {
+    constexpr int L = lanes<T>;
+    for (int64_t r = 0; r < hr.rows; r += kSumRows)
+      outer<T>({min(kSumRows, hr.rows - r), hr.a + r * hr.a_stride, hr.a_stride, hr.width,
+                hr.d + r * hr.d_stride + i * 4 * L, hr.d_stride, min(4 * L, hr.d_stride - i * 4 * L),
+                hr.sum + i * 4 * L, hr.d_stride, hr.add || r > 0});
+  }
+};
+
+template <class T>
+struct Report {  // tells the leader of the next layer how far dx is
+  int64_t* progress;
+  int64_t steps;
+  void operator()(int64_t) const { tell(progress, steps); }
+};
+
+template <class C, class T>
+struct BackwardChunk {
+  T *d, *x, *h, *dp, *outputs;  // rows of gates' gradients, and copies of what the weights read
+  T** dx;
+  ChunkProducts<C, T> products;
+  Report<T> report;
+  int64_t ticket;
+};
+
 template <class C, class T>
 struct BackwardScratch {
-  T *d, *panel, *x, *h, *dh, *dm, *dp, *dc, *h0, *c0;
+  static constexpr int kHelpedChunks = 3;  // with a crew: how many may wait for their products
+  BackwardChunk<C, T> chunk[kHelpedChunks];
+  int chunks;
   int64_t x_stride, h_stride, d_stride;
-  T** rows;
-  BackwardScratch(Arena& arena, const Job& job, const Sizes<C, T>& z) {
-    const int64_t rows = job.largest_group, chunk = most_chunk_rows(rows);
+  T *dh, *dm, *dc, *h0, *c0;
+  Tape<T> segment;
+  void* forward;  // scratch for computing a segment again
+  BackwardScratch(Arena& arena, const Job& job, const Sizes<C, T>& z)
+      : chunk{}, chunks(job.helped ? kHelpedChunks : 1), segment{}, forward(nullptr) {
+    const int64_t rows = job.largest_group, most = most_chunk_rows(rows);
     d_stride = spread<T>(z.columns);
-    x_stride = spread<T>(job.widest + 1);
-    h_stride = spread<T>(max(z.P + 1, job.projected ? 0 : z.units));
-    d = arena.take<T>(chunk * d_stride);
-    panel = arena.take<T>(chunk * 4 * lanes<T>);
-    x = arena.take<T>(chunk * max(x_stride, spread<T>(z.units)));
-    h = arena.take<T>(chunk * h_stride);
+    x_stride = spread<T>(job.widest);
+    h_stride = spread<T>(max(z.fed, job.projected ? 0 : z.units));
+    for (int i = 0; i < chunks; ++i) {
+      chunk[i].d = arena.take<T>(most * d_stride);
+      chunk[i].x = arena.take<T>(most * x_stride);
+      chunk[i].h = arena.take<T>(most * h_stride);
+      chunk[i].dp = arena.take<T>(job.projected ? most * z.fed : 0);
+      chunk[i].outputs = arena.take<T>(job.projected ? most * spread<T>(z.units) : 0);
+      chunk[i].dx = arena.take<T*>(most);
+    }
     dh = arena.take<T>(rows * max(z.units, z.fed));
     dm = arena.take<T>(job.projected ? rows * z.units : 0);
-    dp = arena.take<T>(job.projected ? chunk * z.fed : 0);
     dc = arena.take<T>(C::has_c ? rows * z.units : 0);
     h0 = arena.take<T>(C::carries_h ? rows * z.units : 0);
     c0 = arena.take<T>(C::has_c ? rows * z.units : 0);
-    this->rows = arena.take<T*>(chunk);
+    if (!job.segment) return;
+    const int64_t again = min(job.segment, job.T) * rows;
+    segment.gates = arena.take<T>(again * z.columns);
+    segment.cells = C::has_c ? arena.take<T>(again * z.units) : nullptr;
+    segment.outputs = job.projected ? arena.take<T>(again * z.units) : nullptr;
+    Arena inner{nullptr};
+    ForwardScratch<C, T>(inner, job, z);
+    forward = arena.take<char>(inner.used);
   }
 };
 
@@ -98,258 +161,310 @@ void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
     if (blocks.tail == 1) gradient_block<C, T, L / 4>(s, column, unit, blocks.hidden);
 }
 
-constexpr int64_t kPanelReach = 256 << 10;  // bytes: 64 pages
-
-// sum += A^T * D over `rows` rows, for all of D's panels. A is a copy; of D each panel is copied too where its rows lie
-// so far apart that they would fill the first level's TLB.
-template <class T>
-void add_outer(int64_t rows, const T* a, int64_t a_stride, int64_t a_columns, const T* d, int64_t d_stride,
-               const Panels& p, T* panel, T* sum, int64_t sum_stride, bool add) {
-  constexpr int L = lanes<T>;
-  using V = Vec<T, L>;
-  const bool far = rows * d_stride * int64_t(sizeof(T)) > kPanelReach;
-  const auto one = [&](int64_t column, int vectors) {
-    if (far)
-      for (int64_t r = 0; r < rows; ++r)
-        for (int n = 0; n < vectors; ++n)
-          store(panel + (r * vectors + n) * L, load<V>(d + r * d_stride + column + n * L));
-    outer<T>(vectors, rows, a, a_stride, a_columns, far ? panel : d + column, far ? vectors * L : d_stride,
-             sum + column, sum_stride, add);
-  };
-  for (int64_t i = 0; i < p.full; ++i) one((i * 4 + p.skip) * L, p.used);
-  if (p.tail) one(p.full * 4 * L, p.tail);
-}
-
+// One direction of one layer for one group.
 template <class C, class T>
-void backward_direction(const Job& job, int64_t group, const Layer& layer, int d, void* scratch) {
-  const Sizes<C, T> z(job);
-  const Group& g = job.group[group];
-  const Direction& w = layer.direction[d];
-  const Order order{g, job.T, d == 1};
-  Arena arena{static_cast<char*>(scratch)};
-  BackwardScratch<C, T> m(arena, job, z);
-  const int64_t column = d * z.P, steps = chunk_steps(g.rows), I = layer.input;
-  const auto share = [&](void* sum, int64_t size) { return sum ? static_cast<T*>(sum) + group * size : nullptr; };
-  T* const sum_ih = share(w.sum_ih, job.layout.sum_ih);
-  T* const sum_hh = share(w.sum_hh, job.layout.sum_hh);
-  T* const sum_hr = share(w.sum_hr, job.layout.sum_hr);
-  // A column of ones beside x gives the gradient of b_ih, one beside h that of b_hh where the two differ.
-  const int64_t x_columns = I + job.bias, h_columns = z.P + (job.bias && C::carries_h);
+class BackwardPass {
+ public:
+  BackwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Crew* crew)
+      : job_(job),
+        group_(group),
+        index_(layer),
+        d_(d),
+        g_(job.group[group]),
+        layer_(job.layer[layer]),
+        above_(layer + 1 < job.L ? job.layer[layer + 1].progress : nullptr),
+        w_(layer_.direction[d]),
+        z_(job),
+        order_{g_, job.T, d == 1},
+        steps_(chunk_steps(job.T, job.largest_group)),
+        column_(d * z_.P),
+        arena_{static_cast<char*>(scratch)},
+        m_(arena_, job, z_),
+        crew_(crew) {}
 
-  T* const output = job.projected ? m.dm : m.dh;  // the gradient of what the cell puts out
-  const int64_t dh_stride = job.projected ? z.fed : z.units;
-  if (job.projected && C::carries_h) {
-    take_state(w.dhn, g, z.H, m.dm, z.units);
-    clear(m.dh, g.rows * dh_stride);
-  } else {
-    take_state(w.dhn, g, z.P, m.dh, dh_stride);
+  void run() {
+    begin();
+    if (!job_.segment)
+      retreat(0, job_.T, full_tape<C, T>(w_, g_, z_.columns, z_.units), {nullptr, nullptr});
+    else
+      for (int64_t i = (job_.T - 1) / job_.segment; i >= 0 && job_.T > 0; --i) {
+        const int64_t s0 = i * job_.segment, s1 = min(s0 + job_.segment, job_.T);
+        Tape<T> tape = m_.segment;
+        tape.first = g_.start[order_.span(s0, s1).t0];
+        ForwardPass<C, T>(job_, group_, index_, d_, m_.forward, crew_).again(i, tape);
+        retreat(s0, s1, tape, {kept(w_.kept_h, i), kept(w_.kept_c, i)});
+      }
+    if (crew_) finish(*crew_, last_ticket_);
+    end();
   }
-  if (job.projected && !C::carries_h) clear(m.dm, g.rows * z.units);  // W_hr's product leaves the padding alone
-  if (C::carries_h) take_state(w.h0, g, z.H, m.h0, z.units);
-  if (C::has_c) {
-    take_state(w.dcn, g, z.H, m.dc, z.units);
-    take_state(w.c0, g, z.H, m.c0, z.units);
+
+ private:
+  struct Before {  // the states before the first step of a tape that isn't the sequence's first
+    const T *h, *c;
+  };
+
+  const T* kept(const void* states, int64_t i) const {
+    return states ? static_cast<const T*>(states) + (i * job_.N + g_.before) * z_.units : nullptr;
   }
-  const auto unproject = [&](const T* dp, int64_t rows) {  // dm = dp * W_hr, on top of what the cell let pass
+
+  int64_t dh_stride() const { return job_.projected ? z_.fed : z_.units; }
+
+  void begin() {
+    if (job_.projected && C::carries_h) {
+      take_state(w_.dhn, g_, z_.H, m_.dm, z_.units);
+      clear(m_.dh, g_.rows * dh_stride());
+    } else {
+      take_state(w_.dhn, g_, z_.P, m_.dh, dh_stride());
+    }
+    if (job_.projected && !C::carries_h) clear(m_.dm, g_.rows * z_.units);  // W_hr's product leaves the padding alone
+    if (C::carries_h) take_state(w_.h0, g_, z_.H, m_.h0, z_.units);
+    if (C::has_c) {
+      take_state(w_.dcn, g_, z_.H, m_.dc, z_.units);
+      take_state(w_.c0, g_, z_.H, m_.c0, z_.units);
+    }
+  }
+
+  // The steps from `s1` back to `s0`, chunk by chunk.
+  void retreat(int64_t s0, int64_t s1, const Tape<T>& tape, const Before& before) {
+    const int64_t chunks = (s1 - s0 + steps_ - 1) / steps_;
+    for (int64_t i = chunks - 1; i >= 0; --i) {
+      const Span p = order_.span(s0 + i * steps_, min(s0 + (i + 1) * steps_, s1));
+      BackwardChunk<C, T>& chunk = m_.chunk[turn_];
+      if (crew_) finish(*crew_, chunk.ticket);
+      turn_ = (turn_ + 1) % m_.chunks;
+      if (above_) wait_for(above_ + group_, job_.T - p.s0);
+      if (layer_.mask.data && job_.D == 1) apply_mask<T>(g_, p.t0, p.t1, layer_.mask, layer_.dy, layer_.dy, job_.P);
+      if (w_.dw_hh || (C::carries_h && !job_.projected)) copy_h(chunk, p);
+      for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(chunk, p, s, s0, tape, before);
+      hand_out_products(chunk, p, tape);
+    }
+  }
+
+  // What W_hh read.
+  void copy_h(BackwardChunk<C, T>& chunk, const Span& p) {
+    const void* h0 = job_.projected && C::carries_h ? w_.fed0 : w_.h0;
+    for (int64_t s = p.s0; s < p.s1; ++s) {
+      const int64_t t = order_.time(s);
+      for (int64_t j = 0; j < g_.count[t]; ++j) {
+        T* h = chunk.h + (g_.start[t] - g_.start[p.t0] + j) * m_.h_stride;
+        if (j < order_.count(s - 1))
+          copy(h, row_at<const T>(layer_.y, g_, order_.time(s - 1), j) + column_, z_.P);
+        else if (h0)
+          copy(h, static_cast<const T*>(h0) + (h0 == w_.h0 ? g_.original[j] : g_.sorted[j]) * z_.P, z_.P);
+        else
+          clear(h, z_.P);
+        clear(h + z_.P, m_.h_stride - z_.P);
+      }
+    }
+  }
+
+  // first: the first step on the tape.
+  void step(BackwardChunk<C, T>& chunk, const Span& p, int64_t s, int64_t first, const Tape<T>& tape,
+            const Before& before) {
+    const int64_t t = order_.time(s), count = g_.count[t], r = g_.start[t] - g_.start[p.t0];
+    const auto row_of = [&](int64_t step) { return g_.start[order_.time(step)] - tape.first; };
+    const int64_t row = row_of(s);
+    const bool earlier = s > first;
+    if (job_.projected) {
+      T* dp = chunk.dp + r * z_.fed;
+      for (int64_t j = 0; j < count; ++j) {
+        copy(dp + j * z_.fed, m_.dh + j * z_.fed, z_.fed);
+        if (!layer_.dy.data) continue;
+        const T* dy = row_at<const T>(layer_.dy, g_, t, j) + column_;
+        for (int64_t i = 0; i < z_.P; ++i) dp[j * z_.fed + i] += dy[i];
+      }
+      unproject(dp, count);
+    }
+    GradientRows<T> rows{};
+    rows.group = &g_;
+    rows.rows = count;
+    rows.t = t;
+    rows.gates = tape.gates + row * z_.columns;
+    rows.gates_stride = z_.columns;
+    rows.state_stride = z_.units;
+    rows.started = min(count, order_.count(s - 1));
+    if constexpr (C::carries_h) {
+      rows.h_start = m_.h0;
+      rows.h_before = chunk.h + r * m_.h_stride;
+      rows.h_before_stride = m_.h_stride;
+      if (job_.projected) {
+        rows.h_before = earlier ? tape.outputs + row_of(s - 1) * z_.units : before.h;
+        rows.h_before_stride = z_.units;
+      }
+    }
+    if constexpr (C::has_c) {
+      rows.c_start = m_.c0;
+      rows.c_before = earlier ? tape.cells + row_of(s - 1) * z_.units : before.c;
+      rows.c = tape.cells + row * z_.units;
+      rows.dc = m_.dc;
+    }
+    rows.dh = job_.projected ? m_.dm : m_.dh;
+    rows.dh_stride = z_.units;
+    rows.dy = job_.projected ? nullptr : &layer_.dy;
+    rows.dy_column = column_;
+    rows.d = chunk.d + r * m_.d_stride;
+    rows.d_stride = m_.d_stride;
+    gradient_step<C, T>(rows, z_.blocks);
+    if (earlier) prefetch_step(s, first, tape);
+    if (s > 0 || w_.dh0 || job_.projected) carry(count, rows.d);
+  }
+
+  // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
+  void carry(int64_t count, const T* d) {
+    const bool add = C::carries_h && !job_.projected;
+    if (job_.unpacked)
+      multiply_rows_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, count,
+                                   {d, m_.d_stride, nullptr}, {m_.dh, dh_stride(), nullptr}, add);
+    else
+      multiply<T>({count,
+                   {d, m_.d_stride, nullptr},
+                   z_.blocks.depth(C::from_h),
+                   static_cast<const T*>(w_.rows_hh),
+                   plain_panels<T>(z_.P),
+                   {m_.dh, dh_stride(), nullptr},
+                   z_.fed,
+                   nullptr,
+                   add});
+  }
+
+  // What the step before `s` will read.
+  void prefetch_step(int64_t s, int64_t first, const Tape<T>& tape) const {
+    const int64_t t = order_.time(s - 1), rows = g_.count[t];
+    prefetch(tape.gates + (g_.start[t] - tape.first) * z_.columns, rows * z_.columns * sizeof(T));
+    if (C::has_c && s - 1 > first)
+      prefetch(tape.cells + (g_.start[order_.time(s - 2)] - tape.first) * z_.units, rows * z_.units * sizeof(T));
+    if (layer_.dy.data)
+      for (int64_t j = 0; j < rows; ++j) prefetch(row_at<const T>(layer_.dy, g_, t, j) + column_, z_.P * sizeof(T));
+  }
+
+  // dm = dp W_hr, on top of what the cell let pass.
+  void unproject(const T* dp, int64_t rows) {
     multiply<T>({rows,
-                 {dp, z.fed, nullptr},
-                 contiguous(z.P),
-                 static_cast<const T*>(w.rows_hr),
-                 plain_panels<T>(z.H),
-                 {m.dm, z.units, nullptr},
-                 z.units,
+                 {dp, z_.fed, nullptr},
+                 contiguous(z_.P),
+                 static_cast<const T*>(w_.rows_hr),
+                 plain_panels<T>(z_.H),
+                 {m_.dm, z_.units, nullptr},
+                 z_.units,
                  nullptr,
                  C::carries_h});
-  };
-  const auto row_of_step = [&](int64_t s) { return g.first + g.start[order.time(s)]; };
-
-  bool add = false;
-  for (int64_t s1 = job.T; s1 > 0; s1 -= min(s1, steps)) {
-    const int64_t s0 = max(0, s1 - steps);
-    const int64_t t0 = order.reverse ? job.T - s1 : s0, t1 = order.reverse ? job.T - s0 : s1;
-    const int64_t rows = g.start[t1] - g.start[t0];
-    const auto chunk_row = [&](int64_t t) { return g.start[t] - g.start[t0]; };
-
-    if (sum_hh || (C::carries_h && !job.projected)) {  // what W_hh read
-      const void* h0 = job.projected && C::carries_h ? w.fed0 : w.h0;
-      for (int64_t s = s0; s < s1; ++s) {
-        const int64_t t = order.time(s);
-        for (int64_t j = 0; j < g.count[t]; ++j) {
-          T* h = m.h + (chunk_row(t) + j) * m.h_stride;
-          if (j < order.count(s - 1))
-            copy(h, row_at<const T>(layer.y, g, order.time(s - 1), j) + column, z.P);
-          else if (h0)
-            copy(h, static_cast<const T*>(h0) + (h0 == w.h0 ? g.original[j] : g.sorted[j]) * z.P, z.P);
-          else
-            clear(h, z.P);
-          clear(h + z.P, m.h_stride - z.P);
-          h[z.P] = T(1);
-        }
-      }
-    }
-
-    for (int64_t s = s1 - 1; s >= s0; --s) {
-      const int64_t t = order.time(s), count = g.count[t], row = row_of_step(s), r = chunk_row(t);
-      if (job.projected) {
-        T* dp = m.dp + r * z.fed;
-        for (int64_t j = 0; j < count; ++j) {
-          copy(dp + j * z.fed, m.dh + j * z.fed, z.fed);
-          if (!layer.dy.data) continue;
-          const T* dy = row_at<const T>(layer.dy, g, t, j) + column;
-          for (int64_t i = 0; i < z.P; ++i) dp[j * z.fed + i] += dy[i];
-        }
-        unproject(dp, count);
-      }
-      GradientRows<T> step{};
-      step.group = &g;
-      step.rows = count;
-      step.t = t;
-      step.gates = static_cast<const T*>(w.gates) + row * z.columns;
-      step.gates_stride = z.columns;
-      step.state_stride = z.units;
-      step.started = min(count, order.count(s - 1));
-      if constexpr (C::carries_h) {
-        step.h_start = m.h0;
-        step.h_before = m.h + r * m.h_stride;
-        step.h_before_stride = m.h_stride;
-        if (job.projected) {
-          step.h_before = static_cast<const T*>(w.outputs) + (s > 0 ? row_of_step(s - 1) : 0) * z.units;
-          step.h_before_stride = z.units;
-        }
-      }
-      if constexpr (C::has_c) {
-        step.c_start = m.c0;
-        step.c_before = static_cast<const T*>(w.cells) + (s > 0 ? row_of_step(s - 1) : 0) * z.units;
-        step.c = static_cast<const T*>(w.cells) + row * z.units;
-        step.dc = m.dc;
-      }
-      step.dh = output;
-      step.dh_stride = job.projected ? z.units : dh_stride;
-      step.dy = job.projected ? nullptr : &layer.dy;
-      step.dy_column = column;
-      step.d = m.d + r * m.d_stride;
-      step.d_stride = m.d_stride;
-      gradient_step<C, T>(step, z.blocks);
-      if (s > 0) {
-        const int64_t before = order.time(s - 1), rows_before = g.count[before];
-        prefetch(static_cast<const T*>(w.gates) + row_of_step(s - 1) * z.columns, rows_before * z.columns * sizeof(T));
-        if (C::has_c && s > 1)
-          prefetch(static_cast<const T*>(w.cells) + row_of_step(s - 2) * z.units, rows_before * z.units * sizeof(T));
-        if (layer.dy.data)
-          for (int64_t j = 0; j < rows_before; ++j)
-            prefetch(row_at<const T>(layer.dy, g, before, j) + column, z.P * sizeof(T));
-      }
-      if (s > 0 || w.dh0 || job.projected)
-        multiply<T>({count,
-                     {step.d, m.d_stride, nullptr},
-                     z.blocks.depth(C::from_h),
-                     static_cast<const T*>(w.rows_hh),
-                     plain_panels<T>(z.P),
-                     {m.dh, dh_stride, nullptr},
-                     z.fed,
-                     nullptr,
-                     C::carries_h && !job.projected});
-    }
-
-    const RowsOf<const T> gradients{m.d, m.d_stride, nullptr};
-    if (layer.dx.data) {
-      T** dx = m.rows;
-      for (int64_t t = t0; t < t1; ++t)
-        for (int64_t j = 0; j < g.count[t]; ++j) *dx++ = row_at<T>(layer.dx, g, t, j);
-      multiply<T>({rows,
-                   gradients,
-                   z.blocks.depth(C::from_x),
-                   static_cast<const T*>(w.rows_ih),
-                   plain_panels<T>(I),
-                   {nullptr, 0, m.rows},
-                   I,
-                   nullptr,
-                   d == 1});
-    }
-    if (sum_hh)
-      add_outer<T>(rows, m.h, m.h_stride, h_columns, m.d, m.d_stride, z.blocks.panels(C::from_h), m.panel, sum_hh,
-                   z.columns, add);
-    if (sum_hr) {
-      const T* outputs = static_cast<const T*>(w.outputs) + (g.first + g.start[t0]) * z.units;
-      const int64_t stride = spread<T>(z.units);
-      for (int64_t r = 0; r < rows; ++r) copy(m.x + r * stride, outputs + r * z.units, z.H);
-      add_outer<T>(rows, m.x, stride, z.H, m.dp, z.fed, plain_panels<T>(z.P), m.panel, sum_hr, z.fed, add);
-    }
-    if (sum_ih) {
-      T* x = m.x;
-      for (int64_t t = t0; t < t1; ++t)
-        for (int64_t j = 0; j < g.count[t]; ++j, x += m.x_stride) {
-          copy(x, row_at<const T>(layer.x, g, t, j), I);
-          x[I] = T(1);
-        }
-      add_outer<T>(rows, m.x, m.x_stride, x_columns, m.d, m.d_stride, z.blocks.panels(C::from_x), m.panel, sum_ih,
-                   z.columns, add);
-    }
-    add = add || rows > 0;
   }
 
-  if (!add) {
-    if (sum_ih) clear(sum_ih, job.layout.sum_ih);
-    if (sum_hh) clear(sum_hh, job.layout.sum_hh);
-    if (sum_hr) clear(sum_hr, job.layout.sum_hr);
+  void hand_out_products(BackwardChunk<C, T>& chunk, const Span& p, const Tape<T>& tape) {
+    const int64_t rows = order_.rows(p), I = layer_.input;
+    ChunkProducts<C, T>& todo = chunk.products;
+    todo = {};
+    todo.blocks = &z_.blocks;
+    if (layer_.dx.data) {
+      T** dx = chunk.dx;
+      for (int64_t t = p.t0; t < p.t1; ++t)
+        for (int64_t j = 0; j < g_.count[t]; ++j) *dx++ = row_at<T>(layer_.dx, g_, t, j);
+      todo.dx = {rows,
+                 {chunk.d, m_.d_stride, nullptr},
+                 z_.blocks.depth(C::from_x),
+                 static_cast<const T*>(w_.rows_ih),
+                 plain_panels<T>(I),
+                 {nullptr, 0, chunk.dx},
+                 I,
+                 nullptr,
+                 d_ == 1};
+      if (job_.unpacked)
+        multiply_rows_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), I, rows, todo.dx.a,
+                                     todo.dx.c, todo.dx.add);
+      else
+        todo.dx_pieces = piece_count(todo.dx);
+    }
+    todo.ih = {rows, chunk.d, chunk.x, m_.d_stride, m_.x_stride, nullptr, I, layer_.straight_ih, summed_};
+    if (T* sum = share_ih()) {
+      T* x = chunk.x;
+      const int64_t padding = round_up(I, lanes<T>) - I;
+      for (int64_t t = p.t0; t < p.t1; ++t)
+        for (int64_t j = 0; j < g_.count[t]; ++j, x += m_.x_stride) {
+          copy(x, row_at<const T>(layer_.x, g_, t, j), I);
+          clear(x + I, padding);
+        }
+      todo.ih.sum = sum;
+      todo.ih_pieces = panel_count<T>(z_.blocks.panels(C::from_x));
+    }
+    if (T* sum = share_hh()) {
+      todo.hh = {rows, chunk.d, chunk.h, m_.d_stride, m_.h_stride, sum, z_.P, layer_.straight_hh, summed_};
+      todo.hh_pieces = panel_count<T>(z_.blocks.panels(C::from_h));
+    }
+    if (T* sum = share_hr()) {
+      const T* outputs = tape.outputs + (g_.start[p.t0] - tape.first) * z_.units;
+      const int64_t stride = spread<T>(z_.units);
+      for (int64_t r = 0; r < rows; ++r) copy(chunk.outputs + r * stride, outputs + r * z_.units, z_.H);
+      todo.hr = {rows, chunk.dp, chunk.outputs, z_.fed, stride, sum, z_.H, false, summed_};
+      todo.hr_pieces = panel_count<T>(plain_panels<T>(z_.P));
+    }
+    todo.sum_b = share_b();
+    chunk.ticket = last_ticket_ = hand_out_or_do(crew_, todo, rows > 0 ? todo.pieces() : 0);
+    if (layer_.progress) {
+      chunk.report = {layer_.progress + group_, job_.T - p.s0};
+      chunk.ticket = last_ticket_ = hand_out_or_do(crew_, chunk.report, 1);
+    }
+    summed_ = summed_ || rows > 0;
   }
-  if (job.projected && C::carries_h) {  // the first thing W_hh read was W_hr h0
-    if (sum_hr)
-      add_outer<T>(g.rows, m.h0, z.units, z.H, m.dh, dh_stride, plain_panels<T>(z.P), m.panel, sum_hr, z.fed, true);
-    unproject(m.dh, g.rows);
-    give_state(w.dh0, g, 0, g.rows, z.H, m.dm, z.units);
-  } else {
-    give_state(w.dh0, g, 0, g.rows, z.P, m.dh, dh_stride);
+
+  // This group's shares of the weights' gradients, or null. The first straight one is the gradient itself.
+  T* share_ih() const { return share(layer_.straight_ih, w_.dw_ih, w_.sum_ih, layer_.input); }
+  T* share_hh() const { return share(layer_.straight_hh, w_.dw_hh, w_.sum_hh, z_.P); }
+  T* share(bool straight, void* dw, void* sums, int64_t width) const {
+    if (!dw) return nullptr;
+    if (straight && group_ == 0) return static_cast<T*>(dw);
+    return static_cast<T*>(sums) + (group_ - straight) * share_size(z_.blocks, straight, width);
   }
-  if (C::has_c) give_state(w.dc0, g, 0, g.rows, z.H, m.dc, z.units);
-}
+  T* share_hr() const { return w_.sum_hr ? static_cast<T*>(w_.sum_hr) + group_ * job_.layout.sum_hr : nullptr; }
+  T* share_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + group_ * job_.layout.sum_b : nullptr; }
+
+  void end() {
+    if (!summed_) {
+      if (T* sum = share_ih()) clear(sum, share_size(z_.blocks, layer_.straight_ih, layer_.input));
+      if (T* sum = share_hh()) clear(sum, share_size(z_.blocks, layer_.straight_hh, z_.P));
+      if (T* sum = share_hr()) clear(sum, job_.layout.sum_hr);
+      if (T* sum = share_b()) clear(sum, job_.layout.sum_b);
+    }
+    if (job_.projected && C::carries_h) {  // the first thing W_hh read was W_hr h0
+      if (T* sum = share_hr()) {
+        ChunkProducts<C, T> first{};
+        first.hr = {g_.rows, m_.dh, m_.h0, z_.fed, z_.units, sum, z_.H, false, true};
+        for (int64_t i = 0; i < panel_count<T>(plain_panels<T>(z_.P)); ++i) first.outer_projection(i);
+      }
+      unproject(m_.dh, g_.rows);
+      give_state(w_.dh0, g_, 0, g_.rows, z_.H, m_.dm, z_.units);
+    } else {
+      give_state(w_.dh0, g_, 0, g_.rows, z_.P, m_.dh, dh_stride());
+    }
+    if (C::has_c) give_state(w_.dc0, g_, 0, g_.rows, z_.H, m_.dc, z_.units);
+  }
+
+  const Job& job_;
+  const int64_t group_, index_;
+  const int d_;
+  const Group& g_;
+  const Layer& layer_;
+  const int64_t* const above_;  // progress of the layer above, or null
+  const Direction& w_;
+  const Sizes<C, T> z_;
+  const Order order_;
+  const int64_t steps_, column_;
+  Arena arena_;
+  BackwardScratch<C, T> m_;
+  Crew* const crew_;
+  int turn_ = 0;
+  int64_t last_ticket_ = 0;
+  bool summed_ = false;  // whether the shares have begun
+};
 
 template <class C, class T>
-void backward(const Job& job, int64_t group, void* scratch) {
+void backward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew) {
   const Group& g = job.group[group];
-  for (int64_t l = job.L - 1; l >= 0; --l) {
+  for (int64_t l = last - 1; l >= first; --l) {
     const Layer& layer = job.layer[l];
-    if (layer.mask.data) apply_mask<T>(job, g, layer.mask, layer.dy, layer.dy, job.D * job.P);
-    for (int d = 0; d < job.D; ++d) backward_direction<C, T>(job, group, layer, d, scratch);
+    if (layer.mask.data && job.D > 1) apply_mask<T>(g, 0, job.T, layer.mask, layer.dy, layer.dy, job.D * job.P);
+    for (int d = 0; d < job.D; ++d) BackwardPass<C, T>(job, group, l, d, scratch, crew).run();
+    if (l == 0) clear_padding<T>(job, g, layer.dx, layer.input);
   }
-  clear_padding<T>(job, g, job.layer[0].dx, job.layer[0].input);
-}
-
-// The groups' shares of one weight's gradient, added in their order and laid out as torch does: the inverse of
-// pack_columns. `sum` has a row for each of W's columns.
-template <class C, class T>
-void reduce_weight(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, int64_t groups, int64_t size,
-                   int64_t width, T* dw) {
-  constexpr int L = lanes<T>;
-  using V = Vec<T, L>;
-  const int64_t stride = blocks.columns();
-  const auto slot = [&](int64_t first_unit, int s, int width_of_slot, int64_t column) {
-    const int64_t u = first_unit + (C::units == 4 ? int64_t(s) * width_of_slot : 0);
-    const int64_t units = from[s] < 0 ? 0 : max(0, min(width_of_slot, blocks.hidden - u));
-    T* to = dw + (from[s] * blocks.hidden + u) * width;
-    int64_t k = 0;
-    if (units == L) {
-      for (; k + L <= width; k += L) {
-        V r[L];
-        for (int i = 0; i < L; ++i) {
-          r[i] = load<V>(sum + (k + i) * stride + column);
-          for (int64_t g = 1; g < groups; ++g) r[i] += load<V>(sum + g * size + (k + i) * stride + column);
-        }
-        transpose<T>(r);
-        for (int i = 0; i < L; ++i) store(to + i * width + k, r[i]);
-      }
-    }
-    for (; k < width; ++k)
-      for (int64_t i = 0; i < units; ++i) {
-        T v = sum[k * stride + column + i];
-        for (int64_t g = 1; g < groups; ++g) v += sum[g * size + k * stride + column + i];
-        to[i * width + k] = v;
-      }
-  };
-  for (int64_t b = 0; b < blocks.full; ++b)
-    for (int s = 0; s < 4; ++s) slot(b * blocks.per_block, s, L, (b * 4 + s) * L);
-  for (int s = 0; blocks.tail && s < 4; ++s)
-    slot(blocks.full * blocks.per_block, s, blocks.tail_width(), blocks.full * 4 * L + s * blocks.tail_width());
 }
 
 }  // namespace

@@ -6,42 +6,45 @@
 
 namespace statewise {
 
-#if defined(__x86_64__)
-namespace baseline {
-extern const InstructionSet instruction_set;
-}
-namespace avx2 {
-extern const InstructionSet instruction_set;
-}
-namespace avx512 {
-extern const InstructionSet instruction_set;
-}
-#elif defined(__aarch64__)
-namespace neon {
-extern const InstructionSet instruction_set;
-}
-#else
-namespace baseline {
-extern const InstructionSet instruction_set;
-}
+#define STATEWISE_COPY(name)                   \
+  namespace name {                             \
+  extern const InstructionSet instruction_set; \
+  }
+#if defined(STATEWISE_HAS_baseline)
+STATEWISE_COPY(baseline)
 #endif
+#if defined(STATEWISE_HAS_avx2)
+STATEWISE_COPY(avx2)
+#endif
+#if defined(STATEWISE_HAS_avx512)
+STATEWISE_COPY(avx512)
+#endif
+#if defined(STATEWISE_HAS_neon)
+STATEWISE_COPY(neon)
+#endif
+#undef STATEWISE_COPY
 
 std::vector<const InstructionSet*> instruction_sets() {
+  std::vector<const InstructionSet*> sets;
+#if defined(STATEWISE_HAS_baseline)
+  sets.push_back(&baseline::instruction_set);
+#endif
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  std::vector<const InstructionSet*> sets{&baseline::instruction_set};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    sets.push_back(&avx2::instruction_set);
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw"))
-      sets.push_back(&avx512::instruction_set);
-  }
-  return sets;
-#elif defined(__aarch64__)
-  return {&neon::instruction_set};
-#else
-  return {&baseline::instruction_set};
 #endif
+#if defined(STATEWISE_HAS_avx2)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&avx2::instruction_set);
+#endif
+#if defined(STATEWISE_HAS_avx512)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    sets.push_back(&avx512::instruction_set);
+#endif
+#if defined(STATEWISE_HAS_neon)
+  sets.push_back(&neon::instruction_set);
+#endif
+  if (sets.empty()) throw std::runtime_error("statewise was compiled for instruction sets that this machine lacks");
+  return sets;
 }
 
 namespace {

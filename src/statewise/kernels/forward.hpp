@@ -6,24 +6,43 @@
 #pragma once
 
 #include "scan.hpp"
+#include "unpacked.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
+template <class T>
+struct InputProduct {  // W_ih x for a chunk
+  Product<T> product;
+  void operator()(int64_t piece) const { multiply_piece(product, piece); }
+};
+
+template <class T>
+struct ForwardChunk {
+  T* own_gates;  // memory for its gates, where the tape has none
+  const T** x;
+  T* gates;
+  Span span;
+  InputProduct<T> input;
+  int64_t ticket;
+};
+
 template <class C, class T>
 struct ForwardScratch {
-  T *gates, *state[2], *fed, *c0, *c;
-  const T** x;
-  ForwardScratch(Arena& a, const Job& job, const Sizes<C, T>& z) {
-    const int64_t rows = job.largest_group, chunk = most_chunk_rows(rows);
-    gates = a.take<T>(job.training ? 0 : chunk * z.columns);
+  ForwardChunk<T> chunk[2];  // with a crew the next one is projected while one is being scanned
+  T *state[2], *fed, *c0, *c;
+  ForwardScratch(Arena& a, const Job& job, const Sizes<C, T>& z) : chunk{} {
+    const int64_t rows = job.largest_group, most = most_chunk_rows(rows);
+    for (int i = 0; i <= job.helped; ++i) {
+      chunk[i].own_gates = a.take<T>(job.training && !job.segment ? 0 : most * z.columns);
+      chunk[i].x = a.take<const T*>(most);
+    }
     state[0] = a.take<T>(rows * z.units);
     state[1] = a.take<T>(rows * z.units);
     fed = a.take<T>(job.projected ? rows * z.fed : 0);
     c0 = a.take<T>(C::has_c ? rows * z.units : 0);
-    c = a.take<T>(C::has_c && !job.training ? rows * z.units : 0);
-    x = a.take<const T*>(chunk);
+    c = a.take<T>(C::has_c ? rows * z.units : 0);
   }
 };
 
@@ -84,130 +103,263 @@ void step_tail(const StepRows<T>& s, const Blocks<C, T>& blocks) {
     if (blocks.tail == 1) step_block<C, T, L / 4>(s, column, unit, blocks.hidden);
 }
 
+// One direction of one layer for one group.
 template <class C, class T>
-void forward_direction(const Job& job, const Group& g, const Layer& layer, int d, void* scratch) {
-  constexpr int L = lanes<T>;
-  const Sizes<C, T> z(job);
-  const Direction& w = layer.direction[d];
-  const Order order{g, job.T, d == 1};
-  Arena arena{static_cast<char*>(scratch)};
-  ForwardScratch<C, T> m(arena, job, z);
-  const int64_t y_column = d * z.P, steps = chunk_steps(g.rows);
-  const T* bias = static_cast<const T*>(w.bias);
+class ForwardPass {
+ public:
+  ForwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Crew* crew)
+      : job_(job),
+        group_(group),
+        g_(job.group[group]),
+        layer_(job.layer[layer]),
+        below_(layer > 0 ? job.layer[layer - 1].progress : nullptr),
+        w_(layer_.direction[d]),
+        z_(job),
+        order_{g_, job.T, d == 1},
+        steps_(chunk_steps(job.T, job.largest_group)),
+        y_column_(d * z_.P),
+        y_(layer_.y),
+        arena_{static_cast<char*>(scratch)},
+        m_(arena_, job, z_),
+        crew_(crew) {}
 
-  const bool hands_fed = job.projected && !C::carries_h;  // whether h, as the caller knows it, is the projected one
-  T* const known = hands_fed ? m.fed : m.state[0];
-  const int64_t known_width = hands_fed ? z.P : z.H, known_stride = hands_fed ? z.fed : z.units;
-  take_state(w.h0, g, known_width, known, known_stride);
-  if (!hands_fed) copy(m.state[1], m.state[0], g.rows * z.units);
-  if (C::has_c) take_state(w.c0, g, z.H, m.c0, z.units);
-
-  const auto project = [&](const T* from, int64_t rows) {
-    multiply<T>({rows,
-                 {from, z.units, nullptr},
-                 contiguous(z.H),
-                 static_cast<const T*>(w.columns_hr),
-                 plain_panels<T>(z.P),
-                 {m.fed, z.fed, nullptr},
-                 z.fed,
-                 nullptr,
-                 false});
-  };
-  if (job.projected && C::carries_h) {
-    project(m.state[0], g.rows);
-    if (w.fed0)
-      for (int64_t j = 0; j < g.rows; ++j) copy(static_cast<T*>(w.fed0) + g.sorted[j] * z.P, m.fed + j * z.fed, z.P);
-  }
-  give_state(w.hn, g, order.reverse ? order.count(job.T - 1) : order.count(0), g.rows, known_width, known,
-             known_stride);
-  if (C::has_c)
-    give_state(w.cn, g, order.reverse ? order.count(job.T - 1) : order.count(0), g.rows, z.H, m.c0, z.units);
-
-  int now = 0;
-  const T* c_before = m.c0;
-  for (int64_t s0 = 0; s0 < job.T; s0 += steps) {
-    const int64_t s1 = min(s0 + steps, job.T);
-    const int64_t t0 = order.reverse ? job.T - s1 : s0, t1 = order.reverse ? job.T - s0 : s1;
-    const int64_t rows = g.start[t1] - g.start[t0];
-    T* chunk = job.training ? static_cast<T*>(w.gates) + (g.first + g.start[t0]) * z.columns : m.gates;
-    const T** x = m.x;
-    for (int64_t t = t0; t < t1; ++t)
-      for (int64_t j = 0; j < g.count[t]; ++j) *x++ = row_at<const T>(layer.x, g, t, j);
-    multiply<T>({rows,
-                 {nullptr, 0, m.x},
-                 contiguous(layer.input),
-                 static_cast<const T*>(w.columns_ih),
-                 z.blocks.panels(C::from_x),
-                 {chunk, z.columns, nullptr},
-                 z.columns,
-                 bias,
-                 false});
-    if constexpr (C::from_x[3] < 0)  // the last slot gets nothing from x but its bias
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t b = 0; b < z.blocks.full; ++b)
-          store(chunk + r * z.columns + (4 * b + 3) * L, load<Vec<T, L>>(bias + (4 * b + 3) * L));
-
-    for (int64_t s = s0; s < s1; ++s) {
-      const int64_t t = order.time(s), count = g.count[t];
-      const int64_t row = g.first + g.start[t];
-      T* gates = chunk + (g.start[t] - g.start[t0]) * z.columns;
-      T* c = !C::has_c ? nullptr : job.training ? static_cast<T*>(w.cells) + row * z.units : m.c;
-      const T* h_before = m.state[now];
-      T* h = m.state[1 - now];
-      const Product<T> product{count,
-                               {job.projected ? m.fed : h_before, job.projected ? z.fed : z.units, nullptr},
-                               contiguous(z.P),
-                               static_cast<const T*>(w.columns_hh),
-                               z.blocks.panels(C::from_h),
-                               {gates, z.columns, nullptr},
-                               z.columns,
-                               nullptr,
-                               true};
-      const StepRows<T> step{g,
-                             count,
-                             t,
-                             gates,
-                             z.columns,
-                             z.units,
-                             h_before,
-                             c_before,
-                             m.c0,
-                             min(count, order.count(s - 1)),
-                             c,
-                             h,
-                             job.projected ? nullptr : &layer.y,
-                             y_column};
-      for (int64_t b = 0; b < z.blocks.full; ++b) {
-        multiply_panel(product, b);
-        step_block<C, T, L>(step, b * 4 * L, b * z.blocks.per_block, z.H);
-      }
-      multiply_tail(product);
-      step_tail<C, T>(step, z.blocks);
-      if (job.projected) {
-        if (job.training)
-          for (int64_t j = 0; j < count; ++j)
-            copy(static_cast<T*>(w.outputs) + (row + j) * z.units, h + j * z.units, z.units);
-        project(h, count);
-        for (int64_t j = 0; j < count; ++j) copy(row_at<T>(layer.y, g, t, j) + y_column, m.fed + j * z.fed, z.P);
-      }
-      const int64_t staying = min(count, order.count(s + 1));
-      give_state(w.hn, g, staying, count, known_width, hands_fed ? m.fed : h, known_stride);
-      if (C::has_c) give_state(w.cn, g, staying, count, z.H, c, z.units);
-      c_before = c;
-      now = 1 - now;
+  void run() {
+    begin();
+    const Tape<T> none{};
+    if (!job_.segment || !job_.training) {
+      advance(0, job_.T, job_.training ? full_tape<C, T>(w_, g_, z_.columns, z_.units) : none);
+      return;
+    }
+    for (int64_t s0 = 0, i = 0; s0 < job_.T; s0 += job_.segment, ++i) {
+      keep(i);
+      advance(s0, min(s0 + job_.segment, job_.T), none);
     }
   }
-}
+
+  // Segment `i` once more, as it went the first time, for its tape alone: results and outputs stay as they are.
+  void again(int64_t i, const Tape<T>& tape) {
+    y_.data = nullptr;
+    below_ = nullptr;
+    silent_ = true;
+    begin();
+    recall(i);
+    advance(i * job_.segment, min((i + 1) * job_.segment, job_.T), tape);
+  }
+
+ private:
+  // h, as the caller knows it, is the projected one unless the cell carries it over unprojected.
+  bool hands_fed() const { return job_.projected && !C::carries_h; }
+
+  void begin() {
+    T* const known = hands_fed() ? m_.fed : m_.state[0];
+    const int64_t width = hands_fed() ? z_.P : z_.H, stride = hands_fed() ? z_.fed : z_.units;
+    take_state(w_.h0, g_, width, known, stride);
+    if (!hands_fed()) copy(m_.state[1], m_.state[0], g_.rows * z_.units);
+    if (C::has_c) take_state(w_.c0, g_, z_.H, m_.c0, z_.units);
+    now_ = 0;
+    c_before_ = m_.c0;
+    if (silent_) return;
+    if (job_.projected && C::carries_h) {
+      project(m_.state[0], g_.rows);
+      if (w_.fed0)
+        for (int64_t j = 0; j < g_.rows; ++j)
+          copy(static_cast<T*>(w_.fed0) + g_.sorted[j] * z_.P, m_.fed + j * z_.fed, z_.P);
+    }
+    const int64_t first = order_.reverse ? order_.count(job_.T - 1) : order_.count(0);  // rows without steps
+    give_state(w_.hn, g_, first, g_.rows, width, known, stride);
+    if (C::has_c) give_state(w_.cn, g_, first, g_.rows, z_.H, m_.c0, z_.units);
+  }
+
+  // The states before segment `i`, to the tape and back.
+  void keep(int64_t i) {
+    const auto one = [&](void* kept, const T* from, int64_t width) {
+      if (kept) copy(static_cast<T*>(kept) + (i * job_.N + g_.before) * width, from, g_.rows * width);
+    };
+    one(w_.kept_h, m_.state[now_], z_.units);
+    one(w_.kept_c, c_before_, z_.units);
+    one(w_.kept_fed, m_.fed, z_.fed);
+  }
+
+  void recall(int64_t i) {
+    const auto one = [&](const void* kept, T* to, int64_t width) {
+      if (kept) copy(to, static_cast<const T*>(kept) + (i * job_.N + g_.before) * width, g_.rows * width);
+    };
+    one(w_.kept_h, m_.state[now_], z_.units);
+    one(w_.kept_c, m_.c, z_.units);
+    one(w_.kept_fed, m_.fed, z_.fed);
+    if (i > 0) c_before_ = m_.c;
+  }
+
+  // The steps from `s0` to before `s1`, chunk by chunk.
+  void advance(int64_t s0, int64_t s1, const Tape<T>& tape) {
+    const auto span = [&](int64_t s) { return order_.span(s, min(s + steps_, s1)); };
+    int i = 0;
+    bool begun = false;  // whether chunk[i] has been handed out
+    for (int64_t s = s0; s < s1; s += steps_) {
+      ForwardChunk<T>& chunk = m_.chunk[i];
+      if (!begun) {
+        if (below_) wait_for(below_ + group_, span(s).s1);
+        project_input(chunk, span(s), tape);
+      }
+      begun = crew_ && s + steps_ < s1 && (!below_ || has_come(below_ + group_, span(s + steps_).s1));
+      if (begun) project_input(m_.chunk[1 - i], span(s + steps_), tape);
+      if (crew_) finish(*crew_, chunk.ticket);
+      scan(chunk, tape);
+      if (begun) i = 1 - i;
+    }
+  }
+
+  void project_input(ForwardChunk<T>& chunk, const Span& span, const Tape<T>& tape) {
+    constexpr int L = lanes<T>;
+    chunk.span = span;
+    chunk.gates = tape.gates ? tape.gates + (g_.start[span.t0] - tape.first) * z_.columns : chunk.own_gates;
+    const T** x = chunk.x;
+    for (int64_t t = span.t0; t < span.t1; ++t)
+      for (int64_t j = 0; j < g_.count[t]; ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
+    const T* bias = static_cast<const T*>(w_.bias);
+    if (job_.unpacked) {
+      for (int64_t b = 0; b < z_.blocks.full + (z_.blocks.tail > 0); ++b)
+        multiply_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), layer_.input, b,
+                                order_.rows(span), {nullptr, 0, chunk.x}, bias, {chunk.gates, z_.columns, nullptr});
+      return;
+    }
+    chunk.input.product = {order_.rows(span),
+                           {nullptr, 0, chunk.x},
+                           contiguous(layer_.input),
+                           static_cast<const T*>(w_.columns_ih),
+                           z_.blocks.panels(C::from_x),
+                           {chunk.gates, z_.columns, nullptr},
+                           z_.columns,
+                           bias,
+                           false};
+    if constexpr (C::from_x[3] < 0)  // the last slot gets nothing from x but its bias
+      for (int64_t r = 0; r < chunk.input.product.rows; ++r)
+        for (int64_t b = 0; b < z_.blocks.full; ++b)
+          store(chunk.gates + r * z_.columns + (4 * b + 3) * L, load<Vec<T, L>>(bias + (4 * b + 3) * L));
+    chunk.ticket = hand_out_or_do(crew_, chunk.input, piece_count(chunk.input.product));
+  }
+
+  void scan(const ForwardChunk<T>& chunk, const Tape<T>& tape) {
+    const Span& p = chunk.span;
+    for (int64_t s = p.s0; s < p.s1; ++s) {
+      const int64_t t = order_.time(s), count = g_.count[t], row = g_.start[t] - tape.first;
+      T* gates = chunk.gates + (g_.start[t] - g_.start[p.t0]) * z_.columns;
+      T* c = !C::has_c ? nullptr : tape.cells ? tape.cells + row * z_.units : m_.c;
+      T* h = m_.state[1 - now_];
+      // Where the next chunk's gates will be written: the tape is seldom in cache.
+      const T* next = tape.gates && s + steps_ < job_.T
+                          ? gates + (order_.reverse ? -steps_ : steps_) * g_.rows * z_.columns
+                          : nullptr;
+      step(t, count, min(count, order_.count(s - 1)), gates, next, c, h);
+      if (job_.projected) {
+        if (tape.outputs)
+          for (int64_t j = 0; j < count; ++j) copy(tape.outputs + (row + j) * z_.units, h + j * z_.units, z_.units);
+        project(h, count);
+        for (int64_t j = 0; y_.data && j < count; ++j)
+          copy(row_at<T>(y_, g_, t, j) + y_column_, m_.fed + j * z_.fed, z_.P);
+      }
+      if (!silent_) {
+        const int64_t staying = min(count, order_.count(s + 1));
+        if (hands_fed())
+          give_state(w_.hn, g_, staying, count, z_.P, m_.fed, z_.fed);
+        else
+          give_state(w_.hn, g_, staying, count, z_.H, h, z_.units);
+        if (C::has_c) give_state(w_.cn, g_, staying, count, z_.H, c, z_.units);
+      }
+      c_before_ = c;
+      now_ = 1 - now_;
+    }
+    if (silent_ || job_.D > 1) return;
+    if (layer_.mask.data) apply_mask<T>(g_, p.t0, p.t1, layer_.mask, layer_.y, layer_.masked, job_.P);
+    if (layer_.progress) tell(layer_.progress + group_, p.s1);
+  }
+
+  // One step: block of columns by block, the product with h and the cell.
+  void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* c, T* h) {
+    constexpr int L = lanes<T>;
+    const T* h_before = m_.state[now_];
+    const Product<T> product{count,
+                             {job_.projected ? m_.fed : h_before, job_.projected ? z_.fed : z_.units, nullptr},
+                             contiguous(z_.P),
+                             static_cast<const T*>(w_.columns_hh),
+                             z_.blocks.panels(C::from_h),
+                             {gates, z_.columns, nullptr},
+                             z_.columns,
+                             nullptr,
+                             true};
+    const StepRows<T> rows{g_,
+                           count,
+                           t,
+                           gates,
+                           z_.columns,
+                           z_.units,
+                           h_before,
+                           c_before_,
+                           m_.c0,
+                           started,
+                           c,
+                           h,
+                           job_.projected || !y_.data ? nullptr : &y_,
+                           y_column_};
+    for (int64_t b = 0; b < z_.blocks.full; ++b) {
+      for (int64_t j = 0; next && j < count; ++j) prefetch(next + j * z_.columns + b * 4 * L, 4 * L * sizeof(T));
+      multiply_block(product, b);
+      step_block<C, T, L>(rows, b * 4 * L, b * z_.blocks.per_block, z_.H);
+    }
+    if (z_.blocks.tail) multiply_block(product, z_.blocks.full);
+    step_tail<C, T>(rows, z_.blocks);
+  }
+
+  // Block `b`, of which the tail is the last, of a step's product.
+  void multiply_block(const Product<T>& product, int64_t b) {
+    if (job_.unpacked)
+      multiply_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, b, product.rows, product.a,
+                              nullptr, product.c);
+    else if (b < z_.blocks.full)
+      multiply_panel(product, b);
+    else
+      multiply_tail(product);
+  }
+
+  void project(const T* from, int64_t rows) {
+    multiply<T>({rows,
+                 {from, z_.units, nullptr},
+                 contiguous(z_.H),
+                 static_cast<const T*>(w_.columns_hr),
+                 plain_panels<T>(z_.P),
+                 {m_.fed, z_.fed, nullptr},
+                 z_.fed,
+                 nullptr,
+                 false});
+  }
+
+  const Job& job_;
+  const int64_t group_;
+  const Group& g_;
+  const Layer& layer_;
+  const int64_t* below_;  // progress of the layer below, or null
+  const Direction& w_;
+  const Sizes<C, T> z_;
+  const Order order_;
+  const int64_t steps_, y_column_;
+  Sequence y_;
+  Arena arena_;
+  ForwardScratch<C, T> m_;
+  Crew* const crew_;
+  bool silent_ = false;
+  int now_ = 0;
+  const T* c_before_ = nullptr;
+};
 
 template <class C, class T>
-void forward(const Job& job, int64_t group, void* scratch) {
+void forward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew) {
   const Group& g = job.group[group];
-  for (int64_t l = 0; l < job.L; ++l) {
+  for (int64_t l = first; l < last; ++l) {
     const Layer& layer = job.layer[l];
-    for (int d = 0; d < job.D; ++d) forward_direction<C, T>(job, g, layer, d, scratch);
-    if (layer.mask.data) apply_mask<T>(job, g, layer.mask, layer.y, layer.masked, job.D * job.P);
+    for (int d = 0; d < job.D; ++d) ForwardPass<C, T>(job, group, l, d, scratch, crew).run();
+    if (job.D > 1 && layer.mask.data) apply_mask<T>(g, 0, job.T, layer.mask, layer.y, layer.masked, job.D * job.P);
+    if (l == job.L - 1) clear_padding<T>(job, g, layer.y, job.D * job.P);
   }
-  clear_padding<T>(job, g, job.layer[job.L - 1].y, job.D * job.P);
 }
 
 }  // namespace

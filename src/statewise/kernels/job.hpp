@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "crew.hpp"
+
 namespace statewise {
 
 // The rows of a sequence: that of step t and batch row n begins at (at ? at[t] * row : t * step) + n * row.
@@ -26,6 +28,7 @@ struct Group {
   const int64_t* count;     // (T,)
   const int64_t* start;     // (T + 1,) sum of the counts before t
   int64_t first;            // where the group's rows begin on the tape
+  int64_t before;           // the rows of the groups before this one
 };
 
 // One direction of one layer. Where a pointer is null the thing is absent, zero or not asked for.
@@ -42,13 +45,17 @@ struct Direction {
   void* cells;                                        // tape: (S, units)
   void* outputs;                                      // tape: (S, units), the unprojected output, with a projection
   void* fed0;                                         // tape: (N, P), what W_hh reads first, where it isn't h0
-  void *sum_ih, *sum_hh, *sum_hr;                     // (groups, ...) each group's share of the weights' gradients
+  void *kept_h, *kept_c, *kept_fed;                   // tape: (segments, N, ...), the states before each segment
+  void *sum_ih, *sum_hh, *sum_hr, *sum_b;             // the groups' shares of the weights' gradients
 };
 
 struct Layer {
   int64_t input;  // I of this layer
   Sequence x, y, dx, dy;
-  Sequence mask, masked;  // dropout on y, and y * mask, which the next layer reads
+  Sequence mask, masked;          // dropout on y, and y * mask, which the next layer reads
+  int64_t* progress;              // (groups,) steps done, where layers follow each other chunk by chunk; or null
+  bool straight_ih, straight_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
+  int64_t sum_ih, sum_hh;         // elements of the groups' shares
   Direction direction[2];
 };
 
@@ -59,15 +66,19 @@ struct Layout {
   int64_t fed;                                 // P, padded
   int64_t columns_ih, columns_hh, columns_hr;  // elements of the packed weights; of columns_ih for the widest layer
   int64_t rows_ih, rows_hh, rows_hr;
-  int64_t sum_ih, sum_hh, sum_hr;             // elements of one group's share
-  int64_t forward_scratch, backward_scratch;  // bytes a thread needs
+  int64_t sum_hr, sum_b;                                  // elements of one group's share
+  int64_t segment_gates, segment_cells, segment_outputs;  // elements of one row of a segment that is computed again
+  int64_t forward_scratch, backward_scratch;              // bytes a leader needs
 };
 
 struct Job {
   int64_t T, N, H, P, L, D;
   bool projected, bias, training;
-  int64_t widest;  // the largest I of all layers
-  int64_t steps;   // S: the steps of all rows together
+  bool unpacked;    // whether the products read the weights as torch lays them out: see unpacked.hpp
+  bool helped;      // whether leaders have crews
+  int64_t segment;  // steps computed again at a time by backward, because the tape has only the states between; or 0
+  int64_t widest;   // the largest I of all layers
+  int64_t steps;    // S: the steps of all rows together
   int64_t groups;
   int64_t largest_group;  // rows
   const Group* group;     // (groups,)
@@ -75,17 +86,21 @@ struct Job {
   Layout layout;
 };
 
+// What a task of pack_forward, pack_backward and reduce is: one of so many parts of one direction's weights.
+constexpr int64_t kWeightParts = 4;
+
 // The kernels of one cell and dtype for one instruction set.
 struct Kernels {
   int64_t element;  // bytes
   int gates, states;
   bool carries_h;
   void (*measure)(Job&);
-  void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D
-  void (*forward)(const Job&, int64_t group, void* scratch);
-  void (*pack_backward)(const Job&, int64_t task);  // tasks: L * D
-  void (*backward)(const Job&, int64_t group, void* scratch);
-  void (*reduce)(const Job&, int64_t task);  // tasks: L * D
+  void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D * kWeightParts
+  // One group through the layers from `first` to before `last`; backward from last - 1 to first. crew: or null.
+  void (*forward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew);
+  void (*pack_backward)(const Job&, int64_t task);
+  void (*backward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew);
+  void (*reduce)(const Job&, int64_t task);
 };
 
 struct Cell {

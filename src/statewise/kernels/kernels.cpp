@@ -26,23 +26,48 @@ void measure(Job& job) {
   o.rows_ih = depth(C::from_x) * round_up(job.widest, L);
   o.rows_hh = depth(C::from_h) * fed_vectors * L;
   o.rows_hr = job.projected ? job.P * unit_vectors * L : 0;
-  o.sum_ih = (job.widest + 1) * z.columns;
-  o.sum_hh = (job.P + 1) * z.columns;
   o.sum_hr = job.projected ? job.H * z.fed : 0;
+  o.sum_b = z.columns;
+  for (int64_t l = 0; l < job.L; ++l) {
+    Layer& layer = job.layer[l];
+    const auto shares = [&](bool straight, int64_t width) {
+      return (job.groups - straight) * share_size(z.blocks, straight, width);
+    };
+    layer.straight_ih = worth_straight(z.blocks, C::from_x, layer.input, job.steps, job.groups);
+    layer.straight_hh = worth_straight(z.blocks, C::from_h, job.P, job.steps, job.groups);
+    layer.sum_ih = shares(layer.straight_ih, layer.input);
+    layer.sum_hh = shares(layer.straight_hh, job.P);
+  }
+  if (job.segment) job.segment = round_up(job.segment, chunk_steps(job.T, job.largest_group));
   Arena forward{nullptr}, backward{nullptr};
   ForwardScratch<C, T>(forward, job, z);
   BackwardScratch<C, T>(backward, job, z);
-  o.forward_scratch = forward.used;
-  o.backward_scratch = backward.used;
+  o.forward_scratch = round_up(forward.used, 64);
+  o.backward_scratch = round_up(backward.used, 64);
 }
+
+// What a task of those that go over the weights is about.
+struct WeightTask {
+  const Layer& layer;
+  const Direction& w;
+  int64_t part;
+  WeightTask(const Job& job, int64_t task)
+      : layer(job.layer[task / kWeightParts / job.D]),
+        w(layer.direction[task / kWeightParts % job.D]),
+        part(task % kWeightParts) {}
+};
 
 template <class C, class T>
 void pack_forward(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
-  const Layer& layer = job.layer[task / job.D];
-  const Direction& w = layer.direction[task % job.D];
-  pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih));
-  pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh));
+  const auto [layer, w, part] = WeightTask(job, task);
+  if (!job.unpacked) {
+    pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih), part,
+                 kWeightParts);
+    pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh), part,
+                 kWeightParts);
+  }
+  if (part > 0) return;
   if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.columns_hr));
   T* bias = static_cast<T*>(w.bias);
   clear(bias, blocks.columns());
@@ -56,39 +81,52 @@ void pack_forward(const Job& job, int64_t task) {
 
 template <class C, class T>
 void pack_backward(const Job& job, int64_t task) {
+  if (job.unpacked) return;
   const Blocks<C, T> blocks(job.H);
-  const Layer& layer = job.layer[task / job.D];
-  const Direction& w = layer.direction[task % job.D];
+  const auto [layer, w, part] = WeightTask(job, task);
   if (layer.dx.data)
-    pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.rows_ih));
-  pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.rows_hh));
-  if (job.projected) pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
+    pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.rows_ih), part,
+              kWeightParts);
+  pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.rows_hh), part, kWeightParts);
+  if (job.projected && part == 0)
+    pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
 }
 
+// The groups' shares of the gradients, added in the groups' order, as torch lays them out.
 template <class C, class T>
 void reduce(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const Layout& o = job.layout;
-  const Layer& layer = job.layer[task / job.D];
-  const Direction& w = layer.direction[task % job.D];
-  const T *ih = static_cast<const T*>(w.sum_ih), *hh = static_cast<const T*>(w.sum_hh),
-          *hr = static_cast<const T*>(w.sum_hr);
-  if (w.dw_ih) reduce_weight(blocks, C::from_x, ih, job.groups, o.sum_ih, layer.input, static_cast<T*>(w.dw_ih));
-  if (w.dw_hh) reduce_weight(blocks, C::from_h, hh, job.groups, o.sum_hh, job.P, static_cast<T*>(w.dw_hh));
-  const auto bias = [&](void* to, const int (&from)[4], const T* sum, int64_t size, int64_t row) {
+  const auto [layer, w, part] = WeightTask(job, task);
+  const auto weight = [&](void* dw, const int (&from)[4], const void* sums, bool straight, int64_t width) {
+    if (!dw) return;
+    T* const to = static_cast<T*>(dw);
+    const T* const sum = static_cast<const T*>(sums);
+    if (straight) {
+      const int64_t size = share_size(blocks, true, width);
+      if (job.groups > 1)
+        add_shares(sum, job.groups, size, size * part / kWeightParts, size * (part + 1) / kWeightParts, to);
+      return;
+    }
+    for (int64_t b = part; b < blocks.full + (blocks.tail > 0); b += kWeightParts)
+      turn_block(blocks, from, sum, job.groups, width, to, b);
+  };
+  weight(w.dw_ih, C::from_x, w.sum_ih, layer.straight_ih, layer.input);
+  weight(w.dw_hh, C::from_h, w.sum_hh, layer.straight_hh, job.P);
+  if (part > 0) return;
+  const auto bias = [&](void* to, const int (&from)[4]) {
     if (!to) return;
+    const T* sum = static_cast<const T*>(w.sum_b);
     for (int s = 0; s < (C::units == 4 ? 1 : 4); ++s)
       for (int64_t u = 0; from[s] >= 0 && u < job.H; ++u) {
         T v = 0;
-        for (int64_t g = 0; g < job.groups; ++g) v += sum[g * size + row * o.columns + blocks.column(s, u)];
+        for (int64_t g = 0; g < job.groups; ++g) v += sum[g * o.sum_b + blocks.column(s, u)];
         static_cast<T*>(to)[from[s] * job.H + u] = v;
       }
   };
-  bias(w.db_ih, C::from_x, ih, o.sum_ih, layer.input);
-  if (C::carries_h)
-    bias(w.db_hh, C::from_h, hh, o.sum_hh, job.P);
-  else
-    bias(w.db_hh, C::from_h, ih, o.sum_ih, layer.input);
+  bias(w.db_ih, C::from_x);
+  bias(w.db_hh, C::from_h);
+  const T* hr = static_cast<const T*>(w.sum_hr);
   for (int64_t p = 0; w.dw_hr && p < job.P; ++p)
     for (int64_t u = 0; u < job.H; ++u) {
       T v = 0;

@@ -102,9 +102,10 @@ void pack_transposed(const T* w, int64_t width, int64_t rows, T* to, int64_t dis
     for (int i = 0; i < slots; ++i) to[k * distance + i] = i < rows ? w[i * width + k] : T(0);
 }
 
-// W (G*H, width) as B of gates = A * W^T.
+// W (G*H, width) as B of gates = A * W^T: of its panels every `parts`th from `part` on.
 template <class C, class T>
-void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, T* to) {
+void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, T* to, int64_t part,
+                  int64_t parts) {
   constexpr int L = lanes<T>;
   const Panels p = blocks.panels(from);
   const auto slot = [&](int64_t unit, int s, int lanes_of_slot, T* at, int64_t distance) {
@@ -113,19 +114,26 @@ void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, 
     const T* rows_at = rows ? w + (from[s] * blocks.hidden + u) * width : w;
     pack_transposed<T>(rows_at, width, rows, at, distance, lanes_of_slot);
   };
-  for (int64_t b = 0; b < p.full; ++b, to += width * p.used * L)
-    for (int s = p.skip; s < p.skip + p.used; ++s) slot(b * blocks.per_block, s, L, to + (s - p.skip) * L, p.used * L);
+  for (int64_t b = part; b < p.full; b += parts)
+    for (int s = p.skip; s < p.skip + p.used; ++s)
+      slot(b * blocks.per_block, s, L, to + (b * width * p.used + s - p.skip) * L, p.used * L);
+  if (p.full % parts != part) return;
   for (int s = 0; p.tail && s < 4; ++s)
-    slot(p.full * blocks.per_block, s, blocks.tail_width(), to + s * blocks.tail_width(), p.tail * L);
+    slot(p.full * blocks.per_block, s, blocks.tail_width(), to + p.full * width * p.used * L + s * blocks.tail_width(),
+         p.tail * L);
 }
 
-// W (G*H, width) as B of A's gradient = gates' gradient * W: rows of W in the order of the slots.
+// W (G*H, width) as B of A's gradient = gates' gradient * W: rows of W in the order of the slots. Of its panels every
+// `parts`th from `part` on.
 template <class C, class T>
-void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, T* to) {
+void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, T* to, int64_t part,
+               int64_t parts) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
   const Panels p = plain_panels<T>(width);
+  T* const all = to;
   const auto panel = [&](int64_t column, int vectors) {
+    to = all + column * blocks.depth(from).total();
     const auto row = [&](int s, int64_t u) {
       const bool real = from[s] >= 0 && u < blocks.hidden;
       for (int n = 0; n < vectors; ++n, to += L) {
@@ -141,8 +149,8 @@ void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int
     for (int64_t b = 0; b < blocks.full; ++b) block(b * blocks.per_block, L);
     if (blocks.tail) block(blocks.full * blocks.per_block, blocks.tail_width());
   };
-  for (int64_t i = 0; i < p.full; ++i) panel(i * 4 * L, 4);
-  if (p.tail) panel(p.full * 4 * L, p.tail);
+  for (int64_t i = part; i < p.full; i += parts) panel(i * 4 * L, 4);
+  if (p.tail && p.full % parts == part) panel(p.full * 4 * L, p.tail);
 }
 
 // W_hr (P, H) as B of projected = output * W_hr^T.

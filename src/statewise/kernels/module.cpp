@@ -69,6 +69,15 @@ NB_MODULE(_kernels, m) {
     return std::make_tuple(bytes.a_step, bytes.a_row, bytes.always);
   });
 
+  m.def("packed_bytes", [](const Shape& shape) { return statewise::packed_bytes(shaped(shape, 0, 0)); });
+
+  m.def("pack", [](const Shape& shape, const std::vector<Address>& weights, Address to) {
+    statewise::Call call = shaped(shape, 0, 0);
+    call.weights = pointers(weights);
+    const nb::gil_scoped_release released;
+    statewise::pack(call, pointer(to));
+  });
+
   m.def("forward", [](const Shape& shape, Address lengths, Address batch_sizes, const std::vector<Address>& weights,
                       const std::vector<Address>& masks, Rows x, Rows y, Address tape, Address h0, Address c0,
                       Address hn, Address cn) {
@@ -79,6 +88,18 @@ NB_MODULE(_kernels, m) {
     call.y = strided(y);
     call.training = tape != 0;
     call.tape = pointer(tape);
+    call.h0 = pointer(h0), call.c0 = pointer(c0), call.hn = pointer(hn), call.cn = pointer(cn);
+    const nb::gil_scoped_release released;
+    statewise::forward(call);
+  });
+
+  // Without a tape, from weights that pack() has packed.
+  m.def("forward_packed", [](const Shape& shape, Address lengths, Address batch_sizes, Address packed, Rows x, Rows y,
+                             Address h0, Address c0, Address hn, Address cn) {
+    statewise::Call call = shaped(shape, lengths, batch_sizes);
+    call.packed = pointer(packed);
+    call.x = strided(x);
+    call.y = strided(y);
     call.h0 = pointer(h0), call.c0 = pointer(c0), call.hn = pointer(hn), call.cn = pointer(cn);
     const nb::gil_scoped_release released;
     statewise::forward(call);

@@ -16,6 +16,9 @@ struct RowsOf {
   int64_t stride;
   T* const* list;
   STATEWISE_INLINE T* operator[](int64_t r) const { return list ? list[r] : base + r * stride; }
+  STATEWISE_INLINE RowsOf from(int64_t r) const {
+    return list ? RowsOf{base, stride, list + r} : RowsOf{base + r * stride, stride, nullptr};
+  }
 };
 
 // Which of a row's elements a product sums over: `full` runs of `length` at distance `stride` from `offset` on, then
@@ -236,70 +239,109 @@ void multiply_tail(const Product<T>& x) {
   }
 }
 
+// Piece `i` of piece_count(x): some rows of one panel. How a product is cut depends on its sizes alone.
+template <class T>
+STATEWISE_INLINE int64_t row_parts(const Product<T>& x) {
+  return x.rows >= 64 ? 2 : 1;
+}
+
+template <class T>
+STATEWISE_INLINE int64_t piece_count(const Product<T>& x) {
+  return (x.panels.full + (x.panels.tail > 0)) * row_parts(x);
+}
+
+template <class T>
+void multiply_piece(Product<T> x, int64_t i) {
+  const int64_t parts = row_parts(x), first = x.rows * (i % parts) / parts, last = x.rows * (i % parts + 1) / parts;
+  x.rows = last - first;
+  x.a = x.a.from(first);
+  x.c = x.c.from(first);
+  if (i / parts < x.panels.full)
+    multiply_panel(x, i / parts);
+  else
+    multiply_tail(x);
+}
+
 template <class T>
 void multiply(const Product<T>& x) {
   for (int64_t i = 0; i < x.panels.full; ++i) multiply_panel(x, i);
   multiply_tail(x);
 }
 
-// One term of a weight gradient, C += A^T * D summed over `rows`: A's columns [0, columns) become C's rows, and the N
-// vectors of D at `d` its columns. A and D are copies made for this product, rows `a_stride` and `d_stride` apart.
+// C = A^T * B summed over `rows`: A's columns [0, a_columns) become C's rows, and the vectors of B at `b` its columns,
+// of which the first b_columns (at most four vectors) are stored. For the gradients of weights.
+template <class T>
+struct Transposed {
+  int64_t rows;
+  const T* a;
+  int64_t a_stride, a_columns;
+  const T* b;
+  int64_t b_stride, b_columns;
+  T* c;
+  int64_t c_stride;
+  bool add;  // C += instead of C =
+};
+
 template <class T, int M, int N>
-__attribute__((noinline)) void outer_tile(int64_t rows, const T* a, int64_t a_stride, const T* d, int64_t d_stride,
-                                          T* c, int64_t c_stride, bool add) {
+__attribute__((noinline)) void outer_tile(const Transposed<T>& x, int64_t m0) {
   using V = Vec<T, lanes<T>>;
   constexpr int L = lanes<T>, S = slices(M, N);
   V acc[S][M][N];
   clear_sums<M, N, S>(acc);
+  const T* const a = x.a + m0;
   accumulate<T, M, N, S>(
-      acc, rows, [&](int m, int64_t r) __attribute__((always_inline)) { return a[r * a_stride + m]; },
-      [&](int64_t r) __attribute__((always_inline)) { return d + r * d_stride; });
+      acc, x.rows, [&](int m, int64_t r) __attribute__((always_inline)) { return a[r * x.a_stride + m]; },
+      [&](int64_t r) __attribute__((always_inline)) { return x.b + r * x.b_stride; });
   join_slices<M, N, S>(acc);
-  unroll<M * N>(STATEWISE_EACH(i) {
-    constexpr int m = decltype(i)() / N, n = decltype(i)() % N;
-    T* to = c + m * c_stride + n * L;
-    store(to, add ? load<V>(to) + acc[0][m][n] : acc[0][m][n]);
+  const bool whole = x.b_columns == N * L;
+  unroll<M>(STATEWISE_EACH(m) {
+    T* c = x.c + (m0 + m) * x.c_stride;
+    unroll<N>(STATEWISE_EACH(n) {
+      const V v = acc[0][m][n];
+      if (n < N - 1 || whole) {
+        store(c + n * L, x.add ? load<V>(c + n * L) + v : v);
+      } else {
+        const int few = int(x.b_columns - n * L);
+        store_first(c + n * L, x.add ? load_first<V>(c + n * L, few) + v : v, few);
+      }
+    });
   });
 }
 
 template <class T, int N, int M>
-STATEWISE_INLINE void outer_tile_of(int columns, int64_t rows, const T* a, int64_t a_stride, const T* d,
-                                    int64_t d_stride, T* c, int64_t c_stride, bool add) {
+STATEWISE_INLINE void outer_tile_of(int columns, const Transposed<T>& x, int64_t m0) {
   if constexpr (M > 0) {
     if (columns == M)
-      outer_tile<T, M, N>(rows, a, a_stride, d, d_stride, c, c_stride, add);
+      outer_tile<T, M, N>(x, m0);
     else
-      outer_tile_of<T, N, M - 1>(columns, rows, a, a_stride, d, d_stride, c, c_stride, add);
+      outer_tile_of<T, N, M - 1>(columns, x, m0);
   }
 }
 
 template <class T, int N>
-void outer_panel(int64_t rows, const T* a, int64_t a_stride, int64_t columns, const T* d, int64_t d_stride, T* c,
-                 int64_t c_stride, bool add) {
+void outer_panel(const Transposed<T>& x) {
   constexpr int most = tile_rows(N);
-  const int64_t tiles = (columns + most - 1) / most;
+  const int64_t tiles = (x.a_columns + most - 1) / most;
   for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t m = columns * i / tiles;
-    outer_tile_of<T, N, most>(int(columns * (i + 1) / tiles - m), rows, a + m, a_stride, d, d_stride, c + m * c_stride,
-                              c_stride, add);
+    const int64_t m = x.a_columns * i / tiles;
+    outer_tile_of<T, N, most>(int(x.a_columns * (i + 1) / tiles - m), x, m);
   }
 }
 
 template <class T>
-void outer(int vectors, int64_t rows, const T* a, int64_t a_stride, int64_t columns, const T* d, int64_t d_stride, T* c,
-           int64_t c_stride, bool add) {
-  switch (vectors) {
+void outer(const Transposed<T>& x) {
+  switch ((x.b_columns + lanes<T> - 1) / lanes<T>) {
     case 1:
-      outer_panel<T, 1>(rows, a, a_stride, columns, d, d_stride, c, c_stride, add);
+      outer_panel<T, 1>(x);
       break;
     case 2:
-      outer_panel<T, 2>(rows, a, a_stride, columns, d, d_stride, c, c_stride, add);
+      outer_panel<T, 2>(x);
       break;
     case 3:
-      outer_panel<T, 3>(rows, a, a_stride, columns, d, d_stride, c, c_stride, add);
+      outer_panel<T, 3>(x);
       break;
     case 4:
-      outer_panel<T, 4>(rows, a, a_stride, columns, d, d_stride, c, c_stride, add);
+      outer_panel<T, 4>(x);
       break;
     default:
       break;

@@ -8,11 +8,15 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-constexpr int64_t kChunkRows = 128;  // rows (steps times rows of a step) that a chunk aims at
+// Rows (steps times rows of a step) that a chunk aims at: enough for the products, few enough to stay in cache; and of
+// short sequences a part, so that those who help, and the next layer, have something to begin with.
+constexpr int64_t kChunkRows = 128, kFewChunkRows = 32, kChunks = 4;
 
-STATEWISE_INLINE int64_t chunk_steps(int64_t rows) { return max(1, kChunkRows / max(1, rows)); }
+// For a sequence of `steps` steps whose largest group has `rows` rows; the same for all groups.
+STATEWISE_INLINE int64_t chunk_steps(int64_t steps, int64_t rows) {
+  return max(1, min(kChunkRows, max(kFewChunkRows, steps * rows / kChunks)) / max(1, rows));
+}
 
-// How many rows the chunks of any group have at most, if the largest has `rows`: a smaller one may fit in more of them.
 STATEWISE_INLINE int64_t most_chunk_rows(int64_t rows) { return max(kChunkRows, rows); }
 
 // The distance between the rows of a copy: whole vectors, and an odd number of cache lines, so that a column of it
@@ -52,6 +56,28 @@ STATEWISE_INLINE void clear(T* to, int64_t n) {
   __builtin_memset(to, 0, n * sizeof(T));
 }
 
+// What the steps of a group leave for backward: rows of gates, cells (of cells with c) and unprojected outputs (with a
+// projection), the first of which is row `first` of all of the group's.
+template <class T>
+struct Tape {
+  T *gates, *cells, *outputs;
+  int64_t first;
+};
+
+template <class C, class T>
+STATEWISE_INLINE Tape<T> full_tape(const Direction& w, const Group& g, int64_t columns, int64_t units) {
+  const auto at = [&](void* base, int64_t width) { return base ? static_cast<T*>(base) + g.first * width : nullptr; };
+  return {at(w.gates, columns), at(w.cells, units), at(w.outputs, units), 0};
+}
+
+// work(i) for all pieces: by the crew, which the ticket waits for, or here and now.
+template <class W>
+STATEWISE_INLINE int64_t hand_out_or_do(Crew* crew, const W& work, int64_t pieces) {
+  if (crew) return hand_out(*crew, [](const void* w, int64_t i) { (*static_cast<const W*>(w))(i); }, &work, pieces);
+  for (int64_t i = 0; i < pieces; ++i) work(i);
+  return 0;
+}
+
 // Brings memory that the next step will read into the second-level cache, while this step's product keeps the units
 // busy.
 STATEWISE_INLINE void prefetch(const void* p, int64_t bytes) {
@@ -76,12 +102,19 @@ void give_state(void* to, const Group& g, int64_t first, int64_t last, int64_t w
   for (int64_t j = first; j < last; ++j) copy(static_cast<T*>(to) + g.original[j] * width, from + j * stride, width);
 }
 
+// The steps from s0 to before s1, in the order in which a direction reads: the times from t0 to before t1.
+struct Span {
+  int64_t s0, s1, t0, t1;
+};
+
 // In the order in which a direction reads: step s of T is time t; rows that end with s, or begin with it, are those
 // between the counts of neighbouring steps.
 struct Order {
   const Group& group;
   int64_t T;
   bool reverse;
+  Span span(int64_t s0, int64_t s1) const { return {s0, s1, reverse ? T - s1 : s0, reverse ? T - s0 : s1}; }
+  int64_t rows(const Span& p) const { return group.start[p.t1] - group.start[p.t0]; }
   int64_t time(int64_t s) const { return reverse ? T - 1 - s : s; }
   int64_t count(int64_t s) const { return s < 0 || s >= T ? 0 : group.count[time(s)]; }
 };
@@ -109,11 +142,11 @@ void clear_padding(const Job& job, const Group& g, const Sequence& y, int64_t wi
     for (int64_t j = g.count[t]; j < g.rows; ++j) clear(row_at<T>(y, g, t, j), width);
 }
 
-// to = from * mask for the group's rows.
+// to = from * mask for the group's rows, over the times from t0 to before t1.
 template <class T>
-void apply_mask(const Job& job, const Group& g, const Sequence& mask, const Sequence& from, const Sequence& to,
+void apply_mask(const Group& g, int64_t t0, int64_t t1, const Sequence& mask, const Sequence& from, const Sequence& to,
                 int64_t width) {
-  for (int64_t t = 0; t < job.T; ++t)
+  for (int64_t t = t0; t < t1; ++t)
     for (int64_t j = 0; j < g.count[t]; ++j) {
       const T *a = row_at<const T>(from, g, t, j), *b = row_at<const T>(mask, g, t, j);
       T* y = row_at<T>(to, g, t, j);

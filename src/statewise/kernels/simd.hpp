@@ -70,9 +70,53 @@ STATEWISE_INLINE void store(void* p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
+#if defined(__AVX512VL__)
+#define STATEWISE_MASKED(bytes, type, prefix, suffix, mask)                                          \
+  STATEWISE_INLINE Vec<type, bytes / sizeof(type)> load_masked(const type* p, int n,                 \
+                                                               Vec<type, bytes / sizeof(type)>) {    \
+    return (Vec<type, bytes / sizeof(type)>)prefix##_maskz_loadu_##suffix((mask)((1u << n) - 1), p); \
+  }                                                                                                  \
+  STATEWISE_INLINE void store_masked(type* p, Vec<type, bytes / sizeof(type)> v, int n) {            \
+    prefix##_mask_storeu_##suffix(p, (mask)((1u << n) - 1), v);                                      \
+  }
+#elif defined(__AVX2__)
+// All bits set in the first n lanes.
+template <class T, int W>
+STATEWISE_INLINE IntVec<T, W> first_lanes(int n) {
+  IntVec<T, W> lane;
+  for (int i = 0; i < W; ++i) lane[i] = i;
+  return lane < n;
+}
+#define STATEWISE_MASKED(bytes, type, prefix, suffix, vector)                                     \
+  STATEWISE_INLINE Vec<type, bytes / sizeof(type)> load_masked(const type* p, int n,              \
+                                                               Vec<type, bytes / sizeof(type)>) { \
+    return prefix##_maskload_##suffix(p, (vector)first_lanes<type, bytes / sizeof(type)>(n));     \
+  }                                                                                               \
+  STATEWISE_INLINE void store_masked(type* p, Vec<type, bytes / sizeof(type)> v, int n) {         \
+    prefix##_maskstore_##suffix(p, (vector)first_lanes<type, bytes / sizeof(type)>(n), v);        \
+  }
+#endif
+#if defined(__AVX512VL__)
+STATEWISE_MASKED(64, float, _mm512, ps, __mmask16)
+STATEWISE_MASKED(64, double, _mm512, pd, __mmask8)
+STATEWISE_MASKED(32, float, _mm256, ps, __mmask8)
+STATEWISE_MASKED(32, double, _mm256, pd, __mmask8)
+STATEWISE_MASKED(16, float, _mm, ps, __mmask8)
+STATEWISE_MASKED(16, double, _mm, pd, __mmask8)
+#elif defined(__AVX2__)
+STATEWISE_MASKED(32, float, _mm256, ps, __m256i)
+STATEWISE_MASKED(32, double, _mm256, pd, __m256i)
+STATEWISE_MASKED(16, float, _mm, ps, __m128i)
+STATEWISE_MASKED(16, double, _mm, pd, __m128i)
+#endif
+#undef STATEWISE_MASKED
+
 // The first n lanes, the others zero. For rows that end within a vector: nothing past the end is read or written.
 template <class V, class T>
 STATEWISE_INLINE V load_first(const T* p, int n) {
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) >= 16) return load_masked(p, n, V{});
+#endif
   V v{};
   for (int i = 0; i < n; ++i) v[i] = p[i];
   return v;
@@ -80,6 +124,9 @@ STATEWISE_INLINE V load_first(const T* p, int n) {
 
 template <class V, class T>
 STATEWISE_INLINE void store_first(T* p, V v, int n) {
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) >= 16) return store_masked(p, v, n);
+#endif
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
 

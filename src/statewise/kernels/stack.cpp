@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include "dispatch.hpp"
+#include "leaders.hpp"
+#include "memory.hpp"
 #include "threads.hpp"
 
 namespace statewise {
@@ -13,8 +15,10 @@ constexpr int64_t kGroupRows = 16;         // rows a group aims at: enough for t
 constexpr int64_t kLargeGroupRows = 32;    // and where W_hh is too large to stay near the core
 constexpr int64_t kLargeWeight = 1 << 20;  // bytes
 constexpr int64_t kGroupSteps = 128;
-constexpr int64_t kMostGroups = 8;     // each has its own sum of the weights' gradients
-constexpr int64_t kAligned = 64;       // bytes
+constexpr int64_t kMostGroups = 8;  // each has its own sum of the weights' gradients
+constexpr int64_t kAligned = 64;    // bytes
+// Steps of all rows together for fewer than which packing the weights doesn't pay.
+constexpr int64_t kFewRowsForward = 4, kFewRowsBackward = 8;
 constexpr double kWorthThreads = 2e5;  // multiply-adds below which starting threads costs more than it saves
 
 // Into how many groups N rows are cut that have S steps together. It decides in which order the weights' gradients are
@@ -43,7 +47,8 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
-  explicit Plan(const Call& call) : call_(call), kernels_(pick(call)) {
+  // few_rows: of fewer rows the weights are read as torch lays them out.
+  explicit Plan(const Call& call, int64_t few_rows = 0) : call_(call), kernels_(pick(call)) {
     job_.T = call.T;
     job_.N = call.N;
     job_.H = call.H;
@@ -54,9 +59,13 @@ class Plan {
     job_.bias = call.bias;
     job_.training = call.training;
     job_.widest = call.L > 1 ? std::max(call.I, job_.D * job_.P) : call.I;
+    job_.segment = call.training ? call.checkpoint : 0;
     layers_.resize(size_t(call.L));
     job_.layer = layers_.data();
+    for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
     cut_groups();
+    job_.unpacked = !job_.projected && job_.steps < few_rows;
+    job_.helped = job_.groups < threads();
     kernels_.measure(job_);
   }
 
@@ -69,7 +78,27 @@ class Plan {
   int threads() const {
     const double work = double(job_.steps) * double(job_.H) * double(kernels_.gates) *
                         double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
-    return work < kWorthThreads ? 1 : call_.threads;
+    return work < kWorthThreads || job_.unpacked ? 1 : call_.threads;
+  }
+
+  // Takes the groups through the layers. A group is led by one thread. Where there are fewer groups than threads the
+  // others help; and if no layer needs the end of a sequence before its beginning, each layer has a leader of its own,
+  // who follows that of the layer before.
+  void run(void (*pass)(const Job&, int64_t, int64_t, int64_t, void*, Crew*), int64_t bytes, bool backward) {
+    if (!job_.helped) {
+      parallel(threads(), job_.groups,
+               [&](int64_t i) { pass(job_, i, 0, job_.L, scratch(kTaskScratch, bytes), nullptr); });
+      return;
+    }
+    const int64_t tasks = job_.D == 1 ? job_.groups * job_.L : job_.groups;
+    const bool follow = tasks > job_.groups;
+    progress_.assign(follow ? size_t(tasks) : 0, 0);
+    for (int64_t l = 0; follow && l < job_.L; ++l) layers_[size_t(l)].progress = progress_.data() + l * job_.groups;
+    char* const memory = static_cast<char*>(scratch(kTaskScratch, tasks * bytes));
+    lead(threads(), tasks, [&](int64_t i, Crew& crew) {
+      const int64_t l = backward ? job_.L - 1 - i / job_.groups : i / job_.groups;
+      pass(job_, i % job_.groups, follow ? l : 0, follow ? l + 1 : job_.L, memory + i * bytes, &crew);
+    });
   }
 
   // Places what lives from forward to backward.
@@ -78,11 +107,17 @@ class Plan {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      w.gates = carver.take(job_.steps * o.columns * kernels_.element);
-      if (kernels_.states > 1) w.cells = carver.take(job_.steps * o.units * kernels_.element);
-      if (!job_.projected) continue;
-      w.outputs = carver.take(job_.steps * o.units * kernels_.element);
-      if (kernels_.carries_h) w.fed0 = carver.take(job_.N * job_.P * kernels_.element);
+      if (job_.segment) {
+        const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_.element;
+        w.kept_h = carver.take(kept * o.units);
+        if (kernels_.states > 1) w.kept_c = carver.take(kept * o.units);
+        if (job_.projected) w.kept_fed = carver.take(kept * o.fed);
+      } else {
+        w.gates = carver.take(job_.steps * o.columns * kernels_.element);
+        if (kernels_.states > 1) w.cells = carver.take(job_.steps * o.units * kernels_.element);
+        if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_.element);
+      }
+      if (job_.projected && kernels_.carries_h) w.fed0 = carver.take(job_.N * job_.P * kernels_.element);
     }
     place_between(carver);
     return carver.used();
@@ -141,7 +176,6 @@ class Plan {
       w.c0 = at(call_.c0, i * c), w.cn = at(call_.cn, i * c), w.dcn = at(call_.dcn, i * c),
       w.dc0 = at(call_.dc0, i * c);
     }
-    for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call_.I : job_.D * job_.P;
   }
 
   void place_forward_packs(Carver& carver) {
@@ -162,12 +196,14 @@ class Plan {
       w.rows_ih = carver.take(o.rows_ih * kernels_.element);
       w.rows_hh = carver.take(o.rows_hh * kernels_.element);
       w.rows_hr = carver.take(o.rows_hr * kernels_.element);
+      const Layer& layer = layers_[size_t(i / job_.D)];
       const auto sum = [&](bool wanted, int64_t size) {
-        return wanted ? carver.take(job_.groups * size * kernels_.element) : nullptr;
+        return wanted ? carver.take(size * kernels_.element) : nullptr;
       };
-      w.sum_ih = sum(w.dw_ih || w.db_ih || (w.db_hh && !kernels_.carries_h), o.sum_ih);
-      w.sum_hh = sum(w.dw_hh || (w.db_hh && kernels_.carries_h), o.sum_hh);
-      w.sum_hr = sum(w.dw_hr, o.sum_hr);
+      w.sum_ih = sum(w.dw_ih, layer.sum_ih);
+      w.sum_hh = sum(w.dw_hh, layer.sum_hh);
+      w.sum_hr = sum(w.dw_hr, job_.groups * o.sum_hr);
+      w.sum_b = sum(w.db_ih || w.db_hh, job_.groups * o.sum_b);
     }
     layers_.back().dy = outer(call_.dy);
     layers_.front().dx = outer(call_.dx);
@@ -217,7 +253,13 @@ class Plan {
         for (int64_t n = N * i / job_.groups; n < N * (i + 1) / job_.groups; ++n) sorted_.push_back(n);
       for (size_t k = first; k < sorted_.size(); ++k) original_.push_back(order_[size_t(sorted_[k])]);
       int64_t *count = counts_.data() + i * T, *start = starts_.data() + i * (T + 1);
-      g = {int64_t(sorted_.size() - first), original_.data() + first, sorted_.data() + first, count, start, job_.steps};
+      g = {int64_t(sorted_.size() - first),
+           original_.data() + first,
+           sorted_.data() + first,
+           count,
+           start,
+           job_.steps,
+           int64_t(first)};
       int64_t active = g.rows;
       for (int64_t t = 0; t < T; ++t) {
         while (ragged && active > 0 && lengths[size_t(g.sorted[active - 1])] <= t) --active;
@@ -233,6 +275,7 @@ class Plan {
   }
 
   const Call& call_;
+  std::vector<int64_t> progress_;
   const Kernels& kernels_;
   Job job_{};
   std::vector<Layer> layers_;
@@ -243,38 +286,63 @@ class Plan {
 }  // namespace
 
 TapeBytes tape_bytes(const Call& call) {
-  // place_tape is linear in S and N but for the alignment of each of its arrays.
-  const auto placed = [&](int64_t T, int64_t N) {
+  // place_tape is linear in its sizes but for the alignment of each of its arrays.
+  const auto placed = [&](int64_t T, int64_t N, int64_t checkpoint) {
     Call small = call;
-    small.T = T, small.N = N;
+    small.T = T, small.N = N, small.checkpoint = checkpoint;
+    small.training = true;
     small.lengths = small.batch_sizes = nullptr;  // they belong to another N
     return Plan(small).place_tape(nullptr);
   };
-  const int64_t none = placed(0, 0), a_row = placed(0, kAligned) / kAligned, both = placed(1, kAligned) / kAligned;
-  return {both - a_row, a_row, none + 64 * call.L * (4 * call.D + 2)};
+  constexpr int64_t rows = kAligned;
+  const int64_t always = placed(0, 0, 0) + kAligned * call.L * (4 * call.D + 2);
+  const int64_t a_row = placed(0, rows, 0) / rows;
+  if (!call.checkpoint) return {placed(1, rows, 0) / rows - a_row, a_row, 0, always};
+  const int64_t huge = int64_t{1} << 20;  // one checkpoint, however many steps
+  const int64_t one = placed(1, rows, huge) / rows, two = placed(2, rows, huge) / rows;
+  return {two - one, a_row, 2 * one - two - a_row, always};
+}
+
+int64_t packed_bytes(const Call& call) {
+  Carver carver(nullptr);
+  Plan(call).place_forward_packs(carver);
+  return carver.used();
+}
+
+void pack(const Call& call, void* to) {
+  Plan plan(call);
+  plan.place_call();
+  Carver carver(to);
+  plan.place_forward_packs(carver);
+  parallel(call.threads, plan.directions() * kWeightParts,
+           [&](int64_t i) { plan.kernels().pack_forward(plan.job(), i); });
 }
 
 void forward(const Call& call) {
-  Plan plan(call);
+  Plan plan(call, call.packed ? 0 : kFewRowsForward);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
-  if (call.training) plan.place_tape(call.tape);
+  if (call.training) prefer_large_pages(call.tape, plan.place_tape(call.tape));
   const auto place = [&](void* base) {
     Carver carver(base);
-    plan.place_forward_packs(carver);
+    if (!call.packed) plan.place_forward_packs(carver);
     if (!call.training) plan.place_between(carver);
     return carver.used();
   };
   place(scratch(kSharedScratch, place(nullptr)));
   const int threads = plan.threads();
-  parallel(threads, plan.directions(), [&](int64_t i) { k.pack_forward(job, i); });
-  parallel(threads, job.groups,
-           [&](int64_t i) { k.forward(job, i, scratch(kTaskScratch, job.layout.forward_scratch)); });
+  if (call.packed) {
+    Carver carver(const_cast<void*>(call.packed));
+    plan.place_forward_packs(carver);
+  } else {
+    parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.pack_forward(job, i); });
+  }
+  plan.run(k.forward, job.layout.forward_scratch, false);
 }
 
 void backward(const Call& call) {
-  Plan plan(call);
+  Plan plan(call, kFewRowsBackward);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
@@ -286,10 +354,9 @@ void backward(const Call& call) {
   };
   place(scratch(kSharedScratch, place(nullptr)));
   const int threads = plan.threads();
-  parallel(threads, plan.directions(), [&](int64_t i) { k.pack_backward(job, i); });
-  parallel(threads, job.groups,
-           [&](int64_t i) { k.backward(job, i, scratch(kTaskScratch, job.layout.backward_scratch)); });
-  parallel(threads, plan.directions(), [&](int64_t i) { k.reduce(job, i); });
+  parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.pack_backward(job, i); });
+  plan.run(k.backward, job.layout.backward_scratch, true);
+  parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.reduce(job, i); });
 }
 
 }  // namespace statewise

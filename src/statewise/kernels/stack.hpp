@@ -24,9 +24,13 @@ struct Call {
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
   bool bias = true, training = false;
+  // Training: of how many steps the tape keeps the states of one alone; backward computes the others again. 0: keep
+  // all.
+  int64_t checkpoint = 0;
   const int64_t* lengths = nullptr;      // (N,) of padded input
   const int64_t* batch_sizes = nullptr;  // (T,) of packed input
   std::vector<void*> weights;            // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
+  const void* packed = nullptr;          // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
   std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
   void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
@@ -37,14 +41,20 @@ struct Call {
   std::vector<void*> weight_gradients;  // in the order of weights
 };
 
-// What a training forward saves for backward takes at most S * a_step + N * a_row + always bytes, S being the steps of
-// all rows together.
+// What a training forward saves for backward takes at most S * a_step + N * a_row + N * K * a_kept + always bytes, S
+// being the steps of all rows together and K the checkpoints of a row, T / checkpoint rounded up.
 struct TapeBytes {
-  int64_t a_step, a_row, always;
+  int64_t a_step, a_row, a_kept, always;
 };
 
-// Of `call` only cell, dtype, H, projected, L, D and whether there are masks count.
+// Of `call` only cell, dtype, H, projected, L, D, whether there are checkpoints and whether there are masks count.
 TapeBytes tape_bytes(const Call& call);
+
+// Weights in the order in which the forward products read them, for whoever keeps them from call to call: they are
+// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, bias and
+// weights count.
+int64_t packed_bytes(const Call& call);
+void pack(const Call& call, void* to);
 
 void forward(const Call& call);
 

@@ -4,11 +4,8 @@
 #include <pthread.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <exception>
-#include <memory>
 #include <mutex>
-#include <new>
 #include <thread>
 #include <vector>
 
@@ -85,24 +82,6 @@ const char* thread_runtime() {
 #else
   return gomp() ? "libgomp" : "threads";
 #endif
-}
-
-void* scratch(int slot, int64_t bytes) {
-  struct Block {
-    std::unique_ptr<void, decltype(&std::free)> memory{nullptr, std::free};
-    int64_t size = 0;
-  };
-  thread_local Block blocks[kScratchSlots];
-  Block& block = blocks[slot];
-  if (block.size < bytes) {
-    block.memory.reset();
-    block.size = 0;
-    const int64_t rounded = (bytes + 63) / 64 * 64;
-    block.memory.reset(std::aligned_alloc(64, size_t(rounded)));
-    if (!block.memory) throw std::bad_alloc();
-    block.size = rounded;
-  }
-  return block.memory.get();
 }
 
 }  // namespace statewise

@@ -15,9 +15,4 @@ void parallel(int threads, int64_t count, const std::function<void(int64_t)>& ta
 // "libgomp" or "threads": what `parallel` uses.
 const char* thread_runtime();
 
-// At least `bytes` of 64-byte aligned memory that belongs to the calling thread until it asks again under the same
-// slot; kept from call to call, because fresh memory costs a page fault every 4 KB.
-void* scratch(int slot, int64_t bytes);
-enum { kSharedScratch, kTaskScratch, kScratchSlots };
-
 }  // namespace statewise

@@ -107,9 +107,8 @@ class RecurrentCell(nn.RNNCellBase):
         return self._compute(x, state, weights)
 
     def _compute(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        start = None if state is None else [s.unsqueeze(0) for s in state]  # each (1, N, H)
-        _, *final = ops.recurrent(x.unsqueeze(0), start, weights, self._stack)
-        return tuple(s.squeeze(0) for s in final)
+        _, *final = ops.recurrent(x, state, weights, self._stack)
+        return tuple(final)
 
     def _current_weights(self) -> list[Tensor]:
         parameters = self._parameters

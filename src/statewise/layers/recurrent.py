@@ -127,11 +127,11 @@ class Recurrent(nn.RNNBase):
 
     def _current_weights(self) -> Sequence[Tensor]:
         """The weights as they are now: parametrized, replaced by plain tensors, or swapped by functional_call."""
-        parameters, weights = self._parameters, self._flat_weights
-        for name, weight in zip(self._flat_weights_names, weights, strict=True):
-            if weight is None or parameters.get(name) is not weight:
-                return [getattr(self, name) for name in self._flat_weights_names]
-        return weights  # type: ignore[return-value]
+        parameters, names = self._parameters, self._flat_weights_names
+        try:
+            return [parameters[name] for name in names]  # type: ignore[misc]
+        except KeyError:  # parametrized, or a plain tensor in the place of a parameter
+            return [getattr(self, name) for name in names]
 
     # The way in and out
 
@@ -250,7 +250,7 @@ class Recurrent(nn.RNNBase):
         """The current weights, once x (T, N, I) or (S, I) and the states are known to fit them and ``n`` = N."""
         weights = self._current_weights()
         dtype, device = weights[0].dtype, weights[0].device
-        if x.dtype is not dtype or x.size(-1) != self.input_size or x.device != device:
+        if x.dtype is not dtype or x.shape[-1] != self.input_size or x.device != device:
             self.check_input(x, batch_sizes)
         if state is not None:
             for s, size in zip(state, self._state_sizes, strict=True):

@@ -16,7 +16,7 @@ from ..stack import Stack
 SERVED_CELLS = frozenset(kernels.cells())
 _DTYPES = frozenset({torch.float32, torch.float64})
 _TYPES = frozenset({Tensor, Parameter})
-_CPU = torch.device("cpu")
+_STRIDED = torch.strided
 
 _warn = False
 
@@ -58,17 +58,21 @@ def reason(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor],
     """Why the kernels don't serve this call; None if they do."""
     if x.dtype not in _DTYPES:
         return f"the dtype is {x.dtype}, the kernels compute in float32 and float64"
-    if x.device != _CPU:
+    if not x.is_cpu:
         return f"the device is {x.device}, the kernels run on the CPU"
     if stack.cell.name not in SERVED_CELLS:
         return f"cell {stack.cell.name} has no kernel"
     if stack.hidden_size == 0 or stack.input_size == 0:
         return "a width is 0"
     for tensor in (x, *weights, *(state or ())):
-        if type(tensor) not in _TYPES:
-            return f"a tensor is a {type(tensor).__name__}"
-        if tensor.layout is not torch.strided:
-            return f"a tensor's layout is {tensor.layout}"
-        if tensor._is_zerotensor():
-            return "a tensor is zeros without memory"
+        if type(tensor) not in _TYPES or tensor.layout is not _STRIDED or tensor._is_zerotensor():
+            return _tensor_reason(tensor)
     return transform_reason()
+
+
+def _tensor_reason(tensor: Tensor) -> str:
+    if type(tensor) not in _TYPES:
+        return f"a tensor is a {type(tensor).__name__}"
+    if tensor.layout is not _STRIDED:
+        return f"a tensor's layout is {tensor.layout}"
+    return "a tensor is zeros without memory"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 
 from .. import reference
 from ..stack import Stack
@@ -33,43 +34,30 @@ class Arguments(NamedTuple):
 
 def save(ctx: Any, a: Arguments, inputs: Sequence[Tensor], output: Tensor, tape: Tensor) -> None:
     """Keep for backward what ``saved`` gives back: all of it with torch, which sees when it is changed meanwhile."""
-    extra = [t for t in (a.lengths, a.batch_sizes) if t is not None]
-    ctx.save_for_backward(*inputs, output, tape, *a.masks, *extra)
-    ctx.stack, ctx.has_state, ctx.masks = a.stack, a.state is not None, len(a.masks)
-    ctx.has_lengths, ctx.has_batch_sizes = a.lengths is not None, a.batch_sizes is not None
+    _, state, _, stack, masks, lengths, batch_sizes = a
+    extra = [t for t in (lengths, batch_sizes) if t is not None]
+    ctx.save_for_backward(*inputs, output, tape, *masks, *extra)
+    ctx.rest = stack, len(state or ()), len(masks), lengths is not None, batch_sizes is not None
     ctx.set_materialize_grads(False)
 
 
 def saved(ctx: Any) -> tuple[Arguments, Tensor, Tensor, Sequence[bool]]:
     """The call's arguments, output and tape, and which of ``inputs`` need a gradient."""
+    stack, states, masks, has_lengths, has_batch_sizes = ctx.rest
     needs = ctx.needs_input_grad[1:]
     kept = ctx.saved_tensors
-    inputs, (output, tape, *rest) = kept[: len(needs)], kept[len(needs) :]
-    states = len(ctx.stack.cell.states) if ctx.has_state else 0
-    masks, extra = rest[: ctx.masks], rest[ctx.masks :]
+    inputs = len(needs)
+    extra = kept[inputs + 2 + masks :]
     a = Arguments(
-        inputs[0],
-        inputs[1 : 1 + states] if states else None,
-        inputs[1 + states :],
-        ctx.stack,
-        masks,
-        extra[0] if ctx.has_lengths else None,
-        extra[-1] if ctx.has_batch_sizes else None,
+        kept[0],
+        kept[1 : 1 + states] if states else None,
+        kept[1 + states : inputs],
+        stack,
+        kept[inputs + 2 : inputs + 2 + masks],
+        extra[0] if has_lengths else None,
+        extra[-1] if has_batch_sizes else None,
     )
-    return a, output, tape, needs
-
-
-def by_kernels(
-    a: Arguments, output: Tensor, tape: Tensor, incoming: Sequence[Tensor | None], needs: Sequence[bool]
-) -> list[Tensor | None]:
-    """The gradients of ``a.inputs``, None where ``needs`` says so, from those of the results."""
-    states = len(a.stack.cell.states)
-    given = 0 if a.state is None else states
-    needs_state = needs[1 : 1 + given] or [False] * states
-    d_x, d_state, d_weights = tensors.backward(
-        *a, output, tape, incoming[0], incoming[1:], needs[0], needs_state, needs[1 + given :]
-    )
-    return [d_x, *d_state[:given], *d_weights]
+    return a, kept[inputs], kept[inputs + 1], needs
 
 
 def by_reference(a: Arguments, incoming: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor | None]:
@@ -108,7 +96,7 @@ def reason(incoming: Sequence[Tensor | None]) -> str | None:
     for g in incoming:
         if g is None:
             continue
-        if type(g) is not Tensor or torch._C._functorch.is_legacy_batchedtensor(g):
+        if type(g) is not Tensor or is_legacy_batchedtensor(g):
             return "the incoming gradients are batched, or of a type of their own"
         if g.layout is not torch.strided:
             return f"an incoming gradient's layout is {g.layout}"
@@ -123,6 +111,6 @@ def gradient(
     """The gradients of ``a.inputs``: by the kernels where they serve, else by the reference."""
     why = reason(incoming)
     if why is None:
-        return by_kernels(a, output, tape, incoming, needs)
+        return tensors.backward(*a, output, tape, incoming, needs)
     report(why)
     return by_reference(a, incoming, needs)

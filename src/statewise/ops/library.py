@@ -18,7 +18,7 @@ from .. import cells, reference
 from ..stack import Stack
 from . import tensors
 from .fallback import reason
-from .gradient import Arguments, by_kernels, by_reference, save, saved
+from .gradient import Arguments, by_reference, save, saved
 from .gradient import reason as gradient_reason
 
 _CONFIG = "str cell, int[] config"
@@ -83,7 +83,7 @@ def _backward(*args: Any) -> list[Tensor]:
     a = _arguments(*head)
     with torch.no_grad():
         if reason(a.x, a.state, a.weights, a.stack) is None and gradient_reason(incoming) is None:
-            return _present(by_kernels(a, output, tape, incoming, needs))
+            return _present(tensors.backward(*a, output, tape, incoming, needs))
         # An operation runs below autograd, where nothing would be recorded for the reference to differentiate.
         with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False):
             found = _backward_by_reference(*args)

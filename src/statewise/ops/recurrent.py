@@ -34,7 +34,8 @@ def recurrent(
     The caller has checked shapes, dtypes and devices: the messages are the layers' business.
 
     Args:
-        x: (T, N, I), any strides; or (S, I) with ``batch_sizes``.
+        x: (T, N, I), any strides; or (S, I) with ``batch_sizes``; or (N, I), a single step of one layer in one
+            direction, for which the states and all results are (N, .), without the first axis.
         state: one tensor a letter of ``cell.states``, each (L*D, N, ``stack.state_sizes[k]``); None means zeros.
         weights: as in torch's ``_flat_weights``: per layer and direction W_ih, W_hh, [b_ih, b_hh,] [W_hr].
         masks: dropout between layers, drawn and scaled by the caller: L - 1 tensors shaped like that layer's output, or
@@ -49,8 +50,17 @@ def recurrent(
     a = Arguments(x, state, weights, stack, masks, lengths, batch_sizes)
     graph = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
     if graph and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
-        return library.recurrent(a) if batch_sizes is None else _outside_the_graph(a)
+        if batch_sizes is not None:
+            return _outside_the_graph(a)
+        return library.recurrent(a) if x.dim() == 3 else _step(a)
     return _as_it_comes(a)
+
+
+def _step(a: Arguments) -> tuple[Tensor, ...]:
+    """A single step in a graph: there the operation takes sequences alone."""
+    state = None if a.state is None else [s.unsqueeze(0) for s in a.state]
+    results = library.recurrent(a._replace(x=a.x.unsqueeze(0), state=state))
+    return tuple([r.squeeze(0) for r in results])
 
 
 def _as_it_comes(a: Arguments) -> tuple[Tensor, ...]:

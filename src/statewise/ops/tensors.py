@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ def tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tupl
 def empty_tape(x: Tensor, stack: Stack, n: int, masked: bool) -> Tensor:
     """Memory for what backward needs of a forward over x (T, N, I) or (S, I) with ``n`` = N rows. Bytes."""
     a_step, a_row, always = tape_bytes(stack, x.dtype, masked, kernels.instruction_set())
-    steps = x.size(0) if x.dim() == 2 else x.size(0) * x.size(1)
+    steps, *rows, _ = x.shape
+    if rows:
+        steps *= rows[0]
     return x.new_empty(steps * a_step + n * a_row + always, dtype=torch.uint8)
 
 
@@ -41,27 +44,22 @@ def forward(
     taped: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
     """Output, final states and, if ``taped``, the tape that ``backward`` needs. Arguments as in ``ops.recurrent``."""
-    t, n = steps_and_rows(x, batch_sizes)
-    counts = [None if c is None else c.contiguous() for c in (lengths, batch_sizes)]
-    output, final = empty_results(x, stack, n)
+    t, n, step = _steps_and_rows(x, batch_sizes)
+    output, final = empty_results(x, stack, n, step)
     tape = empty_tape(x, stack, n, bool(masks)) if taped else None
-    x, weights, masks = _with_rows(x), [_dense(w) for w in weights], [_dense(m) for m in masks]
-    state = None if state is None else [_dense(s) for s in state]
-    h0, c0 = _pair(state)
-    hn, cn = _pair(final)
+    # Kept by name until the kernels are done: some are copies that nobody else holds.
+    x, weights, masks, state = _with_rows(x), _dense(weights), _dense(masks), _dense(state)
+    counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
     kernels.forward(
         _shape(stack, t, n, x.dtype is torch.float64),
-        _address(counts[0]),
-        _address(counts[1]),
+        *_pair(counts),
         [w.data_ptr() for w in weights],
         [m.data_ptr() for m in masks],
         _rows(x),
         _rows(output),
-        _address(tape),
-        h0,
-        c0,
-        hn,
-        cn,
+        0 if tape is None else tape.data_ptr(),
+        *_pair(state),
+        *_pair(final),
     )
     return output, final, tape
 
@@ -76,61 +74,56 @@ def backward(
     batch_sizes: Tensor | None,
     output: Tensor,
     tape: Tensor,
-    d_output: Tensor | None,
-    d_final: Sequence[Tensor | None],
-    needs_x: bool,
-    needs_state: Sequence[bool],
-    needs_weights: Sequence[bool],
-) -> tuple[Tensor | None, list[Tensor | None], list[Tensor | None]]:
-    """Gradients of x, of each state and of each weight, None where not needed.
+    incoming: Sequence[Tensor | None],
+    needs: Sequence[bool],
+) -> list[Tensor | None]:
+    """Gradients of x, of each state that was given and of each weight, None where ``needs`` says so.
 
-    ``d_output`` (like output) and ``d_final`` (one a state) are the incoming gradients; None means zeros.
+    ``incoming`` are those of the output and of each final state; None means zeros.
     """
-    t, n = steps_and_rows(x, batch_sizes)
-    counts = [None if c is None else c.contiguous() for c in (lengths, batch_sizes)]
-    d_x, d_state, d_weights = empty_gradients(x, stack, n, weights, needs_x, needs_state, needs_weights)
-    weights = [_dense(w) for w in weights]
-    x, masks = _with_rows(x), [_dense(m) for m in masks]
-    state = None if state is None else [_dense(s) for s in state]
-    d_output = None if d_output is None else _with_rows(d_output)
-    d_final = [None if d is None else _dense(d) for d in d_final]
-    h0, c0 = _pair(state)
-    d_hn, d_cn = _pair(d_final)
-    d_h0, d_c0 = _pair(d_state)
+    t, n, step = _steps_and_rows(x, batch_sizes)
+    given = len(state) if state else 0
+    needs_state = needs[1 : 1 + given] if given else (False,) * len(stack.state_sizes)
+    d_x, d_state, d_weights = empty_gradients(x, stack, n, weights, needs[0], needs_state, needs[1 + given :], step)
+    # Kept by name until the kernels are done: some are copies that nobody else holds.
+    x, weights, masks, state = _with_rows(x), _dense(weights), _dense(masks), _dense(state)
+    counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
+    d_output = None if incoming[0] is None else _with_rows(incoming[0])
+    d_final = _dense(incoming[1:])
     kernels.backward(
         _shape(stack, t, n, x.dtype is torch.float64),
-        _address(counts[0]),
-        _address(counts[1]),
+        *_pair(counts),
         [w.data_ptr() for w in weights],
         [m.data_ptr() for m in masks],
         _rows(x),
         _rows(output),
         tape.data_ptr(),
-        h0,
-        c0,
+        *_pair(state),
         _rows(d_x),
         _rows(d_output),
-        d_hn,
-        d_cn,
-        d_h0,
-        d_c0,
-        [_address(d) for d in d_weights],
+        *_pair(d_final),
+        *_pair(d_state),
+        [0 if d is None else d.data_ptr() for d in d_weights],
     )
-    return d_x, d_state, d_weights
+    return [d_x, *d_state[:given], *d_weights]
 
 
-def steps_and_rows(x: Tensor, batch_sizes: Tensor | None) -> tuple[int, int]:
-    """T and N."""
-    if batch_sizes is None:
-        return x.size(0), x.size(1)
-    return batch_sizes.numel(), int(batch_sizes[0]) if batch_sizes.numel() else 0
+def _steps_and_rows(x: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, bool]:
+    """T, N, and whether x (N, I) is a single step without an axis for it."""
+    if batch_sizes is not None:
+        return batch_sizes.numel(), int(batch_sizes[0]) if batch_sizes.numel() else 0, False
+    t, *n, _ = x.shape
+    return (t, n[0], False) if n else (1, t, True)
 
 
-def empty_results(x: Tensor, stack: Stack, n: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Memory for the output, like x with D*P features, and for each final state (L*D, N, width)."""
-    output = x.new_empty(*x.shape[:-1], stack.directions * stack.output_size)
-    depth = stack.num_layers * stack.directions
-    return output, tuple([x.new_empty(depth, n, width) for width in stack.state_sizes])
+def empty_results(x: Tensor, stack: Stack, n: int, step: bool = False) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Memory for the output, like x with D*P features, and for each final state (L*D, N, width), in a step (N, width).
+
+    Sizes are passed one by one, here and below: a tuple of them takes torch half as long again to read.
+    """
+    new, lead = x.new_empty, (n,) if step else (stack.depth, n)
+    *rows, _ = x.shape
+    return new(*rows, stack.width), tuple([new(*lead, size) for size in stack.state_sizes])
 
 
 def empty_gradients(
@@ -141,16 +134,21 @@ def empty_gradients(
     needs_x: bool,
     needs_state: Sequence[bool],
     needs_weights: Sequence[bool],
+    step: bool = False,
 ) -> tuple[Tensor | None, list[Tensor | None], list[Tensor | None]]:
     """Memory for the gradients of x, of each state and of each weight, None where not needed."""
     d_x = torch.empty_like(x) if needs_x else None
     if d_x is not None and not _rows_contiguous(d_x):
-        d_x = x.new_empty(x.shape)
+        d_x = x.new_empty(*x.shape)
+    lead = (n,) if step else (stack.depth, n)
     d_state = [
-        x.new_empty(stack.num_layers * stack.directions, n, width) if needed else None
-        for width, needed in zip(stack.state_sizes, needs_state, strict=True)
+        x.new_empty(*lead, size) if needed else None
+        for size, needed in zip(stack.state_sizes, needs_state, strict=True)
     ]
-    d_weights = [w.new_empty(w.shape) if needed else None for w, needed in zip(weights, needs_weights, strict=True)]
+    d_weights = [
+        (torch.empty_like(w) if w.is_contiguous() else w.new_empty(*w.shape)) if needed else None
+        for w, needed in zip(weights, needs_weights, strict=True)
+    ]
     return d_x, d_state, d_weights
 
 
@@ -174,7 +172,7 @@ def _shape(
 
 
 def _rows_contiguous(a: Tensor) -> bool:
-    return a.size(-1) <= 1 or a.stride(-1) == 1
+    return a.is_contiguous() or a.size(-1) <= 1 or a.stride(-1) == 1
 
 
 def _with_rows(a: Tensor) -> Tensor:
@@ -184,27 +182,24 @@ def _with_rows(a: Tensor) -> Tensor:
     return a if _rows_contiguous(a) else a.contiguous()
 
 
-def _dense(a: Tensor) -> Tensor:
-    if a.is_neg():
-        a = a.resolve_neg()
-    return a.contiguous()
-
-
-def _address(a: Tensor | None) -> int:
-    return 0 if a is None else a.data_ptr()
+def _dense(tensors: Sequence[Any] | None) -> Sequence[Any]:
+    """Each of ``tensors`` contiguous, as it is or as a copy."""
+    if not tensors:
+        return ()
+    return [t if t is None or (t.is_contiguous() and not t.is_neg()) else t.resolve_neg().contiguous() for t in tensors]
 
 
 def _rows(a: Tensor | None) -> tuple[int, int, int]:
-    """Where (T, N, .) or (S, .) begins, and how far apart its steps and rows are."""
+    """Where (T, N, .), (S, .) or (N, .) begins, and how far apart its steps and rows are."""
     if a is None:
         return 0, 0, 0
-    if a.dim() == 2:
-        return a.data_ptr(), 0, a.stride(0)
-    return a.data_ptr(), a.stride(0), a.stride(1)
+    strides = a.stride()
+    return (a.data_ptr(), strides[0], strides[1]) if len(strides) == 3 else (a.data_ptr(), 0, strides[0])
 
 
-def _pair(states: Sequence[Tensor | None] | None) -> tuple[int, int]:
-    """The addresses of h and c, 0 where there is none."""
-    if not states:
+def _pair(tensors: Sequence[Tensor | None]) -> tuple[int, int]:
+    """The addresses of two tensors or one or none, 0 where there is none."""
+    if not tensors:
         return 0, 0
-    return _address(states[0]), _address(states[1]) if len(states) > 1 else 0
+    first, second = tensors if len(tensors) == 2 else (tensors[0], None)
+    return 0 if first is None else first.data_ptr(), 0 if second is None else second.data_ptr()

@@ -1,0 +1,119 @@
+// Products of few rows with weights as torch lays them out: packing would cost more than it saves.
+
+#pragma once
+
+#include "layout.hpp"
+
+namespace statewise {
+namespace STATEWISE_NS {
+namespace {
+
+// sums[i] added up lane by lane: lane i of the result is the sum over the lanes of sums[i].
+template <class T>
+STATEWISE_INLINE Vec<T, lanes<T>> add_across(Vec<T, lanes<T>> (&sums)[lanes<T>]) {
+  for (int n = lanes<T> / 2; n > 0; n /= 2)  // halves are interleaved, so that the order comes out right
+    for (int i = 0; i < n; ++i) sums[i] = zip<T, false>(sums[i], sums[i + n]) + zip<T, true>(sums[i], sums[i + n]);
+  return sums[0];
+}
+
+// The dot products of `a` with up to a vector's worth of W's rows, `width` long.
+template <class T>
+STATEWISE_INLINE Vec<T, lanes<T>> dot_rows(const T* w, int64_t rows, int64_t width, const T* a) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  V sums[L];
+  unroll<L>(STATEWISE_EACH(i) { sums[i] = V{}; });
+  int64_t k = 0;
+  if (rows == L) {
+    for (; k + L <= width; k += L) {
+      const V x = load<V>(a + k);
+      unroll<L>(STATEWISE_EACH(i) { sums[i] = fma<V>(load<V>(w + i * width + k), x, sums[i]); });
+    }
+  } else {
+    for (; k + L <= width; k += L) {
+      const V x = load<V>(a + k);
+      for (int64_t i = 0; i < rows; ++i) sums[i] = fma<V>(load<V>(w + i * width + k), x, sums[i]);
+    }
+  }
+  if (k < width) {
+    const int few = int(width - k);
+    const V x = load_first<V>(a + k, few);
+    for (int64_t i = 0; i < rows; ++i) sums[i] = fma<V>(load_first<V>(w + i * width + k, few), x, sums[i]);
+  }
+  return add_across<T>(sums);
+}
+
+// Block `b` (the tail is block blocks.full) of gates = bias + A W^T, or of gates += A W^T without a bias, for W (G*H,
+// width). Slots that W doesn't feed get their bias alone.
+template <class C, class T>
+void multiply_unpacked(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, int64_t b,
+                       int64_t rows, const RowsOf<const T>& a, const T* bias, const RowsOf<T>& gates) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  const int slot = b < blocks.full ? L : blocks.tail_width();
+  for (int s = 0; s < 4; ++s) {
+    const int64_t unit = b * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0),
+                  column = b * 4 * L + int64_t(s) * slot;
+    const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
+    for (int64_t r = 0; r < rows && (units > 0 || bias); ++r) {
+      T* to = gates[r] + column;
+      V v = load_first<V>(bias ? bias + column : to, slot);
+      if (units > 0) v += dot_rows<T>(w + (from[s] * blocks.hidden + unit) * width, units, width, a[r]);
+      store_first(to, v, slot);
+    }
+  }
+}
+
+// One row of C = D W, or of C += D W: N vectors at `c`, of which the first `columns` elements exist.
+template <class C, class T, int N>
+void row_tile(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, const T* d, T* c,
+              int64_t columns, bool add) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  V acc[N];
+  unroll<N>(STATEWISE_EACH(n) { acc[n] = V{}; });
+  const int last = int(columns - (N - 1) * L);  // lanes of the last vector
+  for (int64_t b = 0; b < blocks.full + (blocks.tail > 0); ++b) {
+    const int slot = b < blocks.full ? L : blocks.tail_width();
+    for (int s = 0; s < 4; ++s) {
+      const int64_t unit = b * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0),
+                    at = b * 4 * L + int64_t(s) * slot;
+      const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
+      const T* row = w + (from[s] * blocks.hidden + unit) * width;
+      for (int64_t i = 0; i < units; ++i, row += width) {
+        const V x = broadcast<V>(d[at + i]);
+        unroll<N>(STATEWISE_EACH(n) {
+          const V v = n < N - 1 || last == L ? load<V>(row + n * L) : load_first<V>(row + n * L, last);
+          acc[n] = fma<V>(x, v, acc[n]);
+        });
+      }
+    }
+  }
+  unroll<N>(STATEWISE_EACH(n) {
+    const int few = n < N - 1 ? L : last;
+    store_first(c + n * L, add ? load_first<V>(c + n * L, few) + acc[n] : acc[n], few);
+  });
+}
+
+// C = D W, or C += D W, for W (G*H, width) and D rows of gates' gradients.
+template <class C, class T>
+void multiply_rows_unpacked(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, int64_t rows,
+                            const RowsOf<const T>& d, const RowsOf<T>& c, bool add) {
+  constexpr int L = lanes<T>;
+  for (int64_t k = 0; k < width; k += 4 * L) {
+    const int64_t columns = min(4 * L, width - k);
+    const auto all = STATEWISE_EACH(vectors) {
+      for (int64_t r = 0; r < rows; ++r)
+        row_tile<C, T, decltype(vectors){}>(blocks, from, w + k, width, d[r], c[r] + k, columns, add);
+    };
+    const int64_t vectors = (columns + L - 1) / L;
+    if (vectors == 4) all(Index<4>());
+    if (vectors == 3) all(Index<3>());
+    if (vectors == 2) all(Index<2>());
+    if (vectors == 1) all(Index<1>());
+  }
+}
+
+}  // namespace
+}  // namespace STATEWISE_NS
+}  // namespace statewise

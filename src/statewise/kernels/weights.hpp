@@ -1,0 +1,166 @@
+// The gradients of the weights: products over a chunk's rows, the groups' shares, and torch's layout.
+//
+// dW = D^T A, where D are the gradients of the pre-activations and A is what the weight read. Two ways, for either side
+// of dW may be the one that fills vectors badly:
+//   straight: dW's rows are D's columns and its vectors A's, as torch lays it out. The first group's share is dW
+//   itself. turned:   a row for each of A's columns, vectors of D's. For narrow A; transposed when the shares are
+//   added.
+
+#pragma once
+
+#include "layout.hpp"
+
+namespace statewise {
+namespace STATEWISE_NS {
+namespace {
+
+constexpr int64_t kSumRows = 128;           // rows that are summed in registers before they are added to a total
+constexpr int64_t kPanelReach = 256 << 10;  // bytes: 64 pages, what the first level's TLB holds
+
+// Elements that a straight or turned share of dW (gates, width) has.
+template <class C, class T>
+STATEWISE_INLINE int64_t share_size(const Blocks<C, T>& blocks, bool straight, int64_t width) {
+  return straight ? C::gates * blocks.hidden * width : width * blocks.columns();
+}
+
+// Whether the straight way costs less, for a dW of `width` columns summed over `rows` rows in `groups` groups. Counted
+// in vector operations; turning takes about four for each vector of each share.
+template <class C, class T>
+bool worth_straight(const Blocks<C, T>& blocks, const int (&from)[4], int64_t width, int64_t rows, int64_t groups) {
+  constexpr int L = lanes<T>;
+  const int64_t straight = C::gates * blocks.hidden * ((width + L - 1) / L),
+                turned = width * panel_vectors<T>(blocks.panels(from));
+  return straight * rows <= turned * (rows + 4 * groups);
+}
+
+// What a gradient of a weight is computed from, over `rows` rows of a chunk.
+template <class T>
+struct Outer {
+  int64_t rows;
+  const T *d, *a;
+  int64_t d_stride, a_stride;  // a's rows are filled up with zeros to whole vectors
+  T* sum;                      // a share, straight or turned
+  int64_t width;               // of dW
+  bool straight, add;          // add: to what the chunks before left
+};
+
+// The rows of panel `p` of D, copied where they lie so far apart that they would exhaust the TLB.
+template <class T>
+struct PanelOfD {
+  const T* rows;
+  int64_t stride;
+  STATEWISE_INLINE PanelOfD(const T* d, int64_t d_stride, int64_t count, int vectors, T* copies)
+      : rows(d), stride(d_stride) {
+    constexpr int L = lanes<T>;
+    using V = Vec<T, L>;
+    if (count * d_stride * int64_t(sizeof(T)) <= kPanelReach) return;
+    for (int64_t r = 0; r < count; ++r)
+      for (int n = 0; n < vectors; ++n) store(copies + (r * vectors + n) * L, load<V>(d + r * d_stride + n * L));
+    rows = copies;
+    stride = vectors * L;
+  }
+};
+
+// The part of dW that belongs to panel `i` of D (the tail is panel p.full).
+template <class C, class T>
+void outer_piece(const Outer<T>& x, const Blocks<C, T>& blocks, const int (&from)[4], int64_t i) {
+  constexpr int L = lanes<T>;
+  const Panels p = blocks.panels(from);
+  const bool tail = i == p.full;
+  const int vectors = tail ? p.tail : p.used;
+  const int64_t column = (i * 4 + (tail ? 0 : p.skip)) * L;
+  alignas(64) T copies[kSumRows * 4 * L];
+  for (int64_t r = 0; r < x.rows; r += kSumRows) {
+    const int64_t rows = min(kSumRows, x.rows - r);
+    const bool add = x.add || r > 0;
+    const T* a = x.a + r * x.a_stride;
+    const PanelOfD<T> d(x.d + r * x.d_stride + column, x.d_stride, rows, vectors, copies);
+    if (!x.straight) {
+      outer<T>({rows, a, x.a_stride, x.width, d.rows, d.stride, vectors * L, x.sum + column, blocks.columns(), add});
+      continue;
+    }
+    const int slot = tail ? blocks.tail_width() : L;
+    for (int64_t k = 0; k < x.width; k += 4 * L)  // a's panel stays in cache for all slots
+      for (int s = tail ? 0 : p.skip; s < (tail ? 4 : p.skip + p.used); ++s) {
+        const int64_t unit = i * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0);
+        const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
+        if (units > 0)
+          outer<T>({rows, d.rows + (s - (tail ? 0 : p.skip)) * slot, d.stride, units, a + k, x.a_stride,
+                    min(4 * L, x.width - k), x.sum + (from[s] * blocks.hidden + unit) * x.width + k, x.width, add});
+      }
+  }
+}
+
+template <class T>
+STATEWISE_INLINE int64_t panel_count(const Panels& p) {
+  return p.full + (p.tail > 0);
+}
+
+// sum[column] of D's columns over `rows` rows: the gradient of the biases.
+template <class T>
+void sum_columns(int64_t rows, const T* d, int64_t d_stride, int64_t columns, T* sum, bool add) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  for (int64_t r0 = 0; r0 < rows; r0 += kSumRows, add = true)
+    for (int64_t k = 0; k < columns; k += L) {
+      const int64_t r1 = min(rows, r0 + kSumRows);
+      V even{}, odd{};
+      int64_t r = r0;
+      for (; r + 2 <= r1; r += 2) {
+        even += load<V>(d + r * d_stride + k);
+        odd += load<V>(d + (r + 1) * d_stride + k);
+      }
+      if (r < r1) even += load<V>(d + r * d_stride + k);
+      even += odd;
+      store(sum + k, add ? load<V>(sum + k) + even : even);
+    }
+}
+
+// The groups' turned shares of one weight's gradient, added in their order and transposed into torch's layout: the
+// inverse of pack_columns. Block `b`; the tail is block blocks.full.
+template <class C, class T>
+void turn_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, int64_t groups, int64_t width, T* dw,
+                int64_t b) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  const int64_t stride = blocks.columns(), size = share_size(blocks, false, width);
+  const int slot = b < blocks.full ? L : blocks.tail_width();
+  for (int s = 0; s < 4; ++s) {
+    const int64_t unit = b * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0),
+                  column = b * 4 * L + int64_t(s) * slot;
+    const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
+    T* to = dw + (from[s] * blocks.hidden + unit) * width;
+    int64_t k = 0;
+    if (units == L) {
+      for (; k + L <= width; k += L) {
+        V r[L];
+        for (int i = 0; i < L; ++i) {
+          r[i] = load<V>(sum + (k + i) * stride + column);
+          for (int64_t g = 1; g < groups; ++g) r[i] += load<V>(sum + g * size + (k + i) * stride + column);
+        }
+        transpose<T>(r);
+        for (int i = 0; i < L; ++i) store(to + i * width + k, r[i]);
+      }
+    }
+    for (; k < width; ++k)
+      for (int64_t i = 0; i < units; ++i) {
+        T v = sum[k * stride + column + i];
+        for (int64_t g = 1; g < groups; ++g) v += sum[g * size + k * stride + column + i];
+        to[i * width + k] = v;
+      }
+  }
+}
+
+// to[0, n) += the other groups' straight shares, which follow one another at `sum`.
+template <class T>
+void add_shares(const T* sum, int64_t groups, int64_t size, int64_t first, int64_t last, T* to) {
+  for (int64_t i = first; i < last; ++i) {
+    T v = to[i];
+    for (int64_t g = 1; g < groups; ++g) v += sum[(g - 1) * size + i];
+    to[i] = v;
+  }
+}
+
+}  // namespace
+}  // namespace STATEWISE_NS
+}  // namespace statewise
