@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test bench format clean
+.PHONY: help demo test check lint cpp-test bench bench-peers format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
@@ -44,8 +44,13 @@ cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan 
 	$(call run_cpp_tests,build/cpp-test,Release,OFF)
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
 
-bench: $(STAMPS)/jobs ## measure against torch.nn (about 10 minutes); renews docs/bench.* and the README's table
-	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --readme README.md
+bench: $(STAMPS)/jobs ## measure against torch.nn (about 15 minutes); renews README's table, docs/bench.*, docs/sweep.json
+	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
+	  --readme README.md --readme docs/performance.md
+	$(BIN)/statewise bench --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
+
+bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/peers.json
+	$(BIN)/statewise bench --peers --json docs/peers.json --plots docs --readme docs/performance.md
 
 format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(BIN)/ruff check --fix .
@@ -77,6 +82,9 @@ $(STAMPS)/jobs: $(STAMPS)/torch $(STAMPS)/build-tools $(SOURCES)
 
 $(STAMPS)/test: $(STAMPS)/torch $(STAMPS)/build-tools $(SOURCES)
 	$(call install_package,jobs$(,)test)
+
+$(STAMPS)/peers: $(STAMPS)/torch $(STAMPS)/build-tools $(SOURCES)
+	$(call install_package,jobs$(,)peers)
 
 $(STAMPS)/build-tools: constraints.txt | $(STAMPS)/venv
 	@echo "installing the build tools into $(VENV)"

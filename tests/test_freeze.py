@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.utils import parametrizations, prune
-from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 import statewise
 from oracle import CELLS, LAYERS, flat, outcome
@@ -72,8 +72,20 @@ def x_for(module, t=4, n=3, dtype=torch.float32):
     return torch.randn(*sizes, module.input_size, dtype=dtype)
 
 
+def steps_of(x, lengths=None):
+    """How many steps a call computes, those of all rows together."""
+    if lengths is not None:
+        return sum(lengths)
+    data = x.data if isinstance(x, PackedSequence) else x
+    return data.numel() // data.size(-1)
+
+
 def assert_same(frozen, live, *args, **kwargs):
-    """The same tensors to the last bit, in the same containers, as the live module gives in eval mode."""
+    """The same tensors, in the same containers, as the live module gives in eval mode.
+
+    To the last bit, but for calls so short that the live module doesn't pack its weights: it sums in another order.
+    """
+    short = steps_of(args[0] if args else kwargs["input"], kwargs.get("lengths")) < 4
     training = live.training
     live.eval()
     with torch.no_grad():
@@ -85,7 +97,10 @@ def assert_same(frozen, live, *args, **kwargs):
         assert a.dtype == b.dtype
         assert a.shape == b.shape
         assert a.requires_grad is False
-        assert torch.equal(a, b)
+        if short:
+            torch.testing.assert_close(a, b, rtol=1e-5 if a.dtype == torch.float32 else 1e-12, atol=1e-6)
+        else:
+            assert torch.equal(a, b)
 
 
 def is_short(frozen, x, hx=None):
@@ -586,7 +601,7 @@ def test_changed_attributes():
 def test_replaced_weights_count(kind):
     live, other = made(kind), made(kind)
     frozen = freeze(live)
-    x = x_for(live)
+    x = x_for(live, n=5)
     weights = {k: v.detach() for k, v in other.state_dict().items()}
     swapped = flat(functional_call(frozen, weights, x))
     assert all(torch.equal(a, b) for a, b in zip(swapped, flat(freeze(other)(x)), strict=True))
@@ -610,7 +625,7 @@ def test_transforms(kind):
 
 def test_compile(kind):
     frozen = freeze(nn.Sequential(made(kind)))
-    x = x_for(frozen[0])
+    x = x_for(frozen[0], n=5)
     compiled = torch.compile(frozen, fullgraph=True, backend="eager")
     for a, b in zip(flat(compiled(x)), flat(frozen(x)), strict=True):
         assert torch.equal(a, b)
@@ -636,7 +651,9 @@ def test_threads(kind):
         frozen = freeze(live)
         calls = [(x_for(live, 2, n), states(live, n)) for n in (1, 2, 5)]
         with torch.no_grad():
-            expected = [flat(live(*call)) for call in calls]
+            for call in calls:
+                assert_same(frozen, live, *call)
+            expected = [flat(frozen(*call)) for call in calls]
         wrong = []
 
         def work(frozen=frozen, calls=calls, expected=expected, wrong=wrong):

@@ -104,7 +104,8 @@ def freeze(model: nn.Module) -> Any:
     plain call (tensors on the CPU, of the weights' dtype) is checked and made outside of Python, where torch is new
     enough to show its tensors to C++. It counts where a call has few steps: a stream, a game, a controller. Everything
     else a frozen layer does as the layer does, in the same words where something is wrong: ``lengths=``, packed
-    sequences, autocast, ``torch.compile``, CUDA. Its results are to the last bit those of the layer in eval mode.
+    sequences, autocast, ``torch.compile``, CUDA. Its results are those of the layer in eval mode, to the last bit
+    unless all rows together have fewer than four steps, which the layer sums in another order.
 
     The copy is deep and in eval mode, and no parameter in it requires a gradient. Every RNN, LSTM, GRU and cell in it,
     statewise's or torch.nn's, is a frozen one, a module used in several places the same one everywhere. Weights are

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from statewise.bench import add_arguments, command, compare, run
-from statewise.bench.cases import TRAINING, Case, Shape
+from statewise.bench import add_arguments, clock, command, compare, peers, run, sweep
+from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
+from statewise.bench.peers import live, measure, torch_nn
 from statewise.jobs.errors import InputError
 
 TINY = ["--quick", "--shape", "3,2,4,5,1", "--threads", "1"]
@@ -70,7 +71,49 @@ def test_a_readme_without_markers_is_refused_before_anything_is_timed(call: Call
             call("--readme", tmp_path / name)
 
 
-@pytest.mark.parametrize("arguments", [["--shape", "1,2"], ["--threads", "0"], ["--cell", "IndRNN"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sweep", "--shape", "3,2,4,5,1"],
+        ["--peers", "--mode", "forward"],
+        ["--peers", "--markdown", "b.md"],
+        ["--sweep", "--threads", "1", "--threads", "2"],
+        ["--self-test", "--plots", "docs"],
+        ["--sweep", "--cell", "GRU", "--readme", "README.md"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(call: Call, arguments: list[str]) -> None:
+    with pytest.raises(InputError):
+        call(*arguments)
+
+
+def test_a_sweep_writes_figures_and_pictures(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BASE", Shape(3, 2, 4, 5, 1))
+    monkeypatch.setattr(sweep, "SIZES", {"T": (2, 3), "N": (2, 4), "H": (5, 6)})
+    monkeypatch.setattr(clock, "QUICK", clock.Effort(clean=1, at_least=1, seconds=0.0, sample=0.0))
+    assert call("--sweep", "--quick", "--cell", "GRU", "--json", tmp_path / "s.json", "--plots", tmp_path) == 0
+    assert len(json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["results"]) == 4 * 2
+    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["linearity.svg", "peak-by-size.svg"]
+
+
+def test_peers_write_figures_and_pictures(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = [Case("GRU", Shape(1, 1, 4, 5, 1), FORWARD, 1), Case("GRU", Shape(3, 2, 4, 5, 1), TRAINING, 1)]
+    monkeypatch.setattr(measure, "cases", lambda threads: tiny)
+    monkeypatch.setattr(peers, "installed", lambda: {"statewise": live, "torch.nn": torch_nn})
+    monkeypatch.setattr(peers, "missing", lambda: ["JAX"])
+    monkeypatch.setattr(clock, "QUICK", clock.Effort(clean=1, at_least=1, seconds=0.0, sample=0.0))
+    assert call("--peers", "--quick", "--json", tmp_path / "p.json", "--plots", tmp_path) == 0
+    written = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+    assert [sorted(r["sides"]) for r in written["results"]] == [["statewise", "torch.nn"]] * 2
+    assert (tmp_path / "peers.svg").exists()
+    assert "left out: JAX" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--sweep", "--peers"], ["--shape", "1,2"], ["--threads", "0"], ["--cell", "IndRNN"]]
+)
 def test_bad_arguments_are_refused(call: Call, arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         call(*arguments)

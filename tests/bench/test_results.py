@@ -9,7 +9,7 @@ import pytest
 from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
 from statewise.bench.results import Result, geometric_mean, means
 from statewise.bench.samples import Summary
-from statewise.bench.table import markdown, means_table, report, shapes_table
+from statewise.bench.table import limits_table, markdown, means_table, page, shapes_table
 
 SMALL, LARGE = Shape(2, 3, 4, 5, 1), Shape(20, 30, 40, 50, 1)
 
@@ -17,7 +17,7 @@ SMALL, LARGE = Shape(2, 3, 4, 5, 1), Shape(20, 30, 40, 50, 1)
 def result(ratio: float, *, cell: str = "LSTM", shape: Shape = SMALL, mode: str = FORWARD, threads: int = 1) -> Result:
     case = Case(cell, shape, mode, threads)
     seconds = 1e-3
-    summary = Summary(ours=seconds, theirs=ratio * seconds, reference=1.0, clean=9, taken=10, quartile=1.0)
+    summary = Summary(times=(seconds, ratio * seconds), reference=1.0, clean=9, taken=10, quartile=1.0)
     return Result(case, summary, peak=4 * case.flops / seconds)  # so that a quarter of peak is reached
 
 
@@ -28,6 +28,13 @@ def test_geometric_mean() -> None:
 
 def test_share_of_peak() -> None:
     assert result(2.0).peak_fraction == pytest.approx(0.25)
+
+
+def test_limit_is_the_ratio_at_peak() -> None:
+    assert result(2.0).limit == pytest.approx(2.0 / 0.25)
+    (mean,) = means([result(2.0), result(8.0, shape=LARGE)])
+    assert mean.limit == pytest.approx(4.0 / 0.25)
+    assert limits_table([mean]).splitlines()[2:] == ["| LSTM, forward | **4.0** of 16 |"]
 
 
 def test_means_are_taken_over_shapes_alone() -> None:
@@ -52,13 +59,13 @@ def test_means_table_has_a_row_a_mode_and_a_column_a_thread_count() -> None:
 def test_shapes_table_leaves_a_dash_where_nothing_was_measured() -> None:
     table = shapes_table([result(2.0), result(3.0, shape=LARGE, threads=2), result(9.0, cell="GRU")], "LSTM")
     assert table.splitlines()[2:] == [
-        "| 2,3,4,5,1 | **2.00**, 25% | - |",
-        "| 20,30,40,50,1 | - | **3.00**, 25% |",
+        "| 2,3,4,5,1 | **2.00**, 25%, 8.0 | - |",
+        "| 20,30,40,50,1 | - | **3.00**, 25%, 12 |",
     ]
 
 
-def test_report_shows_every_cell_once() -> None:
-    text = report([result(2.0), result(3.0, cell="GRU")], "a machine")
+def test_the_page_shows_every_cell_once() -> None:
+    text = page([result(2.0), result(3.0, cell="GRU")], "a machine")
     assert text.count("## LSTM") == text.count("## GRU") == 1
     assert "on a machine." in text
 

@@ -6,13 +6,14 @@ from math import inf
 
 import pytest
 
+from statewise.bench import peak
 from statewise.bench.clock import Clock, Effort
 from statewise.bench.samples import DRIFT, TOLERANCE, Probe, Sample, clean, lower_quartile, summarize
 
 
 def sample(*slowest: float, ours: float = 1.0, theirs: float = 2.0) -> Sample:
     before, between, after = (Probe(fastest=0.5, slowest=s) for s in (slowest if len(slowest) == 3 else slowest * 3))
-    return Sample(ours, theirs, (before, between, after))
+    return Sample((ours, theirs), (before, between, after))
 
 
 def test_one_slow_probe_spoils_a_sample() -> None:
@@ -60,3 +61,19 @@ def test_a_case_counts_as_disturbed_once_a_later_one_shows_how_fast_the_machine_
     assert not clock.judge(early, 1).disturbed
     clock._usual[1] = 1.0
     assert clock.judge(early, 1).disturbed
+
+
+def test_every_side_begins_a_round_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "product", lambda: lambda: None)
+    order: list[str] = []
+
+    class Three:
+        sides = tuple(lambda name=name: order.append(name) for name in "abc")
+
+        def renew(self) -> None:
+            order.append("|")
+
+    summary = Clock(Effort(clean=3, at_least=3, seconds=0.0, sample=0.0)).measure(Three(), 1)
+    rounds = [group[:3] for group in "".join(order).split("|")[2:]]
+    assert rounds[:3] == ["abc", "bca", "cab"]
+    assert len(summary.times) == 3

@@ -8,14 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from . import peak
-from .compare import Comparison, Side
 from .samples import DRIFT, Sample, Summary, clean, lower_quartile, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+
+class Rounds(Protocol):
+    """What is compared: calls to time in turn, and what to do before each round of them."""
+
+    @property
+    def sides(self) -> Sequence[Callable[[], object]]:
+        """The calls."""
+
+    def renew(self) -> None:
+        """Give all of them the same fresh input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class Effort:
 
 
 QUICK = Effort(clean=5, at_least=3, seconds=0.5, sample=3e-3)
+SWEEP = Effort(clean=9, at_least=5, seconds=0.5, sample=3e-3)  # neighbours bear each other out
+PEERS = Effort(clean=15, at_least=5, seconds=2.5)
 
 
 class Clock:
@@ -38,18 +50,18 @@ class Clock:
         self._effort = effort
         self._usual: dict[int, float] = {}  # by thread count: the lowest quartile of reference times so far
 
-    def measure(self, comparison: Comparison, threads: int) -> Summary:
-        """Time both sides until enough samples are clean or the time is over."""
+    def measure(self, rounds: Rounds, threads: int) -> Summary:
+        """Time all sides until enough samples are clean or the time is over."""
         reference = peak.product()
-        comparison.renew()
-        calls = [_calls(side, self._effort.sample) for side in (comparison.ours, comparison.theirs)]
+        rounds.renew()
+        calls = [_calls(side, self._effort.sample) for side in rounds.sides]
         samples: list[Sample] = []
         usual = self._usual.get(threads, inf)
         start = perf_counter()
         with no_garbage_collection():
             while not self._enough(samples, perf_counter() - start, usual):
-                comparison.renew()
-                samples.append(_sample(comparison, calls, reference, ours_first=len(samples) % 2 == 0))
+                rounds.renew()
+                samples.append(_sample(rounds.sides, calls, reference, first=len(samples) % len(calls)))
         self._usual[threads] = usual = min(usual, lower_quartile(samples))
         return summarize(samples, usual, at_least=self._effort.at_least)
 
@@ -67,21 +79,28 @@ class Clock:
         return found >= effort.clean or elapsed > seconds
 
 
-def _sample(comparison: Comparison, calls: list[int], reference: Callable[[], object], *, ours_first: bool) -> Sample:
-    order = (0, 1) if ours_first else (1, 0)
-    sides = (comparison.ours, comparison.theirs)
-    times = [0.0, 0.0]
-    before = peak.probe(reference)
-    times[order[0]] = _time(sides[order[0]], calls[order[0]])
-    between = peak.probe(reference)
-    times[order[1]] = _time(sides[order[1]], calls[order[1]])
-    return Sample(times[0], times[1], (before, between, peak.probe(reference)))
+def _sample(
+    sides: Sequence[Callable[[], object]], calls: list[int], reference: Callable[[], object], *, first: int
+) -> Sample:
+    """One round over all sides, beginning with side ``first``."""
+    times = [0.0] * len(calls)
+    probes = [peak.probe(reference)]
+    for i in (*range(first, len(calls)), *range(first)):
+        times[i] = _time(sides[i], calls[i])
+        probes.append(peak.probe(reference))
+    return Sample(tuple(times), tuple(probes))
 
 
-def _calls(side: Side, seconds: float) -> int:
-    """How many calls of ``side`` last about ``seconds``. Warms it up on the way."""
-    _time(side, 2)
-    return max(1, round(seconds / _time(side, 3)))
+def fastest(call: Callable[[], object], *, seconds: float = 0.03, tries: int = 3) -> float:
+    """A first impression of how long ``call`` takes: the best of some tries of about ``seconds`` each."""
+    calls = _calls(call, seconds)
+    return min(_time(call, calls) for _ in range(tries))
+
+
+def _calls(call: Callable[[], object], seconds: float) -> int:
+    """How many calls last about ``seconds``. Warms up on the way."""
+    _time(call, 2)
+    return max(1, round(seconds / _time(call, 3)))
 
 
 def _time(call: Callable[[], object], calls: int) -> float:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..jobs.errors import InputError
+from . import sweep
 from .cases import CELLS, MODES, SHAPES, THREADS, Case, Shape, cases
-from .readme import read_section, write_section
-from .results import Result, means
-from .table import means_table, report
+from .readme import sections_in
+from .report import Report
+from .results import means
+from .table import limits_table, means_table, page
 
 if TYPE_CHECKING:
-    from .clock import Clock, Effort
+    pass
+
+Facts = dict[str, str | int]
+
+# The sections that a run renews where a page has their markers.
+SECTIONS = {"bench": ("bench", "limits"), "sweep": ("sweep",), "peers": ("peers",), "overhead": ()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "share of the machine's sgemm speed that statewise reaches. A wrong result has no time; the exit status is 1."
     )
     add = parser.add_argument
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--sweep",
+        action="store_true",
+        help="along T, N and H, each alone from small to large: whether the cost grows in proportion",
+    )
+    kind.add_argument(
+        "--peers",
+        action="store_true",
+        help="against onnxruntime, OpenVINO, JAX and torch.compile, those that are installed",
+    )
     add("--quick", action="store_true", help="fewer repetitions: a first impression, not a figure to quote")
     add("--cell", action="append", choices=list(CELLS), help="only this cell; may be repeated")
     add(
@@ -43,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_positive,
         metavar="N",
-        help="this many threads instead of 1 and 2; may be repeated",
+        help="this many threads instead of 1 and 2; may be repeated. Sweep and peers: one number, 1 unless given",
     )
-    add(
+    kind.add_argument(
         "--self-test",
         action="store_true",
         help="time torch.nn against itself: ratios away from 1 show the error of the method",
@@ -56,78 +72,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time small calls outside the kernels instead, in units of one of torch's matrix products",
     )
     add("--json", type=Path, metavar="PATH", help="write every figure as JSON")
-    add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page")
+    add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page (not of sweep and peers)")
     add(
         "--readme",
+        action="append",
         type=Path,
         metavar="PATH",
-        help="renew the section between the bench markers of this file (full run only)",
+        help="renew the sections between this run's markers in this file (full run only); may be repeated",
     )
+    add("--plots", type=Path, metavar="DIR", help="draw the figures as SVG files in this folder")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure what ``args`` name; the exit status."""
-    _check_readme(args)
-    if args.overhead:
-        return _run_overhead(args)
-    if args.self_test:
-        if args.markdown:
-            raise InputError("--markdown: the page is about statewise, and --self-test leaves statewise out")
-        print("Self-test: torch.nn stands on both sides, under statewise's name too.")
-    from . import clock, machine
+    kind = next((kind for kind in ("overhead", "sweep", "peers") if getattr(args, kind)), "bench")
+    _check(args, kind)
+    _check_readme(args, kind)
+    from . import machine
 
+    if args.plots:
+        _plots()  # may be missing, and better now than after minutes
     facts = machine.describe()
     print(machine.sentence(facts), flush=True)
-    results, wrong = _measure(
-        _selected(args), _ours(self_test=args.self_test), clock.QUICK if args.quick else clock.Effort()
-    )
-    if wrong:
-        print(f"{wrong} wrong results; nothing is written", file=sys.stderr)
+    report = RUNS[kind](args, facts)
+    if report is None:
         return 1
-    print("\nGeometric means over the shapes (lowest to highest):\n" + means_table(means(results)))
-    if busy := sum(r.summary.disturbed for r in results):
-        print(f"\nThe machine was busy: {busy} of {len(results)} cases have too few clean samples to be quoted.")
-    _write(args, results, facts)
+    report.write(args.json, args.markdown, args.readme or (), args.plots)
     return 0
 
 
-def _run_overhead(args: argparse.Namespace) -> int:
-    if args.self_test or args.markdown:
-        raise InputError("--overhead is printed or written as --json, and measures statewise alone")
-    import torch
-
-    from . import gate, machine, overhead
-
-    facts = machine.describe()
-    print(machine.sentence(facts), flush=True)
-    args.shape = args.shape or overhead.SHAPES
-    selected = list(_selected(args))
-    if failures := [
-        f"{case} WRONG {line}" for case in selected for line in gate.failures(case, _ours(self_test=False))
-    ]:
-        print(*failures, "nothing is written", sep="\n", file=sys.stderr)
-        return 1
-    figures = []
-    for threads in dict.fromkeys(case.threads for case in selected):
-        torch.set_num_threads(threads)
-        rounds = overhead.QUICK_ROUNDS if args.quick else overhead.ROUNDS
-        for figure in overhead.measure([case for case in selected if case.threads == threads], rounds=rounds):
-            figures.append(figure)
-            print(figure, flush=True)
-    print("\n" + overhead.table(figures))
-    if args.json:
-        _write_json(args.json, {"machine": facts, "overhead": [figure.as_dict() for figure in figures]})
-    return 0
+def _check(args: argparse.Namespace, kind: str) -> None:
+    """What options go together."""
+    if kind == "overhead":
+        if args.markdown or args.plots or args.self_test or args.sweep or args.peers:
+            raise InputError("--overhead is printed or written as --json, and measures statewise alone")
+    elif kind != "bench":
+        refused = {"--shape": args.shape, "--markdown": args.markdown, "--mode": args.mode and kind == "peers"}
+        for option in (name for name, given in refused.items() if given):
+            raise InputError(f"{option} does not go with --{kind}")
+        if len(args.threads or ()) > 1:
+            raise InputError(f"--{kind} takes one number of threads a run: some libraries fix theirs when they start")
+    if args.self_test and args.markdown:
+        raise InputError("--markdown: the page is about statewise, and --self-test leaves statewise out")
+    if args.self_test and args.plots:
+        raise InputError("--plots: the pictures are about statewise, and --self-test leaves statewise out")
 
 
-def _check_readme(args: argparse.Namespace) -> None:
+def _check_readme(args: argparse.Namespace, kind: str) -> None:
     """Before the clock runs for minutes."""
     if not args.readme:
         return
     if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test, args.overhead)):
         raise InputError("--readme takes the figures of a full run only, without options that shorten or change it")
     try:
-        read_section(args.readme)
+        for path in args.readme:
+            sections_in(path, SECTIONS[kind])
     except (OSError, ValueError) as error:
         raise InputError(f"--readme: {error}") from None
 
@@ -143,68 +142,132 @@ def _ours(*, self_test: bool) -> Any:
     return statewise
 
 
-def _selected(args: argparse.Namespace) -> Iterable[Case]:
-    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
-    return cases(args.cell or CELLS, args.shape or SHAPES, args.mode or MODES, args.threads or available)
-
-
-def _measure(selected: Iterable[Case], ours: Any, effort: Effort) -> tuple[list[Result], int]:
-    """The results, printed as they come, and how many cases failed the gate. Disturbed cases have a second try."""
-    import torch
-
-    from . import gate
-    from .clock import Clock
-
-    clock = Clock(effort)
-    results: dict[Case, Result] = {}
-    wrong = 0
-    for case in selected:
-        torch.set_num_threads(case.threads)
-        if failures := gate.failures(case, ours):
-            wrong += 1
-            print(f"{case} WRONG", *failures, sep="\n  ", flush=True)
-            continue
-        results[case] = _timed(case, ours, clock)
-    judged = {case: replace(r, summary=clock.judge(r.summary, case.threads)) for case, r in results.items()}
-    if disturbed := [case for case, result in judged.items() if result.summary.disturbed]:
-        print(f"\nOnce more, for the machine was busy ({len(disturbed)} of {len(results)}):", flush=True)
-    for case in disturbed:
-        torch.set_num_threads(case.threads)
-        again = _timed(case, ours, clock)
-        judged[case] = max(judged[case], again, key=lambda r: (not r.summary.disturbed, r.summary.clean))
-    return list(judged.values()), wrong
-
-
-def _timed(case: Case, ours: Any, clock: Clock) -> Result:
-    from . import peak
-    from .compare import Comparison
-
-    summary = clock.measure(Comparison(case, ours), case.threads)
-    result = Result(case, summary, peak=peak.FLOPS / summary.reference)
-    print(result, flush=True)
-    return result
-
-
-def _write(args: argparse.Namespace, results: Sequence[Result], facts: dict[str, str | int]) -> None:
+def _bench(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import clock
     from .machine import sentence
+    from .measure import measure
 
-    if args.json:
-        content = {
+    if args.self_test:
+        print("Self-test: torch.nn stands on both sides, under statewise's name too.")
+    selected = _selected(args, SHAPES)
+    effort = clock.QUICK if args.quick else clock.Effort()
+    results, wrong = measure(selected, _ours(self_test=args.self_test), effort)
+    if _refused(wrong):
+        return None
+    table = means_table(means(results))
+    print("\nGeometric means over the shapes (lowest to highest):\n" + table)
+    _tell_busy(sum(r.summary.disturbed for r in results), len(results))
+    return Report(
+        {
             "machine": facts,
             "means": [m.as_dict() for m in means(results)],
             "results": [r.as_dict() for r in results],
-        }
-        _write_json(args.json, content)
-    if args.markdown:
-        args.markdown.parent.mkdir(parents=True, exist_ok=True)
-        args.markdown.write_text(report(results, sentence(facts)), encoding="utf-8")
-    if args.readme:
-        write_section(args.readme, means_table(means(results)) + f"\n\nMeasured on {sentence(facts)}.")
+        },
+        {"bench": f"{table}\n\nMeasured on {sentence(facts)}.", "limits": limits_table(means(results))},
+        page(results, sentence(facts)),
+        {"ratio-by-size.svg": lambda path: _plots().ratio_by_size(path, results)},
+    )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _sweep(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import clock
+    from .machine import sentence
+    from .measure import measure
+
+    selected = sweep.cases(args.cell or CELLS, args.mode or MODES, *(args.threads or (1,)))
+    effort = clock.QUICK if args.quick else clock.SWEEP
+    results, wrong = measure(selected, _ours(self_test=False), effort)
+    if _refused(wrong):
+        return None
+    lines = sweep.lines(results)
+    print("\nWhere the cost rises from one size to the next:\n" + sweep.rises(lines))
+    _tell_busy(sum(r.summary.disturbed for r in results), len(results))
+    return Report(
+        {"machine": facts, "results": [r.as_dict() for r in results]},
+        {"sweep": sweep.section(results, sentence(facts))},
+        pictures={
+            "linearity.svg": lambda path: _plots().linearity(path, lines),
+            "peak-by-size.svg": lambda path: _plots().peak_by_size(path, lines),
+        },
+    )
+
+
+def _peers(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import clock, peers
+    from .machine import sentence
+    from .peers.measure import measure_all
+    from .peers.report import section
+
+    threads = (args.threads or [1])[0]
+    found = peers.installed()
+    if missing := peers.missing():
+        print(f"not installed, and left out: {', '.join(missing)} (pip install 'statewise[peers]')")
+    effort = clock.QUICK if args.quick else clock.PEERS
+    results, wrong = measure_all(found, args.cell or CELLS, threads, effort)
+    if _refused(wrong):
+        return None
+    versions = {name: module.version() for name, module in found.items() if any(name in r.ways for r in results)}
+    text = section(results, versions, sentence(facts))
+    print("\n" + text)
+    _tell_busy(sum(r.summary.disturbed for r in results), len(results))
+    return Report(
+        {"machine": facts, "versions": versions, "results": [r.as_dict() for r in results]},
+        {"peers": text},
+        pictures={"peers.svg": lambda path: _plots().peers(path, results)},
+    )
+
+
+def _overhead(args: argparse.Namespace, facts: Facts) -> Report | None:
+    import torch
+
+    from . import gate, overhead
+
+    selected = list(_selected(args, overhead.SHAPES))
+    if failures := [
+        f"{case} WRONG {line}" for case in selected for line in gate.failures(case, _ours(self_test=False))
+    ]:
+        print(*failures, "nothing is written", sep="\n", file=sys.stderr)
+        return None
+    figures = []
+    for threads in dict.fromkeys(case.threads for case in selected):
+        torch.set_num_threads(threads)
+        rounds = overhead.QUICK_ROUNDS if args.quick else overhead.ROUNDS
+        for figure in overhead.measure([case for case in selected if case.threads == threads], rounds=rounds):
+            figures.append(figure)
+            print(figure, flush=True)
+    print("\n" + overhead.table(figures))
+    return Report({"machine": facts, "overhead": [figure.as_dict() for figure in figures]}, {})
+
+
+def _selected(args: argparse.Namespace, shapes: Iterable[Shape]) -> Iterable[Case]:
+    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
+    return cases(args.cell or CELLS, args.shape or shapes, args.mode or MODES, args.threads or available)
+
+
+RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
+    "bench": _bench,
+    "sweep": _sweep,
+    "peers": _peers,
+    "overhead": _overhead,
+}
+
+
+def _plots() -> Any:
+    """What draws. Nothing but the pictures needs matplotlib."""
+    from . import plots
+
+    return plots
+
+
+def _refused(wrong: int) -> bool:
+    if wrong:
+        print(f"{wrong} wrong results; nothing is written", file=sys.stderr)
+    return wrong > 0
+
+
+def _tell_busy(busy: int, of: int) -> None:
+    if busy:
+        print(f"\nThe machine was busy: {busy} of {of} cases have too few clean samples to be quoted.")
 
 
 def _shape(text: str) -> Shape:

@@ -58,12 +58,17 @@ class Comparison:
         self._sizes = [p.shape for p in peer.parameters()]
         self.ours, self.theirs = Side(mine, case), Side(peer, case)
 
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both, ours first."""
+        return self.ours, self.theirs
+
     def renew(self) -> None:
         """Fresh input and freshly stepped weights, the same ones for both."""
         s = self._case.shape
         x, grad_output = self._normal(s.T, s.N, s.I), self._normal(s.T, s.N, s.H)
         directions = [self._normal(*size) for size in self._sizes]
-        for side in (self.ours, self.theirs):
+        for side in self.sides:
             side.feed(x, grad_output)
             side.step(directions)
 

@@ -29,6 +29,11 @@ class Result:
         """The share of peak at which statewise does its matrix products, everything else it does included."""
         return self.case.flops / self.summary.ours / self.peak
 
+    @property
+    def limit(self) -> float:
+        """The ratio that would be reached if the matrix products ran at peak and all else took no time."""
+        return self.summary.theirs * self.peak / self.case.flops
+
     def __str__(self) -> str:
         s = self.summary
         return (
@@ -44,6 +49,7 @@ class Result:
             "torch_us": round(self.summary.theirs * 1e6, 2),
             "ratio": round(self.ratio, 3),
             "peak_fraction": round(self.peak_fraction, 4),
+            "limit": round(self.limit, 3),
             "peak_gflops": round(self.peak / 1e9, 1),
             "clean_samples": self.summary.clean,
             "samples": self.summary.taken,
@@ -53,7 +59,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The ratios of one cell, mode and thread count over all shapes."""
+    """The ratios and limits of one cell, mode and thread count over all shapes."""
 
     cell: str
     mode: str
@@ -61,10 +67,11 @@ class Mean:
     ratio: float  # geometric mean
     lowest: float
     highest: float
+    limit: float  # geometric mean
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON file."""
-        figures = {"ratio": self.ratio, "lowest": self.lowest, "highest": self.highest}
+        figures = {"ratio": self.ratio, "lowest": self.lowest, "highest": self.highest, "limit": self.limit}
         rounded = {name: round(figure, 3) for name, figure in figures.items()}
         return {"cell": self.cell, "mode": self.mode, "threads": self.threads, **rounded}
 
@@ -76,7 +83,13 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 def means(results: Iterable[Result]) -> list[Mean]:
     """One mean for each cell, mode and thread count, in the order in which they first occur."""
-    groups: dict[tuple[str, str, int], list[float]] = {}
+    groups: dict[tuple[str, str, int], list[Result]] = {}
     for r in results:
-        groups.setdefault((r.case.cell, r.case.mode, r.case.threads), []).append(r.ratio)
-    return [Mean(*key, geometric_mean(ratios), min(ratios), max(ratios)) for key, ratios in groups.items()]
+        groups.setdefault((r.case.cell, r.case.mode, r.case.threads), []).append(r)
+    return [_mean(key, group) for key, group in groups.items()]
+
+
+def _mean(key: tuple[str, str, int], group: Sequence[Result]) -> Mean:
+    ratios = [r.ratio for r in group]
+    limit = geometric_mean([r.limit for r in group])
+    return Mean(*key, geometric_mean(ratios), min(ratios), max(ratios), limit)

@@ -22,11 +22,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One repetition: seconds a call of both sides, and the reference product before, between and after them."""
+    """One repetition: seconds a call of each side, and the reference product before the first and after every one."""
 
-    ours: float
-    theirs: float
-    reference: tuple[Probe, Probe, Probe]
+    times: tuple[float, ...]
+    reference: tuple[Probe, ...]
 
     @property
     def slowest(self) -> float:
@@ -38,8 +37,7 @@ class Sample:
 class Summary:
     """What the clean samples of a case say; times in seconds."""
 
-    ours: float
-    theirs: float
+    times: tuple[float, ...]  # of the sides in their order, statewise's first
     reference: float
     clean: int
     taken: int
@@ -47,8 +45,18 @@ class Summary:
     disturbed: bool = False  # too few clean samples: the machine was busy
 
     @property
+    def ours(self) -> float:
+        """The first side's time."""
+        return self.times[0]
+
+    @property
+    def theirs(self) -> float:
+        """The second side's time."""
+        return self.times[1]
+
+    @property
     def ratio(self) -> float:
-        """How many times as long torch.nn takes."""
+        """How many times as long the second side takes."""
         return self.theirs / self.ours
 
 
@@ -70,8 +78,7 @@ def summarize(samples: Sequence[Sample], usual: float, *, at_least: int) -> Summ
     disturbed = len(calm) < at_least
     kept = sorted(samples, key=lambda s: s.slowest)[:at_least] if disturbed else calm
     return Summary(
-        ours=median(s.ours for s in kept),
-        theirs=median(s.theirs for s in kept),
+        times=tuple(map(median, zip(*(s.times for s in kept), strict=True))),
         reference=median(probe.fastest for s in kept for probe in s.reference),
         clean=len(calm),
         taken=len(samples),

@@ -1,8 +1,8 @@
-"""The figures as markdown: one table of means for the README, one table a cell with every shape."""
+"""The figures as markdown: one table of means for the README, and for the page limits and every shape too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .results import Mean, Result, means
 
@@ -16,17 +16,28 @@ def markdown(rows: Iterable[Sequence[str]]) -> str:
 
 def means_table(figures: Iterable[Mean]) -> str:
     """A row for each cell and mode, a column for each thread count: the mean and, in brackets, the range."""
+    return _by_mode("torch.nn time / statewise time", figures, _range)
+
+
+def limits_table(figures: Iterable[Mean]) -> str:
+    """The same with the mean ratio and, beside it, the mean of the limits."""
+    return _by_mode("reached, of what is possible", figures, _reached)
+
+
+def _by_mode(title: str, figures: Iterable[Mean], show: Callable[[Mean], str]) -> str:
     figures = list(figures)
     counts = sorted({m.threads for m in figures})
-    rows = {(m.cell, m.mode): {n.threads: n for n in figures if (n.cell, n.mode) == (m.cell, m.mode)} for m in figures}
-    head = ["torch.nn time / statewise time", *map(_threads, counts)]
+    rows: dict[tuple[str, str], dict[int, str]] = {}
+    for m in figures:
+        rows.setdefault((m.cell, m.mode), {})[m.threads] = show(m)
+    head = [title, *map(_threads, counts)]
     return markdown(
-        [head, *([f"{cell}, {mode}", *(_range(row.get(c)) for c in counts)] for (cell, mode), row in rows.items())]
+        [head, *([f"{cell}, {mode}", *(row.get(c, "-") for c in counts)] for (cell, mode), row in rows.items())]
     )
 
 
 def shapes_table(results: Iterable[Result], cell: str) -> str:
-    """One cell: a row for each shape, a column for each mode and thread count: the ratio, then the fraction of peak."""
+    """One cell: a row for each shape, a column for each mode and thread count: ratio, share of peak, limit."""
     figures = {(r.case.shape, r.case.mode, r.case.threads): r for r in results if r.case.cell == cell}
     columns = list(dict.fromkeys((mode, count) for _, mode, count in figures))
     columns.sort(key=lambda column: (len(column[0]), column[1]))  # forward comes before forward+backward
@@ -35,7 +46,7 @@ def shapes_table(results: Iterable[Result], cell: str) -> str:
     return markdown([head, *([str(s), *(_figure(figures.get((s, *column))) for column in columns)] for s in shapes)])
 
 
-def report(results: Sequence[Result], machine: str) -> str:
+def page(results: Sequence[Result], machine: str) -> str:
     """The whole page: the means, then every shape."""
     cells = dict.fromkeys(r.case.cell for r in results)
     parts = [
@@ -46,11 +57,18 @@ def report(results: Sequence[Result], machine: str) -> str:
         "`forward+backward` computes the gradients of the input and of every weight.",
         "## Geometric means over the shapes (lowest to highest)",
         means_table(means(results)),
+        "## How far to the limit",
+        "The limit is the ratio that would be reached if statewise's matrix products ran at the peak measured beside "
+        "them and all else took no time: torch.nn's time times peak, divided by the products' operations. No kernel "
+        "that does these products in float32 gets past it on this machine. The table has geometric means over the "
+        "shapes; small shapes, in which hardly any time goes into products, raise the limit's.",
+        limits_table(means(results)),
     ]
     for cell in cells:
         parts += [f"## {cell}", shapes_table(results, cell)]
     parts.append(
-        "T time steps, N rows, I input features, H hidden units, L layers. The percentage compares the rate of "
+        "T time steps, N rows, I input features, H hidden units, L layers. Behind the ratio stand the share of peak "
+        "and the limit as above. The share compares the rate of "
         "statewise's matrix products, with all else that it does counted in their time, with the rate of a "
         "512 x 512 x 512 sgemm (the faster of MKL's and oneDNN's) timed beside every sample on as many threads. "
         "`(busy)` stands where other processes left too few undisturbed samples."
@@ -62,12 +80,21 @@ def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _range(mean: Mean | None) -> str:
-    return f"**{mean.ratio:.1f}** ({mean.lowest:.1f} to {mean.highest:.1f})" if mean else "-"
+def _range(mean: Mean) -> str:
+    return f"**{mean.ratio:.1f}** ({mean.lowest:.1f} to {mean.highest:.1f})"
+
+
+def _reached(mean: Mean) -> str:
+    return f"**{mean.ratio:.1f}** of {brief(mean.limit)}"
+
+
+def brief(figure: float) -> str:
+    """With as many digits as a reader needs: 2.4, 24, 240."""
+    return f"{figure:.1f}" if figure < 9.95 else f"{figure:.0f}"
 
 
 def _figure(result: Result | None) -> str:
     if not result:
         return "-"
     mark = " (busy)" if result.summary.disturbed else ""
-    return f"**{result.ratio:.2f}**, {result.peak_fraction:.0%}{mark}"
+    return f"**{result.ratio:.2f}**, {result.peak_fraction:.0%}, {brief(result.limit)}{mark}"

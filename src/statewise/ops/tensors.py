@@ -71,7 +71,7 @@ def pack(weights: Sequence[Tensor], stack: Stack, batch_first: bool, cell: bool)
 
     ``batch_first`` and ``cell`` say how tensors come to the pack when it is called: see frozen.hpp.
     """
-    weights = [_dense(w) for w in weights]
+    weights = _dense(weights)
     shape = _shape(stack, 0, 0, weights[0].dtype is torch.float64)
     return kernels.Frozen(shape, [w.data_ptr() for w in weights], batch_first, cell)
 
@@ -85,15 +85,13 @@ def forward_packed(
     batch_sizes: Tensor | None,
 ) -> tuple[Tensor, ...]:
     """Output and final states, from the weights packed at address ``packed``."""
-    t, n = steps_and_rows(x, batch_sizes)
-    counts = [None if c is None else c.contiguous() for c in (lengths, batch_sizes)]
-    output, final = empty_results(x, stack, n)
-    x = _with_rows(x)
-    state = None if state is None else [_dense(s) for s in state]
+    t, n, step = _steps_and_rows(x, batch_sizes)
+    output, final = empty_results(x, stack, n, step)
+    x, state = _with_rows(x), _dense(state)
+    counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
     kernels.forward_packed(
         _shape(stack, t, n, x.dtype is torch.float64),
-        _address(counts[0]),
-        _address(counts[1]),
+        *_pair(counts),
         packed,
         _rows(x),
         _rows(output),
