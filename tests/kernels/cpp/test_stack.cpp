@@ -16,8 +16,8 @@
 
 #include "check.hpp"
 #include "dispatch.hpp"
+#include "memory.hpp"
 #include "naive.hpp"
-#include "threads.hpp"
 
 namespace {
 
@@ -56,6 +56,7 @@ struct Trial {
   Problem problem;
   Form form = kDense;
   Strides strides = kTight;
+  int64_t checkpoint = 0;
   std::vector<bool> wanted;  // a Leaf each
 };
 
@@ -98,6 +99,7 @@ class Attempt {
     call_.threads = threads;
     call_.T = p_.T, call_.N = p_.N, call_.I = p_.I, call_.H = p_.H, call_.projected = p_.projected;
     call_.L = p_.L, call_.D = p_.D, call_.bias = p_.bias;
+    call_.checkpoint = trial.checkpoint;
     call_.x = sequence(x_, p_.x);
     call_.y = sequence(y_, {});
     if (trial.form == kLengths) call_.lengths = p_.lengths.data();
@@ -120,7 +122,8 @@ class Attempt {
     if (training) {
       const statewise::TapeBytes bytes = statewise::tape_bytes(call_);
       const int64_t steps = trial_.form == kPacked ? y_.at.back() : p_.T * p_.N;
-      const size_t size = size_t(steps * bytes.a_step + p_.N * bytes.a_row + bytes.always);
+      const int64_t kept = trial_.checkpoint ? p_.N * ((p_.T + trial_.checkpoint - 1) / trial_.checkpoint) : 0;
+      const size_t size = size_t(steps * bytes.a_step + p_.N * bytes.a_row + kept * bytes.a_kept + bytes.always);
       if (posix_memalign(&tape_, 64, size) != 0) std::abort();
       std::memset(tape_, 0xFF, size);
       call_.tape = tape_;
@@ -346,6 +349,7 @@ Trial random_trial(uint64_t seed, const char* cell) {
   const int64_t cost = p.L * p.D * p.gates() * p.H * (p.I + 2 * p.P());
   const int64_t steps = 500000 / cost + 1;
   p.N = std::min(p.N, steps), p.T = std::min(p.T, steps / std::max<int64_t>(p.N, 1) + 1);
+  if (one_in(random, 4)) trial.checkpoint = 1 + int64_t(random() % 10);
   fill(trial, random, !one_in(random, 3), p.L > 1 && one_in(random, 2));
   return trial;
 }
@@ -357,6 +361,19 @@ Trial long_trial(uint64_t seed, const char* cell, int64_t n, Form form) {
   trial.problem = {cell, 150, n, 3, 5, 0, 1, 2, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   trial.form = form;
   fill(trial, random, true, false);
+  trial.wanted.assign(trial.wanted.size(), true);
+  return trial;
+}
+
+// Of so few rows and so much work that threads help each other: three layers that follow one another, or two
+// directions.
+Trial helped_trial(uint64_t seed, const char* cell, int64_t n, int64_t directions, int64_t checkpoint) {
+  Random random(seed);
+  Trial trial;
+  trial.problem = {cell, 150, n,  3,  20, 0, directions == 1 ? 3 : 1, directions, true, {}, {}, {},
+                   {},   {},  {}, {}, {}, {}};
+  trial.checkpoint = checkpoint;
+  fill(trial, random, true, directions == 1);
   trial.wanted.assign(trial.wanted.size(), true);
   return trial;
 }
@@ -382,9 +399,10 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
   for (const statewise::InstructionSet* set : statewise::instruction_sets()) {
     statewise::use_instruction_set(set->name);
     char name[160];
-    std::snprintf(name, sizeof name, "%s %s seed %d: T %d N %d I %d H %d P %d L %d D %d form %d strides %d", set->name,
+    std::snprintf(name, sizeof name,
+                  "%s %s seed %d: T %d N %d I %d H %d P %d L %d D %d form %d strides %d checkpoint %d", set->name,
                   p.cell.c_str(), int(seed), int(p.T), int(p.N), int(p.I), int(p.H), int(p.projected), int(p.L),
-                  int(p.D), trial.form, trial.strides);
+                  int(p.D), trial.form, trial.strides, int(trial.checkpoint));
     check_trial<float>(trial, want, std::string(name) + ", float,");
     check_trial<double>(trial, want, std::string(name) + ", double,");
   }
@@ -397,6 +415,9 @@ int main(int argc, char** argv) {
   for (const char* cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}) {
     for (uint64_t seed = 0; seed < seeds; ++seed) check_everywhere(random_trial(seed, cell), seed);
     for (const int64_t n : {1, 3, 25, 50}) check_everywhere(long_trial(1, cell, n, n == 3 ? kLengths : kDense), 1);
+    for (const int64_t n : {1, 5})
+      for (const int64_t directions : {1, 2})
+        for (const int64_t checkpoint : {0, 70}) check_everywhere(helped_trial(2, cell, n, directions, checkpoint), 2);
   }
   return verdict(checked);
 }
