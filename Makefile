@@ -44,9 +44,11 @@ cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan 
 	$(call run_cpp_tests,build/cpp-test,Release,OFF)
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
 
-bench: $(STAMPS)/jobs ## measure against torch.nn (about 15 minutes); renews README's table, docs/bench.*, docs/sweep.json
+bench: $(STAMPS)/jobs ## measure against torch.nn (about 20 minutes); renews README's table, docs/performance.md and its figures
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
 	  --readme README.md --readme docs/performance.md
+	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md
+	$(BIN)/statewise bench --memory --json docs/memory.json --readme docs/performance.md
 	$(BIN)/statewise bench --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
 
 bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/peers.json

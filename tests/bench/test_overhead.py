@@ -85,7 +85,13 @@ def test_a_wrong_result_has_no_time(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("option", [["--self-test"], ["--markdown", "x.md"], ["--readme", "README.md"]])
+@pytest.mark.parametrize("option", [["--markdown", "x.md"], ["--plots", "x"], ["--readme", "README.md", "--quick"]])
 def test_options_that_make_no_sense_with_it_are_refused(option: list[str]) -> None:
     with pytest.raises(InputError):
         call("--overhead", *option)
+
+
+def test_it_is_a_kind_of_run_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call("--overhead", "--self-test")
+    assert "not allowed with argument" in capsys.readouterr().err

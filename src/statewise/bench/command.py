@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..jobs.errors import InputError
 from . import sweep
@@ -17,13 +17,16 @@ from .report import Report
 from .results import means
 from .table import limits_table, means_table, page
 
-if TYPE_CHECKING:
-    pass
-
 Facts = dict[str, str | int]
 
 # The sections that a run renews where a page has their markers.
-SECTIONS = {"bench": ("bench", "limits"), "sweep": ("sweep",), "peers": ("peers",), "overhead": ()}
+SECTIONS = {
+    "bench": ("bench", "limits"),
+    "overhead": ("overhead",),
+    "memory": ("memory",),
+    "sweep": ("sweep",),
+    "peers": ("peers",),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +69,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="time torch.nn against itself: ratios away from 1 show the error of the method",
     )
-    add(
+    kind.add_argument(
         "--overhead",
         action="store_true",
         help="time small calls outside the kernels instead, in units of one of torch's matrix products",
+    )
+    kind.add_argument(
+        "--memory",
+        action="store_true",
+        help="how much memory a training step adds, in a process of its own each (Linux)",
     )
     add("--json", type=Path, metavar="PATH", help="write every figure as JSON")
     add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page (not of sweep and peers)")
@@ -85,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure what ``args`` name; the exit status."""
-    kind = next((kind for kind in ("overhead", "sweep", "peers") if getattr(args, kind)), "bench")
+    kind = next((kind for kind in ("overhead", "memory", "sweep", "peers") if getattr(args, kind)), "bench")
     _check(args, kind)
     _check_readme(args, kind)
     from . import machine
@@ -103,9 +111,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, kind: str) -> None:
     """What options go together."""
-    if kind == "overhead":
-        if args.markdown or args.plots or args.self_test or args.sweep or args.peers:
-            raise InputError("--overhead is printed or written as --json, and measures statewise alone")
+    if kind in ("overhead", "memory"):
+        if args.markdown or args.plots:
+            raise InputError(f"--{kind} has no page and no pictures: --json and --readme take its figures")
+        if kind == "memory" and (args.quick or args.mode or len(args.threads or ()) > 1):
+            raise InputError("--memory measures one training step on one number of threads, 2 unless given")
     elif kind != "bench":
         refused = {"--shape": args.shape, "--markdown": args.markdown, "--mode": args.mode and kind == "peers"}
         for option in (name for name, given in refused.items() if given):
@@ -122,7 +132,7 @@ def _check_readme(args: argparse.Namespace, kind: str) -> None:
     """Before the clock runs for minutes."""
     if not args.readme:
         return
-    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test, args.overhead)):
+    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test)):
         raise InputError("--readme takes the figures of a full run only, without options that shorten or change it")
     try:
         for path in args.readme:
@@ -221,6 +231,7 @@ def _overhead(args: argparse.Namespace, facts: Facts) -> Report | None:
     import torch
 
     from . import gate, overhead
+    from .machine import sentence
 
     selected = list(_selected(args, overhead.SHAPES))
     if failures := [
@@ -235,8 +246,28 @@ def _overhead(args: argparse.Namespace, facts: Facts) -> Report | None:
         for figure in overhead.measure([case for case in selected if case.threads == threads], rounds=rounds):
             figures.append(figure)
             print(figure, flush=True)
-    print("\n" + overhead.table(figures))
-    return Report({"machine": facts, "overhead": [figure.as_dict() for figure in figures]}, {})
+    table = overhead.table(figures)
+    print("\n" + table)
+    return Report(
+        {"machine": facts, "overhead": [figure.as_dict() for figure in figures]},
+        {"overhead": f"{table}\n\nMeasured on {sentence(facts)}."},
+    )
+
+
+def _memory(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import memory
+    from .machine import sentence
+
+    figures = []
+    for figure in memory.measure(args.cell or CELLS, args.shape or memory.SHAPES, (args.threads or [2])[0]):
+        figures.append(figure)
+        print(figure, flush=True)
+    table = memory.table(figures)
+    print("\n" + table)
+    return Report(
+        {"machine": facts, "memory": [figure.as_dict() for figure in figures]},
+        {"memory": f"{table}\n\nMeasured on {sentence(facts)}."},
+    )
 
 
 def _selected(args: argparse.Namespace, shapes: Iterable[Shape]) -> Iterable[Case]:
@@ -249,6 +280,7 @@ RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
     "sweep": _sweep,
     "peers": _peers,
     "overhead": _overhead,
+    "memory": _memory,
 }
 
 
