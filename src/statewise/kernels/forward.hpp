@@ -218,7 +218,7 @@ class ForwardPass {
       for (int64_t j = 0; j < g_.count[t]; ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
     const T* bias = static_cast<const T*>(w_.bias);
     if (job_.unpacked_forward) {
-      for (int64_t b = 0; b < z_.blocks.full + (z_.blocks.tail > 0); ++b)
+      for (int64_t b = 0; b < z_.blocks.count(); ++b)
         multiply_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), layer_.input, b,
                                 order_.rows(span), {nullptr, 0, chunk.x}, bias, {chunk.gates, z_.columns, nullptr});
       return;

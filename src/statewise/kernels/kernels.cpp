@@ -108,7 +108,7 @@ void reduce(const Job& job, int64_t task) {
         add_shares(sum, job.groups, size, size * part / kWeightParts, size * (part + 1) / kWeightParts, to);
       return;
     }
-    for (int64_t b = part; b < blocks.full + (blocks.tail > 0); b += kWeightParts)
+    for (int64_t b = part; b < blocks.count(); b += kWeightParts)
       turn_block(blocks, from, sum, job.groups, width, to, b);
   };
   weight(w.dw_ih, C::from_x, w.sum_ih, layer.straight_ih, layer.input);

@@ -44,6 +44,20 @@ struct Blocks {
     return block < full ? block * 4 * L + s * L + u % L : full * 4 * L + s * tail_width() + (u - full * L);
   }
 
+  // Slot `s` of block `b`, of which the tail is block `full`.
+  struct Slot {
+    int lanes;
+    int64_t column;      // where it lies in a row of gates
+    int64_t row, units;  // the rows of a weight that feed it, as many as there are units; none if it isn't fed
+  };
+  Slot slot(int64_t b, int s, const int (&from)[4]) const {
+    const int width = b < full ? L : tail_width();
+    const int64_t unit = b * per_block + (C::units == 4 ? int64_t(s) * width : 0);
+    const int64_t units = from[s] < 0 ? 0 : max(0, min(width, hidden - unit));
+    return {width, b * 4 * L + int64_t(s) * width, from[s] * hidden + unit, units};
+  }
+  int64_t count() const { return full + (tail > 0); }
+
   // The slots fed by one of the two weights; a tail block has them all, with zeros.
   static constexpr int skipped(const int (&from)[4]) { return from[0] < 0 ? 1 : 0; }
   static constexpr int used(const int (&from)[4]) { return (from[0] < 0 || from[3] < 0) ? 3 : 4; }

@@ -50,16 +50,13 @@ void multiply_unpacked(const Blocks<C, T>& blocks, const int (&from)[4], const T
                        int64_t rows, const RowsOf<const T>& a, const T* bias, const RowsOf<T>& gates) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
-  const int slot = b < blocks.full ? L : blocks.tail_width();
   for (int s = 0; s < 4; ++s) {
-    const int64_t unit = b * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0),
-                  column = b * 4 * L + int64_t(s) * slot;
-    const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
-    for (int64_t r = 0; r < rows && (units > 0 || bias); ++r) {
-      T* to = gates[r] + column;
-      V v = load_first<V>(bias ? bias + column : to, slot);
-      if (units > 0) v += dot_rows<T>(w + (from[s] * blocks.hidden + unit) * width, units, width, a[r]);
-      store_first(to, v, slot);
+    const auto slot = blocks.slot(b, s, from);
+    for (int64_t r = 0; r < rows && (slot.units > 0 || bias); ++r) {
+      T* to = gates[r] + slot.column;
+      V v = load_first<V>(bias ? bias + slot.column : to, slot.lanes);
+      if (slot.units > 0) v += dot_rows<T>(w + slot.row * width, slot.units, width, a[r]);
+      store_first(to, v, slot.lanes);
     }
   }
 }
@@ -73,15 +70,12 @@ void row_tile(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int6
   V acc[N];
   unroll<N>(STATEWISE_EACH(n) { acc[n] = V{}; });
   const int last = int(columns - (N - 1) * L);  // lanes of the last vector
-  for (int64_t b = 0; b < blocks.full + (blocks.tail > 0); ++b) {
-    const int slot = b < blocks.full ? L : blocks.tail_width();
+  for (int64_t b = 0; b < blocks.count(); ++b) {
     for (int s = 0; s < 4; ++s) {
-      const int64_t unit = b * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0),
-                    at = b * 4 * L + int64_t(s) * slot;
-      const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
-      const T* row = w + (from[s] * blocks.hidden + unit) * width;
-      for (int64_t i = 0; i < units; ++i, row += width) {
-        const V x = broadcast<V>(d[at + i]);
+      const auto slot = blocks.slot(b, s, from);
+      const T* row = w + slot.row * width;
+      for (int64_t i = 0; i < slot.units; ++i, row += width) {
+        const V x = broadcast<V>(d[slot.column + i]);
         unroll<N>(STATEWISE_EACH(n) {
           const V v = n < N - 1 || last == L ? load<V>(row + n * L) : load_first<V>(row + n * L, last);
           acc[n] = fma<V>(x, v, acc[n]);

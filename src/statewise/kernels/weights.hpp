@@ -79,14 +79,12 @@ void outer_piece(const Outer<T>& x, const Blocks<C, T>& blocks, const int (&from
       outer<T>({rows, a, x.a_stride, x.width, d.rows, d.stride, vectors * L, x.sum + column, blocks.columns(), add});
       continue;
     }
-    const int slot = tail ? blocks.tail_width() : L;
     for (int64_t k = 0; k < x.width; k += 4 * L)  // a's panel stays in cache for all slots
-      for (int s = tail ? 0 : p.skip; s < (tail ? 4 : p.skip + p.used); ++s) {
-        const int64_t unit = i * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0);
-        const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
-        if (units > 0)
-          outer<T>({rows, d.rows + (s - (tail ? 0 : p.skip)) * slot, d.stride, units, a + k, x.a_stride,
-                    min(4 * L, x.width - k), x.sum + (from[s] * blocks.hidden + unit) * x.width + k, x.width, add});
+      for (int s = 0; s < 4; ++s) {
+        const auto slot = blocks.slot(i, s, from);
+        if (slot.units > 0)
+          outer<T>({rows, d.rows + slot.column - column, d.stride, slot.units, a + k, x.a_stride,
+                    min(4 * L, x.width - k), x.sum + slot.row * x.width + k, x.width, add});
       }
   }
 }
@@ -124,12 +122,10 @@ void turn_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, 
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
   const int64_t stride = blocks.columns(), size = share_size(blocks, false, width);
-  const int slot = b < blocks.full ? L : blocks.tail_width();
   for (int s = 0; s < 4; ++s) {
-    const int64_t unit = b * blocks.per_block + (C::units == 4 ? int64_t(s) * slot : 0),
-                  column = b * 4 * L + int64_t(s) * slot;
-    const int64_t units = from[s] < 0 ? 0 : max(0, min(slot, blocks.hidden - unit));
-    T* to = dw + (from[s] * blocks.hidden + unit) * width;
+    const auto slot = blocks.slot(b, s, from);
+    const int64_t column = slot.column, units = slot.units;
+    T* to = dw + slot.row * width;
     int64_t k = 0;
     if (units == L) {
       for (; k + L <= width; k += L) {
