@@ -336,6 +336,28 @@ def test_saved_tensors_are_unpacked_once(way):
     assert len(packed) == len(unpacked) == 1 + 4 + 2
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupt_goes_on(taken, monkeypatch, error):
+    """Ctrl-C may arrive in a check that is Python; what else fails there calls for the long way."""
+
+    def fails():
+        raise error
+
+    layer, x, _ = made("GRU", "plain")
+    monkeypatch.setattr(exchange, "_MODES", (fails,))
+    exchange.connect()
+    try:
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                layer(x)
+        else:
+            layer(x)
+            assert taken == [None]
+    finally:
+        monkeypatch.undo()
+        exchange.connect()
+
+
 def test_a_layer_stays_copyable(taken):
     layer, x, _ = made("LSTM", "plain")
     again = copy.deepcopy(layer)
