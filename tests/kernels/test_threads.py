@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import statewise
 from oracle import LAYERS, flat
-from statewise.ops import tensors
+from statewise import kernels
+from statewise.ops import exchange, tensors
 
 T, N, I, H = 11, 45, 7, 50  # noqa: E741
 FORMS = {
@@ -36,21 +37,46 @@ def _threads():
 
 
 @pytest.fixture
-def _poisoned(monkeypatch):
-    """What ``ops.tensors`` allocates is NaN, or 0xFF where it is bytes."""
+def _reconnected():
+    yield
+    exchange.connect()
+
+
+@pytest.fixture(params=["python", "C++"])
+def poisoned(monkeypatch, request, _reconnected):
+    """What is allocated for a call is NaN, or 0xFF where it is bytes: by ``ops.tensors``, or by the short way as well.
+
+    Gives a list to which the tensors are added that the short way got.
+    """
+    seen = []
+
+    def fill(tensor):
+        return tensor.fill_(0xFF if tensor.dtype == torch.uint8 else torch.nan)
 
     def poisoned(allocate):
         def of(*args):
             made = allocate(*args)
             for part in made if isinstance(made, tuple) else (made,):
                 for tensor in flat([p for p in (part if isinstance(part, (tuple, list)) else [part]) if p is not None]):
-                    tensor.fill_(0xFF if tensor.dtype == torch.uint8 else torch.nan)
+                    fill(tensor)
             return made
+
+        return of
+
+    def short(allocate):
+        def of(*args, **kwargs):
+            seen.append(fill(allocate(*args, **kwargs)))
+            return seen[-1]
 
         return of
 
     for name in ("empty_tape", "empty_results", "empty_gradients"):
         monkeypatch.setattr(tensors, name, poisoned(getattr(tensors, name)))
+    if request.param == "python":
+        kernels.disconnect()
+    else:
+        exchange.connect(short(torch.empty_like), short(torch.Tensor.new_empty))
+    return seen
 
 
 def case(kind, form, dtype=torch.float32, n=N, t=T):
@@ -81,7 +107,7 @@ def assert_same(found, expected):
         assert torch.equal(a, b), f"result {k}"
 
 
-@pytest.mark.usefixtures("_poisoned")
+@pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -95,7 +121,7 @@ def test_any_number_of_threads_gives_the_same_bits(kind, form, dtype):
         assert_same(call(), expected)
 
 
-@pytest.mark.usefixtures("_poisoned")
+@pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n", [1, 3])
@@ -111,7 +137,7 @@ def test_threads_that_help_change_nothing(kind, form, n):
             assert_same(call(), expected)
 
 
-@pytest.mark.usefixtures("_poisoned")
+@pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("t", [0, 1])
 def test_nothing_is_left_unwritten_by_short_calls(kind, t):
@@ -123,14 +149,17 @@ def test_nothing_is_left_unwritten_by_short_calls(kind, t):
         assert all(v.isfinite().all() for v in (*results, *found))
 
 
-@pytest.mark.usefixtures("_poisoned")
-def test_the_poison_works():
+def test_the_poison_works(poisoned, request):
     x = torch.zeros(2, 3, I)
     stack = statewise.GRU(I, H)._stack
     output, (h,) = tensors.empty_results(x, stack, 3)
     d_x, (d_h,), (d_w,) = tensors.empty_gradients(x, stack, 3, [x], True, [True], [True])
     assert all(v.isnan().all() for v in (output, h, d_x, d_h, d_w))
     assert (tensors.empty_tape(x, stack, 2, 3, False) == 0xFF).all()
+    layer = statewise.GRU(I, H)
+    layer(x)[0].sum().backward()
+    made = 0 if "python" in request.node.name else 3 + 4  # results and tape, gradients
+    assert len(poisoned) == (made if hasattr(torch.Tensor, "__dlpack_c_exchange_api__") else 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -179,9 +208,13 @@ def test_a_forked_worker_computes_too():
     assert_same(of_a_worker(), expected)
 
 
-def test_other_python_threads_run_meanwhile():
+@pytest.mark.usefixtures("_reconnected")
+@pytest.mark.parametrize("entry", ["forward", "forward_tensors"])
+def test_other_python_threads_run_meanwhile(entry):
     """One call of the kernels, within which a thread that only counts gets on."""
     torch.set_num_threads(1)
+    if entry == "forward":
+        kernels.disconnect()
     layer = statewise.LSTM(64, 256)
     x = torch.randn(400, 32, 64)
     count, stop, running = 0, threading.Event(), threading.Event()
@@ -197,15 +230,16 @@ def test_other_python_threads_run_meanwhile():
     try:
         running.wait()
         seen = []
-        forward = tensors.kernels.forward
+        forward = getattr(kernels, entry)
 
         def watched(*args):
             before = count
-            forward(*args)
+            results = forward(*args)
             seen.append(count - before)
+            return results
 
         with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-            patch.setattr(tensors.kernels, "forward", watched)
+            patch.setattr(kernels, entry, watched)
             layer(x)
     finally:
         stop.set()

@@ -152,7 +152,8 @@ def _stopwatch() -> Iterator[Callable[[], float]]:
     for name, entry in entries.items():
         setattr(kernels, name, timed(entry))
     try:
-        yield lambda: seconds
+        past_python = kernels.nanoseconds_in_kernels()  # which C++ calls itself: see kernels/live.hpp
+        yield lambda: seconds + (kernels.nanoseconds_in_kernels() - past_python) / 1e9
     finally:
         for name, entry in entries.items():
             setattr(kernels, name, entry)

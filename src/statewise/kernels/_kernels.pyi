@@ -62,19 +62,31 @@ def backward(
     /,
 ) -> None: ...
 
-# What frozen.cpp does.
+# What exchange.cpp does.
 def connect(
     tensor: type,
+    parameter: type,
     exchange: object,
     empty_like: Callable[..., object],
     new_empty: Callable[..., object],
+    bytes: object,
     is_neg: Callable[..., object],
     get_threads: Callable[[], int],
+    grad_enabled: Callable[[], bool],
     modes: tuple[Callable[[], object], ...],
     forward_ad: dict[str, Any],
     /,
 ) -> bool: ...
+def disconnect() -> None: ...
 
+# What live.cpp does.
+def forward_tensors(shape: _Shape, x: object, hx: object, weights: list[Any]) -> Any: ...
+def backward_tensors(
+    shape: _Shape, kept: tuple[Any, ...], states: int, incoming: tuple[Any, ...], needs: tuple[bool, ...], /
+) -> Any: ...
+def nanoseconds_in_kernels() -> int: ...
+
+# What frozen.cpp does.
 class Frozen:
     instruction_set: str
     packed: int

@@ -13,21 +13,6 @@
 
 namespace statewise {
 
-// What is called of torch, and what there tells that a call is no plain one.
-struct Torch {
-  nanobind::object tensor;       // the class
-  nanobind::object exchange;     // torch.Tensor.__dlpack_c_exchange_api__, a capsule
-  nanobind::object empty_like;   // torch.empty_like
-  nanobind::object new_empty;    // torch.Tensor.new_empty
-  nanobind::object is_neg;       // torch.Tensor.is_neg
-  nanobind::object get_threads;  // torch.get_num_threads
-  nanobind::tuple modes;         // functions: where one answers with anything true, Python decides
-  nanobind::dict forward_ad;     // of the module torch.autograd.forward_ad, for its _current_level
-};
-
-// Used for all calls from then on; false, and without effect, if it isn't the capsule or the version known here.
-bool connect(Torch torch);
-
 // The weights of a layer or cell as the instruction set in use packs them.
 class Frozen {
  public:

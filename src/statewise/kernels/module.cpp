@@ -1,5 +1,5 @@
 // The Python module. Tensors come as addresses: whoever calls has checked them and keeps them alive. Where they come as
-// tensors is frozen.cpp.
+// tensors is frozen.cpp and live.cpp.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -12,7 +12,9 @@
 #include <utility>
 
 #include "dispatch.hpp"
+#include "exchange.hpp"
 #include "frozen.hpp"
+#include "live.hpp"
 #include "stack.hpp"
 #include "threads.hpp"
 
@@ -60,13 +62,30 @@ PyType_Slot frozen_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse_
                               {Py_tp_clear, reinterpret_cast<void*>(clear_frozen)},
                               {0, nullptr}};
 
+void add_exchange(nb::module_& m) {
+  m.def("connect", [](nb::object tensor, nb::object parameter, nb::object exchange, nb::object empty_like,
+                      nb::object new_empty, nb::object bytes, nb::object is_neg, nb::object get_threads,
+                      nb::object grad_enabled, nb::tuple modes, nb::dict forward_ad) {
+    return statewise::connect({std::move(tensor), std::move(parameter), std::move(exchange), std::move(empty_like),
+                               std::move(new_empty), std::move(bytes), std::move(is_neg), std::move(get_threads),
+                               std::move(grad_enabled), std::move(modes), std::move(forward_ad)});
+  });
+  m.def("disconnect", &statewise::disconnect);
+  m.def(
+      "forward_tensors",
+      [](const Shape& shape, nb::handle x, nb::handle hx, nb::list weights) {
+        return statewise::forward_tensors(shaped(shape, 0, 0), x, hx, std::move(weights));
+      },
+      nb::arg("shape"), nb::arg("x").none(), nb::arg("hx").none(), nb::arg("weights"));
+  m.def("backward_tensors", [](const Shape& shape, nb::tuple kept, int states, nb::tuple incoming, nb::tuple needs) {
+    return statewise::backward_tensors(shaped(shape, 0, 0), std::move(kept), states, std::move(incoming),
+                                       std::move(needs));
+  });
+  m.def("nanoseconds_in_kernels", &statewise::nanoseconds_in_kernels);
+}
+
 void add_frozen(nb::module_& m) {
   using statewise::Frozen;
-  m.def("connect", [](nb::object tensor, nb::object exchange, nb::object empty_like, nb::object new_empty,
-                      nb::object is_neg, nb::object get_threads, nb::tuple modes, nb::dict forward_ad) {
-    return statewise::connect({std::move(tensor), std::move(exchange), std::move(empty_like), std::move(new_empty),
-                               std::move(is_neg), std::move(get_threads), std::move(modes), std::move(forward_ad)});
-  });
   nb::class_<Frozen>(m, "Frozen", nb::type_slots(frozen_slots))
       .def("__init__",
            [](Frozen* self, const Shape& shape, const std::vector<Address>& weights, bool batch_first, bool cell) {
@@ -163,5 +182,6 @@ NB_MODULE(_kernels, m) {
           statewise::backward(call);
         });
 
+  add_exchange(m);
   add_frozen(m);
 }

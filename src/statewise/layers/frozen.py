@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 from torch.nn.modules import module as torch_module
 
@@ -24,31 +23,12 @@ from ..stack import Stack
 from .cells import RecurrentCell
 from .recurrent import Recurrent
 
-# What calls for a closer look than kernels.Frozen takes: these answer 0, None or False as long as tensors are their
-# memory and no more (see ops/fallback.py) and autocast is off.
-_MODES = (
-    torch._C._are_functorch_transforms_active,
-    torch._C._len_torch_dispatch_stack,
-    torch._C._len_torch_function_stack,
-    torch._C._get_tracing_state,
-    torch._C._is_any_autocast_enabled,
-)
 _HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
 # The attributes that decide what a call computes, or whether it passes through `forward` at all.
 _DECISIVE = frozenset(
     {"mode", "nonlinearity", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"}
     | {"batch_first", "forward", "_compiled_call_impl"}
 )
-
-
-def _connect() -> None:
-    exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    if exchange is not None:  # older ones have none: kernels.Frozen leaves every call to Python then
-        new, threads = (torch.empty_like, Tensor.new_empty), torch.get_num_threads
-        kernels.connect(Tensor, exchange, *new, Tensor.is_neg, threads, _MODES, vars(forward_ad))
-
-
-_connect()
 
 
 class Frozen(nn.Module):
@@ -168,6 +148,9 @@ class FrozenLayer(Frozen, Recurrent):
                     return results
             return super().__call__(input) if hx is None else super().__call__(input, hx)
         return super().__call__(input, hx, lengths=lengths)
+
+    def _forward_plain(self, input: Any, hx: Any) -> None:
+        return None  # the pack has refused already
 
     def _run(self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None) -> Any:
         self._refuse_gradients((x, *(state or ())))

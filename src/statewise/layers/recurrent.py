@@ -123,6 +123,7 @@ class Recurrent(nn.RNNBase):
         self._title = self.mode.partition("_")[0]  # for messages: what torch.nn calls it, whatever a subclass is called
         self._depth = self.num_layers * self._stack.directions
         self._state_sizes = self._stack.state_sizes
+        self._sizes = ops.sizes_of(self._stack)
         self._weight_shapes = [torch.Size(s) for group in parameter_shapes(self._stack) for s in group.values()]
 
     def _init_flat_weights(self) -> None:
@@ -179,6 +180,10 @@ class Recurrent(nn.RNNBase):
             ValueError: the input's rank or dtype, or ``lengths``, don't fit.
             RuntimeError: a size, a rank of ``hx``, or a device doesn't fit.
         """
+        if lengths is None:
+            results = self._forward_plain(input, hx)
+            if results is not None:
+                return results
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths)
         rank = input.dim()
@@ -210,6 +215,25 @@ class Recurrent(nn.RNNBase):
             output = output.squeeze(1)
             final = [s.squeeze(1) for s in final]
         return output, final[0] if len(final) == 1 else tuple(final)
+
+    def _forward_plain(self, input: Any, hx: Any) -> tuple[Tensor, Any] | None:
+        """What ``forward`` returns, by the shortest way; None if the call isn't plain, or wrong in anything.
+
+        Then ``forward`` begins anew: nothing is computed here, no parametrization either, before all is known to fit.
+        """
+        swap = self.batch_first
+        if (self.dropout and self.training) or (swap and not (type(input) is Tensor and input.dim() == 3)):
+            return None
+        parameters, names = self._parameters, self._flat_weights_names
+        try:
+            weights: list[Any] = [parameters[name] for name in names]
+        except KeyError:
+            return None
+        results = ops.plain_recurrent(self._sizes, self._stack, input.transpose(0, 1) if swap else input, hx, weights)
+        if results is None:
+            return None
+        output, *final = results
+        return output.transpose(0, 1) if swap else output, final[0] if len(final) == 1 else tuple(final)
 
     def _forward_packed(self, input: PackedSequence, hx: Any, lengths: Any) -> tuple[PackedSequence, Any]:
         if lengths is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.parameter import Parameter
+from torch.utils._device import DeviceContext
 
 from .. import kernels
 from ..stack import Stack
@@ -41,13 +42,25 @@ def report(reason: str) -> None:
         warnings.warn(f"statewise's slow reference is taken: {reason}", FallbackWarning, stacklevel=2)
 
 
+def functions_are_intercepted() -> bool:
+    """Whether a torch mode sees every call of torch's, but for that of ``torch.set_default_device("cpu")``.
+
+    That one changes on which device tensors are made that name none, and here they are on the CPU in any case.
+    """
+    modes: int = torch._C._len_torch_function_stack()
+    if modes != 1:
+        return modes > 1
+    mode = torch._C._get_function_stack_at(0)
+    return type(mode) is not DeviceContext or mode.device.type != "cpu"
+
+
 def transform_reason() -> str | None:
     """Why the kernels, which see only addresses, may not be called at this moment; None if they may."""
     if torch._C._are_functorch_transforms_active():
         return "a transform of torch.func is active"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation is active"
-    if torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
+    if torch._C._len_torch_dispatch_stack() or functions_are_intercepted():
         return "a torch mode that intercepts operations is active"
     if torch._C._get_tracing_state() is not None:
         return "torch.jit is tracing"

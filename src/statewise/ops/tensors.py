@@ -18,8 +18,8 @@ _CELL_INDEX = {name: i for i, name in enumerate(kernels.cells())}
 @lru_cache(maxsize=1024)
 def tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tuple[int, int, int, int]:
     """What the tape takes: bytes a step of a row, bytes a row, bytes a checkpoint of a row, and bytes on top."""
-    shape = _shape(stack, 0, 0, dtype is torch.float64)
-    found: tuple[int, int, int, int] = kernels.tape_bytes(shape, masked)
+    sizes = shape(stack, 0, 0, dtype is torch.float64)
+    found: tuple[int, int, int, int] = kernels.tape_bytes(sizes, masked)
     return found
 
 
@@ -53,7 +53,7 @@ def forward(
     x, weights, masks, state = _with_rows(x), _dense(weights), _dense(masks), _dense(state)
     counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
     kernels.forward(
-        _shape(stack, t, n, x.dtype is torch.float64),
+        shape(stack, t, n, x.dtype is torch.float64),
         *_pair(counts),
         [w.data_ptr() for w in weights],
         [m.data_ptr() for m in masks],
@@ -72,8 +72,8 @@ def pack(weights: Sequence[Tensor], stack: Stack, batch_first: bool, cell: bool)
     ``batch_first`` and ``cell`` say how tensors come to the pack when it is called: see frozen.hpp.
     """
     weights = _dense(weights)
-    shape = _shape(stack, 0, 0, weights[0].dtype is torch.float64)
-    return kernels.Frozen(shape, [w.data_ptr() for w in weights], batch_first, cell)
+    sizes = shape(stack, 0, 0, weights[0].dtype is torch.float64)
+    return kernels.Frozen(sizes, [w.data_ptr() for w in weights], batch_first, cell)
 
 
 def forward_packed(
@@ -90,7 +90,7 @@ def forward_packed(
     x, state = _with_rows(x), _dense(state)
     counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
     kernels.forward_packed(
-        _shape(stack, t, n, x.dtype is torch.float64),
+        shape(stack, t, n, x.dtype is torch.float64),
         *_pair(counts),
         packed,
         _rows(x),
@@ -128,7 +128,7 @@ def backward(
     d_output = None if incoming[0] is None else _with_rows(incoming[0])
     d_final = _dense(incoming[1:])
     kernels.backward(
-        _shape(stack, t, n, x.dtype is torch.float64),
+        shape(stack, t, n, x.dtype is torch.float64),
         *_pair(counts),
         [w.data_ptr() for w in weights],
         [m.data_ptr() for m in masks],
@@ -189,7 +189,7 @@ def empty_gradients(
     return d_x, d_state, d_weights
 
 
-def _shape(
+def shape(
     stack: Stack, t: int, n: int, twofold: bool
 ) -> tuple[int, bool, int, int, int, int, int, int, int, int, bool, int]:
     """The call's sizes, in the order that the kernels take them in."""

@@ -1,0 +1,147 @@
+#include "exchange.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace nb = nanobind;
+
+namespace statewise {
+namespace {
+
+struct Exchange {
+  uint32_t major, minor;
+  void *before, *allocate, *export_, *import_;
+  int (*view)(void* tensor, View* view);  // 0, or a Python exception is set
+};
+enum { kOnCpu = 1, kUnsigned = 1, kFloat = 2 };
+
+const Torch* torch = nullptr;
+const Exchange* exchange = nullptr;
+
+// Whether `answer`, which is taken over, is 0, None or False; an exception is not, but for an interrupt, which goes on.
+bool is_no(PyObject* answer) {
+  if (!answer) {
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) nb::raise_python_error();
+    PyErr_Clear();
+    return false;
+  }
+  const int truth = PyObject_IsTrue(answer);
+  Py_DECREF(answer);
+  if (truth < 0) PyErr_Clear();
+  return truth == 0;
+}
+
+// Views what was made here; raises what torch did, if there is none.
+nb::object viewed(PyObject* made, View& v) {
+  nb::object owned = nb::steal(made);
+  if (!made || exchange->view(made, &v) != 0) nb::raise_python_error();
+  return owned;
+}
+
+}  // namespace
+
+bool is_parameter(nb::handle tensor) {
+  return reinterpret_cast<PyObject*>(Py_TYPE(tensor.ptr())) == torch->parameter.ptr();
+}
+
+namespace {
+
+bool is_plain_array(nb::handle tensor, View& v) {
+  const auto* type = reinterpret_cast<PyObject*>(Py_TYPE(tensor.ptr()));
+  if (type != torch->tensor.ptr() && !is_parameter(tensor)) return false;
+  if (exchange->view(tensor.ptr(), &v) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  return v.device_type == kOnCpu && v.lanes == 1 && v.data;
+}
+
+}  // namespace
+
+bool connect(Torch found) {
+  constexpr const char* kName = "dlpack_exchange_api";
+  if (!PyCapsule_IsValid(found.exchange.ptr(), kName)) return false;
+  const auto* api = static_cast<const Exchange*>(PyCapsule_GetPointer(found.exchange.ptr(), kName));
+  if (api->major != 1 || !api->view) return false;
+  torch = new Torch(std::move(found));  // for good: torch isn't unloaded either
+  exchange = api;
+  return true;
+}
+
+void disconnect() { torch = nullptr; }
+
+bool torch_is_plain() {
+  if (!torch) return false;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(torch->modes.ptr()); ++i)
+    if (!is_no(PyObject_CallNoArgs(PyTuple_GET_ITEM(torch->modes.ptr(), i)))) return false;
+  static PyObject* const level = PyUnicode_InternFromString("_current_level");
+  PyObject* const found = PyDict_GetItemWithError(torch->forward_ad.ptr(), level);
+  return found && PyLong_Check(found) && PyLong_AsLong(found) < 0;
+}
+
+bool grad_enabled() { return !is_no(PyObject_CallNoArgs(torch->grad_enabled.ptr())); }
+
+int torch_threads() { return nb::cast<int>(torch->get_threads()); }
+
+bool is_memory(nb::handle tensor, int bits, View& v) {
+  return is_plain_array(tensor, v) && v.kind == kFloat && v.bits == bits &&
+         is_no(PyObject_CallOneArg(torch->is_neg.ptr(), tensor.ptr()));
+}
+
+bool is_bytes(nb::handle tensor, View& v) { return is_plain_array(tensor, v) && v.kind == kUnsigned && v.bits == 8; }
+
+bool requires_grad(nb::handle tensor) {
+  static PyObject* const name = PyUnicode_InternFromString("requires_grad");
+  return !is_no(PyObject_GetAttr(tensor.ptr(), name));
+}
+
+bool has_sizes(const View& v, const Sizes& sizes) {
+  return v.rank == sizes.rank && std::equal(v.sizes, v.sizes + v.rank, sizes.of);
+}
+
+bool is_dense(const View& v, const Sizes& sizes) {
+  if (!has_sizes(v, sizes)) return false;
+  int64_t stride = 1;
+  for (int k = v.rank - 1; k >= 0; --k) {
+    if (v.strides[k] != stride && v.sizes[k] != 1) return false;
+    stride *= v.sizes[k];
+  }
+  return true;
+}
+
+const View& dense_copy(nb::handle tensor, View& v, nb::object& copy) {
+  static PyObject* const name = PyUnicode_InternFromString("contiguous");
+  copy = viewed(PyObject_CallMethodNoArgs(tensor.ptr(), name), v);
+  return v;
+}
+
+nb::object empty_like(nb::handle like, View& v) {
+  return viewed(PyObject_CallOneArg(torch->empty_like.ptr(), like.ptr()), v);
+}
+
+nb::object empty(nb::handle twin, nb::handle like, const Sizes& sizes, void*& memory) {
+  View v;
+  nb::object made;
+  if (twin.is_valid()) {
+    made = empty_like(twin, v);  // saves reading the sizes: 0.15 us
+  } else {
+    PyObject* arguments[4] = {like.ptr()};
+    nb::object owned[3];
+    for (int k = 0; k < sizes.rank; ++k) arguments[k + 1] = (owned[k] = nb::int_(sizes.of[k])).ptr();
+    made = viewed(PyObject_Vectorcall(torch->new_empty.ptr(), arguments, size_t(sizes.rank) + 1, nullptr), v);
+  }
+  memory = v.begin();
+  return made;
+}
+
+nb::object empty_bytes(nb::handle like, int64_t count, void*& memory) {
+  static PyObject* const names = PyTuple_Pack(1, nb::str("dtype").ptr());
+  const nb::int_ size(count);
+  PyObject* arguments[3] = {like.ptr(), size.ptr(), torch->bytes.ptr()};
+  View v;
+  nb::object made = viewed(PyObject_Vectorcall(torch->new_empty.ptr(), arguments, 2, names), v);
+  memory = v.begin();
+  return made;
+}
+
+}  // namespace statewise

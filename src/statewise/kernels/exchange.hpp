@@ -1,0 +1,87 @@
+// Torch's tensors, read and made from C++ that knows nothing else of torch: what costs Python a microsecond a tensor
+// takes a tenth of that here.
+
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+
+namespace statewise {
+
+// What is called of torch, and what there tells that a call is no plain one.
+struct Torch {
+  nanobind::object tensor;        // the class
+  nanobind::object parameter;     // torch.nn.Parameter
+  nanobind::object exchange;      // torch.Tensor.__dlpack_c_exchange_api__, a capsule
+  nanobind::object empty_like;    // torch.empty_like
+  nanobind::object new_empty;     // torch.Tensor.new_empty
+  nanobind::object bytes;         // torch.uint8
+  nanobind::object is_neg;        // torch.Tensor.is_neg
+  nanobind::object get_threads;   // torch.get_num_threads
+  nanobind::object grad_enabled;  // torch.is_grad_enabled
+  nanobind::tuple modes;          // functions: where one answers with anything true, Python decides
+  nanobind::dict forward_ad;      // of the module torch.autograd.forward_ad, for its _current_level
+};
+
+// Used for all calls from then on; false, and without effect, if it isn't the capsule or the version known here.
+bool connect(Torch torch);
+
+// From now on no call is a plain one, until somebody connects again.
+void disconnect();
+
+// A tensor of DLPack's exchange between C libraries, version 1: https://dmlc.github.io/dlpack. Only what is read here
+// has a name.
+struct View {
+  void* data;
+  int32_t device_type, device_id;
+  int32_t rank;
+  uint8_t kind, bits;
+  uint16_t lanes;
+  int64_t *sizes, *strides;
+  uint64_t offset;  // bytes
+
+  void* begin() const { return static_cast<char*>(data) + offset; }
+  bool has_dense_rows() const { return strides[rank - 1] == 1 || sizes[rank - 1] == 1; }
+};
+
+// A tensor's sizes, without the batch's where there is none.
+struct Sizes {
+  int64_t of[3];
+  int rank;
+};
+
+// Whether torch is connected, and in none of the states in which a tensor is more than its memory.
+bool torch_is_plain();
+bool grad_enabled();
+int torch_threads();
+
+// A tensor as plain as tensors come: of the very class or a parameter, on the CPU, of this dtype, with elements.
+bool is_memory(nanobind::handle tensor, int bits, View& v);
+bool is_bytes(nanobind::handle tensor, View& v);  // likewise, of torch.uint8
+bool is_parameter(nanobind::handle tensor);
+bool requires_grad(nanobind::handle tensor);
+bool has_sizes(const View& v, const Sizes& sizes);
+bool is_dense(const View& v, const Sizes& sizes);
+
+// What tensor.contiguous() gives, held by `copy`, and its view.
+const View& dense_copy(nanobind::handle tensor, View& v, nanobind::object& copy);
+
+// A new tensor of `sizes` and its memory. `twin` has those sizes; null if there is none, and then `like` has others.
+nanobind::object empty(nanobind::handle twin, nanobind::handle like, const Sizes& sizes, void*& memory);
+// torch.empty_like, which keeps the order of the strides.
+nanobind::object empty_like(nanobind::handle like, View& v);
+nanobind::object empty_bytes(nanobind::handle like, int64_t count, void*& memory);
+
+// Multiply-adds of a gate from which other Python threads may run meanwhile: whoever lets go of the interpreter may
+// have to wait long until it is free again.
+constexpr double kWorthRelease = 1e5;
+
+template <class Work>
+void without_interpreter(double multiply_adds, const Work& work) {
+  if (multiply_adds < kWorthRelease) return work();
+  const nanobind::gil_scoped_release released;
+  work();
+}
+
+}  // namespace statewise

@@ -1,0 +1,51 @@
+"""What the kernels know of torch, so that they can read and make tensors themselves: see kernels/exchange.hpp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.parameter import Parameter
+
+from .. import kernels
+from .fallback import functions_are_intercepted
+
+# What calls for a closer look than C++ takes: these answer 0, None or False as long as tensors are their memory and no
+# more (see fallback.py) and autocast is off.
+_MODES = (
+    torch._C._are_functorch_transforms_active,
+    torch._C._len_torch_dispatch_stack,
+    functions_are_intercepted,
+    torch._C._get_tracing_state,
+    torch._C._is_any_autocast_enabled,
+)
+
+
+def connect(
+    empty_like: Callable[..., Tensor] = torch.empty_like, new_empty: Callable[..., Tensor] = Tensor.new_empty
+) -> None:
+    """Let plain calls go past Python; results are then made by the functions given.
+
+    Without effect where torch is older than its exchange: every call goes through Python then, as it does after
+    ``kernels.disconnect()``.
+    """
+    exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+    if exchange is not None:
+        kernels.connect(
+            Tensor,
+            Parameter,
+            exchange,
+            empty_like,
+            new_empty,
+            torch.uint8,
+            Tensor.is_neg,
+            torch.get_num_threads,
+            torch.is_grad_enabled,
+            _MODES,
+            vars(forward_ad),
+        )
+
+
+connect()
