@@ -32,7 +32,7 @@ test: $(STAMPS)/test lint cpp-test ## everything: linters, types, C++ tests (als
 	$(BIN)/python -m pytest
 
 check: $(STAMPS)/test lint ## the everyday run: linters, types, the Python tests that are not slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
 
 lint: $(STAMPS)/test ## style, formatting and types
 	$(BIN)/ruff check .
