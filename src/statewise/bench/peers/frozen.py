@@ -27,7 +27,7 @@ def sides(problem: Problem) -> dict[str, Side]:
     weights = dict(problem.layer.named_parameters())
     ways: dict[str, Side] = {}
     layer = freeze(_loaded(getattr(statewise, name)(s.I, s.H), problem.layer.state_dict()))
-    ways["layer"] = LayerSide(problem, lambda x, state: layer(x, state), weights)
+    ways["layer"] = LayerSide(problem, layer, weights)
     if problem.carried:
         cell = freeze(_loaded(getattr(statewise, f"{name}Cell")(s.I, s.H), cell_weights(problem)))
         ways["cell"] = step_side(problem, cell, weights)

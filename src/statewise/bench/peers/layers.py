@@ -34,7 +34,7 @@ class LayerSide:
         self._grad_output = grad_output.to(self._dtype)
 
     def __call__(self) -> None:
-        """Once forward without gradients, or forward and backward."""
+        """Once forward, or forward and backward. Who times inference has turned gradients off for all calls."""
         if self._training:
             self._x.grad = None
             for parameter in self._parameters.values():
@@ -42,8 +42,7 @@ class LayerSide:
             output, _ = self._call(self._x, None)
             torch.autograd.backward(output, self._grad_output)
             return
-        with torch.no_grad():
-            self._output, self._last = self._call(self._x, self._state)
+        self._output, self._last = self._call(self._x, self._state)
         if self._carried:
             self._state = self._last
 

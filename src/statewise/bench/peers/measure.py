@@ -117,19 +117,20 @@ def measure_all(
 
 def measure(case: Case, peers: Mapping[str, ModuleType], clock: Clock) -> tuple[PeerResult, list[tuple[str, str]]]:
     """The case's times, and the library and what is wrong for each way that is left out."""
-    chosen: dict[str, tuple[Way, Side]] = {}
-    wrong: list[tuple[str, str]] = []
-    problem = Problem(case)
-    for name, module in peers.items():
-        right: list[tuple[Way, Side]] = []
-        for way, side in module.sides(problem).items():
-            start = perf_counter()
-            off = error(problem, side)
-            if off <= TOLERANCE:
-                right.append((Way(way, off, perf_counter() - start), side))
-            else:
-                wrong.append((name, f"{way} is off by {off:.1e} of the largest value"))
-        if right:
-            chosen[name] = min(right, key=lambda one: fastest(one[1])) if len(right) > 1 else right[0]
-    summary = clock.measure(_Rounds(problem, [side for _, side in chosen.values()]), case.threads)
+    with torch.set_grad_enabled(case.mode == TRAINING):
+        chosen: dict[str, tuple[Way, Side]] = {}
+        wrong: list[tuple[str, str]] = []
+        problem = Problem(case)
+        for name, module in peers.items():
+            right: list[tuple[Way, Side]] = []
+            for way, side in module.sides(problem).items():
+                start = perf_counter()
+                off = error(problem, side)
+                if off <= TOLERANCE:
+                    right.append((Way(way, off, perf_counter() - start), side))
+                else:
+                    wrong.append((name, f"{way} is off by {off:.1e} of the largest value"))
+            if right:
+                chosen[name] = min(right, key=lambda one: fastest(one[1])) if len(right) > 1 else right[0]
+        summary = clock.measure(_Rounds(problem, [side for _, side in chosen.values()]), case.threads)
     return PeerResult(case, {name: way for name, (way, _) in chosen.items()}, summary), wrong
