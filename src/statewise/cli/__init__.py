@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from .._version import __version__
-from ..jobs.errors import InputError
+from ..jobs.errors import InputError, Interrupted
+from ..jobs.rank import leads
 
 # name: (module with add_arguments and run, help)
 COMMANDS = {
@@ -51,13 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(import_module(COMMANDS[args.command][0]).run(args))
     except InputError as error:
-        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        if leads():  # of several processes that all say the same, one
+            print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in OPTIONAL:
             raise
         print(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'", file=sys.stderr)
         return 2
+    except Interrupted as error:
+        print(f"{prog}: interrupted; {error}", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
         print(f"{prog}: interrupted, nothing written", file=sys.stderr)
         return 130

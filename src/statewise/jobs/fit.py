@@ -1,41 +1,169 @@
-"""The fitting loop that the jobs share: read it from top to bottom.
+"""The fitting loop that all jobs share: read it from top to bottom.
 
-It knows nothing of the job: the model, where batches come from, and the loss are arguments. There is no stopping rule
-in here either; how many updates a job wants is the job's decision.
+It knows nothing of the job. What is trained, on which rows, with which loss, is a ``Task``; how, is a ``Recipe``. A
+training that is killed goes on from its checkpoint with the same bits; several processes under ``torchrun`` make the
+same steps as one with the same batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+import time
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from .checkpoint import Checkpoint, Position
+from .errors import InputError
+from .parallel import Group, group
+from .recipe import Recipe
+from .task import Task
+from .watch import Record, Watch
+
+POINTS = 500  # of the loss curve
 
 
 def fit(
-    model: nn.Module,
-    batch: Callable[[], tuple[Tensor, ...]],
-    loss: Callable[..., Tensor],
-    updates: int,
-    *,
-    learning_rate: float,
-    clip: float = 1.0,
-    tick: Callable[[], Any] = lambda: None,
-) -> None:
-    """Train ``model`` in place for ``updates`` steps of AdamW, the learning rate falling to zero in a straight line.
+    task: Task, recipe: Recipe, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
+) -> list[Record]:
+    """Train ``task.model`` in place, leave the weights of the best validation in it, and give the curve.
 
-    ``batch()`` gives the arguments of the next ``loss(model, ...)``; ``tick()`` is called after every update.
+    Where ``checkpoint`` has a file already, training goes on from it. The caller's random numbers stay as they were.
+    Raises ``InputError`` for a device that isn't there, a checkpoint of something else, or a loss that isn't finite.
     """
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
-    for update in range(updates):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * (1 - update / updates)
-        value = loss(model, *batch())
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        tick()
-    model.eval()
+    device = find_device(recipe.device)
+    with group() as together, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        watch = watch if watch is not None and together.leads else Watch()
+        task.to(device)
+        optimizer = make_optimizer(recipe, task.model)
+        at, best = Position(), dict[str, Tensor]()
+        batches = -(-task.rows // recipe.batch)  # in an epoch
+        updates = recipe.epochs * batches
+        stretch = max(1, updates // POINTS)
+
+        loaded = together.told(checkpoint.load() if checkpoint and together.leads else None)
+        if checkpoint and loaded:
+            at, best = checkpoint.restore(loaded, task, recipe, optimizer)
+        model = together.wrap(task.model)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        watch.begin(at.history)
+        watch.plan(updates - at.update)
+        lost, began = torch.tensor(at.lost, device=device), time.monotonic() - at.seconds
+
+        while at.epoch < recipe.epochs and not (recipe.patience and at.stale >= recipe.patience):
+            if at.batch == 0:
+                torch.manual_seed(_seed(recipe.seed, at.epoch, together.rank))
+            order = task.order(at.epoch, torch.Generator().manual_seed(_seed(recipe.seed, at.epoch)))
+            model.train()
+            while at.batch < batches:
+                rows, counted = together.share(order[at.batch * recipe.batch : (at.batch + 1) * recipe.batch])
+                rate = recipe.rate(at.update / updates)
+                for parameter_group in optimizer.param_groups:
+                    parameter_group["lr"] = rate
+                with precision(recipe, device):
+                    loss, terms = task.loss(model, rows)
+                terms = together.total(terms if counted else 0.0)
+                optimizer.zero_grad()
+                # The gradients of several processes are averaged: times their number, that is the sum again.
+                (loss * (counted * together.size / terms)).backward()  # type: ignore[no-untyped-call]
+                if recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(parameters, recipe.clip)
+                optimizer.step()
+                lost += loss.detach() * counted
+                at.terms += terms
+                at.batch += 1
+                at.update += 1
+                watch.tick()
+                if at.batch < batches:
+                    if at.update % stretch == 0:
+                        _record(at, together.total(float(lost)), rate, began, watch)
+                        lost.zero_()
+                    if checkpoint and together.size == 1 and checkpoint.due():
+                        at.lost, at.seconds = float(lost), time.monotonic() - began
+                        checkpoint.save(task, recipe, optimizer, at, best)
+
+            at.epoch, at.batch = at.epoch + 1, 0
+            scores = _validate(task, together)
+            better = bool(scores) and (at.best is None or next(iter(scores.values())) < at.best)
+            at.stale = 0 if better or not scores else at.stale + 1
+            if better:
+                at.best = next(iter(scores.values()))
+                best = {name: tensor.detach().clone() for name, tensor in task.model.state_dict().items()}
+            _record(at, together.total(float(lost)), rate, began, watch, scores)
+            lost.zero_()
+            at.lost, at.seconds = 0.0, time.monotonic() - began
+            last = at.epoch == recipe.epochs or (recipe.patience is not None and at.stale >= recipe.patience)
+            if checkpoint and together.leads and (last or checkpoint.due()):
+                checkpoint.save(task, recipe, optimizer, at, best)
+
+        watch.plan(at.update - updates)
+        if best:
+            task.model.load_state_dict(best)
+        task.model.eval()
+        return at.history
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``name``; ``cuda`` is this process's own. Raises ``InputError`` where there is none."""
+    try:
+        device = torch.device(name)
+        if device == torch.device("cuda"):
+            device = torch.device("cuda", torch.cuda.current_device())
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {name!r} can't be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
+    """The optimizer of ``recipe`` over what of ``model`` can be trained, in its one-kernel form."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        nesterov = recipe.momentum > 0
+        return SGD(parameters, lr=rate, momentum=recipe.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
+    adam = AdamW if recipe.optimizer == "adamw" else Adam
+    return adam(parameters, lr=rate, weight_decay=decay, fused=True)
+
+
+def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which losses are computed: mixed with bfloat16 where that is asked for, or suits the device."""
+    suits = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if recipe.precision == "bfloat16" or (recipe.precision == "auto" and suits):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _validate(task: Task, together: Group) -> dict[str, float]:
+    """What ``task.validate`` says; of several processes the first one asks."""
+    task.model.eval()
+    with torch.no_grad():
+        scores = dict(task.validate()) if together.leads else None
+    return together.told(scores) or {}
+
+
+def _record(
+    at: Position, lost: float, rate: float, began: float, watch: Watch, scores: dict[str, float] | None = None
+) -> None:
+    loss = lost / at.terms
+    if not math.isfinite(loss) or not all(map(math.isfinite, (scores or {}).values())):
+        raise InputError(
+            f"the loss is no longer finite after {at.update} updates at a learning rate of {rate:.3g};"
+            " a lower one may help"
+        )
+    record = Record(epoch=at.epoch, update=at.update, seconds=time.monotonic() - began, loss=loss, learning_rate=rate)
+    if scores:
+        record["validation"] = scores
+    at.history.append(record)
+    at.terms = 0.0
+    watch.record(record)
+
+
+def _seed(*numbers: int) -> int:
+    """A seed of its own for every epoch and process."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 6364136223846793005 + number + 1442695040888963407) % 2**63
+    return mixed

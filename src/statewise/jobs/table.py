@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ..errors import InputError
+from .errors import InputError
 
 SEPARATORS = ",;\t|"
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from .errors import InputError
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
 HUGE = 1e100  # squares must not overflow

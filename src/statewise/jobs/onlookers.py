@@ -1,0 +1,34 @@
+"""All who look on while a run trains, put together from the command's options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .adapters import TensorBoard, Visdom
+from .progress import bar
+from .report import LiveReport, Page
+from .watch import Log, Record, Several, Watch
+
+
+@contextmanager
+def onlookers(
+    description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: argparse.Namespace
+) -> Iterator[Watch]:
+    """The bar, ``metrics.jsonl``, ``report.html`` as ``page`` draws it from the curve, and what ``args`` asks for.
+
+    ``args`` are those of ``options.add_run``.
+    """
+    with bar(description) as progress:
+        watches: list[Watch] = [progress, Log(folder / "metrics.jsonl"), LiveReport(folder / "report.html", page)]
+        if args.tensorboard:
+            watches.append(TensorBoard(folder / "tensorboard"))
+        if args.visdom:
+            watches.append(Visdom(args.visdom, folder.name))
+        everyone = Several(watches)
+        try:
+            yield everyone
+        finally:
+            everyone.close()
