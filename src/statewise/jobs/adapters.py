@@ -30,7 +30,7 @@ class TensorBoard(Watch):
         try:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(str(folder), flush_secs=FLUSH)  # type: ignore[no-untyped-call]
+            self.writer = SummaryWriter(str(folder), flush_secs=FLUSH)
         except ModuleNotFoundError as error:
             _warn(f"--tensorboard: needs {error.name}, going on without it: pip install tensorboard")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from .errors import InputError
 from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
@@ -121,9 +122,13 @@ def part(text: str) -> float:
 
 def url(text: str) -> str:
     """A type for options: the address of a server."""
-    if not text.startswith(("http://", "https://")):  # the next word on the line, perhaps
-        raise argparse.ArgumentTypeError(f"expected an address such as http://localhost:8097, got {text!r}")
-    return text
+    try:
+        address = urlsplit(text)
+        if address.scheme in ("http", "https") and address.hostname and (address.port is None or address.port):
+            return text
+    except ValueError:  # the port
+        pass
+    raise argparse.ArgumentTypeError(f"expected an address such as http://localhost:8097, got {text!r}")
 
 
 def _number(text: str, fits: Callable[[float], bool], expected: str) -> float:
