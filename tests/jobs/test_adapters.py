@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import json
 import socket
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -199,8 +198,3 @@ def test_visdom_that_never_answers_costs_one_warning_and_little_time(capsys, mon
     error = capsys.readouterr().err
     assert "the end of the curve may be missing there" in error
     assert error.count("\n") == 1
-
-
-def test_they_are_imported_only_when_asked_for():
-    assert "statewise.jobs.adapters" in sys.modules
-    assert not {"torch.utils.tensorboard", "visdom"} & set(vars(adapters))
