@@ -130,4 +130,4 @@ def _measures(record: Record) -> Iterator[tuple[str, float]]:
 
 
 def _warn(text: str) -> None:
-    print(f"statewise: warning: {text}", file=sys.stderr)
+    print(f"statewise: warning: {' '.join(text.split())}", file=sys.stderr)
