@@ -1,4 +1,4 @@
-"""The one error that a job raises on purpose."""
+"""What a job raises on purpose."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class InputError(ValueError):
 
     The command line prints it to stderr and exits with code 2; anything else that is raised is a defect of ours.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C after a checkpoint was written; the message says how to go on."""

@@ -1,34 +1,15 @@
-"""How a job says that it advances: a bar on a terminal, nothing elsewhere."""
+"""The progress bar: on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import get_terminal_size
-from typing import Protocol
+
+from .watch import Record, Watch
 
 
-class Progress(Protocol):
-    """What a job calls while it works."""
-
-    def plan(self, updates: int) -> None:
-        """So many more updates are coming."""
-
-    def tick(self) -> None:
-        """One of them is done."""
-
-
-class Silent:
-    """No progress shown."""
-
-    def plan(self, updates: int) -> None:
-        """Do nothing."""
-
-    def tick(self) -> None:
-        """Do nothing."""
-
-
-class _Bar:
+class _Bar(Watch):
     def __init__(self, description: str) -> None:
         from tqdm import tqdm
 
@@ -50,9 +31,14 @@ class _Bar:
     def tick(self) -> None:
         self.bar.update()
 
+    def record(self, record: Record) -> None:
+        scores = [f"{name} {value:.4g}" for name, value in record.get("validation", {}).items()]
+        if scores:
+            self.bar.set_postfix_str(scores[0], refresh=False)
+
 
 @contextmanager
-def bar(description: str) -> Iterator[Progress]:
+def bar(description: str) -> Iterator[Watch]:
     """A progress bar on stderr that is gone when the block ends; silent when stderr is no terminal."""
     shown = _Bar(description)
     try:

@@ -1,84 +1,152 @@
-"""Run folders: a job's results appear together or not at all.
+"""Run folders: where a job leaves what it makes, and what it needs to go on after a kill.
 
-Everything is written into a hidden folder beside the final one, which gets its name only when the job is done.
+A run folder appears when the input has been found good, with ``arguments.json`` in it, and every file in it appears
+whole or not at all. A job that ends early leaves nothing behind, unless there is a checkpoint to go on from.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from .errors import InputError
+from . import atomic
+from .errors import InputError, Interrupted
+from .rank import leads
 
-
-@dataclass
-class Run:
-    """``draft`` is where to write; ``folder`` is where it is found afterwards, None until the job is done."""
-
-    draft: Path
-    folder: Path | None = None
+ARGUMENTS = "arguments.json"
+DONE = "metrics.json"
+"""Written last: a run folder that has it is complete."""
 
 
 @contextmanager
-def new_run(job: str, name: str, out: Path | None) -> Iterator[Run]:
+def new_run(job: str, name: str, out: Path | None, arguments: Sequence[str] | None = None) -> Iterator[Path]:
     """A run folder: ``out``, which must be empty or not exist, or else the next free ``runs/<job>-<name>-<n>``.
 
-    Whatever ends the block early, an error or Ctrl-C, leaves nothing behind.
+    ``arguments`` are those of the command line, for ``resume``. Raises ``InputError`` where the folder can't be made.
+    Of several processes the first has the run folder, the others one that vanishes.
     """
-    stem = f"{job}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'data'}"
-    parent = Path("runs") if out is None else out.absolute().parent
-    if out is not None:
-        _refuse_if_taken(out)
-    created = _make_folder(parent)
-    run = Run(parent / f".{stem}-{os.getpid()}.part")
+    if not leads():
+        with tempfile.TemporaryDirectory() as other:
+            yield Path(other)
+        return
+    folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
+    with _kept_or_removed(job, folder, made):
+        if arguments is not None:
+            content = {"job": job, "arguments": list(arguments), "folder": str(Path.cwd())}
+            atomic.write(folder / ARGUMENTS, json.dumps(content, indent=1) + "\n")
+        yield folder
+
+
+@contextmanager
+def resumed_run(job: str, folder: Path) -> Iterator[Path]:
+    """The folder of a run that was broken off, to go on in it."""
+    if not leads():
+        with tempfile.TemporaryDirectory() as other:
+            yield Path(other)
+        return
+    atomic.clear(folder)
+    with _kept_or_removed(job, folder):
+        yield folder
+
+
+def arguments_of(job: str, folder: Path) -> tuple[list[str], Path]:
+    """The arguments of the run in ``folder``, and where they were given. Raises ``InputError`` where there is none."""
     try:
-        _make_folder(run.draft)
-        yield run
-        run.folder = _publish(run.draft, parent / stem, out)
+        content = json.loads((folder / ARGUMENTS).read_text(encoding="utf-8"))
+        whose, arguments, where = content["job"], list(map(str, content["arguments"])), Path(content["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"--resume {folder}: not a run folder: no {ARGUMENTS} that can be read") from None
+    if whose != job:
+        raise InputError(f"--resume {folder}: is a run of statewise {whose}, not of statewise {job}")
+    if (folder / DONE).exists():
+        raise InputError(f"--resume {folder}: the run is complete, there is nothing to go on with")
+    return arguments, where
+
+
+@contextmanager
+def _kept_or_removed(job: str, folder: Path, made: list[Path] | None = None) -> Iterator[None]:
+    """Leave ``folder`` as a complete run or, where something is raised, as one to go on with or not at all.
+
+    ``made`` are the folders that a new run has made, innermost first; a run that is resumed is never removed.
+    """
+    try:
+        yield
     except BaseException as error:
-        shutil.rmtree(run.draft, ignore_errors=True)
-        for folder in created:
-            if not any(folder.iterdir()):
-                folder.rmdir()
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise InputError(f"can't write to {parent}: {error.strerror or error}") from None
+        kept = made is None or any(folder.glob("*.checkpoint"))
+        if made is not None and not kept:
+            _remove(folder, made)
+        if isinstance(error, KeyboardInterrupt) and kept:
+            raise Interrupted(f"go on with: statewise {job} --resume {shlex.quote(str(folder))}") from None
+        if isinstance(error, OSError) and _is_about(error, folder):
+            raise InputError(f"can't write to {folder}: {error.strerror or error}") from None
         raise
+    for checkpoint in folder.glob("*.checkpoint"):
+        checkpoint.unlink()
+    atomic.clear(folder)
 
 
-def _refuse_if_taken(out: Path) -> None:
+def _remove(folder: Path, made: list[Path]) -> None:
+    """Remove what is in ``folder``, and of ``made`` what is empty then."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    for empty in made:
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
+
+
+def _is_about(error: OSError, folder: Path) -> bool:
+    """Whether writing to ``folder`` failed. An error without a file's name is a write's; pipes and sockets aside."""
+    if isinstance(error, (ConnectionError, TimeoutError)):  # a broken pipe among them
+        return False
+    return error.filename is None or folder.absolute() in Path(os.fsdecode(error.filename)).absolute().parents
+
+
+def _make(out: Path) -> tuple[Path, list[Path]]:
+    """``out``, and what of it and its parents was not there before, innermost first."""
     if out.is_dir():
         if any(out.iterdir()):
             raise InputError(f"--out {out}: the folder is not empty; name another one or empty it")
     elif out.exists():
         raise InputError(f"--out {out}: is a file, expected a folder")
-
-
-def _make_folder(folder: Path) -> list[Path]:
-    """Make ``folder`` and what it lies in; what was made, innermost first."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+        if not os.access(out, os.W_OK):
+            raise PermissionError(0, "the folder is not writable")
     except OSError as error:
-        raise InputError(f"can't write to {folder}: {error.strerror}") from None
-    return missing
+        raise InputError(f"can't write to {out}: {error.strerror}") from None
+    return out, made
 
 
-def _publish(draft: Path, stem: Path, out: Path | None) -> Path:
-    if out is not None:
-        _refuse_if_taken(out)
-        return draft.rename(out)
+def _make_next(parent: Path, stem: str) -> tuple[Path, list[Path]]:
+    """The first free folder in ``parent`` and, innermost first, what was made."""
+    made = [] if parent.exists() else [parent]
     for n in count(1):
-        folder = stem.with_name(f"{stem.name}-{n}")
-        if not folder.exists():
-            try:
-                return draft.rename(folder)
-            except OSError:  # another run took the name in between
-                if not folder.exists():
-                    raise
+        folder = parent / f"{stem}-{n}"
+        if folder.exists():
+            continue
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # another run took the name in between
+            if parent.is_dir():
+                continue
+            raise InputError(f"can't write to {parent}: is a file, expected a folder") from None
+        except OSError as error:
+            raise InputError(f"can't write to {parent}: {error.strerror}") from None
+        return folder, [folder, *made]
     raise AssertionError("unreachable")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"

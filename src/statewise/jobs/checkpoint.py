@@ -1,0 +1,144 @@
+"""Where a training stands, as a file, so that it goes on after any kill with the same bits as if nothing had been.
+
+The file holds the weights, the best weights so far, the state of the optimizer, of the random numbers and of the task,
+the place in the epoch, and the curve. It is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from . import model_file
+from .errors import InputError
+from .recipe import Recipe
+from .task import Task
+from .watch import Record
+
+FORMAT = 1
+COST = 0.02  # the share of the time that writing may take
+
+
+@dataclass
+class Position:
+    """How far a training has come."""
+
+    epoch: int = 0
+    batch: int = 0
+    """Batches done in this epoch."""
+    update: int = 0
+    seconds: float = 0.0
+    stale: int = 0
+    """Epochs since the best one."""
+    best: float | None = None
+    lost: float = 0.0
+    """The sum of the losses since the last record, of ``terms`` terms."""
+    terms: float = 0.0
+    history: list[Record] = field(default_factory=list)
+
+
+class Checkpoint:
+    """Writes where a training stands to ``path``, every ``every`` seconds at most, and reads it again.
+
+    The interval grows where writing takes long; the end of the training is always written.
+    """
+
+    def __init__(self, path: Path, every: float = 30.0) -> None:
+        self.path, self.every = path, every
+        self.next = time.monotonic() + every
+
+    def due(self) -> bool:
+        """Whether it is time to write."""
+        return time.monotonic() >= self.next
+
+    def save(
+        self, task: Task, recipe: Recipe, optimizer: Optimizer, position: Position, best: Mapping[str, Tensor]
+    ) -> None:
+        """Write all that the rest of the training depends on."""
+        began = time.monotonic()
+        content = {**_identity(task, recipe), "position": asdict(position)}
+        tensors = {
+            **_under("model", task.model.state_dict()),
+            **_under("best", best),
+            **_under("task", task.state()),
+            **_under("random", _random()),
+        }
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= _under(f"optimizer.{index}", {name: t for name, t in state.items() if t is not None})
+        model_file.save(self.path, "checkpoint", FORMAT, content, tensors)
+        now = time.monotonic()
+        self.next = now + max(self.every, (now - began) / COST if self.every > 0 else 0.0)
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """What ``save`` wrote; None where nothing was written yet."""
+        return model_file.load(self.path, "checkpoint", FORMAT) if self.path.exists() else None
+
+    def restore(
+        self,
+        loaded: tuple[dict[str, Any], dict[str, Tensor]],
+        task: Task,
+        recipe: Recipe,
+        optimizer: Optimizer,
+    ) -> tuple[Position, dict[str, Tensor]]:
+        """Put everything back where it was; how far the training had come, and the best weights.
+
+        Raises ``InputError`` where the checkpoint belongs to other data, another network or another recipe.
+        """
+        content, tensors = loaded
+        for what, ours in _identity(task, recipe).items():
+            if content.get(what) != ours:
+                difference = _difference(content.get(what), ours)
+                raise InputError(f"{self.path}: the checkpoint is of another {what}: {difference}")
+        task.model.load_state_dict(_below("model", tensors))
+        task.restore(_below("task", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _below("optimizer", tensors).items():
+            index, _, entry = name.partition(".")
+            state.setdefault(int(index), {})[entry] = tensor
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        _set_random(_below("random", tensors))
+        return Position(**content["position"]), _below("best", tensors)
+
+
+def _identity(task: Task, recipe: Recipe) -> dict[str, Any]:
+    """What must be the same for a training to go on, as it reads after a way through a file: tuples are lists there."""
+    identity: dict[str, Any] = json.loads(json.dumps({"recipe": asdict(recipe), "task": task.fingerprint()}))
+    return identity
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # A tied weight is one tensor under two names; the file holds it twice.
+    return {f"{prefix}.{name}": tensor.clone() for name, tensor in tensors.items()}
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")}
+
+
+def _random() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _set_random(states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def _difference(theirs: Any, ours: Any) -> str:
+    """The first entry that differs, in words."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        name = next(k for k in {**theirs, **ours} if theirs.get(k) != ours.get(k))
+        return f"{name} {theirs.get(name)!r} there, {ours.get(name)!r} here"
+    return "its data or its network are not the ones given now"

@@ -1,0 +1,44 @@
+"""All who look on while a run trains, put together from the command's options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .adapters import TensorBoard, Visdom
+from .errors import InputError
+from .progress import bar
+from .rank import leads
+from .report import LiveReport, Page
+from .watch import Log, Record, Several, Watch
+
+
+@contextmanager
+def onlookers(
+    description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: argparse.Namespace
+) -> Iterator[Watch]:
+    """The bar, ``metrics.jsonl``, ``report.html`` as ``page`` draws it from the curve, and what ``args`` asks for.
+
+    ``args`` are those of ``options.add_run``. Of several processes the first one has them all, the others none.
+    """
+    if not leads():
+        yield Watch()
+        return
+    with bar(description) as progress:
+        report = LiveReport(folder / "report.html", page)
+        watches: list[Watch] = [progress, Log(folder / "metrics.jsonl"), report]
+        if args.tensorboard:
+            watches.append(TensorBoard(folder / "tensorboard"))
+        if args.visdom:
+            watches.append(Visdom(args.visdom, folder.name))
+        everyone = Several(watches)
+        try:
+            yield everyone
+        except BaseException:
+            with suppress(InputError):  # a disk that is full, which is what is being raised
+                report.broken_off()
+            raise
+        finally:
+            everyone.close()

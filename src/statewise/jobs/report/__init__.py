@@ -1,0 +1,9 @@
+"""``report.html``: what a run did and what came of it, as one page that needs nothing else, renewed while it trains."""
+
+from __future__ import annotations
+
+from .charts import loss_curve, to_svg
+from .live import LiveReport
+from .page import Block, Heading, Note, Page, Picture, Table, Text
+
+__all__ = ["Block", "Heading", "LiveReport", "Note", "Page", "Picture", "Table", "Text", "loss_curve", "to_svg"]
