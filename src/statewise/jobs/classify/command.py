@@ -68,7 +68,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     """The options of how files are read."""
     add = parser.add_argument_group("reading files").add_argument
     add("--id", metavar="COLUMN", help="says of which sequence a row is (default: id, sequence, series or case)")
-    add("--label", metavar="COLUMN", help="the class (default: label, class, target or y)")
+    add("--label", metavar="COLUMN", help="the class (default: label, class or target)")
     add("--time", metavar="COLUMN", help="orders the rows (default: time, timestamp, date, t or step)")
     add("--channels", metavar="A,B,...", help="the columns of values (default: all others)")
     add("--pixels", action="store_true", help="read images pixel by pixel instead of row by row")

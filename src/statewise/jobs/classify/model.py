@@ -95,7 +95,7 @@ def _check(
     found = {name: tuple(tensors[f"network.{name}"].shape) for name in ("output.weight", "recurrent.weight_ih_l0")}
     if found["output.weight"] != (len(classes), width):
         raise ValueError(f"expected {len(classes)} classes and {width} units, the output is {found['output.weight']}")
-    if found["recurrent.weight_ih_l0"][1] != channels or scaler.mean.shape != (channels,) != scaler.scale.shape:
+    if found["recurrent.weight_ih_l0"][1] != channels or {scaler.mean.shape, scaler.scale.shape} != {(channels,)}:
         raise ValueError(f"expected {_counted(channels)}")
     if f"network.recurrent.weight_ih_l{shape.layers - 1}" not in tensors:
         raise ValueError(f"expected {shape.layers} layers")

@@ -42,7 +42,7 @@ class Network(nn.Module):
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
-        if lengths is not None and x.is_cuda:  # cuDNN knows no lengths=
+        if lengths is not None and self.packs(x):
             packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
             outputs, states = self.recurrent(packed)
             steps, _ = pad_packed_sequence(outputs, total_length=len(x))
@@ -51,6 +51,10 @@ class Network(nn.Module):
         final = states[0] if isinstance(states, tuple) else states  # (L*D, N, H)
         directions = 2 if self.recurrent.bidirectional else 1
         return steps, torch.cat(tuple(final[-directions:]), dim=-1)
+
+    def packs(self, x: Tensor) -> bool:
+        """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
+        return x.is_cuda
 
     def _pool(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
         """One vector for each sequence, of its own steps alone: (N, D*H)."""

@@ -25,7 +25,7 @@ from ..sequences import Rows, Sequences
 from .content import numbered, plain_name
 
 IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
-LABELS = ("label", "class", "target", "y")
+LABELS = ("label", "class", "target")
 TIMES = ("time", "timestamp", "date", "datetime", "t", "step")
 
 
@@ -101,7 +101,8 @@ def _columns(where: str, frame: pl.DataFrame, layout: Layout) -> tuple[str | Non
     for option, name in (*named, *(("--channels", name) for name in layout.channels or ())):
         if name is not None and name not in frame.columns:
             raise InputError(f"{where}: no column {name!r} for {option}; there are: {_listed(frame.columns)}")
-    free = [name for name in frame.columns if name not in (layout.channels or ())]
+    taken = {*(layout.channels or ()), layout.id, layout.label, layout.time}
+    free = [name for name in frame.columns if name not in taken]
     id, label, time = (
         name or next((column for column in free if column.lower() in usual), None)
         for (_, name), usual in zip(named, (IDS, LABELS, TIMES), strict=True)
