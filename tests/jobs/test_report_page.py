@@ -14,7 +14,7 @@ import pytest
 from matplotlib.image import imread
 
 from statewise.jobs.report import Heading, LiveReport, Note, Page, Picture, Table, Text, loss_curve
-from statewise.jobs.report.charts import new_figure, to_svg
+from statewise.jobs.report.charts import REAL, new_figure, to_svg
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -157,6 +157,20 @@ def test_names_in_any_script_are_drawn_as_they_are():
     axes = figure.subplots()
     axes.set_title("乘客 $x_1$ <b>", parse_math=False)
     assert "乘客 $x_1$ <b>" in outline(to_svg(figure)).text
+
+
+def test_colours_are_the_pages_but_on_cells():
+    figure = new_figure()
+    plain, cells, image = figure.subplots(1, 3)
+    plain.text(0, 0, "in the page's ink", color=REAL)
+    cells.pcolormesh(np.eye(2))
+    image.imshow(np.eye(2))
+    for axes in (cells, image):
+        axes.text(0.5, 0.5, "on a cell", color=REAL)
+    svg = to_svg(figure)
+    colours = [re.search(r"(#\w+|var\(--\w+\))", text)[0] for text in re.findall(r"<text .*?(?=on a cell|in the)", svg)]
+    assert REAL not in svg
+    assert colours[-3:] == ["var(--ink)", "#1f2932", "#1f2932"]
 
 
 def test_the_live_report_is_drawn_now_and_then(tmp_path, monkeypatch):

@@ -78,7 +78,10 @@ def _array(array: np.ndarray[Any, Any]) -> pl.DataFrame:
 
 
 def _plain(column: np.ndarray[Any, Any]) -> Any:
-    return column.tolist() if column.dtype.kind == "O" else np.ascontiguousarray(column)
+    """As polars takes it: cells of any kind one by one, times in a unit that it knows."""
+    if column.dtype.kind == "O":
+        return column.tolist()
+    return np.ascontiguousarray(column.astype("datetime64[us]") if column.dtype.kind == "M" else column)
 
 
 def _check_names(names: Sequence[str]) -> None:

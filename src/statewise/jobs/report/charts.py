@@ -1,7 +1,7 @@
 """Pictures that every report has, and how all pictures look. A picture is a matplotlib figure, or its SVG.
 
-The colours below are the page's own: in an SVG they change with it between light and dark. What must not change, such
-as a number on a coloured cell, is drawn in ``black`` or ``white``.
+The colours below are the page's own: in an SVG they change with it between light and dark. Only a number on a coloured
+cell does not, since the cell doesn't either.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -22,6 +23,7 @@ from ..watch import Record
 REAL, MODEL, SECOND, QUIET, GROUND, LINE = "#1f2933", "#e4572e", "#2e7d9a", "#7b8794", "#f3f5f7", "#d9dee4"
 
 _ON_THE_PAGE = {REAL: "ink", MODEL: "model", SECOND: "second", QUIET: "quiet", GROUND: "soft", LINE: "line"}
+_FIXED = "#1f2932"  # as dark as REAL, and left as it is
 
 PANELS = 3  # of the loss curve: the loss, and so many less one of the other measures
 WIDE_RANGE = 30  # the largest loss over the smallest from which on the scale is logarithmic
@@ -48,6 +50,7 @@ def dress(axes: Axes, x: str, y: str) -> None:
 
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element to stand in a page, its text as text, its ground the page's."""
+    _fix_numbers_on_cells(figure)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "statewise"}):
@@ -56,6 +59,14 @@ def to_svg(figure: Figure) -> str:
     svg = out.getvalue()
     colours = "|".join(_ON_THE_PAGE)
     return re.sub(colours, lambda found: f"var(--{_ON_THE_PAGE[found[0]]})", svg[svg.index("<svg") :])
+
+
+def _fix_numbers_on_cells(figure: Figure) -> None:
+    for axes in figure.axes:
+        if axes.images or any(isinstance(drawn, QuadMesh) for drawn in axes.collections):
+            for text in axes.texts:
+                if text.get_color() == REAL:
+                    text.set_color(_FIXED)
 
 
 class _Fit(NamedTuple):
