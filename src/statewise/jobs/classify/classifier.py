@@ -45,6 +45,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         weight_decay: of the optimizer.
         clip: the largest norm of all gradients together; None for any.
         balance: whether every class weighs the same in the loss, however many sequences it has.
+        smoothing: share of the target that is spread evenly over all classes, against overconfidence.
         validation: share of the training part held out, to keep the weights that do best on it; 0 for none. Default: a
             tenth, where that is 50 sequences or more.
         patience: stop after so many epochs without gain on the part held out; None: never.
@@ -84,6 +85,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         weight_decay: float = 1e-2,
         clip: float | None = 1.0,
         balance: bool = False,
+        smoothing: float = 0.0,
         validation: float | None = None,
         patience: int | None = None,
         scaling: str = "channel",
@@ -106,6 +108,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.weight_decay = weight_decay
         self.clip = clip
         self.balance = balance
+        self.smoothing = smoothing
         self.validation = validation
         self.patience = patience
         self.scaling = scaling
@@ -201,7 +204,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             precision=self.precision,
             momentum=RECIPE.momentum,
         )
-        return Plan(shape, recipe, self.epochs, bool(self.balance), self.validation, self.scaling)
+        return Plan(shape, recipe, self.epochs, bool(self.balance), self.smoothing, self.validation, self.scaling)
 
     def _sequences(self, X: Any) -> Sequences:
         return as_sequences(X, gaps=self.gaps)

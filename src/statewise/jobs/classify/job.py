@@ -42,7 +42,7 @@ def plan_of(args: argparse.Namespace, examples: Examples) -> Plan:
     """How to train, from the options; inputs of images are scaled all together."""
     shape = Shape(args.cell, args.units, args.layers, args.bidirectional, args.head, args.dropout)
     scaling = args.scaling or ("channel" if examples.picture is None else "all")
-    return Plan(shape, recipe_of(args, RECIPE), args.epochs, args.balance, args.validation, scaling)
+    return Plan(shape, recipe_of(args, RECIPE), args.epochs, args.balance, args.smoothing, args.validation, scaling)
 
 
 def parts(args: argparse.Namespace) -> tuple[Examples, Examples, str]:

@@ -1,16 +1,13 @@
-"""The pictures of a run: accuracy by epoch, the confusion matrix, sequences that were taken for what they aren't."""
+"""The pictures of a run: the confusion matrix, and sequences with what they were taken for."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
 from ..report import to_svg
-from ..report.charts import LINE, MODEL, QUIET, REAL, SECOND, dress, new_figure
-from ..watch import Record
+from ..report.charts import LINE, MODEL, QUIET, REAL, SECOND, new_figure
 from .examples import Examples
 from .result import Result
 from .sequences import Rows
@@ -21,17 +18,6 @@ COLUMNS = 6
 PANELS = 12
 
 COUNTS = LinearSegmentedColormap.from_list("counts", ["#ffffff", "#9cc5d6", SECOND, "#123d4d"])
-
-
-def accuracy_curve(history: Sequence[Record]) -> str:
-    """The accuracy on the part held out, by epoch, as an SVG."""
-    points = [record for record in history if "accuracy" in record.get("validation", {})]
-    figure = new_figure(height=2.8)
-    axes = figure.subplots()
-    values = [100 * point["validation"]["accuracy"] for point in points]
-    axes.plot([p["epoch"] for p in points], values, color=MODEL, lw=1.4, marker="o" if len(points) < 40 else "", ms=3)
-    dress(axes, "epochs", "accuracy, %")
-    return to_svg(figure)
 
 
 def confusion_matrix(result: Result) -> str:

@@ -121,12 +121,11 @@ def _scores(result: Result, baselines: Sequence[Score]) -> Table:
 def _curves(history: Sequence[Record]) -> list[Block]:
     if not history:
         return []
-    blocks: list[Block] = [Heading("Training"), Picture(loss_curve(history), "The loss (cross entropy) by update.")]
-    if sum("accuracy" in record.get("validation", {}) for record in history) > 1:
-        last = [r["validation"]["accuracy"] for r in history if r.get("validation")][-1]
-        text = f"The accuracy on the validation part by epoch, {100 * last:.2f} % in the end."
-        blocks.append(Picture(pictures.accuracy_curve(history), text))
-    return blocks
+    accuracies = [r["validation"]["accuracy"] for r in history if r.get("validation")]
+    text = "The loss (cross entropy) by update."
+    if accuracies:
+        text += f" The accuracy on the validation part is {100 * accuracies[-1]:.2f} % in the end."
+    return [Heading("Training"), Picture(loss_curve(history), text)]
 
 
 def _classes(result: Result) -> list[Block]:
@@ -194,7 +193,7 @@ def write_metrics(
         "baselines": [asdict(score) for score in baselines],
         "network": asdict(plan.shape),
         "recipe": asdict(plan.recipe),
-        "plan": {name: getattr(plan, name) for name in ("epochs", "balance", "validation", "scaling")},
+        "plan": {name: getattr(plan, name) for name in ("epochs", "balance", "smoothing", "validation", "scaling")},
         "training": {name: last[name] for name in ("epoch", "update", "seconds", "loss")},
         "threads": torch.get_num_threads(),
         "versions": {

@@ -32,14 +32,15 @@ class Classification(Task):
         batches: Batches,
         targets: Rows,
         held_out: tuple[Batches, Rows] | None,
-        weights: Sequence[float] | None,
-        data: Any,
+        weights: Sequence[float] | None = None,
+        smoothing: float = 0.0,
+        data: Any = None,
     ) -> None:
         self.model, self.rows = network, len(batches)
         self.batches, self.targets = batches, torch.from_numpy(targets)
         self.held_out = (held_out[0], torch.from_numpy(held_out[1])) if held_out else None
         self.weights = None if weights is None else torch.tensor(weights)  # (classes,)
-        self.data = data
+        self.smoothing, self.data = smoothing, data
 
     def to(self, device: torch.device) -> None:
         """Move the network and the data to ``device``."""
@@ -55,8 +56,9 @@ class Classification(Task):
         weights = self.weights
         if weights is not None:
             terms, weights = float(weights[targets].sum()), weights.to(x.device)
-        logits = model(x, lengths)
-        return cross_entropy(logits.float(), targets.to(x.device), weights, reduction="sum"), terms
+        logits = model(x, lengths).float()
+        loss = cross_entropy(logits, targets.to(x.device), weights, reduction="sum", label_smoothing=self.smoothing)
+        return loss, terms
 
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy on the part held out."""
@@ -96,9 +98,9 @@ def train(
         torch.manual_seed(recipe.seed)
         network = Network(sequences.channels, len(classes), plan.shape)
     weights = class_weights(targets[kept], len(classes)) if plan.balance else None
-    settings = [asdict(plan.shape), plan.balance, plan.validation, plan.scaling, list(classes)]
+    settings = [asdict(plan.shape), plan.balance, plan.smoothing, plan.validation, plan.scaling, list(classes)]
     data = [sequences.digest(), digest_of(targets), settings] if checkpoint else None
-    task = Classification(network, scaler.batches(ours), targets[kept], held_out, weights, data)
+    task = Classification(network, scaler.batches(ours), targets[kept], held_out, weights, plan.smoothing, data)
     history = fit(task, recipe, watch=watch, checkpoint=checkpoint)
     return Model(network.cpu(), scaler, tuple(classes), plan.shape), history
 
