@@ -229,27 +229,30 @@ def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
     network = Network(3, 3, Shape("gru", 5, 1, False, "mean", 0.0))
     targets = np.array([0, 1, 2, 2])
     weights = [0.5, 2.0, 3.0]
-    task = Classification(network, batches, targets, None, weights, None)
+    task = Classification(network, batches, targets, None, weights)
     rows = torch.tensor([3, 0, 1])
     loss, terms = task.loss(network, rows)
     log_p = network(*batches.take(rows)).log_softmax(-1)
     expected = -(3.0 * log_p[0, 2] + 0.5 * log_p[1, 0] + 2.0 * log_p[2, 1])
     torch.testing.assert_close(loss, expected)
     assert terms == 5.5
-    task = Classification(network, batches, targets, None, None, None)
+    task = Classification(network, batches, targets, None)
     loss, terms = task.loss(network, rows)
     torch.testing.assert_close(loss, -(log_p[0, 2] + log_p[1, 0] + log_p[2, 1]))
     assert terms == 3.0
+    task = Classification(network, batches, targets, None, None, 0.3)
+    smooth = 0.7 * loss - 0.3 * log_p.mean(1).sum()  # 0.3 of the target over all classes alike
+    torch.testing.assert_close(task.loss(network, rows)[0], smooth)
 
 
 def test_validation_is_of_the_part_held_out(batches):
     network = Network(3, 3, Shape("gru", 5, 1, False, "mean")).eval()
     targets = np.array([0, 1, 2, 2])
-    scores = Classification(network, batches, targets, (batches, targets), None, None).validate()
+    scores = Classification(network, batches, targets, (batches, targets)).validate()
     log_p = logits_of(network, batches).log_softmax(-1)
     assert scores["loss"] == pytest.approx(float(-log_p[range(4), targets].mean()))
     assert scores["accuracy"] == pytest.approx(float((log_p.argmax(1).numpy() == targets).mean()))
-    assert Classification(network, batches, targets, None, None, None).validate() == {}
+    assert Classification(network, batches, targets, None).validate() == {}
 
 
 def test_epochs_and_validation_follow_the_size():
@@ -313,7 +316,7 @@ def test_what_is_most_often_confused():
     probabilities = np.eye(3)[[1, 1, 0, 1, 2, 2]]
     assert (
         confusions(Result("GRU", list("abc"), truth, probabilities))
-        == "Most often taken: a for b (2 times), b for c (1 times)."
+        == "Most often taken: a for b (2 times), b for c (once)."
     )
 
 

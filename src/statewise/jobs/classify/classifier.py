@@ -85,7 +85,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         weight_decay: float = 1e-2,
         clip: float | None = 1.0,
         balance: bool = False,
-        smoothing: float = 0.0,
+        smoothing: float = 0.1,
         validation: float | None = None,
         patience: int | None = None,
         scaling: str = "channel",

@@ -90,7 +90,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add("--head", choices=HEADS, default=shape.head, help=f"what the output sees of the steps (default: {shape.head})")
     add("--dropout", type=part, default=shape.dropout, metavar="X", help=f"(default: {shape.dropout:g})")
     add("--balance", action="store_true", help="every class weighs the same, however rare")
-    add("--smoothing", type=part, default=0.0, metavar="X", help="of the labels, against overconfidence (default: 0)")
+    add("--smoothing", type=part, default=0.1, metavar="X", help="of the labels, against overconfidence (default: 0.1)")
 
 
 def run(args: argparse.Namespace) -> int:

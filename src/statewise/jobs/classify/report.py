@@ -67,9 +67,10 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def interval(result: Result) -> str:
-    """How well a test part of this size tells the accuracy."""
+    """How well a test part of this size tells the model's accuracy."""
     low, high = (100 * share for share in result.interval)
-    return f"With {len(result.truth)} test sequences the accuracy is known to {low:.1f} to {high:.1f} % (95 %)."
+    judged = f"Judged by {len(result.truth)} sequences, the accuracy of the {result.name}"
+    return f"{judged} is between {low:.1f} and {high:.1f} % (95 % confidence)."
 
 
 def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
@@ -90,7 +91,10 @@ def confusions(result: Result, most: int = 3) -> str:
     counts = result.confusion.copy()
     counts[range(len(counts)), range(len(counts))] = 0
     pairs = sorted(zip(*counts.nonzero(), strict=True), key=lambda pair: -counts[pair])[:most]
-    said = [f"{result.classes[i]} for {result.classes[j]} ({counts[i, j]} times)" for i, j in pairs]
+    said = [
+        f"{result.classes[i]} for {result.classes[j]} ({f'{counts[i, j]} times' if counts[i, j] > 1 else 'once'})"
+        for i, j in pairs
+    ]
     return f"Most often taken: {', '.join(said)}." if said else ""
 
 
@@ -110,7 +114,7 @@ def page(
     blocks += [Text(facts, plain=True), *_curves(history)]
     if test is not None and result is not None:
         blocks += [*_classes(result), *_examples(test, result)]
-    return Page(f"{about}: to which class does a sequence belong", "statewise classify", blocks, running=result is None)
+    return Page(about, "statewise classify", blocks, running=result is None)
 
 
 def _scores(result: Result, baselines: Sequence[Score]) -> Table:

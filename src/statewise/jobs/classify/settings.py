@@ -53,7 +53,7 @@ class Plan:
     """In the place of the recipe's. None: as many as make about 2000 updates, from 12 to 300."""
     balance: bool = False
     """Whether every class weighs the same in the loss, however many sequences it has."""
-    smoothing: float = 0.0
+    smoothing: float = 0.1
     """The share of the target that is spread evenly over all classes (label smoothing), against overconfidence."""
     validation: float | None = None
     """The share of the training part held out of training, to keep the weights that do best on it; 0 for none. None: a
