@@ -40,10 +40,10 @@ def network_line(shape: Shape, network: Network) -> str:
     """The network in a line."""
     size = sum(p.numel() for p in network.parameters())
     layers = f"{shape.layers} layers of {shape.units} units" if shape.layers > 1 else f"{shape.units} units"
-    ways = "in each direction, " if shape.bidirectional else ""
+    ways = " in each direction" if shape.bidirectional else ""
     heads = {"last": "the last state", "mean": "the mean", "max": "the maximum", "attention": "attention"}
     over = "" if shape.head == "last" else " over the steps"
-    return f"{shape.cell.upper()}, {layers} {ways}{heads[shape.head]}{over}, {size:,} parameters".replace("  ", " ")
+    return f"{shape.cell.upper()}, {layers}{ways}, {heads[shape.head]}{over}, {size:,} parameters"
 
 
 def training_line(history: Sequence[Record]) -> str:
