@@ -35,7 +35,7 @@ JOB = "classify"
 def layout_of(args: argparse.Namespace) -> Layout:
     """How the files are to be read, from the options of ``command.add_layout``."""
     channels = tuple(args.channels.split(",")) if args.channels else None
-    return Layout(args.id, args.label, args.time, channels, args.pixels, args.gaps)
+    return Layout(args.id, args.label, args.time, channels, pixels=args.pixels, gaps=args.gaps)
 
 
 def plan_of(args: argparse.Namespace, examples: Examples) -> Plan:
@@ -56,7 +56,7 @@ def parts(args: argparse.Namespace) -> tuple[Examples, Examples, str]:
         examples = read(args.file, layout, labels=args.labels)
     classes = classes_of(examples)
     if args.test is not None:
-        test = read(args.test, layout, labels=args.test_labels)
+        test = read(args.test, _like(layout, examples), labels=args.test_labels)
         check_alike(examples, test)
         if test.labels is None:
             raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
@@ -86,7 +86,7 @@ def classify(args: argparse.Namespace, say: Callable[[str], None]) -> None:
             model, history = train(examples.sequences, targets, classes, plan, watch=watch, checkpoint=checkpoint)
         if not leads():
             return
-        model = replace(model, notes={"layout": asdict(_remembered(args, examples)), "data": examples.name})
+        model = replace(model, notes={"layout": asdict(_like(layout_of(args), examples)), "data": examples.name})
         say(f"  trained   {report.training_line(history)}\n")
         result = Result(plan.shape.cell.upper(), classes, truth, model.probabilities(test.sequences))
         others = compared(model, examples, targets, test, truth)
@@ -120,7 +120,6 @@ def _folder(args: argparse.Namespace, name: str) -> AbstractContextManager[Path]
     return resumed_run(JOB, args.resume) if args.resume else new_run(JOB, name, args.out, args.typed)
 
 
-def _remembered(args: argparse.Namespace, examples: Examples) -> Layout:
-    """The layout that files to predict are to be read with: of tables, with the channels that the model was shown."""
-    layout = layout_of(args)
-    return replace(layout, channels=examples.channels) if examples.channels else layout
+def _like(layout: Layout, examples: Examples) -> Layout:
+    """The layout that other files are to be read with, so that they are as ``examples``."""
+    return replace(layout, channels=examples.channels, long=True) if examples.channels else layout
