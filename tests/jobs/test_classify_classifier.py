@@ -121,6 +121,14 @@ def test_save_and_load_give_the_same_bits(cell, head, tmp_path):
     assert after.get_params()["layers"] == 2
 
 
+def test_segments_are_read_at_once_and_come_back_from_the_file(tmp_path):
+    X, y = waves(channels=3)
+    before = Classifier(units=5, segment=4, epochs=1).fit(X, y)
+    assert before.model_.network.recurrent.input_size == 12
+    before.save(tmp_path / "a")
+    np.testing.assert_array_equal(before.predict_proba(X), Classifier.load(tmp_path / "a").predict_proba(X))
+
+
 def test_a_pickled_or_cloned_one_is_the_same(trained):
     X, _ = waves(seed=1)
     again = pickle.loads(pickle.dumps(trained))

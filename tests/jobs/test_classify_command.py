@@ -156,7 +156,24 @@ def test_a_program_reads_the_model_of_a_run():
 
 def test_the_options_reach_the_network():
     options = ["--cell", "lstm", "--layers", "2", "--no-bidirectional", "--head", "last", "--dropout", "0.5"]
-    assert classify(toy(), *QUICK, *options, "--balance", "--smoothing", "0", "--scaling", "none", "--out", "run") == 0
+    options += ["--segment", "2", "--balance", "--smoothing", "0", "--scaling", "none"]
+    assert (
+        classify(
+            toy(),
+            *QUICK,
+            *options,
+            "--segment",
+            "2",
+            "--balance",
+            "--smoothing",
+            "0",
+            "--scaling",
+            "none",
+            "--out",
+            "run",
+        )
+        == 0
+    )
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert metrics["network"] == {
         "cell": "lstm",
@@ -165,6 +182,7 @@ def test_the_options_reach_the_network():
         "bidirectional": False,
         "head": "last",
         "dropout": 0.5,
+        "segment": 2,
     }
     assert metrics["plan"] == {"epochs": 2, "balance": True, "smoothing": 0.0, "validation": None, "scaling": "none"}
     weights = load_file("run/model.safetensors")

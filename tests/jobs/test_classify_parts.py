@@ -14,7 +14,7 @@ from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
 from statewise.jobs.classify.report import confusions, verdict
 from statewise.jobs.classify.result import Result, Score, score
 from statewise.jobs.classify.scaler import Scaler
-from statewise.jobs.classify.sequences import Batches, Sequences
+from statewise.jobs.classify.sequences import Batches, Sequences, segmented
 from statewise.jobs.classify.settings import CELLS, HEADS, Plan, Shape
 from statewise.jobs.classify.split import stratified
 from statewise.jobs.classify.training import Classification, class_weights
@@ -56,8 +56,7 @@ def test_padded_and_equal_blocks(arrays):
     np.testing.assert_array_equal(padded.steps, np.concatenate(arrays))
     equal = Sequences.equal(np.arange(24.0).reshape(2, 4, 3))
     np.testing.assert_array_equal(equal[1], np.arange(12.0, 24.0).reshape(4, 3))
-    assert equal.are_equal
-    assert not padded.are_equal
+    assert (equal.usual_length, padded.usual_length) == (4, 6)
 
 
 def test_the_place_of_a_step():
@@ -71,6 +70,16 @@ def test_the_place_of_a_step():
         (3, 0),
         (3, 6),
     ]
+
+
+def test_segments_end_with_their_sequence():
+    steps = np.arange(20.0).reshape(10, 2)
+    found, lengths = segmented(steps, np.array([5, 1, 4]), 2)
+    assert lengths.tolist() == [3, 1, 2]
+    rows = [[0, 1], [2, 3], [4, 4], [5, 5], [6, 7], [8, 9]]  # the last step of an odd number is repeated
+    np.testing.assert_array_equal(found, steps[rows].reshape(6, 4))
+    same, lengths = segmented(steps, np.array([5, 1, 4]), 1)
+    np.testing.assert_array_equal(same, steps)
 
 
 def test_a_digest_tells_other_data_and_other_lengths():
@@ -261,6 +270,8 @@ def test_epochs_and_validation_follow_the_size():
     assert [plan.validation_for(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
     assert Plan(epochs=7, validation=0.3).epochs_for(10) == 7
     assert Plan(epochs=7, validation=0.0).validation_for(1000) == 0
+    assert [plan.shape_for(length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
+    assert Plan(segment=5).shape_for(10).segment == 5
 
 
 # Splits and scores

@@ -74,7 +74,7 @@ def _at_length(batches: Batches, length: int) -> Features:
 
 def _regression(what: str, x: Features, targets: Rows, test: Features) -> tuple[str, Rows]:
     rows = _sample(len(x), REGRESSION_COST / x.shape[1])
-    regression = LogisticRegression(max_iter=300)
+    regression = LogisticRegression(max_iter=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not wholly converged is as good here
         regression.fit(x[rows], targets[rows])

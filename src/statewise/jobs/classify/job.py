@@ -41,8 +41,17 @@ def layout_of(args: argparse.Namespace) -> Layout:
 def plan_of(args: argparse.Namespace, examples: Examples) -> Plan:
     """How to train, from the options; inputs of images are scaled all together."""
     shape = Shape(args.cell, args.units, args.layers, args.bidirectional, args.head, args.dropout)
-    scaling = args.scaling or ("channel" if examples.picture is None else "all")
-    return Plan(shape, recipe_of(args, RECIPE), args.epochs, args.balance, args.smoothing, args.validation, scaling)
+    image = examples.picture is not None
+    return Plan(
+        shape,
+        args.segment or (1 if image else None),
+        recipe_of(args, RECIPE),
+        args.epochs,
+        balance=args.balance,
+        smoothing=args.smoothing,
+        validation=args.validation,
+        scaling=args.scaling or ("all" if image else "channel"),
+    )
 
 
 def parts(args: argparse.Namespace) -> tuple[Examples, Examples, str]:
@@ -99,7 +108,7 @@ def classify(args: argparse.Namespace, say: Callable[[str], None]) -> None:
         report.write_predictions(folder / "predictions.csv", test, classes, result.probabilities)
         model.save(folder / "model.safetensors")
         sizes = {"name": examples.name, "training": len(examples), "test": len(test), "source": examples.source}
-        report.write_metrics(folder / "metrics.json", sizes, plan, history, result, others)
+        report.write_metrics(folder / "metrics.json", sizes, plan, model.shape, history, result, others)
     files = ", ".join(sorted(p.name for p in folder.iterdir()))
     say(f"\n{folder}: {files}")
 
@@ -112,8 +121,9 @@ def compared(model: Model, examples: Examples, targets: Rows, test: Examples, tr
 
 
 def _facts(examples: Examples, test: Examples, classes: Sequence[str], how: str, plan: Plan) -> str:
-    network = Network(examples.sequences.channels, len(classes), plan.shape)
-    return f"{report.data_lines(examples, test, classes, how)}\n  network   {report.network_line(plan.shape, network)}"
+    shape = plan.shape_for(examples.sequences.usual_length)
+    network = Network(examples.sequences.channels, len(classes), shape)
+    return f"{report.data_lines(examples, test, classes, how)}\n  network   {report.network_line(shape, network)}"
 
 
 def _folder(args: argparse.Namespace, name: str) -> AbstractContextManager[Path]:

@@ -43,7 +43,8 @@ def network_line(shape: Shape, network: Network) -> str:
     ways = " in each direction" if shape.bidirectional else ""
     heads = {"last": "the last state", "mean": "the mean", "max": "the maximum", "attention": "attention"}
     over = "" if shape.head == "last" else " over the steps"
-    return f"{shape.cell.upper()}, {layers}{ways}, {heads[shape.head]}{over}, {size:,} parameters"
+    reads = f", reads {shape.segment} steps at a time" if shape.segment > 1 else ""
+    return f"{shape.cell.upper()}, {layers}{ways}, {heads[shape.head]}{over}{reads}, {size:,} parameters"
 
 
 def training_line(history: Sequence[Record]) -> str:
@@ -179,6 +180,7 @@ def write_metrics(
     path: Path,
     sizes: Mapping[str, Any],
     plan: Plan,
+    shape: Shape,
     history: Sequence[Record],
     result: Result,
     baselines: Sequence[Score],
@@ -195,7 +197,7 @@ def write_metrics(
         "classes": [asdict(score) for score in result.by_class],
         "confusion": result.confusion.tolist(),
         "baselines": [asdict(score) for score in baselines],
-        "network": asdict(plan.shape),
+        "network": asdict(shape),
         "recipe": asdict(plan.recipe),
         "plan": {name: getattr(plan, name) for name in ("epochs", "balance", "smoothing", "validation", "scaling")},
         "training": {name: last[name] for name in ("epoch", "update", "seconds", "loss")},

@@ -92,17 +92,19 @@ def train(
     kept, held = stratified(targets, plan.validation_for(len(targets)), plan.recipe.seed)
     ours = sequences.select(kept) if len(held) else sequences
     scaler = Scaler.fitted(ours, plan.scaling)
-    held_out = (scaler.batches(sequences.select(held)), targets[held]) if len(held) else None
+    shape = plan.shape_for(sequences.usual_length)
+    held_out = (scaler.batches(sequences.select(held), shape.segment), targets[held]) if len(held) else None
     recipe = replace(plan.recipe, epochs=plan.epochs_for(len(kept)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = Network(sequences.channels, len(classes), plan.shape)
+        network = Network(sequences.channels, len(classes), shape)
     weights = class_weights(targets[kept], len(classes)) if plan.balance else None
-    settings = [asdict(plan.shape), plan.balance, plan.smoothing, plan.validation, plan.scaling, list(classes)]
+    settings = [asdict(shape), plan.balance, plan.smoothing, plan.validation, plan.scaling, list(classes)]
     data = [sequences.digest(), digest_of(targets), settings] if checkpoint else None
-    task = Classification(network, scaler.batches(ours), targets[kept], held_out, weights, plan.smoothing, data)
+    batches = scaler.batches(ours, shape.segment)
+    task = Classification(network, batches, targets[kept], held_out, weights, plan.smoothing, data)
     history = fit(task, recipe, watch=watch, checkpoint=checkpoint)
-    return Model(network.cpu(), scaler, tuple(classes), plan.shape), history
+    return Model(network.cpu(), scaler, tuple(classes), shape), history
 
 
 def class_weights(targets: Rows, classes: int) -> list[float]:
