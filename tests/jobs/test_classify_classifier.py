@@ -160,7 +160,8 @@ def test_balance_helps_a_rare_class():
 def test_the_best_weights_of_the_part_held_out_are_kept():
     X, _ = waves(60)
     y = np.random.default_rng(1).integers(0, 2, 60)  # nothing to learn, so the longer the worse
-    classifier = Classifier(units=8, epochs=6, learning_rate=0.1, schedule="constant", validation=0.3).fit(X, y)
+    how = {"epochs": 6, "learning_rate": 0.1, "schedule": "constant", "smoothing": 0.0}
+    classifier = Classifier(units=8, validation=0.3, **how).fit(X, y)
     losses = [record["validation"]["loss"] for record in classifier.history_ if "validation" in record]
     assert len(losses) == 6
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing

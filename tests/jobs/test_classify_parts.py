@@ -11,7 +11,7 @@ from statewise.jobs import InputError
 from statewise.jobs.classify.baselines import baselines, flattened, summary
 from statewise.jobs.classify.network import Network, logits_of
 from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
-from statewise.jobs.classify.report import confusions, verdict
+from statewise.jobs.classify.report import confusions, loss_line, verdict
 from statewise.jobs.classify.result import Result, Score, score
 from statewise.jobs.classify.scaler import Scaler
 from statewise.jobs.classify.sequences import Batches, Sequences, segmented
@@ -260,6 +260,11 @@ def test_validation_is_of_the_part_held_out(batches):
     scores = Classification(network, batches, targets, (batches, targets)).validate()
     log_p = logits_of(network, batches).log_softmax(-1)
     assert scores["loss"] == pytest.approx(float(-log_p[range(4), targets].mean()))
+    smoothed = Classification(network, batches, targets, (batches, targets), None, 0.3).validate()["loss"]
+    assert smoothed == pytest.approx(0.7 * scores["loss"] - 0.3 * float(log_p.mean()))
+    weighted = Classification(network, batches, targets, (batches, targets), [1.0, 2.0, 0.5]).validate()["loss"]
+    of_each = -log_p[range(4), targets].numpy()
+    assert weighted == pytest.approx(np.average(of_each, weights=[1, 2, 0.5, 0.5]))
     assert scores["accuracy"] == pytest.approx(float((log_p.argmax(1).numpy() == targets).mean()))
     assert Classification(network, batches, targets, None).validate() == {}
 
@@ -320,6 +325,11 @@ def test_the_verdict_names_what_the_model_loses_to():
     assert good
     assert text == "The GRU beats the best baseline, majority: 10.00 % instead of 50.00 % are wrong."
     assert not verdict(model, [Score("same", 0.9, 0.8)])[1]
+
+
+def test_the_least_that_the_loss_can_be():
+    assert loss_line(0.1, 9) == "cross entropy with labels smoothed by 0.1, at least 0.48"
+    assert loss_line(0.0, 9) == "cross entropy"
 
 
 def test_what_is_most_often_confused():

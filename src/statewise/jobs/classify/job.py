@@ -123,7 +123,12 @@ def compared(model: Model, examples: Examples, targets: Rows, test: Examples, tr
 def _facts(examples: Examples, test: Examples, classes: Sequence[str], how: str, plan: Plan) -> str:
     shape = plan.shape_for(examples.sequences.usual_length)
     network = Network(examples.sequences.channels, len(classes), shape)
-    return f"{report.data_lines(examples, test, classes, how)}\n  network   {report.network_line(shape, network)}"
+    lines = (
+        report.data_lines(examples, test, classes, how),
+        f"  network   {report.network_line(shape, network)}",
+        f"  loss      {report.loss_line(plan.smoothing, len(classes))}",
+    )
+    return "\n".join(lines)
 
 
 def _folder(args: argparse.Namespace, name: str) -> AbstractContextManager[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -45,6 +46,15 @@ def network_line(shape: Shape, network: Network) -> str:
     over = "" if shape.head == "last" else " over the steps"
     reads = f", reads {shape.segment} steps at a time" if shape.segment > 1 else ""
     return f"{shape.cell.upper()}, {layers}{ways}, {heads[shape.head]}{over}{reads}, {size:,} parameters"
+
+
+def loss_line(smoothing: float, classes: int) -> str:
+    """What the training loss is and what it can't be below: where labels are smoothed, that is their entropy."""
+    if not smoothing:
+        return "cross entropy"
+    right, wrong = 1 - smoothing + smoothing / classes, smoothing / classes
+    least = -right * math.log(right) - (classes - 1) * wrong * math.log(wrong)
+    return f"cross entropy with labels smoothed by {smoothing:g}, at least {least:.2f}"
 
 
 def training_line(history: Sequence[Record]) -> str:
@@ -127,7 +137,7 @@ def _curves(history: Sequence[Record]) -> list[Block]:
     if not history:
         return []
     accuracies = [r["validation"]["accuracy"] for r in history if r.get("validation")]
-    text = "The loss (cross entropy) by update."
+    text = "The loss by update."
     if accuracies:
         text += f" The accuracy on the validation part is {100 * accuracies[-1]:.2f} % in the end."
     return [Heading("Training"), Picture(loss_curve(history), text)]
