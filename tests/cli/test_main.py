@@ -19,7 +19,9 @@ def run(*argv, code=None):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"], ["bench", "--help"], ["--version"], []])
+@pytest.mark.parametrize(
+    "argv", [["--help"], *([*name.split(), "--help"] for name in cli.COMMANDS), ["--version"], []], ids=" ".join
+)
 def test_help_imports_nothing_heavy(argv):
     done = run(
         code=f"import sys; from statewise.cli import main\n"
@@ -31,7 +33,7 @@ def test_help_imports_nothing_heavy(argv):
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"], ["classify", "--help"]])
 def test_help_shows_examples_that_parse(argv, capsys):
     with pytest.raises(SystemExit):
         cli.main(argv)
@@ -41,7 +43,23 @@ def test_help_shows_examples_that_parse(argv, capsys):
     assert examples
     for example in examples:
         if "--help" not in example:
-            assert cli.build(example).parse_args(example).command == "forecast"
+            assert cli.build(example).parse_args(example).command in ("forecast", "classify")
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        (["classify", "predict", "a", "b"], ["classify predict", "a", "b"]),
+        (["classify", "fit", "a"], ["classify", "a"]),
+        (["classify", "fit"], ["classify"]),
+        (["classify", "./predict"], ["classify", "./predict"]),
+        (["bench", "fit"], ["bench", "fit"]),
+        (["classify"], ["classify"]),
+        ([], []),
+    ],
+)
+def test_two_words_are_one_command(typed, command):
+    assert cli._joined(typed) == command
 
 
 def test_version(capsys):
