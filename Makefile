@@ -49,6 +49,7 @@ bench: $(STAMPS)/jobs ## measure against torch.nn (about 20 minutes); renews REA
 	  --readme README.md --readme docs/performance.md
 	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md
 	$(BIN)/statewise bench --memory --json docs/memory.json --readme docs/performance.md
+	$(BIN)/statewise bench --jobs --json docs/jobs-bench.json --readme docs/jobs.md
 	$(BIN)/statewise bench --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
 
 bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/peers.json

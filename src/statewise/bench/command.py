@@ -24,6 +24,7 @@ SECTIONS = {
     "bench": ("bench", "limits"),
     "overhead": ("overhead",),
     "memory": ("memory",),
+    "jobs": ("jobs",),
     "sweep": ("sweep",),
     "peers": ("peers",),
 }
@@ -79,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="how much memory a training step adds, in a process of its own each (Linux)",
     )
+    kind.add_argument(
+        "--jobs",
+        action="store_true",
+        help="whole trainings with each library's layers in the same loop, and what that loop costs",
+    )
     add("--json", type=Path, metavar="PATH", help="write every figure as JSON")
     add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page (not of sweep and peers)")
     add(
@@ -93,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure what ``args`` name; the exit status."""
-    kind = next((kind for kind in ("overhead", "memory", "sweep", "peers") if getattr(args, kind)), "bench")
+    kind = next((kind for kind in ("overhead", "memory", "jobs", "sweep", "peers") if getattr(args, kind)), "bench")
     _check(args, kind)
     _check_readme(args, kind)
     from . import machine
@@ -111,11 +117,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, kind: str) -> None:
     """What options go together."""
-    if kind in ("overhead", "memory"):
+    if kind in ("overhead", "memory", "jobs"):
         if args.markdown or args.plots:
             raise InputError(f"--{kind} has no page and no pictures: --json and --readme take its figures")
         if kind == "memory" and (args.quick or args.mode or len(args.threads or ()) > 1):
             raise InputError("--memory measures one training step on one number of threads, 2 unless given")
+        if kind == "jobs" and (args.mode or args.shape):
+            raise InputError("--jobs measures whole trainings of its own shapes: no --mode, no --shape")
     elif kind != "bench":
         refused = {"--shape": args.shape, "--markdown": args.markdown, "--mode": args.mode and kind == "peers"}
         for option in (name for name, given in refused.items() if given):
@@ -270,6 +278,32 @@ def _memory(args: argparse.Namespace, facts: Facts) -> Report | None:
     )
 
 
+def _jobs(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import jobs
+    from .machine import sentence
+
+    effort = jobs.QUICK if args.quick else jobs.EFFORT
+    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
+    figures = []
+    for figure in jobs.measure(args.cell or ("LSTM", "GRU"), args.threads or available, effort):
+        if isinstance(figure, str):
+            print(figure, "nothing is written", sep="\n", file=sys.stderr)
+            return None
+        figures.append(figure)
+        print(figure, flush=True)
+    costs = jobs.loop_cost(effort)
+    table = f"{jobs.table(figures)}\n\n{jobs.cost_line(costs)}"
+    print("\n" + table)
+    return Report(
+        {
+            "machine": facts,
+            "jobs": [figure.as_dict() for figure in figures],
+            "loop_us": {name: round(seconds * 1e6, 1) for name, seconds in costs.items()},
+        },
+        {"jobs": f"{table}\n\nMeasured on {sentence(facts)}."},
+    )
+
+
 def _selected(args: argparse.Namespace, shapes: Iterable[Shape]) -> Iterable[Case]:
     available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
     return cases(args.cell or CELLS, args.shape or shapes, args.mode or MODES, args.threads or available)
@@ -281,6 +315,7 @@ RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
     "peers": _peers,
     "overhead": _overhead,
     "memory": _memory,
+    "jobs": _jobs,
 }
 
 

@@ -29,7 +29,7 @@ examples:
 """
 
 # What the commands need beyond the bare install, by the name of the import.
-OPTIONAL = {"torch", "polars", "matplotlib", "safetensors", "sklearn", "tqdm"}
+OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {message}\n" if leads() else None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,26 +49,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     prog = f"statewise {args.command}"
+    args.typed = argv[argv.index(args.command) + 1 :]  # which a job keeps for --resume
     try:
         return int(import_module(COMMANDS[args.command][0]).run(args))
     except InputError as error:
-        if leads():  # of several processes that all say the same, one
-            print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(f"{prog}: {' '.join(str(error).split())}")
         return 2
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in OPTIONAL:
             raise
-        print(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'", file=sys.stderr)
+        _say(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'")
         return 2
     except Interrupted as error:
-        print(f"{prog}: interrupted; {error}", file=sys.stderr)
+        _say(f"{prog}: interrupted; {error}")
         return 130
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted, nothing written", file=sys.stderr)
+        _say(f"{prog}: interrupted, nothing written")
         return 130
     except BrokenPipeError:  # whoever read our output is gone, as in `statewise forecast | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _say(text: str) -> None:
+    """One line on stderr; of several processes that all say the same, one says it."""
+    if leads():
+        print(text, file=sys.stderr)
 
 
 def build(argv: Sequence[str]) -> Parser:

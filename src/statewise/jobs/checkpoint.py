@@ -6,6 +6,7 @@ the place in the epoch, and the curve. It is replaced as a whole.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -63,7 +64,7 @@ class Checkpoint:
     ) -> None:
         """Write all that the rest of the training depends on."""
         began = time.monotonic()
-        content = {"recipe": asdict(recipe), "task": task.fingerprint(), "position": asdict(position)}
+        content = {**_identity(task, recipe), "position": asdict(position)}
         tensors = {
             **_under("model", task.model.state_dict()),
             **_under("best", best),
@@ -92,7 +93,7 @@ class Checkpoint:
         Raises ``InputError`` where the checkpoint belongs to other data, another network or another recipe.
         """
         content, tensors = loaded
-        for what, ours in (("recipe", asdict(recipe)), ("task", task.fingerprint())):
+        for what, ours in _identity(task, recipe).items():
             if content.get(what) != ours:
                 difference = _difference(content.get(what), ours)
                 raise InputError(f"{self.path}: the checkpoint is of another {what}: {difference}")
@@ -105,6 +106,12 @@ class Checkpoint:
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         _set_random(_below("random", tensors))
         return Position(**content["position"]), _below("best", tensors)
+
+
+def _identity(task: Task, recipe: Recipe) -> dict[str, Any]:
+    """What must be the same for a training to go on, as it reads after a way through a file: tuples are lists there."""
+    identity: dict[str, Any] = json.loads(json.dumps({"recipe": asdict(recipe), "task": task.fingerprint()}))
+    return identity
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 
+Where = PathLike[str] | str
+"""What messages begin with: the path of the table, or what ``table.name_of`` calls it."""
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
 HUGE = 1e100  # squares must not overflow
 GLANCE = 50  # rows that decide what a column looks like
@@ -24,7 +26,7 @@ _DATES = ("%Y-%m-%d", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%b %Y", "%B %Y", "%d 
 _CLOCKS = ("", " %H:%M", " %H:%M:%S%.f")
 
 
-def pick(path: Path, frame: pl.DataFrame, time: str | None, target: str | None) -> tuple[str | None, str]:
+def pick(path: Where, frame: pl.DataFrame, time: str | None, target: str | None) -> tuple[str | None, str]:
     """The names of the time column, None where there is none, and of the target column."""
     for option, name in (("--time", time), ("--target", target)):
         if name is not None and name not in frame.columns:
@@ -48,7 +50,7 @@ def pick(path: Path, frame: pl.DataFrame, time: str | None, target: str | None) 
     return time, target
 
 
-def numbers(path: Path, column: pl.Series, *, missing: bool = False) -> NDArray[np.float64]:
+def numbers(path: Where, column: pl.Series, *, missing: bool = False) -> NDArray[np.float64]:
     """The cells as float64; refuses text and infinity, and missing values, unless ``missing``: then they are NaN."""
     values = _as_float(column)
     absent = _is_missing(column)
@@ -71,7 +73,7 @@ def numbers(path: Path, column: pl.Series, *, missing: bool = False) -> NDArray[
     raise InputError(f"{path}: column {column.name!r}, row {row + 1}: expected {expected}, got {_short(cell)}{hint}")
 
 
-def times(path: Path, column: pl.Series) -> NDArray[Any]:
+def times(path: Where, column: pl.Series) -> NDArray[Any]:
     """The cells as datetime64 or, where they are plain numbers, as float64; refuses what is neither."""
     if not _looks_like_dates(column):
         if reads_as_numbers(column):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -17,7 +18,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from .checkpoint import Checkpoint, Position
 from .errors import InputError
-from .parallel import Group, group
+from .parallel import Group, find_device, join
 from .recipe import Recipe
 from .task import Task
 from .watch import Record, Watch
@@ -33,18 +34,21 @@ def fit(
     Where ``checkpoint`` has a file already, training goes on from it. The caller's random numbers stay as they were.
     Raises ``InputError`` for a device that isn't there, a checkpoint of something else, or a loss that isn't finite.
     """
+    if task.rows < 1:
+        raise InputError("there is nothing to train on: no rows")
     device = find_device(recipe.device)
-    with group() as together, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    together = join(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         watch = watch if watch is not None and together.leads else Watch()
         task.to(device)
         optimizer = make_optimizer(recipe, task.model)
+        mixed = precision(recipe, device)
         at, best = Position(), dict[str, Tensor]()
         batches = -(-task.rows // recipe.batch)  # in an epoch
         updates = recipe.epochs * batches
         stretch = max(1, updates // POINTS)
 
-        loaded = together.told(checkpoint.load() if checkpoint and together.leads else None)
-        if checkpoint and loaded:
+        if checkpoint and (loaded := together.told(checkpoint.load)):
             at, best = checkpoint.restore(loaded, task, recipe, optimizer)
         model = together.wrap(task.model)
         parameters = [p for p in model.parameters() if p.requires_grad]
@@ -62,22 +66,24 @@ def fit(
                 rate = recipe.rate(at.update / updates)
                 for parameter_group in optimizer.param_groups:
                     parameter_group["lr"] = rate
-                with precision(recipe, device):
+                with mixed:
                     loss, terms = task.loss(model, rows)
                 terms = together.total(terms if counted else 0.0)
-                optimizer.zero_grad()
+                for parameter in parameters:
+                    parameter.grad = None
                 # The gradients of several processes are averaged: times their number, that is the sum again.
-                (loss * (counted * together.size / terms)).backward()  # type: ignore[no-untyped-call]
+                loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))  # type: ignore[no-untyped-call]
                 if recipe.clip is not None:
-                    nn.utils.clip_grad_norm_(parameters, recipe.clip)
+                    clip(parameters, recipe.clip)
                 optimizer.step()
-                lost += loss.detach() * counted
+                if counted:
+                    lost += loss.detach()
                 at.terms += terms
                 at.batch += 1
                 at.update += 1
                 watch.tick()
                 if at.batch < batches:
-                    if at.update % stretch == 0:
+                    if at.update % stretch == 0 and at.terms:
                         _record(at, together.total(float(lost)), rate, began, watch)
                         lost.zero_()
                     if checkpoint and together.size == 1 and checkpoint.due():
@@ -105,18 +111,6 @@ def fit(
         return at.history
 
 
-def find_device(name: str) -> torch.device:
-    """The device called ``name``; ``cuda`` is this process's own. Raises ``InputError`` where there is none."""
-    try:
-        device = torch.device(name)
-        if device == torch.device("cuda"):
-            device = torch.device("cuda", torch.cuda.current_device())
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {name!r} can't be used: {str(error).splitlines()[0]}") from None
-    return device
-
-
 def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """The optimizer of ``recipe`` over what of ``model`` can be trained, in its one-kernel form."""
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -136,18 +130,28 @@ def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[ob
     return nullcontext()
 
 
+def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
+    """Scale the gradients down where the norm of all of them together is over ``largest``."""
+    nn.utils.clip_grad_norm_(parameters, largest)
+
+
 def _validate(task: Task, together: Group) -> dict[str, float]:
     """What ``task.validate`` says; of several processes the first one asks."""
     task.model.eval()
     with torch.no_grad():
-        scores = dict(task.validate()) if together.leads else None
-    return together.told(scores) or {}
+        return together.told(lambda: dict(task.validate()))
 
 
 def _record(
     at: Position, lost: float, rate: float, began: float, watch: Watch, scores: dict[str, float] | None = None
 ) -> None:
-    loss = lost / at.terms
+    """A point of the curve: what was lost since the one before, and what the validation says at an epoch's end."""
+    if at.terms:
+        loss = lost / at.terms
+    elif at.history:  # the last batches of the epoch had nothing that counts
+        loss = at.history[-1]["loss"]
+    else:
+        raise InputError("there is nothing to train on: no row has a term of the loss")
     if not math.isfinite(loss) or not all(map(math.isfinite, (scores or {}).values())):
         raise InputError(
             f"the loss is no longer finite after {at.update} updates at a learning rate of {rate:.3g};"

@@ -37,7 +37,9 @@ def load(path: Path, kind: str, format: int) -> tuple[dict[str, Any], dict[str, 
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(KEY, "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it isn't a dict
-    except (SafetensorError, json.JSONDecodeError, OSError):
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+    except (SafetensorError, ValueError, RecursionError):
         raise InputError(f"{path}: not a whole .safetensors file") from None
     if not isinstance(header, dict) or header.get("kind") != kind:
         found = f"a {header['kind']}" if isinstance(header, dict) and "kind" in header else "nothing of statewise's"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .adapters import TensorBoard, Visdom
 from .progress import bar
+from .rank import leads
 from .report import LiveReport, Page
 from .watch import Log, Record, Several, Watch
 
@@ -19,8 +20,11 @@ def onlookers(
 ) -> Iterator[Watch]:
     """The bar, ``metrics.jsonl``, ``report.html`` as ``page`` draws it from the curve, and what ``args`` asks for.
 
-    ``args`` are those of ``options.add_run``.
+    ``args`` are those of ``options.add_run``. Of several processes the first one has them all, the others none.
     """
+    if not leads():
+        yield Watch()
+        return
     with bar(description) as progress:
         watches: list[Watch] = [progress, Log(folder / "metrics.jsonl"), LiveReport(folder / "report.html", page)]
         if args.tensorboard:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
+from .errors import InputError
 from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from .runs import arguments_of
 
@@ -20,6 +23,8 @@ def add_training(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
     add("--optimizer", choices=OPTIMIZERS, help=_default("the optimizer", recipe.optimizer))
     add("--learning-rate", type=positive, metavar="X", help=_default("the highest", recipe.learning_rate))
     add("--schedule", choices=SCHEDULES, help=_default("how the learning rate falls", recipe.schedule))
+    add("--warmup", type=part, metavar="X", help=_default("share of the updates in which it rises", recipe.warmup))
+    add("--momentum", type=part, metavar="X", help=_default("of sgd alone", recipe.momentum))
     add("--weight-decay", type=not_negative, metavar="X", help=_default("of the optimizer", recipe.weight_decay))
     add("--clip", type=not_negative, metavar="X", help=_default("largest gradient norm, 0 for any", recipe.clip))
     add("--patience", type=whole(0), metavar="N", help=_default("epochs without gain, 0: never stop", recipe.patience))
@@ -38,6 +43,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add(
         "--visdom",
         nargs="?",
+        type=url,
         const="http://localhost:8097",
         metavar="URL",
         help="send the curve to a Visdom server (default: http://localhost:8097)",
@@ -46,26 +52,41 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def recipe_of(args: argparse.Namespace, recipe: Recipe) -> Recipe:
     """``recipe`` with what the user gave in place of its defaults."""
-    names = ("epochs", "batch", "optimizer", "learning_rate", "schedule", "weight_decay", "seed", "device", "precision")
-    given: dict[str, Any] = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    for name in ("clip", "patience"):  # 0 stands for none
-        if getattr(args, name) is not None:
-            given[name] = getattr(args, name) or None
-    from dataclasses import replace
-
+    given = {name: value for name in asdict(recipe) if (value := getattr(args, name, None)) is not None}
+    for name in ("clip", "patience"):
+        if given.get(name) == 0:
+            given[name] = None  # which can't be said on a command line
     return replace(recipe, **given)
 
 
-def resumed(job: str, args: argparse.Namespace, add_arguments: Callable[[argparse.ArgumentParser], None]) -> Any:
-    """The arguments of the run that ``--resume`` names, given again where they were given, with ``args.resume``."""
+def resumed(
+    job: str, args: argparse.Namespace, add_arguments: Callable[[argparse.ArgumentParser], None]
+) -> argparse.Namespace:
+    """The arguments of the run that ``--resume`` names, given again where they were given, with ``args.resume``.
+
+    Raises ``InputError`` where there is no such run, or where other options stand beside ``--resume``.
+    """
     folder = args.resume.absolute()
     arguments, where = arguments_of(job, folder)
-    parser = argparse.ArgumentParser(prog=f"statewise {job}", allow_abbrev=False)
+    parser = _Quiet(prog=f"statewise {job}", allow_abbrev=False)
     add_arguments(parser)
-    again = parser.parse_args(arguments)
-    os.chdir(where)  # file names among the arguments are relative to it
+    bare = vars(parser.parse_args(["--resume", str(args.resume)]))
+    if beside := [name for name, value in bare.items() if getattr(args, name, value) != value]:
+        raise InputError(f"--resume goes on with the arguments of the run; it takes no others, got {', '.join(beside)}")
+    try:
+        again = parser.parse_args(arguments)
+        os.chdir(where)  # file names among the arguments are relative to it
+    except (InputError, OSError) as error:
+        raise InputError(f"--resume {args.resume}: its arguments can't be used any more: {error}") from None
     again.resume = folder
     return again
+
+
+class _Quiet(argparse.ArgumentParser):
+    """A parser that raises ``InputError``."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -92,6 +113,22 @@ def not_negative(text: str) -> float:
 def share(text: str) -> float:
     """A type for options: a number above 0 and below 1."""
     return _number(text, lambda x: 0 < x < 1, "a number between 0 and 1")
+
+
+def part(text: str) -> float:
+    """A type for options: a number of at least 0 and below 1."""
+    return _number(text, lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
+
+
+def url(text: str) -> str:
+    """A type for options: the address of a server."""
+    try:
+        address = urlsplit(text)
+        if address.scheme in ("http", "https") and address.hostname and (address.port is None or address.port):
+            return text
+    except ValueError:  # the port
+        pass
+    raise argparse.ArgumentTypeError(f"expected an address such as http://localhost:8097, got {text!r}")
 
 
 def _number(text: str, fits: Callable[[float], bool], expected: str) -> float:

@@ -6,9 +6,9 @@ so a batch gives the same step however it is split.
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from .errors import InputError
 
 T = TypeVar("T")
 
@@ -46,13 +48,20 @@ class Group:
         dist.all_reduce(tensor)
         return float(tensor)
 
-    def told(self, value: T) -> T:
-        """What rank 0 has as ``value``."""
+    def told(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` gives rank 0, which alone calls it; an ``InputError`` it raises there is raised by all."""
         if self.size == 1:
-            return value
-        values: list[Any] = [value]
-        dist.broadcast_object_list(values, src=0)
-        result: T = values[0]
+            return ask()
+        answer: list[Any] = [None, None]  # what it gave, and what it refused
+        if self.leads:
+            try:
+                answer[0] = ask()
+            except InputError as error:
+                answer[1] = str(error)
+        dist.broadcast_object_list(answer, src=0)
+        if answer[1] is not None:
+            raise InputError(answer[1])
+        result: T = answer[0]
         return result
 
     def share(self, rows: Tensor) -> tuple[Tensor, bool]:
@@ -63,21 +72,34 @@ class Group:
         return (mine, True) if len(mine) else (rows[:1], False)
 
 
-@contextmanager
-def group() -> Iterator[Group]:
-    """The group that the environment speaks of, for the length of the block. Nested, it is the one there is."""
+def join(device: torch.device) -> Group:
+    """The group that the environment speaks of, made at the first call and there until the process ends.
+
+    A second one in the same process would read the addresses that the first one left in torchrun's store.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield Group()
-    elif dist.is_initialized():
-        yield Group(dist.get_rank(), dist.get_world_size())
-    else:
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
-        try:
-            yield Group(dist.get_rank(), dist.get_world_size())
-        finally:
-            dist.destroy_process_group()
+        return Group()
+    if not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        atexit.register(dist.destroy_process_group)
+    return Group(dist.get_rank(), dist.get_world_size())
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``name``; of several processes on a machine each has a ``cuda`` of its own.
+
+    Raises ``InputError`` where there is none of that name.
+    """
+    try:
+        device = torch.device(name)
+        if device == torch.device("cuda"):
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {name!r} can't be used: {str(error).splitlines()[0]}") from None
+    return device
 
 
 def _device() -> str:

@@ -77,7 +77,8 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _within(name: str, value: float, low: float, high: float, *, open_below: bool = False) -> None:
-    if not (low < value < high or (value == low and not open_below)):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not (low < value < high or (value == low and not open_below)):
         above = "above" if open_below else "of at least"
         below = f" and below {high:g}" if high < math.inf else ""
         raise InputError(f"{name}: expected a number {above} {low:g}{below}, got {value!r}")

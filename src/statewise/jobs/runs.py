@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -36,12 +37,11 @@ def new_run(job: str, name: str, out: Path | None, arguments: Sequence[str] | No
         with tempfile.TemporaryDirectory() as other:
             yield Path(other)
         return
-    created = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
-    folder = created[0]
-    if arguments is not None:
-        content = {"job": job, "arguments": list(arguments), "folder": str(Path.cwd())}
-        atomic.write(folder / ARGUMENTS, json.dumps(content, indent=1) + "\n")
-    with _kept_or_removed(job, folder, created):
+    folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
+    with _kept_or_removed(job, folder, made):
+        if arguments is not None:
+            content = {"job": job, "arguments": list(arguments), "folder": str(Path.cwd())}
+            atomic.write(folder / ARGUMENTS, json.dumps(content, indent=1) + "\n")
         yield folder
 
 
@@ -52,7 +52,8 @@ def resumed_run(job: str, folder: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as other:
             yield Path(other)
         return
-    with _kept_or_removed(job, folder, []):
+    atomic.clear(folder)
+    with _kept_or_removed(job, folder):
         yield folder
 
 
@@ -73,44 +74,66 @@ def arguments_of(job: str, folder: Path) -> tuple[list[str], Path]:
 
 
 @contextmanager
-def _kept_or_removed(job: str, folder: Path, created: list[Path]) -> Iterator[None]:
+def _kept_or_removed(job: str, folder: Path, made: list[Path] | None = None) -> Iterator[None]:
+    """Leave ``folder`` as a complete run or, where something is raised, as one to go on with or not at all.
+
+    ``made`` are the folders that a new run has made, innermost first; a run that is resumed is never removed.
+    """
     try:
         yield
     except BaseException as error:
-        kept = any(folder.glob("*.checkpoint"))
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
-            for parent in created[1:]:
-                if not any(parent.iterdir()):
-                    parent.rmdir()
+        kept = made is None or any(folder.glob("*.checkpoint"))
+        if made is not None and not kept:
+            _remove(folder, made)
         if isinstance(error, KeyboardInterrupt) and kept:
-            raise Interrupted(f"go on with: statewise {job} --resume {folder}") from None
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise Interrupted(f"go on with: statewise {job} --resume {shlex.quote(str(folder))}") from None
+        if isinstance(error, OSError) and _is_about(error, folder):
             raise InputError(f"can't write to {folder}: {error.strerror or error}") from None
         raise
     for checkpoint in folder.glob("*.checkpoint"):
         checkpoint.unlink()
+    atomic.clear(folder)
 
 
-def _make(out: Path) -> list[Path]:
-    """Make ``out`` and what it lies in; ``out`` first, then what else was made, innermost first."""
+def _remove(folder: Path, made: list[Path]) -> None:
+    """Remove what is in ``folder``, and of ``made`` what is empty then."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    for empty in made:
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
+
+
+def _is_about(error: OSError, folder: Path) -> bool:
+    """Whether writing to ``folder`` failed. An error without a file's name is a write's; pipes and sockets aside."""
+    if isinstance(error, (ConnectionError, TimeoutError)):  # a broken pipe among them
+        return False
+    return error.filename is None or folder.absolute() in Path(os.fsdecode(error.filename)).absolute().parents
+
+
+def _make(out: Path) -> tuple[Path, list[Path]]:
+    """``out``, and what of it and its parents was not there before, innermost first."""
     if out.is_dir():
         if any(out.iterdir()):
             raise InputError(f"--out {out}: the folder is not empty; name another one or empty it")
     elif out.exists():
         raise InputError(f"--out {out}: is a file, expected a folder")
-    missing = [parent for parent in out.parents if not parent.exists()]
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK):
             raise PermissionError(0, "the folder is not writable")
     except OSError as error:
         raise InputError(f"can't write to {out}: {error.strerror}") from None
-    return [out, *missing]
+    return out, made
 
 
-def _make_next(parent: Path, stem: str) -> list[Path]:
-    created = [] if parent.exists() else [parent]
+def _make_next(parent: Path, stem: str) -> tuple[Path, list[Path]]:
+    """The first free folder in ``parent`` and, innermost first, what was made."""
+    made = [] if parent.exists() else [parent]
     for n in count(1):
         folder = parent / f"{stem}-{n}"
         if folder.exists():
@@ -123,7 +146,7 @@ def _make_next(parent: Path, stem: str) -> list[Path]:
             raise InputError(f"can't write to {parent}: is a file, expected a folder") from None
         except OSError as error:
             raise InputError(f"can't write to {parent}: {error.strerror}") from None
-        return [folder, *created]
+        return folder, [folder, *made]
     raise AssertionError("unreachable")
 
 

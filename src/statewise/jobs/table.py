@@ -1,59 +1,103 @@
-"""Read a CSV or Parquet file into a polars frame. Text stays text: what a column means is decided in ``columns.py``."""
+"""Read a table into a polars frame: a CSV or Parquet file, or a frame that a program has already.
+
+Cells of a CSV file stay text: what a column means is decided in ``columns.py``.
+"""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
+import zlib
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from .errors import InputError
 
 SEPARATORS = ",;\t|"
+HEADER = 2**20  # characters that must hold the header
+
+Source = Any
+"""A path, or a frame of polars, pandas, Arrow or any library that narwhals knows, or a numpy array."""
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """The table in ``path``, without blank rows at its end."""
+def read_table(source: Source) -> pl.DataFrame:
+    """The table in ``source``, without blank rows at its end.
+
+    A path is that of a CSV or Parquet file, ``.gz`` or not. Raises ``InputError`` for what is no table.
+    """
+    if isinstance(source, (str, PathLike)):
+        path = Path(source)
+        return _without_blank_end(_read(path, _content(path)))
+    from .frames import to_polars  # a file needs no narwhals
+
+    return _without_blank_end(to_polars(source))
+
+
+def name_of(source: Source) -> str:
+    """What messages call ``source``: the path, or what kind of frame it is."""
+    return str(source) if isinstance(source, (str, PathLike)) else f"the {type(source).__name__}"
+
+
+def _content(path: Path) -> bytes:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a CSV or Parquet file")
     try:
         content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from None
-    if not content.strip():
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(f"{path}: a damaged .gz file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    return content
+
+
+def _read(path: Path, content: bytes) -> pl.DataFrame:
+    if content.startswith(b"PAR1"):
+        return _parquet(path, content)
+    if not content[:HEADER].strip() and not content.strip():
         raise InputError(f"{path}: the file is empty, expected a table with a header line")
-    frame = _parquet(path, content) if content.startswith(b"PAR1") else _csv(path, content)
-    return _without_blank_end(frame)
+    return _csv(path, content)
 
 
 def _parquet(path: Path, content: bytes) -> pl.DataFrame:
     try:
         return pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         raise InputError(f"{path}: a damaged Parquet file") from None
 
 
 def _csv(path: Path, content: bytes) -> pl.DataFrame:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+    content = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")  # a byte order mark, blank lines
+    if b"\0" in content or not _is_utf8(content):
         raise InputError(f"{path}: neither Parquet nor text in UTF-8, expected a CSV or Parquet file")
-    first = text.lstrip("\r\n").splitlines()[0]
-    separator = max(SEPARATORS, key=first.count)  # of equals the first: a comma
-    names = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
+    start = content[:HEADER].decode(errors="ignore")
+    separator = max(SEPARATORS, key=start.splitlines()[0].count)  # of equals the first: a comma
+    names = [name.strip() for name in next(csv.reader(io.StringIO(start), delimiter=separator))]
     _check_header(path, names)
     try:
-        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
+        frame = pl.read_csv(content, infer_schema=False, separator=separator)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a regular CSV table: {reason}") from None
+    if len(names) != frame.width:
+        raise InputError(f"{path}: the first line names {len(names)} columns, the table has {frame.width}")
     return frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check_header(path: Path, names: list[str]) -> None:

@@ -30,7 +30,9 @@ class Task:
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
         """The sum of the losses of ``rows``, a scalar tensor, and how many terms it has: what their mean divides by.
 
-        ``model`` is ``self.model`` or, where several processes train together, what wraps it.
+        ``model`` is ``self.model`` or, where several processes train together, what wraps it: call it as a whole. In
+        that case each of them is asked for its part of a batch, and the terms of all are added up. Random numbers are
+        torch's own, so that a training that goes on from a checkpoint draws the same ones.
         """
         raise NotImplementedError
 
@@ -42,7 +44,10 @@ class Task:
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """What, beside the network, carries over from one update to the next, such as a recurrent state over chunks."""
+        """What, beside the network, carries over from one update to the next, such as a recurrent state over chunks.
+
+        At the end of an epoch it must be the same in all processes: the checkpoint keeps what the first one has.
+        """
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

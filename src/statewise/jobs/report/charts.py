@@ -1,4 +1,8 @@
-"""Pictures that every report has, and how all pictures look. A picture is a matplotlib figure, or its SVG."""
+"""Pictures that every report has, and how all pictures look. A picture is a matplotlib figure, or its SVG.
+
+The colours below are the page's own: in an SVG they change with it between light and dark. Only a number on a coloured
+cell does not, since the cell doesn't either.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from itertools import count
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -17,7 +22,11 @@ from ..watch import Record
 
 REAL, MODEL, SECOND, QUIET, GROUND, LINE = "#1f2933", "#e4572e", "#2e7d9a", "#7b8794", "#f3f5f7", "#d9dee4"
 
-_names = count(1)
+_ON_THE_PAGE = {REAL: "ink", MODEL: "model", SECOND: "second", QUIET: "quiet", GROUND: "soft", LINE: "line"}
+_FIXED = "#1f2932"  # as dark as REAL, and left as it is
+
+PANELS = 3  # of the loss curve: the loss, and so many less one of the other measures
+WIDE_RANGE = 30  # the largest loss over the smallest from which on the scale is logarithmic
 
 
 def new_figure(width: float = 10.5, height: float = 4.0) -> Figure:
@@ -33,52 +42,86 @@ def dress(axes: Axes, x: str, y: str) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(QUIET)
-    axes.tick_params(colors=REAL, labelsize=9.5)
+    axes.tick_params(which="both", color=QUIET, labelcolor=REAL, labelsize=9.5)
     axes.grid(axis="y", color=LINE, lw=0.7)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an SVG element to stand in a page, its text as text. Names inside it are unique on the page."""
+    """The figure as an SVG element to stand in a page, its text as text, its ground the page's."""
+    _fix_numbers_on_cells(figure)
     out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "statewise"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(out, format="svg", metadata=nothing, transparent=True)
     svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    own = f"p{next(_names)}-"
-    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}", svg)
+    colours = "|".join(_ON_THE_PAGE)
+    return re.sub(colours, lambda found: f"var(--{_ON_THE_PAGE[found[0]]})", svg[svg.index("<svg") :])
+
+
+def _fix_numbers_on_cells(figure: Figure) -> None:
+    for axes in figure.axes:
+        if axes.images or any(isinstance(drawn, QuadMesh) for drawn in axes.collections):
+            for text in axes.texts:
+                if text.get_color() == REAL:
+                    text.set_color(_FIXED)
+
+
+class _Fit(NamedTuple):
+    """The curve of one network."""
+
+    points: list[Record]
+    scored: list[Record]
 
 
 def loss_curve(history: Sequence[Record]) -> str:
-    """The training loss by update, and the validation score beside it where there is one, as an SVG."""
+    """The training loss by update with the validation's, and beside it what else the validation measures, as an SVG."""
+    names = list(dict.fromkeys(name for record in history for name in record.get("validation", {})))
+    others = [name for name in names if name != "loss"][: PANELS - 1]
+    fits = _by_fit(history)
     figure = new_figure(height=3.4)
-    scored = [record for record in history if record.get("validation")]
-    name = next(iter(scored[0]["validation"])) if scored else ""
-    axes = figure.subplots()
-    fits = list(dict.fromkeys(record.get("fit", "") for record in history))
-    for index, fit in enumerate(fits):
-        points = [record for record in history if record.get("fit", "") == fit]
-        label = "training" if index == 0 else None
-        thin = 1.4 if len(fits) == 1 else 0.8
-        axes.plot([p["update"] for p in points], [p["loss"] for p in points], color=REAL, lw=thin, label=label)
-    judged = axes
-    if scored and name != "loss":  # another measure has its own scale
-        judged = axes.twinx()
-    for index, fit in enumerate(fits):
-        points = [record for record in scored if record.get("fit", "") == fit]
-        label = (f"validation: {name}" if name != "loss" else "validation") if index == 0 else None
-        x, y = [p["update"] for p in points], [p["validation"][name] for p in points]
-        judged.plot(x, y, color=MODEL, lw=1.4, marker="o" if len(points) < 40 else "", ms=3, label=label)
-    dress(axes, "updates", "loss")
-    if judged is not axes:
-        judged.set_ylabel(name, color=MODEL, parse_math=False)
-        judged.tick_params(colors=MODEL, labelsize=9.5)
-        judged.spines["top"].set_visible(False)
-    if all(record["loss"] > 0 for record in history) and history:
-        low, high = (f([record["loss"] for record in history]) for f in (min, max))
-        if high > 30 * low:
-            axes.set_yscale("log")
-    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5)
+    panels = figure.subplots(1, 1 + len(others), squeeze=False, width_ratios=[2] + [1] * len(others))[0]
+    _draw_loss(panels[0], fits)
+    if "loss" in names:
+        _draw_validation(panels[0], fits, "loss", kept=names[0] == "loss")
+    for axes, name in zip(panels[1:], others, strict=True):
+        _draw_validation(axes, fits, name, kept=names[0] == name)
+    for axes, name in zip(panels, ["loss", *(f"validation: {name}" for name in others)], strict=True):
+        dress(axes, "updates", name)
+    if len(panels[0].lines) > len(fits):
+        panels[0].legend(frameon=False, fontsize=9.5, labelcolor=REAL)
     return to_svg(figure)
+
+
+def _by_fit(history: Sequence[Record]) -> list[_Fit]:
+    fits: dict[str, list[Record]] = {}
+    for record in history:
+        fits.setdefault(record.get("fit", ""), []).append(record)
+    return [_Fit(points, [p for p in points if p.get("validation")]) for points in fits.values()]
+
+
+def _draw_loss(axes: Axes, fits: Sequence[_Fit]) -> None:
+    style: dict[str, Any] = {"lw": 1.4} if len(fits) == 1 else {"lw": 0.9, "alpha": 0.6}
+    for index, fit in enumerate(fits):
+        x, y = [p["update"] for p in fit.points], [p["loss"] for p in fit.points]
+        axes.plot(x, y, color=REAL, label="training" if index == 0 else None, **style)
+    losses = [p["loss"] for fit in fits for p in fit.points]
+    if losses and min(losses) > 0 and max(losses) > WIDE_RANGE * min(losses):
+        axes.set_yscale("log")
+
+
+def _draw_validation(axes: Axes, fits: Sequence[_Fit], name: str, *, kept: bool) -> None:
+    """One measure by update; a ring, where ``kept``, around the best of each network, whose weights are kept."""
+    style: dict[str, Any] = {"lw": 1.6} if len(fits) == 1 else {"lw": 0.9, "alpha": 0.6}
+    for index, fit in enumerate(fits):
+        scores = [(p["update"], p["validation"][name]) for p in fit.scored if name in p["validation"]]
+        if not scores:
+            continue
+        marker = "o" if len(scores) == 1 else ""
+        label = "validation" if index == 0 else None
+        axes.plot(*zip(*scores, strict=True), color=MODEL, marker=marker, ms=4, label=label, **style)
+        if kept:
+            best = min(scores, key=lambda score: score[1])
+            axes.plot(*best, color=MODEL, ls="", marker="o", ms=7, mfc="none", label="kept" if index == 0 else None)

@@ -1,15 +1,21 @@
-"""A page of headings, texts, tables and pictures as one HTML file: no network, no script, light or dark."""
+"""A page of headings, texts, tables and pictures as one HTML file: light or dark, wide or narrow.
+
+There is no script in it and nothing outside of it: its own security policy lets the browser load nothing.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from ..._version import __version__
 from .. import atomic
 
 REFRESH = 5  # seconds
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 @dataclass(frozen=True)
@@ -73,17 +79,18 @@ class Page:
         """The page."""
         refresh = f'<meta http-equiv="refresh" content="{REFRESH}">' if self.running else ""
         state = '<p class="running">training: this page renews itself</p>' if self.running else ""
+        blocks = "\n".join(_html(block, number) for number, block in enumerate(self.blocks))
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
             f"{refresh}\n<title>{escape(self.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
             f"<header><h1>{escape(self.title)}</h1><p>{escape(self.subtitle)}</p>{state}</header>\n"
-            + "\n".join(map(_html, self.blocks))
-            + "\n</main>\n</body>\n</html>\n"
+            f"{blocks}\n<footer>statewise {__version__}</footer>\n</main>\n</body>\n</html>\n"
         )
 
 
-def _html(block: Block) -> str:
+def _html(block: Block, number: int) -> str:
     match block:
         case Heading(text):
             return f"<h2>{escape(text)}</h2>"
@@ -92,9 +99,18 @@ def _html(block: Block) -> str:
         case Note(text, good):
             return f'<p class="note {"good" if good else "bad"}">{escape(text)}</p>'
         case Picture(svg, caption):
-            return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+            return _picture(svg, caption, f"p{number}-")
         case Table(head, rows, strong, caption):
             return _table(head, rows, strong, caption)
+
+
+def _picture(svg: str, caption: str, own: str) -> str:
+    """As wide as it was drawn, narrower where the page is; on a phone it is moved sideways rather than made tiny."""
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}", svg)  # names must be one picture's alone
+    width = re.search(r'<svg[^>]*?\bwidth="([\d.]+)pt"', svg)
+    natural = f' style="--width: {float(width[1]):.0f}pt"' if width else ""
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1)
+    return f"<figure><div{natural}>{svg}</div><figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | None, caption: str) -> str:
@@ -112,26 +128,30 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | Non
 
 
 STYLE = """
-:root { --ink: #1f2933; --quiet: #5b6875; --line: #d9dee4; --ground: #fff; --soft: #f3f5f7; --accent: #c8401a;
-  --good: #0b6e4f; --bad: #a61b1b; color-scheme: light dark; }
+:root { --ink: #1f2933; --quiet: #5b6875; --line: #d9dee4; --ground: #fff; --soft: #f3f5f7; --model: #d64a20;
+  --second: #2e7d9a; --good: #0b6e4f; --bad: #a61b1b; color-scheme: light dark; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --quiet: #9aa5b1; --line: #3a444e; --ground: #161b20;
-  --soft: #20272e; --accent: #ff8660; --good: #57c99b; --bad: #ff8080; } }
+  --soft: #20272e; --model: #ff8660; --second: #6cc0de; --good: #57c99b; --bad: #ff8080; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+main { max-width: 66rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+p { max-width: 48rem; overflow-wrap: anywhere; }
 header p { margin: 0; color: var(--quiet); }
-header .running { color: var(--accent); font-weight: 600; margin-top: .5rem; }
+header .running { color: var(--model); font-weight: 600; margin-top: .5rem; }
 .note { padding: .7rem 1rem; background: var(--soft); border-left: 4px solid var(--quiet); }
 .note.good { border-color: var(--good); } .note.bad { border-color: var(--bad); }
 pre { background: var(--soft); padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; line-height: 1.45; }
-figure { margin: 1.2rem 0; } figcaption { color: var(--quiet); font-size: .9rem; margin-top: .4rem; }
-figure svg { display: block; width: 100%; height: auto; background: #fff; border-radius: 4px; }
-.table div { overflow-x: auto; }
+figure { margin: 1.2rem 0; } figcaption { color: var(--quiet); font-size: .9rem; margin-top: .4rem; max-width: 48rem; }
+figure div { overflow-x: auto; }
+figure svg { display: block; width: 100%; max-width: var(--width); min-width: min(var(--width), 36rem); height: auto; }
+figure svg text { font-family: system-ui, sans-serif !important; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .93rem; }
 th, td { padding: .3rem .9rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child { text-align: left; padding-left: 0; font-weight: 400; }
 thead th { color: var(--quiet); font-weight: 600; }
+thead th:first-child { font-weight: 600; }
 tr.strong th, tr.strong td { font-weight: 700; }
+footer { margin-top: 3rem; color: var(--quiet); font-size: .85rem; }
 """

@@ -1,0 +1,200 @@
+"""The curve for TensorBoard and Visdom, with their own packages; what they lack costs one warning."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from statewise.jobs import adapters
+from statewise.jobs.adapters import TensorBoard, Visdom
+from statewise.jobs.watch import Named
+
+HISTORY = [
+    {"epoch": 1, "update": 10, "seconds": 0.1, "loss": 2.0, "learning_rate": 0.1},
+    {"epoch": 1, "update": 20, "seconds": 0.2, "loss": 1.0, "learning_rate": 0.1, "validation": {"mse": 3.0}},
+]
+LATER = {"epoch": 2, "update": 30, "seconds": 0.3, "loss": 0.5, "learning_rate": 0.05, "validation": {"mse": 2.0}}
+CURVES = {
+    "training/loss": [(10, 2.0), (20, 1.0), (30, 0.5)],
+    "training/learning_rate": [(10, 0.1), (20, 0.1), (30, 0.05)],
+    "validation/mse": [(20, 3.0), (30, 2.0)],
+}
+
+
+def use(watch):
+    watch.begin(HISTORY)
+    watch.record(LATER)
+    watch.close()
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Makes a package impossible to import."""
+
+    def hide(package):
+        real = builtins.__import__
+
+        def refuse(name, *args, **kwargs):
+            if name.partition(".")[0] == package or (package == "tensorboard" and name == "torch.utils.tensorboard"):
+                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+            return real(name, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "__import__", refuse)
+
+    return hide
+
+
+def test_without_tensorboard_there_is_one_warning(tmp_path, capsys, without):
+    without("tensorboard")
+    use(TensorBoard(tmp_path))
+    said = "statewise: warning: --tensorboard: needs tensorboard, going on without it: pip install tensorboard\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def test_without_visdom_there_is_one_warning(capsys, without):
+    without("visdom")
+    use(Visdom("http://localhost:1", "run"))
+    said = "statewise: warning: --visdom: needs visdom, going on without it: pip install visdom\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def read_events(folder):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {name: [(e.step, pytest.approx(e.value)) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's own
+def test_tensorboard_reads_the_curve(tmp_path):
+    pytest.importorskip("tensorboard")
+    use(TensorBoard(tmp_path))
+    assert read_events(tmp_path) == CURVES
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_sees_a_resumed_run_once(tmp_path):
+    pytest.importorskip("tensorboard")
+    first = TensorBoard(tmp_path)
+    first.begin(HISTORY)
+    first.record({**LATER, "loss": 99.0})  # after the checkpoint, so trained again
+    first.close()
+    use(TensorBoard(tmp_path))
+    assert read_events(tmp_path) == CURVES
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps what is posted."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.posts = []
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((self.path, json.loads(body or b"null")))
+        self.answer(b"window")
+
+    def do_GET(self):
+        self.answer(b"{}")
+
+    def answer(self, content):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+def curves(posts):
+    """What the windows of a Visdom server show after these posts."""
+    windows = {}
+    for path, body in posts:
+        if path not in ("/events", "/update"):
+            continue
+        points = windows[body["win"]] = windows.get(body["win"], []) if path == "/update" else []
+        points += zip(body["data"][0]["x"], body["data"][0]["y"], strict=True)
+        assert body["eid"] == "my-run"
+    return windows
+
+
+def test_visdom_shows_the_curve(server):
+    pytest.importorskip("visdom")
+    use(Visdom(server.url, "my-run"))
+    assert curves(server.posts) == CURVES
+
+
+def test_visdom_is_sent_what_comes_meanwhile(server, monkeypatch):
+    pytest.importorskip("visdom")
+    monkeypatch.setattr(adapters, "INTERVAL", 0.05)
+    watch = Named(Visdom(server.url, "my-run"), "lstm")
+    watch.begin(HISTORY)
+    wait(lambda: len(curves(server.posts)) == 3)
+    watch.record(LATER)
+    wait(lambda: curves(server.posts) == {f"lstm/{name}": points for name, points in CURVES.items()})
+    watch.watch.close()
+
+
+def wait(until):
+    for _ in range(100):
+        if until():
+            return
+        time.sleep(0.05)
+    assert until()
+
+
+def test_visdom_that_is_down_costs_one_warning_and_no_time(capsys):
+    pytest.importorskip("visdom")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        watch = Visdom(f"http://127.0.0.1:{taken.getsockname()[1]}", "my-run")
+        began = time.monotonic()
+        use(watch)
+        assert time.monotonic() - began < 3
+    error = capsys.readouterr().err
+    assert "going on without it" in error
+    assert error.count("\n") == 1
+
+
+def test_visdom_that_never_answers_costs_one_warning_and_little_time(capsys, monkeypatch):
+    pytest.importorskip("visdom")
+    monkeypatch.setattr(adapters, "PATIENCE", 0.5)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        watch = Visdom(f"http://127.0.0.1:{deaf.getsockname()[1]}", "my-run")
+        began = time.monotonic()
+        watch.begin(HISTORY)
+        watch.record(LATER)
+        assert time.monotonic() - began < 0.2
+        watch.close()
+        assert time.monotonic() - began < 3
+    error = capsys.readouterr().err
+    assert "the end of the curve may be missing there" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,211 @@
+"""Broken-off trainings go on with the same bits, and only those that are the same training."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import toy
+from statewise.jobs import InputError, model_file
+from statewise.jobs.checkpoint import Checkpoint
+from statewise.jobs.fit import fit
+from statewise.jobs.recipe import Recipe
+from statewise.jobs.watch import Log, Several, Watch
+from toy import Toy, weights
+
+RECIPE = Recipe(epochs=3, batch=10, learning_rate=0.01)  # of 4 batches each
+UPDATES = 12
+
+
+class Killed(BaseException):
+    pass
+
+
+class Kill(Watch):
+    """Ends the training after so many updates, without any warning."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def tick(self):
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def train(folder: Path, recipe: Recipe, *, task: Toy | None = None, kill: int = -1, every: float = 0.0):
+    task = task or Toy()
+    watch = Several([Log(folder / "metrics.jsonl"), Kill(kill)])
+    fit(task, recipe, watch=watch, checkpoint=Checkpoint(folder / "x.checkpoint", every))
+    return weights(task)
+
+
+def same(ours: dict, theirs: dict) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The weights and the log of trainings that nothing disturbed, by optimizer."""
+    results = {}
+    for optimizer in ("adamw", "sgd"):
+        folder = tmp_path_factory.mktemp(optimizer)
+        recipe = Recipe(**{**RECIPE.__dict__, "optimizer": optimizer})
+        results[optimizer] = recipe, train(folder, recipe, every=1e9), toy.log(folder / "metrics.jsonl")
+    return results
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("kill", range(1, UPDATES + 1))
+def test_after_any_update_it_goes_on_with_the_same_bits(tmp_path, whole, optimizer, kill):
+    recipe, expected, log = whole[optimizer]
+    with pytest.raises(Killed):
+        train(tmp_path, recipe, kill=kill)
+    assert same(train(tmp_path, recipe), expected)
+    assert toy.log(tmp_path / "metrics.jsonl") == log
+
+
+def test_killed_after_every_single_update(tmp_path, whole):
+    recipe, expected, log = whole["adamw"]
+    for _ in range(UPDATES - 1):
+        with pytest.raises(Killed):
+            train(tmp_path, recipe, kill=2)  # the first of the two is the one that was lost
+    assert same(train(tmp_path, recipe), expected)
+    assert toy.log(tmp_path / "metrics.jsonl") == log
+
+
+def test_early_stopping_counts_on(tmp_path):
+    recipe = Recipe(epochs=40, batch=10, learning_rate=0.3, patience=2)
+    expected = train(tmp_path, recipe, every=1e9)
+    log = toy.log(tmp_path / "metrics.jsonl")
+    assert len({record["epoch"] for record in log}) < 40
+    for name in ("metrics.jsonl", "x.checkpoint"):
+        (tmp_path / name).unlink()
+    with pytest.raises(Killed):
+        train(tmp_path, recipe, kill=4 * log[-1]["epoch"] - 1)  # within the last epoch
+    assert same(train(tmp_path, recipe), expected)
+    assert toy.log(tmp_path / "metrics.jsonl") == log
+
+
+def test_a_complete_training_is_not_repeated(tmp_path, whole):
+    recipe, expected, log = whole["adamw"]
+    train(tmp_path, recipe, every=1e9)  # the end is written, due or not
+    task = Toy()
+    assert same(train(tmp_path, recipe, task=task), expected)
+    assert task.seen == []
+    assert toy.log(tmp_path / "metrics.jsonl") == log
+
+
+@pytest.mark.parametrize(
+    ("task", "recipe", "said"),
+    [
+        (Toy(seed=1), RECIPE, "of another task: its data or its network are not the ones given now"),
+        (Toy(rows=38), RECIPE, "of another task"),
+        (Toy(), Recipe(epochs=4, batch=10, learning_rate=0.01), "of another recipe: epochs 3 there, 4 here"),
+        (Toy(), Recipe(epochs=3, batch=10, learning_rate=0.1), "of another recipe: learning_rate 0.01 there, 0.1 here"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(tmp_path, task, recipe, said):
+    with pytest.raises(Killed):
+        train(tmp_path, RECIPE, kill=6)
+    before = weights(task)
+    with pytest.raises(InputError, match=said) as error:
+        train(tmp_path, recipe, task=task)
+    assert str(tmp_path / "x.checkpoint") in str(error.value)
+    assert same(weights(task), before)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_checkpoint_is_refused(tmp_path, share):
+    with pytest.raises(Killed):
+        train(tmp_path, RECIPE, kill=6)
+    path = tmp_path / "x.checkpoint"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"x\.checkpoint: not a whole \.safetensors file"):
+        train(tmp_path, RECIPE)
+
+
+def test_a_model_is_no_checkpoint(tmp_path):
+    model_file.save(tmp_path / "x.checkpoint", "forecast model", 1, {}, {"w": torch.zeros(1)})
+    with pytest.raises(InputError, match="expected a checkpoint, the file holds a forecast model"):
+        train(tmp_path, RECIPE)
+
+
+def test_it_is_written_now_and_then(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "x.checkpoint", every=3600)
+    assert not checkpoint.due()
+    assert checkpoint.load() is None
+    soon = Checkpoint(tmp_path / "x.checkpoint", every=0.05)
+    time.sleep(0.06)
+    assert soon.due()
+    task = Toy()
+    soon.save(task, RECIPE, torch.optim.SGD(task.model.parameters()), toy_position(), {})
+    assert not soon.due()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]
+
+
+def toy_position():
+    from statewise.jobs.checkpoint import Position
+
+    return Position(epoch=1, history=[{"epoch": 1, "update": 4, "loss": 0.5}])
+
+
+def test_seconds_add_up_over_the_parts(tmp_path):
+    class Slow(Toy):
+        def loss(self, model, rows):
+            time.sleep(0.02)
+            return super().loss(model, rows)
+
+    with pytest.raises(Killed):
+        train(tmp_path, RECIPE, task=Slow(), kill=9)
+    train(tmp_path, RECIPE)
+    seconds = [json.loads(line)["seconds"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > 8 * 0.02
+
+
+ARGUMENTS = ("--epochs", "4", "--batch", "5", "--rows", "60")  # 48 updates
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    command = [sys.executable, toy.__file__, str(folder), *ARGUMENTS, *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_kill_9_at_random_moments(tmp_path, seed):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    assert start(whole).wait(120) == 0
+    moments = random.Random(seed)
+    kills = 0
+    while True:
+        process = start(broken, "--pause", "0.02" if kills < 4 else "0")
+        with process:
+            assert process.stdout.readline().startswith("begin ")
+            try:
+                process.wait(0.02 + 0.35 * moments.random() if kills < 4 else 120)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait(10)
+                kills += 1
+                continue
+        assert process.returncode == 0
+        break
+    assert kills == 4
+    expected, ours = (load_file(folder / "0-0.safetensors") for folder in (whole, broken))
+    assert same(ours, expected)
+    assert toy.log(broken / "metrics-0.jsonl") == toy.log(whole / "metrics-0.jsonl")

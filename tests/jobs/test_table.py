@@ -1,0 +1,113 @@
+"""Tables from files: what is read, and what is refused in one line."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from statewise.jobs import InputError
+from statewise.jobs.table import name_of, read_table
+
+FRAME = pl.DataFrame({"day": ["2020-01-01", "2020-01-02"], "sold": ["3", "4.5"]})
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_cells_of_a_csv_file_are_text(tmp_path, separator, ending):
+    text = ending.join(["day,sold", "2020-01-01,3", "2020-01-02,4.5", ""]).replace(",", separator)
+    (tmp_path / "x.csv").write_text(text, newline="")
+    assert read_table(tmp_path / "x.csv").equals(FRAME)
+    assert read_table(str(tmp_path / "x.csv")).equals(FRAME)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfday,sold\n2020-01-01,3\n2020-01-02,4.5",
+        b"\n\r\n\nday,sold\n2020-01-01,3\n2020-01-02,4.5\n",
+        b" day , sold\n2020-01-01,3\n2020-01-02,4.5\n",
+        b'"day","sold"\n"2020-01-01","3"\n2020-01-02,4.5\n',
+        b"day,sold\n2020-01-01,3\n2020-01-02,4.5\n,\n,\n\n",
+        gzip.compress(b"day,sold\n2020-01-01,3\n2020-01-02,4.5\n"),
+    ],
+)
+def test_the_same_table_in_other_clothes(tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    assert read_table(tmp_path / "x.csv").equals(FRAME)
+
+
+def test_a_header_of_several_lines(tmp_path):
+    (tmp_path / "x.csv").write_text('"a\nb","c, d"\n1,2\n')
+    assert read_table(tmp_path / "x.csv").equals(pl.DataFrame({"a\nb": ["1"], "c, d": ["2"]}))
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    frame = pl.DataFrame({"a": [1, 2], "b": [0.5, None], "c": ["x", "y"]})
+    frame.write_parquet(tmp_path / "x.parquet")
+    assert read_table(tmp_path / "x.parquet").equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the file is empty, expected a table with a header line"),
+        (b" \n\r\n\t\n", "the file is empty"),
+        (b"PAR1 and nothing", "a damaged Parquet file"),
+        (b"a,b\n1,\xff\n", "neither Parquet nor text in UTF-8"),
+        (b"a,b\n1,\0\n", "neither Parquet nor text in UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "neither Parquet nor text in UTF-8"),
+        (b"1,2\n3,4\n", "the first line must name the columns, it reads '1, 2'"),
+        (b"2020-01-01,2\n", "the first line must name the columns"),
+        (b"a,b,a\n1,2,3\n", "two columns are named 'a'"),
+        (b"a,b\n1,2\n1,2,3\n", "not a regular CSV table"),
+        (gzip.compress(b"a,b\n1,2\n")[:-9], "a damaged .gz file"),
+        (b"\x1f\x8bnot gzip", "a damaged .gz file"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line(tmp_path, content, said):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_table(tmp_path / "x.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'x.csv'}: {said}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_parquet_file(tmp_path):
+    path = tmp_path / "x.parquet"
+    pl.DataFrame({"a": range(1000)}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="a damaged Parquet file"):
+        read_table(path)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"x\.csv: no such file"):
+        read_table(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="is a folder, expected a CSV or Parquet file"):
+        read_table(tmp_path)
+
+
+def test_what_messages_call_it(tmp_path):
+    assert name_of(tmp_path / "x.csv") == str(tmp_path / "x.csv")
+    assert name_of("x.csv") == "x.csv"
+    assert name_of(FRAME) == "the DataFrame"
+    assert name_of(np.zeros(3)) == "the ndarray"
+
+
+@pytest.mark.slow
+def test_100_megabytes_take_seconds_and_little_memory(tmp_path):
+    path = tmp_path / "x.csv"
+    line = "2020-01-01 00:00,some-series-name,123.456,-7.25,0.5,1e-3,99\n"
+    rows = 100_000_000 // len(line)
+    path.write_text("time,id,a,b,c,d,e\n" + line * rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    frame = read_table(path)
+    assert time.perf_counter() - began < 15
+    assert frame.shape == (rows, 7)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 1000  # MB
