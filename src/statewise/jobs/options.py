@@ -15,10 +15,13 @@ from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from .runs import arguments_of
 
 
-def add_training(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
-    """The options of how to train; ``recipe`` has the job's defaults."""
+def add_training(parser: argparse.ArgumentParser, recipe: Recipe, *, epochs: str | None = None) -> None:
+    """The options of how to train; ``recipe`` has the job's defaults.
+
+    ``epochs`` says in words how many there are where the job decides that by itself.
+    """
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", type=whole(1), metavar="N", help=_default("passes over the data at most", recipe.epochs))
+    add("--epochs", type=whole(1), metavar="N", help=_default("passes over the data at most", epochs or recipe.epochs))
     add("--batch", type=whole(1), metavar="N", help=_default("rows in a batch", recipe.batch))
     add("--optimizer", choices=OPTIMIZERS, help=_default("the optimizer", recipe.optimizer))
     add("--learning-rate", type=positive, metavar="X", help=_default("the highest", recipe.learning_rate))

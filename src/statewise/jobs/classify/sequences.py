@@ -1,0 +1,122 @@
+"""Sequences of any lengths without padding: the steps of all of them in one array, one sequence after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """``n`` sequences of ``I`` channels, of S steps together."""
+
+    steps: NDArray[Any]  # (S, I), of any type of numbers
+    lengths: Rows  # (n,)
+
+    @classmethod
+    def of(cls, arrays: Iterable[NDArray[Any]]) -> Sequences:
+        """Those in ``arrays``, each (T, I), T its own."""
+        arrays = list(arrays)
+        return cls(np.concatenate(arrays), np.array([len(a) for a in arrays], np.int64))
+
+    @classmethod
+    def equal(cls, block: NDArray[Any]) -> Sequences:
+        """Those of one length in ``block`` (n, T, I)."""
+        n, t, channels = block.shape
+        return cls(np.ascontiguousarray(block).reshape(n * t, channels), np.full(n, t, np.int64))
+
+    @classmethod
+    def padded(cls, block: NDArray[Any], lengths: Rows) -> Sequences:
+        """Those in ``block`` (n, T, I), of which the first ``lengths`` (n,) steps count."""
+        return cls(block[np.arange(block.shape[1]) < lengths[:, None]], lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        start = int(self.starts[row])
+        return self.steps[start : start + int(self.lengths[row])]  # (T, I)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def channels(self) -> int:
+        """I."""
+        return int(self.steps.shape[1])
+
+    @cached_property
+    def starts(self) -> Rows:
+        """Where each sequence begins in ``steps``: (n,)."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def are_equal(self) -> bool:
+        """Whether all have the same length."""
+        return bool((self.lengths == self.lengths[:1]).all())
+
+    def select(self, rows: Rows) -> Sequences:
+        """Those that ``rows`` name, in that order."""
+        lengths = self.lengths[rows]
+        begins = np.cumsum(lengths) - lengths
+        places = np.repeat(self.starts[rows] - begins, lengths) + np.arange(lengths.sum())
+        return Sequences(self.steps[places], lengths)
+
+    def row_of(self, step: int) -> tuple[int, int]:
+        """The sequence that a row of ``steps`` belongs to, and its place in it; both count from 0."""
+        row = int(np.searchsorted(self.starts, step, side="right")) - 1
+        return row, step - int(self.starts[row])
+
+    def digest(self) -> str:
+        """A hash of the content."""
+        return f"{digest_of(self.steps)} {digest_of(self.lengths)}"
+
+
+def digest_of(array: NDArray[Any]) -> str:
+    """A hash of the numbers in ``array``."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+class Batches:
+    """Sequences on a device, to be drawn as batches: ``steps`` (S, I) as the network reads them."""
+
+    def __init__(self, steps: NDArray[np.float32], lengths: Rows) -> None:
+        self.steps = torch.from_numpy(steps)  # (S, I)
+        self.lengths = torch.from_numpy(lengths)  # (n,), on the CPU always, for there the layers look at them
+        self.equal = int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else None
+        self.starts = self.lengths.cumsum(0) - self.lengths  # (n,)
+        self.time = torch.arange(int(lengths.max(initial=0)))[:, None]  # (T, 1)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device) -> None:
+        """Move the steps to ``device``."""
+        self.steps, self.starts, self.time = (t.to(device) for t in (self.steps, self.starts, self.time))
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The sequences ``rows`` (N,) as (T, N, I), and their lengths (N,), None where all are equal.
+
+        T is the longest of these; past its end a sequence repeats its last step, which the layers don't look at.
+        """
+        starts = self.starts[rows.to(self.starts.device)]  # (N,)
+        if self.equal is not None:
+            return self._at(self.time + starts), None
+        lengths = self.lengths[rows]
+        last = (lengths - 1).to(starts.device)
+        time = self.time[: int(lengths.max())]
+        return self._at(torch.minimum(time, last) + starts), lengths
+
+    def _at(self, places: Tensor) -> Tensor:
+        """The steps at ``places`` (T, N): (T, N, I)."""
+        return self.steps.index_select(0, places.view(-1)).view(*places.shape, -1)
