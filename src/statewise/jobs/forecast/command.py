@@ -12,13 +12,15 @@ from ..errors import InputError
 from ..rank import leads
 from ..recipe import Recipe
 
+USAGE = """\
+statewise forecast [fit] [FILE] [option ...]
+       statewise forecast predict MODEL [FILE] [option ...]"""
+
 DESCRIPTION = """\
 Train a recurrent network to forecast one series or many, and hold it against simple
 baselines on rows it hasn't seen. Writes report.html, forecast.png, predictions.csv,
 metrics.json and model.safetensors into a run folder. Without a file: the monthly
 airline passengers of 1949 to 1960.
-
-statewise forecast predict MODEL [FILE] continues each series with a trained model.
 """
 
 EXAMPLES = """\
@@ -33,21 +35,13 @@ with a file of your own:
   statewise forecast predict runs/forecast-FILE-1/model.safetensors FILE
 """
 
-PREDICT = """\
-Continue each series of FILE by the horizon of a trained model, with its quantiles, as a
-CSV file. Without FILE: the series that the model has seen last. FILE has the columns
-that training had; covariates known ahead reach over the horizon.
-"""
-
-PREDICT_EXAMPLES = """\
-example, after statewise forecast --out runs/airline:
-  statewise forecast predict runs/airline/model.safetensors
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a run."""
-    _describe(parser, DESCRIPTION, EXAMPLES)
+    parser.usage = USAGE
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a CSV or Parquet file")
     _add_data(parser)
     _add_forecast(parser)
@@ -56,33 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_run(parser)
 
 
-def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``predict``."""
-    _describe(parser, PREDICT, PREDICT_EXAMPLES)
-    parser.add_argument("part", choices=("predict",), metavar="predict", help=argparse.SUPPRESS)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="model.safetensors of a run")
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a CSV or Parquet file")
-    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="(default: NAME-forecast.csv)")
-
-
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` describe; the exit status."""
-    if getattr(args, "part", None) == "predict":
-        return _predict(args)
-    words: Sequence[str] = args.words
+    typed: Sequence[str] = args.typed
     if args.resume is not None:
         args = options.resumed("forecast", args, add_arguments)
     job = _job(args)
     from .job import run_job
 
-    run_job(job, args, words, lambda text: print(text, flush=True) if leads() else None)
+    run_job(job, args, typed, lambda text: print(text, flush=True) if leads() else None)
     return 0
-
-
-def _describe(parser: argparse.ArgumentParser, description: str, examples: str) -> None:
-    parser.description = description
-    parser.epilog = examples
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +98,13 @@ def _add_forecast(parser: argparse.ArgumentParser) -> None:
         choices=("gaussian", "student-t"),
         help="let a window model write a distribution in the place of quantiles",
     )
-    add("--stride", type=options.whole(1), default=1, metavar="ROWS", help="from test origin to test origin (default: 1)")
+    add(
+        "--stride",
+        type=options.whole(1),
+        default=1,
+        metavar="ROWS",
+        help="from test origin to test origin (default: 1)",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -136,10 +119,24 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of direct and segment (default: gru)")
     add("--hidden", type=options.whole(1), metavar="N", help="units (default: 16, direct 64, segment 128)")
     add("--layers", type=options.whole(1), default=1, metavar="N", help="(default: 1)")
-    add("--dropout", type=_dropout, metavar="X", help="(default: 0; direct and segment 0.3)")
+    add("--dropout", type=options.part, metavar="X", help="(default: 0; direct and segment 0.3)")
     add("--segment", type=options.whole(1), metavar="ROWS", help="rows in a segment (default: by season and horizon)")
-    add("--seeds", type=options.whole(1), metavar="N", help="networks to average (default: 10 for short series, else 1)")
-    add("--windows", type=options.whole(1), default=60_000, metavar="N", help="windows in an epoch at most (default: 60000)")
+    add(
+        "--seeds", type=options.whole(1), metavar="N", help="networks to average (default: 10 for short series, else 1)"
+    )
+    add(
+        "--windows",
+        type=options.whole(1),
+        default=60_000,
+        metavar="N",
+        help="windows in an epoch at most (default: 60000)",
+    )
+    add(
+        "--calendar",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="tell the networks the hour, weekday and month, where times are known (default: yes)",
+    )
     add("--log", action=argparse.BooleanOptionalAction, default=None, help="logarithms (default: where they help)")
 
 
@@ -168,6 +165,7 @@ def _job(args: argparse.Namespace) -> Any:
         segment=args.segment,
         seeds=args.seeds,
         windows=args.windows,
+        calendar=args.calendar,
         log=args.log,
     )
     source = args.file or BUNDLED
@@ -176,15 +174,6 @@ def _job(args: argparse.Namespace) -> Any:
         return options.recipe_of(args, defaults)
 
     return Job(source, args.test, columns, args.gaps, args.split, args.stride, settings, recipe)
-
-
-def _predict(args: argparse.Namespace) -> int:
-    from .predict import predict
-
-    out, forecast, model = predict(args.model, args.file, args.out)
-    count, step = len(forecast.names), model.grid.step
-    print(f"{out}: {model.plan.horizon} {step}s ahead of {count} series" if count > 1 else f"{out}: {model.plan.horizon} {step}s ahead")
-    return 0
 
 
 def _split(text: str) -> tuple[float, ...]:
@@ -204,10 +193,3 @@ def _split(text: str) -> tuple[float, ...]:
 
 def _levels(text: str) -> tuple[float, ...]:
     return tuple(options.share(part) for part in text.split(","))
-
-
-def _dropout(text: str) -> float:
-    value = options.not_negative(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, got {text!r}")
-    return value

@@ -1,4 +1,4 @@
-"""The direct model: one recurrent net reads the past row by row, another writes all steps of the horizon from its state.
+"""The direct model: one recurrent net reads the past row by row, another writes the whole horizon from its state.
 
 No forecast is fed back: what the second net reads at a step is the step's number and the covariates known of it.
 """

@@ -143,8 +143,8 @@ def _into(when: NDArray[Any], like: int) -> NDArray[np.int64]:
     into = (when.astype("datetime64[us]") - month.astype("datetime64[us]")).astype(np.int64)
     if like == END:
         last = when.astype("datetime64[D]") + 1 == (month + 1).astype("datetime64[D]")
-        return np.where(last & (into % (86_400 * _MICRO) == 0), END, into)
-    return into
+        return np.asarray(np.where(last & (into % (86_400 * _MICRO) == 0), END, into), dtype=np.int64)
+    return np.asarray(into, dtype=np.int64)
 
 
 def _measure(unit: str, when: NDArray[Any]) -> NDArray[np.float64]:
@@ -152,7 +152,7 @@ def _measure(unit: str, when: NDArray[Any]) -> NDArray[np.float64]:
         return when.astype("datetime64[M]").astype(np.int64).astype(np.float64)
     if unit == "microsecond":
         return when.astype("datetime64[us]").astype(np.int64).astype(np.float64)
-    return when.astype(np.float64)
+    return np.asarray(when, dtype=np.float64)
 
 
 def _whole(*rows: float) -> tuple[int, ...]:

@@ -20,8 +20,8 @@ from .backtest import backtest, best_to_worst
 from .learning import Trainer
 from .model import Model
 from .panel import Columns, joined
-from .reading import BUNDLED, read_panel
-from .settings import Plan, Settings, default_recipe
+from .reading import read_panel
+from .settings import Settings, default_recipe
 from .storage import save
 from .training import Prepared, prepare, train
 
@@ -40,15 +40,15 @@ class Job:
     recipe: Callable[[Recipe], Recipe]
 
 
-def run_job(job: Job, args: argparse.Namespace, words: Sequence[str], say: Callable[[str], None]) -> Path:
-    """Run ``job``; the folder with the results. ``args`` are the options of the run, ``words`` the whole command line.
+def run_job(job: Job, args: argparse.Namespace, typed: Sequence[str], say: Callable[[str], None]) -> Path:
+    """Run ``job``; the folder with the results. ``say`` gets what the user is to read.
 
-    ``say`` gets what the user is to read.
+    ``args`` are the options of the run, ``typed`` what was typed after the command, for ``--resume``.
     """
     began = time.monotonic()
     prepared = read(job)
     recipe = job.recipe(default_recipe(prepared.plan))
-    with _folder(args, prepared, words) as folder:
+    with _folder(args, prepared, typed) as folder:
         if leads():
             say(report.data_lines(prepared))
         doing = f"training {prepared.plan.label}"
@@ -68,10 +68,10 @@ def read(job: Job) -> Prepared:
     return prepare(panel, job.settings, gaps=job.gaps, split=job.split, test_rows=rows)
 
 
-def _folder(args: argparse.Namespace, prepared: Prepared, words: Sequence[str]) -> AbstractContextManager[Path]:
+def _folder(args: argparse.Namespace, prepared: Prepared, typed: Sequence[str]) -> AbstractContextManager[Path]:
     if args.resume is not None:
         return resumed_run("forecast", args.resume)
-    return new_run("forecast", prepared.panel.name, args.out, words)
+    return new_run("forecast", prepared.panel.name, args.out, typed)
 
 
 def _finish(
@@ -110,5 +110,3 @@ def _future(model: Model, prepared: Prepared) -> Any:
     if model.known.columns and any(len(t.known) - len(t.values) < horizon for t in model.tails):
         return None
     return model.forecast_ahead(model.tails)
-
-

@@ -58,7 +58,7 @@ Learner = StepLearner | WindowLearner
 def learn(
     plan: Plan, tracks: Sequence[Track], train: Rows, validation: Rows | None, trainer: Trainer, name: str = ""
 ) -> tuple[Learner, Scaling]:
-    """Networks that have seen the rows of ``tracks`` before ``train`` (S,) and were judged on those before ``validation``.
+    """Networks that have seen the rows of ``tracks`` before ``train`` (S,), judged on those up to ``validation``.
 
     ``validation`` None: nothing judges them. Returns them and the scaling they live on. ``name`` goes before that of
     each network in the curve.
@@ -84,7 +84,7 @@ def _learn_steps(
     scaling = replace(scaling, spread=scaling.spread * np.array(scales))
     flags = any(bool(np.isnan(track.values).any()) for track in tracks)
     bank = make_bank(tracks, scaling, plan.cycles, max(lags), plan.horizon)
-    steps = Steps(bank, differences, lags, flags)
+    steps = Steps(bank, differences, lags, flags, plan.cycles)
 
     learner = StepLearner(plan, differences, lags, flags, steps.inputs.shape[1], ())
     judged = _judged(bank, train, validation, plan.horizon) if validation is not None else None

@@ -93,7 +93,8 @@ class Model:
             if self.known.columns and ahead < horizon:
                 names = ", ".join(column.name for column in self.known.columns)
                 raise InputError(
-                    f"series {track.name!r}: the model needs {names} of {horizon} rows after the last value, got {ahead}"
+                    f"series {track.name!r}: the model needs {names} of {horizon} rows after the last value,"
+                    f" got {ahead}"
                 )
         ends = np.array([len(track.values) for track in tracks], dtype=np.int64)
         series = np.arange(len(tracks))

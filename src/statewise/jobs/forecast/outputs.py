@@ -1,4 +1,4 @@
-"""What a window network writes for each step: quantiles, or the parameters of a distribution; the loss that goes with it."""
+"""What a window network writes for each step, quantiles or the parameters of a distribution, and the loss of it."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Output:
         """The quantiles ``levels`` of every step, rising: (N, H, Q)."""
         if self.kind == "quantiles":
             return placed.sort(dim=-1).values
-        location, scale = placed[..., :1], _scale(placed)[..., None]
+        location, scale = placed[..., :1], _scale(placed)[..., None]  # (N, H, 1)
         if self.kind == "gaussian":
-            steps = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(self.levels))
-            return location + scale * steps.to(placed)
+            steps: Tensor = torch.special.ndtri(torch.tensor(self.levels).to(placed))
+            return location + scale * steps
         return location + scale * _student_steps(_freedom(placed), self.levels)
 
     def _losses(self, placed: Tensor, target: Tensor) -> Tensor:

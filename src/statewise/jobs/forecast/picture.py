@@ -24,7 +24,7 @@ HISTORY = 4  # test parts' length that is shown before it at most
 THIN = (SECOND, QUIET, "#b58900", "#6c4f9c", "#0b6e4f")
 
 
-def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future: Forecast, series: int) -> None:
+def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> None:
     """Write ``forecast.png``: one series with its split, forecasts that follow one another, and the error by step."""
     figure = new_figure(11, 7.2)
     figure.set_dpi(160)
@@ -44,7 +44,7 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
         figure.savefig(path, metadata={"Software": None})
 
 
-def series_figure(model: Model, prepared: Prepared, tested: Backtest, future: Forecast, series: int) -> Figure:
+def series_figure(model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> Figure:
     """One series for the report."""
     figure = new_figure(height=3.6)
     follow_one_another(figure.subplots(), model, prepared, tested, future, series, legend=True)
@@ -59,7 +59,14 @@ def step_figure(scores: Sequence[Score]) -> Figure:
 
 
 def follow_one_another(
-    axes: Axes, model: Model, prepared: Prepared, tested: Backtest, future: Forecast, series: int, *, legend: bool
+    axes: Axes,
+    model: Model,
+    prepared: Prepared,
+    tested: Backtest,
+    future: Forecast | None,
+    series: int,
+    *,
+    legend: bool,
 ) -> None:
     """A series, its test part shaded, with forecasts that don't overlap, the last of them beyond the data."""
     plan, track = model.plan, prepared.tracks[series]
@@ -77,7 +84,7 @@ def follow_one_another(
         times = model.grid.when(track.first + row + np.arange(plan.horizon))
         _fan(axes, times, tested.quantiles[at], plan.median, label, band)
         label = band = None
-    if last == len(track.values):
+    if future is not None and last == len(track.values):
         _fan(axes, model.grid.when(future.places[series]), future.quantiles[series], plan.median, label, band)
     if len(when):
         left = model.grid.when(np.array([track.first + start]))[0]
@@ -160,7 +167,7 @@ def _beside_split(axes: Axes, at: object, training: int, test: int) -> None:
     for text, side in ((f"training: {training} rows  ", "right"), (f"  test: {test} rows", "left")):
         axes.annotate(
             text,
-            (at, 1.0),  # type: ignore[arg-type]
+            (at, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 5),
             textcoords="offset points",

@@ -1,64 +1,52 @@
-"""``statewise forecast predict``: continue each series of a file, or those a model was trained on, by its horizon."""
+"""The command ``statewise forecast predict``: continue each series of a file by a trained model's horizon."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
-from .. import atomic
 from ..errors import InputError
-from .bank import Track
-from .model import Forecast, Model
-from .reading import read_panel
-from .storage import load
+
+DESCRIPTION = """\
+Continue each series of FILE by the horizon of a model that statewise forecast has
+written. Writes a CSV file with a row for each series and step: the forecast and its
+quantiles. Without FILE: the series that the model has seen last. FILE has the columns
+that the training had; covariates known ahead reach over the horizon.
+"""
+
+EXAMPLES = """\
+after statewise forecast --out runs/airline:
+  statewise forecast predict runs/airline/model.safetensors
+
+with files of your own:
+  statewise forecast predict MODEL.safetensors FILE --out next.csv
+"""
 
 
-def predict(model_path: Path, file: Path | None, out: Path | None) -> tuple[Path, Forecast, Model]:
-    """Write what follows the last row of each series as a CSV file, to ``out`` or beside the model; where, and what.
-
-    Raises ``InputError`` for a model or a file that can't be used, and where ``out`` exists.
-    """
-    model = load(model_path)
-    out = out or Path(f"{(file or model_path).name.split('.')[0]}-forecast.csv")
-    if out.exists():
-        raise InputError(f"--out {out}: exists; name another file")
-    forecast = ahead(model, file)
-    atomic.write(out, to_csv(forecast, model))
-    return out, forecast, model
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.usage = "statewise forecast predict MODEL [FILE] [--out FILE]"
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model.safetensors")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a CSV or Parquet file")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="(default: FILE's name with -forecast.csv, here)")
 
 
-def ahead(model: Model, source: object = None) -> Forecast:
-    """What follows the series of ``source``, a file or a frame; None: those the model has seen last."""
-    if source is None:
-        return model.forecast_ahead(model.tails)
-    panel = read_panel(source, model.columns, gaps=model.gaps, grid=model.grid)
-    tracks: Sequence[Track] = model.tracks(panel)
-    return model.forecast_ahead(tracks, [series.labels[len(series) :] for series in panel.series])
+def run(args: argparse.Namespace) -> int:
+    """Forecast; the exit status."""
+    from .. import atomic
+    from .ahead import ahead, to_frame
+    from .storage import load
 
-
-def to_frame(forecast: Forecast, model: Model) -> pl.DataFrame:
-    """One row for each series and step: series, time, step, forecast, and a column for each other quantile."""
-    horizon = model.plan.horizon
-    columns: dict[str, object] = {
-        "series": np.repeat(forecast.names, horizon),
-        "time": [label for labels in forecast.labels for label in labels],
-        "step": np.tile(np.arange(1, horizon + 1), len(forecast.names)),
-        "forecast": forecast.quantiles[..., model.plan.median].ravel(),
-    }
-    for q, level in enumerate(model.plan.levels):
-        if level != 0.5:
-            columns[quantile_name(level)] = forecast.quantiles[..., q].ravel()
-    return pl.DataFrame(columns)
-
-
-def to_csv(forecast: Forecast, model: Model) -> str:
-    """``to_frame`` as CSV text."""
-    return to_frame(forecast, model).write_csv()
-
-
-def quantile_name(level: float) -> str:
-    """What the column of a quantile is called: q0.1."""
-    return f"q{level:g}"
+    model = load(args.model)
+    forecast = ahead(model, args.file)
+    out = args.out or Path(f"{(args.file or args.model).name.split('.')[0]}-forecast.csv")
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a folder, expected a file")
+    atomic.write(out, to_frame(forecast, model).write_csv())
+    count = len(forecast.names)
+    of = forecast.names[0] if count == 1 else f"{count} series"
+    print(f"{out}: {of}, {forecast.labels[0][0]} to {forecast.labels[0][-1]}")
+    return 0

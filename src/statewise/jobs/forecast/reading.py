@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from .. import columns as cells
 from ..errors import InputError
-from ..table import read_table
+from ..table import name_of, read_table
 from .grid import Grid, Places, find_grid
 from .panel import Array, Columns, Panel, Series
 
@@ -52,12 +53,9 @@ def read_panel(
 
 def _table(source: Any) -> tuple[pl.DataFrame, str, str]:
     """The table, what errors call it, and its plain name."""
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        return read_table(path), str(path), path.name.split(".")[0]
-    if isinstance(source, pl.DataFrame):
-        return source, "the table", "table"
-    raise InputError(f"expected a file or a data frame, got {type(source).__name__}")
+    where = name_of(source)
+    name = Path(source).name.split(".")[0] if isinstance(source, (str, PathLike)) else "table"
+    return read_table(source), where, name
 
 
 # Rows: a series in each.
@@ -71,9 +69,7 @@ def _rows(frame: pl.DataFrame, where: str, name: str, columns: Columns, gaps: st
     names = cells.labels(frame[named]) if named else [str(row + 1) for row in range(len(frame))]
     _check_names(where, names)
     numbers = frame.drop(named) if named else frame
-    table = np.stack(
-        [cells.numbers(Path(where), numbers[c], missing=True) for c in numbers.columns], axis=1
-    )  # (series, T)
+    table = np.stack([cells.numbers(where, numbers[c], missing=True) for c in numbers.columns], axis=1)  # (series, T)
     series = []
     for row, values in enumerate(table):
         filled = np.flatnonzero(np.isfinite(values))
@@ -118,7 +114,7 @@ def _long(frame: pl.DataFrame, where: str, name: str, columns: Columns, gaps: st
     groups = _groups(frame, where, columns.id)
     when, labels = None, [str(row + 1) for row in range(len(frame))]
     if columns.time is not None and gaps != "ignore":
-        when, labels = cells.times(Path(where), frame[columns.time]), cells.labels(frame[columns.time])
+        when, labels = cells.times(where, frame[columns.time]), cells.labels(frame[columns.time])
         grid = grid or find_grid(where, columns.time, when, labels, [rows for _, rows in groups])
     elif columns.time is not None:
         labels = cells.labels(frame[columns.time])
@@ -128,7 +124,7 @@ def _long(frame: pl.DataFrame, where: str, name: str, columns: Columns, gaps: st
         labels,
         grid if grid is not None and when is not None else Grid(),
         when,
-        {target: cells.numbers(Path(where), frame[target], missing=True) for target in columns.targets},
+        {target: cells.numbers(where, frame[target], missing=True) for target in columns.targets},
         {column: _cells(where, frame[column]) for column in columns.covariates},
         gaps,
     )
@@ -152,10 +148,10 @@ def _picked(frame: pl.DataFrame, where: str, columns: Columns) -> Columns:
         taken[column] = option
     rest = frame.drop([c for _, c in named if c is not None])
     if len(columns.targets) > 1:
-        time, _ = cells.pick(Path(where), rest.drop(columns.targets[1:]), columns.time, columns.targets[0])
+        time, _ = cells.pick(where, rest.drop(columns.targets[1:]), columns.time, columns.targets[0])
         targets = columns.targets
     else:
-        time, target = cells.pick(Path(where), rest, columns.time, columns.targets[0] if columns.targets else None)
+        time, target = cells.pick(where, rest, columns.time, columns.targets[0] if columns.targets else None)
         targets = (target,)
     return replace(columns, time=time, targets=targets)
 
@@ -178,7 +174,7 @@ def _groups(frame: pl.DataFrame, where: str, column: str | None) -> list[tuple[s
 def _cells(where: str, column: pl.Series) -> NDArray[Any]:
     """A covariate: numbers with NaN where missing, or text with "" where missing."""
     if cells.reads_as_numbers(column):
-        return cells.numbers(Path(where), column, missing=True)
+        return cells.numbers(where, column, missing=True)
     text = column.cast(pl.String).fill_null("").str.strip_chars()
     return np.array(["" if t.lower() in cells.MISSING else t for t in text.to_list()], dtype=object)
 

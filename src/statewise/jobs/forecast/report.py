@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from ..recipe import Recipe
 from ..report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve, to_svg
 from ..watch import Record
 from . import picture
+from .ahead import quantile_name
 from .backtest import Backtest, best_to_worst
 from .conformal import least_windows
 from .model import Forecast, Model
-from .predict import quantile_name
 from .scores import Score, lost_to
 from .settings import Plan
 from .stepwise import StepLearner
@@ -40,7 +41,7 @@ def data_lines(prepared: Prepared) -> str:
     if len(names) == 1:
         labels, split = panel.series[0].labels, prepared.split
         ends = [0, int(split.train[0]), int(split.validation[0]), int(split.test[0])]
-        spans = [f", {labels[a]} to {labels[b - 1]}" if b > a else "" for a, b in zip(ends, ends[1:], strict=False)]
+        spans = [f", {labels[a]} to {labels[b - 1]}" if b > a else "" for a, b in pairwise(ends)]
     else:
         spans = ["", "", ""]
     for (part, rows), span in zip(counts.items(), spans, strict=True):
@@ -49,7 +50,9 @@ def data_lines(prepared: Prepared) -> str:
     if unused:
         lines.append(f"  {'unused':<11}{unused} rows behind the test part")
     if panel.missing:
-        lines.append(f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, told to the network as missing")
+        lines.append(
+            f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, told to the network as missing"
+        )
     return "\n".join(lines)
 
 
@@ -97,7 +100,9 @@ def meaning(plan: Plan) -> str:
     if len(plan.levels) < 2:
         return mase
     low, high = plan.levels[0], plan.levels[-1]
-    return f"{mase} Coverage: real values between the quantiles {low:g} and {high:g}, {100 * (high - low):.0f} % expected."
+    return (
+        f"{mase} Coverage: real values between the quantiles {low:g} and {high:g}, {100 * (high - low):.0f} % expected."
+    )
 
 
 def verdict(scores: Sequence[Score]) -> tuple[str, bool]:
@@ -126,7 +131,7 @@ def final_page(
     prepared: Prepared,
     model: Model,
     tested: Backtest | None,
-    future: Forecast,
+    future: Forecast | None,
     history: Sequence[Record],
     recipe: Recipe,
     seconds: float,
@@ -154,7 +159,7 @@ def final_page(
     return Page(_title(prepared), _subtitle(prepared), blocks)
 
 
-def _scored(prepared: Prepared, model: Model, tested: Backtest, future: Forecast) -> list[Block]:
+def _scored(prepared: Prepared, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
     plan = model.plan
     rows = [[score.name, *_cells(score, plan)] for score in tested.scores]
     order = best_to_worst(tested.scores[0].mase_by_series) or [0]
@@ -162,7 +167,9 @@ def _scored(prepared: Prepared, model: Model, tested: Backtest, future: Forecast
         Table(["", *HEAD], rows, strong=0, caption=meaning(plan)),
         Heading("Forecasts of the test part"),
     ]
-    shown = {order[0]: "best", order[len(order) // 2]: "median", order[-1]: "worst"} if len(order) > 1 else {order[0]: ""}
+    shown = (
+        {order[0]: "best", order[len(order) // 2]: "median", order[-1]: "worst"} if len(order) > 1 else {order[0]: ""}
+    )
     for series, rank in shown.items():
         name = prepared.tracks[series].name
         mase = tested.scores[0].mase_by_series[series]
@@ -187,14 +194,16 @@ def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
     expected = 100 * (high - low)
     text = (
         f"Between the quantiles {low:g} and {high:g}, {expected:.0f} % of the real values should lie; on the test part"
-        f" {100 * score.coverage:.1f} % do, at a mean width of {score.width:.4g}. The quantiles are split-conformal: moved"
-        f" by what was missed in {tested.calibrated} windows of the validation part."
+        f" {100 * score.coverage:.1f} % do, at a mean width of {score.width:.4g}. The quantiles are split-conformal:"
+        f" moved by what was missed in {tested.calibrated} windows of the validation part."
     )
     series = max(1, len(set(tested.series.tolist())))
     blocks: list[Block] = [Text(text)]
     if tested.calibrated < least_windows(plan.levels) * series:
         blocks.append(
-            Note(f"Fewer than {least_windows(plan.levels)} windows can't tell quantiles as far out as these.", good=False)
+            Note(
+                f"Fewer than {least_windows(plan.levels)} windows can't tell quantiles as far out as these.", good=False
+            )
         )
     inside = (tested.real >= tested.quantiles[..., 0]) & (tested.real <= tested.quantiles[..., -1])
     there = np.isfinite(tested.real)
@@ -233,7 +242,12 @@ def write_metrics(
     panel = prepared.panel
     learner = model.learner.to_json()
     content: dict[str, Any] = {
-        "data": {"name": panel.name, "columns": asdict(panel.columns), "step": panel.grid.step, "missing": panel.missing},
+        "data": {
+            "name": panel.name,
+            "columns": asdict(panel.columns),
+            "step": panel.grid.step,
+            "missing": panel.missing,
+        },
         "series": len(panel.series),
         "rows": prepared.split.counts,
         "plan": asdict(model.plan),

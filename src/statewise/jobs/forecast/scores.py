@@ -17,8 +17,9 @@ class Score:
     """One row of the table. RMSE, MAE and pinball are in the series' own units, over all forecasts alike.
 
     ``mase`` is the mean over the series of MAE divided by that of the seasonal naive forecast one step ahead inside the
-    part before the test, None where no series ever changes there. ``smape`` is in percent. ``mse`` and ``mae_levels`` are
-    those of the standardised series (mean 0, variance 1 in the training part), as papers on long horizons give them.
+    part before the test, None where no series ever changes there. ``smape`` is in percent. What is
+    called standardised is that of series with mean 0 and variance 1 in the training part, as papers on long horizons
+    give it.
     """
 
     name: str

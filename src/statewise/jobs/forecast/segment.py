@@ -62,7 +62,8 @@ class SegmentNetwork(nn.Module):
         count = questions.shape[1]
         output, _ = self.recurrent(questions.reshape(1, rows * count, -1), _repeated(state, count))
         written = self.head(self.dropout(output[0]))  # (N * M, segment * size)
-        return written.reshape(rows, count * self.segment, self.size)[:, : self.horizon]
+        steps: Tensor = written.reshape(rows, count * self.segment, self.size)
+        return steps[:, : self.horizon]
 
     def _questions(self, ahead: Tensor, channel: Tensor) -> Tensor:
         """What tells the segments of the future apart, (N, M, hidden): where, whose, and what is known of them."""
@@ -79,7 +80,7 @@ class SegmentNetwork(nn.Module):
 
 
 def _repeated(state: Tensor | tuple[Tensor, Tensor], count: int) -> Tensor | tuple[Tensor, Tensor]:
-    """The state (layers, N, hidden), or a pair of them, once for each of ``count`` segments: (layers, N * M, hidden)."""
+    """The state (layers, N, hidden), or a pair of them, once for each of M segments: (layers, N * M, hidden)."""
     if isinstance(state, tuple):
         return state[0].repeat_interleave(count, dim=1), state[1].repeat_interleave(count, dim=1)
     return state.repeat_interleave(count, dim=1)

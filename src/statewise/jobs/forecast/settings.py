@@ -1,7 +1,7 @@
 """What a forecast can be told, and what becomes of it once the data are known.
 
-The defaults of the stepwise models were chosen on the first 101 months of the airline series, see ``stepwise.py``; those
-of the window models on the validation part of ETTh1, see docs/jobs.md. No default has seen a test part.
+The defaults of the stepwise models were chosen on the first 101 months of the airline series, those of the window
+models on the validation part of ETTh1; docs/jobs.md tells how. No default has seen a test part.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Settings:
     """So many networks, their forecasts averaged."""
     windows: int = 60_000
     """Windows that a window model sees in an epoch at most, drawn anew each time."""
+    calendar: bool = True
+    """Whether networks are told the hour, the weekday, the month, where times are known."""
     log: bool | None = None
     """Whether networks read and write logarithms. None: where the spread grows with the level."""
 
@@ -122,8 +124,8 @@ def resolve(
 ) -> Plan:
     """The plan for training parts of which the shortest has ``rows``, the longest about as many.
 
-    ``observed``: whether there are covariates that are known up to now alone, which no stepwise model can take, since it
-    would have to forecast them too. Raises ``InputError`` for settings that don't go together.
+    ``observed``: whether there are covariates known up to now alone, which no stepwise model can take, since it would
+    have to forecast them too. Raises ``InputError`` for settings that don't go together.
     """
     model = settings.model
     if model == "auto":
@@ -148,7 +150,7 @@ def resolve(
         horizon=horizon,
         lookback=lookback,
         season=season,
-        cycles=cycles,
+        cycles=cycles if settings.calendar else (),
         levels=tuple(sorted({*settings.levels, 0.5})),
         output=settings.output,
         hidden=settings.hidden or (16 if stepwise else 128 if model == "segment" else 64),
@@ -166,7 +168,7 @@ def resolve(
 def default_recipe(plan: Plan) -> Recipe:
     """How the networks of ``plan`` are trained unless the user says otherwise."""
     if plan.short:
-        return Recipe(epochs=50, batch=8, learning_rate=0.01, schedule="linear", weight_decay=0.01)
+        return Recipe(epochs=40, batch=8, learning_rate=0.02, schedule="linear", weight_decay=0.01)
     if plan.stepwise:
         return Recipe(epochs=40, batch=16, learning_rate=0.005, schedule="linear", weight_decay=0.01, patience=6)
     return Recipe(epochs=20, batch=256, learning_rate=1e-3, schedule="cosine", patience=4)

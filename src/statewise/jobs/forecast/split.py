@@ -19,7 +19,7 @@ MOST_VALIDATION = 0.25  # of all rows
 
 @dataclass(frozen=True)
 class Split:
-    """Of each series: training ends before row ``train``, validation before ``validation``, the test before ``test``."""
+    """Of each series: training ends before row ``train``, validation before ``validation``, test before ``test``."""
 
     train: Rows  # (S,)
     validation: Rows  # (S,)
@@ -39,7 +39,7 @@ def split_rows(
 
     ``asked`` are rows, or shares below 1, of training, validation and test; rows beyond them stay unused. ``test`` is
     how many rows a test file brought, 0 for no test. Without either, the last 30 % are the test, and the 10 % before
-    them, or three horizons, up to a quarter, the validation part. Raises ``InputError`` where a part has no room.
+    them, or up to a quarter if that makes three horizons, the validation part. Raises ``InputError`` where a part has no room.
     """
     parts = np.array([_parts(n, horizon, asked, test) for n in lengths], dtype=np.int64)  # (S, 3)
     ends = np.cumsum(parts, axis=1)
@@ -70,7 +70,7 @@ def _parts(n: int, horizon: int, asked: Sequence[float] | None, test: int | None
     if test:
         validation = max(test, horizon)
         return n - test - validation, validation, test
-    validation = int(max(VALIDATION_SHARE * n, min(3 * horizon, MOST_VALIDATION * n)))
+    validation = int(max(VALIDATION_SHARE * n, min(3 * horizon, MOST_VALIDATION * n), horizon))
     return n - tested - validation, validation, tested
 
 

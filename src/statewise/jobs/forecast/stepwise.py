@@ -29,7 +29,7 @@ from .settings import Plan
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 CALENDAR_AMPLITUDE = 0.3
 FAR = 8.0  # scales that an outlier counts at most
-RIDGE = 16.0  # noise of variance RIDGE / rows on the inputs acts on a linear reader as this ridge penalty
+RIDGE = 8.0  # noise of variance RIDGE / rows on the inputs acts on a linear reader as this ridge penalty
 CHUNK = 1024  # origins that are forecast at once
 
 
@@ -67,7 +67,9 @@ class Steps:
     Row t of ``inputs`` holds nothing of row t or later but the calendar and the covariates known ahead.
     """
 
-    def __init__(self, bank: Bank, differences: Differences, lags: Sequence[int], flags: bool) -> None:
+    def __init__(
+        self, bank: Bank, differences: Differences, lags: Sequence[int], flags: bool, cycles: Sequence[int]
+    ) -> None:
         total = len(bank.levels)
         self.missed, self.filled = np.zeros(total), np.zeros(total)  # (R,) each
         self.seen = np.zeros(total)  # 1 where the target is known
@@ -78,7 +80,11 @@ class Steps:
             missed, self.filled[begin:end] = differences.missed(bank.levels[begin:end])
             self.missed[first:end] = missed[first - begin :]
             self.seen[first:end] = np.isfinite(bank.levels[first:end])
-        self.constant = np.concatenate([CALENDAR_AMPLITUDE * bank.calendar, bank.known], axis=1)  # (R, K)
+        # What seasonal differences have taken out of the series, the calendar can't tell about it.
+        told = [
+            c for c in range(2 * len(cycles)) if not (differences.seasonal and cycles[c // 2] == differences.season)
+        ]
+        self.constant = np.concatenate([CALENDAR_AMPLITUDE * bank.calendar[:, told], bank.known], axis=1)  # (R, K)
         self.lags, self.flags, self.differences = tuple(lags), flags, differences
         known = np.clip(self.missed, -FAR, FAR)
         columns = [np.concatenate([np.zeros(lag), known[:-lag]]) for lag in lags]
@@ -185,7 +191,7 @@ class StepLearner:
 
         (n, H, Q). Raises ``InputError`` where a series is too short to begin.
         """
-        steps = Steps(bank, self.differences, self.lags, self.flags)
+        steps = Steps(bank, self.differences, self.lags, self.flags, self.plan.cycles)
         if (origins < steps.first[series]).any():
             raise InputError(f"a forecast looks back {self.differences.start} rows; a series is shorter than that")
         if steps.gaps and not self.flags:
@@ -202,7 +208,7 @@ class StepLearner:
 
     def naive(self, bank: Bank, origins: Rows, series: Rows) -> Array:
         """What networks that output zero would forecast: (n, H)."""
-        steps = Steps(bank, self.differences, self.lags, self.flags)
+        steps = Steps(bank, self.differences, self.lags, self.flags, self.plan.cycles)
         start, horizon = self.differences.start, self.plan.horizon
         levels = _before(steps.filled, origins, start, horizon)
         for h in range(horizon):

@@ -1,4 +1,4 @@
-"""A model as one ``.safetensors`` file: weights, constants and the last rows as tensors, everything else in its header."""
+"""A model as one ``.safetensors`` file: weights, constants and the last rows as tensors, the rest in its header."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 def save(model: Model, path: Path) -> None:
-    """Write ``model``. The same model gives the same bytes. Raises ``InputError`` where the folder can't be written to."""
+    """Write ``model``; the same one gives the same bytes. Raises ``InputError`` where that can't be done."""
     content = {
         "plan": asdict(model.plan),
         "columns": asdict(model.columns),
@@ -69,8 +69,7 @@ def load(path: Path) -> Model:
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
-    plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in content["plan"].items()})
-    columns = Columns(**{k: tuple(v) if isinstance(v, list) else v for k, v in content["columns"].items()})
+    plan, columns = Plan(**_tuples(content["plan"])), Columns(**_tuples(content["columns"]))
     names = tuple(map(str, content["names"]))
     scaling = Scaling(plan.log, *(_array(tensors, f"scaling.{name}", len(names)) for name in _CONSTANTS))
     return Model(
@@ -87,6 +86,11 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
         learner=_learner(plan, content["learner"], tensors),
         tails=_tails(content, tensors, names),
     )
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """``content`` with the tuples that JSON has made lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
 
 
 _CONSTANTS = ("floor", "centre", "spread")

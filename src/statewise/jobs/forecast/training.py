@@ -1,4 +1,4 @@
-"""From a panel to a model: decide what is open, split, train, and let the validation part say how far forecasts miss."""
+"""From a panel to a model: decide what is open, split, train, and learn from the validation part what is missed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .bank import Rows, Track, make_bank
+from .bank import Array, Rows, Track, make_bank
 from .conformal import shifts
 from .covariates import Encoding, find_encoding
 from .learning import Learner, Trainer, learn
-from .model import Array, Model, encode, height_unit, heights, make_tails
+from .model import Model, encode, height_unit, heights, make_tails
 from .panel import Panel
 from .scaling import Scaling, grows_with_level
 from .season import common_season

@@ -118,7 +118,7 @@ class WindowTask(Task):
 
     def validate(self) -> Mapping[str, float]:
         lost, squares, terms = 0.0, 0.0, 0.0
-        for origins, channel in zip(*(x.split(CHUNK) for x in self.judged), strict=True):
+        for origins, channel in zip(*(torch.split(x, CHUNK) for x in self.judged), strict=True):
             window = self.windows.take(origins, channel)
             placed = self.output.place(self.model(window.past, window.ahead, window.channel), window.base)
             loss, count = self.output.loss(placed, window.target, window.seen)
@@ -170,7 +170,7 @@ class WindowLearner:
         output = Output(self.plan.output, self.plan.levels)
         channel = torch.from_numpy(series) if self.channels else torch.zeros(len(series), dtype=torch.int64)
         parts = []
-        for rows, own in zip(torch.from_numpy(origins).split(CHUNK), channel.split(CHUNK), strict=True):
+        for rows, own in zip(torch.split(torch.from_numpy(origins), CHUNK), torch.split(channel, CHUNK), strict=True):
             window = windows.take(rows, own)
             found = [
                 output.quantiles(output.place(network(window.past, window.ahead, window.channel), window.base))
