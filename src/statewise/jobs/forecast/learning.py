@@ -16,6 +16,7 @@ from ..recipe import Recipe
 from ..task import Task
 from ..watch import Named, Watch
 from .bank import Bank, Rows, Track, make_bank
+from .baselines import persistence, seasonal_naive
 from .differences import choose_differences
 from .lags import choose_lags
 from .outputs import Output
@@ -23,8 +24,9 @@ from .scaling import Scaling, standardise
 from .settings import WARM, Plan
 from .split import origins
 from .stepwise import StepLearner, StepNetwork, Steps, StepTask
-from .windowed import WindowLearner, Windows, WindowTask, make_network
+from .windowed import WindowLearner, Windows, WindowTask, make_network, seasonal_spread
 
+MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
 JUDGED = 256  # origins in the validation part that a stepwise network is judged by
 
 
@@ -121,12 +123,18 @@ def _learn_windows(
     plan: Plan, tracks: Sequence[Track], train: Rows, validation: Rows, trainer: Trainer, name: str
 ) -> tuple[WindowLearner, Scaling]:
     scaling = standardise([track.values[:end] for track, end in zip(tracks, train, strict=True)], plan.log)
-    bank = make_bank(tracks, scaling, plan.cycles, plan.lookback, plan.horizon)
+    if not plan.channels:  # channels of one table are compared as they are standardised
+        levels = [
+            scaling.forward(track.values[:end], s) for s, (track, end) in enumerate(zip(tracks, train, strict=True))
+        ]
+        scaling = replace(scaling, spread=scaling.spread * [seasonal_spread(level, plan.season) for level in levels])
+    bank = make_bank(tracks, scaling, plan.cycles, max(plan.lookback, plan.season), plan.horizon)
+    first = np.minimum(plan.lookback, np.maximum(1, (train - plan.horizon) // 2))
     short = bool((train - plan.horizon < plan.lookback).any())
     flags = short or any(bool(np.isnan(track.values).any()) for track in tracks)
-    windows = Windows(bank, plan.lookback, plan.horizon, flags)
+    season = _naive_season(plan, bank, first, train)
+    windows = Windows(bank, plan.lookback, plan.horizon, flags=flags, season=season)
     output = Output(plan.output, plan.levels)
-    first = np.minimum(plan.lookback, np.maximum(1, (train - plan.horizon) // 2))
     learnt, judged = _rows(bank, first, train, plan.horizon), _rows(bank, train, validation, plan.horizon)
     seen = np.isfinite(bank.window(learnt[0], plan.horizon)).any(1)
     learnt = (learnt[0][seen], learnt[1][seen])
@@ -141,7 +149,17 @@ def _learn_windows(
         trainer.train(task, f"{name}network {seed - trainer.seed + 1}", seed)
         windows.to(torch.device("cpu"))
         networks.append(network)
-    return WindowLearner(plan, features, known, channels, flags, tuple(networks)), scaling
+    return WindowLearner(plan, features, known, channels, flags, season, tuple(networks)), scaling
+
+
+def _naive_season(plan: Plan, bank: Bank, first: Rows, train: Rows) -> int:
+    """1 or the season, whichever repeated misses less, in absolute levels, over the horizon in the training parts."""
+    rows, _ = _rows(bank, np.maximum(first, plan.season), train, plan.horizon)
+    rows = rows[:: -(-len(rows) // MOST_NAIVE) or 1]
+    real = bank.window(rows, plan.horizon)
+    last = np.nanmean(np.abs(persistence(bank, rows, plan.horizon) - real)) if len(rows) else 0.0
+    seasonal = np.nanmean(np.abs(seasonal_naive(bank, rows, plan.horizon, plan.season) - real)) if len(rows) else 0.0
+    return plan.season if seasonal < last else 1
 
 
 def _judged(bank: Bank, train: Rows, validation: Rows, horizon: int) -> tuple[Rows, Rows]:

@@ -22,10 +22,10 @@ class Output:
         self.size = {"quantiles": len(self.levels), "gaussian": 2, "student-t": 3}[kind]
 
     def place(self, raw: Tensor, base: Tensor) -> Tensor:
-        """``raw`` (N, H, size), written relative to ``base`` (N,), on the scale of the levels."""
+        """``raw`` (N, H, size), written relative to ``base`` (N, H), on the scale of the levels."""
         if self.kind == "quantiles":
-            return raw + base[:, None, None]
-        return torch.cat([raw[..., :1] + base[:, None, None], raw[..., 1:]], dim=-1)
+            return raw + base[..., None]
+        return torch.cat([raw[..., :1] + base[..., None], raw[..., 1:]], dim=-1)
 
     def loss(self, placed: Tensor, target: Tensor, seen: Tensor) -> tuple[Tensor, float]:
         """The sum of the losses of the steps that are ``seen``, and their number. ``target``, ``seen``: (N, H).

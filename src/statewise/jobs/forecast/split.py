@@ -39,7 +39,8 @@ def split_rows(
 
     ``asked`` are rows, or shares below 1, of training, validation and test; rows beyond them stay unused. ``test`` is
     how many rows a test file brought, 0 for no test. Without either, the last 30 % are the test, and the 10 % before
-    them, or up to a quarter if that makes three horizons, the validation part. Raises ``InputError`` where a part has no room.
+    them, or up to a quarter if that makes three horizons, the validation part. Raises ``InputError`` where one has no
+    room.
     """
     parts = np.array([_parts(n, horizon, asked, test) for n in lengths], dtype=np.int64)  # (S, 3)
     ends = np.cumsum(parts, axis=1)

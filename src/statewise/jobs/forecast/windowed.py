@@ -1,7 +1,8 @@
 """Train a window network, and forecast with it: from the last ``lookback`` rows to the whole horizon at once.
 
-A network reads levels less the last one of its window, and writes what comes relative to that: untrained it gives
-persistence, and a series that has drifted away from its training part is no other world to it.
+A network reads levels less the last one of its window, so a series that has drifted away from its training part is no
+other world to it. It writes corrections to a naive forecast, the last level or the last season, whichever misses less
+in the training part: untrained it gives that.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..task import Task
 from .bank import Array, Bank, Rows
 from .direct import DirectNetwork
 from .outputs import Output
+from .scores import seasonal_error
 from .segment import SegmentNetwork
 from .settings import Plan
 
@@ -33,15 +35,18 @@ class Window(NamedTuple):
     past: Tensor  # (N, L, F)
     ahead: Tensor  # (N, H, K)
     channel: Tensor  # (N,)
-    base: Tensor  # (N,), the last level
+    base: Tensor  # (N, H), the naive forecast that the network starts from
     target: Tensor  # (N, H)
     seen: Tensor  # (N, H), 1 where there is a target
 
 
 class Windows:
-    """The windows of a bank as tensors; ``flags``: whether a row says that its value is missing."""
+    """The windows of a bank as tensors.
 
-    def __init__(self, bank: Bank, lookback: int, horizon: int, flags: bool) -> None:
+    ``flags``: whether a row says that its value is missing. ``season``: rows back that the naive forecast repeats.
+    """
+
+    def __init__(self, bank: Bank, lookback: int, horizon: int, *, flags: bool, season: int) -> None:
         known = np.concatenate([bank.calendar, bank.known], axis=1)
         there = np.isfinite(bank.levels)
         flag = [there[:, None].astype(np.float64)] if flags else []
@@ -50,17 +55,18 @@ class Windows:
         self.levels = _tensor(np.where(there, bank.levels, 0.0))  # (R,)
         self.seen = _tensor(there.astype(np.float64))  # (R,)
         self.back, self.on = torch.arange(-lookback, 0), torch.arange(horizon)
+        self.naive = torch.arange(horizon) % season - season  # (H,), the row that each step repeats
 
     def to(self, device: torch.device) -> None:
         """Move everything to ``device``."""
-        for name in ("rows", "known", "levels", "seen", "back", "on"):
+        for name in ("rows", "known", "levels", "seen", "back", "on", "naive"):
             setattr(self, name, getattr(self, name).to(device))
 
     def take(self, origins: Tensor, channel: Tensor) -> Window:
         """The windows whose first row to forecast is in ``origins``, (N,); ``channel`` (N,) is each one's series."""
         past = self.rows[origins[:, None] + self.back]  # (N, L, F)
-        base = past[:, -1, 0].clone()
-        past[:, :, 0] -= base[:, None]
+        base = self.rows[origins[:, None] + self.naive, 0]  # (N, H)
+        past[:, :, 0] -= past[:, -1:, 0].clone()
         future = origins[:, None] + self.on
         return Window(past, self.known[future], channel, base, self.levels[future], self.seen[future])
 
@@ -143,21 +149,23 @@ class WindowLearner:
     known: int
     channels: int
     flags: bool
+    season: int
+    """Rows back that the naive forecast repeats, to which the network writes corrections."""
     networks: tuple[nn.Module, ...]
 
     @property
     def before(self) -> int:
         """Rows that a bank must have ahead of each series."""
-        return self.plan.lookback
+        return max(self.plan.lookback, self.season)
 
     @property
     def memory(self) -> int:
         """Rows of a series that decide its next forecast."""
-        return self.plan.lookback
+        return self.before
 
     def relative_spread(self, levels: Array) -> float:
-        """The spread of a new series whose standardised ``levels`` (T,) are these: that of the series itself."""
-        return 1.0
+        """The spread of a new series whose standardised ``levels`` (T,) are these."""
+        return seasonal_spread(levels, self.plan.season)
 
     @torch.no_grad()
     def forecast(self, bank: Bank, origins: Rows, series: Rows) -> Array:
@@ -166,7 +174,7 @@ class WindowLearner:
         Raises ``InputError`` where values are missing and none was where the networks learnt.
         """
         self._check(bank, origins)
-        windows = Windows(bank, self.plan.lookback, self.plan.horizon, self.flags)
+        windows = Windows(bank, self.plan.lookback, self.plan.horizon, flags=self.flags, season=self.season)
         output = Output(self.plan.output, self.plan.levels)
         channel = torch.from_numpy(series) if self.channels else torch.zeros(len(series), dtype=torch.int64)
         parts = []
@@ -195,7 +203,13 @@ class WindowLearner:
 
     def to_json(self) -> dict[str, Any]:
         """Everything else, beside the plan."""
-        return {"features": self.features, "known": self.known, "channels": self.channels, "flags": self.flags}
+        return {
+            "features": self.features,
+            "known": self.known,
+            "channels": self.channels,
+            "flags": self.flags,
+            "season": self.season,
+        }
 
     @staticmethod
     def build(plan: Plan, content: Mapping[str, Any], networks: tuple[nn.Module, ...] = ()) -> WindowLearner:
@@ -203,7 +217,17 @@ class WindowLearner:
         sizes = {name: int(content[name]) for name in ("features", "known", "channels")}
         size = Output(plan.output, plan.levels).size
         networks = networks or tuple(make_network(plan, **sizes, size=size).eval() for _ in range(plan.seeds))
-        return WindowLearner(plan, **sizes, flags=bool(content["flags"]), networks=networks)
+        return WindowLearner(
+            plan, **sizes, flags=bool(content["flags"]), season=int(content["season"]), networks=networks
+        )
+
+
+def seasonal_spread(levels: Array, season: int) -> float:
+    """How much ``levels`` (T,) move from a season to the next on average; 1 where they don't.
+
+    On this scale the errors of all series count as they do in MASE, however large the series' own swings are.
+    """
+    return seasonal_error(levels, min(season, max(1, len(levels) - 1))) or 1.0
 
 
 def _tensor(values: Array) -> Tensor:
