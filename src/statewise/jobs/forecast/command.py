@@ -132,6 +132,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="windows in an epoch at most (default: 60000)",
     )
     add(
+        "--base",
+        choices=("auto", "last", "season"),
+        default="auto",
+        help="the naive forecast that direct and segment correct (default: what misses less in training)",
+    )
+    add(
         "--calendar",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -165,6 +171,7 @@ def _job(args: argparse.Namespace) -> Any:
         segment=args.segment,
         seeds=args.seeds,
         windows=args.windows,
+        base=args.base,
         calendar=args.calendar,
         log=args.log,
     )

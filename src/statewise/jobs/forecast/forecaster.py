@@ -61,8 +61,8 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         layout: ``long``, or ``rows`` where each row of a table is a whole series.
         gaps: what missing values are: an error (``refuse``), left out (``mask``), the last value (``fill``); ``ignore``
             takes rows as equally spaced, whatever their times say.
-        cell, hidden, layers, dropout, segment, seeds, windows, calendar, log: of the networks, as ``statewise forecast
-            --help`` describes them.
+        cell, hidden, layers, dropout, segment, seeds, windows, base, calendar, log: of the networks, as
+            ``statewise forecast --help`` describes them.
         epochs, batch, learning_rate, patience: of the training. Default: by the model.
         random_state: seed of everything drawn at random, or a ``numpy.random.RandomState``; None draws one.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
@@ -102,6 +102,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         segment: int | None = None,
         seeds: int | None = None,
         windows: int = 60_000,
+        base: str = "auto",
         calendar: bool = True,
         log: bool | None = None,
         epochs: int | None = None,
@@ -132,6 +133,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         self.segment = segment
         self.seeds = seeds
         self.windows = windows
+        self.base = base
         self.calendar = calendar
         self.log = log
         self.epochs = epochs
@@ -234,6 +236,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             segment=self.segment,
             seeds=self.seeds,
             windows=self.windows,
+            base=self.base,
             calendar=self.calendar,
             log=self.log,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..onlookers import onlookers
+from ..parallel import find_device
 from ..rank import leads
 from ..recipe import Recipe
 from ..runs import new_run, resumed_run
@@ -48,6 +49,7 @@ def run_job(job: Job, args: argparse.Namespace, typed: Sequence[str], say: Calla
     began = time.monotonic()
     prepared = read(job)
     recipe = job.recipe(default_recipe(prepared.plan))
+    find_device(recipe.device)  # before anything is said or made
     with _folder(args, prepared, typed) as folder:
         if leads():
             say(report.data_lines(prepared))

@@ -153,7 +153,9 @@ def _learn_windows(
 
 
 def _naive_season(plan: Plan, bank: Bank, first: Rows, train: Rows) -> int:
-    """1 or the season, whichever repeated misses less, in absolute levels, over the horizon in the training parts."""
+    """1 or the season: the one that the plan names, or that misses less, repeated, in the training parts."""
+    if plan.base != "auto":
+        return plan.season if plan.base == "season" else 1
     rows, _ = _rows(bank, np.maximum(first, plan.season), train, plan.horizon)
     rows = rows[:: -(-len(rows) // MOST_NAIVE) or 1]
     real = bank.window(rows, plan.horizon)

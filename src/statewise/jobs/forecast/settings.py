@@ -15,6 +15,7 @@ from ..recipe import Recipe
 STEPWISE = ("lstm", "gru", "rnn")
 WINDOWED = ("direct", "segment")
 MODELS = ("auto", *STEPWISE, *WINDOWED)
+BASES = ("auto", "last", "season")
 OUTPUTS = ("quantiles", "gaussian", "student-t")
 
 SHORT = 500  # rows before the test part: too few to hold any out of the last training
@@ -47,6 +48,8 @@ class Settings:
     """So many networks, their forecasts averaged."""
     windows: int = 60_000
     """Windows that a window model sees in an epoch at most, drawn anew each time."""
+    base: str = "auto"
+    """The naive forecast that a window model corrects: ``last`` level, last ``season``, or what misses less."""
     calendar: bool = True
     """Whether networks are told the hour, the weekday, the month, where times are known."""
     log: bool | None = None
@@ -56,6 +59,7 @@ class Settings:
         _one_of("model", self.model, MODELS)
         _one_of("cell", self.cell, STEPWISE)
         _one_of("output", self.output, OUTPUTS)
+        _one_of("base", self.base, BASES)
         for name in ("horizon", "lookback", "season", "hidden", "layers", "segment", "seeds", "windows"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -84,6 +88,7 @@ class Plan:
     segment: int
     seeds: int
     windows: int
+    base: str
     log: bool
     channels: bool
     """Whether each series has an embedding of its own: where several columns are forecast."""
@@ -159,6 +164,7 @@ def resolve(
         segment=segment,
         seeds=settings.seeds or (10 if stepwise and rows < SHORT else 1),
         windows=settings.windows,
+        base=settings.base,
         log=log if settings.log is None else settings.log,
         channels=channels and not stepwise,
         short=stepwise and rows < SHORT,
