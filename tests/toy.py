@@ -70,7 +70,7 @@ class Toy(Task):
 
     def validate(self):
         rows = torch.arange(self.rows, self.rows + 16)
-        return {"mse": float(self._sum(self.model, self.x[rows], rows) / self.lengths[rows].sum())}
+        return {"mse": float(self._sum(self.model, self.x[rows], rows).detach() / self.lengths[rows].sum())}
 
     def state(self):
         return {} if self.carried is None else {"carried": self.carried}

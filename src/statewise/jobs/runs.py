@@ -59,15 +59,13 @@ def resumed_run(job: str, folder: Path) -> Iterator[Path]:
 
 def arguments_of(job: str, folder: Path) -> tuple[list[str], Path]:
     """The arguments of the run in ``folder``, and where they were given. Raises ``InputError`` where there is none."""
-    path = folder / ARGUMENTS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["job"] != job:
-            raise InputError(f"--resume {folder}: is a run of statewise {content['job']}, not of statewise {job}")
-        arguments = [str(word) for word in content["arguments"]]
-        where = Path(content["folder"])
+        content = json.loads((folder / ARGUMENTS).read_text(encoding="utf-8"))
+        whose, arguments, where = content["job"], list(map(str, content["arguments"])), Path(content["folder"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"--resume {folder}: not a run folder: no {ARGUMENTS} that can be read") from None
+    if whose != job:
+        raise InputError(f"--resume {folder}: is a run of statewise {whose}, not of statewise {job}")
     if (folder / DONE).exists():
         raise InputError(f"--resume {folder}: the run is complete, there is nothing to go on with")
     return arguments, where
