@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
 from ..errors import InputError
 from ..recipe import Recipe
@@ -36,6 +36,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         layers: layers.
         bidirectional: whether each layer reads backwards too.
         head: what the output sees: the ``last`` state, the ``mean`` or ``max`` over the steps, or learnt ``attention``.
+        segment: so many steps are read at a time, as one. Default: as many as make about 32 segments of a sequence of
+            more than 64 steps.
         dropout: probability of dropping a unit between layers and before the output, in training.
         epochs: passes over the training part at most. Default: as many as make about 2000 updates, 12 to 300.
         batch: sequences in a batch.
@@ -45,6 +47,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         weight_decay: of the optimizer.
         clip: the largest norm of all gradients together; None for any.
         balance: whether every class weighs the same in the loss, however many sequences it has.
+        smoothing: share of the target that is spread evenly over all classes, against overconfidence.
         validation: share of the training part held out, to keep the weights that do best on it; 0 for none. Default: a
             tenth, where that is 50 sequences or more.
         patience: stop after so many epochs without gain on the part held out; None: never.
@@ -57,7 +60,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     Attributes:
         classes_: the labels, sorted: (classes,).
-        n_features_in_: I, the channels of the sequences.
+        n_features_in_: I, the channels of the sequences; T where they came as an array (n, T), and then ``predict``
+            takes arrays of that width.
         model_: the ``Model``.
         history_: the loss curve, a list of records with ``epoch``, ``update``, ``loss`` and maybe ``validation``.
 
@@ -74,6 +78,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         layers: int = 1,
         bidirectional: bool = True,
         head: str = "max",
+        segment: int | None = None,
         dropout: float = 0.2,
         epochs: int | None = None,
         batch: int = 32,
@@ -83,6 +88,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         weight_decay: float = 1e-2,
         clip: float | None = 1.0,
         balance: bool = False,
+        smoothing: float = 0.1,
         validation: float | None = None,
         patience: int | None = None,
         scaling: str = "channel",
@@ -96,6 +102,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.layers = layers
         self.bidirectional = bidirectional
         self.head = head
+        self.segment = segment
         self.dropout = dropout
         self.epochs = epochs
         self.batch = batch
@@ -105,6 +112,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.weight_decay = weight_decay
         self.clip = clip
         self.balance = balance
+        self.smoothing = smoothing
         self.validation = validation
         self.patience = patience
         self.scaling = scaling
@@ -119,11 +127,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         Raises ``InputError``, a ValueError, where they or an argument can't be used.
         """
         plan = self._plan()
-        if y is None:
-            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         sequences = self._sequences(X)
-        labels = column_or_1d(y, warn=True)
-        check_classification_targets(labels)
+        labels = _labels(y)
         if len(labels) != len(sequences):
             raise InputError(f"expected a label for each of {len(sequences)} sequences, got {len(labels)}")
         self.classes_, targets = np.unique(labels, return_inverse=True)
@@ -131,7 +136,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             raise InputError(f"Classifier can't train when only one class is present: all labels are {labels[0]!r}")
         classes: list[Label] = self.classes_.tolist()
         self.model_, self.history_ = train(sequences, targets.astype(np.int64), classes, plan)
-        self.n_features_in_ = sequences.channels
+        self.n_features_in_ = sequences.channels if _table_width(X) is None else int(sequences.lengths[0])
+        self.steps_ = _table_width(X)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -142,12 +148,18 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of each class, in the order of ``classes_``: (n, classes)."""
         self._fitted()
-        return self.model_.probabilities(self._sequences(X))
+        sequences, steps = self._sequences(X), _table_width(X)
+        if self.steps_ is not None and steps is not None and steps != self.steps_:
+            raise InputError(
+                f"X has {steps} features, but {type(self).__name__} is expecting {self.steps_} features as input;"
+                " sequences of other lengths come as a list of arrays or as an array (n, T, I)"
+            )
+        return self.model_.probabilities(sequences)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the trained classifier as one ``.safetensors`` file, which ``statewise classify predict`` reads too."""
         self._fitted()
-        notes = {**self.model_.notes, "gaps": self.gaps, "dtype": self.classes_.dtype.str}
+        notes = {**self.model_.notes, "gaps": self.gaps, "dtype": self.classes_.dtype.str, "steps": self.steps_}
         replace(self.model_, notes=notes).save(Path(path))
 
     @classmethod
@@ -165,6 +177,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             layers=shape.layers,
             bidirectional=shape.bidirectional,
             head=shape.head,
+            segment=shape.segment,
             dropout=shape.dropout,
             gaps=str(model.notes.get("gaps", "refuse")),
         )
@@ -172,7 +185,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             classifier.classes_ = np.array(model.classes, dtype=model.notes.get("dtype"))
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: a damaged model: {error}") from None
-        classifier.model_, classifier.history_, classifier.n_features_in_ = model, [], model.channels
+        classifier.model_, classifier.history_ = model, []
+        classifier.steps_ = model.notes.get("steps")
+        classifier.n_features_in_ = classifier.steps_ or model.channels
         return classifier
 
     def _plan(self) -> Plan:
@@ -194,7 +209,16 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             precision=self.precision,
             momentum=RECIPE.momentum,
         )
-        return Plan(shape, recipe, self.epochs, bool(self.balance), self.validation, self.scaling)
+        return Plan(
+            shape,
+            self.segment,
+            recipe,
+            self.epochs,
+            balance=bool(self.balance),
+            smoothing=self.smoothing,
+            validation=self.validation,
+            scaling=self.scaling,
+        )
 
     def _sequences(self, X: Any) -> Sequences:
         return as_sequences(X, gaps=self.gaps)
@@ -208,3 +232,25 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = self.gaps == "carry"
         return tags
+
+
+def _labels(y: Any) -> NDArray[Any]:
+    """``y`` as an array (n,) of labels; refuses what are no classes."""
+    if y is None:
+        raise InputError("Classifier requires y to be passed, but the target y is None")
+    try:
+        labels: NDArray[Any] = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return labels
+
+
+def _table_width(X: Any) -> int | None:
+    """T, where sequences come as one array or frame (n, T), or as a list of lists that could be one."""
+    if isinstance(X, list) and X and all(isinstance(row, list) for row in X):
+        widths = {len(row) for row in X}
+        return widths.pop() if len(widths) == 1 and np.ndim(X[0]) == 1 else None
+    shape: Any = getattr(X, "shape", ())
+    return int(shape[1]) if len(shape) == 2 else None

@@ -68,7 +68,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     """The options of how files are read."""
     add = parser.add_argument_group("reading files").add_argument
     add("--id", metavar="COLUMN", help="says of which sequence a row is (default: id, sequence, series or case)")
-    add("--label", metavar="COLUMN", help="the class (default: label, class, target or y)")
+    add("--label", metavar="COLUMN", help="the class (default: label, class or target)")
     add("--time", metavar="COLUMN", help="orders the rows (default: time, timestamp, date, t or step)")
     add("--channels", metavar="A,B,...", help="the columns of values (default: all others)")
     add("--pixels", action="store_true", help="read images pixel by pixel instead of row by row")
@@ -88,8 +88,10 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         help=f"read backwards too (default: {'yes' if shape.bidirectional else 'no'})",
     )
     add("--head", choices=HEADS, default=shape.head, help=f"what the output sees of the steps (default: {shape.head})")
+    add("--segment", type=whole(1), metavar="N", help="steps read at a time (default: a 32nd of 65 or more; images: 1)")
     add("--dropout", type=part, default=shape.dropout, metavar="X", help=f"(default: {shape.dropout:g})")
     add("--balance", action="store_true", help="every class weighs the same, however rare")
+    add("--smoothing", type=part, default=0.1, metavar="X", help="of the labels, against overconfidence (default: 0.1)")
 
 
 def run(args: argparse.Namespace) -> int:

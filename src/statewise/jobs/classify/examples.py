@@ -53,7 +53,7 @@ class Examples:
 def classes_of(examples: Examples) -> list[str]:
     """The labels that there are, numbers by size, others by letter. Refuses a single one."""
     if examples.labels is None:
-        raise InputError(f"{examples.source}: has no labels, and there is nothing to learn without")
+        raise InputError(f"{examples.source}: has no labels; --label names a table's column of them, --labels a file")
     found = sorted(set(examples.labels), key=_rank)
     if len(found) < 2:
         raise InputError(
@@ -79,7 +79,7 @@ def check_alike(train: Examples, other: Examples) -> None:
     """Refuse ``other`` where its channels are not those of ``train``."""
     ours, theirs = train.sequences.channels, other.sequences.channels
     if ours != theirs:
-        raise InputError(f"{other.source}: has {theirs} channels, {train.source} has {ours}; expected the same")
+        raise InputError(f"{other.source}: expected as many channels as in {train.source}, {ours}, got {theirs}")
     if train.channels != other.channels:
         raise InputError(
             f"{other.source}: has the channels {', '.join(other.channels or ('of no name',))},"

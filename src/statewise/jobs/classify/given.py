@@ -91,8 +91,10 @@ def _numbers(X: Any, where: str) -> NDArray[Any]:
         array = np.asarray(X)
         if array.dtype.kind not in "iubfc":
             array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"{where}{EXPECTED} of numbers: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{where}{EXPECTED} of numbers: {error}") from None
     if array.dtype.kind == "c":
         raise InputError(f"{where}Complex data not supported; expected real numbers")
     return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -15,12 +15,12 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives the logits of ``classes`` classes for sequences of ``channels`` channels."""
+    """Gives the logits of ``classes`` classes for sequences of ``channels`` channels, read in segments."""
 
     def __init__(self, channels: int, classes: int, shape: Shape) -> None:
         super().__init__()
         self.recurrent = CELLS[shape.cell](
-            channels,
+            channels * shape.segment,
             shape.units,
             shape.layers,
             bidirectional=shape.bidirectional,
@@ -34,7 +34,10 @@ class Network(nn.Module):
         self.output = nn.Linear(width, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, classes) of x (T, N, I), of which the first ``lengths`` (N,) steps count, all where it is None."""
+        """Logits (N, classes) of x (T, N, I), segments as steps, of which the first ``lengths`` (N,) count.
+
+        All count where ``lengths`` is None.
+        """
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
         logits: Tensor = self.output(self.dropout(summary))
@@ -42,7 +45,7 @@ class Network(nn.Module):
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
-        if lengths is not None and x.is_cuda:  # cuDNN knows no lengths=
+        if lengths is not None and self.packs(x):
             packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
             outputs, states = self.recurrent(packed)
             steps, _ = pad_packed_sequence(outputs, total_length=len(x))
@@ -51,6 +54,10 @@ class Network(nn.Module):
         final = states[0] if isinstance(states, tuple) else states  # (L*D, N, H)
         directions = 2 if self.recurrent.bidirectional else 1
         return steps, torch.cat(tuple(final[-directions:]), dim=-1)
+
+    def packs(self, x: Tensor) -> bool:
+        """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
+        return x.is_cuda
 
     def _pool(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
         """One vector for each sequence, of its own steps alone: (N, D*H)."""

@@ -1,16 +1,13 @@
-"""The pictures of a run: accuracy by epoch, the confusion matrix, sequences that were taken for what they aren't."""
+"""The pictures of a run: the confusion matrix, and sequences with what they were taken for."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
 from ..report import to_svg
-from ..report.charts import LINE, MODEL, QUIET, REAL, SECOND, dress, new_figure
-from ..watch import Record
+from ..report.charts import LINE, MODEL, QUIET, REAL, SECOND, new_figure
 from .examples import Examples
 from .result import Result
 from .sequences import Rows
@@ -23,17 +20,6 @@ PANELS = 12
 COUNTS = LinearSegmentedColormap.from_list("counts", ["#ffffff", "#9cc5d6", SECOND, "#123d4d"])
 
 
-def accuracy_curve(history: Sequence[Record]) -> str:
-    """The accuracy on the part held out, by epoch, as an SVG."""
-    points = [record for record in history if "accuracy" in record.get("validation", {})]
-    figure = new_figure(height=2.8)
-    axes = figure.subplots()
-    values = [100 * point["validation"]["accuracy"] for point in points]
-    axes.plot([p["epoch"] for p in points], values, color=MODEL, lw=1.4, marker="o" if len(points) < 40 else "", ms=3)
-    dress(axes, "epochs", "accuracy, %")
-    return to_svg(figure)
-
-
 def confusion_matrix(result: Result) -> str:
     """How often each class (a row) was taken for each (a column), shares of the row as colours, as an SVG."""
     counts, n = result.confusion, len(result.classes)
@@ -41,10 +27,11 @@ def confusion_matrix(result: Result) -> str:
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    axes.pcolormesh(shares, cmap=COUNTS, vmin=0, vmax=1, edgecolors=LINE, linewidth=0.4)
-    axes.set_aspect("equal")
-    axes.invert_yaxis()
+    axes.imshow(shares, cmap=COUNTS, vmin=0, vmax=1, extent=(0, n, n, 0), interpolation="nearest")
     if n <= MOST_NUMBERED:
+        for edge in range(n + 1):
+            axes.axhline(edge, color=LINE, lw=0.5)
+            axes.axvline(edge, color=LINE, lw=0.5)
         for row, column in zip(*np.nonzero(counts), strict=True):
             colour = "white" if shares[row, column] > 0.45 else REAL
             axes.text(column + 0.5, row + 0.5, str(counts[row, column]), ha="center", va="center", color=colour)

@@ -39,7 +39,8 @@ def read(path: Path, content: bytes, layout: Layout) -> Examples:
             continue
         *parts, label = line.strip().split(":") if labelled else (*line.strip().split(":"), "")
         blocks.append(_block(f"{path}, line {number}", parts, layout.gaps))
-        labels.append(label.strip())
+        if labelled:
+            labels.append(label.strip())
         if blocks[-1].shape[1] != blocks[0].shape[1]:
             raise InputError(
                 f"{path}, line {number}: {blocks[-1].shape[1]} channels, the first sequence has {blocks[0].shape[1]}"

@@ -1,0 +1,354 @@
+"""``statewise classify`` from the command line: what it prints and writes, how it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.torch import load_file
+
+from statewise import cli
+from statewise.jobs import Classifier
+
+FILES = [
+    "arguments.json",
+    "metrics.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "predictions.csv",
+    "report.html",
+]
+QUICK = ["--epochs", "2", "--units", "8"]
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def toy(n=24, seed=0, classes="ab", name="toy.csv", label=True):
+    """A table in long form: each sequence hovers around the number of its class."""
+    random = np.random.default_rng(seed)
+    rows = [
+        (f"s{i}", step, classes[i % len(classes)], *(i % len(classes) + random.normal(0, 0.3, 2)))
+        for i in range(n)
+        for step in range(random.integers(3, 7))
+    ]
+    frame = pl.DataFrame(rows, schema=["id", "step", "label", "x", "y"], orient="row")
+    (frame if label else frame.drop("label")).write_csv(name)
+    return Path(name)
+
+
+def classify(*words):
+    return cli.main(["classify", *map(str, words)])
+
+
+def refused(capsys, *words):
+    """The one line that refuses ``words``; nothing is written."""
+    before = sorted(os.listdir())
+    assert classify(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert sorted(os.listdir()) == before
+    return err.removeprefix("statewise classify: ").rstrip("\n")
+
+
+def test_without_an_argument_it_classifies_digits(capsys):
+    assert classify("--epochs", "12") == 0
+    out, err = capsys.readouterr()
+    assert err == ""  # no progress bar where nobody looks
+    assert "digits: 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)" in out
+    assert "images of 8 x 8, read row by row (20 % of each class, split off with seed 0)" in out
+    folder = Path("runs/classify-digits-1")
+    assert f"{folder}: {', '.join(FILES)}" in out
+    assert sorted(os.listdir(folder)) == FILES
+    accuracy = {name: float(v) for name, v in re.findall(r"^(.*\S)  +([\d.]+) %  +[\d.]+$", out, re.MULTILINE)}
+    assert accuracy["GRU"] > 90
+    assert accuracy["most frequent class"] < 11
+    assert accuracy["logistic regression on pixels"] > 90
+    assert accuracy["nearest neighbour"] > 95
+    assert re.search(r"^The GRU (beats|loses|is no better)", out, re.MULTILINE)
+
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["accuracy"] * 100 == pytest.approx(accuracy["GRU"], abs=0.01)
+    assert np.sum(metrics["confusion"]) == metrics["data"]["test"]
+    predictions = pl.read_csv(folder / "predictions.csv", schema_overrides={"label": pl.String, "predicted": pl.String})
+    assert (predictions["label"] == predictions["predicted"]).mean() == pytest.approx(metrics["accuracy"])
+    assert predictions.select(pl.sum_horizontal("^p\\(.*\\)$")).to_series().to_list() == pytest.approx([1.0] * 359)
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["epoch"] == 12
+    assert records[-1]["validation"]["accuracy"] > 0.85
+
+    report = (folder / "report.html").read_text()
+    assert "renews itself" not in report
+    for word in ("Training", "Classes", "Mistakes", "precision", "most frequent class", "<svg"):
+        assert word in report
+    assert not re.search(r"(src|href)=\"(?!data:|#)|<script", report)
+
+
+def test_a_test_part_in_a_file_of_its_own(capsys):
+    assert classify(toy(), "--test", toy(10, 1, name="test.csv"), *QUICK, "--out", "run") == 0
+    assert "test      10 sequences of 3 to 6 steps, 2 channels (test.csv)" in capsys.readouterr().out
+    assert len(pl.read_csv("run/predictions.csv")) == 10
+    assert pl.read_csv("run/predictions.csv")["id"].to_list() == [f"s{i}" for i in range(10)]
+
+
+def test_fit_is_what_it_does_without_saying(capsys):
+    file = toy()
+    assert classify("fit", file, *QUICK, "--out", "one") == 0
+    assert classify(file, *QUICK, "--out", "two") == 0
+    assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
+
+
+def test_predict_with_the_model_of_a_run(capsys):
+    assert classify(toy(), "--epochs", "60", "--out", "run", "--channels", "y,x") == 0
+    unlabelled = toy(9, 2, name="new.csv", label=False)
+    capsys.readouterr()
+    assert classify("predict", "run/model.safetensors", unlabelled) == 0
+    assert capsys.readouterr().out == "new-predicted.csv: 9 sequences of 3 to 6 steps, 2 channels\n"
+    predicted = pl.read_csv("new-predicted.csv")
+    assert predicted.columns == ["id", "predicted", "p(a)", "p(b)"]
+    assert predicted["predicted"].to_list() == ["a", "b"] * 4 + ["a"]
+    assert classify("predict", "run/model.safetensors", toy(9, 2, name="known.csv"), "--out", "p.csv") == 0
+    assert (
+        capsys.readouterr().out == "p.csv: 9 sequences of 3 to 6 steps, 2 channels, 9 (100.00 %) as they are labelled\n"
+    )
+    np.testing.assert_array_equal(pl.read_csv("p.csv")["p(a)"], predicted["p(a)"])
+
+
+def test_files_to_predict_are_read_as_the_training_part_was(capsys):
+    frame = pl.read_csv(toy()).rename({"id": "who", "label": "what", "step": "when"})
+    frame.write_csv("toy.csv")
+    names = ["--id", "who", "--label", "what", "--time", "when"]
+    assert classify("toy.csv", *names, *QUICK, "--out", "run") == 0
+    alone = frame.head(1).drop("what").select("y", "when", "x", "who").with_columns(other=pl.lit("text"))
+    alone.write_csv("alone.csv")  # ids don't repeat, columns come in another order, and there is one more
+    assert classify("predict", "run/model.safetensors", "alone.csv") == 0
+    from statewise.jobs.classify import Model
+    from statewise.jobs.classify.sequences import Sequences
+
+    expected = Model.load(Path("run/model.safetensors")).probabilities(
+        Sequences.of([frame.head(1).select("x", "y").to_numpy()])
+    )
+    np.testing.assert_allclose(pl.read_csv("alone-predicted.csv").select("p(a)", "p(b)").to_numpy(), expected)
+
+
+def test_a_program_reads_the_model_of_a_run():
+    assert classify(toy(), *QUICK, "--out", "run", "--test", toy(6, 3, name="test.csv")) == 0
+    from statewise.jobs.classify import read
+
+    examples = read(Path("test.csv"))
+    classifier = Classifier.load("run/model.safetensors")
+    written = pl.read_csv("run/predictions.csv").select("p(a)", "p(b)").to_numpy()
+    np.testing.assert_allclose(classifier.predict_proba(list(examples.sequences)), written, rtol=1e-12)
+    assert classifier.classes_.tolist() == ["a", "b"]
+
+
+def test_the_options_reach_the_network():
+    options = ["--cell", "lstm", "--layers", "2", "--no-bidirectional", "--head", "last", "--dropout", "0.5"]
+    options += ["--segment", "2", "--balance", "--smoothing", "0", "--scaling", "none"]
+    assert (
+        classify(
+            toy(),
+            *QUICK,
+            *options,
+            "--segment",
+            "2",
+            "--balance",
+            "--smoothing",
+            "0",
+            "--scaling",
+            "none",
+            "--out",
+            "run",
+        )
+        == 0
+    )
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert metrics["network"] == {
+        "cell": "lstm",
+        "units": 8,
+        "layers": 2,
+        "bidirectional": False,
+        "head": "last",
+        "dropout": 0.5,
+        "segment": 2,
+    }
+    assert metrics["plan"] == {"epochs": 2, "balance": True, "smoothing": 0.0, "validation": None, "scaling": "none"}
+    weights = load_file("run/model.safetensors")
+    assert weights["network.recurrent.weight_hh_l1"].shape == (32, 8)
+    assert weights["scaler.mean"].tolist() == [0, 0]
+
+
+def test_pixel_by_pixel():
+    np.savez("images.npz", X=np.random.default_rng(0).integers(0, 255, (20, 3, 4), np.uint8), y=np.arange(20) % 2)
+    assert classify("images.npz", "--pixels", *QUICK, "--out", "run") == 0
+    assert load_file("run/model.safetensors")["network.recurrent.weight_ih_l0"].shape[1] == 1
+    assert classify("predict", "run/model.safetensors", "images.npz", "--out", "p.csv") == 0
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none.csv"], "none.csv: no such file"),
+        (["toy.csv", "--test", "none.csv"], "none.csv: no such file"),
+        (["--test", "toy.csv"], "--test: needs FILE, the training part, as well"),
+        (["toy.csv", "--id", "who"], "toy.csv: no column 'who' for --id; there are: id, step, label, x, y"),
+        (
+            ["toy.csv", "--label", "step", "--channels", "x,y"],
+            "column 'step', row 2: sequence 's0' is labelled '1' here and '0' in row 1",
+        ),
+        (
+            ["toy.csv", "--test", "third.csv"],
+            "third.csv: sequence 's2' has the label 'c', which the training part hasn't",
+        ),
+        (["toy.csv", "--test", "unlabelled.csv"], "unlabelled.csv: has no labels to test with"),
+        (["unlabelled.csv"], "unlabelled.csv: has no labels"),
+        (["one.csv"], "one.csv: expected sequences of at least two classes, all are labelled 'a'"),
+        (["two.csv"], "two.csv: no class has two sequences; give a test part with --test"),
+        (["toy.csv", "--out", "toy.csv"], "--out toy.csv: is a file, expected a folder"),
+        (["toy.csv", "--labels", "y.npy"], "--labels y.npy: toy.csv is a file that has its labels in it"),
+        (["predict", "toy.csv", "toy.csv"], "statewise classify predict: toy.csv: not a whole .safetensors file"),
+        (["predict", "none", "toy.csv"], "statewise classify predict: none: no such file"),
+        (["--resume", "runs"], "runs: not a run folder"),
+    ],
+)
+def test_input_that_cannot_be_used(words, said, capsys):
+    toy()
+    toy(classes="abc", name="third.csv")
+    toy(classes="a", name="one.csv")
+    toy(2, name="two.csv")
+    toy(label=False, name="unlabelled.csv")
+    assert said in refused(capsys, *words)
+
+
+def test_predict_refuses_other_channels(capsys):
+    assert classify(toy(), *QUICK, "--out", "run") == 0
+    np.savez("other.npz", X=np.ones((2, 3, 5)))
+    capsys.readouterr()
+    assert "other.npz: the model reads 2 channels, the sequences have 5" in refused(
+        capsys, "predict", "run/model.safetensors", "other.npz"
+    )
+    assert "column 'x'" in refused(capsys, "predict", "run/model.safetensors", _without_x())
+
+
+def _without_x():
+    pl.read_csv("toy.csv").with_columns(x=pl.lit("north")).write_csv("text.csv")
+    return "text.csv"
+
+
+def test_what_shows_when_training_begins_is_one_line_too(capsys):
+    toy()
+    said = refused_after_start(capsys, "toy.csv", "--learning-rate", "1e20", "--clip", "0", "--optimizer", "sgd")
+    assert "the loss is no longer finite" in said
+    assert "device 'abacus' can't be used" in refused_after_start(capsys, "toy.csv", "--device", "abacus")
+
+
+def refused_after_start(capsys, *words):
+    assert classify(*words) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert not Path("runs").exists()
+    return err
+
+
+# Going on after a kill, and several processes
+
+
+LONG = ["--epochs", "200", "--units", "8", "--checkpoint-every", "0", "--validation", "0.2"]
+
+
+def start(*words, **options):
+    command = [sys.executable, "-m", "statewise", "classify", *map(str, words)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
+    )
+
+
+def records_of(folder):
+    return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_killed_run_goes_on_to_the_same_bits():
+    file = toy(60)
+    assert classify(file, *LONG, "--out", "whole") == 0
+    job = start(file, *LONG, "--out", "broken")
+    log = Path("broken/metrics.jsonl")
+    for epochs in (20, 60):
+        deadline = time.monotonic() + 120
+        while not (log.exists() and log.read_text().count("\n") > epochs):
+            assert job.poll() is None, job.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        job.send_signal(signal.SIGKILL)
+        job.communicate()
+        job = start("--resume", "broken")
+    out, err = job.communicate(timeout=120)
+    assert (job.returncode, err) == (0, "")
+    assert "broken: " in out
+    assert sorted(os.listdir("broken")) == FILES
+    for name in ("model.safetensors", "predictions.csv"):
+        assert Path("whole", name).read_bytes() == Path("broken", name).read_bytes()
+    whole, broken = records_of("whole"), records_of("broken")
+    for records in (whole, broken):
+        for record in records:
+            record.pop("seconds")
+    assert whole == broken
+
+
+@pytest.mark.slow
+def test_a_run_with_other_data_is_not_gone_on_with():
+    file = toy(60)
+    job = start(file, *LONG, "--out", "broken")
+    deadline = time.monotonic() + 120
+    while not Path("broken/model.checkpoint").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    job.kill()
+    job.communicate()
+    toy(60, seed=5)
+    job = start("--resume", "broken")
+    _, err = job.communicate(timeout=120)
+    assert job.returncode == 2
+    assert "the checkpoint is of another task" in err
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_steps_of_one():
+    file = toy(50)  # batches of 32 and 8, of uneven lengths
+    options = ["--epochs", "5", "--units", "8", "--dropout", "0", "--balance", "--validation", "0.2"]
+    assert classify(file, *options, "--out", "one") == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "statewise", "classify"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    job = subprocess.run(
+        [*command, str(file), *options, "--out", "two"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=180,
+        check=False,
+    )
+    assert job.returncode == 0, job.stderr
+    assert job.stdout.count("toy: 2 classes") == 1
+    assert sorted(os.listdir("two")) == FILES
+    one, two = (load_file(f"{folder}/model.safetensors") for folder in ("one", "two"))
+    for name, weight in one.items():
+        np.testing.assert_allclose(two[name], weight, rtol=2e-4, atol=2e-5, err_msg=name)
+    losses = [[record["loss"] for record in records_of(folder)] for folder in ("one", "two")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

@@ -1,0 +1,390 @@
+"""The parts of a classifier: batches without padding, scaling, heads that look at no padding, scores, splits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+
+from statewise.jobs import InputError
+from statewise.jobs.classify.baselines import baselines, flattened, summary
+from statewise.jobs.classify.network import Network, logits_of
+from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
+from statewise.jobs.classify.report import confusions, loss_line, verdict
+from statewise.jobs.classify.result import Result, Score, score
+from statewise.jobs.classify.scaler import Scaler
+from statewise.jobs.classify.sequences import Batches, Sequences, segmented
+from statewise.jobs.classify.settings import CELLS, HEADS, Plan, Shape
+from statewise.jobs.classify.split import stratified
+from statewise.jobs.classify.training import Classification, class_weights
+from statewise.jobs.recipe import Recipe
+
+LENGTHS = [5, 1, 63, 7]
+
+
+@pytest.fixture
+def arrays():
+    random = np.random.default_rng(0)
+    return [random.normal(size=(t, 3)) for t in LENGTHS]
+
+
+@pytest.fixture
+def batches(arrays):
+    sequences = Sequences.of(arrays)
+    return Batches(sequences.steps.astype(np.float32), sequences.lengths)
+
+
+# Sequences
+
+
+def test_sequences_come_back_as_they_were(arrays):
+    sequences = Sequences.of(arrays)
+    assert len(sequences) == 4
+    for ours, theirs in zip(sequences, arrays, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    chosen = sequences.select(np.array([2, 0, 2]))
+    for ours, row in zip(chosen, (2, 0, 2), strict=True):
+        np.testing.assert_array_equal(ours, arrays[row])
+
+
+def test_padded_and_equal_blocks(arrays):
+    block = np.full((4, 63, 3), np.nan)
+    for row, array in enumerate(arrays):
+        block[row, : len(array)] = array
+    padded = Sequences.padded(block, np.array(LENGTHS))
+    np.testing.assert_array_equal(padded.steps, np.concatenate(arrays))
+    equal = Sequences.equal(np.arange(24.0).reshape(2, 4, 3))
+    np.testing.assert_array_equal(equal[1], np.arange(12.0, 24.0).reshape(4, 3))
+    assert (equal.usual_length, padded.usual_length) == (4, 6)
+
+
+def test_the_place_of_a_step():
+    sequences = Sequences.of([np.zeros((t, 1)) for t in LENGTHS])
+    assert [sequences.row_of(step) for step in (0, 4, 5, 6, 68, 69, 75)] == [
+        (0, 0),
+        (0, 4),
+        (1, 0),
+        (2, 0),
+        (2, 62),
+        (3, 0),
+        (3, 6),
+    ]
+
+
+def test_segments_end_with_their_sequence():
+    steps = np.arange(20.0).reshape(10, 2)
+    found, lengths = segmented(steps, np.array([5, 1, 4]), 2)
+    assert lengths.tolist() == [3, 1, 2]
+    rows = [[0, 1], [2, 3], [4, 4], [5, 5], [6, 7], [8, 9]]  # the last step of an odd number is repeated
+    np.testing.assert_array_equal(found, steps[rows].reshape(6, 4))
+    same, lengths = segmented(steps, np.array([5, 1, 4]), 1)
+    np.testing.assert_array_equal(same, steps)
+
+
+def test_a_digest_tells_other_data_and_other_lengths():
+    steps = np.arange(6.0)[:, None]
+    digests = {
+        Sequences(s, np.array(lengths)).digest() for s in (steps, steps + 1) for lengths in ([2, 4], [4, 2], [6])
+    }
+    assert len(digests) == 6
+
+
+def test_a_batch_holds_its_sequences(arrays, batches):
+    x, lengths = batches.take(torch.tensor([3, 1, 0]))
+    assert x.shape == (7, 3, 3)  # as long as the longest of these three
+    assert lengths.tolist() == [7, 1, 5]
+    for place, row in enumerate((3, 1, 0)):
+        np.testing.assert_allclose(x[: LENGTHS[row], place], arrays[row], rtol=1e-6)
+
+
+def test_a_batch_of_equal_sequences_has_no_lengths():
+    sequences = Sequences.equal(np.arange(40.0).reshape(5, 4, 2))
+    x, lengths = Batches(sequences.steps.astype(np.float32), sequences.lengths).take(torch.tensor([4, 2]))
+    assert lengths is None
+    np.testing.assert_array_equal(x[:, 0], sequences[4])
+    np.testing.assert_array_equal(x[:, 1], sequences[2])
+
+
+# Scaling
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_each_channel_gets_mean_0_and_spread_1(dtype):
+    steps = np.random.default_rng(0).integers(0, 200, (500, 3)).astype(dtype) * np.array([1, 1, 0], dtype) + 7
+    sequences = Sequences(steps.astype(dtype), np.array([200, 300]))
+    scaled = Scaler.fitted(sequences, "channel").batches(sequences).steps.numpy()
+    np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.std(0), [1, 1, 0], atol=1e-5)  # a constant stays one
+
+
+def test_all_channels_together():
+    steps = np.random.default_rng(0).normal([1, 5], [1, 3], (500, 2))
+    scaler = Scaler.fitted(Sequences(steps, np.array([500])), "all")
+    np.testing.assert_allclose(scaler.mean, steps.mean())
+    np.testing.assert_allclose(scaler.scale, steps.std())
+
+
+def test_no_scaling():
+    steps = np.random.default_rng(0).normal(3, 2, (50, 2))
+    sequences = Sequences(steps, np.array([50]))
+    np.testing.assert_array_equal(
+        Scaler.fitted(sequences, "none").batches(sequences).steps.numpy(), steps.astype(np.float32)
+    )
+
+
+def test_large_numbers_keep_their_small_differences():
+    steps = 1.7e9 + np.arange(100.0)[:, None]  # seconds since 1970: float32 can't tell them apart
+    sequences = Sequences(steps, np.array([100]))
+    scaled = Scaler.fitted(sequences, "channel").batches(sequences).steps.numpy()
+    np.testing.assert_allclose(np.diff(scaled[:, 0]), np.diff(scaled[:, 0])[0], rtol=1e-3)
+    assert scaled.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_gaps_carry_the_value_before_or_the_mean():
+    nan = np.nan
+    steps = np.array([[nan, 1], [2, nan], [nan, nan], [nan, 5], [4, nan]])
+    sequences = Sequences(steps, np.array([3, 2]))
+    scaler = Scaler.fitted(sequences, "channel")
+    np.testing.assert_allclose(scaler.mean, [3, 3])
+    filled = scaler.batches(sequences).steps.numpy() * scaler.scale + scaler.mean
+    np.testing.assert_allclose(filled, [[3, 1], [2, 1], [2, 1], [3, 5], [4, 5]], rtol=1e-6)
+
+
+# The network
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_sequence_gives_the_same_alone_and_among_longer_ones(cell, bidirectional, head, batches):
+    network = Network(3, 4, Shape(cell, 5, 2, bidirectional, head)).double().eval()
+    batches.steps = batches.steps.double()
+    x, lengths = batches.take(torch.arange(4))
+    together = network(x, lengths)
+    for row, steps in enumerate(LENGTHS):
+        alone = network(x[:steps, row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_lies_past_the_end_changes_nothing_and_gets_no_gradient(head, batches):
+    network = Network(3, 4, Shape("lstm", 5, 1, True, head)).eval()
+    x, lengths = batches.take(torch.arange(4))
+    past = torch.arange(len(x))[:, None] >= lengths
+    other = torch.where(past[:, :, None], torch.tensor(1e6), x).requires_grad_()
+    logits = network(other, lengths)
+    assert torch.equal(logits, network(x, lengths))
+    (gradient,) = torch.autograd.grad(logits.square().sum(), other)
+    assert not gradient[past].any()
+    assert gradient[~past].any()
+
+
+def test_the_heads_are_what_they_are_called():
+    x = torch.randn(6, 2, 3)
+    for head, summary_of in (
+        ("last", lambda steps, last: last),
+        ("mean", lambda steps, last: steps.mean(0)),
+        ("max", lambda steps, last: steps.amax(0)),
+    ):
+        network = Network(3, 4, Shape("lstm", 5, 1, True, head)).eval()
+        steps, (h_n, _) = network.recurrent(x)
+        expected = network.output(summary_of(steps, torch.cat([h_n[0], h_n[1]], dim=1)))
+        torch.testing.assert_close(network(x), expected)
+
+
+def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
+    network = Network(3, 4, Shape("gru", 5, 2, True, "mean")).eval()
+    x, lengths = batches.take(torch.arange(4))
+    expected = network(x, lengths)
+    monkeypatch.setattr(Network, "packs", lambda self, x: True)
+    torch.testing.assert_close(network(x, lengths), expected)
+
+
+def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
+    network = Network(3, 4, Shape("gru", 5, 1, True, "attention")).eval()
+    monkeypatch.setattr("statewise.jobs.classify.network.STEPS_AT_ONCE", 20)  # one, two, and one longer than that
+    together = logits_of(network, batches)
+    for row in range(4):
+        alone = network(*batches.take(torch.tensor([row])))[0].double()
+        torch.testing.assert_close(together[row], alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"cell": "lstmm"}, "cell: expected one of lstm, gru, rnn, got 'lstmm'"),
+        ({"head": "first"}, "head: expected one of last, mean, max, attention"),
+        ({"units": 0}, "units: expected a whole number of at least 1, got 0"),
+        ({"layers": 1.5}, "layers: expected a whole number of at least 1, got 1.5"),
+        ({"dropout": 1.0}, "dropout: expected a number of at least 0 and below 1, got 1.0"),
+    ],
+)
+def test_shapes_that_make_no_network(arguments, said):
+    with pytest.raises(InputError, match=said):
+        Shape(**arguments)
+
+
+# Training
+
+
+def test_class_weights_make_every_class_weigh_the_same():
+    targets = np.array([0, 0, 0, 1, 2, 2])
+    weights = np.array(class_weights(targets, 3))
+    np.testing.assert_allclose(np.bincount(targets, weights[targets]), [2, 2, 2])
+
+
+def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
+    network = Network(3, 3, Shape("gru", 5, 1, False, "mean", 0.0))
+    targets = np.array([0, 1, 2, 2])
+    weights = [0.5, 2.0, 3.0]
+    task = Classification(network, batches, targets, None, weights)
+    rows = torch.tensor([3, 0, 1])
+    loss, terms = task.loss(network, rows)
+    log_p = network(*batches.take(rows)).log_softmax(-1)
+    expected = -(3.0 * log_p[0, 2] + 0.5 * log_p[1, 0] + 2.0 * log_p[2, 1])
+    torch.testing.assert_close(loss, expected)
+    assert terms == 5.5
+    task = Classification(network, batches, targets, None)
+    loss, terms = task.loss(network, rows)
+    torch.testing.assert_close(loss, -(log_p[0, 2] + log_p[1, 0] + log_p[2, 1]))
+    assert terms == 3.0
+    task = Classification(network, batches, targets, None, None, 0.3)
+    smooth = 0.7 * loss - 0.3 * log_p.mean(1).sum()  # 0.3 of the target over all classes alike
+    torch.testing.assert_close(task.loss(network, rows)[0], smooth)
+
+
+def test_validation_is_of_the_part_held_out(batches):
+    network = Network(3, 3, Shape("gru", 5, 1, False, "mean")).eval()
+    targets = np.array([0, 1, 2, 2])
+    scores = Classification(network, batches, targets, (batches, targets)).validate()
+    log_p = logits_of(network, batches).log_softmax(-1)
+    assert scores["loss"] == pytest.approx(float(-log_p[range(4), targets].mean()))
+    smoothed = Classification(network, batches, targets, (batches, targets), None, 0.3).validate()["loss"]
+    assert smoothed == pytest.approx(0.7 * scores["loss"] - 0.3 * float(log_p.mean()))
+    weighted = Classification(network, batches, targets, (batches, targets), [1.0, 2.0, 0.5]).validate()["loss"]
+    of_each = -log_p[range(4), targets].numpy()
+    assert weighted == pytest.approx(np.average(of_each, weights=[1, 2, 0.5, 0.5]))
+    assert scores["accuracy"] == pytest.approx(float((log_p.argmax(1).numpy() == targets).mean()))
+    assert Classification(network, batches, targets, None).validate() == {}
+
+
+def test_epochs_and_validation_follow_the_size():
+    plan = Plan(recipe=Recipe(batch=32))
+    assert [plan.epochs_for(rows) for rows in (10, 320, 1600, 60000)] == [300, 200, 40, 12]
+    assert [plan.validation_for(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
+    assert Plan(epochs=7, validation=0.3).epochs_for(10) == 7
+    assert Plan(epochs=7, validation=0.0).validation_for(1000) == 0
+    assert [plan.shape_for(length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
+    assert Plan(segment=5).shape_for(10).segment == 5
+
+
+# Splits and scores
+
+
+def test_a_split_is_stratified_seeded_and_takes_no_whole_class():
+    targets = np.array([0] * 50 + [1] * 10 + [2] * 2 + [3])
+    kept, held = stratified(targets, 0.2, seed=1)
+    assert sorted([*kept, *held]) == list(range(63))
+    assert np.bincount(targets[held], minlength=4).tolist() == [10, 2, 1, 0]
+    assert np.array_equal(stratified(targets, 0.2, seed=1)[1], held)
+    assert not np.array_equal(stratified(targets, 0.2, seed=2)[1], held)
+    assert len(stratified(targets, 0.0, seed=1)[1]) == 0
+
+
+def test_scores_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 4, 200)
+    probabilities = random.dirichlet(np.ones(5), 200)  # of a fifth class there is nothing
+    result = Result("GRU", list("abcde"), truth, probabilities)
+    predicted = probabilities.argmax(1)
+    assert result.score.accuracy == accuracy_score(truth, predicted)
+    np.testing.assert_array_equal(result.confusion, confusion_matrix(truth, predicted, labels=range(5)))
+    expected = precision_recall_fscore_support(truth, predicted, labels=range(5), zero_division=0)
+    ours = np.array([[s.precision, s.recall, s.f1, s.count] for s in result.by_class]).T
+    np.testing.assert_allclose(ours, np.array(expected))
+    assert result.score.f1 == pytest.approx(expected[2].mean())
+    assert result.log_loss == pytest.approx(log_loss(truth, probabilities, labels=range(5)))
+    mistakes = result.mistakes
+    assert len(mistakes) == (predicted != truth).sum()
+    assert np.all(np.diff(probabilities[mistakes].max(1)) <= 0)
+
+
+def test_the_interval_of_an_accuracy():
+    truth = np.zeros(100, np.int64)
+    probabilities = np.tile([1.0, 0.0], (100, 1))
+    probabilities[:10] = [0.0, 1.0]
+    low, high = Result("GRU", ["a", "b"], truth, probabilities).interval
+    assert (low, high) == (pytest.approx(0.8256, abs=1e-4), pytest.approx(0.9448, abs=1e-4))  # Wilson 1927 at 90 of 100
+
+
+def test_the_verdict_names_what_the_model_loses_to():
+    model, less, more = Score("GRU", 0.9, 0.9), Score("majority", 0.5, 0.4), Score("nearest", 0.95, 0.95)
+    assert verdict(model, [less, more]) == ("The GRU loses in accuracy (90.00 %) to nearest (95.00 %).", False)
+    text, good = verdict(model, [less])
+    assert good
+    assert text == "The GRU beats the best baseline, majority: 10.00 % instead of 50.00 % are wrong."
+    assert not verdict(model, [Score("same", 0.9, 0.8)])[1]
+
+
+def test_the_least_that_the_loss_can_be():
+    assert loss_line(0.1, 9) == "cross entropy with labels smoothed by 0.1, at least 0.48"
+    assert loss_line(0.0, 9) == "cross entropy"
+
+
+def test_what_is_most_often_confused():
+    truth = np.array([0, 0, 0, 1, 1, 2])
+    probabilities = np.eye(3)[[1, 1, 0, 1, 2, 2]]
+    assert (
+        confusions(Result("GRU", list("abc"), truth, probabilities))
+        == "Most often taken: a for b (2 times), b for c (once)."
+    )
+
+
+def test_a_confusion_matrix_of_many_classes_is_drawn():
+    truth = np.arange(150)
+    svg = draw_confusion(Result("GRU", [f"class <{i}>" for i in truth], truth, np.eye(150)))
+    assert svg.startswith("<svg")
+    assert "class &lt;0&gt;" in svg
+
+
+# Baselines
+
+
+def test_a_sequence_in_a_few_numbers(arrays, batches):
+    found = summary(batches)
+    for row, array in enumerate(arrays):
+        moves = np.abs(np.diff(array, axis=0)).sum(0) / len(array)
+        parts = [array.mean(0), array.std(0), array.min(0), array.max(0), array[0], array[-1], moves]
+        np.testing.assert_allclose(found[row], np.concatenate([[len(array)], *parts]), rtol=1e-4, atol=1e-5)
+
+
+def test_sequences_at_one_length(arrays, batches):
+    flat, _ = flattened(batches, batches)
+    length = int(np.sort(LENGTHS)[1])  # torch's median of an even number is the lower one
+    for row, array in enumerate(arrays):
+        expected = [
+            np.interp(np.linspace(0, len(array) - 1, length), np.arange(len(array)), array[:, channel])
+            for channel in range(3)
+        ]
+        np.testing.assert_allclose(flat[row].reshape(length, 3), np.stack(expected, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_baselines_learn_what_is_easy_and_say_when_they_saw_a_part(monkeypatch):
+    random = np.random.default_rng(0)
+    targets = np.arange(60) % 3
+    sequences = Sequences.of([random.normal(target, 0.1, (random.integers(3, 9), 2)) for target in targets])
+    batches = Scaler.fitted(sequences, "channel").batches(sequences)
+    found = {
+        name: score(name, targets, predicted, 3).accuracy
+        for name, predicted in baselines(batches, targets, batches, images=False)
+    }
+    assert found == {
+        "most frequent class": pytest.approx(1 / 3),
+        "logistic regression on mean, spread, ends of each channel": 1.0,
+        "nearest neighbour": 1.0,
+    }
+    monkeypatch.setattr("statewise.jobs.classify.baselines.NEIGHBOUR_COST", 30 * 60 * 2 * 5)
+    names = [name for name, _ in baselines(batches, targets, batches, images=True)]
+    assert names[1] == "logistic regression on pixels"
+    assert "of 60)" in names[2]
