@@ -111,7 +111,7 @@ def _learn_steps(
             bank.begin + train,
             width=WARM,
             windows=trainer.recipe.batch * (1 if plan.short else 50),
-            mirror=plan.short,
+            mirror=plan.short and steps.constant.shape[1] == 0,  # the calendar and covariates have no other way up
             judge=judge,
         )
         trainer.train(task, f"{name}network {seed - trainer.seed + 1}", seed)

@@ -55,7 +55,8 @@ def find_season(train: NDArray[np.float64], candidates: Sequence[int] | None) ->
     best = max((float(correlation[p]) for p in periods), default=0.0)
     if best < threshold:
         return 1, best
-    season = min(p for p in periods if 1 - correlation[p] <= 1.25 * (1 - best))
+    chance = 1 / np.sqrt(len(steps))  # by which the correlation of a multiple may be higher
+    season = min(p for p in periods if 1 - correlation[p] <= 1.25 * (1 - best) + chance)
     return season, float(correlation[season])
 
 

@@ -3,7 +3,8 @@
 It isn't asked for the series itself: its target is what the best naive forecast misses (``differences.py``), scaled to
 1, so an untrained one gives that naive forecast. Three things keep it from learning the noise of a short series: few
 updates, noise on the inputs, and turning every other window upside down, since a differenced series may as well go
-down as up. Long series train until the validation part says stop, without the mirror.
+down as up (not where the calendar or covariates are told: they don't turn along). Long series train until the
+validation part says stop, without the mirror.
 
 The defaults come from the first 101 months of the airline series alone; docs/jobs.md tells how.
 """

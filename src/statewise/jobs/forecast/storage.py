@@ -63,7 +63,7 @@ def load(path: Path) -> Model:
     content, tensors = model_file.load(path, KIND, FORMAT)
     try:
         return _model(content, tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: a damaged {KIND}: {reason}") from None
 
@@ -116,6 +116,9 @@ def _learner(plan: Plan, content: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 
 def _tails(content: Mapping[str, Any], tensors: Mapping[str, Tensor], names: tuple[str, ...]) -> tuple[Track, ...]:
+    for rows, name in (("rows", "tail.values"), ("rows", "tail.observed"), ("known_rows", "tail.known")):
+        if sum(content[rows]) != len(tensors[name]):
+            raise ValueError(f"{name} has {len(tensors[name])} rows, expected {sum(content[rows])}")
     ends, known_ends = np.cumsum(content["rows"])[:-1], np.cumsum(content["known_rows"])[:-1]
     parts = zip(
         names,

@@ -1,0 +1,102 @@
+"""A saved model comes back to the bit, and what isn't one is refused in one line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from statewise.jobs import InputError
+from statewise.jobs.forecast.learning import Trainer
+from statewise.jobs.forecast.reading import read_panel
+from statewise.jobs.forecast.settings import Settings, default_recipe
+from statewise.jobs.forecast.storage import load, save
+from statewise.jobs.forecast.training import prepare, train
+
+
+def made(**settings):
+    from dataclasses import replace
+
+    prepared = prepare(read_panel(), Settings(hidden=4, seeds=2, **settings))
+    return train(prepared, Trainer(replace(default_recipe(prepared.plan), epochs=1)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return made()
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save(model, path)
+    return path
+
+
+def rewrite(path, change):
+    """The same file with another header or other tensors."""
+    with safe_open(path, "pt") as opened:
+        header = json.loads(opened.metadata()["statewise"])
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    change(header["content"], tensors)
+    save_file(tensors, path, metadata={"statewise": json.dumps(header)})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "gru"},
+        {"model": "direct", "cell": "lstm", "layers": 2},
+        {"model": "segment", "output": "student-t", "levels": (0.05, 0.95)},
+    ],
+    ids=lambda settings: settings["model"],
+)
+def test_round_trip(settings, tmp_path):
+    before = made(**settings)
+    save(before, tmp_path / "a")
+    after = load(tmp_path / "a")
+    np.testing.assert_array_equal(
+        before.forecast_ahead(before.tails).quantiles, after.forecast_ahead(after.tails).quantiles
+    )
+    assert (before.plan, before.columns, before.grid, before.names) == (
+        after.plan,
+        after.columns,
+        after.grid,
+        after.names,
+    )
+    save(after, tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_truncated_file_is_refused(file, keep):
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(InputError, match="not a whole"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, tensors: content.pop("learner"),
+        lambda content, tensors: content["learner"].update(lags="no"),
+        lambda content, tensors: content["learner"].update(lags=[1, 2, 3, 4, 5], features=9),
+        lambda content, tensors: content["plan"].update(hidden=10**12),
+        lambda content, tensors: content["plan"].update(seeds=10**12),
+        lambda content, tensors: content["plan"].update(cell="os.system"),
+        lambda content, tensors: content["plan"].update(unknown=1),
+        lambda content, tensors: content.update(plan=3),
+        lambda content, tensors: content.update(names=["a", "b"]),
+        lambda content, tensors: content.update(rows=[10**6]),
+        lambda content, tensors: tensors.pop("network.1.head.bias"),
+        lambda content, tensors: tensors.pop("shifts"),
+    ],
+)
+def test_a_damaged_header_is_refused_in_one_line(file, change):
+    rewrite(file, change)
+    with pytest.raises(InputError, match="damaged forecast model") as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
