@@ -1,75 +1,197 @@
-"""The bar of the main job, and that nothing leaks from the test part into any forecast."""
+"""How good forecasts are on real series, and that nothing leaks from later rows into any of them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from statewise.jobs.forecast import Settings, fit, read_series
+from statewise.jobs.forecast.backtest import backtest
+from statewise.jobs.forecast.learning import Trainer
+from statewise.jobs.forecast.panel import Columns, joined
+from statewise.jobs.forecast.reading import read_panel
+from statewise.jobs.forecast.settings import Settings, default_recipe
+from statewise.jobs.forecast.training import prepare, train
 
-SPLIT = 101
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "forecast"
 
 
 @pytest.fixture(scope="module")
 def airline():
-    return read_series()
+    return read_panel()
 
 
-def rmse(predicted, real):
-    return float(np.sqrt(np.mean((predicted - real)[SPLIT:] ** 2)))
+def trained(panel, settings, *, test_rows=None, split=None, gaps="refuse", **recipe):
+    prepared = prepare(panel, settings, test_rows=test_rows, split=split, gaps=gaps)
+    return prepared, train(prepared, Trainer(replace(default_recipe(prepared.plan), **recipe)))
 
 
-def test_airline_reaches_the_bar_and_the_network_helps(airline):
-    forecaster = fit(airline.values[:SPLIT], cycles=airline.cycles)
-    values = airline.values
-    assert len(values) - SPLIT == 43
-    reached = rmse(forecaster.predict(values)[:-1], values)
-    zero = rmse(forecaster.predict_zero(values)[:-1], values)
-    assert zero == pytest.approx(16.368, abs=1e-3)
-    assert reached <= 15.5
-    assert reached < zero
+def scores(panel, settings, *, stride=1, **how):
+    prepared, model = trained(panel, settings, **how)
+    tested = backtest(model, prepared, stride)
+    return tested, {score.name.split(" (")[0]: score for score in tested.scores}
 
 
-def test_the_zero_network_is_the_classic_forecast(airline):
-    forecaster = fit(airline.values[:SPLIT], cycles=airline.cycles, settings=Settings(seeds=1, updates=1))
-    y = airline.values
-    classic = y[12:-1] * y[1:-12] / y[:-13]  # y[t-1] * y[t-12] / y[t-13] for t from 13 on
-    np.testing.assert_allclose(forecaster.predict_zero(y)[13:-1], classic, rtol=1e-12)
+def with_values(panel, values):
+    return replace(panel, series=(replace(panel.series[0], values=values),))
 
 
-def test_the_bar_does_not_hang_on_the_seed(airline):
+def test_airline_reaches_the_bar(airline):
+    tested, found = scores(airline, Settings())
+    assert len(tested.rows) == 32
+    assert found["LSTM"].mase <= 0.68
+    assert found["seasonal naive"].mase == pytest.approx(1.196, abs=5e-4)
+    assert found["LSTM"].rmse < found["linear"].rmse
+    assert 0.6 < found["LSTM"].coverage < 0.95
+
+
+def test_networks_that_output_zero_give_the_classic_forecast(airline):
+    prepared, model = trained(airline, Settings(seeds=1), epochs=1, learning_rate=1e-30)
+    y, rows = airline.series[0].values, np.array([101, 120])
+    found = model.forecast(prepared.tracks, rows, np.zeros(2, dtype=np.int64))[..., 1]
+    for row, forecast in zip(rows, found, strict=True):  # y[t-12] * y[t-1] / y[t-13], its own forecasts fed back
+        np.testing.assert_allclose(forecast, y[row - 12 : row] * y[row - 1] / y[row - 13], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_result_does_not_hang_on_the_seed(airline):
     for seed in (1000, 2000):
-        forecaster = fit(airline.values[:SPLIT], cycles=airline.cycles, settings=Settings(seed=seed))
-        assert rmse(forecaster.predict(airline.values)[:-1], airline.values) <= 15.5
+        _, found = scores(airline, Settings(), seed=seed)
+        assert found["LSTM"].mase <= 0.70
+        assert found["LSTM"].rmse < found["linear"].rmse
 
 
-@pytest.mark.parametrize("last", [np.linspace(1.0, 2000.0, 10), np.full(10, -7.0), np.full(10, 1e90)])
-def test_the_last_ten_values_change_no_forecast_before_them(airline, last):
-    changed = airline.values.copy()
+@pytest.mark.parametrize("model", ["rnn", "gru"])
+def test_other_cells_reach_about_as_much(airline, model):
+    _, found = scores(airline, Settings(model=model, seeds=5))
+    assert found[model.upper()].mase <= 0.71
+
+
+MODELS = [
+    Settings(seeds=1),
+    Settings(model="direct", horizon=12, lookback=24, hidden=8),
+    Settings(model="segment", horizon=12, lookback=24, segment=6, hidden=8),
+]
+
+
+@pytest.mark.parametrize("settings", MODELS, ids=lambda s: s.model)
+@pytest.mark.parametrize("last", [np.linspace(1.0, 2000.0, 10), np.full(10, 1e-7), np.full(10, 1e90)])
+def test_the_last_ten_values_change_no_forecast_before_them(airline, settings, last):
+    changed = airline.series[0].values.copy()
     changed[-10:] = last
-    settings = Settings(seeds=2)
-    before = fit(airline.values[:SPLIT], cycles=airline.cycles, settings=settings).predict(airline.values)
-    after = fit(changed[:SPLIT], cycles=airline.cycles, settings=settings).predict(changed)
-    rows = len(changed) - 10 + 1  # the forecast of the first changed row has not seen it either
-    np.testing.assert_array_equal(before[:rows].view(np.int64), after[:rows].view(np.int64))
-    assert np.isfinite(after[13:]).all()
+    results = []
+    for panel in (airline, with_values(airline, changed)):
+        prepared, model = trained(panel, settings, epochs=1)
+        results.append(backtest(model, prepared))
+    before, after = results
+    unseen = before.rows <= len(changed) - 10  # the forecast of the first changed row has not seen it either
+    assert unseen.sum() == 144 - 10 - 101 + 1 - (2 if unseen.sum() < 34 else 0)
+    np.testing.assert_array_equal(before.quantiles[unseen].view(np.int64), after.quantiles[unseen].view(np.int64))
+    for ours, theirs in zip(before.scores[1:], after.scores[1:], strict=True):
+        assert ours.name == theirs.name
+    assert np.isfinite(after.quantiles).all()
 
 
-def test_two_runs_give_the_same_bits(airline):
-    first, second = (fit(airline.values[:SPLIT], settings=Settings(seeds=2)).predict(airline.values) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+@pytest.mark.parametrize("settings", MODELS, ids=lambda s: s.model)
+def test_an_origin_is_forecast_alike_in_the_backtest_and_at_the_end_of_the_data(airline, settings):
+    prepared, model = trained(airline, settings, epochs=1)
+    whole = model.forecast(prepared.tracks, np.array([125]), np.zeros(1, dtype=np.int64))
+    cut = [replace(prepared.tracks[0], values=prepared.tracks[0].values[:125])]
+    cut = [replace(cut[0], known=np.zeros((125, 0)), observed=np.zeros((125, 0)))]
+    np.testing.assert_allclose(model.forecast_ahead(cut).quantiles, whole, rtol=1e-6)
+    np.testing.assert_allclose(model.forecast_ahead([cut[0].tail(model.learner.memory)]).quantiles, whole, rtol=1e-6)
 
 
-def test_fit_leaves_torch_random_state_alone(airline):
-    import torch
-
+@pytest.mark.parametrize("settings", MODELS, ids=lambda s: s.model)
+def test_two_trainings_give_the_same_bits_and_leave_the_random_state_alone(airline, settings):
     before = torch.random.get_rng_state()
-    fit(airline.values[:SPLIT], settings=Settings(seeds=1, updates=2))
+    first, second = (trained(airline, settings, epochs=2)[1] for _ in range(2))
     assert torch.equal(before, torch.random.get_rng_state())
+    for name, weights in first.learner.tensors().items():
+        assert torch.equal(weights, second.learner.tensors()[name])
+    np.testing.assert_array_equal(first.shifts, second.shifts)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru"])
-def test_other_cells_help_as_well(airline, cell):
-    forecaster = fit(airline.values[:SPLIT], cycles=airline.cycles, settings=Settings(cell=cell, seeds=5))
-    values = airline.values
-    assert rmse(forecaster.predict(values)[:-1], values) < rmse(forecaster.predict_zero(values)[:-1], values)
+@pytest.mark.parametrize("model", ["lstm", "direct", "segment"])
+def test_a_covariate_known_ahead_is_made_use_of(model):
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    sale = (random.random(420) < 0.2).astype(float)
+    frame = pl.DataFrame({"y": 10 + 5 * sale + 0.2 * random.standard_normal(420), "sale": sale})
+    panel = read_panel(frame, Columns(targets=("y",), known=("sale",)))
+    settings = Settings(model=model, horizon=4, season=1, hidden=16, seeds=1, lookback=8)
+    _, found = scores(panel, settings, epochs=60 if model == "lstm" else 15, batch=16, learning_rate=0.01)
+    name = model.upper() if model == "lstm" else f"{model} GRU"
+    assert found[name].rmse < 0.5 * found["linear"].rmse
+
+
+@pytest.mark.parametrize("model", ["gru", "segment", "direct"])
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_missing_values_are_neither_learnt_nor_scored(model, share):
+    import polars as pl
+
+    values = 10 + 3 * np.sin(np.arange(240) * 2 * np.pi / 12) + 0.1 * np.random.default_rng(1).standard_normal(240)
+    real = values.copy()
+    gone = np.random.default_rng(2).random(240) < share
+    gone[[0, -1]] = False
+    values[gone] = np.nan
+    panel = read_panel(pl.DataFrame({"y": values}), Columns(targets=("y",)), gaps="mask")
+    assert panel.missing == gone.sum()
+    settings = Settings(model=model, horizon=6, season=12, seeds=1, lookback=24, hidden=16)
+    tested, found = scores(panel, settings, gaps="mask", epochs=20, batch=16)
+    assert np.isnan(tested.real).any() == (share > 0)
+    assert np.isfinite(tested.quantiles).all()
+    truth = real[tested.rows[:, None] + np.arange(6)]  # also where it was taken away
+    assert np.abs(tested.quantiles[..., 1] - truth).mean() < 0.6
+    assert found["persistence"].mae > 1.5
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(60.0), np.tile([1.0, 5.0, 2.0], 20), 1e90 * np.sin(np.arange(60.0)), -np.exp(np.sin(np.arange(60.0)))],
+    ids=["a line", "a perfect season", "huge", "negative"],
+)
+@pytest.mark.parametrize("model", ["lstm", "direct", "segment"])
+def test_odd_series_give_finite_forecasts(values, model):
+    import polars as pl
+
+    panel = read_panel(pl.DataFrame({"y": values}), Columns(targets=("y",)))
+    prepared, forecaster = trained(panel, Settings(model=model, horizon=3, seeds=1), epochs=1)
+    assert np.isfinite(backtest(forecaster, prepared).quantiles).all()
+    assert np.isfinite(forecaster.forecast_ahead(forecaster.tails).quantiles).all()
+
+
+@pytest.mark.slow
+def test_m4_hourly_beats_the_seasonal_naive_forecast():
+    files = [SHARED / f"m4-hourly-{part}.csv.gz" for part in ("train", "test")]
+    if not files[0].exists():
+        pytest.skip(f"{files[0]} is not here")
+    panel, later = (read_panel(file, Columns(layout="rows")) for file in files)
+    panel = joined(panel, later)
+    settings = Settings(model="segment", horizon=48, lookback=336, segment=24, season=24, windows=20_000)
+    _, found = scores(panel, settings, test_rows=48, epochs=5)
+    assert found["seasonal naive"].mase == pytest.approx(1.193, abs=5e-4)
+    assert found["seasonal naive"].smape == pytest.approx(13.912, abs=5e-3)
+    assert found["segment GRU"].mase <= 1.1
+
+
+@pytest.mark.slow
+def test_etth1_is_split_and_scored_as_in_the_papers():
+    path = SHARED / "ETTh1.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    names = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
+    panel = read_panel(path, Columns(targets=names))
+    settings = Settings(
+        model="segment", horizon=96, lookback=720, segment=48, season=24, dropout=0.5, base="last", calendar=False,
+        hidden=32, windows=6000,
+    )  # fmt: skip
+    tested, found = scores(panel, settings, split=(8640, 2880, 2880), epochs=2)
+    assert len(tested.rows) == 7 * 2785
+    assert found["persistence"].mse_standardised == pytest.approx(1.294, abs=2e-3)
+    assert found["linear"].mse_standardised < 0.38
+    assert found["segment GRU"].mse_standardised < 0.5

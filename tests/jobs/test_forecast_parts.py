@@ -1,18 +1,29 @@
-"""The parts of the forecasting job: what they choose, on series whose answer is known."""
+"""The parts of the forecasting job: what they choose and compute, on series whose answer is known."""
 
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
+import torch
+from scipy import stats
 
 from statewise.jobs import InputError
-from statewise.jobs.forecast import Settings, fit, read_series
-from statewise.jobs.forecast.effort import LEAST, find_effort
-from statewise.jobs.forecast.inputs import FAR, choose_lags, inputs, partial_autocorrelation
-from statewise.jobs.forecast.scores import losses, mase_scale, score, shifted
-from statewise.jobs.forecast.season import autocorrelation, find_season
-from statewise.jobs.forecast.transform import Transform, choose_transform
-from statewise.jobs.progress import Silent
+from statewise.jobs.forecast.bank import Track, make_bank
+from statewise.jobs.forecast.baselines import drift, fit_linear, persistence, seasonal_naive
+from statewise.jobs.forecast.conformal import least_windows, shifts
+from statewise.jobs.forecast.covariates import Column, Encoding, find_encoding
+from statewise.jobs.forecast.differences import Differences, choose_differences
+from statewise.jobs.forecast.lags import choose_lags, partial_autocorrelation
+from statewise.jobs.forecast.outputs import Output
+from statewise.jobs.forecast.panel import Columns
+from statewise.jobs.forecast.reading import read_panel
+from statewise.jobs.forecast.scaling import Scaling, grows_with_level, standardise
+from statewise.jobs.forecast.scores import Truth, lost_to, score, seasonal_error
+from statewise.jobs.forecast.season import autocorrelation, common_season, find_season
+from statewise.jobs.forecast.settings import Settings, resolve
+from statewise.jobs.forecast.split import origins, split_rows
+from statewise.jobs.forecast.stepwise import FAR, Steps
 
 
 def noise(n, seed=0):
@@ -21,6 +32,23 @@ def noise(n, seed=0):
 
 def waves(n, season, seed=0):
     return 10 * np.sin(2 * np.pi * np.arange(n) / season) + noise(n, seed)
+
+
+def track(values, name="a", known=None):
+    values = np.asarray(values, dtype=float)
+    return Track(name, 0, values, np.zeros((len(values), 0)) if known is None else known, np.zeros((len(values), 0)))
+
+
+def plain(series):
+    """A scaling that changes nothing."""
+    return Scaling(False, np.zeros(series), np.zeros(series), np.ones(series))
+
+
+def bank_of(*values, before=5, after=3, cycles=()):
+    return make_bank([track(v, f"s{i}") for i, v in enumerate(values)], plain(len(values)), cycles, before, after)
+
+
+# Season, differences, lags.
 
 
 def test_autocorrelation_is_what_it_says():
@@ -39,10 +67,13 @@ def test_partial_autocorrelation_of_an_autoregression_ends_at_its_order():
     assert np.abs(partial[3:]).max() < 0.06
 
 
-def test_season_is_found_with_and_without_a_calendar():
+def test_season_is_found_with_and_without_a_calendar_and_with_gaps():
     assert find_season(waves(120, 12), (12,))[0] == 12
     assert find_season(waves(120, 12), None)[0] == 12
     assert find_season(waves(400, 7), (7, 365))[0] == 7
+    gaps = waves(400, 7)
+    gaps[50:55] = np.nan
+    assert find_season(gaps, None)[0] == 7
 
 
 def test_no_season_in_noise_in_a_random_walk_or_in_too_few_rows():
@@ -52,122 +83,316 @@ def test_no_season_in_noise_in_a_random_walk_or_in_too_few_rows():
     assert find_season(np.arange(4.0), None)[0] == 1
 
 
-def test_transform_of_the_airline_series():
-    chosen = choose_transform(read_series().values[:101], 12)
-    assert (chosen.log, chosen.difference, chosen.seasonal) == (True, True, True)
-    assert str(chosen) == "logarithm, differences at lag 1 and 12"
+def test_the_season_of_many_series_is_that_of_most():
+    assert common_season([waves(120, 12), waves(120, 12, 1), noise(120)], None) == 12
+    assert common_season([noise(120), noise(120, 1), waves(120, 12)], (12,)) == 1
 
 
-def test_transform_takes_only_the_differences_that_help():
-    assert str(choose_transform(noise(200), 1)) == "no logarithm, no differences"
-    assert str(choose_transform(np.cumsum(noise(200)), 1)) == "no logarithm, differences at lag 1"
-    assert str(choose_transform(waves(200, 12), 12)) == "no logarithm, differences at lag 12"
+def test_differences_of_the_airline_series():
+    train = read_panel().series[0].values[:101]
+    assert grows_with_level([train], 12)
+    levels = standardise([train], log=True).forward(train, 0)
+    assert str(choose_differences([levels], 12)) == "differences at lag 1 and 12"
 
 
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("difference", [False, True])
+def test_differences_are_taken_only_where_they_help():
+    def chosen(values, season):
+        return str(choose_differences([standardise([values], log=False).forward(values, 0)], season))
+
+    assert chosen(noise(200), 1) == "no differences"
+    assert chosen(np.cumsum(noise(200)), 1) == "differences at lag 1"
+    assert chosen(waves(200, 12), 12) == "differences at lag 12"
+
+
+@pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("seasonal", [False, True])
-def test_transform_comes_back_and_looks_only_back(log, difference, seasonal):
-    values = 50 + np.abs(waves(60, 12))
-    transform = Transform(log, difference, seasonal, 12, 3.0, 1.0)
-    levels = transform.forward(values)
-    np.testing.assert_allclose(transform.backward(levels), values)
-    naive = transform.naive(levels)
-    assert naive.shape == (61,)
-    assert np.isnan(naive[: transform.start]).all()
-    assert np.isfinite(naive[transform.start :]).all()
-    for t in range(transform.start, 61):
-        np.testing.assert_array_equal(transform.naive(levels[:t])[-1], naive[t])
+def test_what_is_missed_looks_only_back_and_adds_up(first, seasonal):
+    levels = waves(60, 12)
+    differences = Differences(first, seasonal, 12)
+    missed, filled = differences.missed(levels)
+    np.testing.assert_array_equal(filled, levels)
+    assert np.isnan(missed[: differences.start]).all()
+    for t in range(differences.start, 60):
+        naive = differences.naive(levels[None, :t])[0] if t else 0.0
+        assert naive + missed[t] == pytest.approx(levels[t])
+        np.testing.assert_array_equal(differences.missed(levels[: t + 1])[0][-1], missed[t])
 
 
-def test_a_value_that_has_no_logarithm_is_taken_for_the_floor():
-    transform = Transform(True, True, False, 1, 0.0, 2.0)
-    np.testing.assert_array_equal(transform.forward(np.array([-5.0, 0.0, 4.0])), np.log([2.0, 2.0, 4.0]))
-
-
-def test_inputs_hold_nothing_of_their_own_row():
-    target = noise(40)
-    whole = inputs(target, (1, 12), (12,), first=13)
-    assert whole.shape == (41, 4)
-    np.testing.assert_array_equal(whole[1:, 0], target)
-    np.testing.assert_array_equal(whole[12:, 1], target[:29])
-    np.testing.assert_array_equal(whole[:12, 1], 0.0)
-    for t in range(41):
-        np.testing.assert_array_equal(inputs(target[:t], (1, 12), (12,), first=13), whole[: t + 1])
-
-
-def test_inputs_of_a_series_shorter_than_its_lags_and_of_an_outlier():
-    np.testing.assert_array_equal(inputs(np.array([1e30]), (1, 5), (), first=0), [[0, 0], [FAR, 0]])
+def test_a_gap_is_filled_by_the_naive_forecast_and_misses_nothing():
+    levels = np.array([1.0, 2.0, np.nan, 4.0, np.nan, np.nan])
+    missed, filled = Differences(True, False, 1).missed(levels)
+    np.testing.assert_array_equal(filled, [1, 2, 2, 4, 4, 4])
+    np.testing.assert_array_equal(missed, [np.nan, 1, 0, 2, 0, 0])
 
 
 def test_lags_are_few_unless_the_series_asks_for_more():
-    assert choose_lags(noise(90), 12) == (1, 12)
+    assert choose_lags([noise(90)], 12) == (1, 12, 24)
+    assert choose_lags([noise(30)], 12) == (1,)
     values = noise(3000)
     for t in range(5, len(values)):
         values[t] += 0.6 * values[t - 5]
-    assert choose_lags(values, 1) == (1, 5)
+    assert choose_lags([values], 1) == (1, 2, 5)
 
 
-def test_a_short_series_gets_the_least_updates_without_a_search():
-    import torch
-
-    x, y = torch.zeros(90, 2), torch.zeros(90)
-    found = find_effort(x, y, -torch.ones(2), Settings(), Silent())
-    assert (found.updates, found.mirror) == (LEAST, True)
-    asked = Settings(updates=7, mirror=False)
-    assert find_effort(x, y, -torch.ones(2), asked, Silent()) == asked
+# Scaling, the bank, a stepwise network's inputs.
 
 
-def test_a_long_series_that_is_worth_it_gets_more_effort(monkeypatch):
-    monkeypatch.setattr("statewise.jobs.forecast.effort.MOST", 4 * LEAST)
-    values = np.full(600, 0.3)
-    for t in range(1, len(values)):
-        values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])  # even about its middle: no mirrored network learns it
-    forecaster = fit(values, settings=Settings(seeds=1))
-    assert forecaster.settings.updates is not None
-    assert forecaster.settings.updates > LEAST
-    assert forecaster.settings.mirror is False
-    missed = (forecaster.predict(values)[:-1] - values)[forecaster.transform.start :]
-    assert np.sqrt(np.mean(missed**2)) < 0.3 * values.std()
+@pytest.mark.parametrize("log", [False, True])
+def test_scaling_comes_back(log):
+    values = [50 + np.abs(waves(60, 12)), 7 + np.abs(noise(30))]
+    scaling = standardise(values, log)
+    for s, own in enumerate(values):
+        np.testing.assert_allclose(scaling.backward(scaling.forward(own, s), s), own)
+        assert scaling.forward(own, s).std() == pytest.approx(1.0)
+    windows = np.stack([values[0][:5], values[1][:5]])
+    of = np.array([0, 1])
+    np.testing.assert_allclose(scaling.backward(scaling.forward(windows, of), of), windows)
+    np.testing.assert_allclose(scaling.forward(windows, of)[1], scaling.forward(values[1][:5], 1))
+
+
+def test_a_value_that_has_no_logarithm_is_taken_for_the_floor():
+    scaling = standardise([np.array([4.0, 8.0, 16.0])], log=True)
+    assert scaling.forward(np.array([-5.0, 0.0]), 0) == pytest.approx(scaling.forward(np.array([2.0, 2.0]), 0))
+
+
+def test_the_bank_keeps_series_apart():
+    bank = bank_of([1.0, 2.0, np.nan, 4.0], [7.0, 8.0], before=2, after=3, cycles=(4,))
+    assert bank.levels.shape == (4 + 2 + 2 * 5,)
+    np.testing.assert_array_equal(bank.begin, [2, 11])
+    np.testing.assert_array_equal(bank.end, [6, 13])
+    np.testing.assert_array_equal(bank.filled[:9], [1, 1, 1, 2, 2, 4, 4, 4, 4])
+    np.testing.assert_array_equal(bank.filled[9:], [7, 7, 7, 8, 8, 8, 8])
+    np.testing.assert_array_equal(bank.window(np.array([3]), 3), [[2, np.nan, 4]])
+    np.testing.assert_allclose(bank.calendar[bank.begin], [[0, 1], [0, 1]], atol=1e-12)
+    np.testing.assert_allclose(bank.calendar[bank.begin + 1], [[1, 0], [1, 0]], atol=1e-12)
+
+
+def test_inputs_hold_nothing_of_their_own_row():
+    values, other = noise(40), noise(30, 1)
+    differences = Differences(True, False, 1)
+
+    def inputs(*series):
+        bank = bank_of(*series, before=12, after=1)
+        return bank, Steps(bank, differences, (1, 12), False, ())
+
+    bank, whole = inputs(values, other)
+    at = bank.begin[0]
+    np.testing.assert_array_equal(whole.inputs[at + 2 : at + 41, 0], np.clip(np.diff(values), -FAR, FAR))
+    np.testing.assert_array_equal(whole.inputs[at : at + 13, 1], 0.0)
+    np.testing.assert_array_equal(whole.inputs[bank.begin[1] : bank.begin[1] + 2], 0.0)  # nothing of the series before
+    for t in (5, 20, 39):
+        _, cut = inputs(values[:t])
+        np.testing.assert_array_equal(cut.inputs[at : at + t + 1], whole.inputs[at : at + t + 1])
+
+
+def test_the_calendar_does_not_tell_what_seasonal_differences_took():
+    bank = bank_of(waves(60, 12), cycles=(12, 24))
+    assert Steps(bank, Differences(True, True, 12), (1,), False, (12, 24)).inputs.shape[1] == 1 + 2
+    assert Steps(bank, Differences(True, False, 12), (1,), False, (12, 24)).inputs.shape[1] == 1 + 4
+
+
+# Splits and settings.
+
+
+def test_split_of_one_series():
+    parts = split_rows([144], ["a"], 12, None)
+    assert parts.counts == {"training": 65, "validation": 36, "test": 43}
+    assert split_rows([17420], ["a"], 96, (8640, 2880, 2880)).counts["test"] == 2880
+    assert split_rows([100], ["a"], 5, (0.5, 0.2, 0.3)).counts == {"training": 50, "validation": 20, "test": 30}
+    assert split_rows([100], ["a"], 5, None, test=0).counts["test"] == 0
+
+
+def test_origins_lie_inside_and_cover_the_part():
+    rows, series = origins(np.array([10, 4]), np.array([15, 6]), 3)
+    assert list(zip(rows.tolist(), series.tolist(), strict=True)) == [(10, 0), (11, 0), (12, 0)]
+    rows, series = origins(np.array([0, 0]), np.array([9, 4]), 3, stride=3)
+    assert list(zip(rows.tolist(), series.tolist(), strict=True)) == [(0, 0), (3, 0), (6, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "horizon", "observed", "model"),
+    [
+        (Settings(), 101, 12, False, "lstm"),
+        (Settings(), 101, 12, True, "direct"),
+        (Settings(), 5000, 12, False, "direct"),
+        (Settings(), 5000, 96, False, "segment"),
+        (Settings(model="gru"), 5000, 96, False, "gru"),
+    ],
+)
+def test_the_model_follows_from_the_data(settings, rows, horizon, observed, model):
+    plan = resolve(
+        settings, horizon=horizon, season=24, cycles=(), rows=rows, observed=observed, channels=False, log=False
+    )
+    assert plan.model == model
+    assert plan.levels == (0.1, 0.5, 0.9)
+    assert plan.model != "segment" or plan.lookback % plan.segment == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "transformer"}, "model: expected one of auto, lstm"),
+        ({"horizon": 0}, "horizon: expected a whole number of at least 1, got 0"),
+        ({"hidden": 2.5}, "hidden: expected a whole number"),
+        ({"dropout": 1.0}, "dropout: expected a number from 0 to below 1"),
+        ({"levels": (0.1, 1.0)}, "quantiles: expected numbers between 0 and 1"),
+        ({"output": "poisson"}, "output: expected one of quantiles, gaussian, student-t"),
+        ({"base": "mean"}, "base: expected one of auto, last, season"),
+    ],
+)
+def test_settings_that_make_no_sense(change, said):
+    with pytest.raises(InputError, match=said):
+        Settings(**change)
+
+
+# Covariates.
+
+
+def test_covariates_are_standardised_by_the_training_rows_and_categories_are_columns():
+    frame = pl.DataFrame({"y": [*noise(9), None], "n": [*[1.0, 3.0] * 4, 5.0, 7.0], "c": [*"ababababzz"]})
+    panel = read_panel(frame, Columns(targets=("y",), known=("n", "c")))
+    encoding = find_encoding(panel, ("n", "c"), np.array([8]), ahead=True)
+    found = encoding.encode("x", panel.series[0].cells, panel.series[0].labels, 10)
+    np.testing.assert_allclose(found[:, 0], [*[-1, 1] * 4, 3, 5])
+    np.testing.assert_array_equal(found[:, 1:], [*[[1, 0], [0, 1]] * 4, [0, 0], [0, 0]])  # z was never seen
+    assert Encoding.from_json(encoding.to_json()) == encoding
+
+
+def test_a_missing_covariate_is_flagged_or_refused():
+    cells = np.array([1.0, np.nan])
+    flagged = Column("n", None, mean=2.0, spread=1.0, flagged=True)
+    np.testing.assert_array_equal(flagged.encode("x", cells, ["r1", "r2"]), [[-1, 0], [0, 1]])
+    with pytest.raises(InputError, match="x: column 'n', row r2: expected a value; none was missing"):
+        Column("n", None).encode("x", cells, ["r1", "r2"])
+    with pytest.raises(InputError, match="column 'n': expected text, as in training"):
+        Column("n", ("a",)).encode("x", cells, ["r1", "r2"])
+
+
+# Losses and distributions, held against scipy.
+
+
+def test_the_loss_of_the_median_is_the_absolute_error():
+    output = Output("quantiles", (0.5,))
+    placed, target = torch.tensor([[[1.0], [5.0]]]), torch.tensor([[3.0, 4.0]])
+    loss, terms = output.loss(placed, target, torch.tensor([[1.0, 0.0]]))
+    assert (float(loss), terms) == (2.0, 1.0)
+
+
+def test_quantiles_that_cross_are_put_in_order():
+    output = Output("quantiles", (0.1, 0.5, 0.9))
+    assert output.quantiles(torch.tensor([[[3.0, 1.0, 2.0]]])).flatten().tolist() == [1, 2, 3]
+
+
+def test_distributions_are_scipys():
+    torch.manual_seed(0)
+    raw, base, target = torch.randn(4, 3, 3), torch.randn(4, 3), torch.randn(4, 3)
+    softplus = torch.nn.functional.softplus
+    for kind in ("gaussian", "student-t"):
+        output = Output(kind, (0.1, 0.5, 0.9))
+        placed = output.place(raw[..., : output.size], base)
+        scale = (softplus(raw[..., 1] + np.log(np.e - 1)) + 1e-3).numpy()
+        freedom = (2.1 + softplus(raw[..., 2] + 3.0)).numpy()
+        location = (raw[..., 0] + base).numpy()
+        found = stats.norm(location, scale) if kind == "gaussian" else stats.t(freedom, location, scale)
+        loss, terms = output.loss(placed, target, torch.ones(4, 3))
+        assert terms == 12
+        assert float(loss) == pytest.approx(-found.logpdf(target.numpy()).sum(), rel=1e-5)
+        for q, level in enumerate(output.levels):
+            np.testing.assert_allclose(output.quantiles(placed)[..., q], found.ppf(level), rtol=1e-4, atol=1e-5)
+
+
+# Conformal shifts.
+
+
+def test_shifted_intervals_cover_as_much_as_they_say():
+    random = np.random.default_rng(0)
+    levels, covered = (0.1, 0.5, 0.9), []
+    for _ in range(400):
+        real = random.standard_normal((40, 1))
+        moved = shifts(np.zeros((39, 1, 3)), real[:39], levels)
+        assert moved[0, 0] == -moved[0, 2]
+        assert moved[0, 1] == 0
+        covered.append(abs(real[39, 0]) <= moved[0, 2])
+    assert 0.8 - 0.05 <= np.mean(covered) <= 0.83 + 0.05
+
+
+def test_a_quantile_without_its_counterpart_moves_for_itself():
+    real = np.arange(1.0, 100.0)[:, None]  # (99, 1)
+    moved = shifts(np.zeros((99, 1, 2)), real, (0.5, 0.8))
+    assert moved.tolist() == [[0.0, 80.0]]
+    assert shifts(np.zeros((99, 1, 2)), real, (0.2, 0.5)).tolist() == [[20.0, 0.0]]
+    real[0] = np.nan
+    assert np.isfinite(shifts(np.zeros((99, 1, 2)), real, (0.5, 0.8))).all()
+
+
+def test_intervals_that_are_too_wide_become_narrower():
+    forecast = np.stack([np.full((50, 1), -9.0), np.zeros((50, 1)), np.full((50, 1), 9.0)], axis=-1)
+    moved = shifts(forecast, noise(50)[:, None], (0.1, 0.5, 0.9))
+    assert moved[0, 2] < 0 < moved[0, 0]
+
+
+def test_how_many_windows_an_interval_needs():
+    assert least_windows((0.1, 0.5, 0.9)) == 4
+    assert least_windows((0.025, 0.5, 0.975)) == 19
+    assert least_windows((0.5, 0.99)) == 99
+
+
+# Baselines and scores.
+
+
+def test_baselines_repeat_what_was():
+    bank = bank_of([1.0, 2.0, 3.0, 4.0, 9.0], after=3)
+    at, of = bank.begin[:1] + 4, np.array([0])
+    assert persistence(bank, at, 3).tolist() == [[4, 4, 4]]
+    assert seasonal_naive(bank, at, 3, 2).tolist() == [[3, 4, 3]]
+    assert drift(bank, at, of, 3).tolist() == [[5, 6, 7]]
+
+
+def test_the_linear_model_finds_a_linear_rule_and_looks_only_back():
+    values = np.zeros(300)
+    values[:2] = 1.0, 2.0
+    for t in range(2, 300):
+        values[t] = 1.6 * values[t - 1] - 0.9 * values[t - 2] + 0.3
+    bank = bank_of(values, before=4, after=2)
+    rows = bank.begin[0] + np.arange(4, 199)
+    model = fit_linear(bank, rows, rows[-20:], 4, 2)
+    later = bank.begin[0] + np.arange(200, 290)
+    np.testing.assert_allclose(model.forecast(bank, later), bank.window(later, 2), atol=1e-3)
+    changed = values.copy()
+    changed[250:] = 1e6
+    again = bank_of(changed, before=4, after=2)
+    early = later[later <= bank.begin[0] + 250]
+    np.testing.assert_array_equal(model.forecast(again, early), model.forecast(bank, early))
 
 
 def test_scores():
-    real, predicted = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 5.0])
-    got = score("a", real, predicted, 2.0)
-    assert (got.mae, got.mase) == (1.0, 0.5)
-    assert got.rmse == pytest.approx(np.sqrt(5 / 3))
-    assert score("a", real, predicted, 0.0).mase is None
-    assert mase_scale(np.array([1.0, 5.0, 2.0, 7.0]), 2) == 1.5
-    np.testing.assert_array_equal(shifted(real, 1), [np.nan, 1.0, 2.0])
+    truth = Truth(
+        real=np.array([[1.0, 2.0], [3.0, np.nan]]),
+        series=np.array([0, 1]),
+        scale=np.array([2.0, 0.5]),
+        spread=np.array([1.0, 2.0]),
+        levels=(0.1, 0.5, 0.9),
+    )
+    middle = np.array([[2.0, 2.0], [5.0, 7.0]])
+    found = score("a", truth, np.stack([middle - 1, middle, middle + 1], axis=-1))
+    assert found.mae == pytest.approx(1.0)
+    assert found.rmse == pytest.approx(np.sqrt(5 / 3))
+    assert found.mase_by_series == (0.25, 4.0)
+    assert found.mase == pytest.approx(2.125)
+    assert found.mse_standardised == pytest.approx((1 + 0 + 1) / 3)
+    assert found.smape == pytest.approx((200 / 3 + 0 + 400 / 8) / 3)
+    assert found.coverage == pytest.approx(2 / 3)
+    assert found.width == 2.0
+    assert found.mae_by_step == (1.5, 0.0)
+    # Above a quantile an error weighs its level, below it one less that, averaged over three levels and three values.
+    losses = [0 + 0.5 + 0.1 * 2, 0.1 + 0 + 0.1, 0.9 + 1.0 + 0.3]
+    assert found.pinball == pytest.approx(sum(losses) / 9)
+    assert seasonal_error(np.array([1.0, 5.0, 2.0, 7.0]), 2) == 1.5
+    assert seasonal_error(np.array([1.0, 5.0]), 2) == 0.0
 
 
 def test_a_model_that_loses_is_told_so():
-    real = np.arange(3.0)
-    good, bad = score("good", real, real + 1, 1.0), score("bad", real, real + 2, 1.0)
-    assert losses(good, [bad]) == []
-    assert losses(bad, [good]) == ["good in RMSE (2 against 1)", "good in MAE (2 against 1)"]
-
-
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [(np.ones(40), "never changes"), (np.arange(10.0), "at least 20"), (np.full(30, np.nan), "finite")],
-)
-def test_fit_refuses(values, reason):
-    with pytest.raises(InputError, match=reason):
-        fit(values)
-
-
-def test_predict_refuses_a_series_shorter_than_it_looks_back():
-    forecaster = fit(waves(60, 12) + 3 * np.arange(60), season=12, settings=Settings(seeds=1, updates=1))
-    with pytest.raises(InputError, match="looks back"):
-        forecaster.predict(np.ones(3))
-
-
-@pytest.mark.parametrize(
-    "values",
-    [np.arange(40.0), np.tile([1.0, 5.0, 2.0], 20), 1e90 * noise(40), 1e-90 * (noise(40) + 9), -np.exp(noise(50))],
-    ids=["a line", "a perfect season", "huge", "tiny", "negative"],
-)
-def test_odd_series_give_finite_forecasts(values):
-    forecaster = fit(values, settings=Settings(seeds=1, updates=3))
-    assert np.isfinite(forecaster.predict(values)[forecaster.transform.start :]).all()
+    truth = Truth(np.zeros((1, 3)), np.array([0]), np.ones(1), np.ones(1), (0.5,))
+    good, bad = (score(name, truth, np.full((1, 3, 1), size)) for name, size in (("good", 1.0), ("bad", 2.0)))
+    assert lost_to(good, [bad]) == []
+    assert lost_to(bad, [good]) == ["good in RMSE (2 against 1)", "good in MAE (2 against 1)"]

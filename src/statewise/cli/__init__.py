@@ -18,7 +18,8 @@ from ..jobs.rank import leads
 
 # name: (module with add_arguments and run, help)
 COMMANDS = {
-    "forecast": ("statewise.jobs.forecast", "forecast a series of a CSV file one step ahead"),
+    "forecast": ("statewise.jobs.forecast", "learn to forecast one series or many"),
+    "forecast predict": ("statewise.jobs.forecast.predict", "forecast them, with a model that has learnt it"),
     "classify": ("statewise.jobs.classify", "learn to tell to which class a sequence belongs"),
     "classify predict": ("statewise.jobs.classify.predict", "tell it, with a model that has learnt it"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),

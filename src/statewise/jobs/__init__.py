@@ -9,10 +9,11 @@ from .errors import InputError
 
 if TYPE_CHECKING:
     from .classify import Classifier
+    from .forecast import Forecaster
 
-__all__ = ["Classifier", "InputError"]
+__all__ = ["Classifier", "Forecaster", "InputError"]
 
-_HOMES = {"Classifier": ".classify"}
+_HOMES = {"Classifier": ".classify", "Forecaster": ".forecast"}
 
 
 def __getattr__(name: str) -> Any:

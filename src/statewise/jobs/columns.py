@@ -30,38 +30,42 @@ def pick(path: Where, frame: pl.DataFrame, time: str | None, target: str | None)
     """The names of the time column, None where there is none, and of the target column."""
     for option, name in (("--time", time), ("--target", target)):
         if name is not None and name not in frame.columns:
-            raise InputError(f"{path}: no column {name!r} for {option}; there are: {_names(frame.columns)}")
+            raise InputError(f"{path}: no column {name!r} for {option}; there are: {listed(frame.columns)}")
     if time is not None and time == target:
         raise InputError(f"{path}: {time!r} is named both as --time and as --target")
     if time is None:
         clocks = [c for c in frame.columns if c != target and looks_like_time(frame[c])]
         if len(clocks) > 1:
-            raise InputError(f"{path}: {len(clocks)} columns could be the time, choose with --time: {_names(clocks)}")
+            raise InputError(f"{path}: {len(clocks)} columns could be the time, choose with --time: {listed(clocks)}")
         time = clocks[0] if clocks else None
     if target is None:
-        targets = [c for c in frame.columns if c != time and _looks_like_numbers(frame[c])]
+        targets = [c for c in frame.columns if c != time and reads_as_numbers(frame[c])]
         if not targets:
-            raise InputError(f"{path}: no column of numbers to forecast; there are: {_names(frame.columns)}")
+            raise InputError(f"{path}: no column of numbers to forecast; there are: {listed(frame.columns)}")
         if len(targets) > 1:
             raise InputError(
-                f"{path}: {len(targets)} columns could be the target, choose with --target: {_names(targets)}"
+                f"{path}: {len(targets)} columns could be the target, choose with --target: {listed(targets)}"
             )
         target = targets[0]
     return time, target
 
 
-def numbers(path: Where, column: pl.Series) -> NDArray[np.float64]:
-    """The cells as float64; refuses text, missing values, NaN and infinity."""
+def numbers(path: Where, column: pl.Series, *, missing: bool = False) -> NDArray[np.float64]:
+    """The cells as float64; refuses text and infinity, and missing values, unless ``missing``: then they are NaN."""
     values = _as_float(column)
-    missing = _is_missing(column)
+    absent = _is_missing(column)
+    if missing:
+        values = values.set(absent, 0.0)
     bad = (~values.is_finite().fill_null(False) | (values.abs() > HUGE).fill_null(True)).arg_true()
     if not len(bad):
-        return values.to_numpy()
+        found: NDArray[np.float64] = np.array(values.to_numpy())
+        found[absent.to_numpy()] = np.nan
+        return found
     row = int(bad[0])
-    if missing[row]:
+    if absent[row]:
         raise InputError(
             f"{path}: column {column.name!r}, row {row + 1}: expected a number, the value is missing"
-            f" ({int(missing.sum())} of {len(column)} are); fill or cut the gaps first"
+            f" ({int(absent.sum())} of {len(column)} are); fill or cut the gaps first"
         )
     cell = str(column[row])
     hint = "; write a point for decimals and nothing between thousands" if re.fullmatch(r"\s*[-\d.,]+\s*", cell) else ""
@@ -72,7 +76,7 @@ def numbers(path: Where, column: pl.Series) -> NDArray[np.float64]:
 def times(path: Where, column: pl.Series) -> NDArray[Any]:
     """The cells as datetime64 or, where they are plain numbers, as float64; refuses what is neither."""
     if not _looks_like_dates(column):
-        if _looks_like_numbers(column):
+        if reads_as_numbers(column):
             return numbers(path, column)
         raise InputError(f"{path}: column {column.name!r}, row 1: expected a date or time, got {_short(column[0])}")
     readings = [_parse(column, form) for form in _formats(column)]
@@ -107,13 +111,13 @@ def _looks_like_dates(column: pl.Series) -> bool:
 
 
 def _counts_up(column: pl.Series) -> bool:
-    if not _looks_like_numbers(column):
+    if not reads_as_numbers(column):
         return False
     steps = np.diff(_as_float(column).to_numpy())
     return len(steps) > 1 and bool(steps[0] > 0) and bool(np.all(steps == steps[0]))
 
 
-def _looks_like_numbers(column: pl.Series) -> bool:
+def reads_as_numbers(column: pl.Series) -> bool:
     """Whether most cells that are filled are numbers, so that the one that isn't is refused by name.
 
     Numbers with a comma count too: they can't be used, and the user is to hear why.
@@ -143,6 +147,8 @@ def _is_missing(column: pl.Series) -> pl.Series:
 def _formats(column: pl.Series) -> Iterator[str]:
     if column.dtype.is_temporal():
         yield ""
+    elif column.dtype == pl.String and _as_float(column.head(GLANCE)).null_count() == 0:
+        yield "%Y%m%d"  # the only date that reads as a number; a wide table is looked through in no time
     elif column.dtype == pl.String:
         yield from (date + clock for date in _DATES for clock in _CLOCKS)
 
@@ -172,7 +178,8 @@ def _normal(column: pl.Series) -> pl.Series:
     return cells.str.replace(r"^(\d{4}-\d{1,2})$", "${1}-01")
 
 
-def _names(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """The names in a row, the first ones of many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

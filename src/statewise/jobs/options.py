@@ -15,25 +15,26 @@ from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from .runs import arguments_of
 
 
-def add_training(parser: argparse.ArgumentParser, recipe: Recipe, *, epochs: str | None = None) -> None:
-    """The options of how to train; ``recipe`` has the job's defaults.
+def add_training(parser: argparse.ArgumentParser, recipe: Recipe | None, *, epochs: str | None = None) -> None:
+    """The options of how to train; ``recipe`` has the job's defaults, None: they depend on the model.
 
     ``epochs`` says in words how many there are where the job decides that by itself.
     """
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", type=whole(1), metavar="N", help=_default("passes over the data at most", epochs or recipe.epochs))
-    add("--batch", type=whole(1), metavar="N", help=_default("rows in a batch", recipe.batch))
-    add("--optimizer", choices=OPTIMIZERS, help=_default("the optimizer", recipe.optimizer))
-    add("--learning-rate", type=positive, metavar="X", help=_default("the highest", recipe.learning_rate))
-    add("--schedule", choices=SCHEDULES, help=_default("how the learning rate falls", recipe.schedule))
-    add("--warmup", type=part, metavar="X", help=_default("share of the updates in which it rises", recipe.warmup))
-    add("--momentum", type=part, metavar="X", help=_default("of sgd alone", recipe.momentum))
-    add("--weight-decay", type=not_negative, metavar="X", help=_default("of the optimizer", recipe.weight_decay))
-    add("--clip", type=not_negative, metavar="X", help=_default("largest gradient norm, 0 for any", recipe.clip))
-    add("--patience", type=whole(0), metavar="N", help=_default("epochs without gain, 0: never stop", recipe.patience))
-    add("--seed", type=whole(0), metavar="N", help=_default("of all random numbers", recipe.seed))
-    add("--device", metavar="NAME", help=_default("cpu, cuda, cuda:1", recipe.device))
-    add("--precision", choices=PRECISIONS, help=_default("auto: bfloat16 on GPUs that have it", recipe.precision))
+    default: Any = recipe or _ByModel()
+    add("--epochs", type=whole(1), metavar="N", help=_default("passes over the data at most", epochs or default.epochs))
+    add("--batch", type=whole(1), metavar="N", help=_default("rows in a batch", default.batch))
+    add("--optimizer", choices=OPTIMIZERS, help=_default("the optimizer", default.optimizer))
+    add("--learning-rate", type=positive, metavar="X", help=_default("the highest", default.learning_rate))
+    add("--schedule", choices=SCHEDULES, help=_default("how the learning rate falls", default.schedule))
+    add("--warmup", type=part, metavar="X", help=_default("share of the updates in which it rises", default.warmup))
+    add("--momentum", type=part, metavar="X", help=_default("of sgd alone", default.momentum))
+    add("--weight-decay", type=not_negative, metavar="X", help=_default("of the optimizer", default.weight_decay))
+    add("--clip", type=not_negative, metavar="X", help=_default("largest gradient norm, 0 for any", default.clip))
+    add("--patience", type=whole(0), metavar="N", help=_default("epochs without gain, 0: never stop", default.patience))
+    add("--seed", type=whole(0), metavar="N", help=_default("of all random numbers", default.seed))
+    add("--device", metavar="NAME", help=_default("cpu, cuda, cuda:1", default.device))
+    add("--precision", choices=PRECISIONS, help=_default("auto: bfloat16 on GPUs that have it", default.precision))
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +143,13 @@ def _number(text: str, fits: Callable[[float], bool], expected: str) -> float:
     if not fits(value) or value == float("inf"):
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return value
+
+
+class _ByModel:
+    """In the place of a recipe whose values depend on the model."""
+
+    def __getattr__(self, name: str) -> str:
+        return "by the model"
 
 
 def _default(text: str, value: Any) -> str:

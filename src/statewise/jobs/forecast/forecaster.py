@@ -1,107 +1,391 @@
-"""Fit a forecaster to the training part of a series, and forecast one step ahead with it.
-
-Everything is decided and measured on the rows that ``fit`` is given. ``predict`` runs the networks once over the whole
-series; the forecast of a row depends on the rows before it and on nothing else.
-"""
+"""``Forecaster``: the job for programs, with scikit-learn's conventions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
+import polars as pl
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
-from ..progress import Progress, Silent
-from .effort import find_effort
-from .inputs import choose_lags, inputs
-from .network import Network
-from .season import find_season
-from .settings import Settings
-from .training import mean_output, train
-from .transform import Transform, choose_transform
+from ..recipe import Recipe
+from ..watch import Record, Watch
+from . import storage
+from .ahead import ahead, to_frame
+from .bank import Track
+from .grid import Grid
+from .learning import Trainer
+from .model import Model, make_tails
+from .panel import Columns, Panel, Series
+from .reading import read_panel
+from .settings import Settings, default_recipe
+from .training import prepare, train
 
 Array = NDArray[np.float64]
 
-LEAST_TRAINING_ROWS = 20
 
+class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A recurrent network that continues one series or many.
 
-@dataclass(frozen=True)
-class Forecaster:
-    """Trained networks and the constants of the training part. ``settings`` says how they were trained."""
+    There are two ways to use it.
 
-    transform: Transform
-    scale: float
-    lags: tuple[int, ...]
-    cycles: tuple[int, ...]
-    settings: Settings
-    trained_rows: int
-    networks: tuple[Network, ...]
+    *Arrays*, as scikit-learn's other regressors: ``fit(X, y)`` with ``y`` (n,) or (n, channels), the values in the
+    order of time, and ``X`` (n, columns) what is known of each row ahead of time, such as prices or holidays; no
+    columns, (n, 0), where nothing is. ``predict(X)`` continues ``y`` by as many rows as ``X`` has, told what is known
+    of them. So ``cross_val_score(forecaster, X, y, cv=TimeSeriesSplit())`` is a backtest: each fold continues the one
+    that was learnt from. A split that shuffles makes no sense here.
 
-    def predict(self, values: Array) -> Array:
-        """One-step forecasts of every row of ``values`` and of the row after the last: (n + 1,).
+    *Tables*: ``fit(table)`` with a CSV or Parquet file or a frame of polars, pandas or Arrow, its columns named by the
+    arguments below; ``predict()`` continues every series by the horizon, ``predict(table)`` the series in another
+    table. Both give a polars frame with a row for each series and step. ``fit(values)`` with an array (n,) or
+    (n, channels) is ``fit(X, y)`` without covariates; ``predict()`` gives an array then.
 
-        The first rows, up to ``transform.start``, have no forecast and are NaN. ``values`` must begin where the
-        training part began, for the calendar is counted from there.
-        """
-        start = self.transform.start
-        if len(values) < start:
-            raise InputError(f"a forecast looks back {start} rows; got {len(values)}")
-        levels = self.transform.forward(values)
-        forecast = self.transform.naive(levels)
-        missed = (levels - forecast[:-1])[start:] / self.scale
-        x = _tensor(inputs(missed, self.lags, self.cycles, first=start))
-        forecast[start:] += mean_output(list(self.networks), x).numpy() * self.scale
-        return self.transform.backward(forecast)
+    The last tenth of the rows, or more where that is no three horizons, decides when training stops, and how wide the
+    intervals are. A short series is learnt from as a whole in the end.
 
-    def predict_zero(self, values: Array) -> Array:
-        """The same with networks that output zero: what is forecast without having learnt anything."""
-        return self.transform.backward(self.transform.naive(self.transform.forward(values)))
+    Args:
+        model: ``lstm``, ``gru``, ``rnn`` (step by step), ``direct``, ``segment`` (the horizon at once) or ``auto``.
+        horizon: rows ahead. Default: a season, or 12. Beyond it ``predict(X)`` goes on from its own forecasts.
+        lookback: rows that a forecast reads. Default: by the model.
+        season: rows in a season, 1 for none. Default: found.
+        quantiles: what ``predict_quantiles`` gives; 0.5 is always among them.
+        distribution: ``gaussian`` or ``student-t``, which a window model writes in the place of quantiles.
+        time, target, id, known, observed, static: columns of a table; all but ``time`` and ``id`` are lists of names.
+        layout: ``long``, or ``rows`` where each row of a table is a whole series.
+        gaps: what missing values are: an error (``refuse``), left out (``mask``), the last value (``fill``); ``ignore``
+            takes rows as equally spaced, whatever their times say.
+        cell, hidden, layers, dropout, segment, seeds, windows, base, calendar, log: of the networks, as
+            ``statewise forecast --help`` describes them.
+        epochs, batch, learning_rate, patience: of the training. Default: by the model.
+        random_state: seed of everything drawn at random, or a ``numpy.random.RandomState``; None draws one.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
 
+    Attributes:
+        model_: the trained ``Model``.
+        history_: the loss curve, a list of records.
+        horizon_: rows ahead.
+        n_features_in_: columns of ``X``, where arrays were fitted.
 
-def fit(
-    train_values: Array,
-    *,
-    cycles: Sequence[int] | None = None,
-    season: int | None = None,
-    settings: Settings | None = None,
-    progress: Progress | None = None,
-) -> Forecaster:
-    """A forecaster for the series that begins with ``train_values``.
-
-    ``cycles`` are the periods of its calendar in rows, None if it has none; ``season`` is found where it isn't given.
+    Example:
+        >>> forecaster = Forecaster(horizon=12).fit(values)
+        >>> forecaster.predict()
     """
-    settings, progress = settings or Settings(), progress or Silent()
-    _check(train_values)
-    if season is None:
-        season, _ = find_season(train_values, cycles)
-    transform = choose_transform(train_values, season)
-    levels = transform.forward(train_values)
-    missed = (levels - transform.naive(levels)[:-1])[transform.start :]
-    scale = float(np.sqrt(np.mean(missed**2))) or 1.0  # nothing is missed where the series repeats exactly
-    lags = choose_lags(missed / scale, season)
-    told = {c for c in (*(cycles or ()), season) if 2 <= c <= len(train_values) // 2}  # two whole turns must be seen
-    known = tuple(sorted(told))
-    x = _tensor(inputs(missed / scale, lags, known, first=transform.start)[:-1])
-    y = _tensor(missed / scale)
-    mirrored = torch.tensor([-1.0] * len(lags) + [1.0] * (x.shape[1] - len(lags)))
-    settings = find_effort(x, y, mirrored, settings, progress)
-    progress.plan((settings.updates or 0) * settings.seeds)
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    networks = tuple(train(x, y, mirrored, seed, settings, progress) for seed in seeds)
-    return Forecaster(transform, scale, lags, known, settings, len(train_values), networks)
+
+    def __init__(
+        self,
+        *,
+        model: str = "auto",
+        horizon: int | None = None,
+        lookback: int | None = None,
+        season: int | None = None,
+        quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
+        distribution: str | None = None,
+        time: str | None = None,
+        target: Any = (),
+        id: str | None = None,
+        known: Any = (),
+        observed: Any = (),
+        static: Any = (),
+        layout: str = "long",
+        gaps: str = "refuse",
+        cell: str = "gru",
+        hidden: int | None = None,
+        layers: int = 1,
+        dropout: float | None = None,
+        segment: int | None = None,
+        seeds: int | None = None,
+        windows: int = 60_000,
+        base: str = "auto",
+        calendar: bool = True,
+        log: bool | None = None,
+        epochs: int | None = None,
+        batch: int | None = None,
+        learning_rate: float | None = None,
+        patience: int | None = None,
+        random_state: Any = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.model = model
+        self.horizon = horizon
+        self.lookback = lookback
+        self.season = season
+        self.quantiles = quantiles
+        self.distribution = distribution
+        self.time = time
+        self.target = target
+        self.id = id
+        self.known = known
+        self.observed = observed
+        self.static = static
+        self.layout = layout
+        self.gaps = gaps
+        self.cell = cell
+        self.hidden = hidden
+        self.layers = layers
+        self.dropout = dropout
+        self.segment = segment
+        self.seeds = seeds
+        self.windows = windows
+        self.base = base
+        self.calendar = calendar
+        self.log = log
+        self.epochs = epochs
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> Forecaster:
+        """Train on the values ``y`` with covariates ``X``, or on the table or array ``X`` alone.
+
+        Raises ``InputError``, a ValueError, where they or an argument can't be used.
+        """
+        settings = self._settings()
+        self.shape_ = _shape(X if y is None else y)
+        if y is not None:
+            panel = _of_arrays(X, y, self.gaps)
+            self.n_features_in_ = _features(X).shape[1]
+        elif self.shape_ is not None:
+            panel = _of_arrays(np.zeros((self.shape_[0], 0)), X, self.gaps)
+        else:
+            panel = read_panel(X, self._columns(), gaps=self.gaps)
+        prepared = prepare(panel, settings, gaps=self.gaps, test_rows=0)
+        recipe = self._recipe(default_recipe(prepared.plan))
+        curve = _Curve()
+        self.model_ = train(prepared, Trainer(recipe, curve))
+        self.history_, self.horizon_ = curve.history, prepared.plan.horizon
+        return self
+
+    def predict(self, X: Any = None) -> Any:
+        """The forecast, the median: an array for arrays, a polars frame for tables; see the class.
+
+        Raises ``InputError`` for covariates or a table that can't be used.
+        """
+        check_is_fitted(self, "model_")
+        if self.shape_ is None:
+            return to_frame(ahead(self.model_, X), self.model_)
+        return self._shaped(self._continued(X)[..., self.model_.plan.median])
+
+    def predict_quantiles(self, X: Any = None) -> Array:
+        """The quantiles, rising, as the last dimension: (rows, Q) or (rows, channels, Q). For arrays; tables have them.
+
+        Raises ``InputError`` where a table was fitted.
+        """
+        check_is_fitted(self, "model_")
+        if self.shape_ is None:
+            raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
+        return self._shaped(self._continued(X))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the trained forecaster as one ``.safetensors`` file, which ``statewise forecast predict`` reads too."""
+        check_is_fitted(self, "model_")
+        storage.save(self.model_, Path(path))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Forecaster:
+        """The forecaster in ``path``, also one that ``statewise forecast`` wrote; on the CPU.
+
+        Of the arguments it has those of the network and the table; how it was trained isn't in the file. Raises
+        ``InputError`` for any other file.
+        """
+        model = storage.load(Path(path))
+        plan, columns = model.plan, model.columns
+        same = {field.name for field in fields(Settings)} & set(cls().get_params()) - {"model"}
+        forecaster: Forecaster = cls(
+            model=plan.model,
+            quantiles=plan.levels,
+            distribution=None if plan.output == "quantiles" else plan.output,
+            time=columns.time,
+            target=columns.targets,
+            id=columns.id,
+            known=columns.known,
+            observed=columns.observed,
+            static=columns.static,
+            layout=columns.layout,
+            gaps=model.gaps,
+        )
+        forecaster.set_params(**{name: getattr(plan, name) for name in same if hasattr(plan, name)})
+        forecaster.model_, forecaster.history_, forecaster.horizon_ = model, [], plan.horizon
+        arrays = columns.targets[:1] == (_NAME,) or columns.targets[:1] == (f"{_NAME}0",)
+        forecaster.shape_ = None
+        if arrays:
+            forecaster.shape_ = (0,) if columns.targets == (_NAME,) else (0, len(columns.targets))
+            forecaster.n_features_in_ = len(columns.known)
+        return forecaster
+
+    def _settings(self) -> Settings:
+        return Settings(
+            model=self.model,
+            cell=self.cell,
+            horizon=self.horizon,
+            lookback=self.lookback,
+            season=self.season,
+            levels=tuple(self.quantiles),
+            output=self.distribution or "quantiles",
+            hidden=self.hidden,
+            layers=self.layers,
+            dropout=self.dropout,
+            segment=self.segment,
+            seeds=self.seeds,
+            windows=self.windows,
+            base=self.base,
+            calendar=self.calendar,
+            log=self.log,
+        )
+
+    def _recipe(self, defaults: Recipe) -> Recipe:
+        seed = self.random_state
+        if not isinstance(seed, (int, np.integer)):
+            seed = check_random_state(seed).randint(2**31)
+        given = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate", "patience")}
+        given = {name: value for name, value in given.items() if value is not None}
+        return replace(defaults, **given, seed=int(seed), device=self.device)
+
+    def _columns(self) -> Columns:
+        def names(given: Any) -> tuple[str, ...]:
+            return (given,) if isinstance(given, str) else tuple(given)
+
+        return Columns(
+            self.time,
+            self.id,
+            names(self.target),
+            names(self.known),
+            names(self.observed),
+            names(self.static),
+            self.layout,
+        )
+
+    def _continued(self, X: Any) -> Array:
+        """The quantiles of all rows of ``X``, or of the horizon: (rows, channels, Q)."""
+        known = None if X is None else _features(X)
+        if known is None:
+            if self.model_.known.columns:
+                names = len(self.model_.known.columns)
+                raise InputError(f"predict: expected X, the {names} covariates of the rows to forecast, got nothing")
+            known = np.zeros((self.horizon_, 0))
+        width = len(self.model_.known.columns)
+        if known.shape[1] != width:
+            raise InputError(f"predict: expected X with {width} columns as in fit, got {known.shape[1]}")
+        model, parts = self.model_, []
+        for begin in range(0, len(known), self.horizon_):
+            part = known[begin : begin + self.horizon_]
+            found = _block(model, part)  # (channels, horizon, Q)
+            parts.append(found[:, : len(part)])
+            middle = found[:, : len(part), model.plan.median]
+            model = make_tails(model, [_longer(t, m, part, model) for t, m in zip(model.tails, middle, strict=True)])
+        return np.concatenate(parts, axis=1).transpose(1, 0, 2) if parts else np.zeros((0, len(model.names), 1))
+
+    def _shaped(self, forecast: Array) -> Array:
+        """(rows, channels, ...) without the channels where one series was fitted as (n,)."""
+        assert self.shape_ is not None
+        return forecast if len(self.shape_) == 2 else forecast[:, 0]
 
 
-def _check(train_values: Array) -> None:
-    if len(train_values) < LEAST_TRAINING_ROWS:
-        raise InputError(f"the training part has {len(train_values)} rows, at least {LEAST_TRAINING_ROWS} are needed")
-    if not np.isfinite(train_values).all():
-        raise InputError("the training part has values that aren't finite")
-    if train_values.min() == train_values.max():
-        raise InputError(f"the training part never changes: {len(train_values)} times {train_values[0]:g}")
+class _Curve(Watch):
+    """Keeps the loss curve."""
+
+    def __init__(self) -> None:
+        self.history: list[Record] = []
+
+    def record(self, record: Record) -> None:
+        self.history.append(record)
 
 
-def _tensor(values: Array) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+_NAME = "y"
+
+
+def _shape(values: Any) -> tuple[int, ...] | None:
+    """The shape of an array, or of a list of numbers; None for a table."""
+    if isinstance(values, (list, tuple, np.ndarray)) and not getattr(np.asarray(values).dtype, "names", None):
+        return np.asarray(values).shape
+    if isinstance(values, pl.Series):
+        return (len(values),)
+    return None
+
+
+def _features(X: Any) -> Array:
+    """``X`` as (n, columns) numbers."""
+    features = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
+    if features.ndim == 1 and len(features):
+        features = features[:, None]
+    if features.ndim != 2 or features.dtype.kind not in "biuf":
+        raise InputError(f"X: expected numbers of the shape (n, columns), got {features.dtype} {features.shape}")
+    return features.astype(np.float64)
+
+
+def _of_arrays(X: Any, y: Any, gaps: str) -> Panel:
+    """The panel of the columns of ``y`` with the covariates ``X``."""
+    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or 0 in values.shape:
+        raise InputError(f"y: expected numbers of the shape (n,) or (n, channels), got {values.dtype} {values.shape}")
+    features = _features(X)
+    if len(features) != len(values):
+        raise InputError(f"expected as many rows of X as of y, got {len(features)} and {len(values)}")
+    names = (_NAME,) if values.ndim == 1 else tuple(f"{_NAME}{c}" for c in range(values.shape[1]))
+    known = tuple(f"x{c}" for c in range(features.shape[1]))
+    frame = pl.DataFrame(
+        {
+            **dict(zip(names, values.reshape(len(values), -1).T.astype(np.float64), strict=True)),
+            **dict(zip(known, features.T, strict=True)),
+        }
+    )
+    columns = Columns(time=None, targets=names, known=known)
+    return _array_panel(frame, columns, gaps)
+
+
+def _array_panel(frame: pl.DataFrame, columns: Columns, gaps: str) -> Panel:
+    """The panel of a frame that has no column of times, however its columns look."""
+    targets = {name: frame[name].to_numpy() for name in columns.targets}
+    for name, values in targets.items():
+        if np.isinf(values).any() or (np.isnan(values).any() and gaps in ("refuse", "ignore")):
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(
+                f"{name}, row {row}: expected a finite number, got {values[row]}; gaps='mask' leaves NaN out"
+            )
+    known = {name: frame[name].to_numpy() for name in columns.known}
+    for name, values in known.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"X: expected finite numbers, column {name} has {values[~np.isfinite(values)][0]}")
+    labels = [str(row + 1) for row in range(len(frame))]
+    series = tuple(_series(name, values, labels, known, gaps) for name, values in targets.items())
+    return Panel("series", "the array", series, Grid(), columns)
+
+
+def _series(name: str, values: Array, labels: list[str], known: dict[str, Array], gaps: str) -> Series:
+    there = np.flatnonzero(np.isfinite(values))
+    if not len(there) or there[-1] != len(values) - 1:
+        raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
+    first = int(there[0])
+    if gaps == "fill":
+        values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
+    return Series(name, first, values[first:], labels[first:], {c: column[first:] for c, column in known.items()})
+
+
+def _block(model: Model, known: Array) -> Array:
+    """The quantiles of the horizon after the model's last rows, told ``known`` (at most the horizon, columns)."""
+    horizon = model.plan.horizon
+    padded = np.concatenate([known, np.repeat(known[-1:], horizon - len(known), axis=0)])
+    told = model.known.encode("X", _cells(model, padded), [str(row) for row in range(horizon)], horizon)
+    tails = [replace(tail, known=np.concatenate([tail.known[: len(tail.values)], told])) for tail in model.tails]
+    return model.forecast_ahead(tails).quantiles
+
+
+def _longer(tail: Track, values: Array, known: Array, model: Model) -> Track:
+    """``tail`` with forecasts ``values`` as if they had come."""
+    told = model.known.encode("X", _cells(model, known), [str(row) for row in range(len(known))], len(known))
+    count = len(tail.values)
+    observed = np.concatenate([tail.observed, np.zeros((len(values), tail.observed.shape[1]))])
+    past = np.concatenate([tail.known[:count], told])
+    return Track(tail.name, tail.first, np.concatenate([tail.values, values]), past, observed)
+
+
+def _cells(model: Model, known: Array) -> dict[str, Array]:
+    return {column.name: known[:, c] for c, column in enumerate(model.known.columns)}

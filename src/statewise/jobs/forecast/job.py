@@ -1,88 +1,114 @@
-"""The job from a file to a run folder: read, split, fit, forecast, score, write."""
+"""The job from a table to a run folder: read, split, train, forecast the test part, score, write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from ..errors import InputError
-from ..progress import bar
-from ..runs import new_run
+from ..onlookers import onlookers
+from ..parallel import find_device
+from ..rank import leads
+from ..recipe import Recipe
+from ..runs import new_run, resumed_run
+from ..watch import Log, Record
 from . import picture, report
-from .forecaster import LEAST_TRAINING_ROWS, Forecaster, fit
-from .scores import Score, mase_scale, score, shifted
-from .series import Series
-from .settings import Settings
+from .backtest import backtest, best_to_worst
+from .learning import Trainer
+from .model import Model
+from .panel import Columns, joined
+from .reading import read_panel
+from .settings import Settings, default_recipe
 from .storage import save
-
-Array = NDArray[np.float64]
-
-TEST_SHARE = 0.3
+from .training import Prepared, prepare, train
 
 
-def forecast(
-    series: Series, settings: Settings, *, season: int | None, out: Path | None, say: Callable[[str], None]
-) -> Path:
-    """Run the job; the folder with the results. ``say`` gets what the user is to read."""
-    split = len(series) - int(TEST_SHARE * len(series))
-    _check(series, split, season)
-    with new_run("forecast", series.name, out) as run:
-        say(report.data_lines(series, split))
-        with bar(f"training {settings.seeds} {settings.cell.upper()}s") as progress, _one_thread():
-            forecaster = fit(
-                series.values[:split], cycles=series.cycles, season=season, settings=settings, progress=progress
-            )
-        predicted = forecaster.predict(series.values)[:-1]
-        model, *baselines = scores(series, split, forecaster, predicted)
-        say(report.choice_lines(forecaster) + "\n")
-        say(report.table([model, *baselines], forecaster.transform.season))
-        say(report.verdict(model, baselines))
-        picture.draw(run.draft / "forecast.png", series, predicted, split, [model, *baselines])
-        report.write_predictions(run.draft / "predictions.csv", series, predicted, split)
-        report.write_metrics(run.draft / "metrics.json", series, split, forecaster, [model, *baselines])
-        save(forecaster, run.draft / "model.safetensors")
-    assert run.folder is not None
-    files = ", ".join(sorted(p.name for p in run.folder.iterdir()))
-    say(f"\n{run.folder}: {files}")
-    return run.folder
+@dataclass(frozen=True)
+class Job:
+    """What the command was asked for. ``recipe`` puts the user's training options over the plan's defaults."""
+
+    source: Path
+    test: Path | None
+    columns: Columns
+    gaps: str
+    split: Sequence[float] | None
+    stride: int
+    settings: Settings
+    recipe: Callable[[Recipe], Recipe]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Nets this small lose more by handing work over than a second thread gains."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def run_job(job: Job, args: argparse.Namespace, typed: Sequence[str], say: Callable[[str], None]) -> Path:
+    """Run ``job``; the folder with the results. ``say`` gets what the user is to read.
+
+    ``args`` are the options of the run, ``typed`` what was typed after the command, for ``--resume``.
+    """
+    began = time.monotonic()
+    prepared = read(job)
+    recipe = job.recipe(default_recipe(prepared.plan))
+    find_device(recipe.device)  # before anything is said or made
+    with _folder(args, prepared, typed) as folder:
+        if leads():
+            say(report.data_lines(prepared))
+        doing = f"training {prepared.plan.label}"
+        with onlookers(doing, folder, report.running_page(prepared), args) as watch:
+            model = train(prepared, Trainer(recipe, watch, folder, args.checkpoint_every))
+        if leads():
+            _finish(folder, job, prepared, model, recipe, began, say)
+    return folder
 
 
-def scores(series: Series, split: int, forecaster: Forecaster, predicted: Array) -> list[Score]:
-    """The scores on the test part: the model, itself with networks that output zero, and what costs nothing."""
-    values, season = series.values, forecaster.transform.season
-    scale = mase_scale(values[:split], season)
-    forecasts = {
-        forecaster.settings.cell.upper(): predicted,
-        "the same, network outputs zero": forecaster.predict_zero(values)[:-1],
-        "persistence": shifted(values, 1),
-    }
-    if season > 1:
-        forecasts[f"seasonal naive ({season})"] = shifted(values, season)
-    return [score(name, values[split:], f[split:], scale) for name, f in forecasts.items()]
+def read(job: Job) -> Prepared:
+    """The series of ``job``, split, with all settings decided."""
+    panel, rows = read_panel(job.source, job.columns, gaps=job.gaps), None
+    if job.test is not None:
+        later = read_panel(job.test, panel.columns, gaps=job.gaps, grid=panel.grid)
+        panel, rows = joined(panel, later), max(map(len, later.series))
+    return prepare(panel, job.settings, gaps=job.gaps, split=job.split, test_rows=rows)
 
 
-def _check(series: Series, split: int, season: int | None) -> None:
-    train = series.values[:split]
-    if train.min() == train.max():
-        raise InputError(f"column {series.target!r} never changes in the training part: {split} times {train[0]:g}")
-    if season is not None and not 1 <= season <= split // 2:
-        raise InputError(
-            f"--season {season}: two seasons must fit into the {split} training rows, so 1 to {split // 2}"
-        )
-    assert split >= LEAST_TRAINING_ROWS  # read_series asked for enough
+def _folder(args: argparse.Namespace, prepared: Prepared, typed: Sequence[str]) -> AbstractContextManager[Path]:
+    if args.resume is not None:
+        return resumed_run("forecast", args.resume)
+    return new_run("forecast", prepared.panel.name, args.out, typed)
+
+
+def _finish(
+    folder: Path,
+    job: Job,
+    prepared: Prepared,
+    model: Model,
+    recipe: Recipe,
+    began: float,
+    say: Callable[[str], None],
+) -> None:
+    """Score the model, and write everything beside its weights; ``metrics.json`` last."""
+    history: list[Record] = Log(folder / "metrics.jsonl").records
+    tested = backtest(model, prepared, job.stride)
+    future = _future(model, prepared)
+    say(report.choice_lines(model, recipe) + "\n")
+    say(report.table(tested.scores, model.plan, len(tested.rows)))
+    say(report.verdict(tested.scores)[0])
+    order = best_to_worst(tested.scores[0].mase_by_series) or [0]
+    picture.draw(folder / "forecast.png", model, prepared, tested, future, order[len(order) // 2])
+    left_out = report.write_predictions(folder / "predictions.csv", prepared, model, tested)
+    if left_out:
+        say(f"predictions.csv leaves out {left_out} of {len(tested.rows)} origins; --stride chooses them")
+    save(model, folder / "model.safetensors")
+    seconds = time.monotonic() - began
+    page = report.final_page(prepared, model, tested, future, history, recipe, seconds)
+    page.write(folder / "report.html")
+    report.write_metrics(folder / "metrics.json", prepared, model, tested, recipe, seconds)
+    written = sorted(p.name for p in folder.iterdir() if p.suffix != ".checkpoint" and p.is_file())
+    say(f"\n{folder}: {', '.join(written)}")
+
+
+def _future(model: Model, prepared: Prepared) -> Any:
+    """The forecast beyond the data, for the pictures; None where covariates known ahead don't reach that far."""
+    horizon = model.plan.horizon
+    if model.known.columns and any(len(t.known) - len(t.values) < horizon for t in model.tails):
+        return None
+    return model.forecast_ahead(model.tails)

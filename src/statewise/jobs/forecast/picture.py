@@ -1,4 +1,4 @@
-"""The picture of a run: the whole series with the split, and the test part from near."""
+"""The pictures of a run: a series with its forecasts and their intervals, the error by step, the spread over series."""
 
 from __future__ import annotations
 
@@ -10,58 +10,164 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
+from ..report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, new_figure
+from .backtest import Backtest
+from .bank import Array, Rows
+from .model import Forecast, Model
 from .scores import Score
-from .series import Series
+from .training import Prepared
 
-Array = NDArray[np.float64]
+SHOWN = 6  # horizons of the test part at most, in the picture from near
+HISTORY = 4  # test parts' length that is shown before it at most
+THIN = (SECOND, QUIET, "#b58900", "#6c4f9c", "#0b6e4f")
 
-REAL, FORECAST, QUIET, GROUND = "#1f2933", "#e4572e", "#7b8794", "#f3f5f7"
-NEAR = 150  # more test rows than that can't be told apart
 
-
-def draw(path: Path, series: Series, predicted: Array, split: int, scores: Sequence[Score]) -> None:
-    """Write the picture of ``series`` against ``predicted``, both (n,), to ``path``.
-
-    ``split`` is the first test row; of ``scores`` the first is the model's.
-    """
-    layout = ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09)
-    figure = Figure(figsize=(11, 7), dpi=160, layout=layout, facecolor="white")
-    whole, near = figure.subplots(2, 1, height_ratios=(3, 2))
-    title = f"{series.target}, {series.ahead}: real and forecast\n"
+def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> None:
+    """Write ``forecast.png``: one series with its split, forecasts that follow one another, and the error by step."""
+    figure = new_figure(11, 7.2)
+    figure.set_dpi(160)
+    grid = figure.add_gridspec(2, 2, height_ratios=(3, 2), width_ratios=(3, 2))
+    name = prepared.tracks[series].name
+    steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else _times(model.plan.horizon, model.grid.step)
+    title = f"{name}: rolling forecasts of {steps}\n"
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=REAL, parse_math=False)
-    figures = "  ·  ".join(f"{score.name} {score.rmse:.4g}" for score in scores)
-    figure.text(0.012, 0.928, f"RMSE on the test part:  {figures}", fontsize=10, color=QUIET)
-    _whole(whole, series, predicted, split, scores[0].name)
-    _near(near, series, predicted, split)
+    figure.text(0.012, 0.932, _figures(tested.scores), fontsize=10, color=QUIET, parse_math=False)
+    whole = figure.add_subplot(grid[0, :])
+    follow_one_another(whole, model, prepared, tested, future, series, legend=True)
+    near = figure.add_subplot(grid[1, 0])
+    every_origin(near, model, prepared, tested, series)
+    error_by_step(figure.add_subplot(grid[1, 1]), tested.scores)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
         figure.savefig(path, metadata={"Software": None})
 
 
-def _whole(axes: Axes, series: Series, predicted: Array, split: int, model: str) -> None:
-    when, dense = series.when, len(series) > 400
-    _dress(axes, series)
-    width = 0.8 if dense else 1.7
-    axes.plot(when, series.values, color=REAL, lw=width, label="real")
-    axes.plot(
-        when[:split],
-        predicted[:split],
-        color=FORECAST,
-        lw=width * 0.6,
-        alpha=0.55,
-        label=f"{model}, training part",
-    )
-    axes.plot(when[split:], predicted[split:], color=FORECAST, lw=width, label=f"{model}, test part")
-    axes.axvspan(when[split], when[-1], color=GROUND, zorder=0)
-    axes.axvline(when[split], color=QUIET, lw=1, ls=(0, (4, 3)))
-    for text, side in ((f"training: {split} rows  ", "right"), (f"  test: {len(series) - split} rows", "left")):
+def series_figure(model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> Figure:
+    """One series for the report."""
+    figure = new_figure(height=3.6)
+    follow_one_another(figure.subplots(), model, prepared, tested, future, series, legend=True)
+    return figure
+
+
+def step_figure(scores: Sequence[Score]) -> Figure:
+    """The error by step for the report."""
+    figure = new_figure(height=3.4)
+    error_by_step(figure.subplots(), scores)
+    return figure
+
+
+def follow_one_another(
+    axes: Axes,
+    model: Model,
+    prepared: Prepared,
+    tested: Backtest,
+    future: Forecast | None,
+    series: int,
+    *,
+    legend: bool,
+) -> None:
+    """A series, its test part shaded, with forecasts that don't overlap, the last of them beyond the data."""
+    plan, track = model.plan, prepared.tracks[series]
+    start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
+    first = max(0, start - max(HISTORY * (end - start), 2 * plan.horizon))
+    last = min(end, max(start + SHOWN * plan.horizon, start + 60))
+    when = model.grid.when(track.first + np.arange(first, last))
+    dense = last - first > 400
+    axes.plot(when, track.values[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
+    chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
+    label: str | None = f"{plan.label}, median"
+    band: str | None = _band(plan.levels)
+    for row in chosen:
+        at = int(np.flatnonzero((tested.series == series) & (tested.rows == row))[0])
+        times = model.grid.when(track.first + row + np.arange(plan.horizon))
+        _fan(axes, times, tested.quantiles[at], plan.median, label, band)
+        label = band = None
+    if future is not None and last == len(track.values):
+        _fan(axes, model.grid.when(future.places[series]), future.quantiles[series], plan.median, label, band)
+    if len(when):
+        left = model.grid.when(np.array([track.first + start]))[0]
+        right = model.grid.when(np.array([track.first + last - 1]))[0]
+        axes.axvspan(left, right, color=GROUND, zorder=0)
+        axes.axvline(left, color=QUIET, lw=1, ls=(0, (4, 3)))
+        _beside_split(axes, left, start, end - start)
+    dress(axes, prepared.panel.columns.time or "row", track.name)
+    _ticks(axes, when)
+    if legend:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.006, 0.985), ncols=3, frameon=False, fontsize=9.5)
+
+
+def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest, series: int) -> None:
+    """The test part from near, with the point forecast from every origin as a thin line."""
+    plan, track = model.plan, prepared.tracks[series]
+    start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
+    last = min(end, start + max(SHOWN // 2 * plan.horizon, 60))
+    mine = np.flatnonzero((tested.series == series) & (tested.rows + plan.horizon <= last))
+    mine = mine[:: -(-len(mine) // 60) or 1]
+    for at in mine:
+        times = model.grid.when(track.first + tested.rows[at] + np.arange(plan.horizon))
+        axes.plot(times, tested.quantiles[at][:, plan.median], color=MODEL, lw=0.7, alpha=0.45)
+    when = model.grid.when(track.first + np.arange(start, last))
+    axes.plot(when, track.values[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
+    axes.set_facecolor(GROUND)
+    which = "The test part" if last == end else f"The first {last - start} rows of the test part"
+    axes.set_title(f"{which}, forecasts from {len(mine)} origins", loc="left", fontsize=10.5, color=REAL)
+    dress(axes, prepared.panel.columns.time or "row", track.name)
+    _ticks(axes, when)
+
+
+def error_by_step(axes: Axes, scores: Sequence[Score]) -> None:
+    """The mean absolute error at each step of the horizon, of the model and the baselines."""
+    for index, score in enumerate(scores):
+        steps = np.arange(1, len(score.mae_by_step) + 1)
+        color, width = (MODEL, 2.0) if index == 0 else (THIN[(index - 1) % len(THIN)], 1.1)
+        marker = "o" if len(steps) < 2 else ""
+        axes.plot(steps, score.mae_by_step, color=color, lw=width, marker=marker, label=score.name)
+    dress(axes, "steps ahead", "mean absolute error")
+    axes.set_title("The error grows with the distance", loc="left", fontsize=10.5, color=REAL)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8.5)
+
+
+def spread_figure(scores: Sequence[Score]) -> Figure:
+    """How the scaled error is spread over many series, for the model and the best baseline."""
+    figure = new_figure(height=3.2)
+    axes = figure.subplots()
+    rivals = sorted((s for s in scores[1:] if s.mase is not None), key=lambda s: s.mase or 0.0)
+    for score, color in zip([*rivals[:1], scores[0]], (QUIET, MODEL), strict=False):
+        values = np.sort([value for value in score.mase_by_series if value is not None])
+        axes.plot(values, (np.arange(len(values)) + 1) / len(values), color=color, lw=1.6, label=score.name)
+    axes.axvline(1.0, color=LINE, lw=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    dress(axes, "MASE of a series", "share of the series below")
+    axes.legend(frameon=False, fontsize=9.5)
+    return figure
+
+
+def _fan(axes: Axes, times: Array, quantiles: Array, median: int, label: str | None, band: str | None) -> None:
+    """One forecast, (H, Q), and its band."""
+    marker = "o" if len(times) == 1 else ""
+    axes.fill_between(times, quantiles[:, 0], quantiles[:, -1], color=MODEL, alpha=0.16, lw=0, label=band)
+    axes.plot(times, quantiles[:, median], color=MODEL, lw=1.6, marker=marker, ms=3, label=label)
+
+
+def _following(rows: Rows, last: int, horizon: int) -> list[int]:
+    """Origins that follow one another without overlap, the last of them as late as can be."""
+    chosen: list[int] = []
+    for row in sorted((int(r) for r in rows if r + horizon <= last), reverse=True):
+        if not chosen or row <= chosen[-1] - horizon:
+            chosen.append(row)
+    return chosen[::-1]
+
+
+def _beside_split(axes: Axes, at: object, training: int, test: int) -> None:
+    for text, side in ((f"training: {training} rows  ", "right"), (f"  test: {test} rows", "left")):
         axes.annotate(
             text,
-            (when[split], 1.0),
+            (at, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 5),
             textcoords="offset points",
@@ -70,36 +176,28 @@ def _whole(axes: Axes, series: Series, predicted: Array, split: int, model: str)
             fontsize=9.5,
             color=QUIET,
         )
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.006, 0.985), ncols=3, frameon=False, fontsize=9.5)
 
 
-def _near(axes: Axes, series: Series, predicted: Array, split: int) -> None:
-    part = slice(split, min(len(series), split + NEAR))
-    _dress(axes, series)
-    axes.set_facecolor(GROUND)
-    axes.plot(series.when[part], series.values[part], "o-", color=REAL, lw=0.8, ms=3.2, label="real")
-    axes.plot(series.when[part], predicted[part], color=FORECAST, lw=1.7)
-    rows = part.stop - part.start
-    every = rows == len(series) - split
-    near = "The test part from near" if every else f"The first {rows} rows of the test part from near"
-    axes.set_title(near, loc="left", fontsize=10.5, color=REAL)
-    axes.set_xlabel(series.time or "row", color=REAL, parse_math=False)
-
-
-def _dress(axes: Axes, series: Series) -> None:
-    axes.set_ylabel(series.target, color=REAL, parse_math=False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(QUIET)
-    axes.tick_params(colors=REAL, labelsize=9.5)
-    axes.grid(axis="y", color="#d9dee4", lw=0.7)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.01)
-    if np.issubdtype(series.when.dtype, np.datetime64):
-        locator = AutoDateLocator(minticks=5, maxticks=13)  # type: ignore[no-untyped-call]
+def _ticks(axes: Axes, when: Array) -> None:
+    if np.issubdtype(when.dtype, np.datetime64):
+        locator = AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def _figures(scores: Sequence[Score]) -> str:
+    if all(score.mase is not None for score in scores):
+        return "MASE on the test part:  " + "  ·  ".join(f"{score.name} {score.mase:.3g}" for score in scores)
+    return "MAE on the test part:  " + "  ·  ".join(f"{score.name} {score.mae:.4g}" for score in scores)
+
+
+def _band(levels: Sequence[float]) -> str | None:
+    return f"{100 * (levels[-1] - levels[0]):.0f} % interval" if len(levels) > 1 else None
+
+
+def _times(count: int, step: str) -> str:
+    """Twelve steps of a month: 12 months; of 30 minutes: 12 x 30 minutes."""
+    return f"{count} x {step}" if step[0].isdigit() else f"{count} {step}{'s' if count > 1 else ''}"

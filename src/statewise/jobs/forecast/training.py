@@ -1,52 +1,167 @@
-"""Train one network on the differences of the training part.
-
-Three things keep it from learning the noise of a short series: few updates, noise on the inputs, and mirroring every
-other window, since a differenced series may as well go down as up.
-"""
+"""From a panel to a model: decide what is open, split, train, and learn from the validation part what is missed."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn.functional import mse_loss
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ..fit import fit
-from ..progress import Progress
-from .network import Network
-from .settings import Settings
+import numpy as np
+
+from ..errors import InputError
+from .bank import Array, Rows, Track, make_bank
+from .conformal import shifts
+from .covariates import Encoding, find_encoding
+from .learning import Learner, Trainer, learn
+from .model import Model, encode, height_unit, heights, make_tails
+from .panel import Panel
+from .scaling import Scaling, grows_with_level
+from .season import common_season
+from .settings import Plan, Settings, resolve, resolve_horizon
+from .split import Split, origins, split_rows
+
+LEAST_ROWS = 20  # before the test part
+MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
 
 
-def train(x: Tensor, y: Tensor, mirrored: Tensor, seed: int, settings: Settings, progress: Progress) -> Network:
-    """A network trained to read ``x`` (T, features) and give ``y`` (T,).
+@dataclass(frozen=True)
+class Prepared:
+    """All that is decided before anything is trained."""
 
-    ``mirrored`` (features,) is -1 for the inputs that change sign with the target, and 1 for the calendar's.
+    panel: Panel
+    gaps: str
+    plan: Plan
+    split: Split
+    known: Encoding
+    observed: Encoding
+    tracks: tuple[Track, ...]
+
+    @property
+    def before_test(self) -> list[Array]:
+        """The values (T,) of each series before its test part."""
+        return [t.values[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
+
+
+def prepare(
+    panel: Panel,
+    settings: Settings,
+    *,
+    gaps: str = "refuse",
+    split: Sequence[float] | None = None,
+    test_rows: int | None = None,
+) -> Prepared:
+    """Settle season, horizon, model and split. ``split`` and ``test_rows`` are those of ``split_rows``.
+
+    Raises ``InputError`` where the series are too short, never change, or the settings don't fit them.
     """
-    assert settings.updates is not None
-    width = min(len(y), settings.window)
-    noise = (settings.ridge / len(y)) ** 0.5
-    upside_down = (torch.arange(settings.batch) % 2 == 1) & bool(settings.mirror)  # (N,)
-    x_sign = torch.where(upside_down[:, None], mirrored, 1.0)  # (N, features)
-    y_sign = torch.where(upside_down, -1.0, 1.0)  # (N,)
+    lengths, names = [len(series) for series in panel.series], [series.name for series in panel.series]
+    _check_lengths(panel)
+    rough = split_rows(lengths, names, 1, split, test_rows)
+    before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
+    _check_change(panel, before)
+    season = settings.season or common_season(before, panel.grid.cycles or None)
+    _check_season(season, before)
+    horizon = resolve_horizon(settings, season)
+    parts = split_rows(lengths, names, horizon, split, test_rows)
+    trains = [s.values[:end] for s, end in zip(panel.series, parts.train, strict=True)]
+    plan = resolve(
+        settings,
+        horizon=horizon,
+        season=season,
+        cycles=_cycles(panel, season, max(map(len, trains))),
+        rows=min(map(len, before)),
+        observed=bool(panel.columns.observed),
+        channels=len(panel.columns.targets) > 1 and panel.columns.id is None,
+        log=grows_with_level(before, season),
+    )
+    if plan.log and any(np.nanmin(train) <= 0 for train in before):
+        raise InputError("--log: expected values above 0 in all series")
+    known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
+    observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
+    return Prepared(panel, gaps, plan, parts, known, observed, tuple(encode(panel, known, observed)))
 
-    def batch() -> tuple[Tensor, Tensor]:
-        begin = torch.randint(len(y) - width + 1, (settings.batch,))
-        rows = begin + torch.arange(width)[:, None]  # (T, N)
-        seen = x[rows]  # (T, N, features)
-        return (seen + noise * torch.randn(seen.shape)) * x_sign, y[rows] * y_sign
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = Network(settings.cell, x.shape[1], settings.hidden)
-        fit(network, batch, squared_error, settings.updates, learning_rate=settings.learning_rate, tick=progress.tick)
-    return network
+def train(prepared: Prepared, trainer: Trainer) -> Model:
+    """The model of ``prepared``."""
+    plan, split, tracks = prepared.plan, prepared.split, prepared.tracks
+    if plan.short:
+        # A short series has no rows to spare: those that calibrated train the networks that stay.
+        judge, scaling = learn(plan, tracks, split.train, None, trainer, "calibration ")
+        learner, kept = learn(plan, tracks, split.validation, None, trainer)
+    else:
+        learner, kept = learn(plan, tracks, split.train, split.validation, trainer)
+        judge, scaling = learner, kept
+    unit = np.array([height_unit(values, plan) for values in prepared.before_test])
+    model = Model(
+        plan=plan,
+        columns=prepared.panel.columns,
+        grid=prepared.panel.grid,
+        gaps=prepared.gaps,
+        known=prepared.known,
+        observed=prepared.observed,
+        names=tuple(track.name for track in tracks),
+        scaling=kept,
+        unit=unit,
+        shifts=_calibrated(prepared, judge, scaling, unit),
+        learner=learner,
+        tails=(),
+    )
+    return make_tails(model, tracks)
 
 
-def squared_error(network: Network, x: Tensor, y: Tensor) -> Tensor:
-    """The loss."""
-    return mse_loss(network(x), y)
+def _calibrated(prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array) -> Array:
+    """The shifts of every quantile, (H, Q), from what ``learner`` misses in the validation part."""
+    plan, (rows, series) = prepared.plan, calibration_origins(prepared)
+    bank = make_bank(prepared.tracks, scaling, plan.cycles, learner.before, plan.horizon)
+    found = scaling.backward(learner.forecast(bank, rows + bank.begin[series], series), series)
+    real = window_values(prepared.tracks, rows, series, plan.horizon)
+    own = unit[series][:, None]
+    return shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.levels)
 
 
-@torch.no_grad()
-def mean_output(networks: list[Network], x: Tensor) -> Tensor:
-    """The mean of what the networks give for ``x`` (T, features), in float64: (T,)."""
-    return torch.stack([network(x[:, None])[:, 0].double() for network in networks]).mean(0)
+def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
+    """The first rows of the forecasts inside the validation part, and their series."""
+    rows, series = origins(prepared.split.train, prepared.split.validation, prepared.plan.horizon)
+    every = slice(None, None, -(-len(rows) // MOST_CALIBRATED))
+    return rows[every], series[every]
+
+
+def window_values(tracks: Sequence[Track], rows: Rows, series: Rows, steps: int) -> Array:
+    """The values of ``steps`` rows from each of ``rows`` of its series on: (n, steps), NaN where missing."""
+    values = np.concatenate([track.values for track in tracks])
+    starts = np.cumsum([0] + [len(track.values) for track in tracks])[:-1]
+    return np.asarray(values[(starts[series] + rows)[:, None] + np.arange(steps)])
+
+
+def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
+    """The calendar's cycles, and the season where rows are numbered, of which two whole turns can be learnt from."""
+    if panel.grid.unit == "row":
+        return ()
+    return tuple(sorted(c for c in {*panel.grid.cycles, season} if 2 <= c <= rows // 2))
+
+
+def _check_lengths(panel: Panel) -> None:
+    for series in panel.series:
+        if len(series) < LEAST_ROWS:
+            raise InputError(
+                f"{panel.source}: series {series.name!r} has {len(series)} rows, at least {LEAST_ROWS} are needed"
+            )
+
+
+def _check_change(panel: Panel, before: Sequence[Array]) -> None:
+    for series, values in zip(panel.series, before, strict=True):
+        if not np.isfinite(values).any():
+            raise InputError(f"{panel.source}: series {series.name!r} has no value before its test part")
+    if all(np.nanmin(values) == np.nanmax(values) for values in before):
+        name, value = panel.series[0].name, np.nanmin(before[0])
+        raise InputError(
+            f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
+        )
+
+
+def _check_season(season: int, before: Sequence[Array]) -> None:
+    shortest = min(map(len, before))
+    if season > max(1, shortest // 2):
+        raise InputError(
+            f"--season {season}: two seasons must fit into the {shortest} rows before the test part,"
+            f" so 1 to {shortest // 2}"
+        )

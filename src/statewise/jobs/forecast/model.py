@@ -1,0 +1,146 @@
+"""A trained forecaster: everything that a forecast needs, from the columns of a table to calibrated quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .bank import Array, Rows, Track, make_bank
+from .covariates import Encoding
+from .grid import Grid
+from .learning import Learner
+from .panel import Columns, Panel
+from .scaling import Scaling, standardise
+from .scores import seasonal_error
+from .settings import Plan
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What comes after the last row of each of S series."""
+
+    names: list[str]
+    places: NDArray[np.int64]  # (S, H), on the model's grid
+    labels: list[list[str]]  # S of H
+    quantiles: Array  # (S, H, Q)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Trained networks (``learner``), how data reach them, and what the validation part taught about their errors."""
+
+    plan: Plan
+    columns: Columns
+    grid: Grid
+    gaps: str
+    known: Encoding
+    observed: Encoding
+    names: tuple[str, ...]
+    scaling: Scaling
+    unit: Array  # (S,), what the shifts of a series are counted in
+    shifts: Array  # (H, Q)
+    learner: Learner
+    tails: tuple[Track, ...]
+    """The last rows of each series, enough to go on from."""
+
+    def tracks(self, panel: Panel) -> list[Track]:
+        """The series of ``panel`` as numbers."""
+        return encode(panel, self.known, self.observed)
+
+    def constants(self, tracks: Sequence[Track]) -> tuple[Scaling, Array]:
+        """The scaling and the units of ``tracks``: those learnt, or, for a new series, those of the rows it brings."""
+        place = {name: s for s, name in enumerate(self.names)}
+        new = [track for track in tracks if track.name not in place]
+        if new and self.plan.channels:
+            raise InputError(f"the model knows {', '.join(self.names)}; {new[0].name!r} is none of them")
+        parts = [self._constants_of(track, place.get(track.name)) for track in tracks]
+        floor, centre, spread, unit = (np.array(column) for column in zip(*parts, strict=True))
+        return Scaling(self.scaling.log, floor, centre, spread), unit
+
+    def _constants_of(self, track: Track, s: int | None) -> tuple[float, float, float, float]:
+        if s is not None:
+            mine = self.scaling.take([s])
+            return float(mine.floor[0]), float(mine.centre[0]), float(mine.spread[0]), float(self.unit[s])
+        if self.plan.log and np.nanmin(track.values) <= 0:
+            raise InputError(
+                f"series {track.name!r}: expected values above 0, as those the model learnt from, got"
+                f" {np.nanmin(track.values):g}"
+            )
+        own = standardise([track.values], self.plan.log)
+        spread = own.spread * self.learner.relative_spread(own.forward(track.values, 0))
+        unit = height_unit(track.values, self.plan)
+        return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit
+
+    def forecast(self, tracks: Sequence[Track], rows: Rows, series: Rows) -> Array:
+        """The quantiles of the steps from row ``rows`` of series ``series`` of ``tracks`` on, (n,) each: (n, H, Q)."""
+        scaling, unit = self.constants(tracks)
+        bank = make_bank(tracks, scaling, self.plan.cycles, self.learner.before, self.plan.horizon)
+        found = self.learner.forecast(bank, rows + bank.begin[series], series)
+        return shifted(scaling.backward(found, series), self.shifts, unit[series], self.plan)
+
+    def forecast_ahead(self, tracks: Sequence[Track], labels: Sequence[Sequence[str]] | None = None) -> Forecast:
+        """What comes after ``tracks``; ``labels`` are the times of rows behind their ends, as far as a table has them.
+
+        Raises ``InputError`` where covariates known ahead don't reach over the horizon.
+        """
+        horizon = self.plan.horizon
+        for track in tracks:
+            ahead = len(track.known) - len(track.values)
+            if self.known.columns and ahead < horizon:
+                names = ", ".join(column.name for column in self.known.columns)
+                raise InputError(
+                    f"series {track.name!r}: the model needs {names} of {horizon} rows after the last value,"
+                    f" got {ahead}"
+                )
+        ends = np.array([len(track.values) for track in tracks], dtype=np.int64)
+        series = np.arange(len(tracks))
+        quantiles = self.forecast(tracks, ends, series)
+        firsts = np.array([track.first for track in tracks], dtype=np.int64) + ends
+        places = firsts[:, None] + np.arange(horizon)
+        written = [self.grid.labels(row) for row in places]
+        for row, there in zip(written, labels or [], strict=bool(labels)):
+            row[: len(there)] = there[:horizon]
+        return Forecast([track.name for track in tracks], places, written, quantiles)
+
+
+def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[Track]:
+    """The series of ``panel`` as numbers."""
+    return [
+        Track(
+            s.name,
+            s.first,
+            s.values,
+            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
+            observed.encode(panel.source, s.cells, s.labels, len(s)),
+        )
+        for s in panel.series
+    ]
+
+
+def heights(values: Array, plan: Plan) -> Array:
+    """The scale on which errors are compared: logarithms where the networks read those."""
+    return np.log(np.maximum(values, np.finfo(np.float64).tiny)) if plan.log else values
+
+
+def height_unit(values: Array, plan: Plan) -> float:
+    """How much a series usually moves from a season to the next, on the scale of ``heights``; 1 where it doesn't."""
+    return seasonal_error(heights(values, plan), min(plan.season, max(1, len(values) - 1))) or 1.0
+
+
+def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
+    """``values`` (n, H, Q) moved by ``shifts`` (H, Q) of ``unit`` (n,), rising over the levels, the median kept."""
+    moved = heights(values, plan) + shifts * unit[:, None, None]
+    result = np.exp(moved) if plan.log else moved
+    middle = result[..., plan.median : plan.median + 1]
+    below = np.minimum(np.sort(result[..., : plan.median], axis=-1), middle)
+    above = np.maximum(np.sort(result[..., plan.median + 1 :], axis=-1), middle)
+    return np.concatenate([below, middle, above], axis=-1)
+
+
+def make_tails(model: Model, tracks: Sequence[Track]) -> Model:
+    """``model`` with the ends of ``tracks``, so that it can go on from them."""
+    return replace(model, tails=tuple(track.tail(model.learner.memory) for track in tracks))
