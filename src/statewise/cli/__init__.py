@@ -21,6 +21,10 @@ COMMANDS = {
     "forecast": ("statewise.jobs.forecast", "forecast a series of a CSV file one step ahead"),
     "classify": ("statewise.jobs.classify", "learn to tell to which class a sequence belongs"),
     "classify predict": ("statewise.jobs.classify.predict", "tell it, with a model that has learnt it"),
+    "write": ("statewise.jobs.write", "learn to write as a text is written"),
+    "write sample": ("statewise.jobs.write.sample", "write, with a model that has learnt it"),
+    "write complete": ("statewise.jobs.write.complete", "say what comes next, with a model that has learnt it"),
+    "write score": ("statewise.jobs.write.score", "say how well a model that has learnt it predicts a text"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
@@ -29,6 +33,7 @@ examples:
   statewise forecast
   statewise forecast --help
   statewise classify
+  statewise write
 """
 
 # What the commands need beyond the bare install, by the name of the import.
@@ -86,7 +91,7 @@ def _joined(argv: list[str]) -> list[str]:
     two = " ".join(argv[at : at + 2])
     if two in COMMANDS:
         return [*argv[:at], two, *argv[at + 2 :]]
-    if two.endswith(" fit") and two.replace(" fit", " predict") in COMMANDS:
+    if two.endswith(" fit") and any(name.startswith(two.removesuffix("fit")) for name in COMMANDS):
         return [*argv[: at + 1], *argv[at + 2 :]]
     return argv
 

@@ -9,10 +9,11 @@ from .errors import InputError
 
 if TYPE_CHECKING:
     from .classify import Classifier
+    from .write import Writer
 
-__all__ = ["Classifier", "InputError"]
+__all__ = ["Classifier", "InputError", "Writer"]
 
-_HOMES = {"Classifier": ".classify"}
+_HOMES = {"Classifier": ".classify", "Writer": ".write"}
 
 
 def __getattr__(name: str) -> Any:
