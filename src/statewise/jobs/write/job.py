@@ -42,7 +42,8 @@ class Written:
     samples: dict[float, list[str]]
     """By temperature: new lines, or one text."""
     copies: float | None = None
-    """Of ``JUDGED`` lines written at temperature 1, the share that stands in the file; None of a running text."""
+    """Of ``judged`` lines written at temperature 1, the share that stands in the file; None of a running text."""
+    judged: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ def written(model: Model, known: set[str]) -> Written:
         return Written({t: model.samples(1, length=length, draw=Draw(t)) for t in TEMPERATURES})
     samples = {t: model.samples(SHOWN[True], draw=Draw(t), without=known) for t in TEMPERATURES}
     lines = model.samples(JUDGED, draw=Draw(1.0))
-    return Written(samples, sum(line in known for line in lines) / JUDGED)
+    return Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
 
 
 def _facts(name: str, vocabulary: Vocabulary, corpus: Corpus, held: Corpus | None, how: str, plan: Plan) -> str:

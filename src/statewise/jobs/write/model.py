@@ -175,7 +175,7 @@ class Model:
             network.load_state_dict(tensors)
             longest, notes = int(content["longest"]), dict(content["notes"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: a damaged {KIND}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"{path}: a damaged {KIND}: {' '.join(str(error).split())}") from None
         return cls(network.eval(), vocabulary, shape, longest, notes)
 
 

@@ -127,7 +127,7 @@ def _sample(written: Written) -> str:
 def copies_line(written: Written) -> str:
     """How much of what is written is not new."""
     assert written.copies is not None
-    return f"Of 1000 lines written at temperature 1, {100 * written.copies:.1f} % are in the file."
+    return f"Of {written.judged} lines written at temperature 1, {100 * written.copies:.1f} % are in the file."
 
 
 def score_lines(name: str, surprised: Surprise, vocabulary: Vocabulary) -> str:
