@@ -82,7 +82,7 @@ def _task(network: Network, corpus: Corpus, held_out: Corpus | None, plan: Plan,
 def scores(network: Network, held_out: Corpus, level: str) -> dict[str, float]:
     """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
     score = surprise(network, held_out).score("")
-    return {"loss": score.loss} | ({"perplexity": score.perplexity} if level == "word" else {"bits": score.loss / LN2})
+    return {"loss": score.loss} | ({"perplexity": score.perplexity} if level == "word" else {"bits per character": score.loss / LN2})
 
 
 LN2 = math.log(2)
