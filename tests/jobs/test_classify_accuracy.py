@@ -28,7 +28,7 @@ def test_digits():
     labels = np.array(examples.labels)
     kept, held = stratified(labels.astype(np.int64), 0.2, 0)
     X = examples.sequences.steps.reshape(-1, 8, 8)
-    classifier = Classifier(scaling="all", epochs=12).fit(X[kept], labels[kept])
+    classifier = Classifier(scaling="all", epochs=20).fit(X[kept], labels[kept])
     assert classifier.score(X[held], labels[held]) >= 0.96
 
 

@@ -121,6 +121,14 @@ def test_save_and_load_give_the_same_bits(cell, head, tmp_path):
     assert after.get_params()["layers"] == 2
 
 
+def test_segments_are_read_at_once_and_come_back_from_the_file(tmp_path):
+    X, y = waves(channels=3)
+    before = Classifier(units=5, segment=4, epochs=1).fit(X, y)
+    assert before.model_.network.recurrent.input_size == 12
+    before.save(tmp_path / "a")
+    np.testing.assert_array_equal(before.predict_proba(X), Classifier.load(tmp_path / "a").predict_proba(X))
+
+
 def test_a_pickled_or_cloned_one_is_the_same(trained):
     X, _ = waves(seed=1)
     again = pickle.loads(pickle.dumps(trained))
@@ -152,7 +160,8 @@ def test_balance_helps_a_rare_class():
 def test_the_best_weights_of_the_part_held_out_are_kept():
     X, _ = waves(60)
     y = np.random.default_rng(1).integers(0, 2, 60)  # nothing to learn, so the longer the worse
-    classifier = Classifier(units=8, epochs=6, learning_rate=0.1, schedule="constant", validation=0.3).fit(X, y)
+    how = {"epochs": 6, "learning_rate": 0.1, "schedule": "constant", "smoothing": 0.0}
+    classifier = Classifier(units=8, validation=0.3, **how).fit(X, y)
     losses = [record["validation"]["loss"] for record in classifier.history_ if "validation" in record]
     assert len(losses) == 6
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing

@@ -14,6 +14,7 @@ from statewise.jobs import InputError
 from statewise.jobs.classify import Layout, read
 from statewise.jobs.classify.examples import check_alike, classes_of, targets_of
 from statewise.jobs.classify.formats import digits
+from statewise.jobs.classify.formats.content import plain_name
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "classify"
 
@@ -244,6 +245,20 @@ def test_real_mnist():
     examples = read(path)
     assert examples.described() == "10000 images of 28 x 28, read row by row"
     assert "".join(examples.labels[:10]) == "7210414959"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/mnist/train-images-idx3-ubyte.gz", "mnist"),
+        ("a/mnist/t10k-images-idx3-ubyte", "mnist"),
+        ("a/emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters"),
+        ("GunPoint_TRAIN.ts.gz", "GunPoint"),
+        ("sales.v2.csv", "sales.v2"),
+    ],
+)
+def test_what_the_data_in_a_file_is_called(path, name):
+    assert plain_name(Path(path)) == name
 
 
 # What is refused

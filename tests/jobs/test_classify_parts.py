@@ -11,10 +11,10 @@ from statewise.jobs import InputError
 from statewise.jobs.classify.baselines import baselines, flattened, summary
 from statewise.jobs.classify.network import Network, logits_of
 from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
-from statewise.jobs.classify.report import confusions, verdict
+from statewise.jobs.classify.report import confusions, loss_line, verdict
 from statewise.jobs.classify.result import Result, Score, score
 from statewise.jobs.classify.scaler import Scaler
-from statewise.jobs.classify.sequences import Batches, Sequences
+from statewise.jobs.classify.sequences import Batches, Sequences, segmented
 from statewise.jobs.classify.settings import CELLS, HEADS, Plan, Shape
 from statewise.jobs.classify.split import stratified
 from statewise.jobs.classify.training import Classification, class_weights
@@ -56,8 +56,7 @@ def test_padded_and_equal_blocks(arrays):
     np.testing.assert_array_equal(padded.steps, np.concatenate(arrays))
     equal = Sequences.equal(np.arange(24.0).reshape(2, 4, 3))
     np.testing.assert_array_equal(equal[1], np.arange(12.0, 24.0).reshape(4, 3))
-    assert equal.are_equal
-    assert not padded.are_equal
+    assert (equal.usual_length, padded.usual_length) == (4, 6)
 
 
 def test_the_place_of_a_step():
@@ -71,6 +70,16 @@ def test_the_place_of_a_step():
         (3, 0),
         (3, 6),
     ]
+
+
+def test_segments_end_with_their_sequence():
+    steps = np.arange(20.0).reshape(10, 2)
+    found, lengths = segmented(steps, np.array([5, 1, 4]), 2)
+    assert lengths.tolist() == [3, 1, 2]
+    rows = [[0, 1], [2, 3], [4, 4], [5, 5], [6, 7], [8, 9]]  # the last step of an odd number is repeated
+    np.testing.assert_array_equal(found, steps[rows].reshape(6, 4))
+    same, lengths = segmented(steps, np.array([5, 1, 4]), 1)
+    np.testing.assert_array_equal(same, steps)
 
 
 def test_a_digest_tells_other_data_and_other_lengths():
@@ -229,27 +238,35 @@ def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
     network = Network(3, 3, Shape("gru", 5, 1, False, "mean", 0.0))
     targets = np.array([0, 1, 2, 2])
     weights = [0.5, 2.0, 3.0]
-    task = Classification(network, batches, targets, None, weights, None)
+    task = Classification(network, batches, targets, None, weights)
     rows = torch.tensor([3, 0, 1])
     loss, terms = task.loss(network, rows)
     log_p = network(*batches.take(rows)).log_softmax(-1)
     expected = -(3.0 * log_p[0, 2] + 0.5 * log_p[1, 0] + 2.0 * log_p[2, 1])
     torch.testing.assert_close(loss, expected)
     assert terms == 5.5
-    task = Classification(network, batches, targets, None, None, None)
+    task = Classification(network, batches, targets, None)
     loss, terms = task.loss(network, rows)
     torch.testing.assert_close(loss, -(log_p[0, 2] + log_p[1, 0] + log_p[2, 1]))
     assert terms == 3.0
+    task = Classification(network, batches, targets, None, None, 0.3)
+    smooth = 0.7 * loss - 0.3 * log_p.mean(1).sum()  # 0.3 of the target over all classes alike
+    torch.testing.assert_close(task.loss(network, rows)[0], smooth)
 
 
 def test_validation_is_of_the_part_held_out(batches):
     network = Network(3, 3, Shape("gru", 5, 1, False, "mean")).eval()
     targets = np.array([0, 1, 2, 2])
-    scores = Classification(network, batches, targets, (batches, targets), None, None).validate()
+    scores = Classification(network, batches, targets, (batches, targets)).validate()
     log_p = logits_of(network, batches).log_softmax(-1)
     assert scores["loss"] == pytest.approx(float(-log_p[range(4), targets].mean()))
+    smoothed = Classification(network, batches, targets, (batches, targets), None, 0.3).validate()["loss"]
+    assert smoothed == pytest.approx(0.7 * scores["loss"] - 0.3 * float(log_p.mean()))
+    weighted = Classification(network, batches, targets, (batches, targets), [1.0, 2.0, 0.5]).validate()["loss"]
+    of_each = -log_p[range(4), targets].numpy()
+    assert weighted == pytest.approx(np.average(of_each, weights=[1, 2, 0.5, 0.5]))
     assert scores["accuracy"] == pytest.approx(float((log_p.argmax(1).numpy() == targets).mean()))
-    assert Classification(network, batches, targets, None, None, None).validate() == {}
+    assert Classification(network, batches, targets, None).validate() == {}
 
 
 def test_epochs_and_validation_follow_the_size():
@@ -258,6 +275,8 @@ def test_epochs_and_validation_follow_the_size():
     assert [plan.validation_for(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
     assert Plan(epochs=7, validation=0.3).epochs_for(10) == 7
     assert Plan(epochs=7, validation=0.0).validation_for(1000) == 0
+    assert [plan.shape_for(length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
+    assert Plan(segment=5).shape_for(10).segment == 5
 
 
 # Splits and scores
@@ -308,12 +327,17 @@ def test_the_verdict_names_what_the_model_loses_to():
     assert not verdict(model, [Score("same", 0.9, 0.8)])[1]
 
 
+def test_the_least_that_the_loss_can_be():
+    assert loss_line(0.1, 9) == "cross entropy with labels smoothed by 0.1, at least 0.48"
+    assert loss_line(0.0, 9) == "cross entropy"
+
+
 def test_what_is_most_often_confused():
     truth = np.array([0, 0, 0, 1, 1, 2])
     probabilities = np.eye(3)[[1, 1, 0, 1, 2, 2]]
     assert (
         confusions(Result("GRU", list("abc"), truth, probabilities))
-        == "Most often taken: a for b (2 times), b for c (1 times)."
+        == "Most often taken: a for b (2 times), b for c (once)."
     )
 
 

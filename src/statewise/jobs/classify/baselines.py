@@ -29,7 +29,9 @@ def baselines(train: Batches, targets: Rows, test: Batches, *, images: bool) -> 
     if images:
         yield _regression("pixels", flat, targets, flat_test)
     else:
-        yield _regression("mean, spread, ends of each channel", summary(train), targets, summary(test))
+        scaler = StandardScaler().fit(summary(train))
+        features, features_test = (scaler.transform(summary(part)) for part in (train, test))
+        yield _regression("mean, spread, ends of each channel", features, targets, features_test)
     rows = _sample(len(flat), NEIGHBOUR_COST / (len(flat_test) * flat.shape[1]))
     nearest = KNeighborsClassifier(1, algorithm="brute").fit(flat[rows], targets[rows])
     yield f"nearest neighbour{_part(rows, flat)}", nearest.predict(flat_test)
@@ -59,6 +61,8 @@ def flattened(train: Batches, test: Batches) -> tuple[Features, Features]:
 def _at_length(batches: Batches, length: int) -> Features:
     """Every sequence at ``length`` places equally spread over it, in straight lines between its steps."""
     steps, lengths, starts = batches.steps.numpy(), batches.lengths.numpy(), batches.starts.numpy()
+    if batches.equal == length:
+        return np.asarray(steps.reshape(len(lengths), -1))
     places = np.linspace(0, 1, length) * (lengths[:, None] - 1)  # (n, length)
     before = np.floor(places).astype(np.int64)
     after = np.minimum(before + 1, lengths[:, None] - 1)
@@ -70,12 +74,11 @@ def _at_length(batches: Batches, length: int) -> Features:
 
 def _regression(what: str, x: Features, targets: Rows, test: Features) -> tuple[str, Rows]:
     rows = _sample(len(x), REGRESSION_COST / x.shape[1])
-    scaler = StandardScaler().fit(x[rows])
-    regression = LogisticRegression(max_iter=300)
+    regression = LogisticRegression(max_iter=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not wholly converged is as good here
-        regression.fit(scaler.transform(x[rows]), targets[rows])
-    return f"logistic regression on {what}{_part(rows, x)}", regression.predict(scaler.transform(test))
+        regression.fit(x[rows], targets[rows])
+    return f"logistic regression on {what}{_part(rows, x)}", regression.predict(test)
 
 
 def _sample(count: int, most: float) -> Rows:

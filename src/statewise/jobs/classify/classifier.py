@@ -36,6 +36,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         layers: layers.
         bidirectional: whether each layer reads backwards too.
         head: what the output sees: the ``last`` state, the ``mean`` or ``max`` over the steps, or learnt ``attention``.
+        segment: so many steps are read at a time, as one. Default: as many as make about 32 segments of a sequence of
+            more than 64 steps.
         dropout: probability of dropping a unit between layers and before the output, in training.
         epochs: passes over the training part at most. Default: as many as make about 2000 updates, 12 to 300.
         batch: sequences in a batch.
@@ -76,6 +78,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         layers: int = 1,
         bidirectional: bool = True,
         head: str = "max",
+        segment: int | None = None,
         dropout: float = 0.2,
         epochs: int | None = None,
         batch: int = 32,
@@ -85,7 +88,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         weight_decay: float = 1e-2,
         clip: float | None = 1.0,
         balance: bool = False,
-        smoothing: float = 0.0,
+        smoothing: float = 0.1,
         validation: float | None = None,
         patience: int | None = None,
         scaling: str = "channel",
@@ -99,6 +102,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.layers = layers
         self.bidirectional = bidirectional
         self.head = head
+        self.segment = segment
         self.dropout = dropout
         self.epochs = epochs
         self.batch = batch
@@ -173,6 +177,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             layers=shape.layers,
             bidirectional=shape.bidirectional,
             head=shape.head,
+            segment=shape.segment,
             dropout=shape.dropout,
             gaps=str(model.notes.get("gaps", "refuse")),
         )
@@ -204,7 +209,16 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             precision=self.precision,
             momentum=RECIPE.momentum,
         )
-        return Plan(shape, recipe, self.epochs, bool(self.balance), self.smoothing, self.validation, self.scaling)
+        return Plan(
+            shape,
+            self.segment,
+            recipe,
+            self.epochs,
+            balance=bool(self.balance),
+            smoothing=self.smoothing,
+            validation=self.validation,
+            scaling=self.scaling,
+        )
 
     def _sequences(self, X: Any) -> Sequences:
         return as_sequences(X, gaps=self.gaps)

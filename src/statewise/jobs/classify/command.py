@@ -88,9 +88,10 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         help=f"read backwards too (default: {'yes' if shape.bidirectional else 'no'})",
     )
     add("--head", choices=HEADS, default=shape.head, help=f"what the output sees of the steps (default: {shape.head})")
+    add("--segment", type=whole(1), metavar="N", help="steps read at a time (default: a 32nd of 65 or more; images: 1)")
     add("--dropout", type=part, default=shape.dropout, metavar="X", help=f"(default: {shape.dropout:g})")
     add("--balance", action="store_true", help="every class weighs the same, however rare")
-    add("--smoothing", type=part, default=0.0, metavar="X", help="of the labels, against overconfidence (default: 0)")
+    add("--smoothing", type=part, default=0.1, metavar="X", help="of the labels, against overconfidence (default: 0.1)")
 
 
 def run(args: argparse.Namespace) -> int:

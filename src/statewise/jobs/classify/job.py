@@ -35,14 +35,23 @@ JOB = "classify"
 def layout_of(args: argparse.Namespace) -> Layout:
     """How the files are to be read, from the options of ``command.add_layout``."""
     channels = tuple(args.channels.split(",")) if args.channels else None
-    return Layout(args.id, args.label, args.time, channels, args.pixels, args.gaps)
+    return Layout(args.id, args.label, args.time, channels, pixels=args.pixels, gaps=args.gaps)
 
 
 def plan_of(args: argparse.Namespace, examples: Examples) -> Plan:
     """How to train, from the options; inputs of images are scaled all together."""
     shape = Shape(args.cell, args.units, args.layers, args.bidirectional, args.head, args.dropout)
-    scaling = args.scaling or ("channel" if examples.picture is None else "all")
-    return Plan(shape, recipe_of(args, RECIPE), args.epochs, args.balance, args.smoothing, args.validation, scaling)
+    image = examples.picture is not None
+    return Plan(
+        shape,
+        args.segment or (1 if image else None),
+        recipe_of(args, RECIPE),
+        args.epochs,
+        balance=args.balance,
+        smoothing=args.smoothing,
+        validation=args.validation,
+        scaling=args.scaling or ("all" if image else "channel"),
+    )
 
 
 def parts(args: argparse.Namespace) -> tuple[Examples, Examples, str]:
@@ -56,7 +65,7 @@ def parts(args: argparse.Namespace) -> tuple[Examples, Examples, str]:
         examples = read(args.file, layout, labels=args.labels)
     classes = classes_of(examples)
     if args.test is not None:
-        test = read(args.test, layout, labels=args.test_labels)
+        test = read(args.test, _like(layout, examples), labels=args.test_labels)
         check_alike(examples, test)
         if test.labels is None:
             raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
@@ -86,7 +95,7 @@ def classify(args: argparse.Namespace, say: Callable[[str], None]) -> None:
             model, history = train(examples.sequences, targets, classes, plan, watch=watch, checkpoint=checkpoint)
         if not leads():
             return
-        model = replace(model, notes={"layout": asdict(_remembered(args, examples)), "data": examples.name})
+        model = replace(model, notes={"layout": asdict(_like(layout_of(args), examples)), "data": examples.name})
         say(f"  trained   {report.training_line(history)}\n")
         result = Result(plan.shape.cell.upper(), classes, truth, model.probabilities(test.sequences))
         others = compared(model, examples, targets, test, truth)
@@ -99,7 +108,7 @@ def classify(args: argparse.Namespace, say: Callable[[str], None]) -> None:
         report.write_predictions(folder / "predictions.csv", test, classes, result.probabilities)
         model.save(folder / "model.safetensors")
         sizes = {"name": examples.name, "training": len(examples), "test": len(test), "source": examples.source}
-        report.write_metrics(folder / "metrics.json", sizes, plan, history, result, others)
+        report.write_metrics(folder / "metrics.json", sizes, plan, model.shape, history, result, others)
     files = ", ".join(sorted(p.name for p in folder.iterdir()))
     say(f"\n{folder}: {files}")
 
@@ -112,15 +121,20 @@ def compared(model: Model, examples: Examples, targets: Rows, test: Examples, tr
 
 
 def _facts(examples: Examples, test: Examples, classes: Sequence[str], how: str, plan: Plan) -> str:
-    network = Network(examples.sequences.channels, len(classes), plan.shape)
-    return f"{report.data_lines(examples, test, classes, how)}\n  network   {report.network_line(plan.shape, network)}"
+    shape = plan.shape_for(examples.sequences.usual_length)
+    network = Network(examples.sequences.channels, len(classes), shape)
+    lines = (
+        report.data_lines(examples, test, classes, how),
+        f"  network   {report.network_line(shape, network)}",
+        f"  loss      {report.loss_line(plan.smoothing, len(classes))}",
+    )
+    return "\n".join(lines)
 
 
 def _folder(args: argparse.Namespace, name: str) -> AbstractContextManager[Path]:
     return resumed_run(JOB, args.resume) if args.resume else new_run(JOB, name, args.out, args.typed)
 
 
-def _remembered(args: argparse.Namespace, examples: Examples) -> Layout:
-    """The layout that files to predict are to be read with: of tables, with the channels that the model was shown."""
-    layout = layout_of(args)
-    return replace(layout, channels=examples.channels) if examples.channels else layout
+def _like(layout: Layout, examples: Examples) -> Layout:
+    """The layout that other files are to be read with, so that they are as ``examples``."""
+    return replace(layout, channels=examples.channels, long=True) if examples.channels else layout

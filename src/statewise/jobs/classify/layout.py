@@ -15,6 +15,10 @@ class Layout:
     label: str | None = None
     time: str | None = None
     channels: tuple[str, ...] | None = None
+    long: bool | None = None
+    """Whether a row is a step, and not a sequence; None: where ids repeat."""
+    labelled: bool = True
+    """Whether a column named as ``label`` has to be there."""
     pixels: bool = False
     """Whether images are read pixel by pixel instead of row by row."""
     gaps: str = "refuse"

@@ -51,7 +51,7 @@ class Model:
         """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
-        logits = logits_of(self._frozen, self.scaler.batches(sequences))
+        logits = logits_of(self._frozen, self.scaler.batches(sequences, self.shape.segment))
         probabilities: NDArray[np.float64] = logits.softmax(-1).numpy()
         return probabilities
 
@@ -95,7 +95,8 @@ def _check(
     found = {name: tuple(tensors[f"network.{name}"].shape) for name in ("output.weight", "recurrent.weight_ih_l0")}
     if found["output.weight"] != (len(classes), width):
         raise ValueError(f"expected {len(classes)} classes and {width} units, the output is {found['output.weight']}")
-    if found["recurrent.weight_ih_l0"][1] != channels or {scaler.mean.shape, scaler.scale.shape} != {(channels,)}:
+    scales = {tuple(scaler.mean.shape), tuple(scaler.scale.shape)}
+    if found["recurrent.weight_ih_l0"][1] != channels * shape.segment or scales != {(channels,)}:
         raise ValueError(f"expected {_counted(channels)}")
     if f"network.recurrent.weight_ih_l{shape.layers - 1}" not in tensors:
         raise ValueError(f"expected {shape.layers} layers")

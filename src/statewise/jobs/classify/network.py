@@ -15,12 +15,12 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives the logits of ``classes`` classes for sequences of ``channels`` channels."""
+    """Gives the logits of ``classes`` classes for sequences of ``channels`` channels, read in segments."""
 
     def __init__(self, channels: int, classes: int, shape: Shape) -> None:
         super().__init__()
         self.recurrent = CELLS[shape.cell](
-            channels,
+            channels * shape.segment,
             shape.units,
             shape.layers,
             bidirectional=shape.bidirectional,
@@ -34,7 +34,10 @@ class Network(nn.Module):
         self.output = nn.Linear(width, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, classes) of x (T, N, I), of which the first ``lengths`` (N,) steps count, all where it is None."""
+        """Logits (N, classes) of x (T, N, I), segments as steps, of which the first ``lengths`` (N,) count.
+
+        All count where ``lengths`` is None.
+        """
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
         logits: Tensor = self.output(self.dropout(summary))

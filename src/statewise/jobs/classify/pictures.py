@@ -27,10 +27,11 @@ def confusion_matrix(result: Result) -> str:
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    axes.pcolormesh(shares, cmap=COUNTS, vmin=0, vmax=1, edgecolors=LINE, linewidth=0.4)
-    axes.set_aspect("equal")
-    axes.invert_yaxis()
+    axes.imshow(shares, cmap=COUNTS, vmin=0, vmax=1, extent=(0, n, n, 0), interpolation="nearest")
     if n <= MOST_NUMBERED:
+        for edge in range(n + 1):
+            axes.axhline(edge, color=LINE, lw=0.5)
+            axes.axvline(edge, color=LINE, lw=0.5)
         for row, column in zip(*np.nonzero(counts), strict=True):
             colour = "white" if shares[row, column] > 0.45 else REAL
             axes.text(column + 0.5, row + 0.5, str(counts[row, column]), ha="center", va="center", color=colour)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -67,11 +66,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _layout(args: argparse.Namespace, remembered: object) -> Layout:
     """The layout that the model remembers, but for what the options say."""
-    known = {field.name for field in fields(Layout)}
-    stored = {k: v for k, v in remembered.items() if k in known} if isinstance(remembered, dict) else {}
-    if isinstance(stored.get("channels"), list):
-        stored["channels"] = tuple(stored["channels"])
-    given = {name: getattr(args, name) for name in known if getattr(args, name) is not None}
-    if args.channels:
-        given["channels"] = tuple(args.channels.split(","))
-    return replace(Layout(**stored), **given)
+    options = ("id", "label", "time", "channels", "pixels", "gaps")
+    stored = remembered if isinstance(remembered, dict) else {}
+    known = {name: stored[name] for name in (*options, "long") if name in stored}
+    given = {name: getattr(args, name) for name in options if getattr(args, name) is not None}
+    layout = {**known, **given, "labelled": args.label is not None}
+    channels = layout.get("channels")
+    if channels is not None:
+        layout["channels"] = tuple(channels.split(",") if isinstance(channels, str) else channels)
+    return Layout(**layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -40,10 +41,20 @@ def network_line(shape: Shape, network: Network) -> str:
     """The network in a line."""
     size = sum(p.numel() for p in network.parameters())
     layers = f"{shape.layers} layers of {shape.units} units" if shape.layers > 1 else f"{shape.units} units"
-    ways = "in each direction, " if shape.bidirectional else ""
+    ways = " in each direction" if shape.bidirectional else ""
     heads = {"last": "the last state", "mean": "the mean", "max": "the maximum", "attention": "attention"}
     over = "" if shape.head == "last" else " over the steps"
-    return f"{shape.cell.upper()}, {layers} {ways}{heads[shape.head]}{over}, {size:,} parameters".replace("  ", " ")
+    reads = f", reads {shape.segment} steps at a time" if shape.segment > 1 else ""
+    return f"{shape.cell.upper()}, {layers}{ways}, {heads[shape.head]}{over}{reads}, {size:,} parameters"
+
+
+def loss_line(smoothing: float, classes: int) -> str:
+    """What the training loss is and what it can't be below: where labels are smoothed, that is their entropy."""
+    if not smoothing:
+        return "cross entropy"
+    right, wrong = 1 - smoothing + smoothing / classes, smoothing / classes
+    least = -right * math.log(right) - (classes - 1) * wrong * math.log(wrong)
+    return f"cross entropy with labels smoothed by {smoothing:g}, at least {least:.2f}"
 
 
 def training_line(history: Sequence[Record]) -> str:
@@ -67,9 +78,10 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def interval(result: Result) -> str:
-    """How well a test part of this size tells the accuracy."""
+    """How well a test part of this size tells the model's accuracy."""
     low, high = (100 * share for share in result.interval)
-    return f"With {len(result.truth)} test sequences the accuracy is known to {low:.1f} to {high:.1f} % (95 %)."
+    judged = f"Judged by {len(result.truth)} sequences, the accuracy of the {result.name}"
+    return f"{judged} is between {low:.1f} and {high:.1f} % (95 % confidence)."
 
 
 def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
@@ -90,7 +102,10 @@ def confusions(result: Result, most: int = 3) -> str:
     counts = result.confusion.copy()
     counts[range(len(counts)), range(len(counts))] = 0
     pairs = sorted(zip(*counts.nonzero(), strict=True), key=lambda pair: -counts[pair])[:most]
-    said = [f"{result.classes[i]} for {result.classes[j]} ({counts[i, j]} times)" for i, j in pairs]
+    said = [
+        f"{result.classes[i]} for {result.classes[j]} ({f'{counts[i, j]} times' if counts[i, j] > 1 else 'once'})"
+        for i, j in pairs
+    ]
     return f"Most often taken: {', '.join(said)}." if said else ""
 
 
@@ -110,7 +125,7 @@ def page(
     blocks += [Text(facts, plain=True), *_curves(history)]
     if test is not None and result is not None:
         blocks += [*_classes(result), *_examples(test, result)]
-    return Page(f"{about}: to which class does a sequence belong", "statewise classify", blocks, running=result is None)
+    return Page(about, "statewise classify", blocks, running=result is None)
 
 
 def _scores(result: Result, baselines: Sequence[Score]) -> Table:
@@ -122,7 +137,7 @@ def _curves(history: Sequence[Record]) -> list[Block]:
     if not history:
         return []
     accuracies = [r["validation"]["accuracy"] for r in history if r.get("validation")]
-    text = "The loss (cross entropy) by update."
+    text = "The loss by update."
     if accuracies:
         text += f" The accuracy on the validation part is {100 * accuracies[-1]:.2f} % in the end."
     return [Heading("Training"), Picture(loss_curve(history), text)]
@@ -175,6 +190,7 @@ def write_metrics(
     path: Path,
     sizes: Mapping[str, Any],
     plan: Plan,
+    shape: Shape,
     history: Sequence[Record],
     result: Result,
     baselines: Sequence[Score],
@@ -191,7 +207,7 @@ def write_metrics(
         "classes": [asdict(score) for score in result.by_class],
         "confusion": result.confusion.tolist(),
         "baselines": [asdict(score) for score in baselines],
-        "network": asdict(plan.shape),
+        "network": asdict(shape),
         "recipe": asdict(plan.recipe),
         "plan": {name: getattr(plan, name) for name in ("epochs", "balance", "smoothing", "validation", "scaling")},
         "training": {name: last[name] for name in ("epoch", "update", "seconds", "loss")},

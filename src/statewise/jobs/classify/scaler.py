@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sequences import Batches, Rows, Sequences
+from .sequences import Batches, Rows, Sequences, segmented
 
 Array = NDArray[np.float64]
 
@@ -40,15 +40,18 @@ class Scaler:
         # What a constant of this size shows as spread is rounding.
         return cls(mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0))
 
-    def batches(self, sequences: Sequences) -> Batches:
-        """``sequences`` as the network reads them. A missing value is the last one before it, or else the mean."""
+    def batches(self, sequences: Sequences, segment: int = 1) -> Batches:
+        """``sequences`` as the network reads them, ``segment`` steps at a time.
+
+        A missing value is the last one before it, or else the mean.
+        """
         steps = np.empty(sequences.steps.shape, np.float32)
         for begin in range(0, len(steps), CHUNK):
             part = slice(begin, begin + CHUNK)
             steps[part] = (sequences.steps[part] - self.mean) / self.scale
         if np.isnan(steps).any():
             steps = _carried(steps, sequences)
-        return Batches(steps, sequences.lengths)
+        return Batches(*segmented(steps, sequences.lengths, segment))
 
 
 def _moments(steps: NDArray[Any]) -> tuple[Array, Array, Array]:

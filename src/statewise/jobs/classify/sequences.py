@@ -61,9 +61,9 @@ class Sequences:
         return np.cumsum(self.lengths) - self.lengths
 
     @property
-    def are_equal(self) -> bool:
-        """Whether all have the same length."""
-        return bool((self.lengths == self.lengths[:1]).all())
+    def usual_length(self) -> float:
+        """The median of the lengths."""
+        return float(np.median(self.lengths))
 
     def select(self, rows: Rows) -> Sequences:
         """Those that ``rows`` name, in that order."""
@@ -80,6 +80,21 @@ class Sequences:
     def digest(self) -> str:
         """A hash of the content."""
         return f"{digest_of(self.steps)} {digest_of(self.lengths)}"
+
+
+def segmented(steps: NDArray[Any], lengths: Rows, segment: int) -> tuple[NDArray[Any], Rows]:
+    """``steps`` (S, I) of sequences of ``lengths`` (n,) with ``segment`` steps made one, and the lengths in those.
+
+    Where the last ones are too few, the last step is repeated.
+    """
+    if segment == 1:
+        return steps, lengths
+    counts = -(-lengths // segment)  # (n,)
+    row = np.repeat(np.arange(len(lengths)), counts)
+    first = (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)) * segment  # in its sequence
+    place = np.minimum(first[:, None] + np.arange(segment), lengths[row, None] - 1)  # (segments, segment)
+    starts = np.cumsum(lengths) - lengths
+    return steps[starts[row, None] + place].reshape(len(row), -1), counts
 
 
 def digest_of(array: NDArray[Any]) -> str:

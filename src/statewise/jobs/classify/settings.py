@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import InputError
 from ..recipe import Recipe
@@ -12,6 +12,7 @@ HEADS = ("last", "mean", "max", "attention")
 SCALINGS = ("channel", "all", "none")
 
 UPDATES = 2000
+SEGMENTS, LEAST_SEGMENTED = 32, 64
 LEAST_EPOCHS, MOST_EPOCHS = 12, 300
 HELD_OUT, LEAST_HELD_OUT = 0.1, 50  # a smaller part held out says little of which epoch is best
 
@@ -33,11 +34,13 @@ class Shape:
     the ``max`` of each unit over the steps, or a mean weighted by learnt ``attention``."""
     dropout: float = 0.2
     """Probability of dropping a unit between layers and before the output, in training."""
+    segment: int = 1
+    """So many steps are read at a time, as one."""
 
     def __post_init__(self) -> None:
         _one_of("cell", self.cell, CELLS)
         _one_of("head", self.head, HEADS)
-        for name, number in (("units", self.units), ("layers", self.layers)):
+        for name, number in (("units", self.units), ("layers", self.layers), ("segment", self.segment)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise InputError(f"{name}: expected a whole number of at least 1, got {number!r}")
         _part("dropout", self.dropout)
@@ -48,12 +51,14 @@ class Plan:
     """How a classifier is built and trained. Raises ``InputError`` where a value can't be used."""
 
     shape: Shape = field(default_factory=Shape)
+    segment: int | None = None
+    """In the place of the shape's. None: as many as make about 32 segments of a sequence of more than 64 steps."""
     recipe: Recipe = RECIPE
     epochs: int | None = None
     """In the place of the recipe's. None: as many as make about 2000 updates, from 12 to 300."""
     balance: bool = False
     """Whether every class weighs the same in the loss, however many sequences it has."""
-    smoothing: float = 0.0
+    smoothing: float = 0.1
     """The share of the target that is spread evenly over all classes (label smoothing), against overconfidence."""
     validation: float | None = None
     """The share of the training part held out of training, to keep the weights that do best on it; 0 for none. None: a
@@ -66,6 +71,11 @@ class Plan:
         _part("smoothing", self.smoothing)
         if self.validation is not None:
             _part("validation", self.validation)
+
+    def shape_for(self, length: float) -> Shape:
+        """The network for sequences of which half are longer than ``length``."""
+        segment = self.segment or (round(length / SEGMENTS) if length > LEAST_SEGMENTED else 1)
+        return replace(self.shape, segment=segment)
 
     def epochs_for(self, rows: int) -> int:
         """The epochs for a training part of ``rows`` sequences."""

@@ -52,24 +52,29 @@ class Classification(Task):
     def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
         """The cross entropy, weighted by class where there are weights."""
         x, lengths = self.batches.take(rows)
-        targets, terms = self.targets[rows], float(len(rows))
-        weights = self.weights
-        if weights is not None:
-            terms, weights = float(weights[targets].sum()), weights.to(x.device)
-        logits = model(x, lengths).float()
-        loss = cross_entropy(logits, targets.to(x.device), weights, reduction="sum", label_smoothing=self.smoothing)
-        return loss, terms
+        targets = self.targets[rows]
+        return self._entropy(model(x, lengths).float(), targets.to(x.device)), self._terms(targets)
 
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy on the part held out."""
         if self.held_out is None:
             return {}
         batches, targets = self.held_out
-        log_probabilities = logits_of(self.model, batches).log_softmax(-1)
-        right = log_probabilities.argmax(-1) == targets
-        weights = None if self.weights is None else self.weights.double()
-        loss = torch.nn.functional.nll_loss(log_probabilities, targets, weights)
-        return {"loss": float(loss), "accuracy": float(right.double().mean())}
+        logits = logits_of(self.model, batches)
+        right = logits.argmax(-1) == targets
+        return {
+            "loss": float(self._entropy(logits, targets)) / self._terms(targets),
+            "accuracy": float(right.double().mean()),
+        }
+
+    def _entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The sum of the cross entropies of ``logits`` (N, classes) against ``targets`` (N,), smoothed."""
+        weights = None if self.weights is None else self.weights.to(logits)
+        return cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self.smoothing)
+
+    def _terms(self, targets: Tensor) -> float:
+        """What that sum divides by: how many targets there are, or what they weigh."""
+        return float(len(targets)) if self.weights is None else float(self.weights[targets].sum())
 
     def fingerprint(self) -> Any:
         """What must agree for a checkpoint to go on: sizes, and a hash of the data and its labels."""
@@ -92,17 +97,19 @@ def train(
     kept, held = stratified(targets, plan.validation_for(len(targets)), plan.recipe.seed)
     ours = sequences.select(kept) if len(held) else sequences
     scaler = Scaler.fitted(ours, plan.scaling)
-    held_out = (scaler.batches(sequences.select(held)), targets[held]) if len(held) else None
+    shape = plan.shape_for(sequences.usual_length)
+    held_out = (scaler.batches(sequences.select(held), shape.segment), targets[held]) if len(held) else None
     recipe = replace(plan.recipe, epochs=plan.epochs_for(len(kept)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = Network(sequences.channels, len(classes), plan.shape)
+        network = Network(sequences.channels, len(classes), shape)
     weights = class_weights(targets[kept], len(classes)) if plan.balance else None
-    settings = [asdict(plan.shape), plan.balance, plan.smoothing, plan.validation, plan.scaling, list(classes)]
+    settings = [asdict(shape), plan.balance, plan.smoothing, plan.validation, plan.scaling, list(classes)]
     data = [sequences.digest(), digest_of(targets), settings] if checkpoint else None
-    task = Classification(network, scaler.batches(ours), targets[kept], held_out, weights, plan.smoothing, data)
+    batches = scaler.batches(ours, shape.segment)
+    task = Classification(network, batches, targets[kept], held_out, weights, plan.smoothing, data)
     history = fit(task, recipe, watch=watch, checkpoint=checkpoint)
-    return Model(network.cpu(), scaler, tuple(classes), plan.shape), history
+    return Model(network.cpu(), scaler, tuple(classes), shape), history
 
 
 def class_weights(targets: Rows, classes: int) -> list[float]:

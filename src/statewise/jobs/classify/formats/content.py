@@ -37,10 +37,11 @@ def content_of(path: Path) -> bytes:
 
 
 def plain_name(path: Path) -> str:
-    """The name of the data in ``path``: without endings, and without what says which part it is."""
+    """The name of the data in ``path``: without endings and what says which part it is, or else its folder's name."""
     name = re.sub(r"(\.(gz|ts|csv|tsv|txt|parquet|npz|npy))+$", "", path.name, flags=re.IGNORECASE)
     name = re.sub(r"[-_.](images|idx\d|ubyte)\b", "", name, flags=re.IGNORECASE)
-    return re.sub(r"[-_.]train$", "", name, flags=re.IGNORECASE) or "data"
+    name = re.sub(r"(^|[-_.])(train(ing)?|test|t10k)$", "", name, flags=re.IGNORECASE)
+    return name or path.resolve().parent.name or "data"
 
 
 def numbered(count: int) -> list[str]:

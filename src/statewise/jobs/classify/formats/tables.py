@@ -52,7 +52,8 @@ def read(source: Any, layout: Layout) -> Examples:
     channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])
     name = plain_name(Path(source)) if isinstance(source, (str, PathLike)) else "frame"
     table = _Table(where, name, frame, id, label, time, channels, layout.gaps)
-    if id is not None and frame[id].n_unique() < len(frame):
+    repeat = id is not None and frame[id].n_unique() < len(frame)
+    if id is not None and (repeat if layout.long is None else layout.long):
         return _long(table, id)
     if time is not None:
         raise InputError(f"{where}: {time!r} is the time, so a row is a step; name the sequences' column with --id")
@@ -99,7 +100,7 @@ def _columns(where: str, frame: pl.DataFrame, layout: Layout) -> tuple[str | Non
     """The columns of the id, the label and the time."""
     named = (("--id", layout.id), ("--label", layout.label), ("--time", layout.time))
     for option, name in (*named, *(("--channels", name) for name in layout.channels or ())):
-        if name is not None and name not in frame.columns:
+        if name not in (None, *frame.columns) and (layout.labelled or option != "--label"):
             raise InputError(f"{where}: no column {name!r} for {option}; there are: {_listed(frame.columns)}")
     taken = {*(layout.channels or ()), layout.id, layout.label, layout.time}
     free = [name for name in frame.columns if name not in taken]
@@ -107,7 +108,7 @@ def _columns(where: str, frame: pl.DataFrame, layout: Layout) -> tuple[str | Non
         name or next((column for column in free if column.lower() in usual), None)
         for (_, name), usual in zip(named, (IDS, LABELS, TIMES), strict=True)
     )
-    return id, label, time
+    return id, label if label in frame.columns else None, time
 
 
 def _channels(where: str, frame: pl.DataFrame, layout: Layout, taken: Sequence[str]) -> list[str]:
