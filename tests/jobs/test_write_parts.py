@@ -178,8 +178,8 @@ def test_settings_that_cannot_be_used_are_refused(wrong):
 
 
 def test_the_number_of_epochs_follows_from_the_updates():
-    assert Plan().epochs_for(100) == 20
-    assert Plan(lines=True).epochs_for(401) == 10
+    assert Plan().epochs_for(100) == 50
+    assert Plan(lines=True).epochs_for(401) == 20
     assert Plan().epochs_for(1) == 300
     assert Plan(epochs=7).epochs_for(1) == 7
 

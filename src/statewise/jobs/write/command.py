@@ -26,7 +26,7 @@ predictions.csv, metrics.json and model.safetensors in a run folder. Without a f
 EXAMPLES = """\
 examples:
   statewise write
-  statewise write --cell gru --epochs 3 --out runs/names
+  statewise write --cell lstm --epochs 3 --out runs/names
   statewise write sample runs/names/model.safetensors --prompt ma --temperature 0.6
   statewise write complete runs/names/model.safetensors mar joh --length 3
 
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     often = f"words that occur less often are <unk> (default: {plan.at_least})"
     add("--at-least", type=whole(1), default=plan.at_least, metavar="N", help=often)
     _add_network(parser)
-    add_training(parser, RECIPE, epochs="as many as make 2000 updates, of lines 4000; 300 at most")
+    add_training(parser, RECIPE, epochs="as many as make 5000 updates, of lines 8000; 300 at most")
     add_run(parser)
 
 

@@ -10,7 +10,7 @@ from ..recipe import Recipe
 CELLS = ("lstm", "gru", "rnn")
 LEVELS = ("char", "word")
 
-UPDATES = {False: 2000, True: 4000}  # of a training of running text, and of lines
+UPDATES = {False: 5000, True: 8000}  # of a training of running text, and of lines
 MOST_EPOCHS = 300
 UNITS = {False: 256, True: 128}
 LAYERS = {False: 2, True: 1}
@@ -19,7 +19,7 @@ NARROW = 64  # an embedding of characters as wide as this tells any alphabet apa
 HELD_OUT = 0.1
 LEAST_HELD_OUT = {False: 500, True: 20}  # characters, lines; a smaller part held out says little
 
-RECIPE = Recipe(batch=64, learning_rate=3e-3, weight_decay=1e-2, warmup=0.02)
+RECIPE = Recipe(batch=32, learning_rate=3e-3, weight_decay=1e-2, warmup=0.02)
 """The defaults but for the epochs, which depend on how much text there is: see ``Plan.epochs``."""
 
 
@@ -27,7 +27,7 @@ RECIPE = Recipe(batch=64, learning_rate=3e-3, weight_decay=1e-2, warmup=0.02)
 class Shape:
     """What a network is made of. Raises ``InputError`` where that makes no network."""
 
-    cell: str = "lstm"
+    cell: str = "gru"
     units: int = 256
     """H, of each layer."""
     layers: int = 2
@@ -56,7 +56,7 @@ class Shape:
         level: str,
         lines: bool,
         *,
-        cell: str = "lstm",
+        cell: str = "gru",
         units: int | None = None,
         layers: int | None = None,
         embedding: int | None = None,
@@ -80,8 +80,8 @@ class Plan:
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = RECIPE
     epochs: int | None = None
-    """In the place of the recipe's. None: as many as make about 2000 updates, of lines 4000; 300 at most."""
-    steps: int = 128
+    """In the place of the recipe's. None: as many as make about 5000 updates, of lines 8000; 300 at most."""
+    steps: int = 64
     """T, of a running text: so far the gradient goes back. The state goes on for ever."""
     most_words: int = 10_000
     """The most frequent ones are kept, of words that occur ``at_least`` times; the others are ``<unk>``."""

@@ -82,10 +82,9 @@ def _task(network: Network, corpus: Corpus, held_out: Corpus | None, plan: Plan,
 def scores(network: Network, held_out: Corpus, level: str) -> dict[str, float]:
     """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
     score = surprise(network, held_out).score("")
-    return {"loss": score.loss} | ({"perplexity": score.perplexity} if level == "word" else {"bits per character": score.loss / LN2})
-
-
-LN2 = math.log(2)
+    if level == "word":
+        return {"loss": score.loss, "perplexity": score.perplexity}
+    return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
 
 
 def _digest(vocabulary: Vocabulary, corpus: Corpus, held_out: Corpus | None, plan: Plan) -> Any:

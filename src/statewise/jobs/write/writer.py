@@ -39,7 +39,7 @@ class Writer(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         steps: how far the gradient goes back in a running text, in symbols.
         most_words: of words, how many are known, the most frequent.
         at_least: of words, how often one must occur to be known.
-        epochs: passes over the training part at most. Default: as many as make about 2000 updates, of lines 4000.
+        epochs: passes over the training part at most. Default: as many as make about 5000 updates, of lines 8000.
         batch: lines in a batch, or streams in which a running text is read side by side.
         optimizer: ``adamw``, ``adam`` or ``sgd``.
         learning_rate: the highest.
@@ -69,17 +69,17 @@ class Writer(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         *,
         level: str = "char",
         lines: bool = False,
-        cell: str = "lstm",
+        cell: str = "gru",
         units: int | None = None,
         layers: int | None = None,
         embedding: int | None = None,
         dropout: float = 0.2,
         tie: bool = False,
-        steps: int = 128,
+        steps: int = 64,
         most_words: int = 10_000,
         at_least: int = 2,
         epochs: int | None = None,
-        batch: int = 64,
+        batch: int = 32,
         optimizer: str = "adamw",
         learning_rate: float = 3e-3,
         schedule: str = "cosine",
