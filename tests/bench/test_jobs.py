@@ -12,6 +12,7 @@ from torch import nn
 import statewise
 from statewise.bench import jobs
 from statewise.bench.clock import Effort
+from statewise.bench.prose import Prose
 from statewise.bench.samples import Summary
 from statewise.cli import main
 from statewise.jobs.recipe import Recipe
@@ -20,7 +21,9 @@ EFFORT = Effort(clean=1, at_least=1, seconds=0.0)
 SMALL = (
     jobs.Job("classes", 3, 2, 4, 1, 3, False, Recipe(epochs=1, batch=4), rows=12, epoch=30),
     jobs.Job("numbers", 3, 2, 4, 1, 1, True, Recipe(epochs=2, batch=4), rows=4, epoch=50),
+    Prose("text", Recipe(epochs=1, batch=2), chunks=3, epoch=9, T=4, H=5, L=2),
 )
+NAMES = ("classes", "numbers", "text")
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +38,19 @@ def _small(monkeypatch):
 
 def test_every_job_is_measured_with_both_libraries():
     figures = list(jobs.measure(["LSTM", "GRU"], [1], EFFORT))
-    assert [(f.job.name, f.cell) for f in figures] == [(n, c) for n in ("classes", "numbers") for c in ("LSTM", "GRU")]
+    assert [(f.job.name, f.cell) for f in figures] == [
+        (n, c) for n in ("classes", "numbers", "text") for c in ("LSTM", "GRU")
+    ]
     assert all(f.ours > 0 and f.theirs > 0 for f in figures)
-    assert [job.updates for job in SMALL] == [3, 2]
+    assert [job.updates for job in SMALL] == [3, 2, 3]
 
 
 def test_the_layers_are_those_of_the_library():
-    ours, theirs = (jobs.Training(SMALL[0], library, "GRU") for library in (statewise, nn))
-    assert type(ours.model.recurrent) is statewise.GRU
-    assert type(theirs.model.recurrent) is nn.GRU
-    torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
+    for job in SMALL:
+        ours, theirs = (job.task(library, "GRU") for library in (statewise, nn))
+        for task, expected in ((ours, statewise.GRU), (theirs, nn.GRU)):
+            assert any(type(module) is expected for module in task.model.modules())
+        torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
 
 
 def test_what_learns_otherwise_has_no_time(capsys, monkeypatch, tmp_path):
@@ -68,7 +74,9 @@ def test_figures_are_printed_and_written(capsys, tmp_path):
     assert "| classes, GRU | 1 |" in out
     assert "The loop's own part of an update:" in out
     written = json.loads(path.read_text())
-    assert [(row["name"], row["cell"]) for row in written["jobs"]] == [("classes", "GRU"), ("numbers", "GRU")]
+    assert [(row["name"], row["cell"]) for row in written["jobs"]] == [
+        (n, "GRU") for n in ("classes", "numbers", "text")
+    ]
     assert written["loop_us"].keys() == {"with clipping", "without"}
 
 

@@ -22,6 +22,10 @@ COMMANDS = {
     "forecast predict": ("statewise.jobs.forecast.predict", "forecast them, with a model that has learnt it"),
     "classify": ("statewise.jobs.classify", "learn to tell to which class a sequence belongs"),
     "classify predict": ("statewise.jobs.classify.predict", "tell it, with a model that has learnt it"),
+    "write": ("statewise.jobs.write", "learn to write as a text is written"),
+    "write sample": ("statewise.jobs.write.sample", "write, with a model that has learnt it"),
+    "write complete": ("statewise.jobs.write.complete", "say what comes next, with a model that has learnt it"),
+    "write score": ("statewise.jobs.write.score", "say how well a model that has learnt it predicts a text"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
@@ -30,6 +34,7 @@ examples:
   statewise forecast
   statewise forecast --help
   statewise classify
+  statewise write
 """
 
 # What the commands need beyond the bare install, by the name of the import.
@@ -87,7 +92,7 @@ def _joined(argv: list[str]) -> list[str]:
     two = " ".join(argv[at : at + 2])
     if two in COMMANDS:
         return [*argv[:at], two, *argv[at + 2 :]]
-    if two.endswith(" fit") and two.replace(" fit", " predict") in COMMANDS:
+    if two.endswith(" fit") and any(name.startswith(two.removesuffix("fit")) for name in COMMANDS):
         return [*argv[: at + 1], *argv[at + 2 :]]
     return argv
 

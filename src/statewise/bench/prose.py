@@ -1,0 +1,58 @@
+"""The training of a writer, as in docs/jobs.md's reference run, on random text of tiny Shakespeare's sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..jobs.recipe import Recipe
+from ..jobs.write.network import Network
+from ..jobs.write.settings import RECIPE, Plan, Shape
+from ..jobs.write.streams import Streams
+from ..jobs.write.vocabulary import Ids
+
+CHARACTERS = 65  # different ones
+FOLLOWERS = 4  # of each character
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A training of a writer, of which ``chunks`` updates are measured."""
+
+    name: str
+    recipe: Recipe
+    chunks: int
+    epoch: int
+    """Updates in an epoch of the real data, whose time is told."""
+    T: int = Plan.steps
+    H: int = Shape.units
+    L: int = Shape.layers
+
+    @property
+    def updates(self) -> int:
+        """Of one fit, as it is measured."""
+        return self.recipe.epochs * self.chunks
+
+    def task(self, library: Any, cell: str) -> Streams:
+        """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = Network(CHARACTERS, Shape(cell.lower(), self.H, self.L), library)
+        ids = text(self.recipe.batch * self.T * self.chunks + 1)
+        return Streams(network, ids, self.recipe.batch, self.T, dict, None)
+
+
+SHAKESPEARE = Prose("tiny Shakespeare", replace(RECIPE, epochs=1), chunks=10, epoch=491)
+
+
+def text(length: int) -> Ids:
+    """Random characters, the same ones always, of which each has a few that may follow it: (length,)."""
+    random = np.random.default_rng(0)
+    followers = random.integers(0, CHARACTERS, (CHARACTERS, FOLLOWERS))
+    ids = np.zeros(length, np.int64)
+    for place, choice in enumerate(random.integers(0, FOLLOWERS, length - 1), 1):
+        ids[place] = followers[ids[place - 1], choice]
+    return ids

@@ -1,0 +1,381 @@
+"""What ``statewise write`` is made of: text, symbols, the two tasks, what surprises a network, counting, drawing."""
+
+from __future__ import annotations
+
+import gzip
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from statewise.jobs import InputError
+from statewise.jobs.recipe import Recipe
+from statewise.jobs.write import ngrams
+from statewise.jobs.write.items import Items
+from statewise.jobs.write.network import Network
+from statewise.jobs.write.sampling import Draw, drawn
+from statewise.jobs.write.settings import Plan, Shape
+from statewise.jobs.write.streams import Streams
+from statewise.jobs.write.surprise import RUN_UP, STRETCH, line_numbers, surprise
+from statewise.jobs.write.text import checked, held_out, lines_of, read_text
+from statewise.jobs.write.training import corpora, streams_of
+from statewise.jobs.write.vocabulary import Corpus, Vocabulary
+
+CELLS = ["lstm", "gru", "rnn"]
+
+
+def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, tie=False, units=5):
+    torch.manual_seed(3)
+    return Network(symbols, Shape(cell, units, layers, units if tie else 3, dropout, tie))
+
+
+def vocabulary_of(text, level="char", most=100, at_least=1):
+    return Vocabulary.of(text, level, most=most, at_least=at_least)
+
+
+def corpus_of(ids, lengths=None):
+    ids = np.asarray(ids, np.int64)
+    return Corpus(ids, None if lengths is None else np.asarray(lengths, np.int64), 0, len(ids))
+
+
+# Text
+
+
+def test_a_file_is_read_whatever_ends_its_lines_and_however_it_is_packed(tmp_path):
+    content = "\ufeffzwölf\r\nBoxkämpfer\rjagen\n".encode()
+    (tmp_path / "a.txt").write_bytes(content)
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(content))
+    for name in ("a.txt", "b.txt.gz"):
+        assert read_text(tmp_path / name) == "zwölf\nBoxkämpfer\njagen\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "expected text, got nothing"),
+        (b" \n\t\n", "expected text, got blanks alone"),
+        (b"one\ntwo\nth\xefee\n", "got the byte 0xef in line 3"),
+        (b"one\ntwo\0\n", "a character of number 0 in line 2"),
+        (b"\x1f\x8bno", "a damaged .gz file"),
+        (gzip.compress(b"some text, packed")[:-6], "a damaged .gz file"),
+    ],
+)
+def test_what_is_no_text_is_refused(tmp_path, content, said):
+    path = tmp_path / "file.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said) as raised:
+        read_text(path)
+    assert str(raised.value).startswith(f"{path}: ")
+
+
+def test_a_file_that_is_none_is_refused(tmp_path):
+    for path, said in ((tmp_path / "none", "no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(InputError, match=said):
+            read_text(path)
+    with pytest.raises(InputError, match="character 3 is no character"):
+        checked("ab\ud800", "the text")
+
+
+def test_the_end_of_a_running_text_is_held_out():
+    text = "".join(chr(97 + i % 26) for i in range(10_000))
+    assert held_out(text, None, lines=False) == (text[:9000], text[9000:])
+    assert held_out(text, 0.25, lines=False) == (text[:7500], text[7500:])
+    assert held_out(text, 0.0, lines=False) == (text, "")
+    assert held_out("too short to tell", None, lines=False) == ("too short to tell", "")
+
+
+def test_no_word_is_cut_in_two():
+    text = "seven words stand in this short text"
+    for share in np.linspace(0.05, 0.95, 19):
+        kept, held = held_out(text, float(share), lines=False, level="word")
+        assert kept + held == text
+        assert (kept.split() + held.split()) == text.split()
+
+
+def test_of_lines_equal_ones_are_held_out_together():
+    lines = [f"line {n % 300}" for n in range(900)]
+    kept, held = (lines_of(part) for part in held_out("\n".join(lines), None, lines=True, seed=1))
+    assert len(held) == 90  # 30 of 300, each thrice
+    assert not set(kept) & set(held)
+    assert sorted(kept + held) == sorted(lines)
+    assert held_out("\n".join(lines), None, lines=True, seed=1)[1] != held_out("\n".join(lines), None, lines=True)[1]
+
+
+# Symbols
+
+
+@pytest.mark.parametrize("text", ["naïve\ncafé\n", "日本語 text\n\n\nend", "a\U0001f600b"])
+def test_characters_become_numbers_and_come_back(text):
+    vocabulary = vocabulary_of(text)
+    corpus = vocabulary.encode(text)
+    assert corpus.ids.max() == len(vocabulary) - 1
+    assert (vocabulary.decode(corpus.ids.tolist()), corpus.unknown) == (text, 0)
+
+
+def test_a_character_that_is_not_known_is_left_out():
+    corpus = vocabulary_of("abc\n").encode("axbäc", lines=False)
+    assert corpus.ids.tolist() == vocabulary_of("abc\n").encode("abc").ids.tolist()
+    assert (corpus.unknown, corpus.characters) == (2, 5)
+
+
+def test_words_become_numbers_and_come_back():
+    text = "the cat sat\non the mat\n"
+    vocabulary = vocabulary_of(text, "word")
+    assert vocabulary.symbols == ("\n", "<unk>", "the", "cat", "mat", "on", "sat")
+    assert vocabulary.decode(vocabulary.encode(text).ids.tolist()) == text
+    assert vocabulary.decode(vocabulary.encode("the\n\n\ncat").ids.tolist()) == "the\n\n\ncat\n"
+    corpus = vocabulary.encode("the dog <unk> sat")
+    assert corpus.ids.tolist() == [2, 1, 1, 6, 0]
+    assert corpus.unknown == 2
+
+
+def test_rare_words_are_not_known():
+    text = "a a a b b b c c d"
+    assert vocabulary_of(text, "word", at_least=2).symbols[2:] == ("a", "b", "c")
+    assert vocabulary_of(text, "word", most=2).symbols[2:] == ("a", "b")
+    with pytest.raises(InputError, match="no word that occurs 4 times"):
+        vocabulary_of(text, "word", at_least=4)
+
+
+def test_lines_are_known_by_their_ends():
+    vocabulary = vocabulary_of("ab\na\nbbb\n")
+    corpus = vocabulary.encode("ab\na\nbbb\n", lines=True)
+    assert corpus.lengths.tolist() == [3, 2, 4]
+    assert corpus.starts.tolist() == [0, 3, 5]
+    assert corpus.terms == 9
+    assert line_numbers(corpus, vocabulary.end).tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "held", "said"),
+    [("aaaa", "", "'a'; expected at least two different"), ("ab" * 9, "xyz", "validation part has no two characters")],
+)
+def test_what_nothing_can_be_learnt_from_is_refused(text, held, said):
+    with pytest.raises(InputError, match=said):
+        corpora(text, held, Plan())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Shape(cell="transformer"),
+        lambda: Shape(units=0),
+        lambda: Shape(dropout=1.0),
+        lambda: Shape(units=8, embedding=4, tie=True),
+        lambda: Plan(level="byte"),
+        lambda: Plan(steps=0),
+        lambda: Plan(epochs=0),
+        lambda: Draw(temperature=-1),
+        lambda: Draw(top_k=0),
+        lambda: Draw(seed=-1),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(wrong):
+    with pytest.raises(InputError, match="expected"):
+        wrong()
+
+
+def test_the_number_of_epochs_follows_from_the_updates():
+    assert Plan().epochs_for(100) == 50
+    assert Plan(lines=True).epochs_for(401) == 20
+    assert Plan().epochs_for(1) == 300
+    assert Plan(epochs=7).epochs_for(1) == 7
+
+
+# The tasks
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
+    network, ids = network_of(cell=cell).eval(), np.random.default_rng(0).integers(0, 7, 3 * 50 + 2)
+    task = Streams(network, ids, 3, 8, dict, "")
+    assert (task.rows, len(task.inputs)) == (3 * 7, 50)
+    total, terms = 0.0, 0.0
+    for rows in torch.arange(task.rows).split(3):
+        loss, count = task.loss(network, rows)
+        total, terms = total + float(loss.detach()), terms + count
+    text = torch.from_numpy(ids[:151])
+    expected = 0.0
+    for stream in range(3):
+        piece = text[50 * stream : 50 * stream + 51]
+        logits, _ = network(piece[:-1, None])
+        expected += float(cross_entropy(logits, piece[1:], reduction="sum").detach())
+    assert terms == 150
+    assert total == pytest.approx(expected, rel=1e-5)
+    assert task.state() == {}  # an epoch begins with nothing
+
+
+def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
+    network, ids = network_of().eval(), np.random.default_rng(0).integers(0, 7, 41)
+    task = Streams(network, ids, 2, 5, dict, "")
+    task.loss(network, torch.tensor([0, 1]))
+    carried = task.state()
+    assert sorted(carried) == [f"carried.00{n}" for n in range(4)]  # h and c of two layers
+    assert not any(part.requires_grad for part in carried.values())
+    with_state, _ = task.loss(network, torch.tensor([2, 3]))
+    fresh = Streams(network, ids, 2, 5, dict, "")
+    without, _ = fresh.loss(network, torch.tensor([2, 3]))
+    assert float(with_state.detach()) != pytest.approx(float(without.detach()), rel=1e-6)
+    fresh.restore(carried)
+    again, _ = fresh.loss(network, torch.tensor([2, 3]))
+    assert torch.equal(again, with_state)
+
+
+def test_each_of_two_processes_has_streams_of_its_own():
+    network, ids = network_of(cell="gru").eval(), np.random.default_rng(0).integers(0, 7, 4 * 20 + 1)
+    whole = Streams(network, ids, 4, 6, dict, "")
+    shares = [Streams(network, ids, 4, 6, dict, "") for _ in range(2)]
+    for rows in torch.arange(whole.rows).split(4):
+        expected, terms = whole.loss(network, rows)
+        parts = [task.loss(network, rows[rank::2]) for rank, task in enumerate(shares)]
+        assert sum(part[1] for part in parts) == terms
+        assert float(sum(part[0].detach() for part in parts)) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_two_processes_go_on_with_what_one_left():
+    network, ids = network_of().eval(), np.random.default_rng(0).integers(0, 7, 4 * 20 + 1)
+    whole = Streams(network, ids, 4, 6, dict, "")
+    whole.loss(network, torch.arange(4))
+    shares = [Streams(network, ids, 4, 6, dict, "") for _ in range(2)]
+    for share in shares:
+        share.restore(whole.state())
+    expected, _ = whole.loss(network, torch.arange(4, 8))
+    parts = [share.loss(network, torch.arange(4, 8)[rank::2])[0].detach() for rank, share in enumerate(shares)]
+    assert float(sum(parts)) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_short_text_is_read_in_fewer_streams():
+    plan = Plan(steps=10, recipe=Recipe(batch=8))
+    assert streams_of(corpus_of(np.zeros(1001)), plan) == 8
+    assert streams_of(corpus_of(np.zeros(35)), plan) == 3
+    assert streams_of(corpus_of(np.zeros(4)), plan) == 1
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_lines_in_a_batch_are_read_as_each_alone(cell):
+    network = network_of(cell=cell).eval()
+    ids = [3, 4, 0, 5, 0, 1, 2, 3, 4, 5, 0, 0]  # 0 ends a line
+    task = Items(network, corpus_of(ids, [3, 2, 6, 1]), dict, "")
+    rows = torch.tensor([2, 0, 3, 1])
+    loss, terms = task.loss(network, rows)
+    expected = 0.0
+    for line in ([3, 4, 0], [5, 0], [1, 2, 3, 4, 5, 0], [0]):
+        logits, _ = network(torch.tensor([[0], *[[i] for i in line[:-1]]]))
+        expected += float(cross_entropy(logits, torch.tensor(line), reduction="sum").detach())
+    assert (task.rows, terms) == (4, 12)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+# The network
+
+
+def test_what_is_dropped_stays_the_same_over_the_steps():
+    network = network_of(dropout=0.5, units=64)
+    network.train()
+    x = network._dropped(torch.ones(9, 4, 64))
+    assert torch.equal(x, x[:1].expand_as(x))
+    assert sorted(set(x.flatten().tolist())) == [0.0, 2.0]
+    assert not torch.equal(x[0, 0], x[0, 1])
+    assert network.eval()._dropped(x) is x
+
+
+def test_a_tied_output_learns_with_the_embedding():
+    network = network_of(tie=True)
+    assert network.output.weight is network.embedding.weight
+    names = [name for name, _ in network.named_parameters()]
+    assert names.count("embedding.weight") + names.count("output.weight") == 1
+    logits, _ = network(torch.tensor([[1, 2]]))
+    logits.square().sum().backward()
+    assert network.embedding.weight.grad.abs().sum(1).gt(0).all()  # by the output, of symbols that were not read too
+
+
+# What surprises
+
+
+@pytest.mark.parametrize("length", [2, 300, STRETCH + RUN_UP + 1, 3 * STRETCH + 77])
+def test_a_long_text_is_judged_as_if_read_in_one_go(length):
+    network = network_of(cell="gru").eval()
+    ids = np.random.default_rng(1).integers(0, 7, length)
+    found = surprise(network, corpus_of(ids))
+    with torch.no_grad():
+        logits, _ = network(torch.from_numpy(ids[:-1, None]))
+    expected = cross_entropy(logits, torch.from_numpy(ids[1:]), reduction="none").numpy()
+    assert found.nats[0] == 0
+    np.testing.assert_allclose(found.nats[1:], expected, rtol=1e-4, atol=1e-6)
+    assert found.right[1:].tolist() == (logits.argmax(-1).numpy() == ids[1:]).tolist()
+    score = found.score("it")
+    assert score.symbols == length - 1
+    assert score.loss == pytest.approx(float(expected.mean()), rel=1e-5)
+    assert score.perplexity == pytest.approx(math.exp(score.loss))
+    assert score.bits == pytest.approx(score.nats / math.log(2) / length)
+
+
+def test_lines_are_judged_as_they_are_learnt():
+    network = network_of().eval()
+    corpus = corpus_of([3, 4, 0, 5, 0, 1, 2, 3, 4, 5, 0, 0], [3, 2, 6, 1])
+    loss, terms = Items(network, corpus, dict, "").loss(network, torch.arange(4))
+    found = surprise(network, corpus)
+    assert found.nats.sum() == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert found.score("").symbols == terms
+    alone = surprise(network, corpus_of([1, 2, 3, 4, 5, 0], [6]))
+    np.testing.assert_allclose(found.nats[5:11], alone.nats, rtol=1e-5)
+
+
+# Counting
+
+
+def test_frequencies_with_the_same_chance_for_all_below_them():
+    train, test = corpus_of([0, 0, 0, 1]), corpus_of([2, 0, 1])
+    (score, *_) = ngrams.baselines(train, test, 4, "char")
+    # 4 seen, 2 different: 4 / 6 for what was seen, 2 / 6 shared by all four symbols.
+    chances = [(3 + 2 / 4) / 6, (1 + 2 / 4) / 6]
+    assert (score.name, score.symbols) == ("frequencies alone", 2)
+    assert score.nats == pytest.approx(-np.log(chances).sum())
+
+
+@pytest.mark.parametrize("lengths", [None, (13, 7, 10)])
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_the_chances_of_all_symbols_add_up_to_one(order, lengths):
+    symbols, random = 4, np.random.default_rng(0)
+    train = corpus_of(random.integers(0, symbols, 30), lengths)
+    total = np.zeros(30)
+    for symbol in range(symbols):
+        chances = np.full(30, 1 / symbols)
+        for n in range(1, order + 1):
+            asked = ngrams.grams(train, n, symbols) // 5 * 5 + symbol  # the last symbol exchanged
+            chances = ngrams.mixed(ngrams.grams(train, n, symbols), asked, symbols, chances)
+        total += chances
+    np.testing.assert_allclose(total, 1, rtol=1e-12)
+
+
+def test_what_is_before_a_line_is_not_the_line_before_it():
+    grams = ngrams.grams(corpus_of([1, 0, 2, 0], [2, 2]), 2, 3)
+    assert grams.tolist() == [3 * 4 + 1, 1 * 4 + 0, 3 * 4 + 2, 2 * 4 + 0]  # 3 stands before the beginning
+
+
+def test_longer_contexts_predict_a_regular_text_better():
+    ids = np.tile([0, 0, 1, 2, 0, 1], 200)
+    losses = [score.loss for score in ngrams.baselines(corpus_of(ids), corpus_of(ids), 3, "char")]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.05
+
+
+# Drawing
+
+
+def test_the_likeliest_is_taken_at_temperature_zero_and_never_what_is_excluded():
+    logits = torch.tensor([0.0, 3.0, 1.0, 2.0])
+    random = torch.Generator().manual_seed(0)
+    assert drawn(logits, Draw(temperature=0), random) == 1
+    assert drawn(logits, Draw(temperature=0), random, never=[1]) == 3
+    assert {drawn(logits, Draw(1.0), random, never=[0, 1]) for _ in range(200)} == {2, 3}
+    assert {drawn(logits, Draw(5.0, top_k=2), random) for _ in range(200)} == {1, 3}
+
+
+def test_draws_follow_the_chances_at_their_temperature():
+    logits, random = torch.tensor([0.0, 1.0, 2.0]), torch.Generator().manual_seed(0)
+    for temperature in (0.5, 1.0, 2.0):
+        found = np.bincount([drawn(logits, Draw(temperature), random) for _ in range(4000)], minlength=3) / 4000
+        np.testing.assert_allclose(found, (logits / temperature).softmax(0), atol=0.03)

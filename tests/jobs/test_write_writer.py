@@ -1,0 +1,229 @@
+"""``Writer`` keeps scikit-learn's conventions, writes what it has learnt, and comes back from its file to the bit."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import random as plain_random
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from statewise.jobs import InputError, Writer
+from statewise.jobs.write import Model
+
+WORDS = ["make", "need", "coal", "word", "love", "hate", "live", "home", "hash", "star"]
+QUICK = {"units": 32, "layers": 1, "epochs": 150, "batch": 10, "learning_rate": 0.02}
+COUNTING = "3 bottles\n2 bottles\n1 bottle\n" * 60
+SENTENCES = "the cat sat on the mat\nthe dog sat on the log\n" * 30
+
+
+@pytest.fixture(scope="module")
+def of_words():
+    return Writer(**QUICK, dropout=0.0).fit(WORDS)
+
+
+@pytest.fixture(scope="module")
+def of_text():
+    return Writer(units=32, layers=1, steps=16, batch=8, epochs=30, learning_rate=0.02, dropout=0.0).fit(COUNTING)
+
+
+def test_the_last_letter_of_four_letter_words(of_words):
+    assert of_words.complete([word[:3] for word in WORDS]) == WORDS
+    assert of_words.complete("mak") == "make"
+    assert of_words.complete("sta", length=9) == "star"  # a line ends where it ends
+
+
+def test_it_writes_lines_as_it_has_learnt_them(of_words):
+    lines = of_words.sample(40, temperature=0.5)
+    assert len(lines) == 40
+    assert len(set(lines) & set(WORDS)) == 10
+    assert sum(line in WORDS for line in lines) >= 36
+    assert of_words.sample(40, temperature=0.5) == lines
+    assert of_words.sample(40, temperature=0.5, random_state=1) != lines
+    assert {line[:2] for line in of_words.sample(9, prompt="ho")} == {"ho"}
+    assert len(set(of_words.sample(9, temperature=0))) == 1
+    assert all(len(line) <= 3 for line in of_words.sample(9, length=3))
+
+
+def test_it_goes_on_with_a_running_text(of_text):
+    text = of_text.sample(prompt="3 bo", length=30, temperature=0)[0]
+    assert text == "3 bottles\n2 bottles\n1 bottle\n3 bot"
+    assert len(of_text.sample(length=100)[0]) == 100
+    assert len(of_text.sample()[0]) == 500
+    assert of_text.symbols_ == tuple(sorted(set(COUNTING)))
+
+
+def test_sampling_keeps_the_state_as_reading_does(of_text):
+    """The likeliest symbols one after the other are those that the likeliest-rule finds over the whole text."""
+    text = "\n" + of_text.sample(prompt="2", length=40, temperature=0)[0]
+    model = of_text.model_
+    with torch.no_grad():
+        logits, _ = model.network(torch.from_numpy(model.vocabulary.numbers(text)[:, None]))
+    assert model.vocabulary.decode(logits.argmax(-1).tolist())[1:-1] == text[2:]
+
+
+def test_scores_agree_with_each_other(of_text):
+    loss = -of_text.score(COUNTING)
+    assert 0 < loss < 0.1
+    assert of_text.perplexity(COUNTING) == pytest.approx(math.exp(loss))
+    bits = of_text.bits_per_character(COUNTING)
+    assert bits == pytest.approx(loss * (len(COUNTING) - 1) / len(COUNTING) / math.log(2))
+    assert of_text.score("elttob 1") < -3
+    assert of_text.score(COUNTING) > of_text.score(COUNTING[::-1])
+
+
+@pytest.mark.parametrize("tie", [False, True])
+def test_words(tie):
+    options = {"units": 24, "layers": 1, "steps": 16, "batch": 8, "epochs": 80, "learning_rate": 0.03}
+    writer = Writer(level="word", **options, dropout=0.0, tie=tie).fit(SENTENCES)
+    assert writer.symbols_[:2] == ("\n", "<unk>")
+    assert writer.complete("the dog sat on the", length=2) == "the dog sat on the log\n"
+    assert writer.complete("the cat ") == "the cat sat"
+    text = writer.sample(length=200, temperature=1.0)[0]
+    assert set(text.split()) <= set(SENTENCES.split())  # never <unk>
+    assert "  " not in text
+    assert "\n " not in text
+    assert writer.perplexity("the cat sat on the unheard-of mat") > writer.perplexity("the cat sat on the mat")
+
+
+def test_the_best_epoch_is_kept_by_what_is_held_out():
+    noise = "".join(plain_random.Random(0).choices("abcd", k=1200))
+    writer = Writer(units=64, layers=1, steps=32, batch=4, epochs=40, dropout=0, validation=0.3, learning_rate=0.03)
+    writer.fit(noise)
+    losses = [record["validation"]["loss"] for record in writer.history_ if "validation" in record]
+    assert min(losses) < losses[-1] - 0.1  # it learns the noise by heart in the end
+    assert -writer.score(noise[840:]) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_a_seed_is_a_result():
+    options = {"units": 8, "epochs": 3, "dropout": 0.5, "layers": 2}
+    first, second, other = (Writer(**options, random_state=seed).fit(WORDS) for seed in (1, 1, 2))
+    state = first.model_.network.state_dict()
+    for name, weight in second.model_.network.state_dict().items():
+        assert torch.equal(weight, state[name])
+    assert not torch.equal(other.model_.network.output.weight, first.model_.network.output.weight)
+    np_state = np.random.RandomState(5)
+    assert Writer(**options, random_state=np_state).fit(WORDS).history_
+
+
+def test_conventions_of_scikit_learn(of_words):
+    assert Writer().get_params()["units"] is None
+    twin = clone(of_words)
+    assert twin.get_params() == of_words.get_params()
+    assert not hasattr(twin, "model_")
+    with pytest.raises(Exception, match="not fitted"):
+        twin.sample()
+    scores = cross_val_score(Writer(units=8, epochs=3), WORDS * 3, cv=3)
+    assert scores.shape == (3,)
+    assert (scores < 0).all()
+    search = GridSearchCV(Writer(epochs=3), {"units": [2, 8]}, cv=2).fit(WORDS * 3)
+    assert search.best_params_["units"] in (2, 8)
+    assert pickle.loads(pickle.dumps(of_words)).sample(3) == of_words.sample(3)
+
+
+# The file
+
+
+@pytest.mark.parametrize("options", [{"cell": "gru"}, {"cell": "rnn", "layers": 2}, {"tie": True}, {"level": "word"}])
+def test_it_comes_back_from_its_file(tmp_path, options):
+    text = WORDS if options.get("level") != "word" else SENTENCES.splitlines()
+    writer = Writer(**{"units": 16, "epochs": 5, **options}).fit(text)
+    writer.save(tmp_path / "w.safetensors")
+    again = Writer.load(tmp_path / "w.safetensors")
+    assert again.sample(10) == writer.sample(10)
+    assert again.score(text) == writer.score(text)
+    assert again.symbols_ == writer.symbols_
+    assert again.get_params()["units"] == 16
+    again.save(tmp_path / "v.safetensors")
+    assert (tmp_path / "w.safetensors").read_bytes() == (tmp_path / "v.safetensors").read_bytes()
+
+
+def changed(path, change):
+    """The file in ``path`` written anew with its content and tensors changed."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["statewise"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(header["content"], tensors)
+    save_file(tensors, path, metadata={"statewise": json.dumps(header)})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c, t: c["symbols"].pop(), "expected output.weight"),
+        (lambda c, t: c["symbols"].reverse(), "out of order"),
+        (lambda c, t: c.update(symbols=[*c["symbols"][:-1], "a"]), "twice"),
+        (lambda c, t: c.update(level="byte"), "no symbols of level"),
+        (lambda c, t: c["shape"].update(units=10**9), "expected output.weight"),
+        (lambda c, t: c["shape"].update(layers=2), "expected 2 layers"),
+        (lambda c, t: c["shape"].update(colour=1), "colour"),
+        (lambda c, t: c.pop("longest"), "longest"),
+        (lambda c, t: t.pop("output.bias"), "output.bias"),
+        (lambda c, t: t.update({"embedding.weight": torch.zeros(3, 3)}), "expected embedding.weight"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, of_words, change, said):
+    path = tmp_path / "w.safetensors"
+    of_words.save(path)
+    changed(path, change)
+    with pytest.raises(InputError, match=said) as raised:
+        Model.load(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_truncated_or_foreign_file_is_refused(tmp_path, of_words):
+    path = tmp_path / "w.safetensors"
+    of_words.save(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="not a whole"):
+        Writer.load(path)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match="expected a writing model"):
+        Writer.load(path)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the text: expected text, got nothing"),
+        ([], "the lines: expected text, got nothing"),
+        (["one", 2], "line 2: expected a string, got int"),
+        (["one", "two\nthree"], "line 2: expected one line, got several"),
+        (5, "expected a text, a list of lines or a pathlib.Path, got int"),
+        ("aaaaaaa", "expected at least two different symbols"),
+    ],
+)
+def test_text_that_cannot_be_used(text, said):
+    with pytest.raises(InputError, match=said):
+        Writer(epochs=1).fit(text)
+
+
+@pytest.mark.parametrize(
+    "options", [{"validation": 1.0}, {"units": 0}, {"level": "byte"}, {"batch": 0}, {"epochs": 0}, {"cell": "cnn"}]
+)
+def test_arguments_that_cannot_be_used(options):
+    with pytest.raises(InputError, match=f"{next(iter(options))}: expected"):
+        Writer(**options).fit(WORDS)
+
+
+def test_prompts_that_cannot_be_used(of_words, of_text):
+    with pytest.raises(InputError, match="'mäk': the model has never seen the character 'ä'"):
+        of_words.complete("mäk")
+    with pytest.raises(InputError, match="a line's end in it"):
+        of_words.sample(prompt="make\n")
+    with pytest.raises(InputError, match="count: expected"):
+        of_words.sample(0)
+    with pytest.raises(InputError, match="temperature: expected"):
+        of_words.sample(temperature=-1)
+    with pytest.raises(InputError, match="expected text of characters that the model knows"):
+        of_text.score("日本")
