@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from statewise.jobs import InputError
 from statewise.jobs.forecast.learning import Trainer
 from statewise.jobs.forecast.reading import read_panel
-from statewise.jobs.forecast.settings import Settings, default_recipe
+from statewise.jobs.forecast.settings import Settings
 from statewise.jobs.forecast.storage import load, save
 from statewise.jobs.forecast.training import prepare, train
 
@@ -21,7 +21,7 @@ def made(**settings):
     from dataclasses import replace
 
     prepared = prepare(read_panel(), Settings(hidden=4, seeds=2, **settings))
-    return train(prepared, Trainer(replace(default_recipe(prepared.plan), epochs=1)))
+    return train(prepared, Trainer(replace(prepared.recipe, epochs=1)))
 
 
 @pytest.fixture(scope="module")

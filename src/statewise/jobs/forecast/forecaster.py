@@ -25,7 +25,7 @@ from .learning import Trainer
 from .model import Model, make_tails
 from .panel import Columns, Panel, Series
 from .reading import read_panel
-from .settings import Settings, default_recipe
+from .settings import Settings
 from .training import prepare, train
 
 Array = NDArray[np.float64]
@@ -158,7 +158,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         else:
             panel = read_panel(X, self._columns(), gaps=self.gaps)
         prepared = prepare(panel, settings, gaps=self.gaps, test_rows=0)
-        recipe = self._recipe(default_recipe(prepared.plan))
+        recipe = self._recipe(prepared.recipe)
         curve = _Curve()
         self.model_ = train(prepared, Trainer(recipe, curve))
         self.history_, self.horizon_ = curve.history, prepared.plan.horizon

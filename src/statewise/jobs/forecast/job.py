@@ -22,7 +22,7 @@ from .learning import Trainer
 from .model import Model
 from .panel import Columns, joined
 from .reading import read_panel
-from .settings import Settings, default_recipe
+from .settings import Settings
 from .storage import save
 from .training import Prepared, prepare, train
 
@@ -48,7 +48,7 @@ def run_job(job: Job, args: argparse.Namespace, typed: Sequence[str], say: Calla
     """
     began = time.monotonic()
     prepared = read(job)
-    recipe = job.recipe(default_recipe(prepared.plan))
+    recipe = job.recipe(prepared.recipe)
     find_device(recipe.device)  # before anything is said or made
     with _folder(args, prepared, typed) as folder:
         if leads():

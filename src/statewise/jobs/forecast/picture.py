@@ -20,7 +20,8 @@ from .scores import Score
 from .training import Prepared
 
 SHOWN = 6  # horizons of the test part at most, in the picture from near
-HISTORY = 4  # test parts' length that is shown before it at most
+HISTORY = 4  # times what is shown of the test part that is shown before it at most, ...
+DENSE = 400  # ... unless those are more rows than this
 THIN = (SECOND, QUIET, "#b58900", "#6c4f9c", "#0b6e4f")
 
 
@@ -71,10 +72,11 @@ def follow_one_another(
     """A series, its test part shaded, with forecasts that don't overlap, the last of them beyond the data."""
     plan, track = model.plan, prepared.tracks[series]
     start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
-    first = max(0, start - max(HISTORY * (end - start), 2 * plan.horizon))
     last = min(end, max(start + SHOWN * plan.horizon, start + 60))
+    span = last - start
+    first = max(0, start - max(min(HISTORY * span, max(span, DENSE)), 2 * plan.horizon))
     when = model.grid.when(track.first + np.arange(first, last))
-    dense = last - first > 400
+    dense = last - first > DENSE
     axes.plot(when, track.values[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
     label: str | None = f"{plan.label}, median"
@@ -124,8 +126,8 @@ def error_by_step(axes: Axes, scores: Sequence[Score]) -> None:
         color, width = (MODEL, 2.0) if index == 0 else (THIN[(index - 1) % len(THIN)], 1.1)
         marker = "o" if len(steps) < 2 else ""
         axes.plot(steps, score.mae_by_step, color=color, lw=width, marker=marker, label=score.name)
-    dress(axes, "steps ahead", "mean absolute error")
-    axes.set_title("The error grows with the distance", loc="left", fontsize=10.5, color=REAL)
+    dress(axes, "steps ahead", "")
+    axes.set_title("Mean absolute error by step", loc="left", fontsize=10.5, color=REAL)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8.5)
@@ -141,7 +143,8 @@ def spread_figure(scores: Sequence[Score]) -> Figure:
         axes.plot(values, (np.arange(len(values)) + 1) / len(values), color=color, lw=1.6, label=score.name)
     axes.axvline(1.0, color=LINE, lw=1)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     dress(axes, "MASE of a series", "share of the series below")
     axes.legend(frameon=False, fontsize=9.5)
     return figure
@@ -164,12 +167,12 @@ def _following(rows: Rows, last: int, horizon: int) -> list[int]:
 
 
 def _beside_split(axes: Axes, at: object, training: int, test: int) -> None:
-    for text, side in ((f"training: {training} rows  ", "right"), (f"  test: {test} rows", "left")):
+    for text, side, away in ((f"training: {training} rows", "right", -7), (f"test: {test} rows", "left", 7)):
         axes.annotate(
             text,
             (at, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 5),
+            xytext=(away, 5),
             textcoords="offset points",
             ha=side,
             va="bottom",

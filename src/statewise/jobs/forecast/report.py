@@ -29,6 +29,7 @@ from .settings import Plan
 from .stepwise import StepLearner
 from .training import Prepared
 
+FEW = 20  # series that are told one by one
 MOST_ROWS = 200_000  # of predictions.csv
 
 
@@ -66,8 +67,8 @@ def choice_lines(model: Model, recipe: Recipe) -> str:
         inputs = f"lags {_list(model.learner.lags)}"
     else:
         inputs = f"{plan.lookback} rows" + (f" in segments of {plan.segment}" if plan.model == "segment" else "")
-    if plan.cycles:
-        inputs += f", place in the cycle of {_list(plan.cycles)}"
+    if told := told_cycles(model):
+        inputs += f", place in the cycle of {_list(told)}"
     if model.columns.covariates:
         inputs += f", {', '.join(model.columns.covariates)}"
     seeds = f", {plan.seeds} networks averaged" if plan.seeds > 1 else ""
@@ -79,6 +80,13 @@ def choice_lines(model: Model, recipe: Recipe) -> str:
         f"  network    {plan.label}, {sizes}{seeds}; {recipe.optimizer}, rate {recipe.learning_rate:g},"
         f" batch {recipe.batch}, at most {recipe.epochs} epochs"
     )
+
+
+def told_cycles(model: Model) -> list[int]:
+    """The calendar's cycles that the networks are told: not the one that differences have taken out."""
+    learner, cycles = model.learner, list(model.plan.cycles)
+    taken = learner.differences.season if isinstance(learner, StepLearner) and learner.differences.seasonal else 0
+    return [cycle for cycle in cycles if cycle != taken]
 
 
 HEAD = ("RMSE", "MAE", "sMAPE", "MASE", "MSE std.", "pinball", "coverage")
@@ -180,12 +188,26 @@ def _scored(prepared: Prepared, model: Model, tested: Backtest, future: Forecast
         Heading("The error by step"),
         Picture(to_svg(picture.step_figure(tested.scores)), "Mean absolute error at each step of the horizon."),
     ]
-    if len(order) > 2:
+    if len(order) > FEW:
         svg = to_svg(picture.spread_figure(tested.scores))
         blocks += [Heading("From series to series"), Picture(svg, "The share of the series with a MASE below a value.")]
+    elif len(order) > 1:
+        blocks += [Heading("From series to series"), _by_series(prepared, tested, order)]
     if len(plan.levels) > 1:
         blocks += [Heading("Intervals"), *_intervals(plan, tested)]
     return blocks
+
+
+def _by_series(prepared: Prepared, tested: Backtest, order: Sequence[int]) -> Table:
+    """The MASE of each series, best first, of the model and of every baseline."""
+    rows = [
+        [
+            prepared.tracks[s].name,
+            *("-" if (mase := score.mase_by_series[s]) is None else f"{mase:.3f}" for score in tested.scores),
+        ]
+        for s in order
+    ]
+    return Table(["MASE", *(score.name for score in tested.scores)], rows)
 
 
 def _intervals(plan: Plan, tested: Backtest) -> list[Block]:

@@ -19,6 +19,7 @@ BASES = ("auto", "last", "season")
 OUTPUTS = ("quantiles", "gaussian", "student-t")
 
 SHORT = 500  # rows before the test part: too few to hold any out of the last training
+MANY = 20_000  # training rows from which on batches are large
 WARM = 256  # rows that a stepwise network reads before it forecasts
 MOST_HORIZON = 168  # unless one is asked for
 
@@ -171,13 +172,18 @@ def resolve(
     )
 
 
-def default_recipe(plan: Plan) -> Recipe:
-    """How the networks of ``plan`` are trained unless the user says otherwise."""
+def default_recipe(plan: Plan, rows: int) -> Recipe:
+    """How the networks of ``plan`` are trained, on ``rows`` rows of all series, unless the user says otherwise.
+
+    Window models make 20 passes, or as many as 1500 updates need: few windows come in smaller batches, more often.
+    """
     if plan.short:
         return Recipe(epochs=40, batch=8, learning_rate=0.02, schedule="linear", weight_decay=0.01)
     if plan.stepwise:
         return Recipe(epochs=40, batch=16, learning_rate=0.005, schedule="linear", weight_decay=0.01, patience=6)
-    return Recipe(epochs=20, batch=256, learning_rate=1e-3, schedule="cosine", patience=4)
+    batch = 256 if rows >= MANY else 64
+    epochs = min(max(20, 1500 * batch // min(rows, plan.windows)), 200)
+    return Recipe(epochs=epochs, batch=batch, learning_rate=1e-3, schedule="cosine", patience=max(4, epochs // 6))
 
 
 def _segment(horizon: int, season: int) -> int:

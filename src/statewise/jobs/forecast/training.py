@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from ..recipe import Recipe
 from .bank import Array, Rows, Track, make_bank
 from .conformal import shifts
 from .covariates import Encoding, find_encoding
@@ -16,7 +17,7 @@ from .model import Model, encode, height_unit, heights, make_tails
 from .panel import Panel
 from .scaling import Scaling, grows_with_level
 from .season import common_season
-from .settings import Plan, Settings, resolve, resolve_horizon
+from .settings import Plan, Settings, default_recipe, resolve, resolve_horizon
 from .split import Split, origins, split_rows
 
 LEAST_ROWS = 20  # before the test part
@@ -34,6 +35,11 @@ class Prepared:
     known: Encoding
     observed: Encoding
     tracks: tuple[Track, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """How its networks are trained unless the user says otherwise."""
+        return default_recipe(self.plan, self.split.counts["training"])
 
     @property
     def before_test(self) -> list[Array]:
