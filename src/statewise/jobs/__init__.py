@@ -10,12 +10,11 @@ from .errors import InputError
 if TYPE_CHECKING:
     from .classify import Classifier
     from .forecast import Forecaster
-    from .tag import Tagger
     from .write import Writer
 
-__all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Writer"]
+__all__ = ["Classifier", "Forecaster", "InputError", "Writer"]
 
-_HOMES = {"Classifier": ".classify", "Forecaster": ".forecast", "Tagger": ".tag", "Writer": ".write"}
+_HOMES = {"Classifier": ".classify", "Forecaster": ".forecast", "Writer": ".write"}
 
 
 def __getattr__(name: str) -> Any:
