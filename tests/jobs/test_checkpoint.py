@@ -84,6 +84,20 @@ def test_killed_after_every_single_update(tmp_path, whole):
     assert toy.log(tmp_path / "metrics.jsonl") == log
 
 
+def test_between_two_points_of_the_curve(tmp_path, monkeypatch):
+    monkeypatch.setattr("statewise.jobs.fit.POINTS", 2)  # every sixth update, and the end of an epoch
+    expected = train(tmp_path, RECIPE, every=1e9)
+    log = toy.log(tmp_path / "metrics.jsonl")
+    assert [record["update"] for record in log] == [4, 6, 8, 12]
+    for name in ("metrics.jsonl", "x.checkpoint"):
+        (tmp_path / name).unlink()
+    for _ in range(3):
+        with pytest.raises(Killed):
+            train(tmp_path, RECIPE, kill=4)
+    assert same(train(tmp_path, RECIPE), expected)
+    assert toy.log(tmp_path / "metrics.jsonl") == log
+
+
 def test_early_stopping_counts_on(tmp_path):
     recipe = Recipe(epochs=40, batch=10, learning_rate=0.3, patience=2)
     expected = train(tmp_path, recipe, every=1e9)

@@ -98,6 +98,18 @@ def test_sgd_without_momentum():
     torch.testing.assert_close(weights(task), weights(other))
 
 
+def test_the_gradient_is_that_of_the_mean_over_terms():
+    class Weighted(Line):
+        def loss(self, model, rows):
+            return super().loss(model, rows)[0], 4.0 * len(rows)
+
+    task, other = Weighted(), Line()
+    fit(task, Recipe(epochs=1, batch=10, optimizer="sgd", momentum=0.0, schedule="constant", clip=None))
+    (other.loss(other.model, torch.arange(10))[0] / 40).backward()
+    for name, parameter in other.model.named_parameters():
+        torch.testing.assert_close(weights(task)[name], parameter.detach() - 1e-3 * parameter.grad)
+
+
 def test_every_row_once_an_epoch_in_another_order():
     task = Toy(rows=11)
     fit(task, Recipe(epochs=3, batch=4))
@@ -138,9 +150,9 @@ def test_without_validation_the_last_weights_stay_and_patience_says_nothing():
 
 
 def test_the_model_is_in_the_right_mode():
-    task = Line(scores=[1.0])
-    fit(task, Recipe(epochs=1, batch=5))
-    assert task.modes == [(True, True, False)] * 2 + [(False, False, False)]
+    task = Line(scores=[1.0, 2.0])
+    fit(task, Recipe(epochs=2, batch=5))
+    assert task.modes == ([(True, True, False)] * 2 + [(False, False, False)]) * 2
 
 
 def test_mixed_precision_is_for_the_losses_alone():

@@ -95,6 +95,14 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_who_reads_meanwhile_has_the_old_file_whole(path):
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        model_file.save(path, "forecast model", 2, {}, {"w": torch.zeros(999)})
+        assert reader.read() == before
+    assert path.read_bytes() != before
+
+
 @pytest.mark.parametrize("place", ["missing/m", "m.safetensors/m"])
 def test_a_place_that_is_not_there(path, place):
     with pytest.raises(InputError, match="can't write"):
