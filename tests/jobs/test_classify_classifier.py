@@ -17,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from statewise.jobs import Classifier, InputError
+from statewise.jobs.classify.sequences import Sequences
+from statewise.jobs.classify.split import stratified
 
 QUICK = {"units": 8, "epochs": 15, "learning_rate": 0.02}
 
@@ -165,14 +167,21 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
     losses = [record["validation"]["loss"] for record in classifier.history_ if "validation" in record]
     assert len(losses) == 6
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing
-    from statewise.jobs.classify.sequences import Sequences
-    from statewise.jobs.classify.split import stratified
-
     targets = np.searchsorted(classifier.classes_, y)
     _, rows = stratified(targets, 0.3, 0)
     p = classifier.model_.probabilities(Sequences.of(X).select(rows))
     loss = -np.log(p[np.arange(len(rows)), targets[rows]]).mean()
     assert loss == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_what_is_held_out_is_not_trained_on():
+    X, y = waves(60)
+    _, rows = stratified(np.unique(y, return_inverse=True)[1], 0.3, 0)
+    changed = [100 * x + 7 if row in rows else x for row, x in enumerate(X)]
+    before, after = (Classifier(units=4, epochs=1, validation=0.3).fit(data, y).model_ for data in (X, changed))
+    np.testing.assert_array_equal(before.scaler.mean, after.scaler.mean)
+    for name, weight in before.network.state_dict().items():
+        assert torch.equal(weight, after.network.state_dict()[name])
 
 
 def test_gaps_are_refused_or_carried():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ FILES = [
     "report.html",
 ]
 QUICK = ["--epochs", "2", "--units", "8"]
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +197,39 @@ def test_pixel_by_pixel():
     assert classify("images.npz", "--pixels", *QUICK, "--out", "run") == 0
     assert load_file("run/model.safetensors")["network.recurrent.weight_ih_l0"].shape[1] == 1
     assert classify("predict", "run/model.safetensors", "images.npz", "--out", "p.csv") == 0
+
+
+def test_while_it_trains_the_report_shows_the_curve():
+    from statewise.jobs.classify.report import page
+
+    history = [
+        {"epoch": n, "update": 9 * n, "seconds": 1.0, "loss": 1 / n, "learning_rate": 0.1}
+        | {"validation": {"loss": 2 / n, "accuracy": 1 - 0.5 / n}}
+        for n in (1, 2, 3)
+    ]
+    html = page("digits", "10 classes", history).html()
+    assert "renews itself" in html
+    assert "The accuracy on the validation part is 83.33 % in the end." in html
+    assert html.count("<svg") == 1
+    assert "Classes" not in html
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on this machine")
+def test_a_browser_opens_the_report(tmp_path):
+    assert classify("--epochs", "2", "--out", "run") == 0
+    switches = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+    own = f"--user-data-dir={tmp_path / 'browser'}"
+    shown = subprocess.run(
+        [BROWSER, *switches.split(), own, "--dump-dom", Path("run/report.html").absolute().as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    assert "<h1>digits</h1>" in shown
+    assert shown.count("</svg>") == shown.count("<svg") == 4  # curve, confusion matrix, mistakes, one of each class
+    assert shown.count("<tr") == 1 + 4 + 1 + 10
 
 
 # What is refused
