@@ -193,7 +193,7 @@ def _ticks(axes: Axes, when: Array) -> None:
 
 def _figures(scores: Sequence[Score]) -> str:
     if all(score.mase is not None for score in scores):
-        return "MASE on the test part:  " + "  ·  ".join(f"{score.name} {score.mase:.3g}" for score in scores)
+        return "MASE on the test part:  " + "  ·  ".join(f"{score.name} {score.mase:.3f}" for score in scores)
     return "MAE on the test part:  " + "  ·  ".join(f"{score.name} {score.mae:.4g}" for score in scores)
 
 
