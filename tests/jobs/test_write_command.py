@@ -100,8 +100,8 @@ def test_a_running_text(capsys):
     assert "validation" in out
     assert "(the end of the text)" in out
     assert "read        in 4 streams, 16 steps at a time" in out
-    assert "LSTM, 2 layers of 8 units, embedding of 8" in out
-    assert re.search(r"^The LSTM (beats|loses)", out, re.MULTILINE)
+    assert "GRU, 2 layers of 8 units, embedding of 8" in out
+    assert re.search(r"^The GRU (beats|loses)", out, re.MULTILINE)
     assert sorted(os.listdir("run")) == FILES
     text = Path("prose.txt").read_text()
     metrics = json.loads(Path("run/metrics.json").read_text())
@@ -124,7 +124,7 @@ def test_a_running_text(capsys):
 
 def test_words_and_a_validation_part_in_a_file_of_its_own(capsys):
     other = prose(200, "other.txt", seed=1)
-    options = ["--level", "word", "--steps", "8", "--tie", "--cell", "gru", "--layers", "1", "--batch", "4"]
+    options = ["--level", "word", "--steps", "8", "--tie", "--cell", "lstm", "--layers", "1", "--batch", "4"]
     Path("prose.txt.gz").write_bytes(gzip.compress(prose().read_bytes()))
     assert write("prose.txt.gz", "--validation", other, *options, *QUICK, "--out", "run") == 0
     out = capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_words_and_a_validation_part_in_a_file_of_its_own(capsys):
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert metrics["terms"] == len(other.read_text().split()) + len(other.read_text().splitlines()) - 1
     assert metrics["plan"]["shape"] == {
-        "cell": "gru",
+        "cell": "lstm",
         "units": 8,
         "layers": 1,
         "embedding": 8,

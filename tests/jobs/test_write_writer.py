@@ -20,7 +20,7 @@ from statewise.jobs.write import Model
 
 WORDS = ["make", "need", "coal", "word", "love", "hate", "live", "home", "hash", "star"]
 QUICK = {"units": 32, "layers": 1, "epochs": 150, "batch": 10, "learning_rate": 0.02}
-COUNTING = "3 bottles\n2 bottles\n1 bottle\n" * 60
+COUNTING = "one two three four five\n" * 70
 SENTENCES = "the cat sat on the mat\nthe dog sat on the log\n" * 30
 
 
@@ -31,7 +31,7 @@ def of_words():
 
 @pytest.fixture(scope="module")
 def of_text():
-    return Writer(units=32, layers=1, steps=16, batch=8, epochs=30, learning_rate=0.02, dropout=0.0).fit(COUNTING)
+    return Writer(units=32, layers=1, steps=32, batch=4, epochs=50, learning_rate=0.01, dropout=0.0).fit(COUNTING)
 
 
 def test_the_last_letter_of_four_letter_words(of_words):
@@ -53,8 +53,8 @@ def test_it_writes_lines_as_it_has_learnt_them(of_words):
 
 
 def test_it_goes_on_with_a_running_text(of_text):
-    text = of_text.sample(prompt="3 bo", length=30, temperature=0)[0]
-    assert text == "3 bottles\n2 bottles\n1 bottle\n3 bot"
+    text = of_text.sample(prompt="one t", length=30, temperature=0)[0]
+    assert text == "one two three four five\none two thr"
     assert len(of_text.sample(length=100)[0]) == 100
     assert len(of_text.sample()[0]) == 500
     assert of_text.symbols_ == tuple(sorted(set(COUNTING)))
@@ -62,7 +62,7 @@ def test_it_goes_on_with_a_running_text(of_text):
 
 def test_sampling_keeps_the_state_as_reading_does(of_text):
     """The likeliest symbols one after the other are those that the likeliest-rule finds over the whole text."""
-    text = "\n" + of_text.sample(prompt="2", length=40, temperature=0)[0]
+    text = "\n" + of_text.sample(prompt="o", length=40, temperature=0)[0]
     model = of_text.model_
     with torch.no_grad():
         logits, _ = model.network(torch.from_numpy(model.vocabulary.numbers(text)[:, None]))
@@ -75,7 +75,7 @@ def test_scores_agree_with_each_other(of_text):
     assert of_text.perplexity(COUNTING) == pytest.approx(math.exp(loss))
     bits = of_text.bits_per_character(COUNTING)
     assert bits == pytest.approx(loss * (len(COUNTING) - 1) / len(COUNTING) / math.log(2))
-    assert of_text.score("elttob 1") < -3
+    assert of_text.score("evif owt eno") < -3
     assert of_text.score(COUNTING) > of_text.score(COUNTING[::-1])
 
 
@@ -131,7 +131,7 @@ def test_conventions_of_scikit_learn(of_words):
 # The file
 
 
-@pytest.mark.parametrize("options", [{"cell": "gru"}, {"cell": "rnn", "layers": 2}, {"tie": True}, {"level": "word"}])
+@pytest.mark.parametrize("options", [{"cell": "lstm"}, {"cell": "rnn", "layers": 2}, {"tie": True}, {"level": "word"}])
 def test_it_comes_back_from_its_file(tmp_path, options):
     text = WORDS if options.get("level") != "word" else SENTENCES.splitlines()
     writer = Writer(**{"units": 16, "epochs": 5, **options}).fit(text)
