@@ -1,0 +1,1 @@
+"""Give every word of a sentence a tag."""
