@@ -19,6 +19,8 @@ from ..jobs.rank import leads
 # name: (module with add_arguments and run, help)
 COMMANDS = {
     "forecast": ("statewise.jobs.forecast", "forecast a series of a CSV file one step ahead"),
+    "tag": ("statewise.jobs.tag", "learn to give every word of a sentence a tag"),
+    "tag predict": ("statewise.jobs.tag.predict", "give tags with a model that has learnt it"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
@@ -26,6 +28,7 @@ EXAMPLES = """\
 examples:
   statewise forecast
   statewise forecast --help
+  statewise tag
 """
 
 # What the commands need beyond the bare install, by the name of the import.
@@ -42,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv``; the exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    argv = _joined(sys.argv[1:] if argv is None else list(argv))
     parser = build(argv)
     args = parser.parse_args(argv)
     if args.command is None:
@@ -75,6 +78,17 @@ def _say(text: str) -> None:
     """One line on stderr; of several processes that all say the same, one says it."""
     if leads():
         print(text, file=sys.stderr)
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """``argv`` with a command of two words as one; ``fit`` is what a job does without a second word."""
+    at = next((i for i, word in enumerate(argv) if not word.startswith("-")), len(argv))
+    two = " ".join(argv[at : at + 2])
+    if two in COMMANDS:
+        return [*argv[:at], two, *argv[at + 2 :]]
+    if two.endswith(" fit") and two.replace(" fit", " predict") in COMMANDS:
+        return [*argv[: at + 1], *argv[at + 2 :]]
+    return argv
 
 
 def build(argv: Sequence[str]) -> Parser:

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import InputError
 
-__all__ = ["InputError"]
+if TYPE_CHECKING:
+    from .tag import Tagger
+
+__all__ = ["InputError", "Tagger"]
+
+_HOMES = {"Tagger": ".tag"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

@@ -36,6 +36,7 @@ class Batch(NamedTuple):
     shapes: Tensor  # (S,)
     features: Tensor  # (F, S)
     sizes: Tensor  # (T,): how many sentences have a word t
+    rows: Tensor  # (S,): of which of the N it is
     forms: Tensor  # (S,): which of the distinct words it is
     characters: Tensor  # (C,)
     character_sizes: Tensor  # how many distinct words have a character t
@@ -90,6 +91,7 @@ class Packed:
             self._send(self.shapes[of_words]),
             self._send(self.features[:, places]),
             torch.from_numpy(sizes),
+            self._send(np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)),
             self._send(which),
             self._send(self.characters[characters]),
             torch.from_numpy(character_sizes),

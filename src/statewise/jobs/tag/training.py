@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import layers
 from ..checkpoint import Checkpoint
 from ..fit import fit
 from ..task import Task
@@ -73,51 +74,62 @@ class Tagging(Task):
         return [super().fingerprint(), self.data]
 
 
-def train(
-    corpus: Corpus,
-    plan: Plan,
-    *,
-    held_out: Corpus | None = None,
-    watch: Watch | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> tuple[Model, list[Record]]:
-    """A model that has learnt the tags of ``corpus``, and the curve.
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is learnt from and validated with, and what is known of it before training."""
 
-    The weights are kept that do best on ``held_out`` or, where there is none, on the share of ``corpus`` that ``plan``
-    holds out. Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of
-    something else.
-    """
-    everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
-    if held_out is None:
-        corpus, held_out = split(corpus, plan.validation_for(len(corpus)), plan.recipe.seed)
-    tags = {tag for sentences in everything for tag in all_of(sentences)}
-    vocabulary = vocabulary_of(corpus, tags, plan.least)
-    grammar = grammar_of(vocabulary.tags, (tags for sentences in everything for tags in sentences))
-    allowed = allowed_by(grammar)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.recipe.seed)
-        network = Network(vocabulary, plan.shape, allowed)
-    task = _task(network, vocabulary, corpus, held_out, allowed, plan if checkpoint else None)
-    history = fit(task, plan.recipe, watch=watch, checkpoint=checkpoint)
-    return Model(network.cpu(), vocabulary, plan.shape, grammar is not None), history
+    corpus: Corpus
+    held_out: Corpus | None
+    vocabulary: Vocabulary
+    strict: bool
+    """Whether the tags mark spans and all sentences keep to the grammar of spans."""
 
+    @classmethod
+    def of(cls, corpus: Corpus, plan: Plan, held_out: Corpus | None = None) -> Lesson:
+        """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``plan`` holds out.
 
-def _task(
-    network: Network,
-    vocabulary: Vocabulary,
-    corpus: Corpus,
-    held_out: Corpus | None,
-    allowed: Tensor | None,
-    plan: Plan | None,
-) -> Tagging:
-    """The task. With ``plan`` it can tell itself from others, for checkpoints."""
-    packed = Packed(corpus, vocabulary)
-    held = None if held_out is None else (Packed(held_out, vocabulary), held_out.known_tags)
-    data: Any = None
-    if plan is not None:
+        Raises ``InputError`` where there is nothing to learn.
+        """
+        everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
+        if held_out is None:
+            corpus, held_out = split(corpus, plan.validation_for(len(corpus)), plan.recipe.seed)
+        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, plan.least)
+        strict = are_spans(vocabulary.tags) and all(map(Grammar(vocabulary.tags).keeps, everything))
+        return cls(corpus, held_out, vocabulary, strict)
+
+    @property
+    def allowed(self) -> Tensor | None:
+        """Which tag may follow which: see ``Network``."""
+        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
+
+    def network(self, plan: Plan, library: Any = layers) -> Network:
+        """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(plan.recipe.seed)
+            return Network(self.vocabulary, plan.shape, self.allowed, library)
+
+    def task(self, network: Network, plan: Plan) -> Tagging:
+        """Train ``network`` on this."""
+        packed = Packed(self.corpus, self.vocabulary)
+        held = None
+        if self.held_out is not None:
+            held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
+        tags = self.vocabulary.tags
         digests = [packed.digest(), None if held is None else held[0].digest()]
-        data = [*digests, asdict(plan.shape), plan.least, list(vocabulary.tags), allowed is None]
-    return Tagging(network, packed, held, vocabulary.tags, allowed, data)
+        data = [*digests, asdict(plan.shape), plan.least, list(tags), self.strict]
+        return Tagging(network, packed, held, tags, self.allowed, data)
+
+
+def train(
+    lesson: Lesson, plan: Plan, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
+) -> tuple[Model, list[Record]]:
+    """A model that has learnt ``lesson``, and the curve.
+
+    Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of something else.
+    """
+    network = lesson.network(plan)
+    history = fit(lesson.task(network, plan), plan.recipe, watch=watch, checkpoint=checkpoint)
+    return Model(network.cpu(), lesson.vocabulary, plan.shape, lesson.strict), history
 
 
 def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:
@@ -130,11 +142,3 @@ def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | Non
         return corpus, None
     order = np.random.default_rng(seed).permutation(len(corpus))
     return corpus.select(np.sort(order[out:]).tolist()), corpus.select(np.sort(order[:out]).tolist())
-
-
-def grammar_of(tags: Sequence[str], sentences: Iterable[Sequence[str]]) -> Grammar | None:
-    """How ``tags`` may follow one another, where they mark spans and all of ``sentences`` keep to it."""
-    if not are_spans(tags):
-        return None
-    grammar = Grammar(tags)
-    return grammar if grammar.keeps(sentences) else None

@@ -13,7 +13,7 @@ from .corpus import Corpus, all_of
 
 UNKNOWN = 0
 MOST_TAGS = 5000  # more are no tags, but words or numbers
-SHAPES = ("other", "lower", "Title", "UPPER", "miXed", "number", "w1th digits")
+SHAPES = ("other", "lower", "Title", "UPPER", "miXed", "number", "with digits")
 """How a word may be written."""
 DIGIT = re.compile(r"\d")
 
