@@ -22,8 +22,8 @@ chunks, names), and test it on sentences it has not seen. Where tags mark spans,
 B-NP I-NP O, the score is the F1 of whole spans by conlleval's rules, else the share
 of words that are right. Prints it beside simple baselines, and writes report.html,
 the test part with predicted tags, metrics.json and model.safetensors into a run
-folder. Without a file: sentences made by a small grammar, in which dates, amounts
-and durations are to be found.
+folder. Without a file: sentences made by a small grammar, in which dates, durations,
+amounts and sums are to be found.
 """
 
 EXAMPLES = """\

@@ -1,78 +1,82 @@
-"""The data without a file: sentences made by a small grammar, in which dates, amounts and durations are marked.
+"""The data without a file: sentences made by a small grammar, in which dates, durations, amounts and sums are marked.
 
-They are synthetic, and easier than real text; but no word tells its tag alone. A number may be part of a date, of a
-duration, of an amount or of nothing, and *May*, *March*, *second* and *pound* mean now this, now that.
+They are synthetic, and easier than what people write. But hardly a word tells its tag alone: a number may be part of a
+date, a duration, an amount, a sum or of nothing; *May*, *March*, *second* and *pound* mean now this, now that; some
+sentences are all in lower case, and one word in forty is misspelt.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 from .corpus import Corpus
 
-SENTENCES = 2000
+SENTENCES = 1500
+MISSPELT = 1 / 40
+LOWER_CASE = 1 / 4
+SPANS = ("AMOUNT", "DATE", "DURATION", "MONEY")
 
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-NAMES = [
-    "Anna",
-    "Boris",
-    "Chen",
-    "Dora",
-    "Emil",
-    "Farah",
-    "Goran",
-    "Hana",
-    "Ivo",
-    "Jana",
-    "May",
-    "Mark",
-    "April",
-    "Rose",
-    "August",
-    "Kofi",
-    "Lena",
-    "Omar",
-    "Pia",
-    "Sun",
-]
-PLACES = ["Oslo", "Riga", "Porto", "Lima", "Turin", "Basel", "Cork", "Quito", "Perth", "Malmö", "Ghent", "Bergen"]
-THINGS = [
-    "bridge",
-    "letter",
-    "contract",
-    "house",
-    "engine",
-    "report",
-    "boat",
-    "piano",
-    "garden",
-    "machine",
-    "shop",
-    "ticket",
-    "book",
-]
-UNITS = ["second", "minute", "hour", "day", "week", "month", "year"]
-MONEY = ["dollar", "euro", "pound", "crown", "franc", "yen"]
-GOODS = ["pound", "tonne", "litre", "metre", "kilo", "mile", "barrel", "sack"]
-FEW = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "twenty", "thirty", "sixty"]
-ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth"]
+# A symbol stands for one of the alternatives, each on a line of its own; of TEXT a sentence is made.
+GRAMMAR = {
+    "TEXT": """
+        NAME sold the THING in PLACE on DATE for MONEY .
+        on DATE NAME left PLACE and came back after DURATION .
+        it took NAME DURATION to repair the THING .
+        the THING costs MONEY , NAME may pay it on DATE .
+        NAME and NAME march to PLACE on DATE .
+        in DATE the price of AMOUNT of sand fell to MONEY .
+        room NUMBER in the house of NAME is free for DURATION .
+        the ORDINAL THING was built in DATE by NAME .
+        NAME bought AMOUNT of sand for MONEY .
+        DURATION later NAME had AMOUNT of grain , flight NUMBER had none .
+        may NAME keep the THING until DATE ?
+        NAME , who was born on DATE , lives at NUMBER PLACE street .
+        the ORDINAL of them came on DATE , the ORDINAL DURATION later .
+        AMOUNT or AMOUNT , said NAME , it is page NUMBER .
+        between DATE and DATE NAME worked for DURATION a day .
+        NAME will pound on the door for DURATION .
+        NUMBER people and AMOUNT of water for DURATION .
+        the march to PLACE lasted DURATION and cost MONEY .
+        NUMBER of NUMBER say that MONEY for a THING is too much , or that DURATION is too long .
+    """,
+    "DATE": """
+        DAY MONTH
+        DAY MONTH YEAR
+        MONTH DAY , YEAR
+        MONTH YEAR
+        the ORDINAL of MONTH
+        WEEKDAY
+        WEEKDAY DAY MONTH
+        MONTH
+        YEAR
+    """,
+    "DURATION": "a UNIT\nNUMBER UNITS\nhalf a UNIT\nDAY more UNITS\nNUMBER UNITS and a half",
+    "AMOUNT": "a MEASURE\nNUMBER MEASURES\nhalf a MEASURE\nDAY more MEASURES\nNUMBER MEASURES and a half",
+    "MONEY": "a COIN\nNUMBER COINS\n$ NUMBER\nNUMBER million\nFEW million COINS\nNUMBER COINS and a half",
+    "NUMBER": "DAY\nYEAR\nFEW",
+}
 
-Words = list[tuple[str, str]]
+WORDS = {
+    "NAME": "Anna Boris Chen Dora Emil Farah Goran Hana Ivo Jana May Mark April Rose August Kofi Lena Omar Pia Sun",
+    "PLACE": "Oslo Riga Porto Lima Turin Basel Cork Quito Perth Malmö Ghent Bergen",
+    "THING": "bridge letter contract house engine report boat piano garden machine shop ticket book crown",
+    "MONTH": "January February March April May June July August September October November December",
+    "WEEKDAY": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
+    "ORDINAL": "first second third fourth fifth sixth 2nd 3rd 4th 5th 6th 7th 8th",
+    "UNIT": "second minute hour day week month year",
+    "UNITS": "seconds minutes hours days weeks months years",
+    "MEASURE": "pound tonne litre metre kilo mile barrel sack",
+    "MEASURES": "pounds tonnes litres metres kilos miles barrels sacks",
+    "COIN": "dollar euro pound crown franc yen",
+    "COINS": "dollars euros pounds crowns francs yen",
+    "FEW": "two three four five six seven eight nine ten twelve twenty thirty sixty",
+    "DAY": " ".join(map(str, range(2, 29))),
+    "YEAR": " ".join(map(str, range(1900, 2030))),
+}
+
+RULES = {symbol: text.strip().splitlines() for symbol, text in GRAMMAR.items()} | {
+    symbol: text.split() for symbol, text in WORDS.items()
+}
 
 
 def sentences(count: int = SENTENCES, seed: int = 0) -> Corpus:
@@ -83,94 +87,30 @@ def sentences(count: int = SENTENCES, seed: int = 0) -> Corpus:
     return Corpus("the built-in sentences", words, tags)
 
 
-def _sentence(draw: random.Random) -> Words:
-    made: Words = []
-    for part in draw.choice(TEMPLATES).split():
-        if part in PARTS:
-            text, kind = PARTS[part](draw)
-            words = text.split()
-            made += [(word, f"{'I' if k else 'B'}-{kind}" if kind else "O") for k, word in enumerate(words)]
-        else:
-            made.append((part, "O"))
-    first, tag = made[0]
-    return [(first[0].upper() + first[1:], tag), *made[1:]]
+def _sentence(draw: random.Random) -> list[tuple[str, str]]:
+    """Words and their tags."""
+    words: list[str] = []
+    tags: list[str] = []
+    for symbol in draw.choice(RULES["TEXT"]).split():
+        new = _expanded(symbol, draw)
+        words += new
+        tags += [f"{'I' if k else 'B'}-{symbol}" for k in range(len(new))] if symbol in SPANS else ["O"] * len(new)
+    words[0] = words[0][0].upper() + words[0][1:]
+    if draw.random() < LOWER_CASE:
+        words = [word.lower() for word in words]
+    return [(_misspelt(word, draw), tag) for word, tag in zip(words, tags, strict=True)]
 
 
-TEMPLATES = """\
-NAME sold the THING in PLACE on DATE for MONEY .
-on DATE NAME left PLACE and came back after TIME .
-it took NAME TIME to repair the THING .
-the THING costs MONEY , NAME may pay it in MONTH .
-NAME and NAME march to PLACE every DAY .
-in MONTH the price of a THING fell to MONEY .
-room NUMBER in the house of NAME is free for TIME .
-the ORDINAL THING was built in YEAR by NAME .
-NAME bought AMOUNT of sand for MONEY .
-TIME later NAME had AMOUNT of grain , flight NUMBER had none .
-may NAME keep the THING until DATE ?
-NAME , who was born on DATE , lives at NUMBER PLACE street .
-the ORDINAL of them came on DATE , the ORDINAL TIME later .
-AMOUNT or AMOUNT , said NAME , it is page NUMBER .
-between DATE and DATE NAME worked for TIME a day .
-NAME will pound on the door for TIME .
-NUMBER people and AMOUNT of water for TIME .
-the march to PLACE lasted TIME and cost MONEY .
-""".splitlines()
+def _expanded(symbol: str, draw: random.Random) -> list[str]:
+    """``symbol`` in words; what is no symbol is a word."""
+    if symbol not in RULES:
+        return [symbol]
+    return [word for part in draw.choice(RULES[symbol]).split() for word in _expanded(part, draw)]
 
 
-def _date(draw: random.Random) -> str:
-    day, month, year = draw.randint(1, 28), draw.choice(MONTHS), _year(draw)
-    return draw.choice(
-        [
-            f"{day} {month}",
-            f"{day} {month} {year}",
-            f"{month} {day} , {year}",
-            f"the {day}th of {month}",
-            f"{draw.randint(1, 12):02}/{day:02}/{year}",
-            f"{draw.choice(DAYS)} {day} {month}",
-            f"the {draw.choice(ORDINALS)} of {month}",
-            month,
-            draw.choice(DAYS),
-        ]
-    )
-
-
-def _number(draw: random.Random) -> str:
-    return draw.choice([str(draw.randint(2, 90)), str(draw.randint(100, 2999)), draw.choice(FEW)])
-
-
-def _year(draw: random.Random) -> str:
-    return str(draw.randint(1900, 2029))
-
-
-def _duration(draw: random.Random) -> str:
-    unit = draw.choice(UNITS)
-    return draw.choice(
-        [f"a {unit}", f"{_number(draw)} {unit}s", f"half a {unit}", f"{draw.randint(2, 9)} more {unit}s"]
-    )
-
-
-def _money(draw: random.Random) -> str:
-    much = draw.choice([_number(draw), f"{draw.randint(1, 99)}.{draw.randint(10, 99)}", f"{draw.choice(FEW)} million"])
-    return draw.choice([f"{much} {draw.choice(MONEY)}s", f"$ {much}", f"a {draw.choice(MONEY)}"])
-
-
-def _amount(draw: random.Random) -> str:
-    good = draw.choice(GOODS)
-    return draw.choice([f"{_number(draw)} {good}s", f"a {good}", f"half a {good}"])
-
-
-PARTS: dict[str, Callable[[random.Random], tuple[str, str]]] = {
-    "NAME": lambda draw: (draw.choice(NAMES), ""),
-    "PLACE": lambda draw: (draw.choice(PLACES), ""),
-    "THING": lambda draw: (draw.choice(THINGS), ""),
-    "NUMBER": lambda draw: (_number(draw), ""),
-    "ORDINAL": lambda draw: (draw.choice(ORDINALS), ""),
-    "DATE": lambda draw: (_date(draw), "DATE"),
-    "MONTH": lambda draw: (draw.choice(MONTHS), "DATE"),
-    "DAY": lambda draw: (draw.choice(DAYS), "DATE"),
-    "YEAR": lambda draw: (_year(draw), "DATE"),
-    "TIME": lambda draw: (_duration(draw), "DURATION"),
-    "MONEY": lambda draw: (_money(draw), "MONEY"),
-    "AMOUNT": lambda draw: (_amount(draw), "AMOUNT"),
-}
+def _misspelt(word: str, draw: random.Random) -> str:
+    """Now and then with two letters in each other's place."""
+    if len(word) < 4 or not word.isalpha() or draw.random() >= MISSPELT:
+        return word
+    k = draw.randrange(1, len(word) - 1)
+    return word[:k] + word[k + 1] + word[k] + word[k + 2 :]

@@ -14,6 +14,7 @@ from ..checkpoint import Checkpoint
 from ..errors import InputError
 from ..onlookers import onlookers
 from ..options import recipe_of
+from ..parallel import find_device
 from ..rank import leads
 from ..report import Page
 from ..runs import new_run, resumed_run
@@ -92,7 +93,9 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 def tag(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Run the job that ``args`` describe. ``say`` gets what the user is to read."""
-    parts, plan = parts_of(args), plan_of(args)
+    plan = plan_of(args)
+    find_device(plan.recipe.device)
+    parts = parts_of(args)
     lesson = Lesson.of(parts.train, plan, parts.dev)
     with _folder(args, parts.name) as folder:
         facts = _facts(parts, lesson, plan)

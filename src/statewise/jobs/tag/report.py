@@ -23,7 +23,7 @@ from .settings import Plan, Shape
 from .spans import type_of
 
 NAMED = 12  # tags or types that are listed in a line
-MOST_TAGS = 24  # whose confusions are a table of all pairs
+WIDEST = 130  # characters of a table of all pairs of tags
 MOST_ROWS = 60
 SHOWN = 12  # sentences with wrong tags
 
@@ -129,7 +129,12 @@ def page(
         blocks += [Note(text, good), Table(head, rows, strong=0, caption=unknown_line(result))]
     blocks += [Text(facts, plain=True), *_curves(history)]
     if result is not None:
-        blocks += [_types(result), *_confusion(result), *_sentences(result)]
+        blocks += [
+            Heading("Spans" if result.of_spans else "Tags"),
+            _types(result),
+            *_confusion(result),
+            *_sentences(result),
+        ]
     return Page(f"{about}: a tag for every word", "statewise tag", blocks, running=result is None)
 
 
@@ -162,7 +167,7 @@ def _confusion(result: Result) -> list[Block]:
     wrong = sorted((pair for pair in counts if pair[0] != pair[1]), key=lambda pair: (-counts[pair], pair))
     if not wrong:
         return [Note("Every word of the test part has its tag.", good=True)]
-    if len(tags) <= MOST_TAGS:
+    if sum(len(tag) + 3 for tag in tags) <= WIDEST:
         rows = [[real, *(f"{counts[real, told]:,}" if counts[real, told] else "" for told in tags)] for real in tags]
         return [Heading("Confusion"), Table(["true, by predicted", *tags], rows, caption="Words of the test part.")]
     rows = [[f"{real} taken for {told}", f"{counts[real, told]:,}"] for real, told in wrong[:SHOWN]]
@@ -174,9 +179,10 @@ def _sentences(result: Result) -> list[Block]:
     if not wrong:
         return []
     shown = [wrong[place * len(wrong) // SHOWN] for place in range(SHOWN)] if len(wrong) > SHOWN else wrong
+    few = f"; here are {len(shown)} of them" if len(shown) < len(wrong) else ""
     text = (
-        f"{len(wrong):,} of {len(result.words):,} sentences have a wrong tag; {len(shown)} of them."
-        " Below a word the tag that it was given, and where that is wrong the true one."
+        f"{len(wrong):,} of {len(result.words):,} sentences have a wrong tag{few}. Below a word stands the tag that it"
+        " was given and, where that is wrong, the true one."
     )
     return [Heading("Mistakes"), Text(text), *(_sentence(result, row) for row in shown)]
 

@@ -27,9 +27,7 @@ def read(
     tags; without, a file may lack the column of the tags, or, in CoNLL-U, have ``_`` in all of it. Raises
     ``InputError`` with the line where the file is not what it should be.
     """
-    lines = read_text(path).split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
+    lines = read_text(path).removesuffix("\n").split("\n")
     table: Table = conllu.parse(path, lines) if conllu.is_conllu(lines) else columns.parse(path, lines)
     layout = layout or Layout()
     if remembered is not None and remembered.format == table.format:

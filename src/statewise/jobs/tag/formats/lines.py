@@ -44,7 +44,7 @@ class Table:
         """Those of one column; refuses empty ones."""
         for rows in self.sentences:
             for row in rows:
-                if not row.cells[column].strip():
+                if not row.cells[column].strip(" "):
                     raise InputError(f"{self.path}: line {row.line + 1}: column {column + 1} is empty")
         return [[row.cells[column] for row in rows] for rows in self.sentences]
 
