@@ -34,7 +34,7 @@ def test_rows_of_nothing_at_the_end_are_left_out():
 def test_arrow():
     pa = pytest.importorskip("pyarrow")
     assert_same(read_table(pa.table(PLAIN)))
-    with pytest.raises(InputError, match="two columns are named 'a'"):
+    with pytest.raises(InputError, match=r"(?s)two columns have the same name: .*'a' 2 times"):
         read_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]))
 
 
@@ -91,7 +91,7 @@ class TestPandas:
         assert read["3"].to_list() == [7, 8, 9]
 
     def test_two_columns_of_one_name(self, pd):
-        with pytest.raises(InputError, match="two columns are named 'a'"):
+        with pytest.raises(InputError, match=r"(?s)two columns have the same name: .*'a' 2 times"):
             read_table(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 

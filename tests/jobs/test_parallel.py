@@ -32,7 +32,7 @@ def assert_same_training(ours, theirs, number=0):
     assert [r["update"] for r in one] == [r["update"] for r in two]
     for expected, record in zip(one, two, strict=True):
         assert record["loss"] == pytest.approx(expected["loss"], rel=1e-4)
-        assert record.get("validation") == pytest.approx(expected.get("validation"), rel=1e-4)
+        assert record.get("validation", {}) == pytest.approx(expected.get("validation", {}), rel=1e-4)
     expected = load_file(theirs / f"{number}-0.safetensors")
     for rank in range(2):
         weights = load_file(ours / f"{number}-{rank}.safetensors")

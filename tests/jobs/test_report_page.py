@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -32,13 +33,19 @@ def curve(fits=1, updates=200, start=2.0):
     return history
 
 
-def page(history, running=False):
+@cache
+def pictured(fits=1):
+    return loss_curve(curve(fits))
+
+
+def page(history=(), running=False):
+    """With the pictures of always, for they take time; ``history`` is what ``LiveReport`` gives."""
     blocks = [
         Note("The model beats the best baseline by 12 % in RMSE.", good=True),
         Note("It loses to <persistence> & co.", good=False),
         Heading("Training"),
-        Picture(loss_curve(history), "Loss by update"),
-        Picture(loss_curve(history), "The same once more"),
+        Picture(pictured(), "Loss by update"),
+        Picture(pictured(), "The same once more"),
         Heading("Scores"),
         Table(
             ["model", "RMSE"], [["LSTM", "15.1"], ["persistence <script>", "33.7"]], strong=0, caption="Less is better."
@@ -89,7 +96,7 @@ def outline(html):
 
 
 def test_nothing_outside_of_the_file():
-    html = page(curve()).html()
+    html = page().html()
     found = outline(html)
     assert "script" not in found.tags
     assert [link for link in found.links if not link.startswith(("#", "data:"))] == []
@@ -100,34 +107,34 @@ def test_nothing_outside_of_the_file():
 
 
 def test_what_the_user_gave_is_text():
-    found = outline(page(curve()).html())
+    found = outline(page().html())
     assert "persistence <script>" in found.text
     assert "It loses to <persistence> & co." in found.text
     assert "Airline <passengers>" in found.text
 
 
 def test_names_are_unique_and_links_find_them():
-    found = outline(page(curve()).html())
+    found = outline(page().html())
     assert len(found.ids) == len(set(found.ids))
     inner = {link[1:] for link in found.links if link.startswith("#")}
     assert inner
     assert inner <= set(found.ids)
-    assert set(re.findall(r"url\(#([^)]*)\)", page(curve()).html())) <= set(found.ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", page().html())) <= set(found.ids)
 
 
 def test_it_renews_itself_only_while_running():
-    assert 'http-equiv="refresh"' in page(curve(), running=True).html()
-    assert 'http-equiv="refresh"' not in page(curve()).html()
+    assert 'http-equiv="refresh"' in page(running=True).html()
+    assert 'http-equiv="refresh"' not in page().html()
 
 
 def test_same_content_same_page(tmp_path):
-    page(curve()).write(tmp_path / "a.html")
-    page(curve()).write(tmp_path / "b.html")
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert loss_curve(curve()) == pictured()
+    page().write(tmp_path / "a.html")
+    assert (tmp_path / "a.html").read_text() == page().html()
 
 
 def test_the_curve_shows_every_measure():
-    text = outline(loss_curve(curve())).text
+    text = outline(pictured()).text
     for word in ("training", "validation", "kept", "updates", "validation: accuracy"):
         assert word in text
 
@@ -137,7 +144,7 @@ def lines(svg):
 
 
 def test_the_curve_of_many_networks_has_a_line_for_each():
-    assert lines(loss_curve(curve(fits=10))) - lines(loss_curve(curve())) == 9 * 4  # two losses, accuracy, ring
+    assert lines(pictured(10)) - lines(pictured()) == 9 * 4  # two losses, accuracy, ring
 
 
 @pytest.mark.parametrize("history", [[], curve()[:1], [{"update": 1, "loss": -3.0, "epoch": 1}], curve(start=0.0)])
@@ -232,7 +239,7 @@ def browse(url, folder, *options):
 @pytest.mark.parametrize(("size", "dark"), [((1100, 1600), False), ((1100, 1600), True), ((390, 1600), False)])
 def test_a_browser_shows_it(tmp_path, size, dark):
     report, picture = tmp_path / "report.html", tmp_path / "shown.png"
-    page(curve(), running=True).write(report)
+    page(running=True).write(report)
     options = [f"--screenshot={picture}", f"--window-size={size[0]},{size[1]}", "--hide-scrollbars"]
     _, console = browse(report.as_uri(), tmp_path, *options, *(["--blink-settings=preferredColorScheme=0"] * dark))
     assert console == []
@@ -249,7 +256,7 @@ def test_a_browser_shows_it(tmp_path, size, dark):
 @pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on this machine")
 def test_a_browser_reads_it_as_meant(tmp_path):
     report = tmp_path / "report.html"
-    page(curve()).write(report)
+    page().write(report)
     dom, console = browse(report.as_uri(), tmp_path, "--dump-dom")
     assert console == []
     found = outline(dom)

@@ -129,6 +129,23 @@ def test_all_are_closed_when_training_fails(tmp_path, monkeypatch):
     assert closed == [True]
 
 
+def fail_after_drawing(folder):
+    with onlookers("training", folder, page, ARGUMENTS) as watch:
+        next(w for w in watch.watches if hasattr(w, "next")).next = time.monotonic()
+        watch.record(record(1))
+        assert "renews itself" in (folder / "report.html").read_text()
+        raise KeyboardInterrupt
+
+
+def test_the_report_of_a_broken_off_training_says_so(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fail_after_drawing(tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "Training was broken off here." in text
+    assert "renews itself" not in text
+    assert "1 points" in text
+
+
 def test_of_several_processes_only_the_first_looks_on(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     with onlookers("training", tmp_path, page, ARGUMENTS) as watch:

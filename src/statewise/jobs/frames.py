@@ -5,7 +5,6 @@ An index that says something, such as pandas' dates, becomes a column. Nothing i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
@@ -23,6 +22,8 @@ def to_polars(source: Any) -> pl.DataFrame:
         source = _with_index(source)
     try:
         frame = nw.from_native(source, allow_series=True)
+    except nw.exceptions.DuplicateError as error:
+        raise InputError(f"two columns have the same name: {error}") from None
     except TypeError:
         raise InputError(
             f"expected a path, an array, or a frame of polars, pandas or Arrow, got {type(source).__name__}"
@@ -31,39 +32,37 @@ def to_polars(source: Any) -> pl.DataFrame:
         frame = frame.to_frame()
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
-    _check_names([str(name) for name in frame.columns])
     if isinstance(native := frame.to_native(), pl.DataFrame):
         return native
-    return pl.DataFrame([_column(str(name), frame[name]) for name in frame.columns])
+    return pl.DataFrame([_column(name, frame[name]) for name in frame.columns])
 
 
 def _with_index(source: Any) -> Any:
-    """A pandas frame whose index, unless it only counts the rows, is a column too; a series as a frame."""
-    if hasattr(source, "to_frame"):
-        source = source.to_frame(source.name if source.name is not None else "value")
-    if not nw.dependencies.is_pandas_like_dataframe(source):
-        return source
+    """A pandas frame, or a series as one, whose index is a column too unless it only counts the rows."""
+    if nw.dependencies.is_pandas_like_series(source):
+        source = source.to_frame("value" if source.name is None else source.name)
     index = source.index
     if hasattr(index, "to_timestamp"):  # periods, such as months, begin some day
-        source = source.set_axis(index.to_timestamp(), axis=0).rename_axis(index.name or "time")
-    elif type(index).__name__ == "RangeIndex":
-        return source
-    elif index.name is None and index.nlevels == 1:
-        source = source.rename_axis("time" if hasattr(index, "tz") else "index")
-    return source.reset_index()
+        source = source.set_axis(index.to_timestamp(), axis=0).rename_axis(index.name or "time").reset_index()
+    elif type(index).__name__ != "RangeIndex":
+        if index.name is None and index.nlevels == 1:
+            source = source.rename_axis("time" if hasattr(index, "tz") else "index")
+        source = source.reset_index()
+    return source.rename(columns=str)
 
 
 def _column(name: str, series: nw.Series[Any]) -> pl.Series:
-    """One column by way of numpy, which needs no Arrow, or cell by cell where it has no plain type."""
-    dtype = series.dtype
-    if dtype.is_numeric() and not series.is_null().any():
+    """One column by way of numpy, which needs no Arrow, or cell by cell where it has gaps or no plain type."""
+    dtype, missing = series.dtype, series.is_null().to_list()
+    if dtype.is_numeric() and not any(missing):
         return pl.Series(name, series.to_numpy())
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is None:
         return pl.Series(name, series.to_numpy().astype("datetime64[us]"))
+    cells = [None if gap else cell for cell, gap in zip(series.to_list(), missing, strict=True)]
     try:
-        return pl.Series(name, series.to_list(), strict=False)
-    except (TypeError, ValueError, pl.exceptions.PolarsError):
-        return pl.Series(name, [None if cell is None else str(cell) for cell in series.to_list()], dtype=pl.String)
+        return pl.Series(name, cells)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):  # cells of several types
+        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
 
 
 def _array(array: np.ndarray[Any, Any]) -> pl.DataFrame:
@@ -82,9 +81,3 @@ def _plain(column: np.ndarray[Any, Any]) -> Any:
     if column.dtype.kind == "O":
         return column.tolist()
     return np.ascontiguousarray(column.astype("datetime64[us]") if column.dtype.kind == "M" else column)
-
-
-def _check_names(names: Sequence[str]) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"two columns are named {twice!r}")

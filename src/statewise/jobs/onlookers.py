@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .adapters import TensorBoard, Visdom
+from .errors import InputError
 from .progress import bar
 from .rank import leads
 from .report import LiveReport, Page
@@ -26,7 +27,8 @@ def onlookers(
         yield Watch()
         return
     with bar(description) as progress:
-        watches: list[Watch] = [progress, Log(folder / "metrics.jsonl"), LiveReport(folder / "report.html", page)]
+        report = LiveReport(folder / "report.html", page)
+        watches: list[Watch] = [progress, Log(folder / "metrics.jsonl"), report]
         if args.tensorboard:
             watches.append(TensorBoard(folder / "tensorboard"))
         if args.visdom:
@@ -34,5 +36,9 @@ def onlookers(
         everyone = Several(watches)
         try:
             yield everyone
+        except BaseException:
+            with suppress(InputError):  # a disk that is full, which is what is being raised
+                report.broken_off()
+            raise
         finally:
             everyone.close()

@@ -90,8 +90,9 @@ def loss_curve(history: Sequence[Record]) -> str:
         _draw_validation(axes, fits, name, kept=names[0] == name)
     for axes, name in zip(panels, ["loss", *(f"validation: {name}" for name in others)], strict=True):
         dress(axes, "updates", name)
-    if len(panels[0].lines) > len(fits):
-        panels[0].legend(frameon=False, fontsize=9.5, labelcolor=REAL)
+    for axes in panels:
+        if len(axes.get_legend_handles_labels()[1]) > 1:
+            axes.legend(frameon=False, fontsize=9.5, labelcolor=REAL)
     return to_svg(figure)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..watch import Record, Watch
-from .page import Page
+from .page import Note, Page
 
 COST = 0.02  # the share of the time that drawing may take
 LEAST = 3.0  # seconds between two drawings
@@ -31,3 +32,10 @@ class LiveReport(Watch):
             self.page(self.history).write(self.path)
             ended = time.monotonic()
             self.next = ended + max(LEAST, (ended - began) / COST)
+
+    def broken_off(self) -> None:
+        """Say on the page, where there is one, that nothing more is coming."""
+        if self.path.exists():
+            page = self.page(self.history)
+            note = Note("Training was broken off here.", good=False)
+            replace(page, running=False, blocks=[note, *page.blocks]).write(self.path)
