@@ -7,7 +7,8 @@ import itertools
 import pytest
 import torch
 
-from statewise.jobs.tag.crf import CRF, NEVER, best, log_sum, score
+from statewise.jobs.tag.crf import CRF, NEVER, best, score
+from statewise.jobs.tag.log_sum import log_sum, plain_log_sum
 
 LENGTHS = (4, 2, 2, 1)
 K = 3
@@ -36,10 +37,11 @@ def all_paths(places, *all_scores):
     return paths, torch.stack([of_path(path, places, *all_scores) for path in paths])
 
 
-def test_the_sum_over_all_tags_and_its_gradients():
+@pytest.mark.parametrize("way", [log_sum, plain_log_sum])
+def test_the_sum_over_all_tags_and_its_gradients(way):
     sizes, rows = packed()
     given = scores()
-    ours = log_sum(given[0], sizes, *given[1:])
+    ours = way(given[0], sizes, *given[1:])
     theirs = torch.stack([all_paths(places, *given)[1].logsumexp(0) for places in rows])
     torch.testing.assert_close(ours, theirs)
     weights = torch.arange(1.0, 5.0, dtype=torch.float64)
@@ -99,9 +101,31 @@ def test_what_is_not_allowed_does_not_come():
     assert crf.between.grad[0, 1] == 0
 
 
-def test_scores_far_apart_stay_finite():
-    sizes, _ = packed((40,))
-    emissions = torch.zeros(40, K)
-    emissions[:, 0] = 500.0
-    given = (torch.zeros(K, K), torch.zeros(K), torch.zeros(K))
-    assert float(log_sum(emissions, sizes, *given)) == pytest.approx(40 * 500.0)
+@pytest.mark.parametrize("lengths", [(1,), (1, 1, 1), (7, 7), (40, 23, 23, 1)])
+def test_both_ways_are_the_same(lengths):
+    sizes, _ = packed(lengths)
+    torch.manual_seed(0)
+    shapes = [(sum(lengths), 9), (9, 9), (9,), (9,)]
+    given = [(5 * torch.randn(shape)).requires_grad_() for shape in shapes]
+    exact = [tensor.detach().double().requires_grad_() for tensor in given]
+    weights = torch.rand(len(lengths))
+    ours = log_sum(given[0], sizes, *given[1:])
+    theirs = plain_log_sum(exact[0], sizes, *exact[1:])
+    torch.testing.assert_close(ours.double(), theirs, rtol=1e-6, atol=1e-6)
+    (ours @ weights).backward()
+    (theirs @ weights.double()).backward()
+    for a, b in zip(given, exact, strict=True):
+        expected = torch.zeros_like(b) if b.grad is None else b.grad  # of rows of one step nothing is between
+        torch.testing.assert_close(a.grad.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("apart", [90.0, 600.0, 5000.0])
+def test_scores_far_apart_are_not_lost(apart):
+    """Only ways through a tag that is hardly likely are allowed, so its part must not vanish in the scaling."""
+    emissions = torch.zeros(3, 2, requires_grad=True)
+    given = [emissions + torch.tensor([[0.0, 0.0], [apart, 0.0], [0.0, 0.0]])]
+    given += [torch.tensor([[NEVER, 0.0], [NEVER, 0.0]]), torch.tensor([NEVER, 0.0]), torch.zeros(2)]
+    found = log_sum(given[0], torch.ones(3, dtype=torch.int64), *given[1:])
+    found.sum().backward()
+    assert float(found.detach()) == pytest.approx(0.0, abs=1e-4)
+    torch.testing.assert_close(emissions.grad, torch.tensor([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]))

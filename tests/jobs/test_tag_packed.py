@@ -222,5 +222,5 @@ def test_there_must_be_something_to_learn():
     with pytest.raises(InputError, match="every word has the tag 'X', there is nothing to learn"):
         Lesson.of(Corpus("c", [["a"]], [["X"]]), Plan())
     many = Corpus("c", [[str(n) for n in range(5001)]], [[str(n) for n in range(5001)]])
-    with pytest.raises(InputError, match="5,001 different tags.*--column"):
+    with pytest.raises(InputError, match=r"5,001 different tags.*--column"):
         Lesson.of(many, Plan())

@@ -94,7 +94,7 @@ def test_a_damaged_file_is_refused(trained, tmp_path):
         with pytest.raises(InputError, match=r"model.safetensors: a damaged tagging model: "):
             Tagger.load(path)
     path.write_bytes(content[:-100])
-    with pytest.raises(InputError, match="not a whole .safetensors file"):
+    with pytest.raises(InputError, match=r"not a whole .safetensors file"):
         Tagger.load(path)
 
 

@@ -24,6 +24,7 @@ from ..jobs.task import Task
 from ..jobs.watch import Log
 from .clock import Clock, Effort
 from .samples import Summary
+from .sentences import CONLL2000, Sentences
 from .table import markdown
 
 EFFORT = Effort(clean=15, at_least=7, seconds=12.0)
@@ -51,11 +52,16 @@ class Job:
         """Of one fit, as it is measured."""
         return self.recipe.epochs * -(-self.rows // self.recipe.batch)
 
+    def task(self, library: Any, cell: str) -> Task:
+        """The task with the layers of ``library``."""
+        return Training(self, library, cell)
+
 
 # MNIST's 60,000 images, a row of pixels a step, as in the classic tutorial; one of the networks of statewise forecast.
-JOBS = (
+JOBS: tuple[Job | Sentences, ...] = (
     Job("row-MNIST", 28, 28, 50, 2, 10, False, Recipe(epochs=1, batch=32), rows=3200, epoch=1875),
     Job("airline", 89, 4, 16, 1, 1, True, Recipe(epochs=50, batch=8, learning_rate=0.01), rows=8, epoch=50),
+    CONLL2000,
 )
 TINY = Job("tiny", 2, 3, 4, 2, 1, True, Recipe(epochs=1, batch=2), rows=1000, epoch=500)
 
@@ -101,7 +107,7 @@ class Network(nn.Module):
 class Figure:
     """What one job takes with each library, seconds an update."""
 
-    job: Job
+    job: Job | Sentences
     cell: str
     threads: int
     summary: Summary
@@ -119,7 +125,7 @@ class Figure:
     def __str__(self) -> str:
         times = f"torch.nn {self.theirs * 1e6:7.0f} us  statewise {self.ours * 1e6:7.0f} us an update"
         busy = " (busy)" if self.summary.disturbed else ""
-        return f"{self.job.name:9} {self.cell:4} {self.threads} threads  {times}  ratio {self.summary.ratio:.2f}{busy}"
+        return f"{self.job.name:10} {self.cell:4} {self.threads} threads  {times}  ratio {self.summary.ratio:.2f}{busy}"
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON file."""
@@ -140,9 +146,9 @@ class Figure:
 class Fits:
     """The calls to be timed: one fit with each library, its curve logged as a job's is."""
 
-    def __init__(self, job: Job, cell: str, folder: Path, library: Any) -> None:
+    def __init__(self, job: Job | Sentences, cell: str, folder: Path, library: Any) -> None:
         self.job, self.folder = job, folder
-        self.tasks = [Training(job, lib, cell) for lib in (library, nn)]
+        self.tasks = [job.task(lib, cell) for lib in (library, nn)]
         self.sides: Sequence[Callable[[], object]] = [lambda n=n: self.fit(n) for n in range(2)]  # type: ignore[misc]
 
     def fit(self, side: int) -> list[float]:

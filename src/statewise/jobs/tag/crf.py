@@ -2,14 +2,16 @@
 
 The score of a sentence's tags is the sum of the scores of each tag at its word and of each tag after the one before;
 their probability is the exponential of that, over the sum of the same for all sequences of tags (Lafferty, McCallum
-and Pereira, 2001). Sums go over the sequences' steps in log space. All of it works on packed rows (packed.py), so that
-sentences of different lengths need no mask.
+and Pereira, 2001). All of it works on packed rows (packed.py), so that sentences of different lengths need no mask,
+which is why it is not a library's.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from .log_sum import befores, ends, log_sum
 
 NEVER = -1e4  # the score of what may not be: as good as minus infinity, and its gradients are numbers
 
@@ -44,26 +46,12 @@ class CRF(nn.Module):
         return loss
 
 
-def log_sum(emissions: Tensor, sizes: Tensor, between: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """The logarithm of the sum over all sequences of tags: (N,). The forward algorithm."""
-    head, *rest = torch.split(emissions, sizes.tolist())
-    alpha = head + first  # (N, K): of all ways to here that end in a tag
-    for emission in rest:
-        n = len(emission)
-        step = (alpha[:n, :, None] + between).logsumexp(1) + emission
-        alpha = step if n == len(alpha) else torch.cat([step, alpha[n:]])
-    total: Tensor = (alpha + last).logsumexp(1)
-    return total
-
-
 def score(emissions: Tensor, sizes: Tensor, tags: Tensor, between: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """The score of ``tags`` (S,), summed over the sentences."""
     n = int(sizes[0])
-    here = torch.arange(n, len(tags), device=tags.device)
-    before = here - sizes[:-1].repeat_interleave(sizes[1:]).to(here.device)  # the same row's place a step earlier
-    ends = _ends(sizes).to(tags.device)
+    moves = between[tags[befores(sizes).to(tags.device)], tags[n:]].sum()
     own = emissions.gather(1, tags[:, None]).sum()
-    return own + between[tags[before], tags[here]].sum() + first[tags[:n]].sum() + last[tags[ends]].sum()
+    return own + moves + first[tags[:n]].sum() + last[tags[ends(sizes).to(tags.device)]].sum()
 
 
 @torch.no_grad()
@@ -84,11 +72,3 @@ def best(emissions: Tensor, sizes: Tensor, between: Tensor, first: Tensor, last:
         found.append(now[:n])
         now = torch.cat([origin.gather(1, now[:n, None])[:, 0], now[n:]])
     return torch.cat([now, *reversed(found)])
-
-
-def _ends(sizes: Tensor) -> Tensor:
-    """Where each row's last step stands: (N,)."""
-    starts = sizes.cumsum(0) - sizes  # (T,)
-    rows = torch.arange(int(sizes[0]))
-    lengths = (rows[:, None] < sizes).sum(1)  # (N,)
-    return starts[lengths - 1] + rows
