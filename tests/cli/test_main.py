@@ -19,7 +19,18 @@ def run(*argv, code=None):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"], ["bench", "--help"], ["--version"], []])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["forecast", "--help"],
+        ["tag", "--help"],
+        ["tag", "predict", "--help"],
+        ["bench", "--help"],
+        ["--version"],
+        [],
+    ],
+)
 def test_help_imports_nothing_heavy(argv):
     done = run(
         code=f"import sys; from statewise.cli import main\n"
@@ -31,7 +42,7 @@ def test_help_imports_nothing_heavy(argv):
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["forecast", "--help"], ["tag", "--help"]])
 def test_help_shows_examples_that_parse(argv, capsys):
     with pytest.raises(SystemExit):
         cli.main(argv)
@@ -41,7 +52,7 @@ def test_help_shows_examples_that_parse(argv, capsys):
     assert examples
     for example in examples:
         if "--help" not in example:
-            assert cli.build(example).parse_args(example).command == "forecast"
+            assert cli.build(example).parse_args(example).command == example[0]
 
 
 def test_version(capsys):

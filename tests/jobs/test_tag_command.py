@@ -154,7 +154,8 @@ def test_conllu_in_and_out(capsys):
 def test_features_and_a_crf():
     lines = [f"w{k} {'AB'[k % 2]} {'XY'[k % 2]}" + "\n" * (1 + (k % 5 == 4)) for k in range(300)]
     Path("f.txt").write_text("".join(lines))
-    assert tag("f.txt", "--features", "2", "--crf", "--epochs", "3", "--character-units", "0", "--out", "run") == 0
+    options = ["--crf", "--epochs", "8", "--batch", "4", "--character-units", "0", "--out", "run"]
+    assert tag("f.txt", "--features", "2", *options) == 0
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert [b["name"] for b in metrics["baselines"]][1] == "most frequent tag of column 2"
     assert metrics["baselines"][1]["accuracy"] == 1 == metrics["accuracy"]

@@ -83,9 +83,9 @@ def test_a_damaged_file_is_refused(trained, tmp_path):
     trained.save(path)
     content = path.read_bytes()
     for old, new in (
-        (b'\\"units\\": 100', b'\\"units\\": 999'),
-        (b'\\"layers\\": 1', b'\\"layers\\": 7'),
-        (b'\\"word_size\\": 100', b'\\"word_size\\": 900'),
+        (b'\\"units\\": 64', b'\\"units\\": 99'),
+        (b'\\"layers\\": 2', b'\\"layers\\": 7'),
+        (b'\\"word_size\\": 64', b'\\"word_size\\": 90'),
         (b'\\"cell\\": \\"lstm\\"', b'\\"cell\\": \\"lsdm\\"'),
         (b'\\"strict\\"', b'\\"strikt\\"'),
     ):

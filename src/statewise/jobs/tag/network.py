@@ -17,7 +17,7 @@ from .packed import Batch
 from .settings import Shape
 from .vocabulary import SHAPES, UNKNOWN, Vocabulary
 
-CHARACTER_SIZE, SHAPE_SIZE = 25, 5
+CHARACTER_SIZE, SHAPE_SIZE = 24, 5
 REPLACED = 0.5  # how often a word that occurs once is taken for an unknown one, in training
 
 

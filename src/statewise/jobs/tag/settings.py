@@ -18,12 +18,12 @@ class Shape:
     """What a network is made of. Raises ``InputError`` where that makes no network."""
 
     cell: str = "lstm"
-    units: int = 100
+    units: int = 64
     """H, of each layer and direction."""
-    layers: int = 1
-    word_size: int = 100
+    layers: int = 2
+    word_size: int = 64
     """Of the vector learnt for each word."""
-    character_units: int = 25
+    character_units: int = 24
     """Of the layer that reads the characters of a word, in each direction; 0: none reads them."""
     feature_size: int = 20
     """Of the vector learnt for each value of a feature column."""
