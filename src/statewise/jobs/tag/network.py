@@ -69,7 +69,7 @@ class Network(nn.Module):
     def _drop(self, x: Tensor, batch: Batch) -> Tensor:
         """Dropout of x (S, F) that is the same for all words of a sentence (Gal and Ghahramani, 2016).
 
-        So it is drawn once a sentence; drawing it for every word took a tenth of a training step.
+        So it is drawn once a sentence; drawing it for every word took 8 % of a training step.
         """
         if not self.training or not self.dropout:
             return x

@@ -23,7 +23,7 @@ from .settings import Plan, Shape
 from .spans import type_of
 
 NAMED = 12  # tags or types that are listed in a line
-WIDEST = 130  # characters of a table of all pairs of tags
+WIDEST = 750  # pixels of a table of all pairs of tags
 MOST_ROWS = 60
 SHOWN = 12  # sentences with wrong tags
 
@@ -54,7 +54,7 @@ def network_line(shape: Shape, network: Network) -> str:
     size = sum(p.numel() for p in network.parameters())
     layers = f"{shape.layers} layers of " if shape.layers > 1 else ""
     reads = ["words", *(["characters"] if shape.character_units else []), *(["features"] if network.features else [])]
-    crf = ", a conditional random field" if shape.crf else ""
+    crf = ", a CRF" if shape.crf else ""
     read = " and ".join([", ".join(reads[:-1]), reads[-1]] if len(reads) > 1 else reads)
     return f"{shape.cell.upper()}, {layers}{shape.units} units in each direction over {read}{crf}, {size:,} parameters"
 
@@ -95,7 +95,9 @@ def unknown_line(result: Result) -> str:
     if not counts.there:
         return ""
     share = 100 * counts.there / sum(map(len, result.words))
-    return f"Of the words that do not occur in training, {share:.1f} %, {100 * counts.recall:.2f} % are tagged right."
+    return (
+        f"{share:.1f} % of the words do not occur in training; {100 * counts.recall:.2f} % of those are tagged right."
+    )
 
 
 def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
@@ -167,7 +169,7 @@ def _confusion(result: Result) -> list[Block]:
     wrong = sorted((pair for pair in counts if pair[0] != pair[1]), key=lambda pair: (-counts[pair], pair))
     if not wrong:
         return [Note("Every word of the test part has its tag.", good=True)]
-    if sum(len(tag) + 3 for tag in tags) <= WIDEST:
+    if sum(8 * len(tag) + 27 for tag in tags) <= WIDEST:
         rows = [[real, *(f"{counts[real, told]:,}" if counts[real, told] else "" for told in tags)] for real in tags]
         return [Heading("Confusion"), Table(["true, by predicted", *tags], rows, caption="Words of the test part.")]
     rows = [[f"{real} taken for {told}", f"{counts[real, told]:,}"] for real, told in wrong[:SHOWN]]
