@@ -98,7 +98,7 @@ def test_parts_in_files_of_their_own(capsys):
     out = capsys.readouterr().out
     assert "training    40 sentences" in out
     assert re.search(r"validation  9 sentences of \d+ words \(dev.txt\)", out)
-    assert re.search(r"test        11 sentences of \d+ words \(test.txt\)", out)
+    assert re.search(r"test        11 sentence of \d+ words \(test.txt\)", out)
     written = read(Path("run/predictions.conll"))[0]
     given = read(test)[0]
     assert written.words == given.words
@@ -214,10 +214,10 @@ def test_two_processes_learn_as_one():
         (["--test", "toy.txt"], "--test: needs FILE, the training part, as well"),
         (["--dev", "toy.txt"], "--dev: needs FILE, the training part, as well"),
         (["toy.txt", "--dev", "toy.txt", "--validation", "0.2"], "--validation: there is a validation part already"),
-        (["toy.txt", "--column", "7"], "toy.txt: no column 7 for --column; there are 2 columns"),
+        (["toy.txt", "--column", "7"], "toy.txt: no column 7 for --column; the file has 2 columns"),
         (["toy.txt", "--features", "1,1"], "--features 1,1: names a column twice"),
         (["one.txt"], "one.txt: every word has the tag 'X', there is nothing to learn"),
-        (["short.txt"], "short.txt: 1 sentences are too few to split; give a test part with --test"),
+        (["short.txt"], "short.txt: 1 sentence of 2 words, too few to split; give a test part with --test"),
         (["toy.txt", "--test", "bad.txt"], "bad.txt: line 2: expected 2 columns as in line 1, got 3"),
         (["toy.txt", "--test", "short.txt", "--device", "tpu"], "device 'tpu' can't be used"),
         (["predict", "toy.txt", "toy.txt"], "toy.txt: not a whole .safetensors file"),

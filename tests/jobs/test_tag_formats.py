@@ -185,9 +185,9 @@ def test_what_is_refused_and_where(file, text, said):
 @pytest.mark.parametrize(
     ("layout", "said"),
     [
-        (Layout(tag="4"), "no column 4 for --column; there are 3 columns"),
+        (Layout(tag="4"), "no column 4 for --column; the file has 3 columns"),
         (Layout(tag="0"), "no column 0 for --column"),
-        (Layout(tag="pos"), "no column 'pos' for --column; there are 3 columns, which have no names, only numbers"),
+        (Layout(tag="pos"), "no column 'pos' for --column; the file has 3 columns, which have no names, only numbers"),
         (Layout(words="3"), "column 3 is both the tag and the words"),
         (Layout(features=("3",)), "column 3 is both the tag and a feature"),
         (Layout(features=("9",)), "no column 9 for --features"),
@@ -199,7 +199,9 @@ def test_columns_that_are_not_there(file, layout, said):
 
 
 def test_a_name_that_conllu_does_not_have(file):
-    with pytest.raises(InputError, match="no column 'pos' for --column; there are 10 columns: ID, FORM, LEMMA, UPOS"):
+    with pytest.raises(
+        InputError, match="no column 'pos' for --column; the file has 10 columns: ID, FORM, LEMMA, UPOS"
+    ):
         read(file(CONLLU), Layout(tag="pos"))
 
 

@@ -103,7 +103,7 @@ def test_features_come_as_tuples():
     y = [["X", "Y"], ["Y"]] * 20
     tagger = Tagger(epochs=5, batch=4).fit(X, y)
     assert tagger.predict(X[:2]) == y[:2]
-    with pytest.raises(InputError, match="the model reads 1 features of every word, got 0"):
+    with pytest.raises(InputError, match="the model reads 1 feature of every word, got 0"):
         tagger.predict([["w"]])
 
 

@@ -84,7 +84,7 @@ class Corpus:
 
     def described(self) -> str:
         """How much there is, in words."""
-        return f"{len(self):,} sentences of {self.tokens:,} words"
+        return f"{counted(len(self), 'sentence')} of {counted(self.tokens, 'word')}"
 
     def as_document(self) -> Document:
         """The text that the sentences were read from or, where there is none, one made of them: words, features, tags.
@@ -107,6 +107,11 @@ def _made(corpus: Corpus) -> Document:
         places.append(list(range(len(lines), len(lines) + len(rows))))
         lines += ["\t".join(row) for row in rows] + [""]
     return Document(lines, places, None if corpus.tags is None else len(columns) - 1, tabs=True)
+
+
+def counted(number: int, what: str) -> str:
+    """``1 word``, ``2 words``."""
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def all_of(sentences: Sentences) -> Iterator[str]:

@@ -22,7 +22,7 @@ from ..watch import Record
 from . import example, report
 from .baselines import baselines
 from .command import layout_of
-from .corpus import Corpus, all_of
+from .corpus import Corpus, all_of, counted
 from .formats import read
 from .layout import CONLLU, Layout
 from .model import Model
@@ -63,7 +63,7 @@ def parts_of(args: argparse.Namespace) -> Parts:
         return Parts(corpus, dev, _beside(args.test, args, corpus, found), found, name, f" ({args.test})")
     ours, test = split(corpus, args.test_share, args.seed or 0)
     if test is None:
-        raise InputError(f"{corpus.source}: {len(corpus)} sentences are too few to split; give a test part with --test")
+        raise InputError(f"{corpus.source}: {corpus.described()}, too few to split; give a test part with --test")
     how = f" ({100 * args.test_share:g} %, split off with seed {args.seed or 0})"
     return Parts(ours, dev, test, found, name, how)
 
@@ -72,7 +72,9 @@ def _beside(path: Path, args: argparse.Namespace, corpus: Corpus, found: Layout)
     """The sentences in ``path``, read as those of ``corpus`` were."""
     other, _ = read(path, layout_of(args), remembered=found)
     if len(other.features) != len(corpus.features):
-        raise InputError(f"{path}: expected {len(corpus.features)} features of every word, got {len(other.features)}")
+        raise InputError(
+            f"{path}: expected {counted(len(corpus.features), 'feature')} of every word, got {len(other.features)}"
+        )
     return other
 
 

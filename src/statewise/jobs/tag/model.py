@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import model_file
 from ..errors import InputError
-from .corpus import Corpus, Sentences
+from .corpus import Corpus, Sentences, counted
 from .decoding import allowed_by, in_words, predict
 from .network import Network
 from .packed import Packed
@@ -44,7 +44,9 @@ class Model:
         """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
-            raise InputError(f"{corpus.source}: the model reads {expected} features of every word, got {got}")
+            raise InputError(
+                f"{corpus.source}: the model reads {counted(expected, 'feature')} of every word, got {got}"
+            )
         if not len(corpus):
             return []
         packed = Packed(replace(corpus, tags=None), self.vocabulary)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import InputError
-from ..corpus import CELL
+from ..corpus import CELL, counted
 from ..layout import COLUMNS
 from .lines import Row, Table
 
@@ -47,9 +47,8 @@ def _sentences(path: Path, lines: Sequence[str], model: int, tabs: bool) -> list
             inside = False
             continue
         if len(cells) != width:
-            raise InputError(
-                f"{path}: line {place + 1}: expected {_counted(width)} as in line {model + 1}, got {len(cells)}"
-            )
+            expected = f"{counted(width, 'column')} as in line {model + 1}"
+            raise InputError(f"{path}: line {place + 1}: expected {expected}, got {len(cells)}")
         if not inside:
             sentences.append([])
             inside = True
@@ -70,7 +69,3 @@ def _names(lines: Sequence[str], width: int) -> list[str]:
     found = NAMES.match(lines[0])
     names = found[1].split() if found else []
     return names if len(names) == width else []
-
-
-def _counted(width: int) -> str:
-    return f"{width} column{'s' if width != 1 else ''}"

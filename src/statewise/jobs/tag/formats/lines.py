@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import InputError
-from ..corpus import Corpus, Document, Sentences
+from ..corpus import Corpus, Document, Sentences, counted
 from ..layout import COLUMNS, CONLLU, Layout
 
 NOTHING = "_"
@@ -77,12 +77,12 @@ def _column(
         return default
     if given.lower() in named:
         return named[given.lower()]
-    there = f"{table.width} columns" + (f": {', '.join(table.names)}" if named else "")
+    there = counted(table.width, "column") + (f": {', '.join(table.names)}" if named else "")
     if not given.isdecimal():
         names = "" if named else ", which have no names, only numbers"
-        raise InputError(f"{table.path}: no column {given!r} for {option}; there are {there}{names}")
+        raise InputError(f"{table.path}: no column {given!r} for {option}; the file has {there}{names}")
     if int(given) < 1 or (int(given) > table.width and not absent):
-        raise InputError(f"{table.path}: no column {given} for {option}; there are {there}")
+        raise InputError(f"{table.path}: no column {given} for {option}; the file has {there}")
     return int(given) - 1
 
 
@@ -96,6 +96,5 @@ def _check_apart(table: Table, words: int, tag: int, features: Sequence[int]) ->
         if column == tag:
             raise InputError(f"{table.path}: column {tag + 1} is both the tag and {what}")
     if table.format == COLUMNS and tag > table.width:
-        raise InputError(
-            f"{table.path}: expected {tag} columns before the tags, or {tag + 1} with them, got {table.width}"
-        )
+        expected = f"{counted(tag, 'column')} before the tags, or {tag + 1} with them"
+        raise InputError(f"{table.path}: expected {expected}, got {table.width}")
