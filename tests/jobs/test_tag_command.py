@@ -98,7 +98,7 @@ def test_parts_in_files_of_their_own(capsys):
     out = capsys.readouterr().out
     assert "training    40 sentences" in out
     assert re.search(r"validation  9 sentences of \d+ words \(dev.txt\)", out)
-    assert re.search(r"test        11 sentence of \d+ words \(test.txt\)", out)
+    assert re.search(r"test        11 sentences of \d+ words \(test.txt\)", out)
     written = read(Path("run/predictions.conll"))[0]
     given = read(test)[0]
     assert written.words == given.words

@@ -72,9 +72,8 @@ def _beside(path: Path, args: argparse.Namespace, corpus: Corpus, found: Layout)
     """The sentences in ``path``, read as those of ``corpus`` were."""
     other, _ = read(path, layout_of(args), remembered=found)
     if len(other.features) != len(corpus.features):
-        raise InputError(
-            f"{path}: expected {counted(len(corpus.features), 'feature')} of every word, got {len(other.features)}"
-        )
+        expected = counted(len(corpus.features), "feature")
+        raise InputError(f"{path}: expected {expected} of every word, got {len(other.features)}")
     return other
 
 

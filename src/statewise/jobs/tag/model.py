@@ -44,9 +44,8 @@ class Model:
         """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
-            raise InputError(
-                f"{corpus.source}: the model reads {counted(expected, 'feature')} of every word, got {got}"
-            )
+            reads = counted(expected, "feature")
+            raise InputError(f"{corpus.source}: the model reads {reads} of every word, got {got}")
         if not len(corpus):
             return []
         packed = Packed(replace(corpus, tags=None), self.vocabulary)
