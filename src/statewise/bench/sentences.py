@@ -1,4 +1,4 @@
-"""The training of a tagger, ``statewise tag``'s own, on random sentences of CoNLL-2000's sizes."""
+"""The training of a tagger, as in docs/jobs.md's reference run, on random sentences of CoNLL-2000's sizes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sentences:
 
     def task(self, library: Any, cell: str) -> Tagging:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
-        plan = Plan(Shape(cell.lower(), units=self.H), self.recipe, least=2, validation=0.0)
+        plan = Plan(Shape(cell.lower(), units=self.H, crf=True), self.recipe, least=2, validation=0.0)
         everything = corpus(self.all_rows)
         vocabulary = vocabulary_of(everything, set(all_of(everything.known_tags)), plan.least)
         lesson = Lesson(everything.select(range(self.rows)), None, vocabulary, strict=False)
