@@ -2,7 +2,7 @@
 
 They are synthetic, and easier than what people write. But hardly a word tells its tag alone: a number may be part of a
 date, a duration, an amount, a sum or of nothing; *May*, *March*, *second* and *pound* mean now this, now that; some
-sentences are all in lower case, and one word in forty is misspelt.
+sentences are all in lower case, and one word in fifteen is misspelt.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import random
 
 from .corpus import Corpus
 
-SENTENCES = 1500
-MISSPELT = 1 / 40
+SENTENCES = 800
+MISSPELT = 1 / 15
 LOWER_CASE = 1 / 4
 SPANS = ("AMOUNT", "DATE", "DURATION", "MONEY")
 
