@@ -224,3 +224,19 @@ def test_there_must_be_something_to_learn():
     many = Corpus("c", [[str(n) for n in range(5001)]], [[str(n) for n in range(5001)]])
     with pytest.raises(InputError, match=r"5,001 different tags.*--column"):
         Lesson.of(many, Plan())
+
+
+def test_a_checkpoint_of_other_sentences_or_tags_is_told_apart():
+    def fingerprint(words=WORDS, tags=TAGS, **shape):
+        plan = Plan(Shape(**shape), validation=0.0)
+        lesson = Lesson.of(Corpus("c", words, tags), plan)
+        return lesson.task(lesson.network(plan), plan).fingerprint()
+
+    assert fingerprint() == fingerprint()
+    swapped = [WORDS[3], *WORDS[1:3], WORDS[0]]
+    others = [
+        fingerprint(words=swapped, tags=[TAGS[3], *TAGS[1:3], TAGS[0]]),
+        fingerprint(tags=[["N", "D", "V"], *TAGS[1:]]),
+        fingerprint(dropout=0.1),
+    ]
+    assert fingerprint() not in others
