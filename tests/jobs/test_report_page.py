@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from statewise.jobs.report import Heading, LiveReport, Note, Page, Picture, Table, Text, loss_curve
+from statewise.jobs.report import Heading, LiveReport, Note, Page, Picture, Table, Text, Word, Words, loss_curve
 from statewise.jobs.report.charts import REAL, new_figure, to_svg
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -263,3 +263,9 @@ def test_a_browser_reads_it_as_meant(tmp_path):
     assert found.tags.count("svg") == 2
     assert found.tags.count("tr") == 3
     assert "persistence <script>" in found.text
+
+
+def test_words_that_are_wrong_stand_out():
+    html = Page("t", "s", [Words([Word("<a>", "X"), Word("b", "Y & Z", wrong=True)])]).html()
+    assert "<span>&lt;a&gt;<small>X</small></span> " in html
+    assert '<span class="wrong">b<small>Y &amp; Z</small></span></p>' in html

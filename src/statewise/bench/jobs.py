@@ -25,6 +25,7 @@ from ..jobs.watch import Log
 from .clock import Clock, Effort
 from .prose import SHAKESPEARE, Prose
 from .samples import Summary
+from .sentences import CONLL2000, Sentences
 from .table import markdown
 
 EFFORT = Effort(clean=15, at_least=7, seconds=12.0)
@@ -58,10 +59,11 @@ class Job:
 
 
 # MNIST's 60,000 images, a row of pixels a step, as in the classic tutorial; one of the networks of statewise forecast.
-JOBS: tuple[Job | Prose, ...] = (
+JOBS: tuple[Job | Prose | Sentences, ...] = (
     Job("row-MNIST", 28, 28, 50, 2, 10, False, Recipe(epochs=1, batch=32), rows=3200, epoch=1875),
     Job("airline", 89, 4, 16, 1, 1, True, Recipe(epochs=50, batch=8, learning_rate=0.01), rows=8, epoch=50),
     SHAKESPEARE,
+    CONLL2000,
 )
 TINY = Job("tiny", 2, 3, 4, 2, 1, True, Recipe(epochs=1, batch=2), rows=1000, epoch=500)
 
@@ -107,7 +109,7 @@ class Network(nn.Module):
 class Figure:
     """What one job takes with each library, seconds an update."""
 
-    job: Job | Prose
+    job: Job | Prose | Sentences
     cell: str
     threads: int
     summary: Summary
@@ -146,7 +148,7 @@ class Figure:
 class Fits:
     """The calls to be timed: one fit with each library, its curve logged as a job's is."""
 
-    def __init__(self, job: Job | Prose, cell: str, folder: Path, library: Any) -> None:
+    def __init__(self, job: Job | Prose | Sentences, cell: str, folder: Path, library: Any) -> None:
         self.job, self.folder = job, folder
         self.tasks = [job.task(lib, cell) for lib in (library, nn)]
         self.sides: Sequence[Callable[[], object]] = [lambda n=n: self.fit(n) for n in range(2)]  # type: ignore[misc]

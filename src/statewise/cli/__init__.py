@@ -26,6 +26,8 @@ COMMANDS = {
     "write sample": ("statewise.jobs.write.sample", "write, with a model that has learnt it"),
     "write complete": ("statewise.jobs.write.complete", "say what comes next, with a model that has learnt it"),
     "write score": ("statewise.jobs.write.score", "say how well a model that has learnt it predicts a text"),
+    "tag": ("statewise.jobs.tag", "learn to give every word of a sentence a tag"),
+    "tag predict": ("statewise.jobs.tag.predict", "give tags with a model that has learnt it"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
@@ -35,6 +37,7 @@ examples:
   statewise forecast --help
   statewise classify
   statewise write
+  statewise tag
 """
 
 # What the commands need beyond the bare install, by the name of the import.

@@ -10,11 +10,12 @@ from .errors import InputError
 if TYPE_CHECKING:
     from .classify import Classifier
     from .forecast import Forecaster
+    from .tag import Tagger
     from .write import Writer
 
-__all__ = ["Classifier", "Forecaster", "InputError", "Writer"]
+__all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Writer"]
 
-_HOMES = {"Classifier": ".classify", "Forecaster": ".forecast", "Writer": ".write"}
+_HOMES = {"Classifier": ".classify", "Forecaster": ".forecast", "Tagger": ".tag", "Writer": ".write"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from .charts import loss_curve, to_svg
 from .live import LiveReport
-from .page import Block, Heading, Note, Page, Picture, Table, Text
+from .page import Block, Heading, Note, Page, Picture, Table, Text, Word, Words
 
-__all__ = ["Block", "Heading", "LiveReport", "Note", "Page", "Picture", "Table", "Text", "loss_curve", "to_svg"]
+__all__ = [
+    "Block",
+    "Heading",
+    "LiveReport",
+    "Note",
+    "Page",
+    "Picture",
+    "Table",
+    "Text",
+    "Word",
+    "Words",
+    "loss_curve",
+    "to_svg",
+]

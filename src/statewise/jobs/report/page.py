@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from ..._version import __version__
 from .. import atomic
@@ -59,7 +60,22 @@ class Picture:
     caption: str
 
 
-Block = Heading | Text | Note | Table | Picture
+class Word(NamedTuple):
+    """A word, what is said of it (nothing, where that is empty), and whether that is wrong."""
+
+    text: str
+    said: str = ""
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class Words:
+    """A sentence, with what is said of its words below them; the wrong ones stand out."""
+
+    words: Sequence[Word]
+
+
+Block = Heading | Text | Note | Table | Picture | Words
 
 
 @dataclass(frozen=True)
@@ -102,6 +118,8 @@ def _html(block: Block, number: int) -> str:
             return _picture(svg, caption, f"p{number}-")
         case Table(head, rows, strong, caption):
             return _table(head, rows, strong, caption)
+        case Words(words):
+            return _words(words)
 
 
 def _picture(svg: str, caption: str, own: str) -> str:
@@ -125,6 +143,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | Non
         f'<figure class="table"><div><table><thead><tr>{title}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
         f"{below}</figure>"
     )
+
+
+def _words(words: Sequence[Word]) -> str:
+    shown = ""
+    for text, said, wrong in words:
+        kind = ' class="wrong"' if wrong else ""
+        shown += f"<span{kind}>{escape(text)}<small>{escape(said)}</small></span> "
+    return f'<p class="words">{shown.rstrip()}</p>'
 
 
 STYLE = """
@@ -153,5 +179,8 @@ th:first-child { text-align: left; padding-left: 0; font-weight: 400; }
 thead th { color: var(--quiet); font-weight: 600; }
 thead th:first-child { font-weight: 600; }
 tr.strong th, tr.strong td { font-weight: 700; }
+.words { max-width: none; } .words span { display: inline-block; vertical-align: top; margin: 0 .12rem .3rem; }
+.words small { display: block; color: var(--quiet); font-size: .7rem; line-height: 1.1; min-height: .8rem; }
+.words .wrong { font-weight: 700; border-bottom: 2px solid var(--bad); } .words .wrong small { color: var(--bad); }
 footer { margin-top: 3rem; color: var(--quiet); font-size: .85rem; }
 """

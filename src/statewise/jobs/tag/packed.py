@@ -1,0 +1,125 @@
+"""Sentences as numbers, drawn as batches without padding.
+
+A batch is *packed* as in torch's PackedSequence: sequences of falling length, and of all of them first their first
+steps, then their second ones. The numbers are put in that order before anything is computed with them, so that no
+vector is ever moved, and no step computed that is none. The characters of the words are packed the same way: the
+distinct words of a batch, each once.
+
+    starts  0     3  4        lengths 3 1 2       sizes 3 2 1
+            a b c  d  e f     packed  a e d  b f  c
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .corpus import Corpus, Sentences
+from .vocabulary import UNKNOWN, Vocabulary, plain, shape_of
+
+Numbers = NDArray[np.int64]
+
+LONGEST = 40  # characters of a word that are read: of a longer one as many from both ends
+
+
+class Batch(NamedTuple):
+    """N sentences of S words, W distinct words of C characters. Sizes stay on the CPU: layers look at them."""
+
+    words: Tensor  # (S,)
+    rare: Tensor  # (S,), bool
+    shapes: Tensor  # (S,)
+    features: Tensor  # (F, S)
+    sizes: Tensor  # (T,): how many sentences have a word t
+    rows: Tensor  # (S,): of which of the N it is
+    forms: Tensor  # (S,): which of the distinct words it is
+    characters: Tensor  # (C,)
+    character_sizes: Tensor  # how many distinct words have a character t
+    targets: Tensor | None  # (S,)
+
+
+class Packed:
+    """The sentences of a corpus, to be drawn."""
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary) -> None:
+        self.device = torch.device("cpu")
+        self.lengths = np.array([len(words) for words in corpus.words], np.int64)  # (n,)
+        self.starts = np.cumsum(self.lengths) - self.lengths  # (n,)
+        distinct = sorted({word for words in corpus.words for word in words}, key=lambda word: (-len(word), word))
+        self.forms = _flat(corpus.words, {word: number for number, word in enumerate(distinct)}, self.tokens)
+        self._describe(distinct, vocabulary)
+        columns = zip(corpus.features, vocabulary.feature_numbers, strict=True)
+        features = [_flat(column, numbers, self.tokens) for column, numbers in columns]
+        self.features = np.array(features, np.int64).reshape(-1, self.tokens)  # (F, tokens)
+        self.targets = None if corpus.tags is None else _flat(corpus.tags, vocabulary.tag_numbers, self.tokens)
+
+    def _describe(self, distinct: Sequence[str], vocabulary: Vocabulary) -> None:
+        """What is known of each distinct word; they come in falling length, as they are packed."""
+        words = vocabulary.word_numbers
+        rare = np.array([False, *vocabulary.rare])
+        self.words = np.array([words.get(plain(word), UNKNOWN) for word in distinct], np.int64)
+        self.rare = rare[self.words]
+        self.shapes = np.array([shape_of(word) for word in distinct], np.int64)
+        read = [word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :] for word in distinct]
+        self.character_lengths = np.array(list(map(len, read)), np.int64)
+        self.character_starts = np.cumsum(self.character_lengths) - self.character_lengths
+        known = vocabulary.character_numbers
+        self.characters = np.array([known.get(c, UNKNOWN) for word in read for c in word], np.int64)
+
+    @property
+    def tokens(self) -> int:
+        """All words of all sentences."""
+        return int(self.lengths.sum())
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, rows: Numbers) -> Batch:
+        """The sentences ``rows`` (N,) as a batch; its words stand in the order of ``places``."""
+        places, sizes = self.places(rows)
+        forms, which = np.unique(self.forms[places], return_inverse=True)
+        characters, character_sizes = pack(self.character_starts[forms], self.character_lengths[forms])
+        of_words = self.forms[places]
+        return Batch(
+            self._send(self.words[of_words]),
+            self._send(self.rare[of_words]),
+            self._send(self.shapes[of_words]),
+            self._send(self.features[:, places]),
+            torch.from_numpy(sizes),
+            self._send(np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)),
+            self._send(which),
+            self._send(self.characters[characters]),
+            torch.from_numpy(character_sizes),
+            None if self.targets is None else self._send(self.targets[places]),
+        )
+
+    def places(self, rows: Numbers) -> tuple[Numbers, Numbers]:
+        """Where the words of a batch stand among all words (S,), and its sizes (T,)."""
+        rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+        return pack(self.starts[rows], self.lengths[rows])
+
+    def _send(self, numbers: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(numbers)).to(self.device)
+
+    def digest(self) -> str:
+        """A hash of the content."""
+        arrays = (self.lengths, self.forms, self.words, self.shapes, self.features, self.characters, self.targets)
+        joined = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays if array is not None)
+        return hashlib.sha256(joined).hexdigest()
+
+
+def pack(starts: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
+    """Where the steps of sequences of falling ``lengths`` (N,) stand, packed (S,), and how many have a step t (T,)."""
+    steps = np.arange(lengths[0])[:, None]  # (T, 1)
+    there = steps < lengths  # (T, N)
+    places: Numbers = (starts + steps)[there]
+    return places, there.sum(1)
+
+
+def _flat(sentences: Sentences, numbers: dict[str, int], count: int) -> Numbers:
+    return np.fromiter((numbers.get(item, UNKNOWN) for items in sentences for item in items), np.int64, count)

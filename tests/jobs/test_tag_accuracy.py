@@ -1,0 +1,40 @@
+"""How good the tagger is on real data, in shorter trainings than the reference runs of docs/jobs.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from statewise.jobs.tag.formats import read
+from statewise.jobs.tag.layout import Layout
+from statewise.jobs.tag.result import score
+from statewise.jobs.tag.settings import RECIPE, Plan, Shape
+from statewise.jobs.tag.training import Lesson, train
+
+TAGGING = Path(__file__).parents[2] / "../shared/data/tagging"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not TAGGING.is_dir(), reason="the data of CoNLL-2000 and UD-EWT are not there"),
+]
+
+
+def test_chunks_of_conll_2000():
+    corpus, test = (read(TAGGING / f"conll2000/{p}.txt.gz", Layout(features=("2",)))[0] for p in ("train", "test"))
+    assert (len(corpus), corpus.tokens, len(test), test.tokens) == (8936, 211727, 2012, 47377)
+    plan = Plan(Shape(crf=True), replace(RECIPE, epochs=3), least=2)
+    model, _ = train(Lesson.of(corpus, plan), plan)
+    assert 100 * score("", test.known_tags, model.tags(test), of_spans=True).spans.f1 >= 92
+
+
+def test_parts_of_speech_of_ud_ewt():
+    train_part, dev, test = (
+        read(TAGGING / f"ud-ewt/en_ewt-ud-{part}.conllu.gz")[0] for part in ("train", "dev", "test")
+    )
+    assert (len(train_part), len(dev), len(test)) == (12544, 2001, 2077)
+    assert (train_part.tokens, dev.tokens, test.tokens) == (204577, 25147, 25094)
+    plan = Plan(Shape(), replace(RECIPE, epochs=2), least=2)
+    model, _ = train(Lesson.of(train_part, plan, dev), plan)
+    found = score("", test.known_tags, model.tags(test), of_spans=False)
+    assert 100 * found.accuracy >= 92
