@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from math import inf, isnan
 
+import torch
 from torch import Tensor
 
+from ..cases import TRAINING
 from .layers import LayerSide
 from .problem import Problem, Side
 
@@ -21,12 +23,13 @@ def error(problem: Problem, side: Side) -> float:
     layer = copy.deepcopy(problem.layer).double()
     exact = LayerSide(problem, layer, dict(layer.named_parameters()))
     worst = 0.0
-    for _ in range(STEPS if problem.carried else 1):
-        x, grad_output = problem.inputs()
-        for one in (exact, side):
-            one.feed(x, grad_output)
-            one()
-        worst = max(worst, _worst(exact, side))
+    with torch.set_grad_enabled(problem.case.mode == TRAINING):
+        for _ in range(STEPS if problem.carried else 1):
+            x, grad_output = problem.inputs()
+            for one in (exact, side):
+                one.feed(x, grad_output)
+                one()
+            worst = max(worst, _worst(exact, side))
     return worst
 
 
