@@ -81,27 +81,29 @@ class Training(Task):
             self.y = self.x.mean((0, 2)).argsort().argsort() * job.outputs // job.rows  # (n,), classes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # with which both libraries begin with the same weights
-            self.model = Network(getattr(library, cell)(job.I, job.H, job.L), nn.Linear(job.H, job.outputs))
+            recurrent = getattr(library, cell)(job.I, job.H, job.L)
+            self.model = Network(recurrent, nn.Linear(job.H, job.outputs), job.every_step)
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
         """Squared errors of all steps, or the cross entropy of the last."""
-        output = model(self.x[:, rows])  # (T, N, outputs)
+        output = model(self.x[:, rows])  # (T, N, outputs), or (N, outputs)
         if self.job.every_step:
             target = self.y[:, rows]
             return (output[..., 0] - target).square().sum(), target.numel()
-        return cross_entropy(output[-1], self.y[rows], reduction="sum"), len(rows)
+        return cross_entropy(output, self.y[rows], reduction="sum"), len(rows)
 
 
 class Network(nn.Module):
-    """A recurrent layer and a linear one."""
+    """A recurrent layer and a linear one, of every step or of the last."""
 
-    def __init__(self, recurrent: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, recurrent: nn.Module, head: nn.Linear, every_step: bool) -> None:
         super().__init__()
-        self.recurrent, self.head = recurrent, head
+        self.recurrent, self.head, self.every_step = recurrent, head, every_step
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (T, N, I) to (T, N, outputs)."""
-        output: Tensor = self.head(self.recurrent(x)[0])
+        """From (T, N, I) to (T, N, outputs), or (N, outputs) of the last step."""
+        output: Tensor = self.recurrent(x)[0]  # (T, N, H)
+        output = self.head(output if self.every_step else output[-1])
         return output
 
 
