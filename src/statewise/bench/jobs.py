@@ -103,8 +103,8 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """From (T, N, I) to (T, N, outputs), or (N, outputs) of the last step."""
         output: Tensor = self.recurrent(x)[0]  # (T, N, H)
-        output = self.head(output if self.every_step else output[-1])
-        return output
+        result: Tensor = self.head(output if self.every_step else output[-1])
+        return result
 
 
 @dataclass(frozen=True, slots=True)
