@@ -6,16 +6,15 @@ Cells of a CSV file stay text: what a column means is decided in ``columns.py``.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from .content import read_content
 from .errors import InputError
 
 SEPARATORS = ",;\t|"
@@ -32,7 +31,7 @@ def read_table(source: Source) -> pl.DataFrame:
     """
     if isinstance(source, (str, PathLike)):
         path = Path(source)
-        return _without_blank_end(_read(path, _content(path)))
+        return _without_blank_end(_read(path, read_content(path, "a CSV or Parquet file")))
     from .frames import to_polars  # a file needs no narwhals
 
     return _without_blank_end(to_polars(source))
@@ -41,22 +40,6 @@ def read_table(source: Source) -> pl.DataFrame:
 def name_of(source: Source) -> str:
     """What messages call ``source``: the path, or what kind of frame it is."""
     return str(source) if isinstance(source, (str, PathLike)) else f"the {type(source).__name__}"
-
-
-def _content(path: Path) -> bytes:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a CSV or Parquet file")
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path}: a damaged .gz file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    return content
 
 
 def _read(path: Path, content: bytes) -> pl.DataFrame:

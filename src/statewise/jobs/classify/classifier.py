@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
 from ..errors import InputError
-from ..recipe import Recipe
+from ..estimator import recipe_of
 from .given import as_sequences
 from .model import Label, Model
 from .sequences import Sequences
@@ -192,23 +191,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def _plan(self) -> Plan:
         shape = Shape(self.cell, self.units, self.layers, self.bidirectional, self.head, self.dropout)
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = check_random_state(seed).randint(2**31)
-        recipe = Recipe(
-            epochs=1 if self.epochs is None else self.epochs,
-            batch=self.batch,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            schedule=self.schedule,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            patience=self.patience,
-            seed=int(seed),
-            device=self.device,
-            precision=self.precision,
-            momentum=RECIPE.momentum,
-        )
+        recipe = recipe_of(self, RECIPE)
         return Plan(
             shape,
             self.segment,

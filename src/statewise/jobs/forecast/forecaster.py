@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
+from ..estimator import seed_of
 from ..recipe import Recipe
 from ..watch import Record, Watch
 from . import storage
@@ -242,12 +242,9 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         )
 
     def _recipe(self, defaults: Recipe) -> Recipe:
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = check_random_state(seed).randint(2**31)
         given = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate", "patience")}
         given = {name: value for name, value in given.items() if value is not None}
-        return replace(defaults, **given, seed=int(seed), device=self.device)
+        return replace(defaults, **given, seed=seed_of(self.random_state), device=self.device)
 
     def _columns(self) -> Columns:
         def names(given: Any) -> tuple[str, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
-from ..recipe import Recipe
+from ..estimator import recipe_of
 from .corpus import Corpus, all_of
 from .model import Model
 from .result import score
@@ -164,11 +163,7 @@ class Tagger(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _plan(self) -> Plan:
         names = Shape.__dataclass_fields__
         shape = Shape(**{name: getattr(self, name) for name in names})
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = check_random_state(seed).randint(2**31)
-        given = {name: getattr(self, name) for name in Recipe.__dataclass_fields__ if hasattr(self, name)}
-        return Plan(shape, replace(RECIPE, **given, seed=int(seed)), self.least, self.validation)
+        return Plan(shape, recipe_of(self, RECIPE), self.least, self.validation)
 
 
 def _corpus(X: Any, y: Any = None) -> Corpus:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from ..content import read_content
 from ..errors import InputError
 from .settings import HELD_OUT, LEAST_HELD_OUT
 
 
 def read_text(path: Path) -> str:
     """The text in ``path``, packed as .gz or not. Raises ``InputError`` where there is none."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a text file")
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path}: a damaged .gz file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    content = read_content(path, "a text file")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
-from ..recipe import Recipe
+from ..estimator import recipe_of
 from .model import Model
 from .sampling import Draw
 from .settings import RECIPE, Plan, Shape
@@ -211,24 +210,7 @@ class Writer(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return share
 
     def _plan(self, lines: bool) -> Plan:
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = check_random_state(seed).randint(2**31)
-        recipe = Recipe(
-            epochs=1 if self.epochs is None else self.epochs,
-            batch=self.batch,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            schedule=self.schedule,
-            warmup=self.warmup,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            patience=self.patience,
-            seed=int(seed),
-            device=self.device,
-            precision=self.precision,
-            momentum=RECIPE.momentum,
-        )
+        recipe = recipe_of(self, RECIPE)
         shape = Shape.chosen(
             self.level,
             lines,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gzip
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from ...content import PACKED, read_content, refusing
 from ...errors import InputError
 
 GLANCE = 1 << 16  # bytes that tell what a file is
@@ -16,8 +14,8 @@ GLANCE = 1 << 16  # bytes that tell what a file is
 
 def beginning_of(path: Path) -> bytes:
     """The first bytes of ``path``. Raises ``InputError`` as ``content_of`` does, as far as it looks."""
-    with _refusing(path), path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    with refusing(path), path.open("rb") as file:
+        packed = file.read(2) == PACKED
         file.seek(0)
         beginning = gzip.GzipFile(fileobj=file).read(GLANCE) if packed else file.read(GLANCE)
     if not beginning:
@@ -27,10 +25,7 @@ def beginning_of(path: Path) -> bytes:
 
 def content_of(path: Path) -> bytes:
     """The content of ``path``. Raises ``InputError`` where it can't be read, is empty, or is a damaged ``.gz``."""
-    with _refusing(path):
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+    content = read_content(path)
     if not content:
         raise InputError(f"{path}: the file is empty")
     return content
@@ -47,17 +42,3 @@ def plain_name(path: Path) -> str:
 def numbered(count: int) -> list[str]:
     """What sequences are called that have no names: 1, 2, and so on."""
     return [str(row) for row in range(1, count + 1)]
-
-
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a file")
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path}: a .gz file that is damaged or was cut short") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
