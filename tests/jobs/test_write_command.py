@@ -250,7 +250,7 @@ def test_what_a_model_cannot_do(capsys):
 # Going on after a kill, and several processes
 
 
-LONG = ["--epochs", "60", "--units", "8", "--steps", "16", "--batch", "4", "--checkpoint-every", "0"]
+LONG = ["--epochs", "12", "--units", "8", "--steps", "16", "--batch", "4", "--checkpoint-every", "0"]
 
 
 def start(*words, **options):
@@ -266,6 +266,7 @@ def records_of(folder):
     return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 @pytest.mark.parametrize("lines", [False, True])
