@@ -14,6 +14,8 @@ from .errors import InputError
 from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from .runs import arguments_of
 
+LARGEST = 2**62  # of whole numbers: torch and numpy take them as they are
+
 
 def add_training(parser: argparse.ArgumentParser, recipe: Recipe | None, *, epochs: str | None = None) -> None:
     """The options of how to train; ``recipe`` has the job's defaults, None: they depend on the model.
@@ -97,8 +99,10 @@ def whole(least: int) -> Callable[[str], int]:
     """A type for options: a whole number of at least ``least``."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) < 2**62:
+        if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        if int(text) > LARGEST:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {LARGEST}, got {text!r}")
         return int(text)
 
     return read
