@@ -64,8 +64,12 @@ def test_parquet_keeps_its_types(tmp_path):
         (b"1,2\n3,4\n", "the first line must name the columns, it reads '1, 2'"),
         (b"2020-01-01,2\n", "the first line must name the columns"),
         (b"a,b,a\n1,2,3\n", "two columns are named 'a'"),
-        (b"a,b\n1,2\n1,2,3\n", "not a regular CSV table"),
-        (gzip.compress(b"a,b\n1,2\n")[:-9], "a damaged .gz file"),
+        (b"a,b\n1,2\n1,2,3\n", "not a regular CSV table: expected 2 fields as in its header, got 3 in line 3"),
+        (
+            b'\r\n\na,b\n1,"2\n"\n1,2,3\n',
+            "not a regular CSV table: expected 2 fields as in its header, got 3 in line 6",
+        ),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "a damaged .gz file"),
         (b"\x1f\x8bnot gzip", "a damaged .gz file"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_file_is_read_whatever_ends_its_lines_and_however_it_is_packed(tmp_pat
         (b"one\ntwo\nth\xefee\n", "got the byte 0xef in line 3"),
         (b"one\ntwo\0\n", "a character of number 0 in line 2"),
         (b"\x1f\x8bno", "a damaged .gz file"),
-        (gzip.compress(b"some text, packed", mtime=0)[:-6], "a damaged .gz file"),  # mtime: the test has one name
+        (gzip.compress(b"some text, packed", mtime=0)[:-6], "a damaged .gz file"),
     ],
 )
 def test_what_is_no_text_is_refused(tmp_path, content, said):

@@ -58,7 +58,9 @@ def _parquet(path: Path, content: bytes) -> pl.DataFrame:
 
 
 def _csv(path: Path, content: bytes) -> pl.DataFrame:
-    content = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")  # a byte order mark, blank lines
+    whole = content.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
+    content = whole.lstrip(b"\r\n")  # blank lines
+    blank = whole[: len(whole) - len(content)].count(b"\n")
     if b"\0" in content or not _is_utf8(content):
         raise InputError(f"{path}: neither Parquet nor text in UTF-8, expected a CSV or Parquet file")
     start = content[:HEADER].decode(errors="ignore")
@@ -68,11 +70,21 @@ def _csv(path: Path, content: bytes) -> pl.DataFrame:
     try:
         frame = pl.read_csv(content, infer_schema=False, separator=separator)
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
+        reason = _irregular(content, separator, len(names), blank) or str(error).splitlines()[0]
         raise InputError(f"{path}: not a regular CSV table: {reason}") from None
     if len(names) != frame.width:
         raise InputError(f"{path}: the first line names {len(names)} columns, the table has {frame.width}")
     return frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def _irregular(content: bytes, separator: str, width: int, before: int) -> str | None:
+    """The first line with more than ``width`` fields, in words; ``before`` lines are missing at the beginning."""
+    rows = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
+    try:
+        wide = next((len(row), before + rows.line_num) for row in rows if len(row) > width)
+    except (StopIteration, csv.Error):
+        return None
+    return f"expected {width} fields as in its header, got {wide[0]} in line {wide[1]}"
 
 
 def _is_utf8(content: bytes) -> bool:
