@@ -182,12 +182,13 @@ def _evaluated(module: nn.Module, name: str) -> Tensor:
         elif isinstance(hook, SpectralNorm):
             value = hook.compute_weight(module, do_power_iteration=False)
         elif isinstance(hook, BasePruningMethod):
-            value = hook.apply_mask(module)  # type: ignore[no-untyped-call]
+            value = hook.apply_mask(module)
     return value.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _unparametrized(module: nn.Module, name: str) -> Tensor:
     # In a copy, since some parametrizations (spectral norm) change while they are evaluated in training mode.
-    own = copy.deepcopy(module.parametrizations[name]).eval()  # type: ignore[index,union-attr]
-    value: Tensor = own()
+    parametrizations = module.parametrizations
+    assert isinstance(parametrizations, nn.ModuleDict)
+    value: Tensor = copy.deepcopy(parametrizations[name]).eval()()
     return value

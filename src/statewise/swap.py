@@ -120,5 +120,5 @@ def _swap(old: nn.Module, classes: dict[type, type]) -> nn.Module:
         }
         cls = type(type(old).__name__, (cls,), own)
     new: nn.Module = cls.__new__(cls)
-    new.__setstate__(old.__dict__)  # type: ignore[no-untyped-call]
+    new.__setstate__(old.__dict__)
     return new

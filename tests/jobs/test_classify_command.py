@@ -6,10 +6,7 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
+from commands import finished, kill, logged, start
 from statewise import cli
 from statewise.jobs import Classifier
 
@@ -306,59 +304,30 @@ def refused_after_start(capsys, *words):
 LONG = ["--epochs", "200", "--units", "8", "--checkpoint-every", "0", "--validation", "0.2"]
 
 
-def start(*words, **options):
-    command = [sys.executable, "-m", "statewise", "classify", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
-    )
-
-
-def records_of(folder):
-    return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 def test_a_killed_run_goes_on_to_the_same_bits():
     file = toy(60)
     assert classify(file, *LONG, "--out", "whole") == 0
-    job = start(file, *LONG, "--out", "broken")
-    log = Path("broken/metrics.jsonl")
+    job = start("classify", file, *LONG, "--out", "broken")
     for epochs in (20, 60):
-        deadline = time.monotonic() + 120
-        while not (log.exists() and log.read_text().count("\n") > epochs):
-            assert job.poll() is None, job.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        job.send_signal(signal.SIGKILL)
-        job.communicate()
-        job = start("--resume", "broken")
+        kill(job, when=lambda count=epochs: len(logged("broken")) > count)
+        job = start("classify", "--resume", "broken")
     out, err = job.communicate(timeout=120)
     assert (job.returncode, err) == (0, "")
     assert "broken: " in out
     assert sorted(os.listdir("broken")) == FILES
     for name in ("model.safetensors", "predictions.csv"):
         assert Path("whole", name).read_bytes() == Path("broken", name).read_bytes()
-    whole, broken = records_of("whole"), records_of("broken")
-    for records in (whole, broken):
-        for record in records:
-            record.pop("seconds")
-    assert whole == broken
+    assert logged("whole") == logged("broken")
 
 
 @pytest.mark.slow
 def test_a_run_with_other_data_is_not_gone_on_with():
     file = toy(60)
-    job = start(file, *LONG, "--out", "broken")
-    deadline = time.monotonic() + 120
-    while not Path("broken/model.checkpoint").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    job.kill()
-    job.communicate()
+    kill(start("classify", file, *LONG, "--out", "broken"), when=Path("broken/model.checkpoint").exists)
     toy(60, seed=5)
-    job = start("--resume", "broken")
+    job = start("classify", "--resume", "broken")
     _, err = job.communicate(timeout=120)
     assert job.returncode == 2
     assert "the checkpoint is of another task" in err
@@ -369,21 +338,11 @@ def test_two_processes_make_the_steps_of_one():
     file = toy(50)  # batches of 32 and 8, of uneven lengths
     options = ["--epochs", "5", "--units", "8", "--dropout", "0", "--balance", "--validation", "0.2"]
     assert classify(file, *options, "--out", "one") == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "statewise", "classify"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    job = subprocess.run(
-        [*command, str(file), *options, "--out", "two"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=180,
-        check=False,
-    )
-    assert job.returncode == 0, job.stderr
-    assert job.stdout.count("toy: 2 classes") == 1
+    out = finished(start("classify", file, *options, "--out", "two", processes=2))
+    assert out.count("toy: 2 classes") == 1
     assert sorted(os.listdir("two")) == FILES
     one, two = (load_file(f"{folder}/model.safetensors") for folder in ("one", "two"))
     for name, weight in one.items():
         np.testing.assert_allclose(two[name], weight, rtol=2e-4, atol=2e-5, err_msg=name)
-    losses = [[record["loss"] for record in records_of(folder)] for folder in ("one", "two")]
+    losses = [[record["loss"] for record in logged(folder)] for folder in ("one", "two")]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

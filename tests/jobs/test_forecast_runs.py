@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+from commands import finished, logged, start
 
 
 def table(rows=200):
@@ -21,24 +18,9 @@ def table(rows=200):
     return "\n".join(["step,value", *lines]) + "\n"
 
 
-def start(folder, *options, processes=1):
+def forecast(folder, *options, processes=1):
     (folder / "data.csv").write_text(table())
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    command = [sys.executable, *(launcher if processes > 1 else ["-m"]), "statewise", "forecast", *options]
-    return subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finished(job):
-    out, error = job.communicate(timeout=180)
-    assert job.returncode == 0, error
-    return out
-
-
-def curve(run):
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+    return start("forecast", *options, folder=folder, processes=processes)
 
 
 STEPWISE = ("data.csv", "--model", "lstm", "--seeds", "2", "--horizon", "6", "--epochs", "150", "--out", "run")
@@ -51,10 +33,10 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path, options)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    finished(start(whole, *options))
+    finished(forecast(whole, *options))
     kills, begin = 0, [*options, "--checkpoint-every", "0"]
     while kills < 3:
-        job = start(broken, *begin)
+        job = forecast(broken, *begin)
         before = checkpoints(broken)
         deadline = time.monotonic() + 120
         while job.poll() is None and checkpoints(broken) <= before and time.monotonic() < deadline:
@@ -68,10 +50,10 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path, options)
         begin = ["--resume", "run"]
     assert kills >= 1
     if not (broken / "run" / "metrics.json").exists():
-        finished(start(broken, "--resume", "run"))
+        finished(forecast(broken, "--resume", "run"))
     for name in ("model.safetensors", "predictions.csv"):
         assert (broken / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
-    assert curve(broken / "run") == curve(whole / "run")
+    assert logged(broken / "run") == logged(whole / "run")
     assert not list((broken / "run").glob("*.checkpoint"))
 
 
@@ -86,10 +68,10 @@ def test_two_processes_make_the_model_of_one(tmp_path):
     for processes, name in ((1, "one"), (2, "two")):
         folder = tmp_path / name
         folder.mkdir()
-        out = finished(start(folder, *options, processes=processes))
+        out = finished(forecast(folder, *options, processes=processes))
         assert out.count("segment GRU") == 2 + out.count("The segment GRU")  # said once: the plan and the table
     one, two = (tmp_path / name / "run" for name in ("one", "two"))
-    for ours, theirs in zip(curve(two), curve(one), strict=True):
+    for ours, theirs in zip(logged(two), logged(one), strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
     expected, found = (load_file(run / "model.safetensors") for run in (one, two))
     assert_close(found, expected, rtol=1e-2, atol=1e-3)

@@ -7,10 +7,6 @@ import json
 import os
 import random
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +14,7 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
+from commands import finished, kill, logged, start
 from statewise import cli
 from statewise.jobs import Writer
 from statewise.jobs.write import job as job_module
@@ -253,20 +250,6 @@ def test_what_a_model_cannot_do(capsys):
 LONG = ["--epochs", "12", "--units", "8", "--steps", "16", "--batch", "4", "--checkpoint-every", "0"]
 
 
-def start(*words, **options):
-    command = [sys.executable, "-m", "statewise", "write", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
-    )
-
-
-def records_of(folder):
-    records = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
-
-
-@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 @pytest.mark.parametrize("lines", [False, True])
@@ -274,36 +257,23 @@ def test_a_killed_run_goes_on_to_the_same_bits(lines):
     file = names() if lines else prose()
     options = [*LONG, "--lines"] if lines else LONG
     assert write(file, *options, "--out", "whole") == 0
-    job = start(file, *options, "--out", "broken")
-    log = Path("broken/metrics.jsonl")
+    job = start("write", file, *options, "--out", "broken")
     for records in (20, 120):
-        deadline = time.monotonic() + 120
-        while not (log.exists() and log.read_text().count("\n") > records):
-            assert job.poll() is None, job.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.003)
-        job.send_signal(signal.SIGKILL)
-        job.communicate()
-        job = start("--resume", "broken")
+        kill(job, when=lambda count=records: len(logged("broken")) > count)
+        job = start("write", "--resume", "broken")
     _, err = job.communicate(timeout=180)
     assert (job.returncode, err) == (0, "")
     assert sorted(os.listdir("broken")) == FILES
     for name in ("model.safetensors", "predictions.csv", "samples.txt"):
         assert Path("whole", name).read_bytes() == Path("broken", name).read_bytes()
-    assert records_of("whole") == records_of("broken")
+    assert logged("whole") == logged("broken")
 
 
 @pytest.mark.slow
 def test_a_run_with_another_text_is_not_gone_on_with():
-    job = start(prose(), *LONG, "--out", "broken")
-    deadline = time.monotonic() + 120
-    while not Path("broken/model.checkpoint").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.003)
-    job.kill()
-    job.communicate()
+    kill(start("write", prose(), *LONG, "--out", "broken"), when=Path("broken/model.checkpoint").exists)
     prose(seed=5)
-    job = start("--resume", "broken")
+    job = start("write", "--resume", "broken")
     _, err = job.communicate(timeout=120)
     assert job.returncode == 2
     assert "the checkpoint is of another task" in err
@@ -316,20 +286,11 @@ def test_two_processes_make_the_steps_of_one(lines):
     options = ["--epochs", "3", "--units", "8", "--dropout", "0", "--steps", "16", "--batch", "5"]
     options += ["--lines"] if lines else []
     assert write(file, *options, "--out", "one") == 0
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    job = subprocess.run(
-        [*launcher, "-m", "statewise", "write", str(file), *options, "--out", "two"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=180,
-        check=False,
-    )
-    assert job.returncode == 0, job.stderr
-    assert job.stdout.count("different characters") == 1
+    out = finished(start("write", file, *options, "--out", "two", processes=2))
+    assert out.count("different characters") == 1
     assert sorted(os.listdir("two")) == FILES
     one, two = (load_file(f"{folder}/model.safetensors") for folder in ("one", "two"))
     for name, weight in one.items():
         np.testing.assert_allclose(two[name], weight, rtol=1e-3, atol=1e-4, err_msg=name)
-    losses = [[record["loss"] for record in records_of(folder)] for folder in ("one", "two")]
+    losses = [[record["loss"] for record in logged(folder)] for folder in ("one", "two")]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

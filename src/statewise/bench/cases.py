@@ -23,7 +23,7 @@ class Shape:
 
     T: int
     N: int
-    I: int  # noqa: E741
+    I: int  # noqa: E741  # torch's letter
     H: int
     L: int
 

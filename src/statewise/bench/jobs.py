@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Job:
 
     name: str
     T: int
-    I: int  # noqa: E741
+    I: int  # noqa: E741  # torch's letter
     H: int
     L: int
     outputs: int
@@ -153,7 +154,7 @@ class Fits:
     def __init__(self, job: Job | Prose | Sentences, cell: str, folder: Path, library: Any) -> None:
         self.job, self.folder = job, folder
         self.tasks = [job.task(lib, cell) for lib in (library, nn)]
-        self.sides: Sequence[Callable[[], object]] = [lambda n=n: self.fit(n) for n in range(2)]  # type: ignore[misc]
+        self.sides: Sequence[Callable[[], object]] = [partial(self.fit, side) for side in range(2)]
 
     def fit(self, side: int) -> list[float]:
         """The losses of one fit."""
@@ -203,7 +204,7 @@ class Loops:
             loss, terms = self.task.loss(model, rows)
             for parameter in model.parameters():
                 parameter.grad = None
-            (loss / terms).backward()  # type: ignore[no-untyped-call]
+            (loss / terms).backward()
             optimizer.step()
 
     def renew(self) -> None:

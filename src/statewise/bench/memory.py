@@ -85,21 +85,21 @@ def table(figures: Iterable[Memory]) -> str:
     return markdown([head, *rows])
 
 
-def _in_a_process(library: str, cell: str, shape: Shape, threads: int, checkpoint: int = 0) -> tuple[float, float]:
+def _in_a_process(side: str, cell: str, shape: Shape, threads: int, checkpoint: int = 0) -> tuple[float, float]:
     """Megabytes that a step adds, and those of its results."""
-    command = [sys.executable, "-m", __name__, library, cell, str(shape), str(threads), str(checkpoint)]
+    command = [sys.executable, "-m", __name__, side, cell, str(shape), str(threads), str(checkpoint)]
     added, inevitable = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(added), float(inevitable)
 
 
-def _step(library: str, cell: str, shape: Shape, checkpoint: int) -> tuple[float, float]:
+def _step(side: str, cell: str, shape: Shape, checkpoint: int) -> tuple[float, float]:
     """One training step: what it adds, and its results."""
     import torch
     from torch import nn
 
     import statewise
 
-    kind = getattr(statewise if library == "statewise" else nn, cell)
+    kind = getattr(statewise if side == "statewise" else nn, cell)
     layer = kind(shape.I, shape.H, shape.L, **({"checkpoint": checkpoint} if checkpoint else {}))
     x = torch.randn(shape.T, shape.N, shape.I, requires_grad=True)
     incoming = torch.randn(shape.T, shape.N, shape.H)
@@ -120,14 +120,14 @@ def _status(name: str) -> float:
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("library", "cell", "shape", "threads", "checkpoint"):
+    for name in ("side", "cell", "shape", "threads", "checkpoint"):
         parser.add_argument(name)
     args = parser.parse_args()
     import torch
 
     torch.set_num_threads(int(args.threads))
-    _step(args.library, args.cell, Shape(3, 2, 4, 4, 1), 0)
-    print(*_step(args.library, args.cell, Shape.parse(args.shape), int(args.checkpoint)))
+    _step(args.side, args.cell, Shape(3, 2, 4, 4, 1), 0)
+    print(*_step(args.side, args.cell, Shape.parse(args.shape), int(args.checkpoint)))
 
 
 if __name__ == "__main__":

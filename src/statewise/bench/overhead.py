@@ -121,7 +121,7 @@ def _product() -> Callable[[], None]:
 
     def call() -> None:
         a.grad = b.grad = None
-        torch.mm(a, b).backward(incoming)  # type: ignore[no-untyped-call]
+        torch.mm(a, b).backward(incoming)
 
     return call
 

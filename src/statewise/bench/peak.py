@@ -29,7 +29,7 @@ def _candidates() -> list[Callable[[], object]]:
     a, b = torch.randn(2, SIZE, SIZE)
     out = torch.empty(SIZE, SIZE)
     candidates: list[Callable[[], object]] = [lambda: torch.mm(a, b, out=out)]
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if torch.backends.mkldnn.is_available():
         blocked = a.to_mkldnn()
         candidates.append(lambda: linear(blocked, b))
     return candidates

@@ -72,7 +72,7 @@ def fit(
                 for parameter in parameters:
                     parameter.grad = None
                 # The gradients of several processes are averaged: times their number, that is the sum again.
-                loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))  # type: ignore[no-untyped-call]
+                loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))
                 if recipe.clip is not None:
                     clip(parameters, recipe.clip)
                 optimizer.step()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.autograd import forward_ad
 
 from .. import cells, reference
@@ -23,10 +23,10 @@ from .gradient import reason as gradient_reason
 
 _CONFIG = "str cell, int[] config"
 _TENSORS = "Tensor x, Tensor[] state, Tensor[] weights, Tensor[] masks, Tensor? lengths"
-_library = torch.library.Library("statewise", "DEF")  # type: ignore[no-untyped-call]
-_library.define(f"recurrent({_TENSORS}, {_CONFIG}) -> Tensor[]")  # type: ignore[no-untyped-call]
+_library = library.Library("statewise", "DEF")
+_library.define(f"recurrent({_TENSORS}, {_CONFIG}) -> Tensor[]")
 _GIVEN = "Tensor output, Tensor tape, Tensor?[] incoming, bool[] needs"
-_library.define(f"recurrent_backward({_TENSORS}, {_CONFIG}, {_GIVEN}) -> Tensor[]")  # type: ignore[no-untyped-call]
+_library.define(f"recurrent_backward({_TENSORS}, {_CONFIG}, {_GIVEN}) -> Tensor[]")
 
 
 def recurrent(a: Arguments) -> tuple[Tensor, ...]:
@@ -169,12 +169,12 @@ def _is_transformed() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
-torch.library.impl(_library, "recurrent", "CompositeExplicitAutograd")(_forward)
-torch.library.impl(_library, "recurrent_backward", "CompositeExplicitAutograd")(_backward)
-torch.library.register_fake("statewise::recurrent", _fake_forward, lib=_library)
-torch.library.register_fake("statewise::recurrent_backward", _fake_backward, lib=_library)
-torch.library.impl(_library, "recurrent", "Autograd")(_differentiable)
-torch.library.impl(_library, "recurrent_backward", "Autograd")(_differentiable_backward)
+library.impl(_library, "recurrent", "CompositeExplicitAutograd")(_forward)
+library.impl(_library, "recurrent_backward", "CompositeExplicitAutograd")(_backward)
+library.register_fake("statewise::recurrent", _fake_forward, lib=_library)
+library.register_fake("statewise::recurrent_backward", _fake_backward, lib=_library)
+library.impl(_library, "recurrent", "Autograd")(_differentiable)
+library.impl(_library, "recurrent_backward", "Autograd")(_differentiable_backward)
 for _key in ("FuncTorchBatched", "Batched"):  # torch.func's vmap, and autograd's own for batched gradients
-    torch.library.impl(_library, "recurrent", _key)(_forward_by_reference)
-    torch.library.impl(_library, "recurrent_backward", _key)(_backward_by_reference)
+    library.impl(_library, "recurrent", _key)(_forward_by_reference)
+    library.impl(_library, "recurrent_backward", _key)(_backward_by_reference)

@@ -183,9 +183,9 @@ def _beside_split(axes: Axes, at: object, training: int, test: int) -> None:
 
 def _ticks(axes: Axes, when: Array) -> None:
     if np.issubdtype(when.dtype, np.datetime64):
-        locator = AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=4, maxticks=12)
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
