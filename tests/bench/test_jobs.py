@@ -53,6 +53,14 @@ def test_the_layers_are_those_of_the_library():
         torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
 
 
+def test_classes_are_told_by_the_last_step_and_numbers_by_each():
+    for job, steps in ((SMALL[0], slice(-1, None)), (SMALL[1], slice(None))):
+        network = job.task(nn, "LSTM").model
+        x = torch.randn(job.T, 2, job.I)
+        expected = network.head(network.recurrent(x)[0][steps])
+        torch.testing.assert_close(network(x), expected if job.every_step else expected[0])
+
+
 def test_what_learns_otherwise_has_no_time(capsys, monkeypatch, tmp_path):
     class Wrong(nn.LSTM):
         def forward(self, *args):

@@ -21,6 +21,7 @@ from statewise.jobs.forecast.reading import read_panel
 from statewise.jobs.forecast.scaling import Scaling, grows_with_level, standardise
 from statewise.jobs.forecast.scores import Truth, lost_to, score, seasonal_error
 from statewise.jobs.forecast.season import autocorrelation, common_season, find_season
+from statewise.jobs.forecast.segment import SegmentNetwork
 from statewise.jobs.forecast.settings import Settings, resolve
 from statewise.jobs.forecast.split import origins, split_rows
 from statewise.jobs.forecast.stepwise import FAR, Steps
@@ -301,6 +302,28 @@ def test_distributions_are_scipys():
             np.testing.assert_allclose(output.quantiles(placed)[..., q], found.ppf(level), rtol=1e-4, atol=1e-5)
 
 
+# The segment network.
+
+
+def test_segments_are_read_in_the_order_of_time_and_written_from_their_places():
+    torch.manual_seed(0)
+    sizes = {"features": 2, "known": 0, "channels": 3, "horizon": 5, "segment": 3, "hidden": 4, "layers": 1, "size": 2}
+    network = SegmentNetwork("gru", dropout=0.0, **sizes)
+    torch.nn.init.normal_(network.head.weight)
+    past, channel = torch.randn(2, 6, 2), torch.tensor([2, 0])
+    expected = torch.zeros(2, 6, 2)
+    for row in range(2):
+        state = torch.zeros(1, 4)
+        for begin in (0, 3):
+            piece = network.project(past[row, begin : begin + 3].flatten())
+            _, state = network.recurrent(piece.relu()[None], state)
+        for place in range(2):
+            question = torch.cat([network.position[place], network.channel[channel[row]]])
+            output, _ = network.recurrent(question[None], state)
+            expected[row, 3 * place : 3 * place + 3] = network.head(output[0]).view(3, 2)
+    torch.testing.assert_close(network(past, torch.zeros(2, 5, 0), channel), expected[:, :5])
+
+
 # Conformal shifts.
 
 
@@ -314,6 +337,12 @@ def test_shifted_intervals_cover_as_much_as_they_say():
         assert moved[0, 1] == 0
         covered.append(abs(real[39, 0]) <= moved[0, 2])
     assert 0.8 - 0.05 <= np.mean(covered) <= 0.83 + 0.05
+
+
+@pytest.mark.parametrize(("count", "rank"), [(4, 4), (5, 5), (8, 8), (9, 8), (14, 12), (39, 32)])
+def test_an_interval_reaches_to_the_miss_that_its_share_of_one_more_asks_for(count, rank):
+    real = np.arange(1.0, count + 1)[::-1, None]  # the misses are 1 to ``count``; rank is 0.8 (count + 1), upwards
+    assert shifts(np.zeros((count, 1, 3)), real, (0.1, 0.5, 0.9)).tolist() == [[-rank, 0.0, rank]]
 
 
 def test_a_quantile_without_its_counterpart_moves_for_itself():
