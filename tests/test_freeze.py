@@ -22,7 +22,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 
 import statewise
 from oracle import CELLS, LAYERS, flat, outcome
-from statewise import freeze, kernels
+from statewise import freeze
+from statewise.kernels import cpu
 
 DTYPES = (torch.float32, torch.float64)
 # Sizes that are no multiple of a vector's lanes.
@@ -42,12 +43,12 @@ def kind(request):
     return request.param
 
 
-@pytest.fixture(params=kernels.instruction_sets())
+@pytest.fixture(params=cpu.instruction_sets())
 def _every_instruction_set(request):
-    before = kernels.instruction_set()
-    kernels.use_instruction_set(request.param)
+    before = cpu.instruction_set()
+    cpu.use_instruction_set(request.param)
     yield
-    kernels.use_instruction_set(before)
+    cpu.use_instruction_set(before)
 
 
 def made(kind, *sizes, **options):
@@ -542,20 +543,20 @@ def test_a_pickle_has_no_pack(kind, tmp_path):
     frozen = freeze(live)
     x = x_for(live)
     torch.save((frozen, x), tmp_path / "frozen.pt")
-    other = kernels.instruction_sets()[0]
+    other = cpu.instruction_sets()[0]
     code = (
         "import sys, torch\nfrozen, x = torch.load(sys.argv[1], weights_only=False)\ntorch.save(frozen(x), sys.argv[2])"
     )
     env = {"STATEWISE_ISA": other, "PYTHONPATH": ":".join(filter(None, sys.path))}
     files = tmp_path / "frozen.pt", tmp_path / "y.pt"
     subprocess.run([sys.executable, "-c", code, *files], env=env, check=True, timeout=120)
-    before = kernels.instruction_set()
-    kernels.use_instruction_set(other)
+    before = cpu.instruction_set()
+    cpu.use_instruction_set(other)
     try:
         assert_same(frozen, live, x)  # and packs anew here
         expected = flat(frozen(x))
     finally:
-        kernels.use_instruction_set(before)
+        cpu.use_instruction_set(before)
     assert all(torch.equal(a, b) for a, b in zip(flat(torch.load(files[1])), expected, strict=True))
 
 

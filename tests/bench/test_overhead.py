@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from statewise import kernels
 from statewise.bench import add_arguments, gate, overhead, run
 from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
 from statewise.bench.overhead import Overhead, Round
 from statewise.jobs.errors import InputError
+from statewise.kernels import cpu
 
 TINY = Shape(3, 2, 4, 5, 1)
 
@@ -31,13 +31,13 @@ def test_only_the_calm_rounds_count() -> None:
 
 
 def test_kernels_are_timed_within_the_whole_and_left_as_they_were() -> None:
-    before = kernels.forward, kernels.backward
+    before = cpu.forward, cpu.backward
     cases = [Case("GRU", TINY, mode, 1) for mode in (FORWARD, TRAINING)]
     found = overhead.measure(cases, rounds=2)
     assert [f.case for f in found] == cases
     assert all(0 < f.kernel < f.whole for f in found)
     assert all(f.ratio > 0 for f in found)
-    assert (kernels.forward, kernels.backward) == before
+    assert (cpu.forward, cpu.backward) == before
 
 
 def test_the_stopwatch_counts_both_kernels_and_goes_when_a_call_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,20 +47,20 @@ def test_the_stopwatch_counts_both_kernels_and_goes_when_a_call_fails(monkeypatc
         seen.append(args)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(kernels, "forward", lambda *args: seen.append(args))
-    monkeypatch.setattr(kernels, "backward", fails)
-    before = kernels.forward
+    monkeypatch.setattr(cpu, "forward", lambda *args: seen.append(args))
+    monkeypatch.setattr(cpu, "backward", fails)
+    before = cpu.forward
     with overhead._stopwatch() as seconds:
         assert seconds() == 0
-        kernels.forward(1)
+        cpu.forward(1)
         first = seconds()
-        kernels.forward(2)
+        cpu.forward(2)
         assert 0 < first < seconds()
-    assert kernels.forward is before
+    assert cpu.forward is before
     with pytest.raises(ZeroDivisionError), overhead._stopwatch():
-        kernels.backward(3)
+        cpu.backward(3)
     assert seen == [(1,), (2,), (3,)]
-    assert (kernels.forward, kernels.backward) == (before, fails)
+    assert (cpu.forward, cpu.backward) == (before, fails)
 
 
 def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,8 @@ from torch import nn
 
 import statewise
 from oracle import gradients, is_close_to_float64, over_lengths
-from statewise import kernels, ops, reference
+from statewise import ops, reference
+from statewise.kernels import cpu
 
 KINDS = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 # No multiple of a vector's width among the sizes but one, and each with its own number of rows: one group of rows or
@@ -146,16 +147,16 @@ def assert_accurate(case, dtype):
     raise AssertionError("\n".join(bad))
 
 
-@pytest.fixture(params=kernels.instruction_sets())
+@pytest.fixture(params=cpu.instruction_sets())
 def _instruction_set(request):
     """Computes with one instruction set, and takes the reference for a failure."""
-    before = kernels.instruction_set()
-    kernels.use_instruction_set(request.param)
+    before = cpu.instruction_set()
+    cpu.use_instruction_set(request.param)
     statewise.warn_on_fallback()
-    assert kernels.instruction_set() == request.param
+    assert cpu.instruction_set() == request.param
     yield
     statewise.warn_on_fallback(False)
-    kernels.use_instruction_set(before)
+    cpu.use_instruction_set(before)
 
 
 pytestmark = pytest.mark.usefixtures("_instruction_set")

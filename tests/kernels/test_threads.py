@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import statewise
 from oracle import LAYERS, flat
-from statewise import kernels
-from statewise.ops import exchange, tensors
+from statewise.kernels import cpu
+from statewise.ops import dlpack, tensors
 
 T, N, I, H = 11, 45, 7, 50  # noqa: E741
 FORMS = {
@@ -39,7 +39,7 @@ def _threads():
 @pytest.fixture
 def _reconnected():
     yield
-    exchange.connect()
+    dlpack.connect()
 
 
 @pytest.fixture(params=["python", "C++"])
@@ -73,9 +73,9 @@ def poisoned(monkeypatch, request, _reconnected):
     for name in ("empty_tape", "empty_results", "empty_gradients"):
         monkeypatch.setattr(tensors, name, poisoned(getattr(tensors, name)))
     if request.param == "python":
-        kernels.disconnect()
+        cpu.disconnect()
     else:
-        exchange.connect(short(torch.empty_like), short(torch.Tensor.new_empty))
+        dlpack.connect(short(torch.empty_like), short(torch.Tensor.new_empty))
     return seen
 
 
@@ -214,7 +214,7 @@ def test_other_python_threads_run_meanwhile(entry):
     """One call of the kernels, within which a thread that only counts gets on."""
     torch.set_num_threads(1)
     if entry == "forward":
-        kernels.disconnect()
+        cpu.disconnect()
     layer = statewise.LSTM(64, 256)
     x = torch.randn(400, 32, 64)
     count, stop, running = 0, threading.Event(), threading.Event()
@@ -230,7 +230,7 @@ def test_other_python_threads_run_meanwhile(entry):
     try:
         running.wait()
         seen = []
-        forward = getattr(kernels, entry)
+        forward = getattr(cpu, entry)
 
         def watched(*args):
             before = count
@@ -239,7 +239,7 @@ def test_other_python_threads_run_meanwhile(entry):
             return results
 
         with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-            patch.setattr(kernels, entry, watched)
+            patch.setattr(cpu, entry, watched)
             layer(x)
     finally:
         stop.set()

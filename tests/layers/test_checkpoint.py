@@ -87,7 +87,7 @@ def test_few_steps(t):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_tape_has_the_checkpoints_alone(kind):
     """Bytes for each step of a row: with checkpoints none but for the outputs between layers."""
-    isa = statewise.kernels.instruction_set()
+    isa = statewise.kernels.cpu.instruction_set()
     for layers in (1, 2):
         stack = getattr(statewise, kind)(I, H, layers, checkpoint=100)._stack
         a_step, a_row, a_kept, _ = tensors.tape_bytes(stack, torch.float32, False, isa)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import statewise
-from statewise import kernels
+from statewise.kernels import cpu
 from statewise.ops.fallback import FallbackWarning
 
 X = torch.linspace(-1, 1, 30).reshape(5, 2, 3)
@@ -20,9 +20,9 @@ X = torch.linspace(-1, 1, 30).reshape(5, 2, 3)
 def test_show_config():
     lines = dict(line.split(": ", 1) for line in statewise.show_config().splitlines() if ": " in line)
     assert statewise.show_config().startswith(f"statewise {statewise.__version__}, torch {torch.__version__}\n")
-    assert lines["instruction set"].startswith(f"{kernels.instruction_set()} (this machine has ")
-    assert all(name in lines["instruction set"] for name in kernels.instruction_sets())
-    assert lines["threads"] == f"{torch.get_num_threads()}, by {kernels.thread_runtime()}"
+    assert lines["instruction set"].startswith(f"{cpu.instruction_set()} (this machine has ")
+    assert all(name in lines["instruction set"] for name in cpu.instruction_sets())
+    assert lines["threads"] == f"{torch.get_num_threads()}, by {cpu.thread_runtime()}"
     assert lines["cells with kernels"] == "gru, lstm, rnn_relu, rnn_tanh"
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 2)
@@ -38,25 +38,25 @@ def with_isa(name: str, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
 
 
-WHICH = "from statewise import kernels; print(kernels.instruction_set())"
+WHICH = "from statewise.kernels import cpu; print(cpu.instruction_set())"
 
 
-@pytest.mark.parametrize("name", kernels.instruction_sets())
+@pytest.mark.parametrize("name", cpu.instruction_sets())
 def test_an_instruction_set_is_forced(name):
     assert with_isa(name, WHICH).stdout.strip() == name
 
 
 def test_the_last_instruction_set_is_the_default():
-    assert with_isa("", WHICH).stdout.strip() == kernels.instruction_sets()[-1]
+    assert with_isa("", WHICH).stdout.strip() == cpu.instruction_sets()[-1]
 
 
 def test_an_unknown_instruction_set_is_refused():
     ended = with_isa("sse9", "import statewise; statewise.LSTM(1, 1)")
-    expected = f"no instruction set 'sse9' on this machine; it has {', '.join(kernels.instruction_sets())}"
+    expected = f"no instruction set 'sse9' on this machine; it has {', '.join(cpu.instruction_sets())}"
     assert ended.returncode != 0
     assert ended.stderr.strip().endswith(f"ValueError: STATEWISE_ISA: {expected}")
     with pytest.raises(ValueError, match="no instruction set 'sse9'"):
-        kernels.use_instruction_set("sse9")
+        cpu.use_instruction_set("sse9")
 
 
 def second_gradient():

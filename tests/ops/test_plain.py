@@ -12,8 +12,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import statewise
 from oracle import LAYERS, flat
-from statewise import kernels
-from statewise.ops import exchange
+from statewise.kernels import cpu
+from statewise.ops import dlpack
 from statewise.ops.fallback import transform_reason
 
 pytestmark = pytest.mark.skipif(
@@ -38,7 +38,7 @@ def taken(monkeypatch):
     seen = []
 
     def watched(name):
-        entry = getattr(kernels, f"{name}_tensors")
+        entry = getattr(cpu, f"{name}_tensors")
 
         def call(*args):
             results = entry(*args)
@@ -48,7 +48,7 @@ def taken(monkeypatch):
         return call
 
     for name in ("forward", "backward"):
-        monkeypatch.setattr(kernels, f"{name}_tensors", watched(name))
+        monkeypatch.setattr(cpu, f"{name}_tensors", watched(name))
     return seen
 
 
@@ -56,19 +56,19 @@ def taken(monkeypatch):
 def way(request):
     """Both ways, one after the other."""
     if request.param == "long":
-        kernels.disconnect()
+        cpu.disconnect()
     yield request.param
-    exchange.connect()
+    dlpack.connect()
 
 
 def on_both_ways(call):
     """What ``call`` gives by the short way, and by the long one."""
     short = call()
-    kernels.disconnect()
+    cpu.disconnect()
     try:
         return short, call()
     finally:
-        exchange.connect()
+        dlpack.connect()
 
 
 def assert_same(found, expected):
@@ -344,8 +344,8 @@ def test_an_interrupt_goes_on(taken, monkeypatch, error):
         raise error
 
     layer, x, _ = made("GRU", "plain")
-    monkeypatch.setattr(exchange, "_MODES", (fails,))
-    exchange.connect()
+    monkeypatch.setattr(dlpack, "_MODES", (fails,))
+    dlpack.connect()
     try:
         if error is KeyboardInterrupt:
             with pytest.raises(KeyboardInterrupt):
@@ -355,7 +355,7 @@ def test_an_interrupt_goes_on(taken, monkeypatch, error):
             assert taken == [None]
     finally:
         monkeypatch.undo()
-        exchange.connect()
+        dlpack.connect()
 
 
 def test_a_layer_stays_copyable(taken):

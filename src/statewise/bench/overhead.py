@@ -17,7 +17,7 @@ import torch
 
 import statewise
 
-from .. import kernels
+from ..kernels import cpu
 from .cases import Case, Shape
 from .clock import no_garbage_collection
 from .compare import Side, build
@@ -137,7 +137,7 @@ def _time(call: Callable[[], object]) -> float:
 @contextmanager
 def _stopwatch() -> Iterator[Callable[[], float]]:
     """Within it, the function that it gives tells the seconds spent in the kernels so far."""
-    entries = {name: getattr(kernels, name) for name in ("forward", "backward")}
+    entries = {name: getattr(cpu, name) for name in ("forward", "backward")}
     seconds = 0.0
 
     def timed(entry: Callable[..., None]) -> Callable[..., None]:
@@ -150,10 +150,10 @@ def _stopwatch() -> Iterator[Callable[[], float]]:
         return call
 
     for name, entry in entries.items():
-        setattr(kernels, name, timed(entry))
+        setattr(cpu, name, timed(entry))
     try:
-        past_python = kernels.nanoseconds_in_kernels()  # which C++ calls itself: see kernels/live.hpp
-        yield lambda: seconds + (kernels.nanoseconds_in_kernels() - past_python) / 1e9
+        past_python = cpu.nanoseconds_in_kernels()  # which C++ calls itself: see kernels/cpu/bindings/eager.hpp
+        yield lambda: seconds + (cpu.nanoseconds_in_kernels() - past_python) / 1e9
     finally:
         for name, entry in entries.items():
-            setattr(kernels, name, entry)
+            setattr(cpu, name, entry)

@@ -1,7 +1,8 @@
 """What is computed: one description a cell, in plain operations. The same step on vector registers is the .hpp beside.
 
 To add a cell: its ``.py`` here, a line in ``CELLS``, a two-line class in ``layers/``; then, when it shall be fast, its
-``.hpp``, included in ``kernels/cells.hpp``, and a line in ``kernels/cells.def``. Without these the reference serves it.
+``.hpp``, included in ``kernels/cpu/cells.hpp``, and a line in ``kernels/cpu/cells.def``. Without these the reference
+serves it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "../kernels/math.hpp"
+#include "../kernels/cpu/math.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {

@@ -2,13 +2,13 @@
 
 #pragma once
 
-#include "../kernels/math.hpp"
+#include "../kernels/cpu/math.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-// A cell without gates: the four slots of a block (see kernels/layout.hpp) are four vectors of units.
+// A cell without gates: the four slots of a block (see kernels/cpu/layout.hpp) are four vectors of units.
 struct Ungated {
   static constexpr int units = 4;  // vectors of units a block
   static constexpr int gates = 1;

@@ -1,6 +1,6 @@
 """What frozen layers and cells share: they keep their weights packed for the kernels, and can't be trained.
 
-A plain call goes from ``__call__`` straight to ``kernels.Frozen``, which looks at the tensors itself and returns None
+A plain call goes from ``__call__`` straight to ``cpu.Frozen``, which looks at the tensors itself and returns None
 for whatever isn't plain and right. Such a call goes the live layer's way, checks, messages and all, and meets the pack
 again in ``_compute``.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torch.nn.modules import module as torch_module
 
-from .. import kernels
+from ..kernels import cpu
 from ..ops import tensors
 from ..ops.fallback import reason
 from ..stack import Stack
@@ -43,7 +43,7 @@ class Frozen(nn.Module):
     _title: str
     _weight_shapes: list[torch.Size]
 
-    _packed: tuple[kernels.Frozen | None, Sequence[Tensor]]  # and the weights that were packed
+    _packed: tuple[cpu.Frozen | None, Sequence[Tensor]]  # and the weights that were packed
     _shortcut: Any  # called with input and hx; None is no result
 
     # Calls
@@ -55,10 +55,10 @@ class Frozen(nn.Module):
                 "call it under torch.no_grad(), or use the module that it was frozen from"
             )
 
-    def _pack_of(self, weights: Sequence[Tensor]) -> kernels.Frozen | None:
+    def _pack_of(self, weights: Sequence[Tensor]) -> cpu.Frozen | None:
         """What is packed of ``weights``, the current ones; None if they came past ``_repack``, or can't be packed."""
         pack, packed = self._packed
-        if pack is None or pack.instruction_set != kernels.instruction_set():
+        if pack is None or pack.instruction_set != cpu.instruction_set():
             pack, packed = self._repack()
         same = len(packed) == len(weights) and all([a is b for a, b in zip(packed, weights, strict=True)])  # noqa: C419
         return pack if same else None
@@ -68,7 +68,7 @@ class Frozen(nn.Module):
     def _buffered_weights(self) -> list[Tensor]:
         raise NotImplementedError
 
-    def _repack(self) -> tuple[kernels.Frozen | None, Sequence[Tensor]]:
+    def _repack(self) -> tuple[cpu.Frozen | None, Sequence[Tensor]]:
         """Pack the weights as they are now. Two threads may do so at once: each result is good."""
         weights = self._buffered_weights()
         pack = None

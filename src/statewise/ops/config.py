@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .. import kernels
 from .._version import __version__
+from ..kernels import cpu
 from .fallback import SERVED_CELLS, warn_on_fallback
 
 
@@ -18,8 +18,8 @@ def show_config() -> str:
     return "\n".join(
         (
             f"statewise {__version__}, torch {torch.__version__}",
-            f"instruction set: {kernels.instruction_set()} (this machine has {', '.join(kernels.instruction_sets())})",
-            f"threads: {torch.get_num_threads()}, by {kernels.thread_runtime()}",
+            f"instruction set: {cpu.instruction_set()} (this machine has {', '.join(cpu.instruction_sets())})",
+            f"threads: {torch.get_num_threads()}, by {cpu.thread_runtime()}",
             f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
             "by the kernels: float32 and float64 on the CPU, forward and backward, also under torch.compile",
             "by the slow reference: other dtypes and devices, torch.func's transforms, a gradient's gradient;",

@@ -11,10 +11,10 @@ from torch.autograd import forward_ad
 from torch.nn.parameter import Parameter
 from torch.utils._device import DeviceContext
 
-from .. import kernels
+from ..kernels import cpu
 from ..stack import Stack
 
-SERVED_CELLS = frozenset(kernels.cells())
+SERVED_CELLS = frozenset(cpu.cells())
 _DTYPES = frozenset({torch.float32, torch.float64})
 _TYPES = frozenset({Tensor, Parameter})
 _STRIDED = torch.strided

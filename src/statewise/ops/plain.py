@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from .. import kernels
+from ..kernels import cpu
 from ..stack import Stack
-from . import exchange as exchange  # which connects
+from . import dlpack as dlpack  # which connects
 from . import tensors
 from .fallback import SERVED_CELLS
 from .gradient import Arguments, gradient
@@ -39,7 +39,7 @@ class Recurrent(torch.autograd.Function):
             return (None,) * len(needs)
         states, sizes, stack = ctx.rest
         kept = ctx.saved_tensors
-        found = kernels.backward_tensors(sizes, kept, states, incoming, needs)
+        found = cpu.backward_tensors(sizes, kept, states, incoming, needs)
         if found is not None:
             return found
         state = kept[1 : 1 + states] if states else None
@@ -69,7 +69,7 @@ def recurrent(sizes: Sizes | None, stack: Stack, x: Tensor, hx: Any, weights: li
     """
     if sizes is None or is_compiling():
         return None
-    done = kernels.forward_tensors(sizes, x, hx, weights)
+    done = cpu.forward_tensors(sizes, x, hx, weights)
     if done is None:
         return None
     results, tape = done

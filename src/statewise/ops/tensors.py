@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import kernels
+from ..kernels import cpu
 from ..stack import Stack
 
-_CELL_INDEX = {name: i for i, name in enumerate(kernels.cells())}
+_CELL_INDEX = {name: i for i, name in enumerate(cpu.cells())}
 
 
 @lru_cache(maxsize=1024)
 def tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tuple[int, int, int, int]:
     """What the tape takes: bytes a step of a row, bytes a row, bytes a checkpoint of a row, and bytes on top."""
     sizes = shape(stack, 0, 0, dtype is torch.float64)
-    found: tuple[int, int, int, int] = kernels.tape_bytes(sizes, masked)
+    found: tuple[int, int, int, int] = cpu.tape_bytes(sizes, masked)
     return found
 
 
 def empty_tape(x: Tensor, stack: Stack, t: int, n: int, masked: bool) -> Tensor:
     """Memory for what backward needs of a forward over x, (T, N, I) or (S, I): ``t`` steps, ``n`` rows. Bytes."""
-    a_step, a_row, a_kept, always = tape_bytes(stack, x.dtype, masked, kernels.instruction_set())
+    a_step, a_row, a_kept, always = tape_bytes(stack, x.dtype, masked, cpu.instruction_set())
     steps, *rows, _ = x.shape
     if rows:
         steps *= rows[0]
@@ -52,7 +52,7 @@ def forward(
     # Kept by name until the kernels are done: some are copies that nobody else holds.
     x, weights, masks, state = _with_rows(x), _dense(weights), _dense(masks), _dense(state)
     counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
-    kernels.forward(
+    cpu.forward(
         shape(stack, t, n, x.dtype is torch.float64),
         *_pair(counts),
         [w.data_ptr() for w in weights],
@@ -66,14 +66,14 @@ def forward(
     return output, final, tape
 
 
-def pack(weights: Sequence[Tensor], stack: Stack, batch_first: bool, cell: bool) -> kernels.Frozen:
+def pack(weights: Sequence[Tensor], stack: Stack, batch_first: bool, cell: bool) -> cpu.Frozen:
     """The weights, which the kernels have to serve, as the instruction set in use reads them.
 
     ``batch_first`` and ``cell`` say how tensors come to the pack when it is called: see frozen.hpp.
     """
     weights = _dense(weights)
     sizes = shape(stack, 0, 0, weights[0].dtype is torch.float64)
-    return kernels.Frozen(sizes, [w.data_ptr() for w in weights], batch_first, cell)
+    return cpu.Frozen(sizes, [w.data_ptr() for w in weights], batch_first, cell)
 
 
 def forward_packed(
@@ -89,7 +89,7 @@ def forward_packed(
     output, final = empty_results(x, stack, n, step)
     x, state = _with_rows(x), _dense(state)
     counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
-    kernels.forward_packed(
+    cpu.forward_packed(
         shape(stack, t, n, x.dtype is torch.float64),
         *_pair(counts),
         packed,
@@ -127,7 +127,7 @@ def backward(
     counts = () if lengths is None and batch_sizes is None else _dense((lengths, batch_sizes))
     d_output = None if incoming[0] is None else _with_rows(incoming[0])
     d_final = _dense(incoming[1:])
-    kernels.backward(
+    cpu.backward(
         shape(stack, t, n, x.dtype is torch.float64),
         *_pair(counts),
         [w.data_ptr() for w in weights],

@@ -89,16 +89,16 @@ struct Run {
     std::vector<S> h(width), c(H);
     if (!h0.empty()) std::copy_n(h0.begin() + long(at_h), width, h.begin());
     if (!c0.empty()) std::copy_n(c0.begin() + long(at_c), H, c.begin());
-    std::vector<S> fed = w_hr && p.cell == "gru" ? product<S>(*w_hr, h.data(), H, nullptr) : h;
+    std::vector<S> recurrent_input = w_hr && p.cell == "gru" ? product<S>(*w_hr, h.data(), H, nullptr) : h;
     for (int64_t s = 0; s < p.lengths[size_t(n)]; ++s) {
       const int64_t t = d ? p.lengths[size_t(n)] - 1 - s : s, at = t * p.N + n;
       const auto from_x = product(w[0], x.data() + at * in, size_t(in), p.bias ? &w[2] : nullptr);
-      const auto from_h = product(w[1], fed.data(), P, p.bias ? &w[3] : nullptr);
+      const auto from_h = product(w[1], recurrent_input.data(), P, p.bias ? &w[3] : nullptr);
       std::vector<S> out(H);
       for (size_t u = 0; u < H; ++u) out[u] = unit(from_x, from_h, u, h, c);
-      fed = w_hr ? product<S>(*w_hr, out.data(), H, nullptr) : out;
-      h = p.cell == "gru" ? out : fed;
-      std::copy(fed.begin(), fed.end(), y.begin() + long((at * p.D + d) * p.P()));
+      recurrent_input = w_hr ? product<S>(*w_hr, out.data(), H, nullptr) : out;
+      h = p.cell == "gru" ? out : recurrent_input;
+      std::copy(recurrent_input.begin(), recurrent_input.end(), y.begin() + long((at * p.D + d) * p.P()));
     }
     std::copy(h.begin(), h.end(), hn.begin() + long(at_h));
     if (p.has_c()) std::copy(c.begin(), c.end(), cn.begin() + long(at_c));

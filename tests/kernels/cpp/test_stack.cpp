@@ -95,7 +95,7 @@ class Attempt {
     tight_.strides = kTight;
     const statewise::InstructionSet& set = statewise::instruction_set();
     while (set.cells[call_.cell].name != p_.cell) ++call_.cell;
-    call_.twofold = sizeof(T) == 8;
+    call_.float64 = sizeof(T) == 8;
     call_.threads = threads;
     call_.T = p_.T, call_.N = p_.N, call_.I = p_.I, call_.H = p_.H, call_.projected = p_.projected;
     call_.L = p_.L, call_.D = p_.D, call_.bias = p_.bias;

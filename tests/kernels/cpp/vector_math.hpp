@@ -7,12 +7,12 @@
 namespace statewise {
 
 struct VectorMath {
-  void (*exp_single)(const float* x, float* y, int64_t count);
-  void (*sigmoid_single)(const float* x, float* y, int64_t count);
-  void (*tanh_single)(const float* x, float* y, int64_t count);
-  void (*exp_twofold)(const double* x, double* y, int64_t count);
-  void (*sigmoid_twofold)(const double* x, double* y, int64_t count);
-  void (*tanh_twofold)(const double* x, double* y, int64_t count);
+  void (*exp_float32)(const float* x, float* y, int64_t count);
+  void (*sigmoid_float32)(const float* x, float* y, int64_t count);
+  void (*tanh_float32)(const float* x, float* y, int64_t count);
+  void (*exp_float64)(const double* x, double* y, int64_t count);
+  void (*sigmoid_float64)(const double* x, double* y, int64_t count);
+  void (*tanh_float64)(const double* x, double* y, int64_t count);
 };
 
 }  // namespace statewise

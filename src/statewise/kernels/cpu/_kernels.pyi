@@ -62,7 +62,7 @@ def backward(
     /,
 ) -> None: ...
 
-# What exchange.cpp does.
+# What dlpack.cpp does.
 def connect(
     tensor: type,
     parameter: type,
@@ -79,7 +79,7 @@ def connect(
 ) -> bool: ...
 def disconnect() -> None: ...
 
-# What live.cpp does.
+# What eager.cpp does.
 def forward_tensors(shape: _Shape, x: object, hx: object, weights: list[Any]) -> Any: ...
 def backward_tensors(
     shape: _Shape, kept: tuple[Any, ...], states: int, incoming: tuple[Any, ...], needs: tuple[bool, ...], /

@@ -30,8 +30,8 @@ struct ForwardChunk {
 
 template <class C, class T>
 struct ForwardScratch {
-  ForwardChunk<T> chunk[2];  // with a crew the next one is projected while one is being scanned
-  T *state[2], *fed, *c0, *c;
+  ForwardChunk<T> chunk[2];  // with a helpers the next one is projected while one is being scanned
+  T *state[2], *recurrent_input, *c0, *c;
   ForwardScratch(Arena& a, const Job& job, const Sizes<C, T>& z) : chunk{} {
     const int64_t rows = job.largest_group, most = most_chunk_rows(rows);
     for (int i = 0; i <= job.helped; ++i) {
@@ -40,7 +40,7 @@ struct ForwardScratch {
     }
     state[0] = a.take<T>(rows * z.units);
     state[1] = a.take<T>(rows * z.units);
-    fed = a.take<T>(job.projected ? rows * z.fed : 0);
+    recurrent_input = a.take<T>(job.projected ? rows * z.recurrent_input : 0);
     c0 = a.take<T>(C::has_c ? rows * z.units : 0);
     c = a.take<T>(C::has_c ? rows * z.units : 0);
   }
@@ -107,7 +107,7 @@ void step_tail(const StepRows<T>& s, const Blocks<C, T>& blocks) {
 template <class C, class T>
 class ForwardPass {
  public:
-  ForwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Crew* crew)
+  ForwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Helpers* helpers)
       : job_(job),
         group_(group),
         g_(job.group[group]),
@@ -121,7 +121,7 @@ class ForwardPass {
         y_(layer_.y),
         arena_{static_cast<char*>(scratch)},
         m_(arena_, job, z_),
-        crew_(crew) {}
+        helpers_(helpers) {}
 
   void run() {
     begin();
@@ -148,22 +148,24 @@ class ForwardPass {
 
  private:
   // h, as the caller knows it, is the projected one unless the cell carries it over unprojected.
-  bool hands_fed() const { return job_.projected && !C::carries_h; }
+  bool hands_recurrent_input() const { return job_.projected && !C::carries_h; }
 
   void begin() {
-    T* const known = hands_fed() ? m_.fed : m_.state[0];
-    const int64_t width = hands_fed() ? z_.P : z_.H, stride = hands_fed() ? z_.fed : z_.units;
+    T* const known = hands_recurrent_input() ? m_.recurrent_input : m_.state[0];
+    const int64_t width = hands_recurrent_input() ? z_.P : z_.H,
+                  stride = hands_recurrent_input() ? z_.recurrent_input : z_.units;
     take_state(w_.h0, g_, width, known, stride);
-    if (!hands_fed()) copy(m_.state[1], m_.state[0], g_.rows * z_.units);
+    if (!hands_recurrent_input()) copy(m_.state[1], m_.state[0], g_.rows * z_.units);
     if (C::has_c) take_state(w_.c0, g_, z_.H, m_.c0, z_.units);
     now_ = 0;
     c_before_ = m_.c0;
     if (silent_) return;
     if (job_.projected && C::carries_h) {
       project(m_.state[0], g_.rows);
-      if (w_.fed0)
+      if (w_.first_recurrent_input)
         for (int64_t j = 0; j < g_.rows; ++j)
-          copy(static_cast<T*>(w_.fed0) + g_.sorted[j] * z_.P, m_.fed + j * z_.fed, z_.P);
+          copy(static_cast<T*>(w_.first_recurrent_input) + g_.sorted[j] * z_.P,
+               m_.recurrent_input + j * z_.recurrent_input, z_.P);
     }
     const int64_t first = order_.reverse ? order_.count(job_.T - 1) : order_.count(0);  // rows without steps
     give_state(w_.hn, g_, first, g_.rows, width, known, stride);
@@ -177,7 +179,7 @@ class ForwardPass {
     };
     one(w_.kept_h, m_.state[now_], z_.units);
     one(w_.kept_c, c_before_, z_.units);
-    one(w_.kept_fed, m_.fed, z_.fed);
+    one(w_.kept_recurrent_input, m_.recurrent_input, z_.recurrent_input);
   }
 
   void recall(int64_t i) {
@@ -186,7 +188,7 @@ class ForwardPass {
     };
     one(w_.kept_h, m_.state[now_], z_.units);
     one(w_.kept_c, m_.c, z_.units);
-    one(w_.kept_fed, m_.fed, z_.fed);
+    one(w_.kept_recurrent_input, m_.recurrent_input, z_.recurrent_input);
     if (i > 0) c_before_ = m_.c;
   }
 
@@ -201,9 +203,9 @@ class ForwardPass {
         if (below_) wait_for(below_ + group_, span(s).s1);
         project_input(chunk, span(s), tape);
       }
-      begun = crew_ && s + steps_ < s1 && (!below_ || has_come(below_ + group_, span(s + steps_).s1));
+      begun = helpers_ && s + steps_ < s1 && (!below_ || reached(below_ + group_, span(s + steps_).s1));
       if (begun) project_input(m_.chunk[1 - i], span(s + steps_), tape);
-      if (crew_) finish(*crew_, chunk.ticket);
+      if (helpers_) finish(*helpers_, chunk.ticket);
       scan(chunk, tape);
       if (begun) i = 1 - i;
     }
@@ -236,7 +238,7 @@ class ForwardPass {
       for (int64_t r = 0; r < chunk.input.product.rows; ++r)
         for (int64_t b = 0; b < z_.blocks.full; ++b)
           store(chunk.gates + r * z_.columns + (4 * b + 3) * L, load<Vec<T, L>>(bias + (4 * b + 3) * L));
-    chunk.ticket = hand_out_or_do(crew_, chunk.input, piece_count(chunk.input.product));
+    chunk.ticket = hand_out_or_do(helpers_, chunk.input, piece_count(chunk.input.product));
   }
 
   void scan(const ForwardChunk<T>& chunk, const Tape<T>& tape) {
@@ -256,12 +258,12 @@ class ForwardPass {
           for (int64_t j = 0; j < count; ++j) copy(tape.outputs + (row + j) * z_.units, h + j * z_.units, z_.units);
         project(h, count);
         for (int64_t j = 0; y_.data && j < count; ++j)
-          copy(row_at<T>(y_, g_, t, j) + y_column_, m_.fed + j * z_.fed, z_.P);
+          copy(row_at<T>(y_, g_, t, j) + y_column_, m_.recurrent_input + j * z_.recurrent_input, z_.P);
       }
       if (!silent_) {
         const int64_t staying = min(count, order_.count(s + 1));
-        if (hands_fed())
-          give_state(w_.hn, g_, staying, count, z_.P, m_.fed, z_.fed);
+        if (hands_recurrent_input())
+          give_state(w_.hn, g_, staying, count, z_.P, m_.recurrent_input, z_.recurrent_input);
         else
           give_state(w_.hn, g_, staying, count, z_.H, h, z_.units);
         if (C::has_c) give_state(w_.cn, g_, staying, count, z_.H, c, z_.units);
@@ -271,22 +273,23 @@ class ForwardPass {
     }
     if (silent_ || job_.D > 1) return;
     if (layer_.mask.data) apply_mask<T>(g_, p.t0, p.t1, layer_.mask, layer_.y, layer_.masked, job_.P);
-    if (layer_.progress) tell(layer_.progress + group_, p.s1);
+    if (layer_.progress) publish(layer_.progress + group_, p.s1);
   }
 
   // One step: block of columns by block, the product with h and the cell.
   void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* c, T* h) {
     constexpr int L = lanes<T>;
     const T* h_before = m_.state[now_];
-    const Product<T> product{count,
-                             {job_.projected ? m_.fed : h_before, job_.projected ? z_.fed : z_.units, nullptr},
-                             contiguous(z_.P),
-                             static_cast<const T*>(w_.columns_hh),
-                             z_.blocks.panels(C::from_h),
-                             {gates, z_.columns, nullptr},
-                             z_.columns,
-                             nullptr,
-                             true};
+    const Product<T> product{
+        count,
+        {job_.projected ? m_.recurrent_input : h_before, job_.projected ? z_.recurrent_input : z_.units, nullptr},
+        contiguous(z_.P),
+        static_cast<const T*>(w_.columns_hh),
+        z_.blocks.panels(C::from_h),
+        {gates, z_.columns, nullptr},
+        z_.columns,
+        nullptr,
+        true};
     const StepRows<T> rows{g_,
                            count,
                            t,
@@ -327,8 +330,8 @@ class ForwardPass {
                  contiguous(z_.H),
                  static_cast<const T*>(w_.columns_hr),
                  plain_panels<T>(z_.P),
-                 {m_.fed, z_.fed, nullptr},
-                 z_.fed,
+                 {m_.recurrent_input, z_.recurrent_input, nullptr},
+                 z_.recurrent_input,
                  nullptr,
                  false});
   }
@@ -345,18 +348,18 @@ class ForwardPass {
   Sequence y_;
   Arena arena_;
   ForwardScratch<C, T> m_;
-  Crew* const crew_;
+  Helpers* const helpers_;
   bool silent_ = false;
   int now_ = 0;
   const T* c_before_ = nullptr;
 };
 
 template <class C, class T>
-void forward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew) {
+void forward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers) {
   const Group& g = job.group[group];
   for (int64_t l = first; l < last; ++l) {
     const Layer& layer = job.layer[l];
-    for (int d = 0; d < job.D; ++d) ForwardPass<C, T>(job, group, l, d, scratch, crew).run();
+    for (int d = 0; d < job.D; ++d) ForwardPass<C, T>(job, group, l, d, scratch, helpers).run();
     if (job.D > 1 && layer.mask.data) apply_mask<T>(g, 0, job.T, layer.mask, layer.y, layer.masked, job.D * job.P);
     if (l == job.L - 1) clear_padding<T>(job, g, layer.y, job.D * job.P);
   }

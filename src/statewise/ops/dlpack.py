@@ -1,4 +1,4 @@
-"""What the kernels know of torch, so that they can read and make tensors themselves: see kernels/exchange.hpp."""
+"""What the kernels know of torch, so that they can read and make tensors themselves: see its dlpack.hpp."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.parameter import Parameter
 
-from .. import kernels
+from ..kernels import cpu
 from .fallback import functions_are_intercepted
 
 # What calls for a closer look than C++ takes: these answer 0, None or False as long as tensors are their memory and no
@@ -29,11 +29,11 @@ def connect(
     """Let plain calls go past Python; results are then made by the functions given.
 
     Without effect where torch is older than its exchange: every call goes through Python then, as it does after
-    ``kernels.disconnect()``.
+    ``cpu.disconnect()``.
     """
     exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
     if exchange is not None:
-        kernels.connect(
+        cpu.connect(
             Tensor,
             Parameter,
             exchange,

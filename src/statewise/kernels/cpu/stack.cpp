@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "dispatch.hpp"
-#include "leaders.hpp"
 #include "memory.hpp"
+#include "owners.hpp"
 #include "threads.hpp"
 
 namespace statewise {
@@ -66,7 +66,7 @@ class Plan {
     job_.unpacked_forward = !call.packed && !job_.projected && job_.steps < kFewRowsForward;
     job_.unpacked_backward = !job_.projected && job_.steps < kFewRowsBackward;
     job_.helped = job_.groups < threads();
-    kernels_.measure(job_);
+    kernels_.compute_layout(job_);
   }
 
   Job& job() { return job_; }
@@ -81,10 +81,10 @@ class Plan {
     return work < kWorthThreads || job_.unpacked_forward ? 1 : call_.threads;
   }
 
-  // Takes the groups through the layers. A group is led by one thread. Where there are fewer groups than threads the
-  // others help; and if no layer needs the end of a sequence before its beginning, each layer has a leader of its own,
+  // Takes the groups through the layers. A group is owned by one thread. Where there are fewer groups than threads the
+  // others help; and if no layer needs the end of a sequence before its beginning, each layer has an owner of its own,
   // who follows that of the layer before.
-  void run(void (*pass)(const Job&, int64_t, int64_t, int64_t, void*, Crew*), int64_t bytes, bool backward) {
+  void run(void (*pass)(const Job&, int64_t, int64_t, int64_t, void*, Helpers*), int64_t bytes, bool backward) {
     if (!job_.helped) {
       parallel(threads(), job_.groups,
                [&](int64_t i) { pass(job_, i, 0, job_.L, scratch(kTaskScratch, bytes), nullptr); });
@@ -95,9 +95,9 @@ class Plan {
     progress_.assign(follow ? size_t(tasks) : 0, 0);
     for (int64_t l = 0; follow && l < job_.L; ++l) layers_[size_t(l)].progress = progress_.data() + l * job_.groups;
     char* const memory = static_cast<char*>(scratch(kTaskScratch, tasks * bytes));
-    lead(threads(), tasks, [&](int64_t i, Crew& crew) {
+    run_owned(threads(), tasks, [&](int64_t i, Helpers& helpers) {
       const int64_t l = backward ? job_.L - 1 - i / job_.groups : i / job_.groups;
-      pass(job_, i % job_.groups, follow ? l : 0, follow ? l + 1 : job_.L, memory + i * bytes, &crew);
+      pass(job_, i % job_.groups, follow ? l : 0, follow ? l + 1 : job_.L, memory + i * bytes, &helpers);
     });
   }
 
@@ -111,13 +111,14 @@ class Plan {
         const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_.element;
         w.kept_h = carver.take(kept * o.units);
         if (kernels_.states > 1) w.kept_c = carver.take(kept * o.units);
-        if (job_.projected) w.kept_fed = carver.take(kept * o.fed);
+        if (job_.projected) w.kept_recurrent_input = carver.take(kept * o.recurrent_input);
       } else {
         w.gates = carver.take(job_.steps * o.columns * kernels_.element);
         if (kernels_.states > 1) w.cells = carver.take(job_.steps * o.units * kernels_.element);
         if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_.element);
       }
-      if (job_.projected && kernels_.carries_h) w.fed0 = carver.take(job_.N * job_.P * kernels_.element);
+      if (job_.projected && kernels_.carries_h)
+        w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_.element);
     }
     place_between(carver);
     return carver.used();
@@ -155,7 +156,7 @@ class Plan {
     const auto at = [](void* base, int64_t offset) -> void* {
       return base ? static_cast<char*>(base) + offset : nullptr;
     };
-    const auto share = [&](const std::vector<void*>& all, int64_t i, void*(&five)[5]) {
+    const auto pick_five = [&](const std::vector<void*>& all, int64_t i, void*(&five)[5]) {
       for (void*& p : five) p = nullptr;
       if (all.empty()) return;
       void* const* w = all.data() + i * per;
@@ -167,9 +168,9 @@ class Plan {
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
       void* five[5];
-      share(call_.weights, i, five);
+      pick_five(call_.weights, i, five);
       w.w_ih = five[0], w.w_hh = five[1], w.b_ih = five[2], w.b_hh = five[3], w.w_hr = five[4];
-      share(call_.weight_gradients, i, five);
+      pick_five(call_.weight_gradients, i, five);
       w.dw_ih = five[0], w.dw_hh = five[1], w.db_ih = five[2], w.db_hh = five[3], w.dw_hr = five[4];
       w.h0 = at(call_.h0, i * h), w.hn = at(call_.hn, i * h), w.dhn = at(call_.dhn, i * h),
       w.dh0 = at(call_.dh0, i * h);
@@ -207,15 +208,16 @@ class Plan {
     }
     layers_.back().dy = outer(call_.dy);
     layers_.front().dx = outer(call_.dx);
-    Sequence turns[2]{};
-    for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i) turns[i] = between(carver);
-    for (int64_t l = job_.L - 1; l > 0; --l) layers_[size_t(l)].dx = layers_[size_t(l - 1)].dy = turns[(l - 1) % 2];
+    Sequence alternating[2]{};
+    for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i) alternating[i] = between(carver);
+    for (int64_t l = job_.L - 1; l > 0; --l)
+      layers_[size_t(l)].dx = layers_[size_t(l - 1)].dy = alternating[(l - 1) % 2];
   }
 
  private:
   static const Kernels& pick(const Call& call) {
     const Cell& cell = instruction_set().cells[call.cell];
-    return call.twofold ? cell.twofold : cell.single;
+    return call.float64 ? cell.float64 : cell.float32;
   }
 
   // Sorts the rows by length and deals them out: neighbours together where all are equally long (their memory is

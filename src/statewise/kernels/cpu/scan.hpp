@@ -1,4 +1,4 @@
-// What the two time loops (forward.hpp, backward.hpp) share: rows, chunks, states, scratch memory.
+// What the two time loops (forward.hpp, backward.hpp) partial: rows, chunks, states, scratch memory.
 
 #pragma once
 
@@ -70,10 +70,11 @@ STATEWISE_INLINE Tape<T> full_tape(const Direction& w, const Group& g, int64_t c
   return {at(w.gates, columns), at(w.cells, units), at(w.outputs, units), 0};
 }
 
-// work(i) for all pieces: by the crew, which the ticket waits for, or here and now.
+// work(i) for all pieces: by the helpers, which the ticket waits for, or here and now.
 template <class W>
-STATEWISE_INLINE int64_t hand_out_or_do(Crew* crew, const W& work, int64_t pieces) {
-  if (crew) return hand_out(*crew, [](const void* w, int64_t i) { (*static_cast<const W*>(w))(i); }, &work, pieces);
+STATEWISE_INLINE int64_t hand_out_or_do(Helpers* helpers, const W& work, int64_t pieces) {
+  if (helpers)
+    return hand_out(*helpers, [](const void* w, int64_t i) { (*static_cast<const W*>(w))(i); }, &work, pieces);
   for (int64_t i = 0; i < pieces; ++i) work(i);
   return 0;
 }
@@ -122,15 +123,15 @@ struct Order {
 template <class C, class T>
 struct Sizes {
   Blocks<C, T> blocks;
-  int64_t H, P;        // P: the width of what W_hh reads
-  int64_t units, fed;  // padded
-  int64_t columns;     // padded row of gates
+  int64_t H, P;                    // P: the width of what W_hh reads
+  int64_t units, recurrent_input;  // padded
+  int64_t columns;                 // padded row of gates
   explicit Sizes(const Job& job)
       : blocks(job.H),
         H(job.H),
         P(job.P),
         units(round_up(blocks.units(), lanes<T>)),
-        fed(round_up(job.P, lanes<T>)),
+        recurrent_input(round_up(job.P, lanes<T>)),
         columns(blocks.columns()) {}
 };
 

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "crew.hpp"
+#include "helpers.hpp"
 
 namespace statewise {
 
@@ -44,31 +44,31 @@ struct Direction {
   void* gates;                                        // tape: (S, columns)
   void* cells;                                        // tape: (S, units)
   void* outputs;                                      // tape: (S, units), the unprojected output, with a projection
-  void* fed0;                                         // tape: (N, P), what W_hh reads first, where it isn't h0
-  void *kept_h, *kept_c, *kept_fed;                   // tape: (segments, N, ...), the states before each segment
-  void *sum_ih, *sum_hh, *sum_hr, *sum_b;             // the groups' shares of the weights' gradients
+  void* first_recurrent_input;                        // tape: (N, P), what W_hh reads first, where it isn't h0
+  void *kept_h, *kept_c, *kept_recurrent_input;       // tape: (segments, N, ...), the states before each segment
+  void *sum_ih, *sum_hh, *sum_hr, *sum_b;             // the groups' partials of the weights' gradients
 };
 
 struct Layer {
   int64_t input;  // I of this layer
   Sequence x, y, dx, dy;
-  Sequence mask, masked;          // dropout on y, and y * mask, which the next layer reads
-  int64_t* progress;              // (groups,) steps done, where layers follow each other chunk by chunk; or null
-  bool straight_ih, straight_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
-  int64_t sum_ih, sum_hh;         // elements of the groups' shares
+  Sequence mask, masked;      // dropout on y, and y * mask, which the next layer reads
+  int64_t* progress;          // (groups,) steps done, where layers follow each other chunk by chunk; or null
+  bool direct_ih, direct_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
+  int64_t sum_ih, sum_hh;     // elements of the groups' partials
   Direction direction[2];
 };
 
-// Sizes that depend on the instruction set's vector length; filled by Kernels::measure.
+// Sizes that depend on the instruction set's vector length; filled by Kernels::compute_layout.
 struct Layout {
   int64_t columns;                             // of a row of gates, padded
   int64_t units;                               // H, padded
-  int64_t fed;                                 // P, padded
+  int64_t recurrent_input;                     // P, padded
   int64_t columns_ih, columns_hh, columns_hr;  // elements of the packed weights; of columns_ih for the widest layer
   int64_t rows_ih, rows_hh, rows_hr;
-  int64_t sum_hr, sum_b;                                  // elements of one group's share
+  int64_t sum_hr, sum_b;                                  // elements of one group's partial
   int64_t segment_gates, segment_cells, segment_outputs;  // elements of one row of a segment that is computed again
-  int64_t forward_scratch, backward_scratch;              // bytes a leader needs
+  int64_t forward_scratch, backward_scratch;              // bytes an owner needs
 };
 
 struct Job {
@@ -76,7 +76,7 @@ struct Job {
   bool projected, bias, training;
   // Whether the products forward and backward read the weights as torch lays them out: see unpacked.hpp.
   bool unpacked_forward, unpacked_backward;
-  bool helped;      // whether leaders have crews
+  bool helped;      // whether owners of groups have helpers
   int64_t segment;  // steps computed again at a time by backward, because the tape has only the states between; or 0
   int64_t widest;   // the largest I of all layers
   int64_t steps;    // S: the steps of all rows together
@@ -95,18 +95,18 @@ struct Kernels {
   int64_t element;  // bytes
   int gates, states;
   bool carries_h;
-  void (*measure)(Job&);
+  void (*compute_layout)(Job&);
   void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D * kWeightParts
-  // One group through the layers from `first` to before `last`; backward from last - 1 to first. crew: or null.
-  void (*forward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew);
+  // One group through the layers from `first` to before `last`; backward from last - 1 to first. helpers: or null.
+  void (*forward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers);
   void (*pack_backward)(const Job&, int64_t task);
-  void (*backward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew);
+  void (*backward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers);
   void (*reduce)(const Job&, int64_t task);
 };
 
 struct Cell {
   const char* name;
-  Kernels single, twofold;  // float, double
+  Kernels float32, float64;  // float, double
 };
 
 // One compiled copy of all cells' kernels.

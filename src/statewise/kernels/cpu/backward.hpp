@@ -45,10 +45,10 @@ struct ChunkProducts {
 };
 
 template <class T>
-struct Report {  // tells the leader of the next layer how far dx is
+struct Report {  // tells the owner of the next layer how far dx is
   int64_t* progress;
   int64_t steps;
-  void operator()(int64_t) const { tell(progress, steps); }
+  void operator()(int64_t) const { publish(progress, steps); }
 };
 
 template <class C, class T>
@@ -62,7 +62,7 @@ struct BackwardChunk {
 
 template <class C, class T>
 struct BackwardScratch {
-  static constexpr int kHelpedChunks = 3;  // with a crew: how many may wait for their products
+  static constexpr int kHelpedChunks = 3;  // with a helpers: how many may wait for their products
   BackwardChunk<C, T> chunk[kHelpedChunks];
   int chunks;
   int64_t x_stride, h_stride, d_stride;
@@ -74,16 +74,16 @@ struct BackwardScratch {
     const int64_t rows = job.largest_group, most = most_chunk_rows(rows);
     d_stride = spread<T>(z.columns);
     x_stride = spread<T>(job.widest);
-    h_stride = spread<T>(max(z.fed, job.projected ? 0 : z.units));
+    h_stride = spread<T>(max(z.recurrent_input, job.projected ? 0 : z.units));
     for (int i = 0; i < chunks; ++i) {
       chunk[i].d = arena.take<T>(most * d_stride);
       chunk[i].x = arena.take<T>(most * x_stride);
       chunk[i].h = arena.take<T>(most * h_stride);
-      chunk[i].dp = arena.take<T>(job.projected ? most * z.fed : 0);
+      chunk[i].dp = arena.take<T>(job.projected ? most * z.recurrent_input : 0);
       chunk[i].outputs = arena.take<T>(job.projected ? most * spread<T>(z.units) : 0);
       chunk[i].dx = arena.take<T*>(most);
     }
-    dh = arena.take<T>(rows * max(z.units, z.fed));
+    dh = arena.take<T>(rows * max(z.units, z.recurrent_input));
     dm = arena.take<T>(job.projected ? rows * z.units : 0);
     dc = arena.take<T>(C::has_c ? rows * z.units : 0);
     h0 = arena.take<T>(C::carries_h ? rows * z.units : 0);
@@ -165,7 +165,7 @@ void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
 template <class C, class T>
 class BackwardPass {
  public:
-  BackwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Crew* crew)
+  BackwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Helpers* helpers)
       : job_(job),
         group_(group),
         index_(layer),
@@ -180,7 +180,7 @@ class BackwardPass {
         column_(d * z_.P),
         arena_{static_cast<char*>(scratch)},
         m_(arena_, job, z_),
-        crew_(crew) {}
+        helpers_(helpers) {}
 
   void run() {
     begin();
@@ -191,10 +191,10 @@ class BackwardPass {
         const int64_t s0 = i * job_.segment, s1 = min(s0 + job_.segment, job_.T);
         Tape<T> tape = m_.segment;
         tape.first = g_.start[order_.span(s0, s1).t0];
-        ForwardPass<C, T>(job_, group_, index_, d_, m_.forward, crew_).again(i, tape);
+        ForwardPass<C, T>(job_, group_, index_, d_, m_.forward, helpers_).again(i, tape);
         retreat(s0, s1, tape, {kept(w_.kept_h, i), kept(w_.kept_c, i)});
       }
-    if (crew_) finish(*crew_, last_ticket_);
+    if (helpers_) finish(*helpers_, last_ticket_);
     end();
   }
 
@@ -207,7 +207,7 @@ class BackwardPass {
     return states ? static_cast<const T*>(states) + (i * job_.N + g_.before) * z_.units : nullptr;
   }
 
-  int64_t dh_stride() const { return job_.projected ? z_.fed : z_.units; }
+  int64_t dh_stride() const { return job_.projected ? z_.recurrent_input : z_.units; }
 
   void begin() {
     if (job_.projected && C::carries_h) {
@@ -229,9 +229,9 @@ class BackwardPass {
     const int64_t chunks = (s1 - s0 + steps_ - 1) / steps_;
     for (int64_t i = chunks - 1; i >= 0; --i) {
       const Span p = order_.span(s0 + i * steps_, min(s0 + (i + 1) * steps_, s1));
-      BackwardChunk<C, T>& chunk = m_.chunk[turn_];
-      if (crew_) finish(*crew_, chunk.ticket);
-      turn_ = (turn_ + 1) % m_.chunks;
+      BackwardChunk<C, T>& chunk = m_.chunk[next_chunk_];
+      if (helpers_) finish(*helpers_, chunk.ticket);
+      next_chunk_ = (next_chunk_ + 1) % m_.chunks;
       if (above_) wait_for(above_ + group_, job_.T - p.s0);
       if (layer_.mask.data && job_.D == 1) apply_mask<T>(g_, p.t0, p.t1, layer_.mask, layer_.dy, layer_.dy, job_.P);
       if (w_.dw_hh || (C::carries_h && !job_.projected)) copy_h(chunk, p);
@@ -242,7 +242,7 @@ class BackwardPass {
 
   // What W_hh read.
   void copy_h(BackwardChunk<C, T>& chunk, const Span& p) {
-    const void* h0 = job_.projected && C::carries_h ? w_.fed0 : w_.h0;
+    const void* h0 = job_.projected && C::carries_h ? w_.first_recurrent_input : w_.h0;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s);
       for (int64_t j = 0; j < g_.count[t]; ++j) {
@@ -266,12 +266,12 @@ class BackwardPass {
     const int64_t row = row_of(s);
     const bool earlier = s > first;
     if (job_.projected) {
-      T* dp = chunk.dp + r * z_.fed;
+      T* dp = chunk.dp + r * z_.recurrent_input;
       for (int64_t j = 0; j < count; ++j) {
-        copy(dp + j * z_.fed, m_.dh + j * z_.fed, z_.fed);
+        copy(dp + j * z_.recurrent_input, m_.dh + j * z_.recurrent_input, z_.recurrent_input);
         if (!layer_.dy.data) continue;
         const T* dy = row_at<const T>(layer_.dy, g_, t, j) + column_;
-        for (int64_t i = 0; i < z_.P; ++i) dp[j * z_.fed + i] += dy[i];
+        for (int64_t i = 0; i < z_.P; ++i) dp[j * z_.recurrent_input + i] += dy[i];
       }
       unproject(dp, count);
     }
@@ -322,7 +322,7 @@ class BackwardPass {
                    static_cast<const T*>(w_.rows_hh),
                    plain_panels<T>(z_.P),
                    {m_.dh, dh_stride(), nullptr},
-                   z_.fed,
+                   z_.recurrent_input,
                    nullptr,
                    add});
   }
@@ -340,7 +340,7 @@ class BackwardPass {
   // dm = dp W_hr, on top of what the cell let pass.
   void unproject(const T* dp, int64_t rows) {
     multiply<T>({rows,
-                 {dp, z_.fed, nullptr},
+                 {dp, z_.recurrent_input, nullptr},
                  contiguous(z_.P),
                  static_cast<const T*>(w_.rows_hr),
                  plain_panels<T>(z_.H),
@@ -374,8 +374,8 @@ class BackwardPass {
       else
         todo.dx_pieces = piece_count(todo.dx);
     }
-    todo.ih = {rows, chunk.d, chunk.x, m_.d_stride, m_.x_stride, nullptr, I, layer_.straight_ih, summed_};
-    if (T* sum = share_ih()) {
+    todo.ih = {rows, chunk.d, chunk.x, m_.d_stride, m_.x_stride, nullptr, I, layer_.direct_ih, summed_};
+    if (T* sum = partial_ih()) {
       T* x = chunk.x;
       const int64_t padding = round_up(I, lanes<T>) - I;
       for (int64_t t = p.t0; t < p.t1; ++t)
@@ -386,48 +386,48 @@ class BackwardPass {
       todo.ih.sum = sum;
       todo.ih_pieces = panel_count<T>(z_.blocks.panels(C::from_x));
     }
-    if (T* sum = share_hh()) {
-      todo.hh = {rows, chunk.d, chunk.h, m_.d_stride, m_.h_stride, sum, z_.P, layer_.straight_hh, summed_};
+    if (T* sum = partial_hh()) {
+      todo.hh = {rows, chunk.d, chunk.h, m_.d_stride, m_.h_stride, sum, z_.P, layer_.direct_hh, summed_};
       todo.hh_pieces = panel_count<T>(z_.blocks.panels(C::from_h));
     }
-    if (T* sum = share_hr()) {
+    if (T* sum = partial_hr()) {
       const T* outputs = tape.outputs + (g_.start[p.t0] - tape.first) * z_.units;
       const int64_t stride = spread<T>(z_.units);
       for (int64_t r = 0; r < rows; ++r) copy(chunk.outputs + r * stride, outputs + r * z_.units, z_.H);
-      todo.hr = {rows, chunk.dp, chunk.outputs, z_.fed, stride, sum, z_.H, false, summed_};
+      todo.hr = {rows, chunk.dp, chunk.outputs, z_.recurrent_input, stride, sum, z_.H, false, summed_};
       todo.hr_pieces = panel_count<T>(plain_panels<T>(z_.P));
     }
-    todo.sum_b = share_b();
-    chunk.ticket = last_ticket_ = hand_out_or_do(crew_, todo, rows > 0 ? todo.pieces() : 0);
+    todo.sum_b = partial_b();
+    chunk.ticket = last_ticket_ = hand_out_or_do(helpers_, todo, rows > 0 ? todo.pieces() : 0);
     if (layer_.progress) {
       chunk.report = {layer_.progress + group_, job_.T - p.s0};
-      chunk.ticket = last_ticket_ = hand_out_or_do(crew_, chunk.report, 1);
+      chunk.ticket = last_ticket_ = hand_out_or_do(helpers_, chunk.report, 1);
     }
     summed_ = summed_ || rows > 0;
   }
 
-  // This group's shares of the weights' gradients, or null. The first straight one is the gradient itself.
-  T* share_ih() const { return share(layer_.straight_ih, w_.dw_ih, w_.sum_ih, layer_.input); }
-  T* share_hh() const { return share(layer_.straight_hh, w_.dw_hh, w_.sum_hh, z_.P); }
-  T* share(bool straight, void* dw, void* sums, int64_t width) const {
+  // This group's partials of the weights' gradients, or null. The first direct one is the gradient itself.
+  T* partial_ih() const { return partial(layer_.direct_ih, w_.dw_ih, w_.sum_ih, layer_.input); }
+  T* partial_hh() const { return partial(layer_.direct_hh, w_.dw_hh, w_.sum_hh, z_.P); }
+  T* partial(bool direct, void* dw, void* sums, int64_t width) const {
     if (!dw) return nullptr;
-    if (straight && group_ == 0) return static_cast<T*>(dw);
-    return static_cast<T*>(sums) + (group_ - straight) * share_size(z_.blocks, straight, width);
+    if (direct && group_ == 0) return static_cast<T*>(dw);
+    return static_cast<T*>(sums) + (group_ - direct) * partial_size(z_.blocks, direct, width);
   }
-  T* share_hr() const { return w_.sum_hr ? static_cast<T*>(w_.sum_hr) + group_ * job_.layout.sum_hr : nullptr; }
-  T* share_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + group_ * job_.layout.sum_b : nullptr; }
+  T* partial_hr() const { return w_.sum_hr ? static_cast<T*>(w_.sum_hr) + group_ * job_.layout.sum_hr : nullptr; }
+  T* partial_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + group_ * job_.layout.sum_b : nullptr; }
 
   void end() {
     if (!summed_) {
-      if (T* sum = share_ih()) clear(sum, share_size(z_.blocks, layer_.straight_ih, layer_.input));
-      if (T* sum = share_hh()) clear(sum, share_size(z_.blocks, layer_.straight_hh, z_.P));
-      if (T* sum = share_hr()) clear(sum, job_.layout.sum_hr);
-      if (T* sum = share_b()) clear(sum, job_.layout.sum_b);
+      if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, layer_.direct_ih, layer_.input));
+      if (T* sum = partial_hh()) clear(sum, partial_size(z_.blocks, layer_.direct_hh, z_.P));
+      if (T* sum = partial_hr()) clear(sum, job_.layout.sum_hr);
+      if (T* sum = partial_b()) clear(sum, job_.layout.sum_b);
     }
     if (job_.projected && C::carries_h) {  // the first thing W_hh read was W_hr h0
-      if (T* sum = share_hr()) {
+      if (T* sum = partial_hr()) {
         ChunkProducts<C, T> first{};
-        first.hr = {g_.rows, m_.dh, m_.h0, z_.fed, z_.units, sum, z_.H, false, true};
+        first.hr = {g_.rows, m_.dh, m_.h0, z_.recurrent_input, z_.units, sum, z_.H, false, true};
         for (int64_t i = 0; i < panel_count<T>(plain_panels<T>(z_.P)); ++i) first.outer_projection(i);
       }
       unproject(m_.dh, g_.rows);
@@ -450,19 +450,19 @@ class BackwardPass {
   const int64_t steps_, column_;
   Arena arena_;
   BackwardScratch<C, T> m_;
-  Crew* const crew_;
-  int turn_ = 0;
+  Helpers* const helpers_;
+  int next_chunk_ = 0;
   int64_t last_ticket_ = 0;
-  bool summed_ = false;  // whether the shares have begun
+  bool summed_ = false;  // whether the partials have begun
 };
 
 template <class C, class T>
-void backward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Crew* crew) {
+void backward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers) {
   const Group& g = job.group[group];
   for (int64_t l = last - 1; l >= first; --l) {
     const Layer& layer = job.layer[l];
     if (layer.mask.data && job.D > 1) apply_mask<T>(g, 0, job.T, layer.mask, layer.dy, layer.dy, job.D * job.P);
-    for (int d = 0; d < job.D; ++d) BackwardPass<C, T>(job, group, l, d, scratch, crew).run();
+    for (int d = 0; d < job.D; ++d) BackwardPass<C, T>(job, group, l, d, scratch, helpers).run();
     if (l == 0) clear_padding<T>(job, g, layer.dx, layer.input);
   }
 }

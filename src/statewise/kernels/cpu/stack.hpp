@@ -20,7 +20,7 @@ struct Strided {
 // zeros; a gradient: not wanted, or zero where it comes in).
 struct Call {
   int cell = 0;  // index into the instruction set's cells
-  bool twofold = false;
+  bool float64 = false;
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
   bool bias = true, training = false;

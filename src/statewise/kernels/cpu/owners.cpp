@@ -1,4 +1,4 @@
-#include "leaders.hpp"
+#include "owners.hpp"
 
 #include <sched.h>
 
@@ -27,7 +27,7 @@ void idle(int64_t looks) {
 
 }  // namespace
 
-struct Crew {
+struct Helpers {
   struct Work {
     void (*run)(const void*, int64_t);
     const void* what;
@@ -57,46 +57,46 @@ struct Crew {
   }
 };
 
-int64_t hand_out(Crew& crew, void (*run)(const void*, int64_t), const void* work, int64_t pieces) {
-  const int64_t n = crew.handed_out.load(std::memory_order_relaxed);
+int64_t hand_out(Helpers& helpers, void (*run)(const void*, int64_t), const void* work, int64_t pieces) {
+  const int64_t n = helpers.handed_out.load(std::memory_order_relaxed);
   if (pieces == 0) return n;
-  finish(crew, n + 1 - Crew::kRing);
-  Crew::Work& w = crew.ring[n % Crew::kRing];
+  finish(helpers, n + 1 - Helpers::kRing);
+  Helpers::Work& w = helpers.ring[n % Helpers::kRing];
   w.run = run;
   w.what = work;
   w.pieces.store(pieces, std::memory_order_relaxed);
   w.done.store(0, std::memory_order_relaxed);
-  crew.handed_out.store(n + 1, std::memory_order_release);
+  helpers.handed_out.store(n + 1, std::memory_order_release);
   return n + 1;
 }
 
-void finish(Crew& crew, int64_t ticket) {
-  for (int64_t looks = 0; crew.finished() < ticket; ++looks)
-    if (crew.help())
+void finish(Helpers& helpers, int64_t ticket) {
+  for (int64_t looks = 0; helpers.finished() < ticket; ++looks)
+    if (helpers.help())
       looks = 0;
     else
       idle(looks);
 }
 
-void tell(int64_t* progress, int64_t steps) { __atomic_store_n(progress, steps, __ATOMIC_RELEASE); }
+void publish(int64_t* progress, int64_t steps) { __atomic_store_n(progress, steps, __ATOMIC_RELEASE); }
 
-bool has_come(const int64_t* progress, int64_t steps) { return __atomic_load_n(progress, __ATOMIC_ACQUIRE) >= steps; }
+bool reached(const int64_t* progress, int64_t steps) { return __atomic_load_n(progress, __ATOMIC_ACQUIRE) >= steps; }
 
 void wait_for(const int64_t* progress, int64_t steps) {
-  for (int64_t looks = 0; !has_come(progress, steps); ++looks) idle(looks);
+  for (int64_t looks = 0; !reached(progress, steps); ++looks) idle(looks);
 }
 
-void lead(int threads, int64_t tasks, const std::function<void(int64_t, Crew&)>& lead) {
-  const std::unique_ptr<Crew[]> crews(new Crew[size_t(tasks)]);
+void run_owned(int threads, int64_t tasks, const std::function<void(int64_t, Helpers&)>& work) {
+  const std::unique_ptr<Helpers[]> helpers(new Helpers[size_t(tasks)]);
   std::atomic<int64_t> next{0}, left{tasks};
   parallel(threads, threads, [&](int64_t) {
     for (int64_t i; (i = next.fetch_add(1)) < tasks;) {
-      lead(i, crews[size_t(i)]);
+      work(i, helpers[size_t(i)]);
       left.fetch_sub(1);
     }
     for (int64_t looks = 0; left.load(std::memory_order_acquire) > 0; ++looks) {
       bool helped = false;
-      for (int64_t i = 0; i < tasks; ++i) helped |= crews[size_t(i)].help();
+      for (int64_t i = 0; i < tasks; ++i) helped |= helpers[size_t(i)].help();
       if (helped)
         looks = 0;
       else

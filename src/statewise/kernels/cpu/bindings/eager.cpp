@@ -1,10 +1,10 @@
-#include "live.hpp"
+#include "eager.hpp"
 
 #include <atomic>
 #include <chrono>
 
 #include "dispatch.hpp"
-#include "exchange.hpp"
+#include "dlpack.hpp"
 
 namespace nb = nanobind;
 
@@ -22,12 +22,12 @@ class Operands {
     bits_ = 32;
     if (!is_memory(x, bits_, x_) && !is_memory(x, bits_ = 64, x_)) return false;
     if (x_.rank != 3 || x_.sizes[2] != call_.I || !x_.has_dense_rows()) return false;
-    call_.twofold = bits_ == 64;
+    call_.float64 = bits_ == 64;
     call_.T = x_.sizes[0];
     call_.N = x_.sizes[1];
     call_.x = strided(x_);
     const Cell& cell = instruction_set().cells[call_.cell];
-    kernels_ = call_.twofold ? &cell.twofold : &cell.single;
+    kernels_ = call_.float64 ? &cell.float64 : &cell.float32;
     return true;
   }
 
@@ -46,10 +46,10 @@ class Operands {
     if (count != each * call_.L * call_.D) return false;
     call_.weights.resize(size_t(count));
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t kind = i % each, width = i / each < call_.D ? call_.I : call_.D * fed();
+      const int64_t kind = i % each, width = i / each < call_.D ? call_.I : call_.D * recurrent_input();
       Sizes sizes{{rows, 0, 0}, 1};
       if (kind == 0) sizes = {{rows, width, 0}, 2};
-      if (kind == 1) sizes = {{rows, fed(), 0}, 2};
+      if (kind == 1) sizes = {{rows, recurrent_input(), 0}, 2};
       if (call_.projected && kind == each - 1) sizes = {{call_.projected, call_.H, 0}, 2};
       if (!read_dense(get(i), sizes, call_.weights[size_t(i)])) return false;
     }
@@ -88,11 +88,11 @@ class Operands {
   }
 
   int states() const { return kernels_->states; }
-  int64_t fed() const { return call_.projected ? call_.projected : call_.H; }  // P, what W_hh reads
+  int64_t recurrent_input() const { return call_.projected ? call_.projected : call_.H; }  // P, what W_hh reads
   Sizes x_sizes() const { return {{call_.T, call_.N, call_.I}, 3}; }
-  Sizes output_sizes() const { return {{call_.T, call_.N, call_.D * fed()}, 3}; }
+  Sizes output_sizes() const { return {{call_.T, call_.N, call_.D * recurrent_input()}, 3}; }
   Sizes state_sizes(int k) const {
-    return {{call_.L * call_.D, call_.N, k == 0 && !kernels_->carries_h ? fed() : call_.H}, 3};
+    return {{call_.L * call_.D, call_.N, k == 0 && !kernels_->carries_h ? recurrent_input() : call_.H}, 3};
   }
 
   static Strided strided(const View& v) { return {v.begin(), v.strides[0], v.strides[1]}; }

@@ -7,7 +7,7 @@
 #include <new>
 #include <utility>
 
-#include "exchange.hpp"
+#include "dlpack.hpp"
 
 namespace nb = nanobind;
 
@@ -45,7 +45,7 @@ nb::object pair(nb::object a, nb::object b) {
 Frozen::Frozen(const Call& call, Form form)
     : call_(call), form_(form), set_(&statewise::instruction_set()), packed_(nullptr, std::free) {
   const Cell& cell = set_->cells[call.cell];
-  const Kernels& kernels = call.twofold ? cell.twofold : cell.single;
+  const Kernels& kernels = call.float64 ? cell.float64 : cell.float32;
   states_ = kernels.states;
   state_widths_[0] = call.projected && !kernels.carries_h ? call.projected : call.H;
   state_widths_[1] = call.H;
@@ -76,7 +76,7 @@ bool Frozen::undisturbed() const {
 }
 
 nb::object Frozen::operator()(nb::handle x, nb::handle hx) const {
-  const int bits = call_.twofold ? 64 : 32;
+  const int bits = call_.float64 ? 64 : 32;
   View v;
   if (!undisturbed() || !torch_is_plain() || !is_plain(x, bits, v)) return nb::none();
 

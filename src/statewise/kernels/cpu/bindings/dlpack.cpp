@@ -1,4 +1,4 @@
-#include "exchange.hpp"
+#include "dlpack.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -2,6 +2,6 @@
 
 #pragma once
 
-#include "../cells/gru.hpp"
-#include "../cells/lstm.hpp"
-#include "../cells/rnn.hpp"
+#include "../../cells/gru.hpp"
+#include "../../cells/lstm.hpp"
+#include "../../cells/rnn.hpp"

@@ -1,5 +1,5 @@
 // The Python module. Tensors come as addresses: whoever calls has checked them and keeps them alive. Where they come as
-// tensors is frozen.cpp and live.cpp.
+// tensors is frozen.cpp and eager.cpp.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "dispatch.hpp"
-#include "exchange.hpp"
+#include "dlpack.hpp"
+#include "eager.hpp"
 #include "frozen.hpp"
-#include "live.hpp"
 #include "stack.hpp"
 #include "threads.hpp"
 
@@ -41,7 +41,7 @@ using Shape = std::tuple<int, bool, int, int64_t, int64_t, int64_t, int64_t, int
 
 statewise::Call shaped(const Shape& s, Address lengths, Address batch_sizes) {
   statewise::Call call;
-  std::tie(call.cell, call.twofold, call.threads, call.T, call.N, call.I, call.H, call.projected, call.L, call.D,
+  std::tie(call.cell, call.float64, call.threads, call.T, call.N, call.I, call.H, call.projected, call.L, call.D,
            call.bias, call.checkpoint) = s;
   call.lengths = static_cast<const int64_t*>(pointer(lengths));
   call.batch_sizes = static_cast<const int64_t*>(pointer(batch_sizes));

@@ -10,33 +10,33 @@ namespace STATEWISE_NS {
 namespace {
 
 template <class C, class T>
-void measure(Job& job) {
+void compute_layout(Job& job) {
   constexpr int L = lanes<T>;
   const Sizes<C, T> z(job);
-  const int64_t fed_vectors = panel_vectors<T>(plain_panels<T>(job.P)),
+  const int64_t recurrent_input_vectors = panel_vectors<T>(plain_panels<T>(job.P)),
                 unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
   const auto depth = [&](const int (&from)[4]) { return z.blocks.depth(from).total(); };
   Layout& o = job.layout;
   o.columns = z.columns;
   o.units = z.units;
-  o.fed = z.fed;
+  o.recurrent_input = z.recurrent_input;
   o.columns_ih = panel_vectors<T>(z.blocks.panels(C::from_x)) * L * job.widest;
   o.columns_hh = panel_vectors<T>(z.blocks.panels(C::from_h)) * L * job.P;
-  o.columns_hr = job.projected ? fed_vectors * L * job.H : 0;
+  o.columns_hr = job.projected ? recurrent_input_vectors * L * job.H : 0;
   o.rows_ih = depth(C::from_x) * round_up(job.widest, L);
-  o.rows_hh = depth(C::from_h) * fed_vectors * L;
+  o.rows_hh = depth(C::from_h) * recurrent_input_vectors * L;
   o.rows_hr = job.projected ? job.P * unit_vectors * L : 0;
-  o.sum_hr = job.projected ? job.H * z.fed : 0;
+  o.sum_hr = job.projected ? job.H * z.recurrent_input : 0;
   o.sum_b = z.columns;
   for (int64_t l = 0; l < job.L; ++l) {
     Layer& layer = job.layer[l];
-    const auto shares = [&](bool straight, int64_t width) {
-      return (job.groups - straight) * share_size(z.blocks, straight, width);
+    const auto partials = [&](bool direct, int64_t width) {
+      return (job.groups - direct) * partial_size(z.blocks, direct, width);
     };
-    layer.straight_ih = worth_straight(z.blocks, C::from_x, layer.input, job.steps, job.groups);
-    layer.straight_hh = worth_straight(z.blocks, C::from_h, job.P, job.steps, job.groups);
-    layer.sum_ih = shares(layer.straight_ih, layer.input);
-    layer.sum_hh = shares(layer.straight_hh, job.P);
+    layer.direct_ih = worth_direct(z.blocks, C::from_x, layer.input, job.steps, job.groups);
+    layer.direct_hh = worth_direct(z.blocks, C::from_h, job.P, job.steps, job.groups);
+    layer.sum_ih = partials(layer.direct_ih, layer.input);
+    layer.sum_hh = partials(layer.direct_hh, job.P);
   }
   if (job.segment) job.segment = round_up(job.segment, chunk_steps(job.T, job.largest_group));
   Arena forward{nullptr}, backward{nullptr};
@@ -92,27 +92,27 @@ void pack_backward(const Job& job, int64_t task) {
     pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
 }
 
-// The groups' shares of the gradients, added in the groups' order, as torch lays them out.
+// The groups' partials of the gradients, added in the groups' order, as torch lays them out.
 template <class C, class T>
 void reduce(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const Layout& o = job.layout;
   const auto [layer, w, part] = WeightTask(job, task);
-  const auto weight = [&](void* dw, const int (&from)[4], const void* sums, bool straight, int64_t width) {
+  const auto weight = [&](void* dw, const int (&from)[4], const void* sums, bool direct, int64_t width) {
     if (!dw) return;
     T* const to = static_cast<T*>(dw);
     const T* const sum = static_cast<const T*>(sums);
-    if (straight) {
-      const int64_t size = share_size(blocks, true, width);
+    if (direct) {
+      const int64_t size = partial_size(blocks, true, width);
       if (job.groups > 1)
-        add_shares(sum, job.groups, size, size * part / kWeightParts, size * (part + 1) / kWeightParts, to);
+        add_partials(sum, job.groups, size, size * part / kWeightParts, size * (part + 1) / kWeightParts, to);
       return;
     }
     for (int64_t b = part; b < blocks.count(); b += kWeightParts)
-      turn_block(blocks, from, sum, job.groups, width, to, b);
+      transpose_block(blocks, from, sum, job.groups, width, to, b);
   };
-  weight(w.dw_ih, C::from_x, w.sum_ih, layer.straight_ih, layer.input);
-  weight(w.dw_hh, C::from_h, w.sum_hh, layer.straight_hh, job.P);
+  weight(w.dw_ih, C::from_x, w.sum_ih, layer.direct_ih, layer.input);
+  weight(w.dw_hh, C::from_h, w.sum_hh, layer.direct_hh, job.P);
   if (part > 0) return;
   const auto bias = [&](void* to, const int (&from)[4]) {
     if (!to) return;
@@ -130,14 +130,14 @@ void reduce(const Job& job, int64_t task) {
   for (int64_t p = 0; w.dw_hr && p < job.P; ++p)
     for (int64_t u = 0; u < job.H; ++u) {
       T v = 0;
-      for (int64_t g = 0; g < job.groups; ++g) v += hr[g * o.sum_hr + u * o.fed + p];
+      for (int64_t g = 0; g < job.groups; ++g) v += hr[g * o.sum_hr + u * o.recurrent_input + p];
       static_cast<T*>(w.dw_hr)[p * job.H + u] = v;
     }
 }
 
 template <class C, class T>
 constexpr Kernels kernels() {
-  return {sizeof(T),          C::gates,      1 + C::has_c,        C::carries_h,   measure<C, T>,
+  return {sizeof(T),          C::gates,      1 + C::has_c,        C::carries_h,   compute_layout<C, T>,
           pack_forward<C, T>, forward<C, T>, pack_backward<C, T>, backward<C, T>, reduce<C, T>};
 }
 

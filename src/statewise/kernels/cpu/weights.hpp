@@ -1,9 +1,9 @@
-// The gradients of the weights: products over a chunk's rows, the groups' shares, and torch's layout.
+// The gradients of the weights: products over a chunk's rows, the groups' partials, and torch's layout.
 //
 // dW = D^T A, where D are the gradients of the pre-activations and A is what the weight read. Two ways, for either side
 // of dW may be the one that fills vectors badly:
-//   straight: dW's rows are D's columns and its vectors A's, as torch lays it out. The first group's share is dW
-//   itself. turned:   a row for each of A's columns, vectors of D's. For narrow A; transposed when the shares are
+//   direct: dW's rows are D's columns and its vectors A's, as torch lays it out. The first group's partial is dW
+//   itself. transposed:   a row for each of A's columns, vectors of D's. For narrow A; transposed when the partials are
 //   added.
 
 #pragma once
@@ -17,20 +17,20 @@ namespace {
 constexpr int64_t kSumRows = 128;           // rows that are summed in registers before they are added to a total
 constexpr int64_t kPanelReach = 256 << 10;  // bytes: 64 pages, what the first level's TLB holds
 
-// Elements that a straight or turned share of dW (gates, width) has.
+// Elements that a direct or transposed partial of dW (gates, width) has.
 template <class C, class T>
-STATEWISE_INLINE int64_t share_size(const Blocks<C, T>& blocks, bool straight, int64_t width) {
-  return straight ? C::gates * blocks.hidden * width : width * blocks.columns();
+STATEWISE_INLINE int64_t partial_size(const Blocks<C, T>& blocks, bool direct, int64_t width) {
+  return direct ? C::gates * blocks.hidden * width : width * blocks.columns();
 }
 
-// Whether the straight way costs less, for a dW of `width` columns summed over `rows` rows in `groups` groups. Counted
-// in vector operations; turning takes about four for each vector of each share.
+// Whether the direct way costs less, for a dW of `width` columns summed over `rows` rows in `groups` groups. Counted
+// in vector operations; transposing takes about four for each vector of each partial.
 template <class C, class T>
-bool worth_straight(const Blocks<C, T>& blocks, const int (&from)[4], int64_t width, int64_t rows, int64_t groups) {
+bool worth_direct(const Blocks<C, T>& blocks, const int (&from)[4], int64_t width, int64_t rows, int64_t groups) {
   constexpr int L = lanes<T>;
-  const int64_t straight = C::gates * blocks.hidden * ((width + L - 1) / L),
-                turned = width * panel_vectors<T>(blocks.panels(from));
-  return straight * rows <= turned * (rows + 4 * groups);
+  const int64_t direct = C::gates * blocks.hidden * ((width + L - 1) / L),
+                transposed = width * panel_vectors<T>(blocks.panels(from));
+  return direct * rows <= transposed * (rows + 4 * groups);
 }
 
 // What a gradient of a weight is computed from, over `rows` rows of a chunk.
@@ -39,9 +39,9 @@ struct Outer {
   int64_t rows;
   const T *d, *a;
   int64_t d_stride, a_stride;  // a's rows are filled up with zeros to whole vectors
-  T* sum;                      // a share, straight or turned
+  T* sum;                      // a partial, direct or transposed
   int64_t width;               // of dW
-  bool straight, add;          // add: to what the chunks before left
+  bool direct, add;            // add: to what the chunks before left
 };
 
 // The rows of panel `p` of D, copied where they lie so far apart that they would exhaust the TLB.
@@ -75,7 +75,7 @@ void outer_piece(const Outer<T>& x, const Blocks<C, T>& blocks, const int (&from
     const bool add = x.add || r > 0;
     const T* a = x.a + r * x.a_stride;
     const PanelOfD<T> d(x.d + r * x.d_stride + column, x.d_stride, rows, vectors, copies);
-    if (!x.straight) {
+    if (!x.direct) {
       outer<T>({rows, a, x.a_stride, x.width, d.rows, d.stride, vectors * L, x.sum + column, blocks.columns(), add});
       continue;
     }
@@ -114,14 +114,14 @@ void sum_columns(int64_t rows, const T* d, int64_t d_stride, int64_t columns, T*
     }
 }
 
-// The groups' turned shares of one weight's gradient, added in their order and transposed into torch's layout: the
-// inverse of pack_columns. Block `b`; the tail is block blocks.full.
+// The groups' transposed partials of one weight's gradient, added in their order and transposed into torch's layout:
+// the inverse of pack_columns. Block `b`; the tail is block blocks.full.
 template <class C, class T>
-void turn_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, int64_t groups, int64_t width, T* dw,
-                int64_t b) {
+void transpose_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, int64_t groups, int64_t width,
+                     T* dw, int64_t b) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
-  const int64_t stride = blocks.columns(), size = share_size(blocks, false, width);
+  const int64_t stride = blocks.columns(), size = partial_size(blocks, false, width);
   for (int s = 0; s < 4; ++s) {
     const auto slot = blocks.slot(b, s, from);
     const int64_t column = slot.column, units = slot.units;
@@ -147,9 +147,9 @@ void turn_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, 
   }
 }
 
-// to[0, n) += the other groups' straight shares, which follow one another at `sum`.
+// to[0, n) += the other groups' direct partials, which follow one another at `sum`.
 template <class T>
-void add_shares(const T* sum, int64_t groups, int64_t size, int64_t first, int64_t last, T* to) {
+void add_partials(const T* sum, int64_t groups, int64_t size, int64_t first, int64_t last, T* to) {
   for (int64_t i = first; i < last; ++i) {
     T v = to[i];
     for (int64_t g = 1; g < groups; ++g) v += sum[(g - 1) * size + i];
