@@ -90,12 +90,13 @@ struct Rows {
 template <class T>
 class Attempt {
  public:
-  Attempt(const Trial& trial, int threads)
+  Attempt(const Trial& trial, int threads, bool bfloat16_products = false)
       : trial_(trial), p_(trial.problem), x_(trial, p_.I), y_(trial, p_.D * p_.P()), tight_(trial) {
     tight_.strides = kTight;
     const statewise::InstructionSet& set = statewise::instruction_set();
     while (set.cells[call_.cell].name != p_.cell) ++call_.cell;
     call_.float64 = sizeof(T) == 8;
+    call_.bfloat16_products = bfloat16_products;
     call_.threads = threads;
     call_.T = p_.T, call_.N = p_.N, call_.I = p_.I, call_.H = p_.H, call_.projected = p_.projected;
     call_.L = p_.L, call_.D = p_.D, call_.bias = p_.bias;
@@ -286,6 +287,41 @@ void check_trial(const Trial& trial, const Expected& want, const std::string& na
   }
 }
 
+// Products of bfloat16 against the same call's without: what rounding their operands to 8 bits does, and no more. Each
+// result as a whole, and its worst element.
+void check_rounded(const std::string& what, const Numbers& got, const Numbers& want) {
+  double error = 0, size = 0, worst = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double e = got[i] - want[i];
+    error += e * e, size += want[i] * want[i];
+    worst = std::abs(e) <= worst ? worst : std::abs(e), largest = std::max(largest, std::abs(want[i]));
+  }
+  CHECK(error <= 0.02 * 0.02 * size, "%s: off by %g, its size being %g", what.c_str(), std::sqrt(error),
+        std::sqrt(size));
+  CHECK(worst <= 0.04 * largest, "%s: an element is off by %g, the largest being %g", what.c_str(), worst, largest);
+  ++checked;
+}
+
+void check_bfloat16(const Trial& trial, const Expected& want, const std::string& name) {
+  Attempt<float> exact(trial, 1), plain(trial, 1, true), one(trial, 1, true), three(trial, 3, true);
+  plain.forward(false);
+  for (Attempt<float>* a : {&exact, &one, &three}) a->forward(true), a->backward();
+  check_rounded(name + " y", one.y(), exact.y());
+  check_rounded(name + " hn", one.hn(), exact.hn());
+  if (trial.problem.has_c()) check_rounded(name + " cn", one.cn(), exact.cn());
+  for (const Attempt<float>* a : {&plain, &three}) {
+    CHECK(same_bits(a->y(), one.y()) && same_bits(a->hn(), one.hn()) && same_bits(a->cn(), one.cn()), "%s",
+          name.c_str());
+    CHECK(a->gaps_are_untouched(), "%s", name.c_str());
+  }
+  for (int leaf = 0; leaf < int(trial.wanted.size()); ++leaf) {
+    const Numbers gradient = one.gradient(leaf);
+    CHECK(same_bits(three.gradient(leaf), gradient), "%s gradient %d", name.c_str(), leaf);
+    if (want.results.kink > 1e-2)
+      check_rounded(name + " gradient " + std::to_string(leaf), gradient, exact.gradient(leaf));
+  }
+}
+
 // Trials
 
 // Numbers that float holds exactly, so that both types compute with the same.
@@ -405,6 +441,7 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
                   int(p.D), trial.form, trial.strides, int(trial.checkpoint));
     check_trial<float>(trial, want, std::string(name) + ", float,");
     check_trial<double>(trial, want, std::string(name) + ", double,");
+    if (statewise::bfloat16_kernels(0)) check_bfloat16(trial, want, std::string(name) + ", bfloat16,");
   }
 }
 

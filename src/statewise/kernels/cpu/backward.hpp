@@ -14,11 +14,11 @@ namespace STATEWISE_NS {
 namespace {
 
 // What a chunk's steps leave to be done over all of its rows: the gradients of x and of the weights.
-template <class C, class T>
+template <class C, class T, class O>
 struct ChunkProducts {
   const Blocks<C, T>* blocks;
-  Product<T> dx;
-  Outer<T> ih, hh, hr;
+  Product<T, O> dx;
+  Outer<T, O> ih, hh, hr;
   T* sum_b;
   int64_t dx_pieces, ih_pieces, hh_pieces, hr_pieces;
 
@@ -37,10 +37,14 @@ struct ChunkProducts {
 
   void outer_projection(int64_t i) const {
     constexpr int L = lanes<T>;
-    for (int64_t r = 0; r < hr.rows; r += kSumRows)
-      outer<T>({min(kSumRows, hr.rows - r), hr.a + r * hr.a_stride, hr.a_stride, hr.width,
-                hr.d + r * hr.d_stride + i * 4 * L, hr.d_stride, min(4 * L, hr.d_stride - i * 4 * L),
-                hr.sum + i * 4 * L, hr.d_stride, hr.add || r > 0});
+    const int64_t columns = min(4 * L, hr.d_stride - i * 4 * L);
+    alignas(64) O copies[operands<O>(kSumRows) * 4 * L];
+    for (int64_t r = 0; r < hr.rows; r += kSumRows) {
+      const int64_t rows = min(kSumRows, hr.rows - r);
+      const PanelOfD<O> d(hr.d + r * hr.d_stride + i * 4 * L, hr.d_stride, rows, int(columns / L), copies);
+      outer<T, O>({operands<O>(rows), hr.a + r / elements<O> * hr.a_stride, hr.a_stride, hr.width, d.rows, d.stride,
+                   columns, hr.sum + i * 4 * L, hr.d_stride, hr.add || r > 0});
+    }
   }
 };
 
@@ -51,38 +55,44 @@ struct Report {  // tells the owner of the next layer how far dx is
   void operator()(int64_t) const { publish(progress, steps); }
 };
 
-template <class C, class T>
+template <class C, class T, class O>
 struct BackwardChunk {
-  T *d, *x, *h, *dp, *outputs;  // rows of gates' gradients, and copies of what the weights read
+  Element<O>*d, *dp;   // rows of the gradients of gates and of projections
+  O *x, *h, *outputs;  // and of what the weights read
+  T* h_before;         // the latter's h once more, where the cell reads it and the product takes pairs
   T** dx;
-  ChunkProducts<C, T> products;
+  ChunkProducts<C, T, O> products;
   Report<T> report;
   int64_t ticket;
 };
 
-template <class C, class T>
+template <class C, class T, class O>
 struct BackwardScratch {
   static constexpr int kHelpedChunks = 3;  // with a helpers: how many may wait for their products
-  BackwardChunk<C, T> chunk[kHelpedChunks];
+  BackwardChunk<C, T, O> chunk[kHelpedChunks];
   int chunks;
   int64_t x_stride, h_stride, d_stride;
   T *dh, *dm, *dc, *h0, *c0;
+  const T** read;  // rows to be gathered
   Tape<T> segment;
   void* forward;  // scratch for computing a segment again
   BackwardScratch(Arena& arena, const Job& job, const Sizes<C, T>& z)
       : chunk{}, chunks(job.helped ? kHelpedChunks : 1), segment{}, forward(nullptr) {
     const int64_t rows = job.largest_group, most = most_chunk_rows(rows);
-    d_stride = spread<T>(z.columns);
+    d_stride = spread<Element<O>>(z.columns);
+    const int64_t operand_rows = operands<O>(most);
     x_stride = spread<T>(job.widest);
     h_stride = spread<T>(max(z.recurrent_input, job.projected ? 0 : z.units));
     for (int i = 0; i < chunks; ++i) {
-      chunk[i].d = arena.take<T>(most * d_stride);
-      chunk[i].x = arena.take<T>(most * x_stride);
-      chunk[i].h = arena.take<T>(most * h_stride);
-      chunk[i].dp = arena.take<T>(job.projected ? most * z.recurrent_input : 0);
-      chunk[i].outputs = arena.take<T>(job.projected ? most * spread<T>(z.units) : 0);
+      chunk[i].d = arena.take<Element<O>>(most * d_stride);
+      chunk[i].x = arena.take<O>(operand_rows * x_stride);
+      chunk[i].h = arena.take<O>(operand_rows * h_stride);
+      chunk[i].h_before = arena.take<T>(paired<O> && C::carries_h && !job.projected ? most * h_stride : 0);
+      chunk[i].dp = arena.take<Element<O>>(job.projected ? most * z.recurrent_input : 0);
+      chunk[i].outputs = arena.take<O>(job.projected ? operand_rows * spread<T>(z.units) : 0);
       chunk[i].dx = arena.take<T*>(most);
     }
+    read = arena.take<const T*>(most);
     dh = arena.take<T>(rows * max(z.units, z.recurrent_input));
     dm = arena.take<T>(job.projected ? rows * z.units : 0);
     dc = arena.take<T>(C::has_c ? rows * z.units : 0);
@@ -94,13 +104,13 @@ struct BackwardScratch {
     segment.cells = C::has_c ? arena.take<T>(again * z.units) : nullptr;
     segment.outputs = job.projected ? arena.take<T>(again * z.units) : nullptr;
     Arena inner{nullptr};
-    ForwardScratch<C, T>(inner, job, z);
+    ForwardScratch<C, T, O>(inner, job, z);
     forward = arena.take<char>(inner.used);
   }
 };
 
 // What the gradient of one block of one step reads and writes.
-template <class T>
+template <class T, class E>
 struct GradientRows {
   const Group* group;
   int64_t rows, t;
@@ -115,12 +125,12 @@ struct GradientRows {
   T* dc;
   const Sequence* dy;  // null where dh has it already
   int64_t dy_column;
-  T* d;
+  E* d;
   int64_t d_stride;
 };
 
-template <class C, class T, int W>
-STATEWISE_INLINE void gradient_block(const GradientRows<T>& s, int64_t column, int64_t unit, int64_t H) {
+template <class C, class T, int W, class E>
+STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t column, int64_t unit, int64_t H) {
   using V = Vec<T, W>;
   constexpr int U = C::units;
   for (int64_t j = 0; j < s.rows; ++j) {
@@ -143,7 +153,7 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T>& s, int64_t column, i
       }
     }
     C::template backward<T, W>(a, h_before, c_before, c, dh, dc, d);
-    for (int i = 0; i < 4; ++i) store(s.d + j * s.d_stride + column + i * W, d[i]);
+    for (int i = 0; i < 4; ++i) store_elements(s.d + j * s.d_stride + column + i * W, d[i]);
     for (int i = 0; i < U; ++i) {
       if (C::carries_h) store(s.dh + j * s.dh_stride + unit + i * W, dh[i]);
       if (C::has_c) store(s.dc + at + i * W, dc[i]);
@@ -151,8 +161,8 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T>& s, int64_t column, i
   }
 }
 
-template <class C, class T>
-void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
+template <class C, class T, class E>
+void gradient_step(const GradientRows<T, E>& s, const Blocks<C, T>& blocks) {
   constexpr int L = lanes<T>;
   for (int64_t b = 0; b < blocks.full; ++b) gradient_block<C, T, L>(s, b * 4 * L, b * blocks.per_block, blocks.hidden);
   const int64_t column = blocks.full * 4 * L, unit = blocks.full * blocks.per_block;
@@ -162,7 +172,7 @@ void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
 }
 
 // One direction of one layer for one group.
-template <class C, class T>
+template <class C, class T, class O>
 class BackwardPass {
  public:
   BackwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Helpers* helpers)
@@ -191,7 +201,7 @@ class BackwardPass {
         const int64_t s0 = i * job_.segment, s1 = min(s0 + job_.segment, job_.T);
         Tape<T> tape = m_.segment;
         tape.first = g_.start[order_.span(s0, s1).t0];
-        ForwardPass<C, T>(job_, group_, index_, d_, m_.forward, helpers_).again(i, tape);
+        ForwardPass<C, T, O>(job_, group_, index_, d_, m_.forward, helpers_).again(i, tape);
         retreat(s0, s1, tape, {kept(w_.kept_h, i), kept(w_.kept_c, i)});
       }
     if (helpers_) finish(*helpers_, last_ticket_);
@@ -229,7 +239,7 @@ class BackwardPass {
     const int64_t chunks = (s1 - s0 + steps_ - 1) / steps_;
     for (int64_t i = chunks - 1; i >= 0; --i) {
       const Span p = order_.span(s0 + i * steps_, min(s0 + (i + 1) * steps_, s1));
-      BackwardChunk<C, T>& chunk = m_.chunk[next_chunk_];
+      BackwardChunk<C, T, O>& chunk = m_.chunk[next_chunk_];
       if (helpers_) finish(*helpers_, chunk.ticket);
       next_chunk_ = (next_chunk_ + 1) % m_.chunks;
       if (above_) wait_for(above_ + group_, job_.T - p.s0);
@@ -240,42 +250,41 @@ class BackwardPass {
     }
   }
 
-  // What W_hh read.
-  void copy_h(BackwardChunk<C, T>& chunk, const Span& p) {
+  // What W_hh read, for its gradient, and for a cell that reads it too.
+  void copy_h(BackwardChunk<C, T, O>& chunk, const Span& p) {
     const void* h0 = job_.projected && C::carries_h ? w_.first_recurrent_input : w_.h0;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s);
       for (int64_t j = 0; j < g_.count[t]; ++j) {
-        T* h = chunk.h + (g_.start[t] - g_.start[p.t0] + j) * m_.h_stride;
+        const T*& h = m_.read[g_.start[t] - g_.start[p.t0] + j];
         if (j < order_.count(s - 1))
-          copy(h, row_at<const T>(layer_.y, g_, order_.time(s - 1), j) + column_, z_.P);
+          h = row_at<const T>(layer_.y, g_, order_.time(s - 1), j) + column_;
         else if (h0)
-          copy(h, static_cast<const T*>(h0) + (h0 == w_.h0 ? g_.original[j] : g_.sorted[j]) * z_.P, z_.P);
+          h = static_cast<const T*>(h0) + (h0 == w_.h0 ? g_.original[j] : g_.sorted[j]) * z_.P;
         else
-          clear(h, z_.P);
-        clear(h + z_.P, m_.h_stride - z_.P);
+          h = nullptr;
       }
     }
+    gather_rows(m_.read, order_.rows(p), z_.P, chunk.h, m_.h_stride);
+    if constexpr (paired<O> && C::carries_h)
+      if (!job_.projected) gather_rows(m_.read, order_.rows(p), z_.P, chunk.h_before, m_.h_stride);
   }
 
   // first: the first step on the tape.
-  void step(BackwardChunk<C, T>& chunk, const Span& p, int64_t s, int64_t first, const Tape<T>& tape,
+  void step(BackwardChunk<C, T, O>& chunk, const Span& p, int64_t s, int64_t first, const Tape<T>& tape,
             const Before& before) {
     const int64_t t = order_.time(s), count = g_.count[t], r = g_.start[t] - g_.start[p.t0];
     const auto row_of = [&](int64_t step) { return g_.start[order_.time(step)] - tape.first; };
     const int64_t row = row_of(s);
     const bool earlier = s > first;
     if (job_.projected) {
-      T* dp = chunk.dp + r * z_.recurrent_input;
-      for (int64_t j = 0; j < count; ++j) {
-        copy(dp + j * z_.recurrent_input, m_.dh + j * z_.recurrent_input, z_.recurrent_input);
-        if (!layer_.dy.data) continue;
+      for (int64_t j = 0; layer_.dy.data && j < count; ++j) {
         const T* dy = row_at<const T>(layer_.dy, g_, t, j) + column_;
-        for (int64_t i = 0; i < z_.P; ++i) dp[j * z_.recurrent_input + i] += dy[i];
+        for (int64_t i = 0; i < z_.P; ++i) m_.dh[j * z_.recurrent_input + i] += dy[i];
       }
-      unproject(dp, count);
+      unproject(chunk.dp + r * z_.recurrent_input, count);
     }
-    GradientRows<T> rows{};
+    GradientRows<T, Element<O>> rows{};
     rows.group = &g_;
     rows.rows = count;
     rows.t = t;
@@ -285,7 +294,10 @@ class BackwardPass {
     rows.started = min(count, order_.count(s - 1));
     if constexpr (C::carries_h) {
       rows.h_start = m_.h0;
-      rows.h_before = chunk.h + r * m_.h_stride;
+      if constexpr (paired<O>)
+        rows.h_before = chunk.h_before + r * m_.h_stride;
+      else
+        rows.h_before = chunk.h + r * m_.h_stride;
       rows.h_before_stride = m_.h_stride;
       if (job_.projected) {
         rows.h_before = earlier ? tape.outputs + row_of(s - 1) * z_.units : before.h;
@@ -304,27 +316,32 @@ class BackwardPass {
     rows.dy_column = column_;
     rows.d = chunk.d + r * m_.d_stride;
     rows.d_stride = m_.d_stride;
-    gradient_step<C, T>(rows, z_.blocks);
+    gradient_step<C>(rows, z_.blocks);
     if (earlier) prefetch_step(s, first, tape);
     if (s > 0 || w_.dh0 || job_.projected) carry(count, rows.d);
   }
 
   // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
-  void carry(int64_t count, const T* d) {
+  void carry(int64_t count, const Element<O>* d) {
     const bool add = C::carries_h && !job_.projected;
-    if (job_.unpacked_backward)
-      multiply_rows_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, count,
-                                   {d, m_.d_stride, nullptr}, {m_.dh, dh_stride(), nullptr}, add);
-    else
-      multiply<T>({count,
-                   {d, m_.d_stride, nullptr},
-                   z_.blocks.depth(C::from_h),
-                   static_cast<const T*>(w_.rows_hh),
-                   plain_panels<T>(z_.P),
-                   {m_.dh, dh_stride(), nullptr},
-                   z_.recurrent_input,
-                   nullptr,
-                   add});
+    if constexpr (!paired<O>)
+      if (job_.unpacked_backward)
+        return multiply_rows_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, count,
+                                            {d, m_.d_stride, nullptr}, {m_.dh, dh_stride(), nullptr}, add);
+    multiply<T, O>({count,
+                    operand_rows(d, m_.d_stride),
+                    z_.blocks.template depth<O>(C::from_h),
+                    static_cast<const O*>(w_.rows_hh),
+                    plain_panels<T>(z_.P),
+                    {m_.dh, dh_stride(), nullptr},
+                    z_.recurrent_input,
+                    nullptr,
+                    add});
+  }
+
+  // Rows of elements as rows of operands.
+  static RowsOf<const O> operand_rows(const Element<O>* rows, int64_t stride) {
+    return {reinterpret_cast<const O*>(rows), stride / elements<O>, nullptr};
   }
 
   // What the step before `s` will read.
@@ -337,22 +354,24 @@ class BackwardPass {
       for (int64_t j = 0; j < rows; ++j) prefetch(row_at<const T>(layer_.dy, g_, t, j) + column_, z_.P * sizeof(T));
   }
 
-  // dm = dp W_hr, on top of what the cell let pass.
-  void unproject(const T* dp, int64_t rows) {
-    multiply<T>({rows,
-                 {dp, z_.recurrent_input, nullptr},
-                 contiguous(z_.P),
-                 static_cast<const T*>(w_.rows_hr),
-                 plain_panels<T>(z_.H),
-                 {m_.dm, z_.units, nullptr},
-                 z_.units,
-                 nullptr,
-                 C::carries_h});
+  // dm = dp W_hr, on top of what the cell let pass, where dp is dh as the product takes it.
+  void unproject(Element<O>* dp, int64_t rows) {
+    constexpr int L = lanes<T>;
+    for (int64_t k = 0; k < rows * z_.recurrent_input; k += L) store_elements(dp + k, load<Vec<T, L>>(m_.dh + k));
+    multiply<T, O>({rows,
+                    operand_rows(dp, z_.recurrent_input),
+                    contiguous(operands<O>(z_.P)),
+                    static_cast<const O*>(w_.rows_hr),
+                    plain_panels<T>(z_.H),
+                    {m_.dm, z_.units, nullptr},
+                    z_.units,
+                    nullptr,
+                    C::carries_h});
   }
 
-  void hand_out_products(BackwardChunk<C, T>& chunk, const Span& p, const Tape<T>& tape) {
+  void hand_out_products(BackwardChunk<C, T, O>& chunk, const Span& p, const Tape<T>& tape) {
     const int64_t rows = order_.rows(p), I = layer_.input;
-    ChunkProducts<C, T>& todo = chunk.products;
+    ChunkProducts<C, T, O>& todo = chunk.products;
     todo = {};
     todo.blocks = &z_.blocks;
     if (layer_.dx.data) {
@@ -360,29 +379,28 @@ class BackwardPass {
       for (int64_t t = p.t0; t < p.t1; ++t)
         for (int64_t j = 0; j < g_.count[t]; ++j) *dx++ = row_at<T>(layer_.dx, g_, t, j);
       todo.dx = {rows,
-                 {chunk.d, m_.d_stride, nullptr},
-                 z_.blocks.depth(C::from_x),
-                 static_cast<const T*>(w_.rows_ih),
+                 operand_rows(chunk.d, m_.d_stride),
+                 z_.blocks.template depth<O>(C::from_x),
+                 static_cast<const O*>(w_.rows_ih),
                  plain_panels<T>(I),
                  {nullptr, 0, chunk.dx},
                  I,
                  nullptr,
                  d_ == 1};
-      if (job_.unpacked_backward)
-        multiply_rows_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), I, rows, todo.dx.a,
-                                     todo.dx.c, todo.dx.add);
-      else
-        todo.dx_pieces = piece_count(todo.dx);
+      todo.dx_pieces = piece_count(todo.dx);
+      if constexpr (!paired<O>)
+        if (job_.unpacked_backward) {
+          multiply_rows_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), I, rows, todo.dx.a,
+                                       todo.dx.c, todo.dx.add);
+          todo.dx_pieces = 0;
+        }
     }
     todo.ih = {rows, chunk.d, chunk.x, m_.d_stride, m_.x_stride, nullptr, I, layer_.direct_ih, summed_};
     if (T* sum = partial_ih()) {
-      T* x = chunk.x;
-      const int64_t padding = round_up(I, lanes<T>) - I;
+      const T** x = m_.read;
       for (int64_t t = p.t0; t < p.t1; ++t)
-        for (int64_t j = 0; j < g_.count[t]; ++j, x += m_.x_stride) {
-          copy(x, row_at<const T>(layer_.x, g_, t, j), I);
-          clear(x + I, padding);
-        }
+        for (int64_t j = 0; j < g_.count[t]; ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
+      gather_rows(m_.read, rows, I, chunk.x, m_.x_stride);
       todo.ih.sum = sum;
       todo.ih_pieces = panel_count<T>(z_.blocks.panels(C::from_x));
     }
@@ -393,7 +411,7 @@ class BackwardPass {
     if (T* sum = partial_hr()) {
       const T* outputs = tape.outputs + (g_.start[p.t0] - tape.first) * z_.units;
       const int64_t stride = spread<T>(z_.units);
-      for (int64_t r = 0; r < rows; ++r) copy(chunk.outputs + r * stride, outputs + r * z_.units, z_.H);
+      gather(outputs, z_.units, rows, z_.H, chunk.outputs, stride);
       todo.hr = {rows, chunk.dp, chunk.outputs, z_.recurrent_input, stride, sum, z_.H, false, summed_};
       todo.hr_pieces = panel_count<T>(plain_panels<T>(z_.P));
     }
@@ -404,6 +422,12 @@ class BackwardPass {
       chunk.ticket = last_ticket_ = hand_out_or_do(helpers_, chunk.report, 1);
     }
     summed_ = summed_ || rows > 0;
+  }
+
+  // gather_rows of rows at equal distances.
+  void gather(const T* from, int64_t from_stride, int64_t rows, int64_t width, O* to, int64_t stride) {
+    for (int64_t r = 0; r < rows; ++r) m_.read[r] = from + r * from_stride;
+    gather_rows(m_.read, rows, width, to, stride);
   }
 
   // This group's partials of the weights' gradients, or null. The first direct one is the gradient itself.
@@ -425,12 +449,14 @@ class BackwardPass {
       if (T* sum = partial_b()) clear(sum, job_.layout.sum_b);
     }
     if (job_.projected && C::carries_h) {  // the first thing W_hh read was W_hr h0
+      BackwardChunk<C, T, O>& chunk = m_.chunk[0];
+      unproject(chunk.dp, g_.rows);
       if (T* sum = partial_hr()) {
-        ChunkProducts<C, T> first{};
-        first.hr = {g_.rows, m_.dh, m_.h0, z_.recurrent_input, z_.units, sum, z_.H, false, true};
+        ChunkProducts<C, T, O> first{};
+        gather(m_.h0, z_.units, g_.rows, z_.H, chunk.outputs, spread<T>(z_.units));
+        first.hr = {g_.rows, chunk.dp, chunk.outputs, z_.recurrent_input, spread<T>(z_.units), sum, z_.H, false, true};
         for (int64_t i = 0; i < panel_count<T>(plain_panels<T>(z_.P)); ++i) first.outer_projection(i);
       }
-      unproject(m_.dh, g_.rows);
       give_state(w_.dh0, g_, 0, g_.rows, z_.H, m_.dm, z_.units);
     } else {
       give_state(w_.dh0, g_, 0, g_.rows, z_.P, m_.dh, dh_stride());
@@ -449,20 +475,20 @@ class BackwardPass {
   const Order order_;
   const int64_t steps_, column_;
   Arena arena_;
-  BackwardScratch<C, T> m_;
+  BackwardScratch<C, T, O> m_;
   Helpers* const helpers_;
   int next_chunk_ = 0;
   int64_t last_ticket_ = 0;
   bool summed_ = false;  // whether the partials have begun
 };
 
-template <class C, class T>
+template <class C, class T, class O>
 void backward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers) {
   const Group& g = job.group[group];
   for (int64_t l = last - 1; l >= first; --l) {
     const Layer& layer = job.layer[l];
     if (layer.mask.data && job.D > 1) apply_mask<T>(g, 0, job.T, layer.mask, layer.dy, layer.dy, job.D * job.P);
-    for (int d = 0; d < job.D; ++d) BackwardPass<C, T>(job, group, l, d, scratch, helpers).run();
+    for (int d = 0; d < job.D; ++d) BackwardPass<C, T, O>(job, group, l, d, scratch, helpers).run();
     if (l == 0) clear_padding<T>(job, g, layer.dx, layer.input);
   }
 }

@@ -16,6 +16,9 @@ std::vector<const InstructionSet*> instruction_sets();
 // if the variable names none of them.
 const InstructionSet& instruction_set();
 
+// Of the one in use, a cell's kernels for float whose products take their operands as bfloat16; null if it has none.
+const Kernels* bfloat16_kernels(int cell);
+
 // Use the one so called from now on; throws std::invalid_argument likewise.
 void use_instruction_set(const std::string& name);
 

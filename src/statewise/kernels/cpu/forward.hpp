@@ -12,34 +12,41 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-template <class T>
+template <class T, class O>
 struct InputProduct {  // W_ih x for a chunk
-  Product<T> product;
+  Product<T, O> product;
   void operator()(int64_t piece) const { multiply_piece(product, piece); }
 };
 
-template <class T>
+template <class T, class O>
 struct ForwardChunk {
   T* own_gates;  // memory for its gates, where the tape has none
   const T** x;
+  O* x_operands;
   T* gates;
   Span span;
-  InputProduct<T> input;
+  InputProduct<T, O> input;
   int64_t ticket;
 };
 
-template <class C, class T>
+template <class C, class T, class O>
 struct ForwardScratch {
-  ForwardChunk<T> chunk[2];  // with a helpers the next one is projected while one is being scanned
+  ForwardChunk<T, O> chunk[2];  // with a helpers the next one is projected while one is being scanned
   T *state[2], *recurrent_input, *c0, *c;
+  int64_t x_stride, h_stride;  // of x_operands and h_operands
+  O* h_operands;               // what a step's product, or a projection, reads
   ForwardScratch(Arena& a, const Job& job, const Sizes<C, T>& z) : chunk{} {
     const int64_t rows = job.largest_group, most = most_chunk_rows(rows);
+    x_stride = operand_stride<O>(job.widest);
+    h_stride = operand_stride<O>(max(job.H, job.P));
     for (int i = 0; i <= job.helped; ++i) {
       chunk[i].own_gates = a.take<T>(job.training && !job.segment ? 0 : most * z.columns);
       chunk[i].x = a.take<const T*>(most);
+      chunk[i].x_operands = a.take<O>(most * x_stride);
     }
     state[0] = a.take<T>(rows * z.units);
     state[1] = a.take<T>(rows * z.units);
+    h_operands = a.take<O>(rows * h_stride);
     recurrent_input = a.take<T>(job.projected ? rows * z.recurrent_input : 0);
     c0 = a.take<T>(C::has_c ? rows * z.units : 0);
     c = a.take<T>(C::has_c ? rows * z.units : 0);
@@ -104,7 +111,7 @@ void step_tail(const StepRows<T>& s, const Blocks<C, T>& blocks) {
 }
 
 // One direction of one layer for one group.
-template <class C, class T>
+template <class C, class T, class O>
 class ForwardPass {
  public:
   ForwardPass(const Job& job, int64_t group, int64_t layer, int d, void* scratch, Helpers* helpers)
@@ -198,7 +205,7 @@ class ForwardPass {
     int i = 0;
     bool begun = false;  // whether chunk[i] has been handed out
     for (int64_t s = s0; s < s1; s += steps_) {
-      ForwardChunk<T>& chunk = m_.chunk[i];
+      ForwardChunk<T, O>& chunk = m_.chunk[i];
       if (!begun) {
         if (below_) wait_for(below_ + group_, span(s).s1);
         project_input(chunk, span(s), tape);
@@ -211,7 +218,7 @@ class ForwardPass {
     }
   }
 
-  void project_input(ForwardChunk<T>& chunk, const Span& span, const Tape<T>& tape) {
+  void project_input(ForwardChunk<T, O>& chunk, const Span& span, const Tape<T>& tape) {
     constexpr int L = lanes<T>;
     chunk.span = span;
     chunk.gates = tape.gates ? tape.gates + (g_.start[span.t0] - tape.first) * z_.columns : chunk.own_gates;
@@ -219,16 +226,18 @@ class ForwardPass {
     for (int64_t t = span.t0; t < span.t1; ++t)
       for (int64_t j = 0; j < g_.count[t]; ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
     const T* bias = static_cast<const T*>(w_.bias);
-    if (job_.unpacked_forward) {
-      for (int64_t b = 0; b < z_.blocks.count(); ++b)
-        multiply_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), layer_.input, b,
-                                order_.rows(span), {nullptr, 0, chunk.x}, bias, {chunk.gates, z_.columns, nullptr});
-      return;
-    }
-    chunk.input.product = {order_.rows(span),
-                           {nullptr, 0, chunk.x},
-                           contiguous(layer_.input),
-                           static_cast<const T*>(w_.columns_ih),
+    if constexpr (!paired<O>)
+      if (job_.unpacked_forward) {
+        for (int64_t b = 0; b < z_.blocks.count(); ++b)
+          multiply_unpacked<C, T>(z_.blocks, C::from_x, static_cast<const T*>(w_.w_ih), layer_.input, b,
+                                  order_.rows(span), {nullptr, 0, chunk.x}, bias, {chunk.gates, z_.columns, nullptr});
+        return;
+      }
+    const int64_t rows = order_.rows(span);
+    chunk.input.product = {rows,
+                           as_operands<T, O>({nullptr, 0, chunk.x}, rows, layer_.input, chunk.x_operands, m_.x_stride),
+                           contiguous(operands<O>(layer_.input)),
+                           static_cast<const O*>(w_.columns_ih),
                            z_.blocks.panels(C::from_x),
                            {chunk.gates, z_.columns, nullptr},
                            z_.columns,
@@ -241,7 +250,7 @@ class ForwardPass {
     chunk.ticket = hand_out_or_do(helpers_, chunk.input, piece_count(chunk.input.product));
   }
 
-  void scan(const ForwardChunk<T>& chunk, const Tape<T>& tape) {
+  void scan(const ForwardChunk<T, O>& chunk, const Tape<T>& tape) {
     const Span& p = chunk.span;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s), count = g_.count[t], row = g_.start[t] - tape.first;
@@ -280,16 +289,17 @@ class ForwardPass {
   void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* c, T* h) {
     constexpr int L = lanes<T>;
     const T* h_before = m_.state[now_];
-    const Product<T> product{
-        count,
-        {job_.projected ? m_.recurrent_input : h_before, job_.projected ? z_.recurrent_input : z_.units, nullptr},
-        contiguous(z_.P),
-        static_cast<const T*>(w_.columns_hh),
-        z_.blocks.panels(C::from_h),
-        {gates, z_.columns, nullptr},
-        z_.columns,
-        nullptr,
-        true};
+    const RowsOf<const T> read{job_.projected ? m_.recurrent_input : h_before,
+                               job_.projected ? z_.recurrent_input : z_.units, nullptr};
+    const Product<T, O> product{count,
+                                as_operands<T, O>(read, count, z_.P, m_.h_operands, m_.h_stride),
+                                contiguous(operands<O>(z_.P)),
+                                static_cast<const O*>(w_.columns_hh),
+                                z_.blocks.panels(C::from_h),
+                                {gates, z_.columns, nullptr},
+                                z_.columns,
+                                nullptr,
+                                true};
     const StepRows<T> rows{g_,
                            count,
                            t,
@@ -314,26 +324,27 @@ class ForwardPass {
   }
 
   // Block `b`, of which the tail is the last, of a step's product.
-  void multiply_block(const Product<T>& product, int64_t b) {
-    if (job_.unpacked_forward)
-      multiply_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, b, product.rows, product.a,
-                              nullptr, product.c);
-    else if (b < z_.blocks.full)
+  void multiply_block(const Product<T, O>& product, int64_t b) {
+    if constexpr (!paired<O>)
+      if (job_.unpacked_forward)
+        return multiply_unpacked<C, T>(z_.blocks, C::from_h, static_cast<const T*>(w_.w_hh), z_.P, b, product.rows,
+                                       product.a, nullptr, product.c);
+    if (b < z_.blocks.full)
       multiply_panel(product, b);
     else
       multiply_tail(product);
   }
 
   void project(const T* from, int64_t rows) {
-    multiply<T>({rows,
-                 {from, z_.units, nullptr},
-                 contiguous(z_.H),
-                 static_cast<const T*>(w_.columns_hr),
-                 plain_panels<T>(z_.P),
-                 {m_.recurrent_input, z_.recurrent_input, nullptr},
-                 z_.recurrent_input,
-                 nullptr,
-                 false});
+    multiply<T, O>({rows,
+                    as_operands<T, O>({from, z_.units, nullptr}, rows, z_.H, m_.h_operands, m_.h_stride),
+                    contiguous(operands<O>(z_.H)),
+                    static_cast<const O*>(w_.columns_hr),
+                    plain_panels<T>(z_.P),
+                    {m_.recurrent_input, z_.recurrent_input, nullptr},
+                    z_.recurrent_input,
+                    nullptr,
+                    false});
   }
 
   const Job& job_;
@@ -347,19 +358,19 @@ class ForwardPass {
   const int64_t steps_, y_column_;
   Sequence y_;
   Arena arena_;
-  ForwardScratch<C, T> m_;
+  ForwardScratch<C, T, O> m_;
   Helpers* const helpers_;
   bool silent_ = false;
   int now_ = 0;
   const T* c_before_ = nullptr;
 };
 
-template <class C, class T>
+template <class C, class T, class O>
 void forward(const Job& job, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers) {
   const Group& g = job.group[group];
   for (int64_t l = first; l < last; ++l) {
     const Layer& layer = job.layer[l];
-    for (int d = 0; d < job.D; ++d) ForwardPass<C, T>(job, group, l, d, scratch, helpers).run();
+    for (int d = 0; d < job.D; ++d) ForwardPass<C, T, O>(job, group, l, d, scratch, helpers).run();
     if (job.D > 1 && layer.mask.data) apply_mask<T>(g, 0, job.T, layer.mask, layer.y, layer.masked, job.D * job.P);
     if (l == job.L - 1) clear_padding<T>(job, g, layer.y, job.D * job.P);
   }

@@ -63,10 +63,12 @@ struct Blocks {
   static constexpr int used(const int (&from)[4]) { return (from[0] < 0 || from[3] < 0) ? 3 : 4; }
   Panels panels(const int (&from)[4]) const { return {full, used(from), skipped(from), tail}; }
 
-  // The same slots as what a product with the gates' gradients sums over.
+  // The same slots as what a product with the gates' gradients, as operands O, sums over.
+  template <class O>
   Depth depth(const int (&from)[4]) const {
+    constexpr int n = elements<O>;
     const int w = tail_width();
-    return {full, used(from) * L, 4 * L, skipped(from) * L, used(from) * w, skipped(from) * w};
+    return {full, used(from) * L / n, 4 * L / n, skipped(from) * L / n, used(from) * w / n, skipped(from) * w / n};
   }
 };
 
@@ -98,67 +100,76 @@ STATEWISE_INLINE void transpose(Vec<T, lanes<T>> (&r)[lanes<T>]) {
   }
 }
 
-// to[k * distance + i] = w[i * width + k] for `rows` <= L rows: one vector's column of a panel. Missing rows are zero.
-template <class T>
-void pack_transposed(const T* w, int64_t width, int64_t rows, T* to, int64_t distance, int slots) {
-  constexpr int L = lanes<T>;
-  using V = Vec<T, L>;
+// to[k * distance + i] = operand k of row i of w, for `rows` <= L rows: one vector's column of a panel. Missing rows
+// are zero.
+template <class T, class O>
+void pack_transposed(const T* w, int64_t width, int64_t rows, O* to, int64_t distance, int slots) {
+  constexpr int L = lanes<O>, E = elements<O>;
   int64_t k = 0;
   if (rows == L) {
-    for (; k + L <= width; k += L) {
-      V r[L];
-      for (int i = 0; i < L; ++i) r[i] = load<V>(w + i * width + k);
-      transpose<T>(r);
+    for (; (k + L) * E <= width; k += L) {
+      Vec<O, L> r[L];
+      for (int i = 0; i < L; ++i) r[i] = load_operands<O>(w + i * width + k * E);
+      transpose<O>(r);
       for (int i = 0; i < L; ++i) store(to + (k + i) * distance, r[i]);
     }
   }
-  for (; k < width; ++k)
-    for (int i = 0; i < slots; ++i) to[k * distance + i] = i < rows ? w[i * width + k] : T(0);
+  for (; k * E < width; ++k)
+    for (int i = 0; i < slots; ++i)
+      to[k * distance + i] = i < rows ? load_operand<O>(w + i * width + k * E, width - k * E) : O(0);
 }
 
 // W (G*H, width) as B of gates = A * W^T: of its panels every `parts`th from `part` on.
-template <class C, class T>
-void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, T* to, int64_t part,
+template <class C, class T, class O>
+void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, O* to, int64_t part,
                   int64_t parts) {
   constexpr int L = lanes<T>;
   const Panels p = blocks.panels(from);
-  const auto slot = [&](int64_t unit, int s, int lanes_of_slot, T* at, int64_t distance) {
+  const int64_t depth = operands<O>(width);
+  const auto slot = [&](int64_t unit, int s, int lanes_of_slot, O* at, int64_t distance) {
     const int64_t u = unit + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0);
     const int64_t rows = from[s] < 0 ? 0 : max(0, min(lanes_of_slot, blocks.hidden - u));
     const T* rows_at = rows ? w + (from[s] * blocks.hidden + u) * width : w;
-    pack_transposed<T>(rows_at, width, rows, at, distance, lanes_of_slot);
+    pack_transposed(rows_at, width, rows, at, distance, lanes_of_slot);
   };
   for (int64_t b = part; b < p.full; b += parts)
     for (int s = p.skip; s < p.skip + p.used; ++s)
-      slot(b * blocks.per_block, s, L, to + (b * width * p.used + s - p.skip) * L, p.used * L);
+      slot(b * blocks.per_block, s, L, to + (b * depth * p.used + s - p.skip) * L, p.used * L);
   if (p.full % parts != part) return;
   for (int s = 0; p.tail && s < 4; ++s)
-    slot(p.full * blocks.per_block, s, blocks.tail_width(), to + p.full * width * p.used * L + s * blocks.tail_width(),
+    slot(p.full * blocks.per_block, s, blocks.tail_width(), to + p.full * depth * p.used * L + s * blocks.tail_width(),
          p.tail * L);
 }
 
 // W (G*H, width) as B of A's gradient = gates' gradient * W: rows of W in the order of the slots. Of its panels every
 // `parts`th from `part` on.
-template <class C, class T>
-void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, T* to, int64_t part,
+template <class C, class T, class O>
+void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, O* to, int64_t part,
                int64_t parts) {
-  constexpr int L = lanes<T>;
+  constexpr int L = lanes<T>, E = elements<O>;
   using V = Vec<T, L>;
   const Panels p = plain_panels<T>(width);
-  T* const all = to;
+  O* const all = to;
   const auto panel = [&](int64_t column, int vectors) {
-    to = all + column * blocks.depth(from).total();
+    to = all + column * blocks.template depth<O>(from).total();
     const auto row = [&](int s, int64_t u) {
-      const bool real = from[s] >= 0 && u < blocks.hidden;
-      for (int n = 0; n < vectors; ++n, to += L) {
+      const auto numbers = [&](int64_t unit, int n) {
         const int64_t few = min(L, width - column - n * L);
-        const T* source = w + (from[s] * blocks.hidden + u) * width + column + n * L;
-        store(to, !real ? V{} : few == L ? load<V>(source) : load_first<V>(source, int(few)));
+        const T* source = w + (from[s] * blocks.hidden + unit) * width + column + n * L;
+        return from[s] < 0 || unit >= blocks.hidden ? V{}
+               : few == L                           ? load<V>(source)
+                                                    : load_first<V>(source, int(few));
+      };
+      for (int n = 0; n < vectors; ++n, to += L) {
+        if constexpr (paired<O>)
+          store(to, interleave(numbers(u, n), numbers(u + 1, n)));
+        else
+          store(to, numbers(u, n));
       }
     };
     const auto block = [&](int64_t unit, int lanes_of_slot) {
       for (int s = blocks.skipped(from); s < blocks.skipped(from) + blocks.used(from); ++s)
-        for (int i = 0; i < lanes_of_slot; ++i) row(s, unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0));
+        for (int i = 0; i < lanes_of_slot; i += E) row(s, unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0));
     };
     for (int64_t b = 0; b < blocks.full; ++b) block(b * blocks.per_block, L);
     if (blocks.tail) block(blocks.full * blocks.per_block, blocks.tail_width());
@@ -168,29 +179,30 @@ void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int
 }
 
 // W_hr (P, H) as B of projected = output * W_hr^T.
-template <class T>
-void pack_projection(const T* w, int64_t projected, int64_t hidden, T* to) {
+template <class T, class O>
+void pack_projection(const T* w, int64_t projected, int64_t hidden, O* to) {
   constexpr int L = lanes<T>;
   const Panels p = plain_panels<T>(projected);
   const auto panel = [&](int64_t column, int vectors) {
     for (int n = 0; n < vectors; ++n) {
       const int64_t rows = max(0, min(L, projected - column - n * L));
-      pack_transposed<T>(w + (column + n * L) * hidden, hidden, rows, to + n * L, vectors * L, L);
+      pack_transposed(w + (column + n * L) * hidden, hidden, rows, to + n * L, vectors * L, L);
     }
-    to += hidden * vectors * L;
+    to += operands<O>(hidden) * vectors * L;
   };
   for (int64_t i = 0; i < p.full; ++i) panel(i * 4 * L, 4);
   if (p.tail) panel(p.full * 4 * L, p.tail);
 }
 
 // W_hr (P, H) as B of output's gradient = projected's gradient * W_hr.
-template <class T>
-void pack_projection_rows(const T* w, int64_t projected, int64_t hidden, T* to) {
+template <class T, class O>
+void pack_projection_rows(const T* w, int64_t projected, int64_t hidden, O* to) {
   constexpr int L = lanes<T>;
+  const auto number = [&](int64_t k, int64_t i) { return k < projected && i < hidden ? w[k * hidden + i] : T(0); };
   const Panels p = plain_panels<T>(hidden);
   const auto panel = [&](int64_t column, int vectors) {
-    for (int64_t k = 0; k < projected; ++k)
-      for (int i = 0; i < vectors * L; ++i, ++to) *to = column + i < hidden ? w[k * hidden + column + i] : T(0);
+    for (int64_t k = 0; k < projected; k += elements<O>)
+      for (int64_t i = column; i < column + vectors * L; ++i) *to++ = operand_of<O>(number(k, i), number(k + 1, i));
   };
   for (int64_t i = 0; i < p.full; ++i) panel(i * 4 * L, 4);
   if (p.tail) panel(p.full * 4 * L, p.tail);

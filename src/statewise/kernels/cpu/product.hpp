@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "simd.hpp"
+#include "operand.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
@@ -22,7 +22,8 @@ struct RowsOf {
 };
 
 // Which of a row's elements a product sums over: `full` runs of `length` at distance `stride` from `offset` on, then
-// `tail` elements of the next run from `tail_offset` on. (The GRU's h reads three of every four slots.)
+// `tail` elements of the next run from `tail_offset` on. (The GRU's h reads three of every four slots.) Counted in
+// operands.
 struct Depth {
   int64_t full, length, stride, offset, tail, tail_offset;
   STATEWISE_INLINE int64_t total() const { return full * length + tail; }
@@ -48,12 +49,12 @@ STATEWISE_INLINE Panels plain_panels(int64_t columns) {
   return {vectors / 4, 4, 0, int(vectors % 4)};
 }
 
-template <class T>
+template <class T, class O>
 struct Product {
   int64_t rows;
-  RowsOf<const T> a;
+  RowsOf<const O> a;
   Depth depth;
-  const T* b;
+  const O* b;
   Panels panels;
   RowsOf<T> c;
   int64_t columns;  // of C; vectors that reach past it are cut
@@ -84,10 +85,10 @@ constexpr int slices(int rows, int vectors) {
 
 // The innermost loop of all products. element(m, k) is A's, row(k) where B's k-th row of N vectors begins. Slice s
 // takes every S-th k, the first one also what is left over.
-template <class T, int M, int N, int S, class Element, class Row>
-STATEWISE_INLINE void accumulate(Vec<T, lanes<T>> (&acc)[S][M][N], int64_t depth, const Element& element,
+template <class T, class O, int M, int N, int S, class ElementAt, class Row>
+STATEWISE_INLINE void accumulate(Vec<T, lanes<T>> (&acc)[S][M][N], int64_t depth, const ElementAt& element,
                                  const Row& row) {
-  using V = Vec<T, lanes<T>>;
+  using V = Vec<O, lanes<O>>;
   constexpr int L = lanes<T>;
   const auto add = [&](auto s, int64_t k) __attribute__((always_inline)) {
     if constexpr (M < N && kRegisters == 16) {  // too few registers to hold B's vectors: hold A's elements
@@ -95,14 +96,14 @@ STATEWISE_INLINE void accumulate(Vec<T, lanes<T>> (&acc)[S][M][N], int64_t depth
       unroll<M>(STATEWISE_EACH(m) { a[m] = broadcast<V>(element(m, k)); });
       unroll<N>(STATEWISE_EACH(n) {
         const V b = load<V>(row(k) + n * L);
-        unroll<M>(STATEWISE_EACH(m) { acc[s][m][n] = fma<V>(a[m], b, acc[s][m][n]); });
+        unroll<M>(STATEWISE_EACH(m) { acc[s][m][n] = multiply_add(a[m], b, acc[s][m][n]); });
       });
     } else {
       V b[N];
       unroll<N>(STATEWISE_EACH(n) { b[n] = load<V>(row(k) + n * L); });
       unroll<M>(STATEWISE_EACH(m) {
         const V a = broadcast<V>(element(m, k));
-        unroll<N>(STATEWISE_EACH(n) { acc[s][m][n] = fma<V>(a, b[n], acc[s][m][n]); });
+        unroll<N>(STATEWISE_EACH(n) { acc[s][m][n] = multiply_add(a, b[n], acc[s][m][n]); });
       });
     }
   };
@@ -127,11 +128,11 @@ STATEWISE_INLINE void join_slices(V (&acc)[S][M][N]) {
 }
 
 // Rows [row, row + M) of the panel of N vectors at `b`, which writes C from `column` on.
-template <class T, int M, int N>
-__attribute__((noinline)) void tile(const Product<T>& x, int64_t row, const T* b, int64_t column) {
+template <class T, class O, int M, int N>
+__attribute__((noinline)) void tile(const Product<T, O>& x, int64_t row, const O* b, int64_t column) {
   using V = Vec<T, lanes<T>>;
   constexpr int L = lanes<T>, S = slices(M, N);
-  const T* a[M];
+  const O* a[M];
   unroll<M>(STATEWISE_EACH(m) { a[m] = x.a[row + m] + x.depth.offset; });
   V acc[S][M][N], total[S][M][N];
   clear_sums<M, N, S>(acc);
@@ -151,7 +152,7 @@ __attribute__((noinline)) void tile(const Product<T>& x, int64_t row, const T* b
     for (int64_t k0 = 0; k0 < length; k0 += kSumDepth) {
       if (summed >= kSumDepth) flush();
       const int64_t some = min(kSumDepth, length - k0);
-      accumulate<T, M, N, S>(
+      accumulate<T, O, M, N, S>(
           acc, some, [&](int m, int64_t k) __attribute__((always_inline)) { return a[m][k0 + k]; },
           [&](int64_t k) __attribute__((always_inline)) { return b + (k0 + k) * N * L; });
       summed += some;
@@ -186,53 +187,53 @@ __attribute__((noinline)) void tile(const Product<T>& x, int64_t row, const T* b
   });
 }
 
-template <class T, int N, int M>
-STATEWISE_INLINE void tile_of(int rows, const Product<T>& x, int64_t row, const T* b, int64_t column) {
+template <int N, int M, class T, class O>
+STATEWISE_INLINE void tile_of(int rows, const Product<T, O>& x, int64_t row, const O* b, int64_t column) {
   if constexpr (M > 0) {
     if (rows == M)
-      tile<T, M, N>(x, row, b, column);
+      tile<T, O, M, N>(x, row, b, column);
     else
-      tile_of<T, N, M - 1>(rows, x, row, b, column);
+      tile_of<N, M - 1>(rows, x, row, b, column);
   }
 }
 
 // All rows of one panel, in tiles of nearly equal height.
-template <class T, int N>
-STATEWISE_INLINE void panel_rows(const Product<T>& x, const T* b, int64_t column) {
+template <int N, class T, class O>
+STATEWISE_INLINE void panel_rows(const Product<T, O>& x, const O* b, int64_t column) {
   constexpr int most = tile_rows(N);
   const int64_t tiles = (x.rows + most - 1) / most;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t row = x.rows * i / tiles;
-    tile_of<T, N, most>(int(x.rows * (i + 1) / tiles - row), x, row, b, column);
+    tile_of<N, most>(int(x.rows * (i + 1) / tiles - row), x, row, b, column);
   }
 }
 
 // Full panel i, for callers that want to work on a part of C while it is in cache.
-template <class T>
-void multiply_panel(const Product<T>& x, int64_t i) {
+template <class T, class O>
+void multiply_panel(const Product<T, O>& x, int64_t i) {
   constexpr int L = lanes<T>;
-  const T* b = x.b + i * x.depth.total() * x.panels.used * L;
+  const O* b = x.b + i * x.depth.total() * x.panels.used * L;
   const int64_t column = (i * 4 + x.panels.skip) * L;
   if (x.panels.used == 4)
-    panel_rows<T, 4>(x, b, column);
+    panel_rows<4>(x, b, column);
   else
-    panel_rows<T, 3>(x, b, column);
+    panel_rows<3>(x, b, column);
 }
 
-template <class T>
-void multiply_tail(const Product<T>& x) {
+template <class T, class O>
+void multiply_tail(const Product<T, O>& x) {
   constexpr int L = lanes<T>;
-  const T* b = x.b + x.panels.full * x.depth.total() * x.panels.used * L;
+  const O* b = x.b + x.panels.full * x.depth.total() * x.panels.used * L;
   const int64_t column = x.panels.full * 4 * L;
   switch (x.panels.tail) {
     case 1:
-      panel_rows<T, 1>(x, b, column);
+      panel_rows<1>(x, b, column);
       break;
     case 2:
-      panel_rows<T, 2>(x, b, column);
+      panel_rows<2>(x, b, column);
       break;
     case 3:
-      panel_rows<T, 3>(x, b, column);
+      panel_rows<3>(x, b, column);
       break;
     default:
       break;
@@ -240,18 +241,18 @@ void multiply_tail(const Product<T>& x) {
 }
 
 // Piece `i` of piece_count(x): some rows of one panel. How a product is cut depends on its sizes alone.
-template <class T>
-STATEWISE_INLINE int64_t row_parts(const Product<T>& x) {
+template <class T, class O>
+STATEWISE_INLINE int64_t row_parts(const Product<T, O>& x) {
   return x.rows >= 64 ? 2 : 1;
 }
 
-template <class T>
-STATEWISE_INLINE int64_t piece_count(const Product<T>& x) {
+template <class T, class O>
+STATEWISE_INLINE int64_t piece_count(const Product<T, O>& x) {
   return (x.panels.full + (x.panels.tail > 0)) * row_parts(x);
 }
 
-template <class T>
-void multiply_piece(Product<T> x, int64_t i) {
+template <class T, class O>
+void multiply_piece(Product<T, O> x, int64_t i) {
   const int64_t parts = row_parts(x), first = x.rows * (i % parts) / parts, last = x.rows * (i % parts + 1) / parts;
   x.rows = last - first;
   x.a = x.a.from(first);
@@ -262,34 +263,35 @@ void multiply_piece(Product<T> x, int64_t i) {
     multiply_tail(x);
 }
 
-template <class T>
-void multiply(const Product<T>& x) {
+template <class T, class O>
+void multiply(const Product<T, O>& x) {
   for (int64_t i = 0; i < x.panels.full; ++i) multiply_panel(x, i);
   multiply_tail(x);
 }
 
 // C = A^T * B summed over `rows`: A's columns [0, a_columns) become C's rows, and the vectors of B at `b` its columns,
-// of which the first b_columns (at most four vectors) are stored. For the gradients of weights.
-template <class T>
+// of which the first b_columns (at most four vectors) are stored. For the gradients of weights. Rows are of operands:
+// of pairs each stands for two neighbouring rows of numbers.
+template <class T, class O>
 struct Transposed {
   int64_t rows;
-  const T* a;
+  const O* a;
   int64_t a_stride, a_columns;
-  const T* b;
+  const O* b;
   int64_t b_stride, b_columns;
   T* c;
   int64_t c_stride;
   bool add;  // C += instead of C =
 };
 
-template <class T, int M, int N>
-__attribute__((noinline)) void outer_tile(const Transposed<T>& x, int64_t m0) {
+template <class T, class O, int M, int N>
+__attribute__((noinline)) void outer_tile(const Transposed<T, O>& x, int64_t m0) {
   using V = Vec<T, lanes<T>>;
   constexpr int L = lanes<T>, S = slices(M, N);
   V acc[S][M][N];
   clear_sums<M, N, S>(acc);
-  const T* const a = x.a + m0;
-  accumulate<T, M, N, S>(
+  const O* const a = x.a + m0;
+  accumulate<T, O, M, N, S>(
       acc, x.rows, [&](int m, int64_t r) __attribute__((always_inline)) { return a[r * x.a_stride + m]; },
       [&](int64_t r) __attribute__((always_inline)) { return x.b + r * x.b_stride; });
   join_slices<M, N, S>(acc);
@@ -308,40 +310,40 @@ __attribute__((noinline)) void outer_tile(const Transposed<T>& x, int64_t m0) {
   });
 }
 
-template <class T, int N, int M>
-STATEWISE_INLINE void outer_tile_of(int columns, const Transposed<T>& x, int64_t m0) {
+template <int N, int M, class T, class O>
+STATEWISE_INLINE void outer_tile_of(int columns, const Transposed<T, O>& x, int64_t m0) {
   if constexpr (M > 0) {
     if (columns == M)
-      outer_tile<T, M, N>(x, m0);
+      outer_tile<T, O, M, N>(x, m0);
     else
-      outer_tile_of<T, N, M - 1>(columns, x, m0);
+      outer_tile_of<N, M - 1>(columns, x, m0);
   }
 }
 
-template <class T, int N>
-void outer_panel(const Transposed<T>& x) {
+template <int N, class T, class O>
+void outer_panel(const Transposed<T, O>& x) {
   constexpr int most = tile_rows(N);
   const int64_t tiles = (x.a_columns + most - 1) / most;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t m = x.a_columns * i / tiles;
-    outer_tile_of<T, N, most>(int(x.a_columns * (i + 1) / tiles - m), x, m);
+    outer_tile_of<N, most>(int(x.a_columns * (i + 1) / tiles - m), x, m);
   }
 }
 
-template <class T>
-void outer(const Transposed<T>& x) {
+template <class T, class O>
+void outer(const Transposed<T, O>& x) {
   switch ((x.b_columns + lanes<T> - 1) / lanes<T>) {
     case 1:
-      outer_panel<T, 1>(x);
+      outer_panel<1>(x);
       break;
     case 2:
-      outer_panel<T, 2>(x);
+      outer_panel<2>(x);
       break;
     case 3:
-      outer_panel<T, 3>(x);
+      outer_panel<3>(x);
       break;
     case 4:
-      outer_panel<T, 4>(x);
+      outer_panel<4>(x);
       break;
     default:
       break;

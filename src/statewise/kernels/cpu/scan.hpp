@@ -56,6 +56,32 @@ STATEWISE_INLINE void clear(T* to, int64_t n) {
   __builtin_memset(to, 0, n * sizeof(T));
 }
 
+// Rows of numbers as a product reads them: as they are, or as pairs, which are written to `room`.
+template <class T, class O>
+STATEWISE_INLINE RowsOf<const O> as_operands(const RowsOf<const T>& from, int64_t rows, int64_t width, O* room,
+                                             int64_t stride) {
+  if constexpr (paired<O>) {
+    constexpr int L = lanes<T>;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < width; k += 2 * L) {
+        const auto numbers = [&](int64_t i) {
+          const int64_t left = max(0, width - i);
+          return left >= L ? load<Vec<T, L>>(from[r] + i) : load_first<Vec<T, L>>(from[r] + i, int(left));
+        };
+        store(room + r * stride + k / 2, to_pairs(numbers(k), numbers(k + L)));
+      }
+    return {room, stride, nullptr};
+  } else {
+    return from;
+  }
+}
+
+// How far apart such rows lie, and how many operands they need; none where they are as they are.
+template <class O>
+STATEWISE_INLINE int64_t operand_stride(int64_t width) {
+  return paired<O> ? round_up(operands<O>(width), lanes<O>) : 0;
+}
+
 // What the steps of a group leave for backward: rows of gates, cells (of cells with c) and unprojected outputs (with a
 // projection), the first of which is row `first` of all of the group's.
 template <class T>

@@ -47,7 +47,7 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
-  explicit Plan(const Call& call) : call_(call), kernels_(pick(call)) {
+  explicit Plan(const Call& call) : call_(call), kernels_(&pick(call)) {
     job_.T = call.T;
     job_.N = call.N;
     job_.H = call.H;
@@ -63,20 +63,23 @@ class Plan {
     job_.layer = layers_.data();
     for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
     cut_groups();
+    // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
+    if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
+      if (const Kernels* found = bfloat16_kernels(call.cell)) kernels_ = found;
     job_.unpacked_forward = !call.packed && !job_.projected && job_.steps < kFewRowsForward;
     job_.unpacked_backward = !job_.projected && job_.steps < kFewRowsBackward;
     job_.helped = job_.groups < threads();
-    kernels_.compute_layout(job_);
+    kernels_->compute_layout(job_);
   }
 
   Job& job() { return job_; }
-  const Kernels& kernels() const { return kernels_; }
+  const Kernels& kernels() const { return *kernels_; }
   Direction& direction(int64_t i) { return layers_[size_t(i / job_.D)].direction[i % job_.D]; }
   int64_t directions() const { return job_.L * job_.D; }
-  int64_t state_width() const { return kernels_.carries_h ? job_.H : job_.P; }
+  int64_t state_width() const { return kernels_->carries_h ? job_.H : job_.P; }
 
   int threads() const {
-    const double work = double(job_.steps) * double(job_.H) * double(kernels_.gates) *
+    const double work = double(job_.steps) * double(job_.H) * double(kernels_->gates) *
                         double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
     return work < kWorthThreads || job_.unpacked_forward ? 1 : call_.threads;
   }
@@ -108,17 +111,17 @@ class Plan {
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
       if (job_.segment) {
-        const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_.element;
+        const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_->element;
         w.kept_h = carver.take(kept * o.units);
-        if (kernels_.states > 1) w.kept_c = carver.take(kept * o.units);
+        if (kernels_->states > 1) w.kept_c = carver.take(kept * o.units);
         if (job_.projected) w.kept_recurrent_input = carver.take(kept * o.recurrent_input);
       } else {
-        w.gates = carver.take(job_.steps * o.columns * kernels_.element);
-        if (kernels_.states > 1) w.cells = carver.take(job_.steps * o.units * kernels_.element);
-        if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_.element);
+        w.gates = carver.take(job_.steps * o.columns * kernels_->element);
+        if (kernels_->states > 1) w.cells = carver.take(job_.steps * o.units * kernels_->element);
+        if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_->element);
       }
-      if (job_.projected && kernels_.carries_h)
-        w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_.element);
+      if (job_.projected && kernels_->carries_h)
+        w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_->element);
     }
     place_between(carver);
     return carver.used();
@@ -139,7 +142,7 @@ class Plan {
   }
 
   Sequence between(Carver& carver) {
-    return {carver.take(job_.steps * job_.D * job_.P * kernels_.element), offsets_.data(), 0, job_.D * job_.P, true};
+    return {carver.take(job_.steps * job_.D * job_.P * kernels_->element), offsets_.data(), 0, job_.D * job_.P, true};
   }
 
   // One of the caller's sequences.
@@ -151,7 +154,7 @@ class Plan {
   void place_call() {
     layers_.front().x = outer(call_.x);
     layers_.back().y = outer(call_.y);
-    const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_.element;
+    const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_->element;
     const int64_t h = job_.N * state_width() * element, c = job_.N * job_.H * element;
     const auto at = [](void* base, int64_t offset) -> void* {
       return base ? static_cast<char*>(base) + offset : nullptr;
@@ -183,10 +186,10 @@ class Plan {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      w.columns_ih = carver.take(o.columns_ih * kernels_.element);
-      w.columns_hh = carver.take(o.columns_hh * kernels_.element);
-      w.columns_hr = carver.take(o.columns_hr * kernels_.element);
-      w.bias = carver.take(o.columns * kernels_.element);
+      w.columns_ih = carver.take(o.columns_ih * kernels_->element);
+      w.columns_hh = carver.take(o.columns_hh * kernels_->element);
+      w.columns_hr = carver.take(o.columns_hr * kernels_->element);
+      w.bias = carver.take(o.columns * kernels_->element);
     }
   }
 
@@ -194,12 +197,12 @@ class Plan {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      w.rows_ih = carver.take(o.rows_ih * kernels_.element);
-      w.rows_hh = carver.take(o.rows_hh * kernels_.element);
-      w.rows_hr = carver.take(o.rows_hr * kernels_.element);
+      w.rows_ih = carver.take(o.rows_ih * kernels_->element);
+      w.rows_hh = carver.take(o.rows_hh * kernels_->element);
+      w.rows_hr = carver.take(o.rows_hr * kernels_->element);
       const Layer& layer = layers_[size_t(i / job_.D)];
       const auto sum = [&](bool wanted, int64_t size) {
-        return wanted ? carver.take(size * kernels_.element) : nullptr;
+        return wanted ? carver.take(size * kernels_->element) : nullptr;
       };
       w.sum_ih = sum(w.dw_ih, layer.sum_ih);
       w.sum_hh = sum(w.dw_hh, layer.sum_hh);
@@ -238,7 +241,7 @@ class Plan {
         for (int64_t n = 0; n < call_.batch_sizes[t]; ++n) ++lengths[size_t(n)];
     }
     const int64_t all = ragged ? std::accumulate(lengths.begin(), lengths.end(), int64_t{0}) : T * N;
-    job_.groups = groups_for(N, all, kernels_.gates * job_.H * job_.P * kernels_.element);
+    job_.groups = groups_for(N, all, kernels_->gates * job_.H * job_.P * kernels_->element);
     groups_.resize(size_t(job_.groups));
     original_.reserve(size_t(N));
     sorted_.reserve(size_t(N));
@@ -278,7 +281,7 @@ class Plan {
 
   const Call& call_;
   std::vector<int64_t> progress_;
-  const Kernels& kernels_;
+  const Kernels* kernels_;
   Job job_{};
   std::vector<Layer> layers_;
   std::vector<Group> groups_;

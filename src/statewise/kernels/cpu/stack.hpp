@@ -21,6 +21,9 @@ struct Strided {
 struct Call {
   int cell = 0;  // index into the instruction set's cells
   bool float64 = false;
+  // float alone: whether products may take their operands as bfloat16. They do where the processor multiplies such, and
+  // of few rows nowhere.
+  bool bfloat16_products = false;
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
   bool bias = true, training = false;
