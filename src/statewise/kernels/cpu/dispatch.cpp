@@ -78,13 +78,11 @@ const InstructionSet& instruction_set() {
   return *set;
 }
 
-const Kernels* bfloat16_kernels(int cell) {
+const InstructionSet* bfloat16_set() {
 #if defined(STATEWISE_HAS_avx512) && defined(STATEWISE_HAS_avx512bf16)
   static const bool supported = __builtin_cpu_supports("avx512bf16");
-  if (supported && &instruction_set() == &avx512::instruction_set)
-    return &avx512bf16::instruction_set.cells[cell].float32;
+  if (supported && &instruction_set() == &avx512::instruction_set) return &avx512bf16::instruction_set;
 #endif
-  (void)cell;
   return nullptr;
 }
 

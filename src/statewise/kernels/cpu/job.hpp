@@ -104,6 +104,8 @@ struct Kernels {
   void (*reduce)(const Job&, int64_t task);
 };
 
+using Bfloat16 = uint16_t;  // the upper half of a float
+
 struct Cell {
   const char* name;
   Kernels float32, float64;  // float, double
@@ -114,6 +116,9 @@ struct InstructionSet {
   const char* name;
   const Cell* cells;
   int count;
+  // Of the copy for bfloat16 alone: from and to float, to the nearest, ties to even.
+  void (*widen)(const Bfloat16* from, int64_t count, float* to);
+  void (*narrow)(const float* from, int64_t count, Bfloat16* to);
 };
 
 }  // namespace statewise

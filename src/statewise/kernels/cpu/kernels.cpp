@@ -159,13 +159,37 @@ constexpr Cell cells[] = {
 #undef STATEWISE_CELL
 };
 
+#if defined(__AVX512BF16__)
+void widen(const Bfloat16* from, int64_t count, float* to) {
+  constexpr int L = lanes<float>;
+  using V = Vec<float, L>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store(to + i, load_elements<V>(from + i));
+  for (; i < count; ++i) {
+    const Bfloat16 last[4] = {from[i]};  // nothing past the end is read
+    to[i] = load_elements<Vec<float, 4>>(last)[0];
+  }
+}
+
+void narrow(const float* from, int64_t count, Bfloat16* to) {
+  constexpr int L = lanes<float>;
+  using V = Vec<float, L>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store_elements(to + i, load<V>(from + i));
+  for (; i < count; ++i) to[i] = to_bfloat16(Vec<float, 4>{from[i], 0, 0, 0})[0];
+}
+#else
+constexpr void (*widen)(const Bfloat16*, int64_t, float*) = nullptr;
+constexpr void (*narrow)(const float*, int64_t, Bfloat16*) = nullptr;
+#endif
+
 }  // namespace
 
 #define STATEWISE_QUOTE(x) #x
 #define STATEWISE_NAME(x) STATEWISE_QUOTE(x)
 
 extern const InstructionSet instruction_set;
-const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), cells, sizeof cells / sizeof *cells};
+const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), cells, sizeof cells / sizeof *cells, widen, narrow};
 
 }  // namespace STATEWISE_NS
 }  // namespace statewise

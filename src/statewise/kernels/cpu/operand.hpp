@@ -3,14 +3,15 @@
 
 #pragma once
 
+#include "job.hpp"
 #include "simd.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-using Bfloat16 = uint16_t;  // the upper half of a float
-using Pair = uint32_t;      // two, the first in the lower half; as wide as a float, so that vectors have as many lanes
+// Two bfloat16, the first in the lower half. As wide as a float, so that vectors have as many lanes.
+using Pair = uint32_t;
 
 template <>
 struct Bits<Pair> {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "bfloat16.hpp"
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "owners.hpp"
@@ -65,7 +66,7 @@ class Plan {
     cut_groups();
     // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
     if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
-      if (const Kernels* found = bfloat16_kernels(call.cell)) kernels_ = found;
+      if (const InstructionSet* found = bfloat16_set()) kernels_ = &found->cells[call.cell].float32;
     job_.unpacked_forward = !call.packed && !job_.projected && job_.steps < kFewRowsForward;
     job_.unpacked_backward = !job_.projected && job_.steps < kFewRowsBackward;
     job_.helped = job_.groups < threads();
@@ -325,6 +326,7 @@ void pack(const Call& call, void* to) {
 }
 
 void forward(const Call& call) {
+  if (call.bfloat16) return forward_bfloat16(call);
   Plan plan(call);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();
@@ -348,6 +350,7 @@ void forward(const Call& call) {
 }
 
 void backward(const Call& call) {
+  if (call.bfloat16) return backward_bfloat16(call);
   Plan plan(call);
   Job& job = plan.job();
   const Kernels& k = plan.kernels();

@@ -21,8 +21,10 @@ struct Strided {
 struct Call {
   int cell = 0;  // index into the instruction set's cells
   bool float64 = false;
-  // float alone: whether products may take their operands as bfloat16. They do where the processor multiplies such, and
-  // of few rows nowhere.
+  // All tensors are bfloat16. Served where bfloat16_set() isn't null; see bfloat16.hpp.
+  bool bfloat16 = false;
+  // Of float tensors: whether products may take their operands as bfloat16. They do where the processor multiplies
+  // such, and of few rows nowhere.
   bool bfloat16_products = false;
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
