@@ -74,6 +74,7 @@ struct Trial {
   Form form = kDense;
   Strides strides = kTight;
   int64_t checkpoint = 0;
+  statewise::Limits limits{};
   std::vector<bool> wanted;  // a Leaf each
 };
 
@@ -119,6 +120,7 @@ class Attempt {
     call_.T = p_.T, call_.N = p_.N, call_.I = p_.I, call_.H = p_.H, call_.projected = p_.projected;
     call_.L = p_.L, call_.D = p_.D, call_.bias = p_.bias;
     call_.checkpoint = trial.checkpoint;
+    call_.limits = trial.limits;
     call_.x = sequence(x_, p_.x);
     call_.y = sequence(y_, {});
     if (trial.form == kLengths) call_.lengths = p_.lengths.data();
@@ -199,8 +201,7 @@ class Attempt {
   // The kernels' own memory keeps what the call before left there.
   static void poison_scratch() {
     constexpr int64_t bytes = 1 << 19;  // as much as most trials need
-    for (int slot = 0; slot < statewise::kScratchSlots; ++slot)
-      std::memset(statewise::scratch(slot, bytes), 0xFF, bytes);
+    std::memset(statewise::Scratch(bytes).data(), 0xFF, bytes);
   }
 
   void* empty(int64_t count) {
@@ -438,26 +439,40 @@ Trial random_trial(uint64_t seed, const char* cell) {
   return trial;
 }
 
-// Small, but of many steps: what the kernels do chunk by chunk. 25 and 50 rows make groups of unequal size.
+// Small, but of many steps: what the kernels do chunk by chunk. 25 and 50 rows make groups of unequal size, 170 eleven
+// groups.
 Trial long_trial(uint64_t seed, const char* cell, int64_t n, Form form) {
   Random random(seed);
   Trial trial;
-  trial.problem = {cell, 150, n, 3, 5, 0, 1, 2, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  trial.problem = {cell, n > 100 ? 20 : 150, n, 3, 5, 0, 1, 2, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   trial.form = form;
   fill(trial, random, true, false);
   trial.wanted.assign(trial.wanted.size(), true);
   return trial;
 }
 
-// Of so few rows and so much work that threads help each other: three layers that follow one another, or two
-// directions.
+// Of so few rows and so much work that threads help each other: three layers that follow one another, or two layers
+// whose directions are computed side by side.
 Trial helped_trial(uint64_t seed, const char* cell, int64_t n, int64_t directions, int64_t checkpoint) {
   Random random(seed);
   Trial trial;
-  trial.problem = {cell, 150, n,  3,  20, 0, directions == 1 ? 3 : 1, directions, true, {}, {}, {},
+  trial.problem = {cell, 150, n,  3,  20, 0, directions == 1 ? 3 : 2, directions, true, {}, {}, {},
                    {},   {},  {}, {}, {}, {}};
   trial.checkpoint = checkpoint;
-  fill(trial, random, true, directions == 1);
+  if (n == 3) trial.form = kLengths;
+  fill(trial, random, true, n != 1);
+  trial.wanted.assign(trial.wanted.size(), true);
+  return trial;
+}
+
+// As where the weights are too large for sums of every group's own: one group, whose steps all threads share.
+Trial shared_trial(uint64_t seed, const char* cell, int64_t hidden, int64_t projected, Form form) {
+  Random random(seed);
+  Trial trial;
+  trial.problem = {cell, 12, 25, 34, hidden, projected, 2, 1, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  trial.form = form;
+  trial.limits = {.partial_bytes = 1, .shared_step = 1};
+  fill(trial, random, true, true);
   trial.wanted.assign(trial.wanted.size(), true);
   return trial;
 }
@@ -502,8 +517,11 @@ int main(int argc, char** argv) {
   const uint64_t seeds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100;
   for (const char* cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}) {
     for (uint64_t seed = 0; seed < seeds; ++seed) check_everywhere(random_trial(seed, cell), seed);
-    for (const int64_t n : {1, 3, 25, 50}) check_everywhere(long_trial(1, cell, n, n == 3 ? kLengths : kDense), 1);
-    for (const int64_t n : {1, 5})
+    for (const int64_t n : {1, 3, 25, 50, 170}) check_everywhere(long_trial(1, cell, n, n == 3 ? kLengths : kDense), 1);
+    for (const int64_t hidden : {5, 50, 66})
+      for (const Form form : {kDense, kLengths})
+        check_everywhere(shared_trial(3, cell, hidden, hidden == 66 ? 17 : 0, form), 3);
+    for (const int64_t n : {1, 3, 5})
       for (const int64_t directions : {1, 2})
         for (const int64_t checkpoint : {0, 70}) check_everywhere(helped_trial(2, cell, n, directions, checkpoint), 2);
   }

@@ -38,7 +38,7 @@ void compute_layout(Job& job) {
     layer.sum_ih = partials(layer.direct_ih, layer.input);
     layer.sum_hh = partials(layer.direct_hh, job.P);
   }
-  if (job.segment) job.segment = round_up(job.segment, chunk_steps(job.T, job.largest_group));
+  if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
   Arena forward{nullptr}, backward{nullptr};
   ForwardScratch<C, T, O>(forward, job, z);
   BackwardScratch<C, T, O>(backward, job, z);
@@ -61,7 +61,7 @@ template <class C, class T, class O>
 void pack_forward(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
-  if (!job.unpacked_forward) {
+  if (job.read_forward == Weights::kPacked) {
     pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.columns_ih), part,
                  kWeightParts);
     pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
@@ -81,10 +81,11 @@ void pack_forward(const Job& job, int64_t task) {
 
 template <class C, class T, class O>
 void pack_backward(const Job& job, int64_t task) {
-  if (job.unpacked_backward) return;
+  if (job.saved == Saved::kStates) pack_forward<C, T, O>(job, task);
+  if (job.read_backward == Weights::kUnpacked) return;
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
-  if (layer.dx.data)
+  if (w.dx.data)
     pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.rows_ih), part,
               kWeightParts);
   pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
@@ -135,6 +136,18 @@ void reduce(const Job& job, int64_t task) {
     }
 }
 
+// The directions' parts of the gradient of the stack's input, where they were computed side by side.
+template <class T>
+void add_dx(const Job& job, int64_t part) {
+  const Layer& layer = job.layer[0];
+  const Sequence &to = layer.direction[0].dx, &beside = layer.direction[1].dx;
+  const Span p{0, 0, job.T * part / kWeightParts, job.T * (part + 1) / kWeightParts};
+  for (int64_t i = 0; i < job.groups; ++i)
+    each_row<T>(job.group[i], p, 0, to, beside, {}, [&](T* dx, const T* more, const T*) {
+      for (int64_t k = 0; k < layer.input; ++k) dx[k] += more[k];
+    });
+}
+
 template <class C, class T, class O>
 constexpr Kernels kernels() {
   return {.element = sizeof(T),
@@ -146,7 +159,8 @@ constexpr Kernels kernels() {
           .forward = forward<C, T, O>,
           .pack_backward = pack_backward<C, T, O>,
           .backward = backward<C, T, O>,
-          .reduce = reduce<C, T>};
+          .reduce = reduce<C, T>,
+          .add_dx = add_dx<T>};
 }
 
 constexpr Cell cells[] = {

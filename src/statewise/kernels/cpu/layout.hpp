@@ -13,8 +13,6 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-STATEWISE_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 template <class C, class T>
 struct Blocks {
   static constexpr int L = lanes<T>;
@@ -61,7 +59,7 @@ struct Blocks {
   // The slots fed by one of the two weights; a tail block has them all, with zeros.
   static constexpr int skipped(const int (&from)[4]) { return from[0] < 0 ? 1 : 0; }
   static constexpr int used(const int (&from)[4]) { return (from[0] < 0 || from[3] < 0) ? 3 : 4; }
-  Panels panels(const int (&from)[4]) const { return {full, used(from), skipped(from), tail}; }
+  Panels panels(const int (&from)[4]) const { return {full, used(from), skipped(from), tail, 0}; }
 
   // The same slots as what a product with the gates' gradients, as operands O, sums over.
   template <class O>
@@ -72,31 +70,60 @@ struct Blocks {
   }
 };
 
-// Interleave: (a0 b0 a1 b1 ...) of the lower or upper halves.
-template <class T, bool upper>
-STATEWISE_INLINE Vec<T, lanes<T>> zip(Vec<T, lanes<T>> a, Vec<T, lanes<T>> b) {
-  constexpr int L = lanes<T>;
-#if defined(__clang__)
-  Vec<T, L> r;
-  for (int i = 0; i < L; ++i) r[i] = i % 2 ? b[i / 2 + (upper ? L / 2 : 0)] : a[i / 2 + (upper ? L / 2 : 0)];
-  return r;
-#else
-  IntVec<T, L> mask;
-  for (int i = 0; i < L; ++i) mask[i] = i / 2 + (upper ? L / 2 : 0) + (i % 2 ? L : 0);
-  return __builtin_shuffle(a, b, mask);
+// Two vectors of W lanes as one, and its halves. For those that rows_at_once calls for alone.
+template <class T, int W>
+STATEWISE_INLINE Vec<T, 2 * W> join(Vec<T, W> a, Vec<T, W> b) {
+#if defined(__AVX512F__)
+  if constexpr (W * sizeof(T) == 32)
+    return (Vec<T, 2 * W>)_mm512_insertf64x4(_mm512_castpd256_pd512((__m256d)a), (__m256d)b, 1);
 #endif
+#if defined(__AVX2__)
+  if constexpr (W * sizeof(T) == 16)
+    return (Vec<T, 2 * W>)_mm256_insertf128_pd(_mm256_castpd128_pd256((__m128d)a), (__m128d)b, 1);
+#endif
+  Vec<T, 2 * W> v{};
+  for (int i = 0; i < W; ++i) v[i] = a[i], v[W + i] = b[i];
+  return v;
 }
 
-template <class T>
-STATEWISE_INLINE void transpose(Vec<T, lanes<T>> (&r)[lanes<T>]) {
-  constexpr int L = lanes<T>;
-  for (int round = 1; round < L; round *= 2) {
-    Vec<T, L> s[L];
-    for (int i = 0; i < L / 2; ++i) {
-      s[2 * i] = zip<T, false>(r[i], r[i + L / 2]);
-      s[2 * i + 1] = zip<T, true>(r[i], r[i + L / 2]);
-    }
-    for (int i = 0; i < L; ++i) r[i] = s[i];
+template <class T, int W, bool upper>
+STATEWISE_INLINE Vec<T, W / 2> half(Vec<T, W> v) {
+#if defined(__AVX512F__)
+  if constexpr (W * sizeof(T) == 64) return (Vec<T, W / 2>)_mm512_extractf64x4_pd((__m512d)v, upper);
+#endif
+#if defined(__AVX2__)
+  if constexpr (W * sizeof(T) == 32) return (Vec<T, W / 2>)_mm256_extractf128_pd((__m256d)v, upper);
+#endif
+  Vec<T, W / 2> h{};
+  for (int i = 0; i < W / 2; ++i) h[i] = v[i + (upper ? W / 2 : 0)];
+  return h;
+}
+
+// How many rows a cell takes at once where its slots have W lanes: as many as fill a vector, where halves of a vector
+// are registers too.
+template <class T, int W>
+constexpr int rows_at_once = kVectorBytes > 16 && W * sizeof(T) >= 16 ? lanes<T> / W : 1;
+
+// A vector of R rows of W lanes, row after row: that of row r is at row(r).
+template <class T, int W, int R, class Row>
+STATEWISE_INLINE Vec<T, W * R> load_rows(const Row& row) {
+  if constexpr (R == 1)
+    return load<Vec<T, W>>(row(0));
+  else
+    return join<T, W * R / 2>(
+        load_rows<T, W, R / 2>(row),
+        load_rows<T, W, R / 2>([&](int r) __attribute__((always_inline)) { return row(r + R / 2); }));
+}
+
+// The inverse: each(r, row r's lanes).
+template <class T, int W, int R, class Each>
+STATEWISE_INLINE void split_rows(Vec<T, W * R> v, const Each& each) {
+  if constexpr (R == 1) {
+    each(0, v);
+  } else {
+    split_rows<T, W, R / 2>(half<T, W * R, false>(v), each);
+    split_rows<T, W, R / 2>(half<T, W * R, true>(v),
+                            [&](int r, Vec<T, W> part) __attribute__((always_inline)) { each(r + R / 2, part); });
   }
 }
 
@@ -146,36 +173,48 @@ void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, 
 template <class C, class T, class O>
 void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, O* to, int64_t part,
                int64_t parts) {
-  constexpr int L = lanes<T>, E = elements<O>;
+  constexpr int L = lanes<T>;
   using V = Vec<T, L>;
-  const Panels p = plain_panels<T>(width);
-  O* const all = to;
-  const auto panel = [&](int64_t column, int vectors) {
-    to = all + column * blocks.template depth<O>(from).total();
-    const auto row = [&](int s, int64_t u) {
-      const auto numbers = [&](int64_t unit, int n) {
-        const int64_t few = min(L, width - column - n * L);
-        const T* source = w + (from[s] * blocks.hidden + unit) * width + column + n * L;
-        return from[s] < 0 || unit >= blocks.hidden ? V{}
-               : few == L                           ? load<V>(source)
-                                                    : load_first<V>(source, int(few));
-      };
-      for (int n = 0; n < vectors; ++n, to += L) {
-        if constexpr (paired<O>)
-          store(to, interleave(numbers(u, n), numbers(u + 1, n)));
-        else
-          store(to, numbers(u, n));
-      }
-    };
+  const Panels p = row_panels<T, O>(width);
+  const int64_t depth = blocks.template depth<O>(from).total();
+  const auto each_row = [&](const auto& pack) {  // of operands, as that of the first number and the one after it
     const auto block = [&](int64_t unit, int lanes_of_slot) {
       for (int s = blocks.skipped(from); s < blocks.skipped(from) + blocks.used(from); ++s)
-        for (int i = 0; i < lanes_of_slot; i += E) row(s, unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0));
+        for (int i = 0; i < lanes_of_slot; i += elements<O>) {
+          const int64_t first = unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0);
+          const auto row = [&](int64_t u) {  // null: one of zeros
+            return from[s] >= 0 && u < blocks.hidden ? w + (from[s] * blocks.hidden + u) * width : nullptr;
+          };
+          pack(row(first), row(first + 1));
+        }
     };
     for (int64_t b = 0; b < blocks.full; ++b) block(b * blocks.per_block, L);
     if (blocks.tail) block(blocks.full * blocks.per_block, blocks.tail_width());
   };
+  const auto panel = [&](int64_t column, int vectors) {
+    O* at = to + column * depth;
+    each_row([&](const T* first, const T* second) {
+      for (int n = 0; n < vectors; ++n, at += L) {
+        const int64_t few = min(L, width - column - n * L);
+        const auto numbers = [&](const T* row) {
+          return !row ? V{} : few == L ? load<V>(row + column + n * L) : load_first<V>(row + column + n * L, int(few));
+        };
+        if constexpr (paired<O>)
+          store(at, interleave(numbers(first), numbers(second)));
+        else
+          store(at, numbers(first));
+      }
+    });
+  };
   for (int64_t i = part; i < p.full; i += parts) panel(i * 4 * L, 4);
-  if (p.tail && p.full % parts == part) panel(p.full * 4 * L, p.tail);
+  if (p.full % parts != part) return;
+  if (p.tail) panel(p.full * 4 * L, p.tail);
+  const int64_t column = (p.full * 4 + p.tail) * L;
+  for (int i = 0; i < p.dots; ++i) {  // of numbers alone
+    O* at = to + column * depth + i * round_up(depth, L);
+    for (int64_t k = depth; k < round_up(depth, L); ++k) at[k] = 0;
+    each_row([&](const T* row, const T*) { *at++ = row ? O(row[column + i]) : O(0); });
+  }
 }
 
 // W_hr (P, H) as B of projected = output * W_hr^T.

@@ -9,6 +9,44 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
+STATEWISE_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// Interleave: (a0 b0 a1 b1 ...) of the lower or upper halves.
+template <class T, bool upper>
+STATEWISE_INLINE Vec<T, lanes<T>> zip(Vec<T, lanes<T>> a, Vec<T, lanes<T>> b) {
+  constexpr int L = lanes<T>;
+#if defined(__clang__)
+  Vec<T, L> r;
+  for (int i = 0; i < L; ++i) r[i] = i % 2 ? b[i / 2 + (upper ? L / 2 : 0)] : a[i / 2 + (upper ? L / 2 : 0)];
+  return r;
+#else
+  IntVec<T, L> mask;
+  for (int i = 0; i < L; ++i) mask[i] = i / 2 + (upper ? L / 2 : 0) + (i % 2 ? L : 0);
+  return __builtin_shuffle(a, b, mask);
+#endif
+}
+
+template <class T>
+STATEWISE_INLINE void transpose(Vec<T, lanes<T>> (&r)[lanes<T>]) {
+  constexpr int L = lanes<T>;
+  for (int round = 1; round < L; round *= 2) {
+    Vec<T, L> s[L];
+    for (int i = 0; i < L / 2; ++i) {
+      s[2 * i] = zip<T, false>(r[i], r[i + L / 2]);
+      s[2 * i + 1] = zip<T, true>(r[i], r[i + L / 2]);
+    }
+    for (int i = 0; i < L; ++i) r[i] = s[i];
+  }
+}
+
+// sums[i] added up lane by lane: lane i of the result is the sum over the lanes of sums[i].
+template <class T>
+STATEWISE_INLINE Vec<T, lanes<T>> add_across(Vec<T, lanes<T>> (&sums)[lanes<T>]) {
+  for (int n = lanes<T> / 2; n > 0; n /= 2)  // halves are interleaved, so that the order comes out right
+    for (int i = 0; i < n; ++i) sums[i] = zip<T, false>(sums[i], sums[i + n]) + zip<T, true>(sums[i], sums[i + n]);
+  return sums[0];
+}
+
 // The rows of a matrix, at equal distances or, where they lie scattered, listed.
 template <class T>
 struct RowsOf {
@@ -32,10 +70,11 @@ struct Depth {
 STATEWISE_INLINE Depth contiguous(int64_t n) { return {1, n, n, 0, 0, 0}; }
 
 // How B's columns are cut: `full` panels of four vectors, of which `used` from vector `skip` on are stored, then one
-// panel of `tail` vectors (none if 0).
+// panel of `tail` vectors (none if 0), then `dots` columns that lie one after the other, each filled up to whole
+// vectors.
 struct Panels {
   int64_t full;
-  int used, skip, tail;
+  int used, skip, tail, dots;
 };
 
 template <class T>
@@ -46,7 +85,17 @@ STATEWISE_INLINE int64_t panel_vectors(const Panels& p) {
 template <class T>
 STATEWISE_INLINE Panels plain_panels(int64_t columns) {
   const int64_t vectors = (columns + lanes<T> - 1) / lanes<T>;
-  return {vectors / 4, 4, 0, int(vectors % 4)};
+  return {vectors / 4, 4, 0, int(vectors % 4), 0};
+}
+
+// Up to two columns too many for whole vectors are cheaper as dot products; not of pairs, of which those lack a second.
+template <class T, class O>
+STATEWISE_INLINE Panels row_panels(int64_t columns) {
+  const int64_t left = columns % lanes<T>;
+  if (paired<O> || left == 0 || left > 2 || columns < lanes<T> || lanes<T> < 8) return plain_panels<T>(columns);
+  Panels p = plain_panels<T>(columns - left);
+  p.dots = int(left);
+  return p;
 }
 
 template <class T, class O>
@@ -127,13 +176,28 @@ STATEWISE_INLINE void join_slices(V (&acc)[S][M][N]) {
   });
 }
 
+// Brings n elements that are about to be written into the first-level cache.
+template <int n, class T>
+STATEWISE_INLINE void prefetch_to_change(T* p) {
+  constexpr int line = 64 / sizeof(T);
+  unroll<(n + line - 1) / line>(STATEWISE_EACH(i) { __builtin_prefetch(p + i * line, 1); });
+}
+
 // Rows [row, row + M) of the panel of N vectors at `b`, which writes C from `column` on.
 template <class T, class O, int M, int N>
 __attribute__((noinline)) void tile(const Product<T, O>& x, int64_t row, const O* b, int64_t column) {
   using V = Vec<T, lanes<T>>;
   constexpr int L = lanes<T>, S = slices(M, N);
+  const bool add = x.add;  // C's elements might be x's members, for all that the compiler knows
+  const T* const bias = x.bias ? x.bias + column : nullptr;
+  const int64_t left = x.columns - column;
   const O* a[M];
-  unroll<M>(STATEWISE_EACH(m) { a[m] = x.a[row + m] + x.depth.offset; });
+  T* c[M];
+  unroll<M>(STATEWISE_EACH(m) {
+    a[m] = x.a[row + m] + x.depth.offset;
+    c[m] = x.c[row + m] + column;
+    prefetch_to_change<N * L>(c[m]);
+  });
   V acc[S][M][N], total[S][M][N];
   clear_sums<M, N, S>(acc);
   int64_t summed = 0;
@@ -171,17 +235,17 @@ __attribute__((noinline)) void tile(const Product<T, O>& x, int64_t row, const O
     unroll<S * M * N>(
         STATEWISE_EACH(i) { acc[i / (M * N)][i / N % M][i % N] += total[i / (M * N)][i / N % M][i % N]; });
   join_slices<M, N, S>(acc);
-  const bool whole = x.columns - column >= N * L;
+  const bool whole = left >= N * L;
   unroll<M>(STATEWISE_EACH(m) {
-    T* c = x.c[row + m] + column;
     unroll<N>(STATEWISE_EACH(n) {
+      T* const to = c[m] + n * L;
       V v = acc[0][m][n];
-      if (x.bias) v += load<V>(x.bias + column + n * L);
+      if (bias) v += load<V>(bias + n * L);
       if (whole) {
-        store(c + n * L, x.add ? load<V>(c + n * L) + v : v);
+        store(to, add ? load<V>(to) + v : v);
       } else {
-        const int few = int(max(min(x.columns - column - n * L, L), 0));
-        store_first(c + n * L, x.add ? load_first<V>(c + n * L, few) + v : v, few);
+        const int few = int(max(min(left - n * L, L), 0));
+        store_first(to, add ? load_first<V>(to, few) + v : v, few);
       }
     });
   });
@@ -240,6 +304,60 @@ void multiply_tail(const Product<T, O>& x) {
   }
 }
 
+// The elements of C that are dot products, D of each of up to M rows from `row` on: M * D sums at most fill a vector.
+template <class T, int M, int D>
+void dot_rows_and_columns(const Product<T, T>& x, int64_t row) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  const int64_t column = (x.panels.full * 4 + x.panels.tail) * L, depth = x.depth.total();
+  const T *a[M], *b = x.b + column * depth;
+  unroll<M>(STATEWISE_EACH(m) { a[m] = x.a[min(row + m, x.rows - 1)] + x.depth.offset; });  // the last may come twice
+  V sums[L];
+  unroll<L>(STATEWISE_EACH(i) { sums[i] = V{}; });
+  const auto add = [&](int64_t at, const auto& load_row) __attribute__((always_inline)) {
+    V w[D];
+    unroll<D>(STATEWISE_EACH(i) { w[i] = load<V>(b + i * round_up(depth, L)); });
+    unroll<M>(STATEWISE_EACH(m) {
+      const V v = load_row(a[m] + at);
+      unroll<D>(STATEWISE_EACH(i) { sums[m * D + i] = fma<V>(v, w[i], sums[m * D + i]); });
+    });
+    b += L;
+  };
+  for (int64_t f = 0; f < x.depth.full; ++f)
+    for (int64_t k = 0; k < x.depth.length; k += L)  // a run has whole vectors
+      add(f * x.depth.stride + k, [](const T* p) __attribute__((always_inline)) { return load<V>(p); });
+  const int64_t tail = x.depth.full * x.depth.stride + x.depth.tail_offset - x.depth.offset;
+  for (int64_t k = 0; k < x.depth.tail; k += L) {
+    const int few = int(min(L, x.depth.tail - k));
+    add(tail + k, [&](const T* p) __attribute__((always_inline)) { return load_first<V>(p, few); });
+  }
+  T added[L];
+  store(added, add_across<T>(sums));
+  const bool to_c = x.add;
+  for (int64_t m = 0; m < min(M, x.rows - row); ++m) {
+    T* const c = x.c[row + m] + column;
+    for (int i = 0; i < D; ++i) c[i] = to_c ? c[i] + added[m * D + i] : added[m * D + i];
+  }
+}
+
+template <class T, int D>
+STATEWISE_INLINE void dot_columns_of(const Product<T, T>& x) {
+  constexpr int M = lanes<T> / D;
+  for (int64_t row = 0; row < x.rows; row += M)
+    if (row + 1 == x.rows)
+      dot_rows_and_columns<T, 1, D>(x, row);
+    else
+      dot_rows_and_columns<T, M, D>(x, row);
+}
+
+template <class T, class O>
+void dot_columns(const Product<T, O>& x) {
+  if constexpr (lanes<T> >= 8 && !paired<O>) {
+    if (x.panels.dots == 1) dot_columns_of<T, 1>(x);
+    if (x.panels.dots == 2) dot_columns_of<T, 2>(x);
+  }
+}
+
 // Piece `i` of piece_count(x): some rows of one panel. How a product is cut depends on its sizes alone.
 template <class T, class O>
 STATEWISE_INLINE int64_t row_parts(const Product<T, O>& x) {
@@ -248,17 +366,19 @@ STATEWISE_INLINE int64_t row_parts(const Product<T, O>& x) {
 
 template <class T, class O>
 STATEWISE_INLINE int64_t piece_count(const Product<T, O>& x) {
-  return (x.panels.full + (x.panels.tail > 0)) * row_parts(x);
+  return (x.panels.full + (x.panels.tail > 0)) * row_parts(x) + (x.panels.dots > 0);
 }
 
 template <class T, class O>
 void multiply_piece(Product<T, O> x, int64_t i) {
-  const int64_t parts = row_parts(x), first = x.rows * (i % parts) / parts, last = x.rows * (i % parts + 1) / parts;
+  const int64_t parts = row_parts(x), panel = i / parts, first = x.rows * (i % parts) / parts,
+                last = x.rows * (i % parts + 1) / parts;
+  if (panel >= x.panels.full + (x.panels.tail > 0)) return dot_columns(x);
   x.rows = last - first;
   x.a = x.a.from(first);
   x.c = x.c.from(first);
-  if (i / parts < x.panels.full)
-    multiply_panel(x, i / parts);
+  if (panel < x.panels.full)
+    multiply_panel(x, panel);
   else
     multiply_tail(x);
 }
@@ -290,22 +410,24 @@ __attribute__((noinline)) void outer_tile(const Transposed<T, O>& x, int64_t m0)
   constexpr int L = lanes<T>, S = slices(M, N);
   V acc[S][M][N];
   clear_sums<M, N, S>(acc);
+  const bool add = x.add, whole = x.b_columns == N * L;
+  const int last = int(x.b_columns - (N - 1) * L);  // lanes of the last vector
+  const int64_t c_stride = x.c_stride;
   const O* const a = x.a + m0;
+  T* const c = x.c + m0 * c_stride;
+  unroll<M>(STATEWISE_EACH(m) { prefetch_to_change<N * L>(c + m * c_stride); });
   accumulate<T, O, M, N, S>(
       acc, x.rows, [&](int m, int64_t r) __attribute__((always_inline)) { return a[r * x.a_stride + m]; },
       [&](int64_t r) __attribute__((always_inline)) { return x.b + r * x.b_stride; });
   join_slices<M, N, S>(acc);
-  const bool whole = x.b_columns == N * L;
   unroll<M>(STATEWISE_EACH(m) {
-    T* c = x.c + (m0 + m) * x.c_stride;
     unroll<N>(STATEWISE_EACH(n) {
+      T* const to = c + m * c_stride + n * L;
       const V v = acc[0][m][n];
-      if (n < N - 1 || whole) {
-        store(c + n * L, x.add ? load<V>(c + n * L) + v : v);
-      } else {
-        const int few = int(x.b_columns - n * L);
-        store_first(c + n * L, x.add ? load_first<V>(c + n * L, few) + v : v, few);
-      }
+      if (n < N - 1 || whole)
+        store(to, add ? load<V>(to) + v : v);
+      else
+        store_first(to, add ? load_first<V>(to, last) + v : v, last);
     });
   });
 }

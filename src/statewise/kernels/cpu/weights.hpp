@@ -179,13 +179,20 @@ void transpose_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* 
   }
 }
 
-// to[0, n) += the other groups' direct partials, which follow one another at `sum`.
+// to[first, last) += the other groups' direct partials of `size` elements, which follow one another at `sum`.
 template <class T>
 void add_partials(const T* sum, int64_t groups, int64_t size, int64_t first, int64_t last, T* to) {
-  for (int64_t i = first; i < last; ++i) {
-    T v = to[i];
-    for (int64_t g = 1; g < groups; ++g) v += sum[(g - 1) * size + i];
-    to[i] = v;
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  for (int64_t i = first; i < last; i += L) {
+    const int few = int(min(L, last - i));
+    const auto part = [&](const T* p) { return few == L ? load<V>(p + i) : load_first<V>(p + i, few); };
+    V v = part(to);
+    for (int64_t g = 1; g < groups; ++g) v += part(sum + (g - 1) * size);
+    if (few == L)
+      store(to + i, v);
+    else
+      store_first(to + i, v, few);
   }
 }
 
