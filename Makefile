@@ -44,7 +44,7 @@ cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan 
 	$(call run_cpp_tests,build/cpp-test,Release,OFF)
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
 
-bench: $(STAMPS)/jobs ## measure against torch.nn (about 25 minutes); renews README's table and the figures in docs/
+bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
 	  --readme README.md --readme docs/performance.md
 	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md

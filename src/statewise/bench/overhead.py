@@ -107,7 +107,7 @@ def table(figures: Iterable[Overhead]) -> str:
 def _call(case: Case) -> Side:
     s = case.shape
     side = Side(build(statewise, case), case)
-    side.feed(torch.randn(s.T, s.N, s.I), torch.randn(s.T, s.N, s.H))
+    side.feed([torch.randn(s.T, s.N, s.I)], torch.randn(s.T, s.N, s.H))
     return side
 
 
