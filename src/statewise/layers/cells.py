@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .. import cells, ops
 from ..stack import Stack
-from . import cuda
+from . import cuda, onnx
 from .autocast import autocast_dtype, compute_cast
 from .checks import as_states, check_same_place
 
@@ -98,6 +98,8 @@ class RecurrentCell(nn.RNNCellBase):
         return final[0] if len(final) == 1 else final
 
     def _run(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        if onnx.is_exporting():
+            return onnx.cell(x, state, weights, self._stack)
         if x.is_cuda:
             return cuda.cell(self._stack.cell, x, state, weights)
         if torch._C._is_any_autocast_enabled():

@@ -41,7 +41,7 @@ def recurrent(
 ) -> tuple[Tensor, ...]:
     """As ``statewise.ops.recurrent``, by torch's kernels: x (T, N, I), or (S, I) with ``batch_sizes``."""
     if state is None:
-        n = x.size(1) if batch_sizes is None else int(batch_sizes[0])
+        n: Any = x.size(1) if batch_sizes is None else batch_sizes[0]  # a tensor, which torch.jit.trace follows
         state = [x.new_zeros(stack.num_layers * stack.directions, n, size) for size in stack.state_sizes]
     kernel = _LAYERS[stack.cell.name]
     hx = state[0] if len(state) == 1 else tuple(state)

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .. import cells, ops
 from ..stack import Stack
-from . import cuda
+from . import cuda, onnx
 from .autocast import autocast_dtype, compute_cast
 from .checks import as_lengths, as_states, check_batch_sizes, check_same_place, check_state_ranks
 from .dropout import draw_masks
@@ -158,7 +158,6 @@ class Recurrent(nn.RNNBase):
         self,
         input: Tensor | PackedSequence,
         hx: Any = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Any, Any]:
         """Run the stack over ``input``.
@@ -262,6 +261,8 @@ class Recurrent(nn.RNNBase):
     ) -> tuple[Tensor, ...]:
         """The operation behind all of the forwards: x (T, N, I), or (S, I) with ``batch_sizes``, everything checked."""
         stack = self._stack
+        if onnx.is_exporting():
+            return onnx.recurrent(x, state, weights, stack, self.dropout, self.training, lengths, batch_sizes)
         if x.is_cuda and lengths is None and x.size(0) > 0 and cuda.serves(stack):
             return cuda.recurrent(x, state, weights, stack, self.dropout, self.training, batch_sizes)
         if torch._C._is_any_autocast_enabled():
