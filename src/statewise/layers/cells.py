@@ -13,13 +13,14 @@ from ..stack import Stack
 from . import cuda, onnx
 from .autocast import autocast_dtype, compute_cast
 from .checks import as_states, check_same_place
+from .tools import Guest, are_expanded, is_proxy
 
 # The attributes that a cell's Stack is made of.
 _DESCRIPTION = frozenset({"mode", "nonlinearity", "input_size", "hidden_size", "bias"})
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class RecurrentCell(nn.RNNCellBase):
+class RecurrentCell(Guest, nn.RNNCellBase):
     """One step of the cell that a subclass names in ``mode``.
 
     Parameters, as in torch.nn: ``weight_ih`` (G*H, I), ``weight_hh`` (G*H, H), ``bias_ih``, ``bias_hh`` (G*H,). Nothing
@@ -81,6 +82,8 @@ class RecurrentCell(nn.RNNCellBase):
             ValueError: a rank is neither 1 nor 2.
             RuntimeError: a size, dtype or device doesn't fit.
         """
+        if is_proxy(input):
+            return self._as_leaf(input, hx=hx)
         rank = input.dim()
         if rank not in (1, 2):
             raise ValueError(f"{self._title}: Expected input to be 1D or 2D, got {rank}D instead")
@@ -100,7 +103,7 @@ class RecurrentCell(nn.RNNCellBase):
     def _run(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
         if onnx.is_exporting():
             return onnx.cell(x, state, weights, self._stack)
-        if x.is_cuda:
+        if x.is_cuda or are_expanded(weights):
             return cuda.cell(self._stack.cell, x, state, weights)
         if torch._C._is_any_autocast_enabled():
             target = autocast_dtype(x.device.type)

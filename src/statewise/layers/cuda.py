@@ -56,7 +56,7 @@ def recurrent(
 def cell(kind: Cell, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """One step of torch's own cell: x (N, I), each state (N, H), weights W_ih, W_hh[, b_ih, b_hh]."""
     if state is None:
-        zeros = x.new_zeros(x.size(0), weights[1].size(1))
+        zeros = x.new_zeros(x.size(0), weights[1].shape[1])
         state = [zeros] * len(kind.states)
     kernel = _CELLS[kind.name]
     result = kernel(x, state[0] if len(state) == 1 else tuple(state), *weights)

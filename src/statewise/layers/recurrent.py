@@ -23,6 +23,7 @@ from .checks import as_lengths, as_states, check_batch_sizes, check_same_place, 
 from .dropout import draw_masks
 from .options import check_checkpoint, check_options
 from .parameters import parameter_shapes
+from .tools import Guest, are_expanded, is_proxy, without_onednn
 
 # The attributes that a layer's Stack is made of.
 _DESCRIPTION = frozenset(
@@ -30,7 +31,7 @@ _DESCRIPTION = frozenset(
 )
 
 
-class Recurrent(nn.RNNBase):
+class Recurrent(Guest, nn.RNNBase):
     """A stack of recurrent layers of one cell, which a subclass names in ``mode``.
 
     Parameters are named, shaped, ordered and initialised as in torch.nn: for each layer k and direction
@@ -183,6 +184,9 @@ class Recurrent(nn.RNNBase):
             results = self._forward_plain(input, hx)
             if results is not None:
                 return results
+        if is_proxy(input):
+            leaf: tuple[Any, Any] = self._as_leaf(input, hx=hx, lengths=lengths)
+            return leaf
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths)
         rank = input.dim()
@@ -263,6 +267,9 @@ class Recurrent(nn.RNNBase):
         stack = self._stack
         if onnx.is_exporting():
             return onnx.recurrent(x, state, weights, stack, self.dropout, self.training, lengths, batch_sizes)
+        if are_expanded(weights, lengths):
+            with without_onednn():  # whose LSTM has no gradients by row
+                return cuda.recurrent(x, state, weights, stack, self.dropout, self.training, batch_sizes)
         if x.is_cuda and lengths is None and x.size(0) > 0 and cuda.serves(stack):
             return cuda.recurrent(x, state, weights, stack, self.dropout, self.training, batch_sizes)
         if torch._C._is_any_autocast_enabled():
