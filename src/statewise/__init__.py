@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .frozen import freeze
+    from .freezing import freeze
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
     from .ops.config import show_config, warn_on_fallback
     from .swap import accelerate, restore
@@ -25,7 +25,7 @@ _HOMES = {
     "LSTMCell": ".layers",
     "GRUCell": ".layers",
     "accelerate": ".swap",
-    "freeze": ".frozen",
+    "freeze": ".freezing",
     "restore": ".swap",
     "show_config": ".ops.config",
     "warn_on_fallback": ".ops.config",

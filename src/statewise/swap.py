@@ -129,7 +129,7 @@ def restore(model: nn.Module) -> nn.Module:
 
 
 def _projects(module: nn.Module) -> bool:
-    return isinstance(module, layers.recurrent.Recurrent) and module.proj_size > 0
+    return isinstance(module, layers.recurrent.RecurrentLayer) and module.proj_size > 0
 
 
 def _state_for_theirs(module: nn.Module) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ..layers.recurrent import Recurrent
+from ..layers.recurrent import RecurrentLayer
 from .cases import MODES, TRAINING, Case, Shape
 
 
@@ -125,7 +125,7 @@ class Ragged(Call):
 
     def run(self, module: nn.Module, x: Tensor, *states: Tensor) -> Any:
         """By the best way that each side has."""
-        if isinstance(module, Recurrent):
+        if isinstance(module, RecurrentLayer):
             return module(x, lengths=self.lengths)
         output, state = module(pack_padded_sequence(x, self.lengths))
         return pad_packed_sequence(output, total_length=self.shape.T)[0], state

@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor, fx, nn
-from torch.nn.utils._expanded_weights.expanded_weights_impl import ExpandedWeight
+from torch import fx, nn
 
 
 def is_proxy(value: object) -> bool:
     """Whether torch.fx is tracing, and this stands for a tensor."""
     return isinstance(value, fx.Proxy)
-
-
-def are_expanded(weights: Sequence[Tensor], lengths: Tensor | None = None) -> bool:
-    """Whether call_for_per_sample_grads gave these weights, which torch's own functions alone can differentiate by row.
-
-    NotImplementedError with ``lengths``, which those functions don't take.
-    """
-    if not any(isinstance(w, ExpandedWeight) for w in weights):
-        return False
-    if lengths is not None:
-        raise NotImplementedError("call_for_per_sample_grads takes no lengths: give a PackedSequence")
-    return True
-
-
-@contextmanager
-def without_onednn() -> Iterator[None]:
-    """torch's functions by their own kernels. torch.backends.mkldnn.flags warns, for it sets more than this."""
-    enabled = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
-    try:
-        yield
-    finally:
-        torch._C._set_mkldnn_enabled(enabled)
 
 
 class Guest(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...layers.onnx import GATES
+from ...ops.onnx import GATES
 from .problem import Array, Problem
 
 

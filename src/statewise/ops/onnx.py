@@ -12,52 +12,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import reference
 from ..stack import Stack
-from . import cuda
+from .arguments import Arguments, Results
 from .dropout import draw_masks
+from .gradient import run_reference
+from .torch_kernels import run_torch
 
 # For each of ONNX's gates the place it has in torch: i o f c for i f g o, z r h for r z n.
 GATES = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 
 
-def is_exporting() -> bool:
-    """Whether torch.onnx.export is calling."""
-    return torch.onnx.is_in_onnx_export()
-
-
-def recurrent(
-    x: Tensor,
-    state: Sequence[Tensor] | None,
-    weights: Sequence[Tensor],
-    stack: Stack,
-    dropout: float,
-    training: bool,
-    lengths: Tensor | None,
-    batch_sizes: Tensor | None,
-) -> tuple[Tensor, ...]:
-    """As ``statewise.ops.recurrent``, in what ONNX has: x (T, N, I), or (S, I) with ``batch_sizes``.
+def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
+    """As ``ops.recurrent``, in what ONNX has.
 
     ONNX has no projection: the newer exporter gets the reference, whose loop is written out for one T.
 
     Raises:
         ValueError: the exporter that is used has nothing for the call.
     """
+    x, stack = a.x, a.stack
+    if a.batch_sizes is None and x.dim() == 2:
+        return run_reference(a)
     kind = _kind(stack)
     if torch._C._get_tracing_state() is not None:
-        if stack.proj_size or lengths is not None:
+        if stack.proj_size or a.lengths is not None:
             raise ValueError(f"{kind}: torch.onnx.export takes lengths and proj_size with dynamo=True alone")
-        return cuda.recurrent(x, state, weights, stack, dropout, training, batch_sizes)
-    if batch_sizes is not None:
+        return run_torch(a, dropout, training)
+    if a.batch_sizes is not None:
         raise ValueError(f"{kind}: torch.onnx.export takes a PackedSequence with dynamo=False alone; give lengths")
     if stack.proj_size:
-        masks = draw_masks(x, stack, dropout) if dropout and training else ()
-        return reference.recurrent(x, state, weights, stack, masks=masks, lengths=lengths)
+        masks = draw_masks(stack, dropout, x, *x.shape[:-1]) if dropout and training else ()
+        return run_reference(a._replace(masks=masks))
     t, n, _ = x.shape
     depth, directions, h = stack.depth, stack.directions, stack.hidden_size
+    state = a.state
     if state is None:
         state = [x.new_zeros(depth, n, size) for size in stack.state_sizes]
-    counts = None if lengths is None else lengths.to(torch.int32)
+    counts = None if a.lengths is None else a.lengths.to(torch.int32)
     final: list[list[Tensor]] = []
     for layer in range(stack.num_layers):
         if layer:
@@ -66,7 +57,7 @@ def recurrent(
         shapes = [(t, directions, n, h), *((directions, n, size) for size in stack.state_sizes)]
         output, *last = torch.onnx.ops.symbolic_multi_out(
             kind,
-            [x, *_weights(weights, stack, layer), counts, *(s[part] for s in state)],
+            [x, *_weights(a.weights, stack, layer), counts, *(s[part] for s in state)],
             _attributes(stack),
             dtypes=[x.dtype] * len(shapes),
             shapes=shapes,
@@ -74,11 +65,6 @@ def recurrent(
         x = output.transpose(1, 2).reshape(t, n, directions * h)  # (T, N, D*H)
         final.append(last)
     return x, *(torch.cat(letter) for letter in zip(*final, strict=True))
-
-
-def cell(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor], stack: Stack) -> tuple[Tensor, ...]:
-    """One step, x (N, I), each state (N, H): the new states."""
-    return reference.recurrent(x, state, weights, stack)[1:]
 
 
 def _kind(stack: Stack) -> str:
