@@ -50,8 +50,8 @@ lint: $(STAMPS)/test ## style, formatting and types
 
 cpp-test: cpp-test-plain $(SANITIZED) ## the kernels' own tests; under ASan and UBSan too where C++ has changed since
 
-cpp-test-plain: $(STAMPS)/build-tools
-	$(call run_cpp_tests,build/cpp-test,Release,OFF)
+cpp-test-plain: $(STAMPS)/test # whose build folder has the kernels compiled already
+	$(call run_cpp_tests,build/package,Release,OFF)
 
 $(SANITIZED): | $(STAMPS)/build-tools
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
@@ -82,7 +82,7 @@ clean: ## remove .venv, build folders and caches
 define run_cpp_tests
 	cmake -S . -B $(1) -DSTATEWISE_CPP_TESTS=ON -DCMAKE_BUILD_TYPE=$(2) -DSTATEWISE_SANITIZE=$(3) \
 	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli
-	cmake --build $(1)
+	cmake --build $(1) --target cpp_tests
 	ctest --test-dir $(1) --output-on-failure --parallel
 endef
 
