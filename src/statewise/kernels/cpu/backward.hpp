@@ -293,7 +293,7 @@ class BackwardPass {
       if (pass_.helpers) finish(*pass_.helpers, chunk.ticket);
       next_chunk_ = (next_chunk_ + 1) % m_.chunks;
       take_dy(p);
-      if (w_.dw_hh || (C::carries_h && z_.reads == Reads::kH)) copy_h(chunk, p);
+      if (w_.dw_hh || (C::carries_h && z_.reads == Reads::kH)) copy_h(chunk, p, tape);
       for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(chunk, p, s, s0, tape, before);
       hand_out_products(chunk, p, tape);
     }
@@ -313,14 +313,17 @@ class BackwardPass {
   }
 
   // What W_hh read, for its gradient, and for a cell that reads it too.
-  void copy_h(BackwardChunk<C, T, O>& chunk, const Span& p) {
+  void copy_h(BackwardChunk<C, T, O>& chunk, const Span& p, const Tape<T>& tape) {
+    const bool in_gates = C::units == 4 && z_.reads == Reads::kH && job_.saved == Saved::kSteps;
     const bool ours = z_.reads == Reads::kProjectionOfH;  // whose h0 it is: rows by descending length, or the caller's
     const void* h0 = ours ? w_.first_recurrent_input : w_.h0;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s);
       for (int64_t j = 0; j < rows_at(g_, t); ++j) {
         const T*& h = m_.read[rows_before(g_, t) - rows_before(g_, p.t0) + j];
-        if (j < order_.count(s - 1))
+        if (j < order_.count(s - 1) && in_gates)
+          h = tape.gates + (rows_before(g_, order_.time(s - 1)) + j) * z_.columns;
+        else if (j < order_.count(s - 1))
           h = row_at<const T>(layer_.y, g_, order_.time(s - 1), j) + column_;
         else if (h0)
           h = static_cast<const T*>(h0) + (ours ? sorted(g_, j) : original(g_, j)) * z_.P;

@@ -193,7 +193,7 @@ class ForwardPass {
           advance(s0, min(s0 + job_.segment, job_.T), none);
         }
     }
-    if (pass_.layer == job_.L - 1) clear_padding<T>(job_, g_, y_, y_column_, z_.P);
+    if (pass_.layer == job_.L - 1) clear_padding<T>(job_, g_, layer_.copy.data ? layer_.copy : y_, y_column_, z_.P);
   }
 
   // Segment `i` as it went the first time.
@@ -339,6 +339,8 @@ class ForwardPass {
       now_ = 1 - now_;
     }
     if (!first_) return;
+    if (layer_.copy.data)
+      each_row<T>(g_, p, y_column_, layer_.copy, y_, {}, [&](T* to, const T* y, const T*) { copy(to, y, z_.P); });
     if (layer_.mask.data)
       each_row<T>(g_, p, y_column_, layer_.masked, layer_.y, layer_.mask, [&](T* to, const T* y, const T* mask) {
         for (int64_t i = 0; i < z_.P; ++i) to[i] = y[i] * mask[i];

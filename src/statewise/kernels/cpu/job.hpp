@@ -57,6 +57,7 @@ struct Layer {
   Sequence x, y, dy;
   Sequence dy_beside;         // what is to be added to dy, where the layer above had a thread for each direction
   Sequence mask, masked;      // dropout on y, and y * mask, which the next layer reads
+  Sequence copy;              // the caller's copy of y, where backward reads y from the tape
   bool direct_ih, direct_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
   int64_t sum_ih, sum_hh;     // elements of the groups' partials
   Direction direction[2];
@@ -118,6 +119,7 @@ struct Kernels {
   int64_t element;  // bytes
   int gates, states;
   bool carries_h;
+  bool h_in_gates;  // whether a row of gates, as forward leaves it, begins with h
   void (*compute_layout)(Job&);
   void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D * kWeightParts
   void (*forward)(const Job&, const Pass&);

@@ -154,6 +154,7 @@ constexpr Kernels kernels() {
           .gates = C::gates,
           .states = 1 + C::has_c,
           .carries_h = C::carries_h,
+          .h_in_gates = C::units == 4,
           .compute_layout = compute_layout<C, T, O>,
           .pack_forward = pack_forward<C, T, O>,
           .forward = forward<C, T, O>,

@@ -165,7 +165,18 @@ class Plan {
         w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_->element);
     }
     place_between(carver);
+    if (!reads_output() && !kernels_->h_in_gates) {
+      Layer& last = layers_.back();
+      last.copy = last.y;
+      last.y = between(carver);
+    }
     return carver.used();
+  }
+
+  // Whether backward reads the last layer's output from the caller's memory: of a checkpointed sequence and of what is
+  // projected the tape has none.
+  bool reads_output() const {
+    return job_.saved == Saved::kStates || job_.projected || !(kernels_->h_in_gates || kernels_->carries_h);
   }
 
   // What place_tape takes at most: each of its arrays may be followed by a gap.
@@ -174,7 +185,8 @@ class Plan {
     const int64_t all = layers * directions, element = kernels_->element;
     const int64_t state = o.units * (kernels_->states > 1), projection = job_.projected ? o.units : 0;
     const int64_t kept = o.units + state + (job_.projected ? o.recurrent_input : 0);
-    const int64_t between = (layers - 1) * directions * job_.P * (1 + masked);
+    const bool output = !checkpoints && !job_.projected && !kernels_->h_in_gates && kernels_->carries_h;
+    const int64_t between = ((layers - 1) * (1 + masked) + output) * directions * job_.P;
     return {.a_step = ((checkpoints ? 0 : all * (o.columns + state + projection)) + between) * element,
             .a_row = job_.projected && kernels_->carries_h ? all * job_.P * element : 0,
             .a_kept = checkpoints ? all * kept * element : 0,
@@ -333,6 +345,7 @@ class Plan {
     const int64_t T = job_.T, N = job_.N;
     order_.resize(size_t(N));
     std::iota(order_.begin(), order_.end(), 0);
+    if (call_.sorted_indices) std::copy_n(call_.sorted_indices, N, order_.begin());
     std::vector<int64_t> lengths;
     if (call_.lengths) {
       std::stable_sort(order_.begin(), order_.end(),
@@ -394,6 +407,17 @@ TapeBytes tape_bytes(const Call& call) {
   sizes.cell = call.cell, sizes.float64 = call.float64, sizes.H = call.H, sizes.projected = call.projected;
   const Plan plan(sizes);
   return plan.tape_bytes(call.L, call.D, call.checkpoint > 0, !call.masks.empty());
+}
+
+int64_t tape_size(const Call& call) {
+  Call training = call;
+  training.training = true;
+  return Plan(training).place_tape(nullptr);
+}
+
+bool reads_output(const Call& call) {
+  const Cell& cell = instruction_set().cells[call.cell];
+  return call.checkpoint > 0 || call.projected > 0 || !(cell.float32.h_in_gates || cell.float32.carries_h);
 }
 
 int64_t packed_bytes(const Call& call) {
