@@ -30,6 +30,10 @@ class Column:
     spread: float = 1.0
     flagged: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.spread > 0:
+            raise ValueError(f"{self.name}: expected a spread above 0, got {self.spread}")
+
     @property
     def width(self) -> int:
         """How many numbers a cell becomes."""
@@ -75,14 +79,6 @@ class Encoding:
     def to_json(self) -> list[dict[str, Any]]:
         """As a model file keeps it."""
         return [asdict(column) for column in self.columns]
-
-    @staticmethod
-    def from_json(content: Sequence[Mapping[str, Any]]) -> Encoding:
-        """What ``to_json`` gave."""
-        columns = [dict(column) for column in content]
-        for column in columns:
-            column["categories"] = None if column["categories"] is None else tuple(column["categories"])
-        return Encoding(tuple(Column(**column) for column in columns))
 
 
 def find_encoding(panel: Panel, names: Sequence[str], train: NDArray[np.int64], *, ahead: bool) -> Encoding:

@@ -24,6 +24,8 @@ _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 _MICRO = 1_000_000
 _FORMS = {r"\d{4}-\d{2}": "M", r"\d{4}-\d{2}-\d{2}": "D", r"[\d-]+[ T]\d{2}:\d{2}": "m"}  # numpy's names of precisions
 END = -1  # of a month
+UNITS = ("month", "microsecond", "number", "row")
+PRECISIONS = (*_FORMS.values(), "s")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Grid:
     """Where in the month, in microseconds from its beginning; ``END`` for its last day."""
     precision: str = "s"
     """How far a time is written out: months M, days D, minutes m, seconds s."""
+
+    def __post_init__(self) -> None:
+        whole = self.unit not in ("month", "microsecond") or (self.size == int(self.size) and self.offset % 1 == 0)
+        if self.unit not in UNITS or self.precision not in PRECISIONS or not self.size > 0 or not whole:
+            raise ValueError(f"no grid: {self}")
 
     @property
     def step(self) -> str:

@@ -25,6 +25,7 @@ from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
 KIND, FORMAT = "writing model", 1
 
 LENGTH = 500  # of a sample of running text
+LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
 
 
@@ -166,16 +167,17 @@ class Model:
     def load(cls, path: Path) -> Model:
         """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
         content, tensors = model_file.load(path, KIND, FORMAT)
-        try:
-            shape, vocabulary = Shape(**content["shape"]), _vocabulary(content["level"], content["symbols"])
-            _check(shape, vocabulary, tensors)
+        with model_file.checked(path, KIND):
+            shape = model_file.typed(Shape, content["shape"])
+            vocabulary = _vocabulary(content["level"], content["symbols"])
+            longest, notes = content["longest"], dict(content["notes"])
+            if shape.layers > len(tensors):
+                raise ValueError(f"expected {shape.layers} layers")
+            if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
+                raise ValueError(f"expected the length of the longest line, got {longest!r}")
             if shape.tie:
                 tensors["embedding.weight"] = tensors["output.weight"]
-            network = Network(len(vocabulary), shape)
-            network.load_state_dict(tensors)
-            longest, notes = int(content["longest"]), dict(content["notes"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: a damaged {KIND}: {' '.join(str(error).split())}") from None
+            network = model_file.filled(lambda: Network(len(vocabulary), shape), tensors)
         return cls(network.eval(), vocabulary, shape, longest, notes)
 
 
@@ -195,15 +197,3 @@ def _vocabulary(level: Any, symbols: Any) -> Vocabulary:
     if level == "word" and symbols[:2] != [END, UNKNOWN]:
         raise ValueError("its words begin otherwise")
     return Vocabulary(level, tuple(symbols))
-
-
-def _check(shape: Shape, vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> None:
-    """ValueError where the header doesn't fit the weights, before anything of the sizes it names is made."""
-    expected = {"output.weight": (len(vocabulary), shape.units)}
-    if not shape.tie:
-        expected["embedding.weight"] = (len(vocabulary), shape.embedding)
-    for name, size in expected.items():
-        if tuple(tensors[name].shape) != size:
-            raise ValueError(f"expected {name} of {size}, got {tuple(tensors[name].shape)}")
-    if f"recurrent.{shape.layers - 1}.weight_ih_l0" not in tensors:
-        raise ValueError(f"expected {shape.layers} layers")
