@@ -121,9 +121,7 @@ def _position(content: Any, recipe: Recipe) -> Position:
     return replace(at, history=history)
 
 
-def _optimizer_state(
-    tensors: Mapping[str, Tensor], optimizer: Optimizer, begun: bool
-) -> dict[int, dict[str, Tensor]]:
+def _optimizer_state(tensors: Mapping[str, Tensor], optimizer: Optimizer, begun: bool) -> dict[int, dict[str, Tensor]]:
     """What the optimizer keeps of each parameter; ValueError where it is not what this one keeps of these."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     kept = {"exp_avg", "exp_avg_sq"}

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from .content import read_content
+from .content import check_unpacked, read_content
 from .errors import InputError
 
 SEPARATORS = ",;\t|"
@@ -45,31 +48,58 @@ def name_of(source: Source) -> str:
 def _read(path: Path, content: bytes) -> pl.DataFrame:
     if content.startswith(b"PAR1"):
         return _parquet(path, content)
-    if not content[:HEADER].strip() and not content.strip():
-        raise InputError(f"{path}: the file is empty, expected a table with a header line")
     return _csv(path, content)
 
 
 def _parquet(path: Path, content: bytes) -> pl.DataFrame:
     try:
-        return pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        with _quiet():
+            table = pl.scan_parquet(io.BytesIO(content))
+            cells = table.select(pl.len()).collect().item() * len(table.collect_schema())
+            check_unpacked(path, 8 * cells, f"in {cells} cells")
+            return table.collect()
+    except InputError:
+        raise
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, MemoryError, ValueError):
         raise InputError(f"{path}: a damaged Parquet file") from None
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """polars' threads write where they panicked, with a backtrace, past Python; we say it in one line."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _csv(path: Path, content: bytes) -> pl.DataFrame:
-    whole = content.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
+    whole = _with_line_feeds(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     content = whole.lstrip(b"\r\n")  # blank lines
     blank = whole[: len(whole) - len(content)].count(b"\n")
+    if not content.strip():
+        raise InputError(f"{path}: the file is empty, expected a table with a header line")
     if b"\0" in content or not _is_utf8(content):
         raise InputError(f"{path}: neither Parquet nor text in UTF-8, expected a CSV or Parquet file")
     start = content[:HEADER].decode(errors="ignore")
     separator = max(SEPARATORS, key=start.splitlines()[0].count)  # of equals the first: a comma
-    names = [name.strip() for name in next(csv.reader(io.StringIO(start), delimiter=separator))]
+    try:
+        names = [name.strip() for name in next(csv.reader(io.StringIO(start, newline=""), delimiter=separator))]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a regular CSV table: its header can't be read: {error}") from None
     _check_header(path, names)
     try:
-        frame = pl.read_csv(content, infer_schema=False, separator=separator)
-    except pl.exceptions.PolarsError as error:
+        with _quiet():
+            frame = pl.read_csv(content, infer_schema=False, separator=separator)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = _irregular(content, separator, len(names), blank) or str(error).splitlines()[0]
         raise InputError(f"{path}: not a regular CSV table: {reason}") from None
     if len(names) != frame.width:
@@ -85,6 +115,11 @@ def _irregular(content: bytes, separator: str, width: int, before: int) -> str |
     except (StopIteration, csv.Error):
         return None
     return f"expected {width} fields as in its header, got {wide[0]} in line {wide[1]}"
+
+
+def _with_line_feeds(content: bytes) -> bytes:
+    """``content`` with lines that end in ``\\n``, where they end in ``\\r`` alone."""
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
 def _is_utf8(content: bytes) -> bool:

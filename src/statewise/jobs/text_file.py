@@ -15,11 +15,11 @@ def read_text(path: Path) -> str:
     line where that shows.
     """
     content = read_content(path)
-    if not content.strip():
-        raise InputError(f"{path}: the file is empty")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}: line {line}: not text in UTF-8 (byte 0x{content[error.start]:02x})") from None
-    return text.replace("\r\n", "\n")
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty")
+    return text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")

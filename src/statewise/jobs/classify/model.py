@@ -52,6 +52,8 @@ class Model:
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
         logits = logits_of(self._frozen, self.scaler.batches(sequences, self.shape.segment))
+        if not bool(logits.isfinite().all()):
+            raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
         probabilities: NDArray[np.float64] = logits.softmax(-1).numpy()
         return probabilities
 

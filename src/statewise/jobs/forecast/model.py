@@ -80,7 +80,11 @@ class Model:
         scaling, unit = self.constants(tracks)
         bank = make_bank(tracks, scaling, self.plan.cycles, self.learner.before, self.plan.horizon)
         found = self.learner.forecast(bank, rows + bank.begin[series], series)
-        return shifted(scaling.backward(found, series), self.shifts, unit[series], self.plan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            quantiles = shifted(scaling.backward(found, series), self.shifts, unit[series], self.plan)
+        if not np.isfinite(quantiles).all():
+            raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
+        return quantiles
 
     def forecast_ahead(self, tracks: Sequence[Track], labels: Sequence[Sequence[str]] | None = None) -> Forecast:
         """What comes after ``tracks``; ``labels`` are the times of rows behind their ends, as far as a table has them.

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from .. import model_file
-from ..errors import InputError
 from .bank import Array, Track
 from .covariates import Column, Encoding
 from .grid import Grid

@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     from .spans import are_spans
 
     model = Model.load(args.model)
-    corpus, _ = read(args.file, layout_of(args), remembered=_layout(model.notes.get("layout")), tagged=False)
+    corpus, _ = read(
+        args.file, layout_of(args), remembered=_layout(args.model, model.notes.get("layout")), tagged=False
+    )
     tags = model.tags(corpus)
     text = corpus.as_document().with_tags(tags)
     if args.out == Path("-"):
@@ -75,9 +77,9 @@ def _out(path: Path) -> Path:
     return Path(f"{name.stem}-tagged{name.suffix}")
 
 
-def _layout(remembered: Any) -> Layout | None:
-    """The layout that the model remembers; None where it has none."""
-    try:
-        return Layout(**{**remembered, "features": tuple(remembered["features"])})
-    except (TypeError, KeyError):
-        return None
+def _layout(path: Path, remembered: Any) -> Layout | None:
+    """The layout that the model in ``path`` remembers; None where it has none."""
+    from ..model_file import checked, typed
+
+    with checked(path, "tagging model"):
+        return typed(Layout, remembered) if remembered is not None else None

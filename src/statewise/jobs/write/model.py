@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from ...frozen import freeze
 from .. import model_file
 from ..errors import InputError
 from .network import Network
-from .sampling import Draw, symbols_after
+from .sampling import NOT_FINITE, Draw, symbols_after
 from .settings import LEVELS, Shape
 from .surprise import Surprise, surprise
 from .text import lines_of, of_lines
@@ -111,6 +112,8 @@ class Model:
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
         logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        if not bool(logits[-1].isfinite().all()):
+            raise InputError(NOT_FINITE)
         likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
         names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
         return list(zip(names, likely.values.tolist(), strict=True))
@@ -130,7 +133,10 @@ class Model:
 
     def surprise(self, text: str) -> Surprise:
         """How likely each symbol of ``text`` is."""
-        return surprise(self._frozen, self.encode(text))
+        found = surprise(self._frozen, self.encode(text))
+        if not np.isfinite(found.nats).all():
+            raise InputError(NOT_FINITE)
+        return found
 
     def _begun(self, prompt: str) -> list[int]:
         """What a network reads to go on after ``prompt``: the end of a line before it, and its symbols.
