@@ -72,7 +72,9 @@ def mutated_bytes(content: bytes, draw: random.Random) -> bytes:
                 token = draw.choice(TOKENS)
                 found[at : at + len(token)] = token
             case 6:
-                found[at : at + 4] = struct.pack(draw.choice("<>") + "i", draw.choice((0, 1, -1, 255, 2**31 - 1, 65536)))
+                found[at : at + 4] = struct.pack(
+                    draw.choice("<>") + "i", draw.choice((0, 1, -1, 255, 2**31 - 1, 65536))
+                )
             case 7:
                 found[at:] = b"" if draw.random() < 0.3 else found[at:]
     return bytes(found)
@@ -171,9 +173,13 @@ def _change_entry(content: Any, draw: random.Random) -> None:
     elif choice < 0.25 and isinstance(place, dict):
         place["another"] = place[key]
     elif choice < 0.4 and isinstance(place[key], (int, float)):
-        place[key] = place[key] + draw.choice((1, -1, 2, 100)) if draw.random() < 0.5 else place[key] * draw.choice((2, -1))
+        place[key] = (
+            place[key] + draw.choice((1, -1, 2, 100)) if draw.random() < 0.5 else place[key] * draw.choice((2, -1))
+        )
     elif choice < 0.5 and isinstance(place[key], str):
-        place[key] = draw.choice(("month", "row", "number", "gru", "rnn", "direct", "segment", "last", "word", "long", place[key] * 2))
+        place[key] = draw.choice(
+            ("month", "row", "number", "gru", "rnn", "direct", "segment", "last", "word", "long", place[key] * 2)
+        )
     else:
         place[key] = draw.choice(VALUES)
 
@@ -189,7 +195,9 @@ def _change_tensor(tensors: dict[str, Any], draw: random.Random, torch: Any) -> 
         case 1:
             tensors[name + "2"] = tensor
         case 2:
-            tensors[name] = tensor.to(draw.choice((torch.float16, torch.float64, torch.int64, torch.bool, torch.float32)))
+            tensors[name] = tensor.to(
+                draw.choice((torch.float16, torch.float64, torch.int64, torch.bool, torch.float32))
+            )
         case 3:
             tensors[name] = tensor.flatten()[: draw.choice((0, 1, 2))] if tensor.dim() else tensor[None]
         case 4:
@@ -219,10 +227,19 @@ def make_files(folder: Path) -> None:
     rows = [f"{day},{sale},{n % 3},{'ab'[n % 2]}" for n, (day, sale) in enumerate(zip(days, sales, strict=True))]
     (folder / "csv").write_text("\n".join(["day,sales,price,kind", *rows]) + "\n")
     (folder / "gz").write_bytes(gzip.compress((folder / "csv").read_bytes(), mtime=0))
-    frame = pl.DataFrame({"id": np.repeat(range(8), 10), "t": list(range(10)) * 8, "y": sales, "label": ["a", "b"] * 40})
+    frame = pl.DataFrame(
+        {"id": np.repeat(range(8), 10), "t": list(range(10)) * 8, "y": sales, "label": ["a", "b"] * 40}
+    )
     pl.read_csv(folder / "csv", try_parse_dates=True).write_parquet(folder / "parquet")
     frame.with_columns(label=(pl.col("id") % 2).cast(pl.String)).write_csv(folder / "steps")
-    ts = ["# a comment", "@problemName x", "@univariate false", "@dimensions 2", "@equalLength false", "@classLabel true a b"]
+    ts = [
+        "# a comment",
+        "@problemName x",
+        "@univariate false",
+        "@dimensions 2",
+        "@equalLength false",
+        "@classLabel true a b",
+    ]
     values = [",".join(f"{v:.2f}" for v in random_numbers.normal(size=6)) for _ in range(12)]
     ts += ["@data", *(f"{values[2 * n]}:{values[2 * n + 1]}:{'ab'[n % 2]}" for n in range(6))]
     (folder / "ts").write_text("\n".join(ts) + "\n")
@@ -230,14 +247,24 @@ def make_files(folder: Path) -> None:
     (folder / "idx").write_bytes(struct.pack(">HBBIII", 0, 8, 3, *images.shape) + images.tobytes())
     np.save(folder / "x.npy", images.astype(np.float64))
     (folder / "x.npy").rename(folder / "npy")
-    np.savez_compressed(folder / "x.npz", X=images.astype(np.float32), y=np.array(list("ababab")), lengths=np.full(6, 3))
+    np.savez_compressed(
+        folder / "x.npz", X=images.astype(np.float32), y=np.array(list("ababab")), lengths=np.full(6, 3)
+    )
     (folder / "x.npz").rename(folder / "zip")
-    words = [("Anna", "NNP", "B-PER"), ("lives", "VBZ", "O"), ("in", "IN", "O"), ("Oslo", "NNP", "B-LOC"), (".", ".", "O")]
+    words = [
+        ("Anna", "NNP", "B-PER"),
+        ("lives", "VBZ", "O"),
+        ("in", "IN", "O"),
+        ("Oslo", "NNP", "B-LOC"),
+        (".", ".", "O"),
+    ]
     sentence = "\n".join(" ".join(word) for word in words)
     (folder / "conll").write_text(f"-DOCSTART- -X- O\n\n# a = b\n{sentence}\n\n{sentence}\n")
     conllu = [f"{n}\t{w}\t{w.lower()}\t{p}\t_\t_\t0\troot\t_\t_" for n, (w, p, _) in enumerate(words, 1)]
     conllu[2:2] = ["3-4\tin Oslo\t_\t_\t_\t_\t_\t_\t_\t_"]
-    (folder / "conllu").write_text("# sent_id = 1\n" + "\n".join(conllu) + "\n3.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n".replace("3.1", "5.1"))
+    (folder / "conllu").write_text(
+        "# sent_id = 1\n" + "\n".join(conllu) + "\n3.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n".replace("3.1", "5.1")
+    )
     (folder / "text").write_text("It was the best of times,\nit was the worst of times.\n\n" * 4)
     common: dict[str, Any] = {"epochs": 1}
     quick: dict[str, Any] = {"hidden": 3, "seeds": 1, **common}
@@ -245,16 +272,18 @@ def make_files(folder: Path) -> None:
     columns: dict[str, Any] = {"time": "day", "target": ["sales"], "known": ["price"]}
     stepwise = Forecaster(model="lstm", horizon=4, **columns, **quick).fit(table)
     stepwise.save(folder / "forecast-stepwise")
-    Forecaster(model="segment", horizon=4, segment=2, lookback=8, observed=["kind"], **columns, **quick).fit(table).save(
-        folder / "forecast-segment"
-    )
+    Forecaster(model="segment", horizon=4, segment=2, lookback=8, observed=["kind"], **columns, **quick).fit(
+        table
+    ).save(folder / "forecast-segment")
     Forecaster(model="direct", horizon=3, lookback=5, distribution="student-t", **quick).fit(
         np.stack([sales, sales[::-1]], 1)
     ).save(folder / "forecast-direct")
     X = [random_numbers.normal(size=(5 + n % 3, 2)) for n in range(12)]
     Classifier(units=3, **common).fit(X, ["a", "b"] * 6).save(folder / "classify")
     Writer(units=4, layers=1, **common).fit((folder / "text").read_text()).save(folder / "write")
-    Writer(units=4, layers=1, level="word", lines=True, at_least=1, **common).fit(["a b c", "b c d"]).save(folder / "write-words")
+    Writer(units=4, layers=1, level="word", lines=True, at_least=1, **common).fit(["a b c", "b c d"]).save(
+        folder / "write-words"
+    )
     named = [[word for word, _, _ in words]] * 4, [[tag for _, _, tag in words]] * 4
     Tagger(units=3, word_size=4, character_units=2, crf=True, **common).fit(*named).save(folder / "tag")
     for optimizer in ("adamw", "sgd"):

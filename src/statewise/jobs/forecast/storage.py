@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import model_file
@@ -18,6 +19,7 @@ from .grid import Grid
 from .learning import Learner
 from .model import Model
 from .panel import Columns
+from .paths import alike
 from .reading import GAPS
 from .scaling import Scaling
 from .settings import Plan
@@ -37,6 +39,7 @@ def save(model: Model, path: Path) -> None:
         "columns": asdict(model.columns),
         "grid": asdict(model.grid),
         "gaps": model.gaps,
+        "dimensions": model.dimensions,
         "known": model.known.to_json(),
         "observed": model.observed.to_json(),
         "names": list(model.names),
@@ -52,6 +55,7 @@ def save(model: Model, path: Path) -> None:
         "scaling.spread": scaling.spread,
         "unit": model.unit,
         "shifts": model.shifts,
+        "ranks": model.ranks,
         "tail.values": np.concatenate([track.values for track in tails]),
         "tail.known": np.concatenate([track.known for track in tails]),
         "tail.observed": np.concatenate([track.observed for track in tails]),
@@ -95,7 +99,29 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
         shifts=_array(tensors, "shifts", plan.horizon, len(plan.levels)),
         learner=learner,
         tails=tails,
+        ranks=_ranks(tensors, plan.horizon),
+        dimensions=_dimensions(content, columns),
     )
+
+
+def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
+    if "ranks" not in tensors:  # as in files of before there were any
+        return alike(horizon)
+    ranks: NDArray[np.float32] = tensors["ranks"].numpy()
+    if ranks.ndim != 2 or ranks.shape[1] != horizon or not len(ranks) or ranks.dtype != np.float32:
+        raise ValueError(f"expected ranks over {horizon} steps, got {ranks.dtype} of the shape {ranks.shape}")
+    if not ((ranks > 0) & (ranks < 1)).all():
+        raise ValueError("expected ranks between 0 and 1")
+    return ranks
+
+
+def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
+    """What a file of before this was noted says of it by the names that ``Forecaster`` gives the columns of arrays."""
+    named = columns.time is None and columns.id is None and columns.targets[:1] in (("y",), ("y0",))
+    found = content.get("dimensions", (1 if columns.targets == ("y",) else 2) if named else 0)
+    if found not in (0, 1, 2) or (found == 1 and len(columns.targets) != 1):
+        raise ValueError(f"expected a table or an array of 1 or 2 dimensions, got {found!r}")
+    return int(found)
 
 
 _CONSTANTS = ("floor", "centre", "spread")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..recipe import Recipe
@@ -13,8 +14,9 @@ from .bank import Array, Rows, Track, make_bank
 from .conformal import shifts
 from .covariates import Encoding, find_encoding
 from .learning import Learner, Trainer, learn
-from .model import Model, encode, height_unit, heights, make_tails
+from .model import Model, encode, height_unit, heights, make_tails, shifted
 from .panel import Panel
+from .paths import find_ranks
 from .scaling import Scaling, grows_with_level
 from .season import common_season
 from .settings import Plan, Settings, default_recipe, resolve, resolve_horizon
@@ -97,6 +99,7 @@ def train(prepared: Prepared, trainer: Trainer) -> Model:
         learner, kept = learn(plan, tracks, split.train, split.validation, trainer)
         judge, scaling = learner, kept
     unit = np.array([height_unit(values, plan) for values in prepared.before_test])
+    moved, ranks = _calibrated(prepared, judge, scaling, unit)
     model = Model(
         plan=plan,
         columns=prepared.panel.columns,
@@ -107,21 +110,25 @@ def train(prepared: Prepared, trainer: Trainer) -> Model:
         names=tuple(track.name for track in tracks),
         scaling=kept,
         unit=unit,
-        shifts=_calibrated(prepared, judge, scaling, unit),
+        shifts=moved,
         learner=learner,
         tails=(),
+        ranks=ranks,
     )
     return make_tails(model, tracks)
 
 
-def _calibrated(prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array) -> Array:
-    """The shifts of every quantile, (H, Q), from what ``learner`` misses in the validation part."""
+def _calibrated(
+    prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array
+) -> tuple[Array, NDArray[np.float32]]:
+    """From what ``learner`` misses in the validation part the shifts of every quantile, (H, Q), and the ranks, (n, H)."""
     plan, (rows, series) = prepared.plan, calibration_origins(prepared)
     bank = make_bank(prepared.tracks, scaling, plan.cycles, learner.before, plan.horizon)
     found = scaling.backward(learner.forecast(bank, rows + bank.begin[series], series), series)
     real = window_values(prepared.tracks, rows, series, plan.horizon)
     own = unit[series][:, None]
-    return shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.levels)
+    moved = shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.levels)
+    return moved, find_ranks(shifted(found, moved, unit[series], plan), real, plan.median)
 
 
 def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
