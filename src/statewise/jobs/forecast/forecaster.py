@@ -354,6 +354,8 @@ def _series(name: str, values: Array, labels: list[str], known: dict[str, Array]
     if not len(there) or there[-1] != len(values) - 1:
         raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
     first = int(there[0])
+    filled = np.isnan(values[first:]) if gaps == "fill" else None
     if gaps == "fill":
         values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
-    return Series(name, first, values[first:], labels[first:], {c: column[first:] for c, column in known.items()})
+    cells = {c: column[first:] for c, column in known.items()}
+    return Series(name, first, values[first:], labels[first:], cells, filled)

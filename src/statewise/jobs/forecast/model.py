@@ -127,6 +127,7 @@ def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[Track]:
             s.values,
             known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
             observed.encode(panel.source, s.cells, s.labels, len(s)),
+            s.filled,
         )
         for s in panel.series
     ]

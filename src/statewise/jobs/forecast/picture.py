@@ -77,7 +77,7 @@ def follow_one_another(
     first = max(0, start - max(min(HISTORY * span, max(span, DENSE)), 2 * plan.horizon))
     when = model.grid.when(track.first + np.arange(first, last))
     dense = last - first > DENSE
-    axes.plot(when, track.values[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
+    axes.plot(when, track.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
     label: str | None = f"{plan.label}, median"
     band: str | None = _band(plan.levels)
@@ -111,7 +111,7 @@ def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest,
         times = model.grid.when(track.first + tested.rows[at] + np.arange(plan.horizon))
         axes.plot(times, tested.quantiles[at][:, plan.median], color=MODEL, lw=0.7, alpha=0.45)
     when = model.grid.when(track.first + np.arange(start, last))
-    axes.plot(when, track.values[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
+    axes.plot(when, track.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
     axes.set_facecolor(GROUND)
     which = "The test part" if last == end else f"The first {last - start} rows of the test part"
     axes.set_title(f"{which}, forecasts from {len(mine)} origins", loc="left", fontsize=10.5, color=REAL)

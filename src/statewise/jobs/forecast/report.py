@@ -51,9 +51,8 @@ def data_lines(prepared: Prepared) -> str:
     if unused:
         lines.append(f"  {'unused':<11}{unused} rows behind the test part")
     if panel.missing:
-        lines.append(
-            f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, told to the network as missing"
-        )
+        told = "read as the last value before" if prepared.gaps == "fill" else "told to the network as missing"
+        lines.append(f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, {told}")
     return "\n".join(lines)
 
 

@@ -81,7 +81,7 @@ class Steps:
             self.gaps |= bool(np.isnan(bank.levels[begin:end]).any())
             missed, self.filled[begin:end] = differences.missed(bank.levels[begin:end])
             self.missed[first:end] = missed[first - begin :]
-            self.seen[first:end] = np.isfinite(bank.levels[first:end])
+            self.seen[first:end] = bank.real[first:end]
         told = differences.told(cycles)
         self.constant = np.concatenate([CALENDAR_AMPLITUDE * bank.calendar[:, told], bank.known], axis=1)  # (R, K)
         self.lags, self.flags, self.differences = tuple(lags), flags, differences

@@ -189,7 +189,7 @@ def _tails(
         np.split(_array(tensors, "tail.observed", total, observed), np.cumsum(counts["rows"])[:-1]),
     )
     firsts = [_row_count(abs(first)) and int(first) for first in content["first"]]
-    tails = tuple(Track(name, first, *parts) for name, first, *parts in zip(names, firsts, *arrays, strict=True))
+    tails = tuple(Track(*parts) for parts in zip(names, firsts, *arrays, strict=True))
     for track in tails:
         if len(track.known) < len(track.values) or np.isinf(track.values).any():
             raise ValueError(f"the last rows of {track.name!r} are not whole")

@@ -46,7 +46,7 @@ class Prepared:
     @property
     def before_test(self) -> list[Array]:
         """The values (T,) of each series before its test part."""
-        return [t.values[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
+        return [t.real[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
 
 
 def prepare(
@@ -140,7 +140,7 @@ def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
 
 def window_values(tracks: Sequence[Track], rows: Rows, series: Rows, steps: int) -> Array:
     """The values of ``steps`` rows from each of ``rows`` of its series on: (n, steps), NaN where missing."""
-    values = np.concatenate([track.values for track in tracks])
+    values = np.concatenate([track.real for track in tracks])
     starts = np.cumsum([0] + [len(track.values) for track in tracks])[:-1]
     return np.asarray(values[(starts[series] + rows)[:, None] + np.arange(steps)])
 
