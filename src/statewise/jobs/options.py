@@ -189,10 +189,12 @@ def _number(text: str, fits: Callable[[float], bool], expected: str) -> float:
 
 
 class _ByModel:
-    """In the place of a recipe whose values depend on the model."""
+    """In the place of a recipe of which these values depend on the model."""
 
-    def __getattr__(self, name: str) -> str:
-        return "by the model"
+    epochs = batch = learning_rate = schedule = weight_decay = patience = "by the model"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(Recipe(), name)
 
 
 def _default(text: str, value: Any) -> str:

@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -76,6 +77,9 @@ def _quiet() -> Iterator[None]:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield
+    except BaseException:
+        time.sleep(0.2)  # the thread that panicked may still be writing
+        raise
     finally:
         os.dup2(kept, 2)
         os.close(kept)

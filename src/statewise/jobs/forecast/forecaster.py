@@ -261,7 +261,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         )
 
     def _continued(self, X: Any, *, spread: bool = True) -> Array:
-        """The quantiles of all rows of ``X``, or of the horizon: (rows, channels, Q); ``spread`` as in ``continued``."""
+        """The quantiles of all rows of ``X``, or of the horizon, (rows, channels, Q); ``spread`` as there."""
         known = None if X is None else _features(X)
         if known is None:
             if self.model_.known.columns:

@@ -53,6 +53,16 @@ class Grid:
         return _span(self.size / _MICRO) if self.unit == "microsecond" else "row"
 
     @property
+    def _one(self) -> str:
+        return self.step if self.step[0].isdigit() else f"one {self.step}"
+
+    def steps(self, count: int) -> str:
+        """``count`` steps in words: 12 months, 12 x 30 minutes."""
+        if self.step[0].isdigit():
+            return f"{count} x {self.step}"
+        return f"{count} {self.step}{'s' if count > 1 else ''}"
+
+    @property
     def cycles(self) -> tuple[int, ...]:
         """The calendar's periods in steps; () where there is no calendar."""
         if self.unit == "month":
@@ -78,7 +88,7 @@ class Grid:
         if off.any():
             at = int(np.flatnonzero(off)[0])
             raise InputError(
-                f"{where}: column {column!r}, row {rows[at] + 1}: {labels[at]} is not the usual step of one {self.step}"
+                f"{where}: column {column!r}, row {rows[at] + 1}: {labels[at]} is not the usual step of {self._one}"
                 " from the rows before; the rows must be equally spaced (--gaps ignore takes them as if they were)"
             )
         return places

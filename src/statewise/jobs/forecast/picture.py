@@ -31,7 +31,7 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
     figure.set_dpi(160)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 2), width_ratios=(3, 2))
     name = prepared.tracks[series].name
-    steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else _times(model.plan.horizon, model.grid.step)
+    steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else model.grid.steps(model.plan.horizon)
     title = f"{name}: rolling forecasts of {steps}\n"
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=REAL, parse_math=False)
     figure.text(0.012, 0.932, _figures(tested.scores), fontsize=10, color=QUIET, parse_math=False)
@@ -199,8 +199,3 @@ def _figures(scores: Sequence[Score]) -> str:
 
 def _band(levels: Sequence[float]) -> str | None:
     return f"{100 * (levels[-1] - levels[0]):.0f} % interval" if len(levels) > 1 else None
-
-
-def _times(count: int, step: str) -> str:
-    """Twelve steps of a month: 12 months; of 30 minutes: 12 x 30 minutes."""
-    return f"{count} x {step}" if step[0].isdigit() else f"{count} {step}{'s' if count > 1 else ''}"

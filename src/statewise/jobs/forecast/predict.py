@@ -54,6 +54,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _name(file: Path | None, model: Path) -> str:
-    """What the forecast is called after: the file or, of a model in a run folder, the folder, since all have one name."""
+    """What the forecast is called after: the file or, of a model with the name that all have, its folder."""
     named = file or (model.absolute().parent if model.name == MODEL else model)
     return named.name.split(".")[0] or "series"

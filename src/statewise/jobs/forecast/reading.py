@@ -238,7 +238,7 @@ def _places(read: _Long, rows: Places) -> Places:
         )
     if int(places[-1] - places[0]) > 100 * len(rows):
         raise InputError(
-            f"{read.where}: column {column!r}: {len(rows)} rows spread over {places[-1] - places[0]} steps of one"
+            f"{read.where}: column {column!r}: {len(rows)} rows spread over {places[-1] - places[0]} steps of"
             f" {read.grid.step}; that is more gap than data"
         )
     return places

@@ -121,7 +121,7 @@ def train(prepared: Prepared, trainer: Trainer) -> Model:
 def _calibrated(
     prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array
 ) -> tuple[Array, NDArray[np.float32]]:
-    """From what ``learner`` misses in the validation part the shifts of every quantile, (H, Q), and the ranks, (n, H)."""
+    """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
     plan, (rows, series) = prepared.plan, calibration_origins(prepared)
     bank = make_bank(prepared.tracks, scaling, plan.cycles, learner.before, plan.horizon)
     found = scaling.backward(learner.forecast(bank, rows + bank.begin[series], series), series)

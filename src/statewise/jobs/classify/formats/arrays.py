@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -67,8 +68,10 @@ def _arrays(path: Path, content: bytes) -> Mapping[str, NDArray[Any]]:
     try:
         if content.startswith(NPZ):
             _check_zip(path, content)
-        loaded = np.load(io.BytesIO(content), allow_pickle=False)
-        arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
+            arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except InputError:
         raise
     except DAMAGED as error:
@@ -80,6 +83,8 @@ def _arrays(path: Path, content: bytes) -> Mapping[str, NDArray[Any]]:
         raise InputError(f"{path}: cut short or damaged") from None
     if not arrays:
         raise InputError(f"{path}: there is no array in it")
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # numpy gives other members as bytes
+        raise InputError(f"{path}: cut short or damaged")
     return arrays
 
 
@@ -126,4 +131,9 @@ def _labels(path: Path, arrays: Mapping[str, NDArray[Any]], labels: Path | None,
         raise InputError(
             f"{path}: expected {count} labels, whole numbers or text, one for each sequence; got {y.dtype} of {y.shape}"
         )
-    return [label.decode() if isinstance(label, bytes) else str(label) for label in y.tolist()]
+    try:
+        found = [label.decode() if isinstance(label, bytes) else str(label) for label in y.tolist()]
+        "".join(found).encode()
+    except (ValueError, SystemError):  # the last: numbers that are no characters, of which Python can't make a text
+        raise InputError(f"{path}: the labels are no text") from None
+    return found

@@ -33,6 +33,8 @@ def parse(path: Path, lines: Sequence[str], hint: str = "") -> Table:
         raise InputError(f"{path}: no words, expected one a line")
     tabs = "\t" in first
     sentences = _sentences(path, lines, lines.index(first), tabs, hint)
+    if not sentences:
+        raise InputError(f"{path}: no words, expected one a line")
     return Table(path, COLUMNS, lines, sentences, _names(lines, len(_cells(first, tabs))), tabs)
 
 

@@ -1,8 +1,8 @@
 """Running text, to be tagged: cut into words and sentences by a rule that fits on a page, each word with its place.
 
 A word is letters, digits and ``_``, and between them one at a time of ``. , : / - & @ +`` and apostrophes: *3.50*,
-*don't*, *e-mail*. Any other character that isn't blank is a word by itself. A sentence ends with an empty line, or after ``. ! ? …`` and
-closing quotes and brackets, where a blank follows and then no lower-case letter.
+*don't*, *e-mail*. Any other character that isn't blank is a word by itself. A sentence ends with an empty line, or
+after ``. ! ?``, an ellipsis, and closing quotes and brackets, where a blank follows and then no lower-case letter.
 """
 
 from __future__ import annotations
