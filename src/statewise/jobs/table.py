@@ -22,6 +22,7 @@ from .content import check_unpacked, read_content
 from .errors import InputError
 
 SEPARATORS = ",;\t|"
+YEARS = (-719_162, 2_932_897)  # the days from 1970 to the years 1 and 10000
 HEADER = 2**20  # characters that must hold the header
 
 Source = Any
@@ -35,10 +36,13 @@ def read_table(source: Source) -> pl.DataFrame:
     """
     if isinstance(source, (str, PathLike)):
         path = Path(source)
-        return _without_blank_end(_read(path, read_content(path, "a CSV or Parquet file")))
-    from .frames import to_polars  # a file needs no narwhals
+        frame = _read(path, read_content(path, "a CSV or Parquet file"))
+    else:
+        from .frames import to_polars  # a file needs no narwhals
 
-    return _without_blank_end(to_polars(source))
+        frame = to_polars(source)
+    _check_times(name_of(source), frame)
+    return _without_blank_end(frame)
 
 
 def name_of(source: Source) -> str:
@@ -140,6 +144,25 @@ def _check_header(path: Path, names: list[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path}: two columns are named {twice!r}")
+
+
+def _check_times(where: str, frame: pl.DataFrame) -> None:
+    """Refuse times that Python's have no room for: polars' own reach further."""
+    for column in frame:
+        second = 10 ** {"ms": 3, "us": 6, "ns": 9}[getattr(column.dtype, "time_unit", None) or "ns"]
+        if column.dtype == pl.Date:
+            least, beyond = YEARS
+        elif column.dtype == pl.Datetime:
+            least, beyond = (day * 86_400 * second for day in YEARS)
+        elif column.dtype in (pl.Time, pl.Duration):
+            beyond = 86_400 * second * (1 if column.dtype == pl.Time else 10**9)
+            least = 0 if column.dtype == pl.Time else 1 - beyond
+        else:
+            continue
+        ticks = column.to_physical()
+        low, high = ticks.min(), ticks.max()
+        if low is not None and not (least <= low and high < beyond):  # type: ignore[operator]
+            raise InputError(f"{where}: column {column.name!r}: expected times in the years 1 to 9999")
 
 
 def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, new_figure
+from ..report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, legend_outside, new_figure
 from .backtest import Backtest
 from .bank import Array, Rows
 from .model import Forecast, Model
@@ -22,7 +22,13 @@ from .training import Prepared
 SHOWN = 6  # horizons of the test part at most, in the picture from near
 HISTORY = 4  # times what is shown of the test part that is shown before it at most, ...
 DENSE = 400  # ... unless those are more rows than this
-THIN = (SECOND, QUIET, "#b58900", "#6c4f9c", "#0b6e4f")
+BESIDE = {  # the colour and the dashes of a baseline, by the first word of its name
+    "persistence": (SECOND, (5, 2)),
+    "seasonal": ("#6c4f9c", (1, 1.5)),
+    "drift": ("#b58900", (7, 2, 1.5, 2)),
+    "linear": ("#0b6e4f", (2.5, 1.5)),
+}
+ABOVE, BELOW = 20, 40  # points from the axes to a legend: above what is said of the split, below the axis's label
 
 
 def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> None:
@@ -39,7 +45,7 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
     follow_one_another(whole, model, prepared, tested, future, series, legend=True)
     near = figure.add_subplot(grid[1, 0])
     every_origin(near, model, prepared, tested, series)
-    error_by_step(figure.add_subplot(grid[1, 1]), tested.scores)
+    error_by_step(figure.add_subplot(grid[1, 1]), tested.scores, columns=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
         figure.savefig(path, metadata={"Software": None})
@@ -97,7 +103,7 @@ def follow_one_another(
     dress(axes, prepared.panel.columns.time or "row", track.name)
     _ticks(axes, when)
     if legend:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.006, 0.985), ncols=3, frameon=False, fontsize=9.5)
+        legend_outside(axes, above=ABOVE)
 
 
 def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest, series: int) -> None:
@@ -119,18 +125,21 @@ def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest,
     _ticks(axes, when)
 
 
-def error_by_step(axes: Axes, scores: Sequence[Score]) -> None:
-    """The mean absolute error at each step of the horizon, of the model and the baselines."""
+def error_by_step(axes: Axes, scores: Sequence[Score], *, columns: int = 5) -> None:
+    """The mean absolute error at each step of the horizon, of the model and, dashed over it, of the baselines."""
     for index, score in enumerate(scores):
         steps = np.arange(1, len(score.mae_by_step) + 1)
-        color, width = (MODEL, 2.0) if index == 0 else (THIN[(index - 1) % len(THIN)], 1.1)
+        color, dashes = BESIDE.get(score.name.split()[0], (QUIET, (3, 3)))
         marker = "o" if len(steps) < 2 else ""
-        axes.plot(steps, score.mae_by_step, color=color, lw=width, marker=marker, label=score.name)
+        (line,) = axes.plot(steps, score.mae_by_step, color=MODEL, lw=3.2, zorder=2, marker=marker, label=score.name)
+        if index:
+            line.set(color=color, lw=1.5, zorder=3)
+            line.set_dashes(dashes)
     dress(axes, "steps ahead", "")
     axes.set_title("Mean absolute error by step", loc="left", fontsize=10.5, color=REAL)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=8.5)
+    legend_outside(axes, below=BELOW, columns=columns)
 
 
 def spread_figure(scores: Sequence[Score]) -> Figure:
@@ -146,7 +155,7 @@ def spread_figure(scores: Sequence[Score]) -> Figure:
     for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     dress(axes, "MASE of a series", "share of the series below")
-    axes.legend(frameon=False, fontsize=9.5)
+    legend_outside(axes, above=6)
     return figure
 
 
