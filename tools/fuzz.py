@@ -269,7 +269,8 @@ def make_files(folder: Path) -> None:
     (folder / "text").write_text("It was the best of times,\nit was the worst of times.\n\n" * 4)
     common: dict[str, Any] = {"epochs": 1}
     quick: dict[str, Any] = {"hidden": 3, "seeds": 1, **common}
-    table = folder / "csv"
+    table = folder / "ahead"  # with prices of a few days more
+    table.write_text((folder / "csv").read_text() + "".join(f"2020-03-{day},,2,a\n" for day in range(21, 26)))
     columns: dict[str, Any] = {"time": "day", "target": ["sales"], "known": ["price"]}
     stepwise = Forecaster(model="lstm", horizon=4, **columns, **quick).fit(table)
     stepwise.save(folder / "forecast-stepwise")
@@ -341,7 +342,7 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
 
     columns = draw.choice(
         (
-            Columns(),
+            Columns(targets=("sales",)),
             Columns(time="day", targets=("sales",), known=("price",), observed=("kind",)),
             Columns(id="kind", targets=("sales",)),
             Columns(layout="rows"),

@@ -98,7 +98,7 @@ class Checkpoint:
                 difference = _difference(content.get(what), ours)
                 raise InputError(f"{self.path}: the checkpoint is of another {what}: {difference}")
         with model_file.checked(self.path, "checkpoint"):
-            position = _position(content["position"], recipe)
+            position = _position(content["position"], recipe, -(-task.rows // recipe.batch))
             weights, best = _below("model", tensors), _below("best", tensors)
             for found in (weights, best) if best or position.best is not None else (weights,):
                 model_file.check_sizes(task.model.state_dict(), found)
@@ -110,11 +110,12 @@ class Checkpoint:
             return position, best
 
 
-def _position(content: Any, recipe: Recipe) -> Position:
-    """Where the training stood; ValueError where it can't have stood there."""
+def _position(content: Any, recipe: Recipe, batches: int) -> Position:
+    """Where the training of so many ``batches`` an epoch stood; ValueError where it can't have stood there."""
     history = content.get("history")
     at = model_file.typed(Position, {name: value for name, value in content.items() if name != "history"})
-    if at.epoch > recipe.epochs or min(at.epoch, at.batch, at.update, at.stale, at.seconds, at.terms) < 0:
+    whole = at.epoch <= recipe.epochs and at.batch < batches and at.update == at.epoch * batches + at.batch
+    if not whole or min(at.epoch, at.batch, at.stale, at.seconds, at.terms) < 0:
         raise ValueError(f"no place in a training of {recipe.epochs} epochs: epoch {at.epoch}, batch {at.batch}")
     if not isinstance(history, list) or not all(map(is_record, history)):
         raise ValueError("the curve is none")
@@ -169,6 +170,7 @@ def _set_random(states: Mapping[str, Tensor]) -> None:
 def _difference(theirs: Any, ours: Any) -> str:
     """The first entry that differs, in words."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
-        name = next(k for k in {**theirs, **ours} if theirs.get(k) != ours.get(k))
+        nothing = object()
+        name = next(k for k in {**theirs, **ours} if theirs.get(k, nothing) != ours.get(k, nothing))
         return f"{name} {theirs.get(name)!r} there, {ours.get(name)!r} here"
     return "its data or its network are not the ones given now"

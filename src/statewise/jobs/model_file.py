@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
@@ -58,11 +59,13 @@ def load(
     except (SafetensorError, ValueError, RecursionError, AttributeError):  # the last: a type that torch hasn't got
         raise InputError(f"{path}: not a whole .safetensors file") from None
     if not isinstance(header, dict) or header.get("kind") != kind:
-        found = f"a {header['kind']}" if isinstance(header, dict) and "kind" in header else "nothing of statewise's"
+        named = isinstance(header, dict) and isinstance(header.get("kind"), str)
+        found = f"a {' '.join(header['kind'].split())[:40]}" if named else "nothing of statewise's"
         raise InputError(f"{path}: expected a {kind}, the file holds {found}")
     if header.get("format") != format or not isinstance(header.get("content"), dict):
         raise InputError(
-            f"{path}: a {kind} of format {header.get('format')}, written by statewise {header.get('version')};"
+            f"{path}: a {kind} of format {_short(header.get('format'))}, written by statewise"
+            f" {' '.join(str(header.get('version')).split())[:40]};"
             f" this is statewise {__version__}, which reads format {format}"
         )
     for name, tensor in tensors.items():
@@ -123,12 +126,20 @@ def filled(make: Callable[[], Module], tensors: Mapping[str, Tensor]) -> Module:
     That is found out before it is made, on a device that has no memory. How often ``make`` loops must be known to be
     right before.
     """
-    with torch.device("meta"):
+    with without_memory():
         expected = make().state_dict()
     check_sizes(expected, tensors)
     module = make()
     module.load_state_dict(tensors)
     return module
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Modules that are made have sizes and types, but no weights. Sizes of 0 make torch warn; they fit no file."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def check_sizes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -149,7 +149,9 @@ def _learner(plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Seq
         raise ValueError(f"expected the weights of {plan.seeds} networks of {plan.layers} layers")
     weights = {name: w for name, w in tensors.items() if name.startswith("network.")}
     kind = StepLearner if plan.stepwise else WindowLearner
-    with torch.device("meta"):  # nothing of the sizes that the header names is made before they are known to be right
+    with (
+        model_file.without_memory()
+    ):  # nothing of the sizes that the header names is made before they are known to be right
         expected = kind.build(plan, content)
     model_file.check_sizes(expected.tensors(), weights)
     _check_inputs(expected, tails)
