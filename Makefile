@@ -17,12 +17,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test bench bench-peers format clean
+.PHONY: help demo test check lint cpp-test fuzz bench bench-peers format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
-	@echo "Variables: PYTHON=python3.12 (which Python), TORCH_INDEX=URL (where pip finds PyTorch's CPU builds)"
+	@echo "Variables: PYTHON=python3.12 (which Python), TORCH_INDEX=URL (where pip finds PyTorch's CPU builds),"
+	@echo "MUTANTS=500 (how many damaged files of a kind)"
 
 demo: $(STAMPS)/jobs ## install into .venv and forecast the example series
 	$(BIN)/statewise forecast
@@ -43,6 +44,11 @@ lint: $(STAMPS)/test ## style, formatting and types
 cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan and UBSan
 	$(call run_cpp_tests,build/cpp-test,Release,OFF)
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
+
+MUTANTS ?= 20000
+
+fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=20000 of every kind (an hour and more)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 25 minutes); renews README's table and the figures in docs/
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \

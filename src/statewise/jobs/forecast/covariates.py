@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model_file import typed
 from .panel import Panel
 
 Array = NDArray[np.float64]
@@ -79,6 +80,11 @@ class Encoding:
     def to_json(self) -> list[dict[str, Any]]:
         """As a model file keeps it."""
         return [asdict(column) for column in self.columns]
+
+    @staticmethod
+    def from_json(content: Sequence[Any]) -> Encoding:
+        """What ``to_json`` gave. ValueError for what it can't have given."""
+        return Encoding(tuple(typed(Column, column) for column in content))
 
 
 def find_encoding(panel: Panel, names: Sequence[str], train: NDArray[np.int64], *, ahead: bool) -> Encoding:

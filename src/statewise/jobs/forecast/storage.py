@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import model_file
 from .bank import Array, Track
-from .covariates import Column, Encoding
+from .covariates import Encoding
 from .grid import Grid
 from .learning import Learner
 from .model import Model
@@ -73,9 +73,7 @@ def load(path: Path) -> Model:
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
     plan, columns = model_file.typed(Plan, content["plan"]), model_file.typed(Columns, content["columns"])
-    known, observed = (
-        Encoding(tuple(model_file.typed(Column, column) for column in content[name])) for name in ("known", "observed")
-    )
+    known, observed = Encoding.from_json(content["known"]), Encoding.from_json(content["observed"])
     names = tuple(map(str, content["names"]))
     if not names or len(set(names)) != len(names) or content["gaps"] not in GAPS:
         raise ValueError(f"expected the names of the series and what gaps are, got {content['gaps']!r}")
