@@ -19,7 +19,7 @@ from .panel import Panel
 from .paths import find_ranks
 from .scaling import Scaling, grows_with_level
 from .season import common_season
-from .settings import Plan, Settings, default_recipe, resolve, resolve_horizon
+from .settings import WARM, Plan, Settings, default_recipe, resolve, resolve_horizon
 from .split import Split, origins, split_rows
 
 LEAST_ROWS = 20  # before the test part
@@ -68,6 +68,7 @@ def prepare(
     _check_change(panel, before)
     season = settings.season or common_season(before, panel.grid.cycles or None)
     _check_season(season, before)
+    _check_lookback(settings, before)
     horizon = resolve_horizon(settings, season)
     parts = split_rows(lengths, names, horizon, split, test_rows)
     trains = [s.values[:end] for s, end in zip(panel.series, parts.train, strict=True)]
@@ -169,6 +170,12 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _check_lookback(settings: Settings, before: Sequence[Array]) -> None:
+    longest = max(map(len, before))
+    if settings.lookback is not None and settings.lookback > max(longest, WARM):
+        raise InputError(f"--lookback {settings.lookback}: there are no more than {longest} rows before the test part")
 
 
 def _check_season(season: int, before: Sequence[Array]) -> None:
