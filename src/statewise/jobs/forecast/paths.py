@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bank import Array, Track
-from .model import Model, rising
+from .model import Model, heights, rising
+from .settings import Plan
 
 PATHS = 256  # of each series
 MOST_RANKS = 256  # windows of the validation part that paths are made of
@@ -39,13 +40,13 @@ def continued(model: Model, known: Array, *, spread: bool = True) -> Array:
         found = _block(model, medians, part)  # (S, h, Q)
         each = found.repeat(PATHS, axis=0) if not paths else _block(model, paths, part)  # (S * P, h, Q)
         if paths:
-            together = mixed(each.reshape(len(medians), PATHS, *each.shape[1:]), levels)
+            together = mixed(each.reshape(len(medians), PATHS, *each.shape[1:]), model.plan)
             together[..., model.plan.median] = found[..., model.plan.median]
             found = rising(together, model.plan.median)
         parts.append(found)
         if begin + horizon < len(known) and spread and len(levels) > 1:
             paths = paths or [track for track in medians for _ in range(PATHS)]
-            paths = _longer(model, paths, at_ranks(each, levels, _drawn(model, len(paths), random)), part)
+            paths = _longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)), part)
         medians = _longer(model, medians, found[..., model.plan.median], part)
     return np.concatenate(parts, axis=1)
 
@@ -103,26 +104,28 @@ def alike(horizon: int) -> NDArray[np.float32]:
     return np.repeat((np.arange(MOST_RANKS, dtype=np.float32)[:, None] + 0.5) / MOST_RANKS, horizon, axis=1)
 
 
-def at_ranks(quantiles: Array, levels: Sequence[float], ranks: Array) -> Array:
-    """The values at ``ranks`` (n, H) of distributions with these ``quantiles`` (n, H, Q).
+def at_ranks(quantiles: Array, plan: Plan, ranks: Array) -> Array:
+    """The values at ``ranks`` (n, h) of distributions whose quantiles at the plan's levels are these (n, h, Q).
 
-    Between and beyond the levels they are straight lines over the normal distribution's quantiles.
+    Between and beyond the levels they are straight lines over the normal distribution's quantiles, on the scale on
+    which errors are compared.
     """
     from scipy.special import ndtri
 
-    if len(levels) < 2:
+    if len(plan.levels) < 2:
         return quantiles[..., 0]
-    knots, at = ndtri(np.array(levels)), ndtri(np.asarray(ranks, dtype=np.float64))  # (Q,), (n, H)
-    right = np.clip(np.searchsorted(knots, at), 1, len(levels) - 1)[..., None]
-    low, high = (np.take_along_axis(quantiles, index, -1)[..., 0] for index in (right - 1, right))
-    left = knots[right[..., 0] - 1]
-    return np.asarray(low + (high - low) * (at - left) / (knots[right[..., 0]] - left))
+    scaled = heights(quantiles, plan)
+    knots, at = ndtri(np.array(plan.levels)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
+    right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
+    low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
+    found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return np.asarray(np.exp(found) if plan.log else found)
 
 
-def mixed(quantiles: Array, levels: Sequence[float]) -> Array:
+def mixed(quantiles: Array, plan: Plan) -> Array:
     """The quantiles of each step over P paths with these ``quantiles`` (S, P, h, Q): (S, h, Q)."""
     series, paths, steps, _ = quantiles.shape
     flat = quantiles.reshape(series * paths, steps, -1)
-    drawn = [at_ranks(flat, levels, np.full((len(flat), steps), level)) for level in BETWEEN]  # each (S * P, h)
+    drawn = [at_ranks(flat, plan, np.full((len(flat), steps), level)) for level in BETWEEN]  # each (S * P, h)
     values = np.stack(drawn, axis=1).reshape(series, paths * len(BETWEEN), steps)
-    return np.asarray(np.moveaxis(np.quantile(values, levels, axis=1), 0, -1))
+    return np.asarray(np.moveaxis(np.quantile(values, plan.levels, axis=1), 0, -1))
