@@ -29,7 +29,7 @@ from .windowed import WindowLearner
 KIND = "forecast model"
 FORMAT = 1
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
-FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6}  # from 1970
+FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
 
 def save(model: Model, path: Path) -> None:
