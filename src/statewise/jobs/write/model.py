@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...frozen import freeze
+from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
 from .network import Network
