@@ -58,7 +58,7 @@ $(SANITIZED): | $(STAMPS)/build-tools
 	@rm -f build/cpp-test-sanitize/passed-*
 	@touch $@
 
-bench: $(STAMPS)/jobs ## measure against torch.nn (about 25 minutes); renews README's table and the figures in docs/
+bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
 	  --readme README.md --readme docs/performance.md
 	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md

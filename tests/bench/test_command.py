@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import statewise
-from statewise.bench import add_arguments, command, compare, peers, run, sweep
+from statewise.bench import add_arguments, calls, clock, command, compare, peers, run, sweep
 from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
 from statewise.bench.peers import live, measure, torch_nn
 from statewise.jobs.errors import InputError
@@ -37,6 +37,24 @@ def test_figures_are_printed_and_written(call: Call, tmp_path: Path, capsys: pyt
     written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
     assert [(r["cell"], r["mode"]) for r in written["results"]] == [("LSTM", "forward"), ("LSTM", TRAINING)]
     assert (tmp_path / "b.md").read_text(encoding="utf-8").count("3,2,4,5,1") == 1
+
+
+def test_everyday_calls_are_measured_beside_the_shapes_or_alone(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = Shape(3, 2, 4, 5, 1)
+    monkeypatch.setattr(calls, "EVERYDAY", {"cell": calls.CellStep(tiny), "packed": calls.Packed(tiny, [TRAINING])})
+    monkeypatch.setattr(command, "SHAPES", [tiny])
+    monkeypatch.setattr(clock, "QUICK", clock.Effort(clean=1, at_least=1, seconds=0.0, sample=0.0))
+    options = ["--quick", "--cell", "LSTM", "--threads", "1", "--json", tmp_path / "b.json"]
+    for alone, plain in ((["--everyday"], 0), ([], 2)):
+        assert call(*options, *alone) == 0
+        written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+        found = [(r["mode"], r.get("call")) for r in written["results"]]
+        assert found[plain:] == [(FORWARD, "cell"), (TRAINING, "cell"), (TRAINING, "packed")]
+        assert [call for _, call in found[:plain]] == [None] * plain
+        assert written["means"][-1]["mode"] == "everyday calls"
+        assert "over 3; lowest" in capsys.readouterr().out
 
 
 def test_a_wrong_result_has_no_time_and_writes_nothing(
@@ -82,6 +100,9 @@ def test_a_readme_without_markers_is_refused_before_anything_is_timed(call: Call
         ["--sweep", "--threads", "1", "--threads", "2"],
         ["--self-test", "--plots", "docs"],
         ["--sweep", "--cell", "GRU", "--readme", "README.md"],
+        ["--everyday", "--shape", "3,2,4,5,1"],
+        ["--everyday", "--markdown", "b.md"],
+        ["--everyday", "--readme", "README.md"],
     ],
 )
 def test_options_that_do_not_go_together_are_refused(call: Call, arguments: list[str]) -> None:
@@ -127,8 +148,9 @@ def test_both_sides_stay_equal_and_every_repetition_differs() -> None:
         comparison.renew()
         ours()
         theirs()
-        seen.append((ours._x, *(p.detach().clone() for p in ours._parameters)))
-        for a, b in zip([ours._x, *ours._parameters], [theirs._x, *theirs._parameters], strict=True):
+        seen.append((*ours._inputs, *(p.detach().clone() for p in ours._parameters)))
+        pairs = zip([*ours._inputs, *ours._parameters], [*theirs._inputs, *theirs._parameters], strict=True)
+        for a, b in pairs:
             assert torch.equal(a, b)
             assert a.grad is not None
             assert b.grad is not None

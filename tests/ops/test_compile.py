@@ -127,7 +127,7 @@ def test_a_bfloat16_layer_learns():
     leaves = [x, *layer.parameters()]
     found = outcome(lambda: torch.compile(layer, fullgraph=True, backend="aot_eager")(x), leaves)
     assert all(v.any() for v in found)
-    assert_equal(found, outcome(lambda: layer(x), leaves))
+    torch.testing.assert_close(found, outcome(lambda: layer(x), leaves), rtol=3e-2, atol=3e-2)
 
 
 TRANSFORMED = {
