@@ -14,6 +14,7 @@
 #include "dispatch.hpp"
 #include "dlpack.hpp"
 #include "eager.hpp"
+#include "finalize.hpp"
 #include "frozen.hpp"
 #include "stack.hpp"
 #include "threads.hpp"
@@ -103,6 +104,7 @@ void add_frozen(nb::module_& m) {
 
 NB_MODULE(_kernels, m) {
   m.doc() = "statewise's kernels. Private: statewise.ops is the interface.";
+  statewise::outlive_interpreter();
 
   m.def("cells", [] {
     nb::list names;
@@ -117,7 +119,7 @@ NB_MODULE(_kernels, m) {
     return names;
   });
   m.def("use_instruction_set", &statewise::use_instruction_set, nb::arg("name"));
-  m.def("thread_runtime", [] { return std::string(statewise::thread_runtime()); });
+  m.def("thread_runtime", &statewise::thread_runtime);
 
   m.def("tape_bytes", [](const Shape& shape, bool masked) {
     statewise::Call call = shaped(shape, 0, 0);
@@ -131,7 +133,7 @@ NB_MODULE(_kernels, m) {
   m.def("pack", [](const Shape& shape, const std::vector<Address>& weights, Address to) {
     statewise::Call call = shaped(shape, 0, 0);
     call.weights = pointers(weights);
-    const nb::gil_scoped_release released;
+    const statewise::InterpreterReleased released;
     statewise::pack(call, pointer(to));
   });
 
@@ -146,7 +148,7 @@ NB_MODULE(_kernels, m) {
     call.training = tape != 0;
     call.tape = pointer(tape);
     call.h0 = pointer(h0), call.c0 = pointer(c0), call.hn = pointer(hn), call.cn = pointer(cn);
-    const nb::gil_scoped_release released;
+    const statewise::InterpreterReleased released;
     statewise::forward(call);
   });
 
@@ -158,7 +160,7 @@ NB_MODULE(_kernels, m) {
     call.x = strided(x);
     call.y = strided(y);
     call.h0 = pointer(h0), call.c0 = pointer(c0), call.hn = pointer(hn), call.cn = pointer(cn);
-    const nb::gil_scoped_release released;
+    const statewise::InterpreterReleased released;
     statewise::forward(call);
   });
 
@@ -178,7 +180,7 @@ NB_MODULE(_kernels, m) {
           call.dx = strided(dx);
           call.dy = strided(dy);
           call.weight_gradients = pointers(weight_gradients);
-          const nb::gil_scoped_release released;
+          const statewise::InterpreterReleased released;
           statewise::backward(call);
         });
 
