@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test bench bench-peers format clean
+.PHONY: help demo test check lint cpp-test cpp-test-aarch64 bench bench-peers format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
@@ -40,9 +40,13 @@ lint: $(STAMPS)/test ## style, formatting and types
 	$(if $(CPP_FILES),$(BIN)/clang-format --dry-run -Werror $(CPP_FILES))
 	$(BIN)/mypy
 
-cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan and UBSan
+cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain, under ASan and UBSan, and for ARM's NEON under qemu
 	$(call run_cpp_tests,build/cpp-test,Release,OFF)
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
+	@if tools/prerequisites.sh --aarch64; then $(MAKE) cpp-test-aarch64; fi
+
+cpp-test-aarch64: $(STAMPS)/build-tools
+	$(call run_cpp_tests,build/cpp-test-aarch64,Release,OFF,-DCMAKE_TOOLCHAIN_FILE=tests/kernels/cpp/aarch64.cmake)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 25 minutes); renews README's table and the figures in docs/
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
@@ -64,10 +68,10 @@ clean: ## remove .venv, build folders and caches
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# build folder, CMake build type, sanitizers ON or OFF
+# build folder, CMake build type, sanitizers ON or OFF, what else CMake is told
 define run_cpp_tests
 	cmake -S . -B $(1) -DSTATEWISE_CPP_TESTS=ON -DCMAKE_BUILD_TYPE=$(2) -DSTATEWISE_SANITIZE=$(3) \
-	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli $(4)
 	cmake --build $(1)
 	ctest --test-dir $(1) --output-on-failure
 endef
