@@ -7,17 +7,26 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
+# A process for each processor, and a share of neighbouring tests for each process, so that they have their set-up once.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 16 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
   $(shell find src -type f -not -name '*.py[cod]' -not -name '.*')
 CPP_FILES = $(shell find src tests -name '*.[ch]pp')
+# What the C++ tests are compiled from, and by which compiler, as a number.
+CPP_SOURCES := CMakeLists.txt $(CPP_FILES) $(shell find src tests -name '*.def' -o -name CMakeLists.txt)
+CPP_CONTENT := $(shell { $${CXX:-c++} --version; sha256sum $(sort $(CPP_SOURCES)); } 2>&1 | sha256sum | cut -c 1-16)
+# Stands for tests under sanitizers that passed with this content, whatever the files' times say: a fresh clone has none.
+SANITIZED := build/cpp-test-sanitize/passed-$(CPP_CONTENT)
+ON_AARCH64 := build/cpp-test-aarch64/passed-$(CPP_CONTENT)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
+# One step at a time: they install into the same folder. Each of them has all processors.
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test cpp-test-aarch64 bench bench-peers format clean
+.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 bench bench-peers format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
@@ -29,10 +38,10 @@ demo: $(STAMPS)/jobs ## install into .venv and forecast the example series
 	@echo "the picture: $$(ls -td runs/forecast-*/ | head -n 1)forecast.png"
 
 test: $(STAMPS)/test lint cpp-test ## everything: linters, types, C++ tests (also under sanitizers), Python tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(STAMPS)/test lint ## the everyday run: linters, types, the Python tests that are not slow
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
+	$(PYTEST) -m "not slow"
 
 lint: $(STAMPS)/test ## style, formatting and types
 	$(BIN)/ruff check .
@@ -40,15 +49,24 @@ lint: $(STAMPS)/test ## style, formatting and types
 	$(if $(CPP_FILES),$(BIN)/clang-format --dry-run -Werror $(CPP_FILES))
 	$(BIN)/mypy
 
-cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain, under ASan and UBSan, and for ARM's NEON under qemu
-	$(call run_cpp_tests,build/cpp-test,Release,OFF)
+cpp-test: cpp-test-plain $(SANITIZED) $(ON_AARCH64) ## the kernels' own tests; under ASan, UBSan and for ARM too where C++ has changed
+
+cpp-test-plain: $(STAMPS)/test # whose build folder has the kernels compiled already
+	$(call run_cpp_tests,build/package,Release,OFF)
+
+$(SANITIZED): | $(STAMPS)/build-tools
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
-	@if tools/prerequisites.sh --aarch64; then $(MAKE) cpp-test-aarch64; fi
+	@rm -f build/cpp-test-sanitize/passed-*
+	@touch $@
 
-cpp-test-aarch64: $(STAMPS)/build-tools
+$(ON_AARCH64): | $(STAMPS)/build-tools
+	@if tools/prerequisites.sh --aarch64; then $(MAKE) cpp-test-aarch64 && touch $@; fi
+
+cpp-test-aarch64: | $(STAMPS)/build-tools # a part of them, by qemu
 	$(call run_cpp_tests,build/cpp-test-aarch64,Release,OFF,-DCMAKE_TOOLCHAIN_FILE=tests/kernels/cpp/aarch64.cmake)
+	@rm -f build/cpp-test-aarch64/passed-*
 
-bench: $(STAMPS)/jobs ## measure against torch.nn (about 25 minutes); renews README's table and the figures in docs/
+bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
 	  --readme README.md --readme docs/performance.md
 	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md
@@ -72,8 +90,8 @@ clean: ## remove .venv, build folders and caches
 define run_cpp_tests
 	cmake -S . -B $(1) -DSTATEWISE_CPP_TESTS=ON -DCMAKE_BUILD_TYPE=$(2) -DSTATEWISE_SANITIZE=$(3) \
 	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli $(4)
-	cmake --build $(1)
-	ctest --test-dir $(1) --output-on-failure
+	cmake --build $(1) --target cpp_tests
+	ctest --test-dir $(1) --output-on-failure --parallel
 endef
 
 # The package is installed as users get it, not in editable mode: what the tests see is what the wheel holds. The C++

@@ -204,3 +204,105 @@ def test_state_dict_is_as_before():
     fresh.load_state_dict(model.state_dict())
     x = torch.randn(2, 5, 3)
     torch.testing.assert_close(model.eval()(x), fresh.eval()(x))
+
+
+# The way back
+
+
+def shared(a, b):
+    return all(p is q for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("kind", LAYERS + CELLS)
+@pytest.mark.parametrize("compile", [False, True])
+def test_restore_gives_what_was_accelerated(kind, compile):
+    old = made(kind).eval()
+    seen = []
+    handle = old.register_forward_hook(lambda *_: seen.append("hook"))
+    old.mark = "kept"
+    before = sorted(vars(old))
+    new = statewise.restore(accelerate(old, compile=compile))
+    assert type(new) is getattr(nn, kind)
+    assert shared(new, old)
+    assert sorted(vars(new)) == before
+    assert (new.training, new.mark, repr(new)) == (False, "kept", repr(old))
+    assert_same(new, old, x_for(kind))
+    assert seen == ["hook"] * 2
+    handle.remove()
+    assert_same(new, old, x_for(kind))
+    assert seen == ["hook"] * 2
+
+
+@pytest.mark.parametrize("kind", LAYERS + CELLS)
+def test_restore_of_layers_that_were_never_torch_nns(kind):
+    ours = getattr(statewise, kind)(3, 4)
+    theirs = statewise.restore(ours)
+    assert type(theirs) is getattr(nn, kind)
+    assert sorted(vars(theirs)) == sorted(vars(made(kind)))
+    assert_same(theirs, ours, x_for(kind))
+    for copied in (copy.deepcopy(theirs), pickle.loads(pickle.dumps(theirs))):
+        assert_same(copied, ours, x_for(kind))
+    assert type(accelerate(theirs, compile=True)) is type(ours)
+
+
+def test_restore_reaches_all_of_a_model():
+    model = Model().eval()
+    expected = model(torch.ones(2, 5, 3))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    assert statewise.restore(accelerate(model)) is model
+    assert type(model.encoder) is nn.LSTM
+    assert model.again is model.encoder
+    assert type(model.inner[1]["deep"][0]) is nn.GRU
+    assert type(model.cell) is nn.RNNCell
+    assert model.cell.nonlinearity == "relu"
+    torch.testing.assert_close(model(torch.ones(2, 5, 3)), expected)
+    model(torch.ones(2, 5, 3)).sum().backward()
+    optimizer.step()
+    assert not torch.allclose(model(torch.ones(2, 5, 3)), expected)
+
+
+def test_restore_sees_weights_that_were_replaced():
+    ours = statewise.GRU(3, 4)
+    ours._parameters["weight_hh_l0"] = nn.Parameter(2 * ours.weight_hh_l0.detach())
+    assert_same(statewise.restore(ours), ours, x_for("GRU"))
+
+
+def test_restore_keeps_parametrizations():
+    ours = statewise.LSTM(3, 4)
+    parametrizations.weight_norm(ours, "weight_hh_l0")
+    theirs = statewise.restore(ours)
+    assert isinstance(theirs, nn.LSTM)
+    assert not isinstance(theirs, statewise.LSTM)
+    assert parametrize.is_parametrized(theirs, "weight_hh_l0")
+    assert_same(theirs, ours, x_for("LSTM"))
+
+
+def test_restore_forgets_checkpoints():
+    theirs = statewise.restore(statewise.LSTM(3, 4, checkpoint=2))
+    assert not hasattr(theirs, "checkpoint")
+    assert_same(theirs, theirs, x_for("LSTM"))
+
+
+def test_restore_leaves_subclasses_alone():
+    class Mine(statewise.LSTM):
+        pass
+
+    model = nn.Sequential(Mine(3, 4))
+    statewise.restore(model)
+    assert type(model[0]) is Mine
+
+
+@pytest.mark.parametrize(
+    ("make", "lacks"),
+    [
+        (lambda: statewise.GRU(3, 4, proj_size=2), "an RNN or GRU with proj_size 1"),
+        (lambda: statewise.freeze(statewise.GRU(3, 4)), "a frozen 1"),
+    ],
+)
+def test_restore_refuses_what_torch_nn_lacks(make, lacks):
+    model = nn.Sequential(statewise.LSTM(3, 4), make())
+    with pytest.raises(ValueError, match=f"got {lacks}"):
+        statewise.restore(model)
+    assert type(model[0]) is statewise.LSTM
+    with pytest.raises(TypeError, match=r"Expected model to be a torch.nn.Module, got int"):
+        statewise.restore(3)

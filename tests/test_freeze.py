@@ -219,7 +219,6 @@ def test_results_are_the_callers(kind):
         result.resize_(2, 2)  # as only memory of torch's own can be
 
 
-@has_exchange
 def test_plain_calls_go_past_python(kind):
     live = made(kind)
     frozen = freeze(live)
@@ -233,29 +232,23 @@ def test_plain_calls_go_past_python(kind):
         assert is_short(frozen, x)
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRUCell"])
-def test_an_older_torch(kind, tmp_path):
-    """Without the C exchange all calls go by Python."""
-    live = made(kind)
-    live_call = (live, x_for(live), states(live, 3))
-    torch.save(live_call, tmp_path / "call.pt")
+def test_an_older_torch():
+    """Without the C exchange there is one clear word."""
     code = (
-        "import sys, torch\n"
-        "if hasattr(torch.Tensor, '__dlpack_c_exchange_api__'): del torch.Tensor.__dlpack_c_exchange_api__\n"
+        "import torch\n"
+        "del torch.Tensor.__dlpack_c_exchange_api__\n"
         "import statewise\n"
-        "live, x, hx = torch.load(sys.argv[1], weights_only=False)\n"
-        "frozen = statewise.freeze(live)\n"
-        "assert frozen._packed[0] is not None and frozen._shortcut(x, hx) is None\n"
-        "torch.save(frozen(x, hx), sys.argv[2])"
+        "try: statewise.LSTM\n"
+        "except ImportError as error: print(error)\n"
     )
     env = {"PYTHONPATH": ":".join(filter(None, sys.path))}
-    files = tmp_path / "call.pt", tmp_path / "y.pt"
-    subprocess.run([sys.executable, "-c", code, *files], env=env, check=True, timeout=120)
-    expected = flat(freeze(live)(*live_call[1:]))
-    assert all(torch.equal(a, b) for a, b in zip(flat(torch.load(files[1])), expected, strict=True))
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, check=True, timeout=120, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(f"statewise needs torch 2.13 or newer, found {torch.__version__}")
 
 
-@pytest.mark.parametrize("case", range(8))
+@pytest.mark.parametrize("case", range(7))
 def test_all_else_is_looked_at(kind, case):
     live = made(kind)
     frozen = freeze(live)
@@ -265,7 +258,6 @@ def test_all_else_is_looked_at(kind, case):
         (x[..., :4], hx),
         (x.requires_grad_(), hx),
         (x.detach().as_subclass(type("Odd", (torch.Tensor,), {})), hx),
-        (nn.Parameter(x.detach(), requires_grad=False), hx),
         (x.detach().to("meta"), hx),
         (x.detach(), [hx]),
         (x.detach().numpy(), None),
@@ -675,3 +667,44 @@ def test_padded_rows_of_a_packed_sequence_with_a_state():
     live = made("LSTM", bidirectional=True)
     packed = pack_padded_sequence(torch.randn(6, 3, 5), [6, 4, 1])
     assert_same(freeze(live), live, packed, states(live, 3))
+
+
+@pytest.mark.parametrize("change", ["mul_", "copy_", "index", "load_state_dict", "a step of one weight"])
+def test_a_weight_that_is_written_to_is_seen(kind, change):
+    """All weights lie in one tensor, which has one version; both ways to the pack look at it."""
+    live = made(kind)
+    frozen = freeze(live)
+    x, hx = x_for(live), states(live, 3)
+    before = flat(frozen(x, hx))
+    name = next(n for n, _ in frozen.named_buffers() if n.startswith("weight_hh"))
+    with torch.no_grad():
+        for module in (live, frozen):
+            weight = getattr(module, name)
+            if change == "mul_":
+                weight.mul_(2)
+            elif change == "copy_":
+                weight.copy_(torch.ones_like(weight))
+            elif change == "index":
+                weight[0, 0] += 1
+            elif change == "a step of one weight":
+                getattr(module, name.replace("weight", "bias")).add_(1)
+        if change == "load_state_dict":
+            live.load_state_dict({n: w * 2 for n, w in live.state_dict().items()})
+            frozen.load_state_dict(live.state_dict())
+    expected = flat(freeze(live)(x, hx))
+    assert not torch.equal(before[0], expected[0])
+    assert_equal(flat(frozen(x, hx)), expected)
+    assert is_short(frozen, x, hx)  # packed anew
+
+
+def assert_equal(found, expected):
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_frozen_in_inference_mode_it_still_has_a_version(kind):
+    with torch.inference_mode():
+        frozen = freeze(made(kind))
+        x = x_for(frozen)
+        before = flat(frozen(x))[0]
+        next(frozen.buffers()).mul_(2)
+        assert not torch.equal(flat(frozen(x))[0], before)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .frozen import freeze
+    from .freezing import freeze
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
     from .ops.config import show_config, warn_on_fallback
-    from .swap import accelerate
+    from .swap import accelerate, restore
 
 # No submodule may be called as a public name is: importing it would put the module in that name's place.
 _HOMES = {
@@ -25,7 +25,8 @@ _HOMES = {
     "LSTMCell": ".layers",
     "GRUCell": ".layers",
     "accelerate": ".swap",
-    "freeze": ".frozen",
+    "freeze": ".freezing",
+    "restore": ".swap",
     "show_config": ".ops.config",
     "warn_on_fallback": ".ops.config",
 }
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "freeze",
+    "restore",
     "show_config",
     "warn_on_fallback",
 ]

@@ -7,7 +7,6 @@ there is no projection), G gates, L layers, D directions, S the steps of all row
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from .cells import Cell
 
@@ -36,33 +35,33 @@ class Stack:
     proj_size: int = 0
     checkpoint: int = 0
 
-    @cached_property
+    @property
     def directions(self) -> int:
         """D."""
         return 2 if self.bidirectional else 1
 
-    @cached_property
+    @property
     def depth(self) -> int:
         """L*D, how many layers there are counting each direction."""
         return self.num_layers * self.directions
 
-    @cached_property
+    @property
     def output_size(self) -> int:
         """P: how wide one direction's output is, and what ``weight_hh`` reads."""
         return self.proj_size or self.hidden_size
 
-    @cached_property
+    @property
     def width(self) -> int:
         """D*P, the features of the output."""
         return self.directions * self.output_size
 
-    @cached_property
+    @property
     def state_sizes(self) -> tuple[int, ...]:
         """The width of each state, in the order of ``cell.states``."""
         h = self.hidden_size if self.cell.carries_h else self.output_size
         return (h,) + (self.hidden_size,) * (len(self.cell.states) - 1)
 
-    @cached_property
+    @property
     def weights_per_layer(self) -> int:
         """How many tensors one layer's one direction has: W_ih, W_hh, [b_ih, b_hh,] [W_hr]."""
         return 2 + 2 * self.bias + (self.proj_size > 0)

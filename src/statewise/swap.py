@@ -1,4 +1,4 @@
-"""``accelerate``: statewise's modules in the places of torch.nn's, inside a model that others wrote.
+"""``accelerate``: statewise's modules in the places of torch.nn's, inside a model that others wrote; ``restore``: back.
 
 No arithmetic and no copying: a new module takes over the old one's dictionary, that is its very parameters, hooks and
 attributes. The file isn't called as the function is, because importing it would hide the function.
@@ -6,12 +6,14 @@ attributes. The file isn't called as the function is, because importing it would
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from . import layers
+from .layers.frozen import Frozen
 
 
 class _Stand:
@@ -63,6 +65,9 @@ _PLAIN: dict[type, type] = {
 }
 
 
+_THEIRS = {ours: theirs for table in (_STANDS, _PLAIN) for theirs, ours in table.items()}
+
+
 def accelerate(model: nn.Module, *, compile: bool = False) -> nn.Module:
     """Put statewise's modules in the places of torch.nn's recurrent ones, anywhere inside ``model``.
 
@@ -93,25 +98,69 @@ def accelerate(model: nn.Module, *, compile: bool = False) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"accelerate: Expected model to be a torch.nn.Module, got {type(model).__name__}")
-    classes = _PLAIN if compile else _STANDS
-    if _is_ours_to_swap(model):
-        return _swap(model, classes)
+    return _swap_in(model, _PLAIN if compile else _STANDS, lambda old: old.__dict__)
+
+
+def restore(model: nn.Module) -> nn.Module:
+    """The inverse of ``accelerate``: put torch.nn's modules in the places of statewise's, anywhere inside ``model``.
+
+    For tools that know torch.nn's classes alone: torch.jit.script, quantize_dynamic, a program without statewise. The
+    new modules have the same Parameter objects, hooks, parametrizations, buffers, training mode and other attributes,
+    as with ``accelerate``; layers that were statewise's from the start are replaced too. ``checkpoint`` is forgotten.
+    Subclasses and modules with a ``forward`` of their own are left alone.
+
+    Args:
+        model: any module; its tree is changed in place.
+
+    Returns:
+        ``model`` itself, or a new module if ``model`` is itself one of those to swap.
+
+    Raises:
+        TypeError: ``model`` is no ``torch.nn.Module``.
+        ValueError: torch.nn has no such layer: an RNN or GRU with ``proj_size``, a frozen layer. Nothing is changed.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"restore: Expected model to be a torch.nn.Module, got {type(model).__name__}")
+    for name, module in model.named_modules():
+        lacks = "a frozen" if isinstance(module, Frozen) else "an RNN or GRU with proj_size"
+        if isinstance(module, Frozen) or (_projects(module) and not isinstance(module, layers.LSTM)):
+            raise ValueError(f"restore: Expected layers that torch.nn has, got {lacks} {name or 'model'}: {module}")
+    return _swap_in(model, _THEIRS, _state_for_theirs)
+
+
+def _projects(module: nn.Module) -> bool:
+    return isinstance(module, layers.recurrent.RecurrentLayer) and module.proj_size > 0
+
+
+def _state_for_theirs(module: nn.Module) -> dict[str, Any]:
+    """What torch.nn keeps too of a module of ours."""
+    ours = type_before_parametrizations(module)
+    kept = vars(_THEIRS[ours](1, 1, device="meta")).keys()
+    added = vars(ours(1, 1, device="meta")).keys() - kept
+    state = {name: value for name, value in vars(module).items() if name not in added}
+    return state | {name: getattr(module, name) for name in kept - state.keys()}  # what our class says for all of it
+
+
+def _swap_in(model: nn.Module, classes: dict[type, type], state: Callable[[nn.Module], dict[str, Any]]) -> nn.Module:
+    """``model`` with every module that ``classes`` has another for swapped for that, which gets ``state`` of it."""
+
+    def is_to_swap(module: nn.Module) -> bool:
+        return type_before_parametrizations(module) in classes and "forward" not in module.__dict__
+
+    if is_to_swap(model):
+        return _swap(model, classes, state(model))
     swapped: dict[nn.Module, nn.Module] = {}
     for parent in list(model.modules()):
         for name, child in parent._modules.items():
-            if child is not None and _is_ours_to_swap(child):
+            if child is not None and is_to_swap(child):
                 if child not in swapped:
-                    swapped[child] = _swap(child, classes)
+                    swapped[child] = _swap(child, classes, state(child))
                 parent._modules[name] = swapped[child]
     return model
 
 
-def _is_ours_to_swap(module: nn.Module) -> bool:
-    return type_before_parametrizations(module) in _STANDS and "forward" not in module.__dict__
-
-
-def _swap(old: nn.Module, classes: dict[type, type]) -> nn.Module:
-    """A module of the class that ``classes`` has for ``old``, with the state of ``old``."""
+def _swap(old: nn.Module, classes: dict[type, type], state: dict[str, Any]) -> nn.Module:
+    """A module of the class that ``classes`` has for ``old``, with ``state``."""
     cls: Any = classes[type_before_parametrizations(old)]
     if is_parametrized(old):
         # Parametrizing made a class for this one module, which holds its parametrized tensors as properties.
@@ -120,5 +169,7 @@ def _swap(old: nn.Module, classes: dict[type, type]) -> nn.Module:
         }
         cls = type(type(old).__name__, (cls,), own)
     new: nn.Module = cls.__new__(cls)
-    new.__setstate__(old.__dict__)
+    new.__setstate__(state)
+    if isinstance(new, nn.RNNBase):
+        new._init_flat_weights()  # torch.nn's layers compute with these
     return new

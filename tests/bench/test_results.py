@@ -9,15 +9,34 @@ import pytest
 from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
 from statewise.bench.results import Result, geometric_mean, means
 from statewise.bench.samples import Summary
-from statewise.bench.table import limits_table, markdown, means_table, page, shapes_table
+from statewise.bench.table import (
+    everyday_summary,
+    everyday_table,
+    limits_table,
+    markdown,
+    means_table,
+    page,
+    shapes_table,
+)
 
 SMALL, LARGE = Shape(2, 3, 4, 5, 1), Shape(20, 30, 40, 50, 1)
 
 
-def result(ratio: float, *, cell: str = "LSTM", shape: Shape = SMALL, mode: str = FORWARD, threads: int = 1) -> Result:
-    case = Case(cell, shape, mode, threads)
+def result(
+    ratio: float,
+    *,
+    cell: str = "LSTM",
+    shape: Shape = SMALL,
+    mode: str = FORWARD,
+    threads: int = 1,
+    call: str = "",
+    disturbed: bool = False,
+) -> Result:
+    case = Case(cell, shape, mode, threads, call)
     seconds = 1e-3
-    summary = Summary(times=(seconds, ratio * seconds), reference=1.0, clean=9, taken=10, quartile=1.0)
+    summary = Summary(
+        times=(seconds, ratio * seconds), reference=1.0, clean=9, taken=10, quartile=1.0, disturbed=disturbed
+    )
     return Result(case, summary, peak=4 * case.flops / seconds)  # so that a quarter of peak is reached
 
 
@@ -68,6 +87,42 @@ def test_the_page_shows_every_cell_once() -> None:
     text = page([result(2.0), result(3.0, cell="GRU")], "a machine")
     assert text.count("## LSTM") == text.count("## GRU") == 1
     assert "on a machine." in text
+
+
+def test_everyday_calls_have_a_mean_of_their_own_and_no_limit() -> None:
+    results = [result(3.0), result(0.5, call="packed"), result(8.0, call="cell", mode=TRAINING)]
+    plain, everyday = means(results)
+    assert (plain.mode, plain.ratio) == (FORWARD, pytest.approx(3.0))
+    assert (everyday.mode, everyday.ratio, everyday.lowest) == ("everyday calls", pytest.approx(2.0), 0.5)
+    assert len(limits_table([plain, everyday]).splitlines()) == 3
+    assert "limit" not in results[1].as_dict()
+    assert results[1].as_dict()["call"] == "packed"
+
+
+def test_everyday_calls_are_told_one_by_one_and_together() -> None:
+    results = [
+        result(0.5, call="packed", threads=2),
+        result(8.0, call="packed", threads=2, cell="GRU", disturbed=True),
+        result(2.0, call="cell", mode=TRAINING),
+    ]
+    assert (
+        everyday_table(results).splitlines()[0].endswith("| mode | LSTM, 2 threads | GRU, 2 threads | LSTM, 1 thread |")
+    )
+    assert everyday_table(results).splitlines()[2:] == [
+        "| packed | 2,3,4,5,1 | forward | **0.50** | **8.00** (busy) | - |",
+        "| cell | 2,3,4,5,1 | forward+backward | - | - | **2.00** |",
+    ]
+    assert everyday_summary(results).splitlines() == [
+        "- 2 threads: geometric mean **2.00** over 2; lowest 0.50 (LSTM, packed, forward); 1 under 1.0",
+        "- 1 thread: geometric mean **2.00** over 1; lowest 2.00 (LSTM, cell, forward+backward); 0 under 1.0",
+    ]
+
+
+def test_the_page_tells_everyday_calls_apart() -> None:
+    text = page([result(2.0), result(3.0, call="packed", cell="GRU")], "a machine")
+    shapes, everyday = text.split("## Everyday calls")
+    assert "## GRU" not in shapes
+    assert "| packed |" in everyday
 
 
 def test_json_holds_plain_rounded_numbers() -> None:

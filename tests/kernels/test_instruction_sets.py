@@ -197,9 +197,9 @@ def test_wide_layers(kind, hidden, dtype):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("t", "n"), [(100, 1000), *(pytest.param(t, 100_000 // t, marks=pytest.mark.slow) for t in (10, 2000, 100_000))]
+    ("t", "n"), [(100, 200), *(pytest.param(t, 20_000 // t, marks=pytest.mark.slow) for t in (10, 2000, 20_000))]
 )
-def test_sums_over_a_hundred_thousand_rows_keep_their_digits(kind, t, n):
+def test_sums_over_thousands_of_rows_keep_their_digits(kind, t, n):
     """Those of the weights' and biases' gradients, which a flat sum in float32 would lose."""
     assert_accurate(Case(kind, 5, n, t=t, inputs=3), torch.float32)
 

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import statewise
 from oracle import LAYERS, flat
-from statewise.kernels import cpu
-from statewise.ops import dlpack, tensors
+from statewise import ops
+from statewise.ops import dlpack
 
 T, N, I, H = 11, 45, 7, 50  # noqa: E741
 FORMS = {
@@ -42,41 +42,21 @@ def _reconnected():
     dlpack.connect()
 
 
-@pytest.fixture(params=["python", "C++"])
-def poisoned(monkeypatch, request, _reconnected):
-    """What is allocated for a call is NaN, or 0xFF where it is bytes: by ``ops.tensors``, or by the short way as well.
+@pytest.fixture
+def poisoned(_reconnected):
+    """What is allocated for a call is NaN, or 0xFF where it is bytes. Gives the list of the tensors so made."""
+    made = []
 
-    Gives a list to which the tensors are added that the short way got.
-    """
-    seen = []
-
-    def fill(tensor):
-        return tensor.fill_(0xFF if tensor.dtype == torch.uint8 else torch.nan)
-
-    def poisoned(allocate):
-        def of(*args):
-            made = allocate(*args)
-            for part in made if isinstance(made, tuple) else (made,):
-                for tensor in flat([p for p in (part if isinstance(part, (tuple, list)) else [part]) if p is not None]):
-                    fill(tensor)
-            return made
-
-        return of
-
-    def short(allocate):
+    def filled(allocate):
         def of(*args, **kwargs):
-            seen.append(fill(allocate(*args, **kwargs)))
-            return seen[-1]
+            tensor = allocate(*args, **kwargs)
+            made.append(tensor.fill_(0xFF if tensor.dtype == torch.uint8 else torch.nan))
+            return tensor
 
         return of
 
-    for name in ("empty_tape", "empty_results", "empty_gradients"):
-        monkeypatch.setattr(tensors, name, poisoned(getattr(tensors, name)))
-    if request.param == "python":
-        cpu.disconnect()
-    else:
-        dlpack.connect(short(torch.empty_like), short(torch.Tensor.new_empty))
-    return seen
+    dlpack.connect(filled(torch.empty_like), filled(torch.Tensor.new_empty))
+    return made
 
 
 def case(kind, form, dtype=torch.float32, n=N, t=T):
@@ -149,17 +129,10 @@ def test_nothing_is_left_unwritten_by_short_calls(kind, t):
         assert all(v.isfinite().all() for v in (*results, *found))
 
 
-def test_the_poison_works(poisoned, request):
-    x = torch.zeros(2, 3, I)
-    stack = statewise.GRU(I, H)._stack
-    output, (h,) = tensors.empty_results(x, stack, 3)
-    d_x, (d_h,), (d_w,) = tensors.empty_gradients(x, stack, 3, [x], True, [True], [True])
-    assert all(v.isnan().all() for v in (output, h, d_x, d_h, d_w))
-    assert (tensors.empty_tape(x, stack, 2, 3, False) == 0xFF).all()
+def test_the_poison_works(poisoned):
     layer = statewise.GRU(I, H)
-    layer(x)[0].sum().backward()
-    made = 0 if "python" in request.node.name else 3 + 4  # results and tape, gradients
-    assert len(poisoned) == (made if hasattr(torch.Tensor, "__dlpack_c_exchange_api__") else 0)
+    layer(torch.zeros(2, 3, I))[0].sum().backward()
+    assert len(poisoned) == 3 + 4  # results and tape, gradients
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -208,13 +181,9 @@ def test_a_forked_worker_computes_too():
     assert_same(of_a_worker(), expected)
 
 
-@pytest.mark.usefixtures("_reconnected")
-@pytest.mark.parametrize("entry", ["forward", "forward_tensors"])
-def test_other_python_threads_run_meanwhile(entry):
+def test_other_python_threads_run_meanwhile():
     """One call of the kernels, within which a thread that only counts gets on."""
     torch.set_num_threads(1)
-    if entry == "forward":
-        cpu.disconnect()
     layer = statewise.LSTM(64, 256)
     x = torch.randn(400, 32, 64)
     count, stop, running = 0, threading.Event(), threading.Event()
@@ -230,16 +199,16 @@ def test_other_python_threads_run_meanwhile(entry):
     try:
         running.wait()
         seen = []
-        forward = getattr(cpu, entry)
+        run_eager = ops.run_eager
 
         def watched(*args):
             before = count
-            results = forward(*args)
+            results = run_eager(*args)
             seen.append(count - before)
             return results
 
         with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-            patch.setattr(cpu, entry, watched)
+            patch.setattr(ops, "run_eager", watched)
             layer(x)
     finally:
         stop.set()

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 import statewise
 from oracle import LAYERS, flat
-from statewise.ops import tensors
+from statewise.ops import library
 
 T, I, H = 300, 6, 18  # noqa: E741
 FORMS = {
@@ -90,7 +90,7 @@ def test_the_tape_has_the_checkpoints_alone(kind):
     isa = statewise.kernels.cpu.instruction_set()
     for layers in (1, 2):
         stack = getattr(statewise, kind)(I, H, layers, checkpoint=100)._stack
-        a_step, a_row, a_kept, _ = tensors.tape_bytes(stack, torch.float32, False, isa)
+        a_step, a_row, a_kept, _ = library._tape_bytes(stack, torch.float32, False, isa)
         assert a_step <= (layers - 1) * (H * 4 + 4)
         assert a_row <= 4
         assert 0 < a_kept <= 2 * layers * 4 * (H + 16)

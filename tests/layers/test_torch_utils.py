@@ -252,7 +252,7 @@ def test_parametrizations_under_autocast(kind, how, which):
     with torch.no_grad():
         getattr(plain, name).copy_(computed)
     for a, b in zip(result, flat(plain(given_to(plain))), strict=True):
-        assert torch.equal(a, b.bfloat16())
+        torch.testing.assert_close(a.float(), b, rtol=2e-2, atol=2e-2)
 
 
 def test_prune(kind):

@@ -16,8 +16,8 @@ from torch.nn.utils.rnn import PackedSequence
 import statewise
 from oracle import CELLS, LAYERS, flat
 from statewise import reference
-from statewise.ops import library, tensors
-from statewise.ops.gradient import Arguments
+from statewise.ops import library
+from statewise.ops.arguments import Arguments
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")  # torch.func loads its decompositions with it
 
@@ -63,7 +63,7 @@ class Case:
             results = run(Arguments(x[None], [s[None] for s in state], weights, stack, (), None, None))
             return tuple(r[0] for r in results[1:])
 
-        doors = {"public": public, "op": partial(through, library.recurrent), "reference": partial(through, oracle)}
+        doors = {"public": public, "op": partial(through, library.run_library), "reference": partial(through, oracle)}
         return doors, [x, *start, *(p.detach() for p in module.parameters())]
 
 
@@ -217,8 +217,8 @@ STRIDES = {
 @pytest.fixture
 def clean_tape(monkeypatch):
     """The tape without what nobody writes there (gaps for alignment), which would differ from call to call."""
-    empty = tensors.empty_tape
-    monkeypatch.setattr(tensors, "empty_tape", lambda *args: empty(*args).zero_())
+    empty = library.empty_tape
+    monkeypatch.setattr(library, "empty_tape", lambda *args: empty(*args).zero_())
 
 
 @pytest.mark.usefixtures("clean_tape")
@@ -241,9 +241,9 @@ def test_opcheck(strides, dtype):
 
 def test_opcheck_can_fail(monkeypatch):
     """Without the cleaned tape: its gaps hold what was there before."""
-    empty = tensors.empty_tape
+    empty = library.empty_tape
     fill = iter(range(1, 255))
-    monkeypatch.setattr(tensors, "empty_tape", lambda *args: empty(*args).fill_(next(fill)))
+    monkeypatch.setattr(library, "empty_tape", lambda *args: empty(*args).fill_(next(fill)))
     with pytest.raises(torch.testing._internal.optests.generate_tests.OpCheckError, match="Outputs"):
         torch.library.opcheck(torch.ops.statewise.recurrent.default, operands()[0])
 

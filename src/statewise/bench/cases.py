@@ -63,14 +63,16 @@ class Case:
     shape: Shape
     mode: str
     threads: int
+    call: str = ""  # the name that calls.py has for it; the plain call has none
 
     def __str__(self) -> str:
         noun = "thread" if self.threads == 1 else "threads"
-        return f"{self.cell:4} {self.shape!s:16} {self.mode:16} {self.threads} {noun:7}"
+        call = f"{self.call:23}" if self.call else ""
+        return f"{self.cell:4} {call}{self.shape!s:16} {self.mode:16} {self.threads} {noun:7}"
 
     @property
     def flops(self) -> int:
-        """Floating point operations of the matrix products; backward has two products for each one of forward."""
+        """Floating point operations of a plain call's products; backward has two for each one of forward."""
         s = self.shape
         rows = len(by_name(CELLS[self.cell]).gates) * s.H  # G*H
         forward = sum(2 * s.T * s.N * rows * (width + s.H) for width in (s.I, *[s.H] * (s.L - 1)))
@@ -78,7 +80,8 @@ class Case:
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON file."""
-        return {"cell": self.cell, **asdict(self.shape), "mode": self.mode, "threads": self.threads}
+        call = {"call": self.call} if self.call else {}
+        return {"cell": self.cell, **call, **asdict(self.shape), "mode": self.mode, "threads": self.threads}
 
 
 def cases(

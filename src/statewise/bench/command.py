@@ -15,7 +15,7 @@ from .cases import CELLS, MODES, SHAPES, THREADS, Case, Shape, cases
 from .readme import sections_in
 from .report import Report
 from .results import means
-from .table import limits_table, means_table, page
+from .table import everyday_summary, limits_table, means_table, page
 
 Facts = dict[str, str | int]
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_shape,
         metavar="T,N,I,H,L",
-        help="this shape instead of the built-in ones; may be repeated",
+        help="this shape instead of the built-in ones and of the everyday calls; may be repeated",
     )
     add("--mode", action="append", choices=MODES, help="only this mode; may be repeated")
     add(
@@ -84,6 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         action="store_true",
         help="whole trainings with each library's layers in the same loop, and what that loop costs",
+    )
+    kind.add_argument(
+        "--everyday",
+        action="store_true",
+        help="the everyday calls alone (cells, both directions, dropout, packed, bfloat16, ...), not the plain shapes",
     )
     add("--json", type=Path, metavar="PATH", help="write every figure as JSON")
     add("--markdown", type=Path, metavar="PATH", help="write the tables as a markdown page (not of sweep and peers)")
@@ -130,6 +135,8 @@ def _check(args: argparse.Namespace, kind: str) -> None:
             raise InputError(f"{option} does not go with --{kind}")
         if len(args.threads or ()) > 1:
             raise InputError(f"--{kind} takes one number of threads a run: some libraries fix theirs when they start")
+    if args.everyday and (args.shape or args.markdown or args.plots):
+        raise InputError("--everyday has shapes of its own, no page and no pictures: --json takes its figures")
     if args.self_test and args.markdown:
         raise InputError("--markdown: the page is about statewise, and --self-test leaves statewise out")
     if args.self_test and args.plots:
@@ -140,7 +147,7 @@ def _check_readme(args: argparse.Namespace, kind: str) -> None:
     """Before the clock runs for minutes."""
     if not args.readme:
         return
-    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test)):
+    if any((args.quick, args.cell, args.shape, args.mode, args.threads, args.self_test, args.everyday)):
         raise InputError("--readme takes the figures of a full run only, without options that shorten or change it")
     try:
         for path in args.readme:
@@ -162,18 +169,23 @@ def _ours(*, self_test: bool) -> Any:
 
 def _bench(args: argparse.Namespace, facts: Facts) -> Report | None:
     from . import clock
+    from .calls import everyday
     from .machine import sentence
     from .measure import measure
 
     if args.self_test:
         print("Self-test: torch.nn stands on both sides, under statewise's name too.")
-    selected = _selected(args, SHAPES)
+    selected: list[Case] = [] if args.everyday else list(_selected(args, SHAPES))
+    if not args.shape:
+        selected += everyday(args.cell or CELLS, args.mode or MODES, _threads(args))
     effort = clock.QUICK if args.quick else clock.Effort()
     results, wrong = measure(selected, _ours(self_test=args.self_test), effort)
     if _refused(wrong):
         return None
     table = means_table(means(results))
-    print("\nGeometric means over the shapes (lowest to highest):\n" + table)
+    print("\nGeometric means over the shapes and over the everyday calls (lowest to highest):\n" + table)
+    if calls := [r for r in results if r.case.call]:
+        print(f"\nEveryday calls:\n{everyday_summary(calls)}")
     _tell_busy(sum(r.summary.disturbed for r in results), len(results))
     return Report(
         {
@@ -183,7 +195,7 @@ def _bench(args: argparse.Namespace, facts: Facts) -> Report | None:
         },
         {"bench": f"{table}\n\nMeasured on {sentence(facts)}.", "limits": limits_table(means(results))},
         page(results, sentence(facts)),
-        {"ratio-by-size.svg": lambda path: _plots().ratio_by_size(path, results)},
+        {"ratio-by-size.svg": lambda path: _plots().ratio_by_size(path, [r for r in results if not r.case.call])},
     )
 
 
@@ -283,9 +295,8 @@ def _jobs(args: argparse.Namespace, facts: Facts) -> Report | None:
     from .machine import sentence
 
     effort = jobs.QUICK if args.quick else jobs.EFFORT
-    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
     figures = []
-    for figure in jobs.measure(args.cell or ("LSTM", "GRU"), args.threads or available, effort):
+    for figure in jobs.measure(args.cell or ("LSTM", "GRU"), _threads(args), effort):
         if isinstance(figure, str):
             print(figure, "nothing is written", sep="\n", file=sys.stderr)
             return None
@@ -305,8 +316,11 @@ def _jobs(args: argparse.Namespace, facts: Facts) -> Report | None:
 
 
 def _selected(args: argparse.Namespace, shapes: Iterable[Shape]) -> Iterable[Case]:
-    available = [n for n in THREADS if n <= (os.cpu_count() or 1)]
-    return cases(args.cell or CELLS, args.shape or shapes, args.mode or MODES, args.threads or available)
+    return cases(args.cell or CELLS, args.shape or shapes, args.mode or MODES, _threads(args))
+
+
+def _threads(args: argparse.Namespace) -> list[int]:
+    return args.threads or [n for n in THREADS if n <= (os.cpu_count() or 1)]
 
 
 RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .calls import call_of, tensors_in
 from .cases import FORWARD, Case
 
 STEP = 1e-3
 
 
 class Side:
-    """One module and its own copy of the input; a call of it is what is timed."""
+    """One module and its own copy of the inputs; a call of it is what is timed."""
 
     def __init__(self, module: nn.Module, case: Case) -> None:
         self._module = module
+        self._run = call_of(case).run
         self._parameters = list(module.parameters())
         self._backward = case.mode != FORWARD
-        self._x = torch.empty(0)
+        self._inputs: list[Tensor] = []
         self._grad_output = torch.empty(0)
 
-    def feed(self, x: Tensor, grad_output: Tensor) -> None:
-        """Take a new input, (T, N, I), and the gradient that comes in from above, (T, N, H)."""
-        self._x = x.clone().requires_grad_(self._backward)
+    def feed(self, inputs: Sequence[Tensor], grad_output: Tensor) -> None:
+        """Take a new x and new states, if states are given, and the gradient of the output."""
+        self._inputs = [t.clone().requires_grad_(self._backward) for t in inputs]
         self._grad_output = grad_output
 
     def step(self, directions: list[Tensor]) -> None:
@@ -34,15 +37,16 @@ class Side:
                 parameter.sub_(direction, alpha=STEP)
 
     def __call__(self) -> None:
-        """Once forward without gradients, or forward and backward to x and to every weight."""
+        """Once forward without gradients, or forward and backward to every input and weight."""
         if not self._backward:
             with torch.no_grad():
-                self._module(self._x)
+                self._run(self._module, *self._inputs)
             return
-        self._x.grad = None
-        for parameter in self._parameters:
-            parameter.grad = None
-        output, _ = self._module(self._x)
+        for leaf in (*self._inputs, *self._parameters):
+            leaf.grad = None
+        output = self._run(self._module, *self._inputs)
+        while not isinstance(output, Tensor):
+            output = output[0]
         output.backward(self._grad_output)
 
 
@@ -51,11 +55,15 @@ class Comparison:
 
     def __init__(self, case: Case, ours: Any, *, seed: int = 0) -> None:
         """``ours`` is the namespace that has the class: statewise, or torch.nn for a measurement against itself."""
-        self._case = case
         self._generator = torch.Generator().manual_seed(seed)
+        self._call = call_of(case)
         mine, peer = build(ours, case), build(nn, case)
         mine.load_state_dict(peer.state_dict())
-        self._sizes = [p.shape for p in peer.parameters()]
+        self._inputs = list(self._call.sizes(case.cell).values())
+        self._weights = [p.shape for p in peer.parameters()]
+        with torch.no_grad():
+            inputs = [self._normal(*size) for size in self._inputs]
+            self._output = tensors_in(self._call.run(peer, *inputs))[0]  # for its shape and dtype
         self.ours, self.theirs = Side(mine, case), Side(peer, case)
 
     @property
@@ -65,19 +73,17 @@ class Comparison:
 
     def renew(self) -> None:
         """Fresh input and freshly stepped weights, the same ones for both."""
-        s = self._case.shape
-        x, grad_output = self._normal(s.T, s.N, s.I), self._normal(s.T, s.N, s.H)
-        directions = [self._normal(*size) for size in self._sizes]
+        inputs = [self._normal(*size) for size in self._inputs]
+        grad_output = self._normal(*self._output.shape).to(self._output.dtype)
+        directions = [self._normal(*size) for size in self._weights]
         for side in self.sides:
-            side.feed(x, grad_output)
+            side.feed(inputs, grad_output)
             side.step(directions)
 
     def _normal(self, *size: int) -> Tensor:
-        return torch.randn(*size, generator=self._generator)
+        return torch.randn(*size, generator=self._generator).to(self._call.dtype)
 
 
 def build(namespace: Any, case: Case) -> nn.Module:
     """The case's module as ``namespace`` has it."""
-    module = getattr(namespace, case.cell)(case.shape.I, case.shape.H, num_layers=case.shape.L)
-    assert isinstance(module, nn.Module)
-    return module
+    return call_of(case).build(namespace, case.cell)

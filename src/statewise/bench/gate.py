@@ -1,7 +1,7 @@
 """The gate before the clock: what statewise computes has to be right before its time counts.
 
-The oracle is torch.nn in float64. statewise passes where its error is at most twice that of torch.nn in float32, or
-``FLOOR`` of the largest value. Every output is compared, and with gradients every gradient.
+The oracle is torch.nn in float64. statewise passes where its error is at most twice that of torch.nn in the case's own
+dtype, or ``FLOOR`` of the largest value. Every output is compared, and with gradients every gradient.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .calls import call_of, tensors_in
 from .cases import FORWARD, Case
 from .compare import build
 
@@ -25,26 +26,26 @@ def failures(case: Case, ours: Any, *, seed: int = 0) -> list[str]:
     for module in modules[1:]:
         module.load_state_dict(modules[0].state_dict())
     modules[0].double()
-    s = case.shape
-    x = torch.randn(s.T, s.N, s.I, generator=generator)
-    exact, peer, mine = (_results(module, x, case, seed) for module in modules)
+    call = call_of(case)
+    inputs = {n: torch.randn(s, generator=generator).to(call.dtype) for n, s in call.sizes(case.cell).items()}
+    exact, peer, mine = (_results(module, inputs, case, seed) for module in modules)
     return [line for name in exact if (line := _judge(name, exact[name], peer[name], mine.get(name)))]
 
 
-def _results(module: nn.Module, x: Tensor, case: Case, seed: int) -> dict[str, Tensor]:
-    """Every output by its name, and with gradients those of the input and of every parameter."""
+def _results(module: nn.Module, inputs: dict[str, Tensor], case: Case, seed: int) -> dict[str, Tensor]:
+    """Every output by its name, and with gradients those of the inputs and of every parameter."""
     dtype = next(module.parameters()).dtype
-    x = x.to(dtype, copy=True).requires_grad_(case.mode != FORWARD)
-    with torch.set_grad_enabled(case.mode != FORWARD):
-        output, state = module(x)
-    states = state if isinstance(state, tuple) else (state,)
-    results = {"output": output, **{f"{name}_n": s for name, s in zip("hc", states, strict=False)}}
+    inputs = {name: t.to(dtype, copy=True).requires_grad_(case.mode != FORWARD) for name, t in inputs.items()}
+    with torch.set_grad_enabled(case.mode != FORWARD), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the same dropout masks for all
+        call = call_of(case)
+        results = dict(zip(call.results, tensors_in(call.run(module, *inputs.values())), strict=False))
     if case.mode == FORWARD:
         return results
     generator = torch.Generator().manual_seed(seed + 1)
-    incoming = [torch.randn(r.shape, generator=generator).to(dtype) for r in results.values()]
+    incoming = [torch.randn(r.shape, generator=generator).to(r.dtype) for r in results.values()]
     torch.autograd.backward(list(results.values()), incoming)
-    gradients = {"gradient of x": x.grad, **{f"gradient of {n}": p.grad for n, p in module.named_parameters()}}
+    gradients = {f"gradient of {n}": t.grad for n, t in (*inputs.items(), *module.named_parameters())}
     return results | {name: g for name, g in gradients.items() if g is not None}
 
 

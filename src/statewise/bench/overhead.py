@@ -6,8 +6,7 @@ differentiates, one matrix product forward and backward, measured in the same ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -83,14 +82,14 @@ def measure(cases: Iterable[Case], *, rounds: int = ROUNDS) -> list[Overhead]:
     calls = {case: _call(case) for case in cases}
     product = _product()
     taken: dict[Case, list[Round]] = {case: [] for case in calls}
-    with _stopwatch() as kernel_seconds, no_garbage_collection():
+    with no_garbage_collection():
         for _ in range(rounds):
             for case, call in calls.items():
                 product_time = _time(product)
                 call()  # brings its own code and data back into the caches
-                before = kernel_seconds()
+                before = cpu.nanoseconds_in_kernels()
                 whole = _time(call)
-                taken[case].append(Round(whole, (kernel_seconds() - before) / CALLS, product_time))
+                taken[case].append(Round(whole, (cpu.nanoseconds_in_kernels() - before) / 1e9 / CALLS, product_time))
     return [Overhead.of(case, found) for case, found in taken.items()]
 
 
@@ -107,7 +106,7 @@ def table(figures: Iterable[Overhead]) -> str:
 def _call(case: Case) -> Side:
     s = case.shape
     side = Side(build(statewise, case), case)
-    side.feed(torch.randn(s.T, s.N, s.I), torch.randn(s.T, s.N, s.H))
+    side.feed([torch.randn(s.T, s.N, s.I)], torch.randn(s.T, s.N, s.H))
     return side
 
 
@@ -132,28 +131,3 @@ def _time(call: Callable[[], object]) -> float:
     for _ in range(CALLS):
         call()
     return (perf_counter() - start) / CALLS
-
-
-@contextmanager
-def _stopwatch() -> Iterator[Callable[[], float]]:
-    """Within it, the function that it gives tells the seconds spent in the kernels so far."""
-    entries = {name: getattr(cpu, name) for name in ("forward", "backward")}
-    seconds = 0.0
-
-    def timed(entry: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: Any) -> None:
-            nonlocal seconds
-            start = perf_counter()
-            entry(*args)
-            seconds += perf_counter() - start
-
-        return call
-
-    for name, entry in entries.items():
-        setattr(cpu, name, timed(entry))
-    try:
-        past_python = cpu.nanoseconds_in_kernels()  # which C++ calls itself: see kernels/cpu/bindings/eager.hpp
-        yield lambda: seconds + (cpu.nanoseconds_in_kernels() - past_python) / 1e9
-    finally:
-        for name, entry in entries.items():
-            setattr(cpu, name, entry)

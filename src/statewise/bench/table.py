@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .results import Mean, Result, means
+from .results import Mean, Result, geometric_mean, means
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:
@@ -20,8 +20,8 @@ def means_table(figures: Iterable[Mean]) -> str:
 
 
 def limits_table(figures: Iterable[Mean]) -> str:
-    """The same with the mean ratio and, beside it, the mean of the limits."""
-    return _by_mode("reached, of what is possible", figures, _reached)
+    """The same with the mean ratio and, beside it, the mean of the limits, where there are limits."""
+    return _by_mode("reached, of what is possible", (m for m in figures if m.limit is not None), _reached)
 
 
 def _by_mode(title: str, figures: Iterable[Mean], show: Callable[[Mean], str]) -> str:
@@ -46,16 +46,47 @@ def shapes_table(results: Iterable[Result], cell: str) -> str:
     return markdown([head, *([str(s), *(_figure(figures.get((s, *column))) for column in columns)] for s in shapes)])
 
 
+def everyday_table(results: Iterable[Result]) -> str:
+    """A row for each call, shape and mode, a column for each cell and thread count: the ratio."""
+    rows: dict[tuple[str, str, str], dict[tuple[str, int], str]] = {}
+    for r in results:
+        row = rows.setdefault((r.case.call, str(r.case.shape), r.case.mode), {})
+        row[r.case.cell, r.case.threads] = f"**{r.ratio:.2f}**{_mark(r)}"
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    head = ["call", "T,N,I,H,L", "mode", *(f"{cell}, {_threads(count)}" for cell, count in columns)]
+    return markdown([head, *([*key, *(row.get(column, "-") for column in columns)] for key, row in rows.items())])
+
+
+def everyday_summary(results: Iterable[Result]) -> str:
+    """A line for each thread count: over all cells and calls the mean, the lowest, and which are below 1."""
+    by_threads: dict[int, list[Result]] = {}
+    for r in results:
+        by_threads.setdefault(r.case.threads, []).append(r)
+    return "\n".join(f"- {_threads(count)}: {_everyday(group)}" for count, group in by_threads.items())
+
+
+def _everyday(results: Sequence[Result]) -> str:
+    mean = geometric_mean([r.ratio for r in results])
+    lowest = min(results, key=lambda r: r.ratio)
+    below = sum(r.ratio < 1 for r in results)
+    return (
+        f"geometric mean **{mean:.2f}** over {len(results)}; lowest {lowest.ratio:.2f} "
+        f"({lowest.case.cell}, {lowest.case.call}, {lowest.case.mode}); {below} under 1.0"
+    )
+
+
 def page(results: Sequence[Result], machine: str) -> str:
-    """The whole page: the means, then every shape."""
-    cells = dict.fromkeys(r.case.cell for r in results)
+    """The whole page: the means, then every shape, then the everyday calls."""
+    everyday = [r for r in results if r.case.call]
+    plain = [r for r in results if not r.case.call]
+    cells = dict.fromkeys(r.case.cell for r in plain)
     parts = [
         "# statewise against torch.nn",
         f"Written by `statewise bench` on {machine}.",
         "Each figure is torch.nn's time divided by statewise's: 2.0 means half the time. The float32 results of both "
         "were compared with float64 before the clock started. `forward` runs under `torch.no_grad()`; "
-        "`forward+backward` computes the gradients of the input and of every weight.",
-        "## Geometric means over the shapes (lowest to highest)",
+        "`forward+backward` computes the gradients of the inputs and of every weight.",
+        "## Geometric means over the shapes and over the everyday calls (lowest to highest)",
         means_table(means(results)),
         "## How far to the limit",
         "The limit is the ratio that would be reached if statewise's matrix products ran at the peak measured beside "
@@ -65,7 +96,17 @@ def page(results: Sequence[Result], machine: str) -> str:
         limits_table(means(results)),
     ]
     for cell in cells:
-        parts += [f"## {cell}", shapes_table(results, cell)]
+        parts += [f"## {cell}", shapes_table(plain, cell)]
+    if everyday:
+        parts += [
+            "## Everyday calls",
+            "What the plain shapes leave out, as programs call it, each with all three cells: "
+            "cells, which are given their state, both directions, dropout in training, ragged rows of T/4 to T steps "
+            "(PackedSequence on both sides; `lengths=` beside torch's packing, layer and padding), states given, x "
+            "without a batch axis, wide layers, bfloat16. The oracle is torch.nn in float64 here too.",
+            everyday_summary(everyday),
+            everyday_table(everyday),
+        ]
     parts.append(
         "T time steps, N rows, I input features, H hidden units, L layers. Behind the ratio stand the share of peak "
         "and the limit as above. The share compares the rate of "
@@ -85,6 +126,7 @@ def _range(mean: Mean) -> str:
 
 
 def _reached(mean: Mean) -> str:
+    assert mean.limit is not None
     return f"**{mean.ratio:.1f}** of {brief(mean.limit)}"
 
 
@@ -96,5 +138,8 @@ def brief(figure: float) -> str:
 def _figure(result: Result | None) -> str:
     if not result:
         return "-"
-    mark = " (busy)" if result.summary.disturbed else ""
-    return f"**{result.ratio:.2f}**, {result.peak_fraction:.0%}, {brief(result.limit)}{mark}"
+    return f"**{result.ratio:.2f}**, {result.peak_fraction:.0%}, {brief(result.limit)}{_mark(result)}"
+
+
+def _mark(result: Result) -> str:
+    return " (busy)" if result.summary.disturbed else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from .gru import GRU
 from .lstm import LSTM
-from .recurrent import Recurrent
+from .recurrent import RecurrentLayer
 from .rnn import RNN
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "RecurrentCell", "RecurrentLayer"]

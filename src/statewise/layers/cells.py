@@ -7,19 +7,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from .. import cells, ops
+from ..ops.arguments import one_step
 from ..stack import Stack
-from . import cuda
-from .autocast import autocast_dtype, compute_cast
 from .checks import as_states, check_same_place
+from .tools import Guest, is_proxy
 
 # The attributes that a cell's Stack is made of.
 _DESCRIPTION = frozenset({"mode", "nonlinearity", "input_size", "hidden_size", "bias"})
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class RecurrentCell(nn.RNNCellBase):
+class RecurrentCell(Guest, nn.RNNCellBase):
     """One step of the cell that a subclass names in ``mode``.
 
     Parameters, as in torch.nn: ``weight_ih`` (G*H, I), ``weight_hh`` (G*H, H), ``bias_ih``, ``bias_hh`` (G*H,). Nothing
@@ -62,6 +63,8 @@ class RecurrentCell(nn.RNNCellBase):
         cell = cells.by_name(self.mode.lower())
         self._title = self.mode.partition("_")[0] + "Cell"  # for messages: what torch.nn calls it
         self._stack = Stack(cell, self.input_size, self.hidden_size, bias=bool(self.bias))
+        self._kernel = ops.kernel_of(self._stack)
+        self._names = _NAMES[: self._stack.weights_per_layer]
         rows = len(cell.gates) * self.hidden_size
         shapes = [(rows, self.input_size), (rows, self.hidden_size), (rows,), (rows,)]
         self._weight_shapes = [torch.Size(shape) for shape in shapes[: self._stack.weights_per_layer]]
@@ -81,40 +84,37 @@ class RecurrentCell(nn.RNNCellBase):
             ValueError: a rank is neither 1 nor 2.
             RuntimeError: a size, dtype or device doesn't fit.
         """
+        final = None if is_compiling() else self._forward_eager(input, hx)
+        if final is not None:
+            return final[0] if len(final) == 1 else final
+        if is_proxy(input):
+            return self._as_leaf(input, hx=hx)
         rank = input.dim()
         if rank not in (1, 2):
             raise ValueError(f"{self._title}: Expected input to be 1D or 2D, got {rank}D instead")
-        state = None if hx is None else as_states(self._title, hx, self._stack.cell.states)
+        state: Sequence[Tensor] | None = None if hx is None else as_states(self._title, hx, self._stack.cell.states)
         if state is not None:
             self._check_ranks(state)
-        if rank == 1:
-            input = input.unsqueeze(0)
-            state = None if state is None else tuple(s.unsqueeze(0) for s in state)
+        x, state, back = one_step(input, state)
         weights = self._current_weights()
-        self._check_call(input, state or (), weights)
-        final = self._run(input, state, weights)
-        if rank == 1:
-            final = tuple(s.squeeze(0) for s in final)
+        self._check_call(x, state or (), weights)
+        final = back(self._run(x, state, weights))
         return final[0] if len(final) == 1 else final
 
-    def _run(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        if x.is_cuda:
-            return cuda.cell(self._stack.cell, x, state, weights)
-        if torch._C._is_any_autocast_enabled():
-            target = autocast_dtype(x.device.type)
-            if target is not None:
-                return compute_cast(self._compute, x, state, weights, target)
-        return self._compute(x, state, weights)
+    def _forward_eager(self, input: Any, hx: Any) -> tuple[Tensor, ...] | None:
+        """The final states from the kernels; None if they don't serve, or something is wrong with the call."""
+        parameters = self._parameters
+        weights: list[Any] = [parameters.get(name) for name in self._names]
+        return ops.run_eager(self._kernel, self._stack, ops.Form.STEP, input, hx, weights)
 
-    def _compute(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        _, *final = ops.recurrent(x, state, weights, self._stack)
-        return tuple(final)
+    def _run(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The operation behind: x (N, I), the states (N, H), everything checked."""
+        return ops.recurrent(x, state, weights, self._stack)[1:]
 
     def _current_weights(self) -> list[Tensor]:
         parameters = self._parameters
-        names = _NAMES[: len(self._weight_shapes)]
         # Past nn.Module's slow look-up where there is a plain parameter, which there is unless someone replaced it.
-        return [w if (w := parameters.get(name)) is not None else getattr(self, name) for name in names]
+        return [w if (w := parameters.get(name)) is not None else getattr(self, name) for name in self._names]
 
     def _check_ranks(self, state: Sequence[Tensor]) -> None:
         for k, s in enumerate(state):
@@ -137,12 +137,13 @@ class RecurrentCell(nn.RNNCellBase):
         cast = torch._C._is_any_autocast_enabled()
         if x.size(1) != self.input_size:
             raise RuntimeError(f"input has inconsistent input_size: got {x.size(1)} expected {self.input_size}")
-        check_same_place(self._title, "input", x, first, dtype=not (cast and x.is_floating_point()))
-        for k, s in enumerate(state):
+        for k, s in enumerate(state):  # all sizes before any dtype, as in torch.nn
             if s.size(0) != n:
                 raise RuntimeError(f"Input batch size {n} doesn't match hidden{k} batch size {s.size(0)}")
             if s.dim() != 2 or s.size(1) != hidden:
                 raise RuntimeError(f"hidden{k} has inconsistent hidden_size: got {s.size(1)}, expected {hidden}")
+        check_same_place(self._title, "input", x, first, dtype=not (cast and x.is_floating_point()))
+        for s in state:
             check_same_place(self._title, "hx", s, first, dtype=not cast)
         for name, weight, shape in zip(_NAMES, weights, self._weight_shapes, strict=False):
             if weight.shape != shape:

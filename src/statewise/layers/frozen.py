@@ -1,8 +1,8 @@
 """What frozen layers and cells share: they keep their weights packed for the kernels, and can't be trained.
 
-A plain call goes from ``__call__`` straight to ``cpu.Frozen``, which looks at the tensors itself and returns None
+A plain call goes from ``__call__`` straight to ``cpu.PackedStack``, which looks at the tensors itself and returns None
 for whatever isn't plain and right. Such a call goes the live layer's way, checks, messages and all, and meets the pack
-again in ``_compute``.
+again in ``_run``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torch.nn.modules import module as torch_module
+from torch.nn.utils.rnn import PackedSequence
 
 from ..kernels import cpu
-from ..ops import tensors
+from ..ops import Form
 from ..ops.fallback import reason
 from ..stack import Stack
 from .cells import RecurrentCell
-from .recurrent import Recurrent
+from .recurrent import RecurrentLayer
 
 _HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
 # The attributes that decide what a call computes, or whether it passes through `forward` at all.
@@ -32,18 +33,20 @@ _DECISIVE = frozenset(
 
 
 class Frozen(nn.Module):
-    """The base of both, which stands before ``Recurrent`` or ``RecurrentCell``. The weights are buffers.
+    """The base of both, which stands before ``RecurrentLayer`` or ``RecurrentCell``. The weights are buffers.
 
     Made by ``statewise.freeze``, and by copying or unpickling. Whatever replaces the weights or moves them makes a new
-    pack (``.to()``, ``load_state_dict``); writing into one in place doesn't.
+    pack (``.to()``, ``load_state_dict``), and so does the next call after one was written to in place: all of them lie
+    in one tensor, which has one version for torch's changes in place. Only ``.data``, numpy and the like write past it.
     """
 
     # Of the layers and cells
     _stack: Stack
+    _kernel: cpu.Stack | None
     _title: str
     _weight_shapes: list[torch.Size]
 
-    _packed: tuple[cpu.Frozen | None, Sequence[Tensor]]  # and the weights that were packed
+    _packed: tuple[cpu.PackedStack | None, Sequence[Tensor]]  # and the weights that were packed
     _shortcut: Any  # called with input and hx; None is no result
 
     # Calls
@@ -55,32 +58,56 @@ class Frozen(nn.Module):
                 "call it under torch.no_grad(), or use the module that it was frozen from"
             )
 
-    def _pack_of(self, weights: Sequence[Tensor]) -> cpu.Frozen | None:
+    def _pack_of(self, weights: Sequence[Tensor]) -> cpu.PackedStack | None:
         """What is packed of ``weights``, the current ones; None if they came past ``_repack``, or can't be packed."""
         pack, packed = self._packed
-        if pack is None or pack.instruction_set != cpu.instruction_set():
+        if pack is None or not pack.is_current:
             pack, packed = self._repack()
         same = len(packed) == len(weights) and all([a is b for a, b in zip(packed, weights, strict=True)])  # noqa: C419
         return pack if same else None
 
+    def _pack_for(self, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> cpu.PackedStack | None:
+        """The pack for a checked call that didn't take the short cut; None if the call isn't for it."""
+        if is_compiling() or torch._C._is_any_autocast_enabled() or reason(x, state, weights, self._stack) is not None:
+            return None
+        return self._pack_of(weights)
+
     # The pack
 
-    def _buffered_weights(self) -> list[Tensor]:
+    def _weight_names(self) -> list[str]:
         raise NotImplementedError
 
-    def _repack(self) -> tuple[cpu.Frozen | None, Sequence[Tensor]]:
+    def _buffered_weights(self) -> list[Tensor]:
+        buffers: dict[str, Any] = self._buffers
+        return [buffers[name] for name in self._weight_names()]
+
+    def _repack(self) -> tuple[cpu.PackedStack | None, Sequence[Tensor]]:
         """Pack the weights as they are now. Two threads may do so at once: each result is good."""
         weights = self._buffered_weights()
         pack = None
         if self._can_be_packed(weights):
-            cell = not isinstance(self, nn.RNNBase)
-            pack = tensors.pack(weights, self._stack, getattr(self, "batch_first", False), cell)
+            weights, memory = self._joined(weights)
+            assert self._kernel is not None
+            form = self._form if isinstance(self, RecurrentLayer) else Form.STEP
+            pack = cpu.PackedStack(self._kernel, form, weights, memory)
             own, of_all = vars(self), vars(torch_module)
             hooks = [own[f"_{kind}_hooks"] for kind in _HOOKS] + [of_all[f"_global_{kind}_hooks"] for kind in _HOOKS]
             pack.watch(tuple(hooks), self._buffers)
         packed = self.__dict__["_packed"] = (pack, weights)
         self.__dict__["_shortcut"] = _no_shortcut if pack is None or self._is_patched() else pack
         return packed
+
+    def _joined(self, weights: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The weights as views of one tensor, and that tensor; the buffers become those views if they aren't yet."""
+        memory = weights[0]._base
+        if memory is not None and all(w._base is memory and w.is_contiguous() for w in weights):
+            return weights, memory
+        with torch.no_grad(), torch.inference_mode(False):  # what is made in inference mode has no version
+            memory = torch.cat([w.reshape(-1) for w in weights])
+            parts = memory.split([w.numel() for w in weights])
+            weights = [part.view(w.shape) for part, w in zip(parts, weights, strict=True)]
+        self._buffers.update(zip(self._weight_names(), weights, strict=True))
+        return weights, memory
 
     def _can_be_packed(self, weights: Sequence[Tensor]) -> bool:
         if len(weights) != len(self._weight_shapes) or reason(weights[0], None, weights, self._stack) is not None:
@@ -132,43 +159,45 @@ class Frozen(nn.Module):
         self._repack()
 
 
-def _no_shortcut(input: Any, hx: Any) -> None:
+def _no_shortcut(input: Any, hx: Any = None, rows: Any = None) -> None:
     return None
 
 
-class FrozenLayer(Frozen, Recurrent):
-    """Stands before a subclass of ``Recurrent``."""
+class FrozenLayer(Frozen, RecurrentLayer):
+    """Stands before a subclass of ``RecurrentLayer``."""
 
     def __call__(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
-        """See ``Recurrent.forward``; and RuntimeError for an input or a state that needs a gradient."""
+        """See ``RecurrentLayer.forward``; and RuntimeError for an input or a state that needs a gradient."""
+        if not is_compiling():
+            results = self._shortcut(input, hx, lengths)
+            if results is not None:
+                return results
         if lengths is None:
-            if not is_compiling():
-                results = self._shortcut(input, hx)
-                if results is not None:
-                    return results
             return super().__call__(input) if hx is None else super().__call__(input, hx)
         return super().__call__(input, hx, lengths=lengths)
 
-    def _forward_plain(self, input: Any, hx: Any) -> None:
-        return None  # the pack has refused already
+    def _forward_eager(self, input: Any, hx: Any, lengths: Any) -> Any:
+        if not isinstance(input, PackedSequence) or lengths is not None:
+            return None  # the pack has refused already
+        data, *rows = input
+        results = self._shortcut(data, hx, tuple(rows))
+        return results if results is None else (PackedSequence(results[0], *rows), results[1])
 
     def _run(self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None) -> Any:
         self._refuse_gradients((x, *(state or ())))
+        pack = self._pack_for(x, state, weights)
+        if pack is not None:
+            rows = lengths if batch_sizes is None else (batch_sizes, None, None)
+            results = pack.run(x, _as_given(state), rows)
+            if results is not None:
+                return results
         return super()._run(x, state, weights, lengths, batch_sizes)
-
-    def _compute(self, x: Tensor, state: Any, weights: Any, lengths: Any, batch_sizes: Any) -> Any:
-        if not is_compiling():
-            pack = self._pack_of(weights)
-            if pack is not None and reason(x, state, weights, self._stack) is None:
-                return tensors.forward_packed(x, state, pack.packed, self._stack, lengths, batch_sizes)
-        return super()._compute(x, state, weights, lengths, batch_sizes)
 
     def _current_weights(self) -> list[Tensor]:
         return self._buffered_weights()
 
-    def _buffered_weights(self) -> list[Tensor]:
-        buffers: dict[str, Any] = self._buffers
-        return [buffers[name] for name in self._flat_weights_names]
+    def _weight_names(self) -> list[str]:
+        return self._flat_weights_names
 
     def _init_flat_weights(self) -> None:
         weights: list[Any] = self._buffered_weights()
@@ -187,20 +216,22 @@ class FrozenCell(Frozen, RecurrentCell):
                 return results
         return super().__call__(input) if hx is None else super().__call__(input, hx)
 
+    def _forward_eager(self, input: Any, hx: Any) -> None:
+        return None  # the pack has refused already
+
     def _run(self, x: Tensor, state: Any, weights: Any) -> Any:
         self._refuse_gradients((x, *(state or ())))
-        return super()._run(x, state, weights)
-
-    def _compute(self, x: Tensor, state: Any, weights: Any) -> Any:
-        pack = None if is_compiling() else self._pack_of(weights)
-        if pack is None or reason(x, state, weights, self._stack) is not None:
-            return super()._compute(x, state, weights)
-        start = None if state is None else [s.unsqueeze(0) for s in state]  # each (1, N, H)
-        _, *final = tensors.forward_packed(x.unsqueeze(0), start, pack.packed, self._stack, None, None)
-        return tuple(s.squeeze(0) for s in final)
+        pack = self._pack_for(x, state, weights)
+        results = None if pack is None else pack.run(x, _as_given(state), None)
+        return super()._run(x, state, weights) if results is None else results
 
     def _current_weights(self) -> list[Tensor]:
         return self._buffered_weights()
 
-    def _buffered_weights(self) -> list[Tensor]:
-        return [b for b in self._buffers.values() if b is not None]
+    def _weight_names(self) -> list[str]:
+        return list(self._names)
+
+
+def _as_given(state: Sequence[Tensor] | None) -> Any:
+    """The states as a layer is given them."""
+    return None if state is None else state[0] if len(state) == 1 else tuple(state)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .recurrent import Recurrent
+from .recurrent import RecurrentLayer
 
 
-class LSTM(Recurrent):
-    """Long short-term memory: stands where ``torch.nn.LSTM`` stood. Arguments and errors: see ``Recurrent``.
+class LSTM(RecurrentLayer):
+    """Long short-term memory: stands where ``torch.nn.LSTM`` stood. Arguments and errors: see ``RecurrentLayer``.
 
     Its state is a pair (h, c): ``hx`` is a tuple or list of both, h (L*D, [N,] P or H) and c (L*D, [N,] H), and the
     result is ``(output, (h_n, c_n))``.

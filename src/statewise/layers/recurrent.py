@@ -8,29 +8,31 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from torch.nn.utils.rnn import PackedSequence
 
 from .. import cells, ops
+from ..ops.arguments import permuted, time_first
+from ..ops.dropout import draw_masks
+from ..ops.torch_kernels import serves_stack
 from ..stack import Stack
-from . import cuda
-from .autocast import autocast_dtype, compute_cast
 from .checks import as_lengths, as_states, check_batch_sizes, check_same_place, check_state_ranks
-from .dropout import draw_masks
 from .options import check_checkpoint, check_options
 from .parameters import parameter_shapes
+from .tools import Guest, is_proxy
 
 # The attributes that a layer's Stack is made of.
 _DESCRIPTION = frozenset(
     {"mode", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "checkpoint"}
+    | {"batch_first"}
 )
 
 
-class Recurrent(nn.RNNBase):
+class RecurrentLayer(Guest, nn.RNNBase):
     """A stack of recurrent layers of one cell, which a subclass names in ``mode``.
 
     Parameters are named, shaped, ordered and initialised as in torch.nn: for each layer k and direction
@@ -58,6 +60,7 @@ class Recurrent(nn.RNNBase):
     """
 
     checkpoint = 0  # for layers that were made without one, by torch.nn or an earlier version
+    _given_weights: list[Any] | None = None  # what was put into ``_flat_weights`` by others
 
     def __init__(
         self,
@@ -102,6 +105,8 @@ class Recurrent(nn.RNNBase):
         super().__setattr__(name, value)
         if name in _DESCRIPTION and "_stack" in self.__dict__:
             self._describe()
+        elif name == "_flat_weights":
+            self.__dict__["_given_weights"] = value
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -123,7 +128,8 @@ class Recurrent(nn.RNNBase):
         self._title = self.mode.partition("_")[0]  # for messages: what torch.nn calls it, whatever a subclass is called
         self._depth = self.num_layers * self._stack.directions
         self._state_sizes = self._stack.state_sizes
-        self._sizes = ops.sizes_of(self._stack)
+        self._kernel = ops.kernel_of(self._stack)
+        self._form = ops.Form.BATCH_FIRST if self.batch_first else ops.Form.TIME_FIRST
         self._weight_shapes = [torch.Size(s) for group in parameter_shapes(self._stack) for s in group.values()]
 
     def _init_flat_weights(self) -> None:
@@ -131,16 +137,24 @@ class Recurrent(nn.RNNBase):
         # being no leaf of the graph, would keep the module from being copied.
         own, parameters = self.__dict__, self._parameters
         self._flat_weights = [parameters.get(name, own.get(name)) for name in self._flat_weights_names]
+        own["_given_weights"] = None
         self._flat_weight_refs = [None if w is None else weakref.ref(w) for w in self._flat_weights]
         self.flatten_parameters()
 
     def flatten_parameters(self) -> None:
         """Lay the weights out in memory as cuDNN wants them; nothing where cuDNN doesn't serve this layer."""
-        if cuda.serves(self._stack):
+        if serves_stack(self._stack):
             super().flatten_parameters()
 
     def _current_weights(self) -> Sequence[Tensor]:
-        """The weights as they are now: parametrized, replaced by plain tensors, or swapped by functional_call."""
+        """The weights as they are now: parametrized, replaced by plain tensors, or swapped by functional_call.
+
+        As in torch.nn those that were put into ``_flat_weights``, until one of the module's own is replaced.
+        """
+        if self._given_weights is not None:
+            if not self._weights_have_changed():  # type: ignore[no-untyped-call]
+                return self._given_weights
+            self._init_flat_weights()
         parameters, names = self._parameters, self._flat_weights_names
         try:
             return [parameters[name] for name in names]  # type: ignore[misc]
@@ -158,7 +172,6 @@ class Recurrent(nn.RNNBase):
         self,
         input: Tensor | PackedSequence,
         hx: Any = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Any, Any]:
         """Run the stack over ``input``.
@@ -180,77 +193,71 @@ class Recurrent(nn.RNNBase):
             ValueError: the input's rank or dtype, or ``lengths``, don't fit.
             RuntimeError: a size, a rank of ``hx``, or a device doesn't fit.
         """
-        if lengths is None:
-            results = self._forward_plain(input, hx)
+        if not is_compiling():
+            results = self._forward_eager(input, hx, lengths)
             if results is not None:
                 return results
+        if is_proxy(input):
+            leaf: tuple[Any, Any] = self._as_leaf(input, hx=hx, lengths=lengths)
+            return leaf
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths)
         rank = input.dim()
-        swap = rank == 3 and self.batch_first
-        if swap:
-            x = input.transpose(0, 1)  # (T, N, I)
-        elif rank == 3:
-            x = input
-        elif rank == 2:
-            x = input.unsqueeze(1)  # (T, 1, I)
-        else:
+        if rank not in (2, 3):
             tensor = " tensor" if self._title == "RNN" else ""
             raise ValueError(f"{self._title}: Expected input to be 2D or 3D, got {rank}D{tensor} instead")
-        state = None
+        state: Sequence[Tensor] | None = None
         if hx is not None:
             state = as_states(self._title, hx, self._stack.cell.states)
             check_state_ranks(state, rank)
-            if rank == 2:
-                state = tuple(s.unsqueeze(1) for s in state)
+        x, state, back = time_first(self._form, input, state)
         weights = self._check_call(x, state, x.size(1))
         if lengths is not None:
             if rank == 2:
                 raise ValueError(f"{self._title}: Expected batched 3-D input with lengths, got 2-D")
             lengths = as_lengths(self._title, lengths, x.size(0), x.size(1))
-        output, *final = self._run(x, state, weights, lengths=lengths)
-        if swap:
-            output = output.transpose(0, 1)
-        elif rank == 2:
-            output = output.squeeze(1)
-            final = [s.squeeze(1) for s in final]
-        return output, final[0] if len(final) == 1 else tuple(final)
+        return _nested(back(self._run(x, state, weights, lengths=lengths)))
 
-    def _forward_plain(self, input: Any, hx: Any) -> tuple[Tensor, Any] | None:
-        """What ``forward`` returns, by the shortest way; None if the call isn't plain, or wrong in anything.
+    def _forward_eager(self, input: Any, hx: Any, lengths: Any) -> tuple[Any, Any] | None:
+        """What ``forward`` returns, from the kernels; None if they don't serve, or something is wrong with the call.
 
         Then ``forward`` begins anew: nothing is computed here, no parametrization either, before all is known to fit.
         """
-        swap = self.batch_first
-        if (self.dropout and self.training) or (swap and not (type(input) is Tensor and input.dim() == 3)):
-            return None
-        parameters, names = self._parameters, self._flat_weights_names
-        try:
-            weights: list[Any] = [parameters[name] for name in names]
-        except KeyError:
-            return None
-        results = ops.plain_recurrent(self._sizes, self._stack, input.transpose(0, 1) if swap else input, hx, weights)
+        parameters, rows = self._parameters, lengths
+        weights: list[Any] = [parameters.get(name) for name in self._flat_weights_names]
+        if self._given_weights is not None:
+            weights = list(self._current_weights())
+        packed = isinstance(input, PackedSequence)
+        if packed:
+            if lengths is not None:
+                return None
+            input, *rows = input
+            rows = tuple(rows)
+        masks = self._draw_masks if self.dropout and self.training and self.num_layers > 1 else None
+        results = ops.run_eager(self._kernel, self._stack, self._form, input, hx, weights, masks, rows)
         if results is None:
             return None
-        output, *final = results
-        return output.transpose(0, 1) if swap else output, final[0] if len(final) == 1 else tuple(final)
+        output, final = _nested(results)
+        return (PackedSequence(output, *rows), final) if packed else (output, final)
+
+    def _draw_masks(self, x: Tensor, *rows: int) -> list[Tensor]:
+        return draw_masks(self._stack, self.dropout, x, *rows)
 
     def _forward_packed(self, input: PackedSequence, hx: Any, lengths: Any) -> tuple[PackedSequence, Any]:
         if lengths is not None:
             raise ValueError(f"{self._title}: Expected no lengths with a PackedSequence, which has its own")
         data, batch_sizes, sorted_indices, unsorted_indices = input
-        state = None if hx is None else as_states(self._title, hx, self._stack.cell.states)
+        state: Sequence[Tensor] | None = None if hx is None else as_states(self._title, hx, self._stack.cell.states)
         if data.dim() != 2:
             self.check_input(data, batch_sizes)  # raises
         check_batch_sizes(data, batch_sizes, sorted_indices)
         n = int(batch_sizes[0]) if batch_sizes.numel() else 0
         weights = self._check_call(data, state, n, batch_sizes)
-        if state is not None and sorted_indices is not None:
-            state = tuple(s.index_select(1, sorted_indices) for s in state)
+        if state is not None:
+            state = permuted(state, sorted_indices)
         output, *final = self._run(data, state, weights, batch_sizes=batch_sizes)
-        result = final[0] if len(final) == 1 else tuple(final)
-        packed = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
-        return packed, self.permute_hidden(result, unsorted_indices)
+        _, result = _nested((output, *permuted(final, unsorted_indices)))
+        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), result
 
     def _run(
         self,
@@ -261,28 +268,16 @@ class Recurrent(nn.RNNBase):
         batch_sizes: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """The operation behind all of the forwards: x (T, N, I), or (S, I) with ``batch_sizes``, everything checked."""
-        stack = self._stack
-        if x.is_cuda and lengths is None and x.size(0) > 0 and cuda.serves(stack):
-            return cuda.recurrent(x, state, weights, stack, self.dropout, self.training, batch_sizes)
-        if torch._C._is_any_autocast_enabled():
-            target = autocast_dtype(x.device.type)
-            if target is not None:
-                compute = partial(self._compute, lengths=lengths, batch_sizes=batch_sizes)
-                return compute_cast(compute, x, state, weights, target)
-        return self._compute(x, state, weights, lengths, batch_sizes)
-
-    def _compute(
-        self,
-        x: Tensor,
-        state: Sequence[Tensor] | None,
-        weights: Sequence[Tensor],
-        lengths: Tensor | None,
-        batch_sizes: Tensor | None,
-    ) -> tuple[Tensor, ...]:
-        masks: Sequence[Tensor] = ()
-        if self.dropout and self.training and self.num_layers > 1:
-            masks = draw_masks(x, self._stack, self.dropout)
-        return ops.recurrent(x, state, weights, self._stack, masks=masks, lengths=lengths, batch_sizes=batch_sizes)
+        return ops.recurrent(
+            x,
+            state,
+            weights,
+            self._stack,
+            dropout=self.dropout,
+            training=self.training,
+            lengths=lengths,
+            batch_sizes=batch_sizes,
+        )
 
     # The checks of a call
 
@@ -362,3 +357,8 @@ class Recurrent(nn.RNNBase):
     def _size_message(self, k: int) -> str:
         which = "hidden" if len(self._state_sizes) == 1 else f"hidden[{k}]"
         return f"Expected {which} size {{}}, got {{}}"
+
+
+def _nested(results: tuple[Tensor, ...]) -> tuple[Tensor, Any]:
+    """The operation's results as a layer returns them: ``(output, h_n)`` or ``(output, (h_n, c_n))``."""
+    return (results[0], results[1]) if len(results) == 2 else (results[0], results[1:])

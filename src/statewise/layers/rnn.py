@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from .options import check_nonlinearity
-from .recurrent import Recurrent
+from .recurrent import RecurrentLayer
 
 
-class RNN(Recurrent):
+class RNN(RecurrentLayer):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu of it: stands where ``torch.nn.RNN`` stood.
 
     Args:
@@ -23,7 +23,7 @@ class RNN(Recurrent):
         proj_size: P, width of the projected state, which torch.nn.RNN does not have; 0 for none. Default: 0.
         device: where the parameters are made. Default: torch's.
         dtype: of the parameters. Default: torch's.
-        checkpoint: k > 0: training keeps the states of every k-th step alone; see ``Recurrent``. Default: 0.
+        checkpoint: k > 0: training keeps the states of every k-th step alone; see ``RecurrentLayer``. Default: 0.
 
     Raises:
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.

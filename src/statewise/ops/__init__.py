@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .plain import recurrent as plain_recurrent
-from .plain import sizes_of
-from .recurrent import recurrent
+from .eager import Form, kernel_of, run_eager
+from .operation import recurrent
 
-__all__ = ["plain_recurrent", "recurrent", "sizes_of"]
+__all__ = ["Form", "kernel_of", "recurrent", "run_eager"]

@@ -22,8 +22,9 @@ def show_config() -> str:
             f"threads: {torch.get_num_threads()}, by {cpu.thread_runtime()}",
             f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
             "by the kernels: float32 and float64 on the CPU, forward and backward, also under torch.compile",
-            "by the slow reference: other dtypes and devices, torch.func's transforms, a gradient's gradient;",
-            "  statewise.warn_on_fallback() makes it audible. On CUDA: torch's own kernels",
+            "by torch's own kernels: 16 bits on the CPU, CUDA, MPS, XPU",
+            "by the slow reference: what these don't serve, torch.func's transforms, a gradient's gradient;",
+            "  statewise.warn_on_fallback() makes it audible",
         )
     )
 

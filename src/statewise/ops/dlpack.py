@@ -26,25 +26,29 @@ _MODES = (
 def connect(
     empty_like: Callable[..., Tensor] = torch.empty_like, new_empty: Callable[..., Tensor] = Tensor.new_empty
 ) -> None:
-    """Let plain calls go past Python; results are then made by the functions given.
+    """Let the kernels read and make torch's tensors; results are made by the functions given.
 
-    Without effect where torch is older than its exchange: every call goes through Python then, as it does after
-    ``cpu.disconnect()``.
+    Raises:
+        ImportError: torch is older than its exchange between C libraries.
     """
     exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    if exchange is not None:
-        cpu.connect(
-            Tensor,
-            Parameter,
-            exchange,
-            empty_like,
-            new_empty,
-            torch.uint8,
-            Tensor.is_neg,
-            torch.get_num_threads,
-            torch.is_grad_enabled,
-            _MODES,
-            vars(forward_ad),
+    known = exchange is not None and cpu.connect(
+        Tensor,
+        Parameter,
+        exchange,
+        empty_like,
+        new_empty,
+        torch.uint8,
+        Tensor.is_neg,
+        torch.get_num_threads,
+        torch.is_grad_enabled,
+        _MODES,
+        vars(forward_ad),
+    )
+    if not known:
+        raise ImportError(
+            f"statewise needs torch 2.13 or newer, found {torch.__version__}, whose tensors C++ can't read: "
+            "torch.Tensor.__dlpack_c_exchange_api__ is missing or of another version"
         )
 
 

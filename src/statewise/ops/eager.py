@@ -1,46 +1,99 @@
-"""The first door: plain tensors, plain autograd, at the least cost a call."""
+"""The kernels on tensors as they come, and their gradient: C++ looks at them, makes the results and runs, in one call.
+
+Of a small call's time our own Python took more than the kernels. What C++ doesn't take, it leaves untouched.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import tensors
-from .gradient import Arguments, gradient, save, saved
+from ..kernels import cpu
+from ..kernels.cpu import Form as Form
+from ..stack import Stack
+from . import dlpack as dlpack  # which connects
+from .arguments import Results
+from .fallback import SERVED_CELLS
+from .gradient import eager_by_reference
+
+Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
 
 
-class Recurrent(torch.autograd.Function):
-    """The kernels, forward and backward. Everything that backward reads is saved with torch, which sees it changed."""
+class EagerFunction(torch.autograd.Function):
+    """What the kernels have computed enters autograd. All that backward reads is saved with torch."""
 
     @staticmethod
-    def forward(ctx: Any, a: Arguments, *inputs: Tensor) -> Any:
-        output, final, tape = tensors.forward(*a, taped=True)
-        assert tape is not None
-        save(ctx, a, inputs, output, tape)
-        return output, *final
+    def forward(ctx: Any, done: tuple[Any, ...], *inputs: Tensor) -> Any:
+        results, extra, ctx.record, ctx.stack = done
+        ctx.save_for_backward(*inputs, *extra)
+        ctx.set_materialize_grads(False)
+        return results
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor | None) -> Any:
+        needs = ctx.needs_input_grad
         if incoming[0] is None and all(g is None for g in incoming):
-            return (None,) * len(ctx.needs_input_grad)
-        a, output, tape, needs = saved(ctx)
-        return None, *gradient(a, output, tape, incoming, needs)
+            return (None,) * len(needs)
+        kept = ctx.saved_tensors
+        found = ctx.record.backward(kept, incoming, needs, False)
+        if found is None:
+            return None, *eager_by_reference(ctx.record, ctx.stack, kept, incoming, needs[1:])
+        return found
 
 
 # What Function.apply ends in. What it does before is for torch.func's transforms, which don't come through here, and
 # takes 3 of the 50 us that torch itself needs for a Function with an LSTM's inputs, forward and backward.
-_apply = super(torch.autograd.Function, Recurrent).apply
+_apply = super(torch.autograd.Function, EagerFunction).apply
 
 
-def recurrent(a: Arguments) -> tuple[Tensor, ...]:
-    """``ops.recurrent`` for calls that the kernels serve."""
-    if torch.is_grad_enabled():
-        inputs = a.inputs
-        for t in inputs:
-            if t.requires_grad:
-                results: tuple[Tensor, ...] = _apply(a, *inputs)  # type: ignore[no-untyped-call]
-                return results
-    output, final, _ = tensors.forward(*a, taped=False)
-    return output, *final
+@lru_cache(maxsize=1024)
+def kernel_of(stack: Stack) -> cpu.Stack | None:
+    """The stack as the kernels know it, or None if they don't compute its cell."""
+    s = stack
+    if s.cell.name not in SERVED_CELLS:
+        return None
+    return cpu.Stack(
+        s.cell.name, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint
+    )
+
+
+def run_eager(
+    kernel: cpu.Stack | None,
+    stack: Stack,
+    form: Form,
+    x: Any,
+    hx: Any,
+    weights: list[Any],
+    masks: Masks = None,
+    rows: Any = None,
+) -> Results | None:
+    """The output (of a cell none) and the final states; None, and nothing has happened, if the kernels don't serve.
+
+    Nothing needs to be checked before: whatever doesn't fit makes it None. Not to be called while a graph is made.
+
+    Args:
+        kernel: ``kernel_of(stack)``.
+        stack: which it is.
+        form: what the axes of ``x``, the states and the results are: (T, N, .), (N, T, .) or, of a single step, (N, .);
+            without the batch's where x is unbatched.
+        x: the input, or the data of a PackedSequence.
+        hx: None, or the states as a layer is given them: a tensor, or a tuple or list of one each.
+        weights: as in torch's ``_flat_weights``.
+        masks: dropout's, (T, N, D*P) or (S, D*P), one for each layer but the last; or a function that draws them, which
+            is called with x and their sizes but the last once the kernels are known to serve.
+        rows: None, lengths (N,), or (batch_sizes, sorted_indices, unsorted_indices) of a PackedSequence.
+    """
+    if kernel is None:
+        return None
+    done = kernel.forward(form, x, hx, weights, masks, rows)
+    if done is None:
+        return None
+    results, extra, record = done
+    if record is None:
+        return results  # type: ignore[no-any-return]
+    state = () if hx is None else (hx,) if isinstance(hx, Tensor) else hx
+    return _apply((results, extra, record, stack), x, *state, *weights)  # type: ignore[no-untyped-call, no-any-return]

@@ -1,86 +1,87 @@
-"""The gradient of the recurrent operation, whichever way it was computed forward."""
+"""The gradient of what the kernels have computed where they don't serve: the reference, differentiated by torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch._C._functorch import is_legacy_batchedtensor
 
 from .. import reference
+from ..kernels.cpu import Form, Record
 from ..stack import Stack
-from . import tensors
+from .arguments import Arguments, Results, one_step, permuted, time_first
 from .fallback import report, transform_reason
 
-
-class Arguments(NamedTuple):
-    """What a call of ``ops.recurrent`` was given."""
-
-    x: Tensor
-    state: Sequence[Tensor] | None
-    weights: Sequence[Tensor]
-    stack: Stack
-    masks: Sequence[Tensor]
-    lengths: Tensor | None
-    batch_sizes: Tensor | None
-
-    @property
-    def inputs(self) -> list[Tensor]:
-        """The tensors that have gradients: x, states, weights."""
-        return [self.x, *(self.state or ()), *self.weights]
+Incoming = Sequence[Tensor | None]  # the results' gradients; None means zeros
+Gradients = list[Tensor | None]  # of x, of each state, of each weight; None where it isn't needed
 
 
-def save(ctx: Any, a: Arguments, inputs: Sequence[Tensor], output: Tensor, tape: Tensor) -> None:
-    """Keep for backward what ``saved`` gives back: all of it with torch, which sees when it is changed meanwhile."""
-    _, state, _, stack, masks, lengths, batch_sizes = a
-    extra = [t for t in (lengths, batch_sizes) if t is not None]
-    ctx.save_for_backward(*inputs, output, tape, *masks, *extra)
-    ctx.rest = stack, len(state or ()), len(masks), lengths is not None, batch_sizes is not None
-    ctx.set_materialize_grads(False)
-
-
-def saved(ctx: Any) -> tuple[Arguments, Tensor, Tensor, Sequence[bool]]:
-    """The call's arguments, output and tape, and which of ``inputs`` need a gradient."""
-    stack, states, masks, has_lengths, has_batch_sizes = ctx.rest
-    needs = ctx.needs_input_grad[1:]
-    kept = ctx.saved_tensors
-    inputs = len(needs)
-    extra = kept[inputs + 2 + masks :]
-    a = Arguments(
-        kept[0],
-        kept[1 : 1 + states] if states else None,
-        kept[1 + states : inputs],
-        stack,
-        kept[inputs + 2 : inputs + 2 + masks],
-        extra[0] if has_lengths else None,
-        extra[-1] if has_batch_sizes else None,
+def run_reference(a: Arguments) -> Results:
+    """The reference on ``a``."""
+    return reference.recurrent(
+        a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths, batch_sizes=a.batch_sizes
     )
-    return a, kept[inputs], kept[inputs + 1], needs
 
 
-def by_reference(a: Arguments, incoming: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor | None]:
-    """The same by torch's differentiation of the reference, and so differentiable again."""
+def by_reference(a: Arguments, incoming: Incoming, needs: Sequence[bool]) -> Gradients:
+    """The gradients of ``a.inputs``, differentiable again where torch records."""
+    states = 1 + len(a.state or ())
+
+    def run(inputs: list[Tensor]) -> Results:
+        return run_reference(a._replace(x=inputs[0], state=inputs[1:states] or None, weights=inputs[states:]))
+
+    return _differentiate(run, a.inputs, incoming, needs)
+
+
+def eager_by_reference(
+    record: Record, stack: Stack, kept: Sequence[Any], incoming: Incoming, needs: Sequence[bool]
+) -> Gradients:
+    """Likewise of an eager call, from what was kept for its backward, in the caller's axes."""
+    report(reason(incoming) or "a tensor kept for backward is no plain one")
+    inputs, masks, rows = _parts(record, kept)
+    lengths = rows[0] if len(rows) == 1 else None
+    batch_sizes, sorted_indices, unsorted_indices = rows if len(rows) == 3 else (None, None, None)
+    states = 1 + record.states
+
+    def run(inputs: list[Tensor]) -> Results:
+        x = inputs[0]
+        state: Sequence[Tensor] | None = inputs[1:states] or None
+        if record.form is Form.STEP:
+            x, state, back = one_step(x, state)
+            return back(run_reference(Arguments(x, state, inputs[states:], stack))[1:])
+        if batch_sizes is None:
+            x, state, back = time_first(record.form, x, state)
+            return back(run_reference(Arguments(x, state, inputs[states:], stack, masks, lengths)))
+        state = None if state is None else permuted(state, sorted_indices)
+        output, *final = run_reference(Arguments(x, state, inputs[states:], stack, masks, None, batch_sizes))
+        return output, *permuted(final, unsorted_indices)
+
+    return _differentiate(run, inputs, incoming, needs)
+
+
+def _parts(record: Record, kept: Sequence[Any]) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Any]]:
+    """Of what was kept x, states and weights; the masks; and what tells how the rows are long."""
+    rows = len(kept) - record.rows
+    masks = rows - record.masks
+    return kept[: masks - 1 - record.outputs], kept[masks:rows], kept[rows:]
+
+
+def _differentiate(
+    run: Callable[[list[Tensor]], Results], inputs: Sequence[Tensor], incoming: Incoming, needs: Sequence[bool]
+) -> Gradients:
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # A view of each: an input that depends on another (h_0 computed from x) keeps its gradient apart.
-        inputs = [
+        leaves = [
             t.view_as(t) if t.requires_grad else t.detach().requires_grad_(needed)
-            for t, needed in zip(a.inputs, needs, strict=True)
+            for t, needed in zip(inputs, needs, strict=True)
         ]
-        given = 0 if a.state is None else len(a.state)
-        results = reference.recurrent(
-            inputs[0],
-            inputs[1 : 1 + given] if given else None,
-            inputs[1 + given :],
-            a.stack,
-            masks=a.masks,
-            lengths=a.lengths,
-            batch_sizes=a.batch_sizes,
-        )
+        results = run(leaves)
         pairs = [(r, g) for r, g in zip(results, incoming, strict=True) if g is not None and r.requires_grad]
-        wanted = [t for t, needed in zip(inputs, needs, strict=True) if needed]
+        wanted = [t for t, needed in zip(leaves, needs, strict=True) if needed]
         if pairs and wanted:
             outputs, grads = zip(*pairs, strict=True)
             found = iter(torch.autograd.grad(outputs, wanted, grads, create_graph=again, materialize_grads=True))
@@ -89,7 +90,7 @@ def by_reference(a: Arguments, incoming: Sequence[Tensor | None], needs: Sequenc
     return [next(found) if needed else None for needed in needs]
 
 
-def reason(incoming: Sequence[Tensor | None]) -> str | None:
+def reason(incoming: Incoming) -> str | None:
     """Why the kernels don't serve this backward; None if they do."""
     if torch.is_grad_enabled():
         return "the gradient is to be differentiated again"
@@ -103,14 +104,3 @@ def reason(incoming: Sequence[Tensor | None]) -> str | None:
         if g._is_zerotensor():
             return "an incoming gradient is zeros without memory"
     return transform_reason()
-
-
-def gradient(
-    a: Arguments, output: Tensor, tape: Tensor, incoming: Sequence[Tensor | None], needs: Sequence[bool]
-) -> list[Tensor | None]:
-    """The gradients of ``a.inputs``: by the kernels where they serve, else by the reference."""
-    why = reason(incoming)
-    if why is None:
-        return tensors.backward(*a, output, tape, incoming, needs)
-    report(why)
-    return by_reference(a, incoming, needs)

@@ -8,17 +8,21 @@ constant, in silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, library
 from torch.autograd import forward_ad
 
-from .. import cells, reference
+from .. import cells
+from ..kernels import cpu
+from ..kernels.cpu import Record
 from ..stack import Stack
-from . import tensors
+from .arguments import Arguments
+from .eager import Form, kernel_of
 from .fallback import reason
-from .gradient import Arguments, by_reference, save, saved
+from .gradient import by_reference, run_reference
 from .gradient import reason as gradient_reason
 
 _CONFIG = "str cell, int[] config"
@@ -29,7 +33,7 @@ _GIVEN = "Tensor output, Tensor tape, Tensor?[] incoming, bool[] needs"
 _library.define(f"recurrent_backward({_TENSORS}, {_CONFIG}, {_GIVEN}) -> Tensor[]")
 
 
-def recurrent(a: Arguments) -> tuple[Tensor, ...]:
+def run_library(a: Arguments) -> tuple[Tensor, ...]:
     """``ops.recurrent`` as one operation of the graph. Not for packed input, whose N lies in the values of a tensor."""
     *results, _tape = torch.ops.statewise.recurrent(*_flat(a))
     return tuple(results)
@@ -58,15 +62,60 @@ def _arguments(
     return Arguments(x, list(state) or None, weights, stack, masks, lengths, None)
 
 
+def empty_tape(a: Arguments) -> Tensor:
+    """Memory for what backward needs of a forward over x, (T, N, I). Bytes."""
+    t, n, _ = a.x.shape
+    a_step, a_row, a_kept, always = _tape_bytes(a.stack, a.x.dtype, bool(a.masks), cpu.instruction_set())
+    if a.stack.checkpoint:
+        a_row += -(-t // a.stack.checkpoint) * a_kept
+    return a.x.new_empty(t * n * a_step + n * a_row + always, dtype=torch.uint8)
+
+
+@lru_cache(maxsize=1024)
+def _tape_bytes(stack: Stack, dtype: torch.dtype, masked: bool, isa: str) -> tuple[int, int, int, int]:
+    """What the tape takes: bytes a step of a row, bytes a row, bytes a checkpoint of a row, and bytes on top."""
+    return _kernel_of(stack).tape_bytes(dtype is torch.float64, masked)
+
+
+def _kernel_of(stack: Stack) -> cpu.Stack:
+    kernel = kernel_of(stack)
+    assert kernel is not None, f"no kernel computes the cell {stack.cell.name}"
+    return kernel
+
+
 # What they compute
+
+
+def _hx(state: Sequence[Tensor] | None) -> Any:
+    """The states as the kernels take them."""
+    return None if not state else state[0] if len(state) == 1 else tuple(state)
+
+
+def _forward_by_kernels(a: Arguments, tape: Tensor | None) -> Sequence[Tensor] | None:
+    found: Sequence[Tensor] | None = _kernel_of(a.stack).forward_below(
+        Form.TIME_FIRST, a.x, _hx(a.state), list(a.weights), list(a.masks) or None, a.lengths, tape
+    )
+    return found
+
+
+def _backward_by_kernels(
+    a: Arguments, output: Tensor, tape: Tensor, incoming: Sequence[Tensor | None], needs: Sequence[bool]
+) -> Sequence[Tensor | None] | None:
+    kernel = _kernel_of(a.stack)
+    extra = [*[output] * kernel.reads_output, tape, *a.masks, *([] if a.lengths is None else [a.lengths])]
+    counts = len(a.state or ()), int(kernel.reads_output), len(a.masks), int(a.lengths is not None)
+    record = Record(kernel, Form.TIME_FIRST, *counts)
+    found = record.backward((*a.inputs, *extra), tuple(incoming), (False, *needs), True)
+    return None if found is None else found[1:]
 
 
 def _forward(*args: Any) -> list[Tensor]:
     a = _arguments(*args)
     if reason(a.x, a.state, a.weights, a.stack) is None:
-        output, final, tape = tensors.forward(*a, taped=True)
-        assert tape is not None
-        return [output, *final, tape]
+        tape = empty_tape(a)
+        results = _forward_by_kernels(a, tape)
+        if results is not None:
+            return [*results, tape]
     # An operation's results may share no memory with its arguments, nor with each other.
     *results, tape = _forward_by_reference(*args)
     return [*(r.clone(memory_format=torch.contiguous_format) for r in results), tape]
@@ -74,8 +123,7 @@ def _forward(*args: Any) -> list[Tensor]:
 
 def _forward_by_reference(*args: Any) -> list[Tensor]:
     a = _arguments(*args)
-    results = reference.recurrent(a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths)
-    return [*results, tensors.empty_tape(a.x, a.stack, a.x.size(0), a.x.size(1), bool(a.masks))]
+    return [*run_reference(a), empty_tape(a)]
 
 
 def _backward(*args: Any) -> list[Tensor]:
@@ -83,7 +131,9 @@ def _backward(*args: Any) -> list[Tensor]:
     a = _arguments(*head)
     with torch.no_grad():
         if reason(a.x, a.state, a.weights, a.stack) is None and gradient_reason(incoming) is None:
-            return _present(tensors.backward(*a, output, tape, incoming, needs))
+            found = _backward_by_kernels(a, output, tape, incoming, needs)
+            if found is not None:
+                return _present(found)
         # An operation runs below autograd, where nothing would be recorded for the reference to differentiate.
         with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False):
             found = _backward_by_reference(*args)
@@ -105,33 +155,35 @@ def _present(gradients: Sequence[Tensor | None]) -> list[Tensor]:
 
 def _fake_forward(*args: Any) -> list[Tensor]:
     a = _arguments(*args)
-    n = a.x.size(1)
-    output, final = tensors.empty_results(a.x, a.stack, n)
-    return [output, *final, tensors.empty_tape(a.x, a.stack, a.x.size(0), n, bool(a.masks))]
+    t, n, _ = a.x.shape
+    states = [a.x.new_empty(a.stack.depth, n, size) for size in a.stack.state_sizes]
+    return [a.x.new_empty(t, n, a.stack.width), *states, empty_tape(a)]
 
 
 def _fake_backward(*args: Any) -> list[Tensor]:
     *head, _output, _tape, _incoming, needs = args
     a = _arguments(*head)
-    states = len(a.state or ())
-    needs_state = needs[1 : 1 + states] or [False] * len(a.stack.cell.states)
-    d_x, d_state, d_weights = tensors.empty_gradients(
-        a.x, a.stack, a.x.size(1), a.weights, needs[0], needs_state, needs[1 + states :]
-    )
-    return _present([d_x, *d_state, *d_weights])
+    return _present([_empty_gradient(t) if needed else None for t, needed in zip(a.inputs, needs, strict=True)])
+
+
+def _empty_gradient(t: Tensor) -> Tensor:
+    like = torch.empty_like(t)
+    return like if like.dim() == 0 or like.stride(-1) == 1 or like.size(-1) <= 1 else t.new_empty(t.shape)
 
 
 # How they are differentiated
 
 
-class Recurrent(torch.autograd.Function):
+class LibraryFunction(torch.autograd.Function):
     """The two operations, tied together."""
 
     @staticmethod
     def forward(ctx: Any, a: Arguments, *inputs: Tensor) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             output, *final, tape = torch.ops.statewise.recurrent(*_flat(a))
-        save(ctx, a, inputs, output, tape)
+        ctx.save_for_backward(*inputs, output, tape, *a.masks, *([] if a.lengths is None else [a.lengths]))
+        ctx.call = len(a.state or ()), len(a.masks), a.stack
+        ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(tape)
         return output, *final, tape
 
@@ -139,9 +191,21 @@ class Recurrent(torch.autograd.Function):
     def backward(ctx: Any, *incoming: Tensor | None) -> Any:
         if all(g is None for g in incoming):
             return (None,) * len(ctx.needs_input_grad)
-        a, output, tape, needs = saved(ctx)
+        a, output, tape = _saved(ctx)
+        needs = ctx.needs_input_grad[1:]
         found = iter(torch.ops.statewise.recurrent_backward(*_flat(a), output, tape, incoming[:-1], needs))
         return None, *[next(found) if needed else None for needed in needs]
+
+
+def _saved(ctx: Any) -> tuple[Arguments, Tensor, Tensor]:
+    """The call's arguments, output and tape."""
+    states, masks, stack = ctx.call
+    kept = ctx.saved_tensors
+    inputs = len(ctx.needs_input_grad) - 1
+    x, state, weights = kept[0], kept[1 : 1 + states] or None, kept[1 + states : inputs]
+    after = inputs + 2 + masks
+    lengths = kept[after] if len(kept) > after else None
+    return Arguments(x, state, weights, stack, kept[inputs + 2 : after], lengths), kept[inputs], kept[inputs + 1]
 
 
 def _differentiable(*args: Any) -> list[Tensor]:
@@ -149,7 +213,7 @@ def _differentiable(*args: Any) -> list[Tensor]:
         return _forward_by_reference(*args)
     a = _arguments(*args)
     if torch.is_grad_enabled() and any(t.requires_grad for t in a.inputs):
-        return list(Recurrent.apply(a, *a.inputs))  # type: ignore[no-untyped-call]
+        return list(LibraryFunction.apply(a, *a.inputs))  # type: ignore[no-untyped-call]
     with torch._C._AutoDispatchBelowAutograd():
         results: list[Tensor] = torch.ops.statewise.recurrent(*args)
     return results

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...ops.onnx import GATES
 from .problem import Array, Problem
-
-# For each of ONNX's gates the place it has in torch: i o f c for i f g o, z r h for r z n.
-GATES = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 
 
 def model(problem: Problem) -> bytes:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ...frozen import freeze
+from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
 from .network import Network, logits_of

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...frozen import freeze
+from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
 from .network import Network

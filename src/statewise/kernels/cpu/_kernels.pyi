@@ -1,68 +1,17 @@
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
-# What module.cpp defines. An address is an int; rows are (address, distance of steps, distance of rows).
-_Shape = tuple[int, bool, int, int, int, int, int, int, int, int, bool, int]
-_Rows = tuple[int, int, int]
+# What bindings/module.cpp defines. See the headers beside it for what these do.
 
 def cells() -> list[str]: ...
 def instruction_set() -> str: ...
 def instruction_sets() -> list[str]: ...
 def use_instruction_set(name: str) -> None: ...
 def thread_runtime() -> str: ...
-def tape_bytes(shape: _Shape, masked: bool, /) -> tuple[int, int, int, int]: ...
-def packed_bytes(shape: _Shape, /) -> int: ...
-def pack(shape: _Shape, weights: list[int], to: int, /) -> None: ...
-def forward_packed(
-    shape: _Shape,
-    lengths: int,
-    batch_sizes: int,
-    packed: int,
-    x: _Rows,
-    y: _Rows,
-    h0: int,
-    c0: int,
-    hn: int,
-    cn: int,
-    /,
-) -> None: ...
-def forward(
-    shape: _Shape,
-    lengths: int,
-    batch_sizes: int,
-    weights: list[int],
-    masks: list[int],
-    x: _Rows,
-    y: _Rows,
-    tape: int,
-    h0: int,
-    c0: int,
-    hn: int,
-    cn: int,
-    /,
-) -> None: ...
-def backward(
-    shape: _Shape,
-    lengths: int,
-    batch_sizes: int,
-    weights: list[int],
-    masks: list[int],
-    x: _Rows,
-    y: _Rows,
-    tape: int,
-    h0: int,
-    c0: int,
-    dx: _Rows,
-    dy: _Rows,
-    dhn: int,
-    dcn: int,
-    dh0: int,
-    dc0: int,
-    weight_gradients: list[int],
-    /,
-) -> None: ...
+def nanoseconds_in_kernels() -> int: ...
 
-# What dlpack.cpp does.
+# dlpack.hpp
 def connect(
     tensor: type,
     parameter: type,
@@ -79,17 +28,47 @@ def connect(
 ) -> bool: ...
 def disconnect() -> None: ...
 
-# What eager.cpp does.
-def forward_tensors(shape: _Shape, x: object, hx: object, weights: list[Any]) -> Any: ...
-def backward_tensors(
-    shape: _Shape, kept: tuple[Any, ...], states: int, incoming: tuple[Any, ...], needs: tuple[bool, ...], /
-) -> Any: ...
-def nanoseconds_in_kernels() -> int: ...
+# operands.hpp
+class Form(Enum):
+    TIME_FIRST = 0
+    BATCH_FIRST = 1
+    STEP = 2
 
-# What frozen.cpp does.
-class Frozen:
-    instruction_set: str
-    packed: int
-    def __init__(self, shape: _Shape, weights: list[int], batch_first: bool, cell: bool, /) -> None: ...
-    def watch(self, hooks: tuple[dict[Any, Any], ...], owner: dict[str, Any], /) -> None: ...
-    def __call__(self, x: object, hx: object) -> Any: ...
+# eager.hpp
+class Stack:
+    reads_output: bool
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        proj_size: int,
+        num_layers: int,
+        directions: int,
+        bias: bool,
+        checkpoint: int,
+    ) -> None: ...
+    def tape_bytes(self, float64: bool, masked: bool) -> tuple[int, int, int, int]: ...
+    def forward(self, form: Form, x: object, hx: object, weights: list[Any], masks: object, rows: object) -> Any: ...
+    def forward_below(
+        self, form: Form, x: object, hx: object, weights: list[Any], masks: object, rows: object, tape: object
+    ) -> Any: ...
+
+class Record:
+    form: Form
+    states: int
+    outputs: int
+    masks: int
+    rows: int
+    def __init__(self, stack: Stack, form: Form, states: int, outputs: int, masks: int, rows: int) -> None: ...
+    def backward(
+        self, kept: tuple[Any, ...], incoming: tuple[Any, ...], needs: tuple[bool, ...], below: bool
+    ) -> Any: ...
+
+# packed.hpp
+class PackedStack:
+    is_current: bool
+    def __init__(self, stack: Stack, form: Form, weights: list[Any], memory: object) -> None: ...
+    def watch(self, hooks: tuple[dict[Any, Any], ...], owner: dict[str, Any]) -> None: ...
+    def __call__(self, x: object, hx: object = None, rows: object = None) -> Any: ...
+    def run(self, x: object, hx: object, rows: object) -> Any: ...

@@ -252,20 +252,23 @@ class BackwardPass {
       next_chunk_ = (next_chunk_ + 1) % m_.chunks;
       if (above_) wait_for(above_ + group_, job_.T - p.s0);
       if (layer_.mask.data && job_.D == 1) apply_mask<T>(g_, p.t0, p.t1, layer_.mask, layer_.dy, layer_.dy, job_.P);
-      if (w_.dw_hh || (C::carries_h && !job_.projected)) copy_h(chunk, p);
+      if (w_.dw_hh || (C::carries_h && !job_.projected)) copy_h(chunk, p, tape);
       for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(chunk, p, s, s0, tape, before);
       hand_out_products(chunk, p, tape);
     }
   }
 
   // What W_hh read.
-  void copy_h(BackwardChunk<C, T>& chunk, const Span& p) {
+  void copy_h(BackwardChunk<C, T>& chunk, const Span& p, const Tape<T>& tape) {
+    const bool in_gates = C::units == 4 && !job_.projected && !job_.segment;
     const void* h0 = job_.projected && C::carries_h ? w_.first_recurrent_input : w_.h0;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s);
       for (int64_t j = 0; j < g_.count[t]; ++j) {
         T* h = chunk.h + (g_.start[t] - g_.start[p.t0] + j) * m_.h_stride;
-        if (j < order_.count(s - 1))
+        if (j < order_.count(s - 1) && in_gates)
+          copy(h, tape.gates + (g_.start[order_.time(s - 1)] + j) * z_.columns, z_.P);
+        else if (j < order_.count(s - 1))
           copy(h, row_at<const T>(layer_.y, g_, order_.time(s - 1), j) + column_, z_.P);
         else if (h0)
           copy(h, static_cast<const T*>(h0) + (h0 == w_.h0 ? g_.original[j] : g_.sorted[j]) * z_.P, z_.P);

@@ -276,7 +276,9 @@ class ForwardPass {
       c_before_ = c;
       now_ = 1 - now_;
     }
-    if (silent_ || job_.D > 1) return;
+    if (silent_) return;
+    if (layer_.copy.data) copy_rows<T>(g_, p.t0, p.t1, y_, layer_.copy, y_column_, z_.P);
+    if (job_.D > 1) return;
     if (layer_.mask.data) apply_mask<T>(g_, p.t0, p.t1, layer_.mask, layer_.y, layer_.masked, job_.P);
     if (layer_.progress) publish(layer_.progress + group_, p.s1);
   }
@@ -366,7 +368,7 @@ void forward(const Job& job, int64_t group, int64_t first, int64_t last, void* s
     const Layer& layer = job.layer[l];
     for (int d = 0; d < job.D; ++d) ForwardPass<C, T>(job, group, l, d, scratch, helpers).run();
     if (job.D > 1 && layer.mask.data) apply_mask<T>(g, 0, job.T, layer.mask, layer.y, layer.masked, job.D * job.P);
-    if (l == job.L - 1) clear_padding<T>(job, g, layer.y, job.D * job.P);
+    if (l == job.L - 1) clear_padding<T>(job, g, layer.copy.data ? layer.copy : layer.y, job.D * job.P);
   }
 }
 

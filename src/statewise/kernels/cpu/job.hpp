@@ -53,6 +53,7 @@ struct Layer {
   int64_t input;  // I of this layer
   Sequence x, y, dx, dy;
   Sequence mask, masked;      // dropout on y, and y * mask, which the next layer reads
+  Sequence copy;              // the caller's copy of y, where backward reads y from the tape
   int64_t* progress;          // (groups,) steps done, where layers follow each other chunk by chunk; or null
   bool direct_ih, direct_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
   int64_t sum_ih, sum_hh;     // elements of the groups' partials
@@ -95,6 +96,7 @@ struct Kernels {
   int64_t element;  // bytes
   int gates, states;
   bool carries_h;
+  bool h_in_gates;  // whether a row of gates, as forward leaves it, begins with h
   void (*compute_layout)(Job&);
   void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D * kWeightParts
   // One group through the layers from `first` to before `last`; backward from last - 1 to first. helpers: or null.

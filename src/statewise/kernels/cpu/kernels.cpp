@@ -137,7 +137,7 @@ void reduce(const Job& job, int64_t task) {
 
 template <class C, class T>
 constexpr Kernels kernels() {
-  return {sizeof(T),          C::gates,      1 + C::has_c,        C::carries_h,   compute_layout<C, T>,
+  return {sizeof(T),          C::gates,      1 + C::has_c,        C::carries_h,   C::units == 4, compute_layout<C, T>,
           pack_forward<C, T>, forward<C, T>, pack_backward<C, T>, backward<C, T>, reduce<C, T>};
 }
 

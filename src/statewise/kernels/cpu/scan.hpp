@@ -143,6 +143,15 @@ void clear_padding(const Job& job, const Group& g, const Sequence& y, int64_t wi
     for (int64_t j = g.count[t]; j < g.rows; ++j) clear(row_at<T>(y, g, t, j), width);
 }
 
+// to = from for the group's rows, over the times from t0 to before t1: `width` elements from `column` on.
+template <class T>
+void copy_rows(const Group& g, int64_t t0, int64_t t1, const Sequence& from, const Sequence& to, int64_t column,
+               int64_t width) {
+  for (int64_t t = t0; t < t1; ++t)
+    for (int64_t j = 0; j < g.count[t]; ++j)
+      copy(row_at<T>(to, g, t, j) + column, row_at<const T>(from, g, t, j) + column, width);
+}
+
 // to = from * mask for the group's rows, over the times from t0 to before t1.
 template <class T>
 void apply_mask(const Group& g, int64_t t0, int64_t t1, const Sequence& mask, const Sequence& from, const Sequence& to,

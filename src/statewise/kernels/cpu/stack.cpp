@@ -121,7 +121,18 @@ class Plan {
         w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_.element);
     }
     place_between(carver);
+    if (!reads_output() && !kernels_.h_in_gates) {
+      Layer& last = layers_.back();
+      last.copy = last.y;
+      last.y = between(carver);
+    }
     return carver.used();
+  }
+
+  // Whether backward reads the last layer's output from the caller's memory: of a checkpointed sequence and of what is
+  // projected the tape has none.
+  bool reads_output() const {
+    return job_.segment > 0 || job_.projected || !(kernels_.h_in_gates || kernels_.carries_h);
   }
 
   // Places the outputs between layers.
@@ -226,6 +237,7 @@ class Plan {
     const int64_t T = job_.T, N = job_.N;
     order_.resize(size_t(N));
     std::iota(order_.begin(), order_.end(), 0);
+    if (call_.sorted_indices) std::copy_n(call_.sorted_indices, N, order_.begin());
     const bool ragged = call_.lengths || call_.batch_sizes;
     std::vector<int64_t> lengths;
     if (call_.lengths) {
@@ -303,6 +315,17 @@ TapeBytes tape_bytes(const Call& call) {
   const int64_t huge = int64_t{1} << 20;  // one checkpoint, however many steps
   const int64_t one = placed(1, rows, huge) / rows, two = placed(2, rows, huge) / rows;
   return {two - one, a_row, 2 * one - two - a_row, always};
+}
+
+int64_t tape_size(const Call& call) {
+  Call training = call;
+  training.training = true;
+  return Plan(training).place_tape(nullptr);
+}
+
+bool reads_output(const Call& call) {
+  const Cell& cell = instruction_set().cells[call.cell];
+  return call.checkpoint > 0 || call.projected > 0 || !(cell.float32.h_in_gates || cell.float32.carries_h);
 }
 
 int64_t packed_bytes(const Call& call) {

@@ -27,10 +27,11 @@ struct Call {
   // Training: of how many steps the tape keeps the states of one alone; backward computes the others again. 0: keep
   // all.
   int64_t checkpoint = 0;
-  const int64_t* lengths = nullptr;      // (N,) of padded input
-  const int64_t* batch_sizes = nullptr;  // (T,) of packed input
-  std::vector<void*> weights;            // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
-  const void* packed = nullptr;          // what pack() made of them, which forward then reads instead
+  const int64_t* lengths = nullptr;         // (N,) of padded input
+  const int64_t* batch_sizes = nullptr;     // (T,) of packed input
+  const int64_t* sorted_indices = nullptr;  // (N,) of packed input: where its rows' states lie; null: in its own order
+  std::vector<void*> weights;               // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
+  const void* packed = nullptr;             // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
   std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
   void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
@@ -49,6 +50,13 @@ struct TapeBytes {
 
 // Of `call` only cell, dtype, H, projected, L, D, whether there are checkpoints and whether there are masks count.
 TapeBytes tape_bytes(const Call& call);
+
+// What the tape of this very call takes: at most what TapeBytes says.
+int64_t tape_size(const Call& call);
+
+// Whether backward reads y as forward wrote it; else what it needs of it is on the tape, and the caller may overwrite
+// y.
+bool reads_output(const Call& call);
 
 // Weights in the order in which the forward products read them, for whoever keeps them from call to call: they are
 // those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, bias and

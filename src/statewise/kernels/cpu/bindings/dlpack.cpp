@@ -13,7 +13,7 @@ struct Exchange {
   void *before, *allocate, *export_, *import_;
   int (*view)(void* tensor, View* view);  // 0, or a Python exception is set
 };
-enum { kOnCpu = 1, kUnsigned = 1, kFloat = 2 };
+enum { kOnCpu = 1, kSigned = 0, kUnsigned = 1, kFloat = 2 };
 
 const Torch* torch = nullptr;
 const Exchange* exchange = nullptr;
@@ -53,7 +53,8 @@ bool is_plain_array(nb::handle tensor, View& v) {
     PyErr_Clear();
     return false;
   }
-  return v.device_type == kOnCpu && v.lanes == 1 && v.data;
+  const bool empty = std::find(v.sizes, v.sizes + v.rank, 0) != v.sizes + v.rank;
+  return v.device_type == kOnCpu && v.lanes == 1 && (v.data || empty);  // torch has zeros without memory
 }
 
 }  // namespace
@@ -70,8 +71,9 @@ bool connect(Torch found) {
 
 void disconnect() { torch = nullptr; }
 
+bool torch_is_known() { return torch != nullptr; }
+
 bool torch_is_plain() {
-  if (!torch) return false;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(torch->modes.ptr()); ++i)
     if (!is_no(PyObject_CallNoArgs(PyTuple_GET_ITEM(torch->modes.ptr(), i)))) return false;
   static PyObject* const level = PyUnicode_InternFromString("_current_level");
@@ -84,15 +86,23 @@ bool grad_enabled() { return !is_no(PyObject_CallNoArgs(torch->grad_enabled.ptr(
 int torch_threads() { return nb::cast<int>(torch->get_threads()); }
 
 bool is_memory(nb::handle tensor, int bits, View& v) {
-  return is_plain_array(tensor, v) && v.kind == kFloat && v.bits == bits &&
-         is_no(PyObject_CallOneArg(torch->is_neg.ptr(), tensor.ptr()));
+  return is_plain_array(tensor, v) && v.kind == kFloat && v.bits == bits;
 }
 
 bool is_bytes(nb::handle tensor, View& v) { return is_plain_array(tensor, v) && v.kind == kUnsigned && v.bits == 8; }
 
+bool is_counts(nb::handle tensor, View& v) { return is_plain_array(tensor, v) && v.kind == kSigned && v.bits == 64; }
+
+bool is_negated(nb::handle tensor) { return !is_no(PyObject_CallOneArg(torch->is_neg.ptr(), tensor.ptr())); }
+
 bool requires_grad(nb::handle tensor) {
   static PyObject* const name = PyUnicode_InternFromString("requires_grad");
   return !is_no(PyObject_GetAttr(tensor.ptr(), name));
+}
+
+int64_t version_of(nb::handle tensor) {
+  static PyObject* const name = PyUnicode_InternFromString("_version");
+  return nb::cast<int64_t>(tensor.attr(name));
 }
 
 bool has_sizes(const View& v, const Sizes& sizes) {
@@ -109,29 +119,24 @@ bool is_dense(const View& v, const Sizes& sizes) {
   return true;
 }
 
-const View& dense_copy(nb::handle tensor, View& v, nb::object& copy) {
-  static PyObject* const name = PyUnicode_InternFromString("contiguous");
-  copy = viewed(PyObject_CallMethodNoArgs(tensor.ptr(), name), v);
-  return v;
+nb::object dense_copy(nb::handle tensor, View& v) {
+  static PyObject* const resolve = PyUnicode_InternFromString("resolve_neg");
+  static PyObject* const contiguous = PyUnicode_InternFromString("contiguous");
+  PyObject* const positive = PyObject_CallMethodNoArgs(tensor.ptr(), resolve);
+  if (!positive) nb::raise_python_error();
+  const nb::object owned = nb::steal(positive);
+  return viewed(PyObject_CallMethodNoArgs(positive, contiguous), v);
+}
+
+nb::object empty(nb::handle like, const Sizes& sizes, View& v) {
+  PyObject* arguments[4] = {like.ptr()};
+  nb::object owned[3];
+  for (int k = 0; k < sizes.rank; ++k) arguments[k + 1] = (owned[k] = nb::int_(sizes.of[k])).ptr();
+  return viewed(PyObject_Vectorcall(torch->new_empty.ptr(), arguments, size_t(sizes.rank) + 1, nullptr), v);
 }
 
 nb::object empty_like(nb::handle like, View& v) {
   return viewed(PyObject_CallOneArg(torch->empty_like.ptr(), like.ptr()), v);
-}
-
-nb::object empty(nb::handle twin, nb::handle like, const Sizes& sizes, void*& memory) {
-  View v;
-  nb::object made;
-  if (twin.is_valid()) {
-    made = empty_like(twin, v);  // saves reading the sizes: 0.15 us
-  } else {
-    PyObject* arguments[4] = {like.ptr()};
-    nb::object owned[3];
-    for (int k = 0; k < sizes.rank; ++k) arguments[k + 1] = (owned[k] = nb::int_(sizes.of[k])).ptr();
-    made = viewed(PyObject_Vectorcall(torch->new_empty.ptr(), arguments, size_t(sizes.rank) + 1, nullptr), v);
-  }
-  memory = v.begin();
-  return made;
 }
 
 nb::object empty_bytes(nb::handle like, int64_t count, void*& memory) {

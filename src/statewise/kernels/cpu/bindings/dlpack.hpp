@@ -53,25 +53,29 @@ struct Sizes {
   int rank;
 };
 
-// Whether torch is connected, and in none of the states in which a tensor is more than its memory.
+// Whether torch is connected; and, besides, in none of the states in which a tensor is more than its memory.
+bool torch_is_known();
 bool torch_is_plain();
 bool grad_enabled();
 int torch_threads();
 
-// A tensor as plain as tensors come: of the very class or a parameter, on the CPU, of this dtype, with elements.
+// A tensor as plain as tensors come: of the very class or a parameter, on the CPU, of this dtype.
 bool is_memory(nanobind::handle tensor, int bits, View& v);
-bool is_bytes(nanobind::handle tensor, View& v);  // likewise, of torch.uint8
+bool is_bytes(nanobind::handle tensor, View& v);   // likewise, of torch.uint8
+bool is_counts(nanobind::handle tensor, View& v);  // and of torch.int64
 bool is_parameter(nanobind::handle tensor);
+bool is_negated(nanobind::handle tensor);  // lazily: its memory has the other sign
 bool requires_grad(nanobind::handle tensor);
+int64_t version_of(nanobind::handle tensor);  // which every change in place raises
 bool has_sizes(const View& v, const Sizes& sizes);
 bool is_dense(const View& v, const Sizes& sizes);
 
-// What tensor.contiguous() gives, held by `copy`, and its view.
-const View& dense_copy(nanobind::handle tensor, View& v, nanobind::object& copy);
+// tensor.resolve_neg().contiguous() and its view.
+nanobind::object dense_copy(nanobind::handle tensor, View& v);
 
-// A new tensor of `sizes` and its memory. `twin` has those sizes; null if there is none, and then `like` has others.
-nanobind::object empty(nanobind::handle twin, nanobind::handle like, const Sizes& sizes, void*& memory);
-// torch.empty_like, which keeps the order of the strides.
+// A new tensor of these sizes, of the dtype of `like`.
+nanobind::object empty(nanobind::handle like, const Sizes& sizes, View& v);
+// torch.empty_like, which keeps the order of the strides, and saves reading the sizes: 0.15 us.
 nanobind::object empty_like(nanobind::handle like, View& v);
 nanobind::object empty_bytes(nanobind::handle like, int64_t count, void*& memory);
 

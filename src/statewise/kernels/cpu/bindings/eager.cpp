@@ -2,9 +2,7 @@
 
 #include <atomic>
 #include <chrono>
-
-#include "dispatch.hpp"
-#include "dlpack.hpp"
+#include <utility>
 
 namespace nb = nanobind;
 
@@ -13,130 +11,56 @@ namespace {
 
 std::atomic<int64_t> nanoseconds{0};
 
-// What a call computes on, read from its tensors one after the other: each function is false for what isn't plain.
-class Operands {
- public:
-  explicit Operands(Call& call) : call_(call) {}
+nb::handle list_item(nb::handle list, int64_t i) { return PyList_GET_ITEM(list.ptr(), i); }
+nb::handle tuple_item(nb::handle tuple, int64_t i) { return PyTuple_GET_ITEM(tuple.ptr(), i); }
 
-  bool read_x(nb::handle x) {
-    bits_ = 32;
-    if (!is_memory(x, bits_, x_) && !is_memory(x, bits_ = 64, x_)) return false;
-    if (x_.rank != 3 || x_.sizes[2] != call_.I || !x_.has_dense_rows()) return false;
-    call_.float64 = bits_ == 64;
-    call_.T = x_.sizes[0];
-    call_.N = x_.sizes[1];
-    call_.x = strided(x_);
-    const Cell& cell = instruction_set().cells[call_.cell];
-    kernels_ = call_.float64 ? &cell.float64 : &cell.float32;
-    return true;
-  }
-
-  // `given` has one for each state, or is null.
-  bool read_states(const nb::handle* given) {
-    void** const starts[2] = {&call_.h0, &call_.c0};
-    for (int k = 0; given && k < states(); ++k)
-      if (!read_dense(given[k], state_sizes(k), *starts[k])) return false;
-    return true;
-  }
-
-  // Per layer and direction W_ih, W_hh, [b_ih, b_hh,] [W_hr].
-  template <class Get>
-  bool read_weights(int64_t count, const Get& get) {
-    const int64_t each = 2 + 2 * call_.bias + (call_.projected > 0), rows = kernels_->gates * call_.H;
-    if (count != each * call_.L * call_.D) return false;
-    call_.weights.resize(size_t(count));
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t kind = i % each, width = i / each < call_.D ? call_.I : call_.D * recurrent_input();
-      Sizes sizes{{rows, 0, 0}, 1};
-      if (kind == 0) sizes = {{rows, width, 0}, 2};
-      if (kind == 1) sizes = {{rows, recurrent_input(), 0}, 2};
-      if (call_.projected && kind == each - 1) sizes = {{call_.projected, call_.H, 0}, 2};
-      if (!read_dense(get(i), sizes, call_.weights[size_t(i)])) return false;
-    }
-    return true;
-  }
-
-  // The output, whose rows may lie anywhere.
-  bool read_output(nb::handle y, Strided& to) const {
-    View v;
-    if (!is_memory(y, bits_, v) || !has_sizes(v, output_sizes()) || !v.has_dense_rows()) return false;
-    to = strided(v);
-    return true;
-  }
-
-  // Incoming gradients: a copy of what doesn't lie as the kernels read it comes into `copy`. None means zeros.
-  bool read_output_gradient(nb::handle g, Strided& to, nb::object& copy) const {
-    View v;
-    if (g.is_none()) return true;
-    if (!is_memory(g, bits_, v) || !has_sizes(v, output_sizes())) return false;
-    to = v.has_dense_rows() ? strided(v) : strided(dense_copy(g, v, copy));
-    return true;
-  }
-  bool read_state_gradient(nb::handle g, int k, void*& start, nb::object& copy) const {
-    View v;
-    if (g.is_none()) return true;
-    if (!is_memory(g, bits_, v) || !has_sizes(v, state_sizes(k))) return false;
-    start = (is_dense(v, state_sizes(k)) ? v : dense_copy(g, v, copy)).begin();
-    return true;
-  }
-
-  bool read_dense(nb::handle tensor, const Sizes& sizes, void*& start) const {
-    View v;
-    if (!is_memory(tensor, bits_, v) || !is_dense(v, sizes)) return false;
-    start = v.begin();
-    return true;
-  }
-
-  int states() const { return kernels_->states; }
-  int64_t recurrent_input() const { return call_.projected ? call_.projected : call_.H; }  // P, what W_hh reads
-  Sizes x_sizes() const { return {{call_.T, call_.N, call_.I}, 3}; }
-  Sizes output_sizes() const { return {{call_.T, call_.N, call_.D * recurrent_input()}, 3}; }
-  Sizes state_sizes(int k) const {
-    return {{call_.L * call_.D, call_.N, k == 0 && !kernels_->carries_h ? recurrent_input() : call_.H}, 3};
-  }
-
-  static Strided strided(const View& v) { return {v.begin(), v.strides[0], v.strides[1]}; }
-
- private:
-  Call& call_;
-  int bits_ = 0;
-  View x_{};
-  const Kernels* kernels_ = nullptr;
-};
-
-template <class Kernel>
-void run(Call& call, const Kernel& kernel) {
-  call.threads = torch_threads();
-  const double work = double(call.T) * double(call.N) * double(call.H) * double(call.I + call.H) * double(call.L);
-  without_interpreter(work, [&] {
-    const auto start = std::chrono::steady_clock::now();
-    kernel(call);
-    nanoseconds += (std::chrono::steady_clock::now() - start) / std::chrono::nanoseconds(1);
-  });
+// Whether a gradient is asked of x, a state or a weight.
+bool is_differentiated(nb::handle x, const Operands& operands, const nb::list& weights) {
+  if (!grad_enabled()) return false;
+  if (requires_grad(x)) return true;
+  for (int k = 0; k < operands.states(); ++k)
+    if (operands.given(k).is_valid() && requires_grad(operands.given(k))) return true;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(weights.ptr()); ++i)
+    if (requires_grad(list_item(weights, i))) return true;
+  return false;
 }
 
-// hx as one handle a state; false if it is neither a tensor, where there is one state, nor a tuple of two.
-bool split(nb::handle hx, int states, nb::handle* given) {
-  given[0] = hx;
-  if (states == 1) return true;
-  if (!PyTuple_CheckExact(hx.ptr()) || PyTuple_GET_SIZE(hx.ptr()) != states) return false;
-  for (int k = 0; k < states; ++k) given[k] = PyTuple_GET_ITEM(hx.ptr(), k);
-  return true;
+// The dropout masks as a list: `masks` itself, or what it draws.
+nb::object drawn(nb::handle masks, nb::handle x, Operands& operands) {
+  if (masks.is_none() || PyList_CheckExact(masks.ptr())) return nb::borrow(masks);
+  const Call& call = operands.call();
+  return operands.packed() ? masks(x, operands.steps()) : masks(x, call.T, call.N);
 }
 
-int64_t tape_size(const Call& call) {
-  const TapeBytes bytes = tape_bytes(call);
-  const int64_t kept = call.checkpoint ? (call.T + call.checkpoint - 1) / call.checkpoint : 0;
-  return call.T * call.N * bytes.a_step + call.N * (bytes.a_row + kept * bytes.a_kept) + bytes.always;
+// Everything that forward reads. `masks` becomes the list of them, or stays None.
+bool read(Operands& operands, nb::handle x, nb::handle hx, const nb::list& weights, nb::object& masks,
+          nb::handle rows) {
+  if (!operands.read_input(x, rows) || !operands.read_hx(hx)) return false;
+  if (!operands.read_weights(PyList_GET_SIZE(weights.ptr()), [&](int64_t i) { return list_item(weights, i); }))
+    return false;
+  if (masks.is_none()) return true;
+  masks = drawn(masks, x, operands);
+  return PyList_CheckExact(masks.ptr()) &&
+         operands.read_masks(PyList_GET_SIZE(masks.ptr()), [&](int64_t i) { return list_item(masks, i); });
 }
 
-// A tape that forward has written: bytes, one after the other.
-bool read_tape(nb::handle tape, void*& start) {
-  View v;
-  if (!is_bytes(tape, v) || v.rank != 1 || v.strides[0] != 1) return false;
-  start = v.begin();
-  return true;
+// What backward needs beside x, the states and the weights, and how many of these are what.
+nb::object keep(Operands& operands, nb::handle x, nb::handle masks, nb::handle rows, nb::handle output,
+                Record& record) {
+  record.states = operands.given(0).is_valid() ? operands.states() : 0;
+  record.outputs = operands.has_output() && reads_output(operands.call());
+  record.masks = masks.is_none() ? 0 : int(nb::len(masks));
+  record.rows = rows.is_none() ? 0 : PyTuple_CheckExact(rows.ptr()) ? int(nb::len(rows)) : 1;
+  nb::object kept = new_tuple(record.outputs + 1 + record.masks + record.rows);
+  int64_t at = 0;
+  if (record.outputs) put(kept, at++, nb::borrow(output));
+  put(kept, at++, operands.make_tape(x));
+  for (int i = 0; i < record.masks; ++i) put(kept, at++, nb::borrow(list_item(masks, i)));
+  for (int i = 0; i < record.rows; ++i) put(kept, at++, nb::borrow(record.rows == 1 ? rows : tuple_item(rows, i)));
+  return kept;
 }
+
+}  // namespace
 
 nb::object new_tuple(int64_t size) {
   PyObject* const made = PyTuple_New(size);
@@ -148,92 +72,97 @@ void put(const nb::object& tuple, int64_t at, nb::object item) {
   PyTuple_SET_ITEM(tuple.ptr(), at, item.release().ptr());
 }
 
-// The gradient of x, its rows in the order of x's own where those are dense.
-nb::object empty_like_x(nb::handle x, const Operands& operands, Strided& to) {
-  View v;
-  nb::object made = empty_like(x, v);
-  if (v.has_dense_rows()) {
-    to = Operands::strided(v);
-    return made;
-  }
-  const Sizes sizes = operands.x_sizes();
-  made = empty({}, x, sizes, to.data);
-  to.row = sizes.of[2];
-  to.step = sizes.of[1] * to.row;
-  return made;
+void run(Operands& operands, void (*kernel)(const Call&)) {
+  Call& call = operands.call();
+  call.threads = torch_threads();
+  without_interpreter(operands.multiply_adds(), [&] {
+    const auto start = std::chrono::steady_clock::now();
+    kernel(call);
+    nanoseconds += (std::chrono::steady_clock::now() - start) / std::chrono::nanoseconds(1);
+  });
 }
 
-}  // namespace
+nb::object make_results(Operands& operands, nb::handle x) {
+  const int states = operands.states(), outputs = operands.has_output();
+  nb::object results = new_tuple(outputs + states);
+  if (outputs) put(results, 0, operands.make_output(x));
+  for (int k = 0; k < states; ++k) put(results, outputs + k, operands.make_state(x, k));
+  return results;
+}
 
-nb::object forward_tensors(Call call, nb::handle x, nb::handle hx, nb::list weights) {
-  Operands operands(call);
-  nb::handle given[2];
-  const bool begun = !hx.is_none();
-  if (!torch_is_plain() || !operands.read_x(x)) return nb::none();
-  if (begun && !split(hx, operands.states(), given)) return nb::none();
-  const auto weight = [&](int64_t i) { return nb::handle(PyList_GET_ITEM(weights.ptr(), i)); };
-  const int64_t count = PyList_GET_SIZE(weights.ptr());
-  if (!operands.read_states(begun ? given : nullptr) || !operands.read_weights(count, weight)) return nb::none();
-
-  if (grad_enabled()) {
-    call.training = requires_grad(x);
-    for (int k = 0; begun && k < operands.states(); ++k) call.training |= requires_grad(given[k]);
-    for (int64_t i = 0; i < count && !call.training; ++i) call.training = requires_grad(weight(i));
+nb::object forward_tensors(nb::handle stack, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
+                           nb::handle rows) {
+  if (!torch_is_known() || !torch_is_plain()) return nb::none();
+  Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
+  nb::object dropout = nb::borrow(masks), extra = nb::none(), record = nb::none();
+  if (!read(operands, x, hx, weights, dropout, rows)) return nb::none();
+  nb::object results = make_results(operands, x);
+  if (is_differentiated(x, operands, weights)) {
+    Record made{nb::borrow(stack), form};
+    extra = keep(operands, x, dropout, rows, tuple_item(results, 0), made);
+    record = nb::cast(std::move(made));
   }
-
-  const int states = operands.states();
-  nb::object results = new_tuple(1 + states), answer = new_tuple(2);
-  const Sizes sizes = operands.output_sizes();
-  put(results, 0, empty({}, x, sizes, call.y.data));
-  call.y.row = sizes.of[2];
-  call.y.step = sizes.of[1] * sizes.of[2];
-  void** const ends[2] = {&call.hn, &call.cn};
-  for (int k = 0; k < states; ++k) put(results, 1 + k, empty(given[k], x, operands.state_sizes(k), *ends[k]));
+  run(operands, forward);
+  nb::object answer = new_tuple(3);
   put(answer, 0, std::move(results));
-  put(answer, 1, call.training ? empty_bytes(x, tape_size(call), call.tape) : nb::none());
-
-  run(call, forward);
+  put(answer, 1, std::move(extra));
+  put(answer, 2, std::move(record));
   return answer;
 }
 
-nb::object backward_tensors(Call call, nb::tuple kept, int states, nb::tuple incoming, nb::tuple needs) {
-  Operands operands(call);
-  const auto at = [&](int64_t i) { return nb::handle(PyTuple_GET_ITEM(kept.ptr(), i)); };
-  const int64_t count = int64_t(nb::len(kept)) - 3 - states;
-  if (count < 0 || int64_t(nb::len(needs)) != 2 + states + count || !torch_is_plain() || grad_enabled())
-    return nb::none();
-  const nb::handle x = at(0), given[2] = {at(1), at(2)};  // the tuple is longer than that in any case
-  if (!operands.read_x(x) || (states && states != operands.states())) return nb::none();
-  if (!operands.read_states(states ? given : nullptr)) return nb::none();
-  if (!operands.read_weights(count, [&](int64_t i) { return at(1 + states + i); })) return nb::none();
-  if (!operands.read_output(at(1 + states + count), call.y) || !read_tape(at(2 + states + count), call.tape))
-    return nb::none();
+nb::object forward_below(nb::handle stack, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
+                         nb::handle rows, nb::handle tape) {
+  Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
+  nb::object dropout = nb::borrow(masks);
+  if (!torch_is_known() || !read(operands, x, hx, weights, dropout, rows)) return nb::none();
+  if (!tape.is_none() && !operands.read_tape(tape)) return nb::none();
+  operands.call().training = !tape.is_none();
+  nb::object results = make_results(operands, x);
+  run(operands, forward);
+  return results;
+}
 
-  if (int64_t(nb::len(incoming)) != 1 + operands.states()) return nb::none();
-  nb::object copies[3];
-  if (!operands.read_output_gradient(incoming[0], call.dy, copies[2])) return nb::none();
-  void** const ends[2] = {&call.dhn, &call.dcn};
-  for (int k = 0; k < operands.states(); ++k)
-    if (!operands.read_state_gradient(incoming[1 + k], k, *ends[k], copies[k])) return nb::none();
+nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple incoming, nb::tuple needs, bool below) {
+  Operands operands(nb::inst_ptr<Stack>(record.stack)->sizes, record.form);
+  if (!torch_is_known() || (!below && (!torch_is_plain() || grad_enabled()))) return nb::none();
+  const auto at = [&](int64_t i) { return tuple_item(kept, i); };
+  const int64_t first_weight = 1 + record.states, after = record.outputs + 1 + record.masks + record.rows,
+                weights = int64_t(nb::len(kept)) - first_weight - after, output = first_weight + weights,
+                tape = output + record.outputs, masks = tape + 1, rows = masks + record.masks;
+  if (weights < 0 || int64_t(nb::len(needs)) != 1 + first_weight + weights) return nb::none();
 
-  const auto needed = [&](int64_t i) { return PyTuple_GET_ITEM(needs.ptr(), 1 + i) == Py_True; };
-  nb::object gradients = new_tuple(2 + states + count);
-  put(gradients, 0, nb::none());
-  put(gradients, 1, needed(0) ? empty_like_x(x, operands, call.dx) : nb::none());
-  call.weight_gradients.resize(size_t(count));
-  void** const starts[2] = {&call.dh0, &call.dc0};
-  for (int64_t i = 1; i < 1 + states + count; ++i) {
-    nb::object made = nb::none();
-    if (needed(i)) {
-      View v;
-      made = empty_like(at(i), v);
-      (i <= states ? *starts[i - 1] : call.weight_gradients[size_t(i - 1 - states)]) = v.begin();
-    }
-    put(gradients, 1 + i, std::move(made));
+  nb::object row_tensors = nb::none();
+  if (record.rows == 1) row_tensors = nb::borrow(at(rows));
+  if (record.rows > 1) {
+    row_tensors = new_tuple(record.rows);
+    for (int i = 0; i < record.rows; ++i) put(row_tensors, i, nb::borrow(at(rows + i)));
   }
+  const nb::handle x = at(0), given[2] = {at(1), at(2)};  // the tuple is longer than that in any case
+  if (!operands.read_input(x, row_tensors)) return nb::none();
+  if (record.states && (record.states != operands.states() || !operands.read_states(given))) return nb::none();
+  if (!operands.read_weights(weights, [&](int64_t i) { return at(first_weight + i); })) return nb::none();
+  if (record.outputs && !operands.read_output(at(output))) return nb::none();
+  if (!operands.read_tape(at(tape))) return nb::none();
+  if (record.masks && !operands.read_masks(record.masks, [&](int64_t i) { return at(masks + i); })) return nb::none();
 
-  call.training = true;
-  run(call, backward);
+  const int outputs = operands.has_output();
+  if (int64_t(nb::len(incoming)) != outputs + operands.states()) return nb::none();
+  if (outputs && !operands.read_output_gradient(incoming[0])) return nb::none();
+  for (int k = 0; k < operands.states(); ++k)
+    if (!operands.read_state_gradient(incoming[outputs + k], k)) return nb::none();
+
+  const auto needed = [&](int64_t i) { return tuple_item(needs, 1 + i).is(Py_True); };
+  nb::object gradients = new_tuple(1 + first_weight + weights);
+  put(gradients, 0, nb::none());
+  put(gradients, 1, needed(0) ? operands.make_input_gradient(x) : nb::none());
+  for (int k = 0; k < record.states; ++k)
+    put(gradients, 2 + k, needed(1 + k) ? operands.make_state_gradient(k, at(1 + k)) : nb::none());
+  for (int64_t i = 0; i < weights; ++i) {
+    const int64_t place = first_weight + i;
+    put(gradients, 1 + place, needed(place) ? operands.make_weight_gradient(i, at(place)) : nb::none());
+  }
+  operands.call().training = true;
+  run(operands, backward);
   return gradients;
 }
 

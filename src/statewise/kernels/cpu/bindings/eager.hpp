@@ -1,27 +1,55 @@
-// Training, called with torch's tensors instead of their addresses: what a small call spends in Python to check its
-// tensors, read their addresses and make the results takes as long as the kernels. Nothing is kept from call to call.
+// A call of a stack with torch's tensors, and its backward. What a small call spends in Python to check its tensors,
+// read their addresses and make the results takes as long as the kernels.
 
 #pragma once
 
 #include <nanobind/nanobind.h>
 
-#include "stack.hpp"
+#include "operands.hpp"
 
 namespace statewise {
 
-// Whatever these find not plain, or not right in its shape or dtype, they leave to Python: then they return None, and
-// nothing has happened. Of `call` the sizes but T, N and the dtype are read.
+// What of a layer or a cell is no tensor.
+struct Stack {
+  Call sizes;  // all but T, N, the dtype and the tensors
+};
 
-// (results, tape): the results are the output and the final states; the tape is None unless a gradient is asked of x,
-// a state or a weight. x is (T, N, I); hx as the layers get it; no masks, no lengths.
-nanobind::object forward_tensors(Call call, nanobind::handle x, nanobind::handle hx, nanobind::list weights);
+// How a call was made whose backward is still to come: how many of the tensors kept for it are what.
+struct Record {
+  nanobind::object stack;
+  Form form;
+  int states = 0, outputs = 0, masks = 0, rows = 0;
+};
 
-// (None, gradient of x, of each state, of each weight), None where `needs`, of that order, says so. `kept` is x, the
-// states, the weights, the output, the tape; `incoming` are the gradients of the results, None for zeros.
-nanobind::object backward_tensors(Call call, nanobind::tuple kept, int states, nanobind::tuple incoming,
-                                  nanobind::tuple needs);
+// None, and nothing has happened, if the call is not for the kernels, because of what it is given or because torch
+// wants to see what happens (a mode, a transform, tracing); else (results, extra, record). The results are the output,
+// but for a cell, and the final states. If a gradient is asked of a tensor, extra are the tensors that backward needs
+// beside x, the states and the weights; else extra and record are None.
+//
+// masks: None, a list, or a function that draws them: it is called with x and the sizes of a mask but the last. rows:
+// see Operands::read_input.
+nanobind::object forward_tensors(nanobind::handle stack, Form form, nanobind::handle x, nanobind::handle hx,
+                                 nanobind::list weights, nanobind::handle masks, nanobind::handle rows);
 
-// How long the kernels have run within those two, in all.
+// The results alone, of a call that comes from below all that; with what backward needs in `tape`, unless that is None.
+nanobind::object forward_below(nanobind::handle stack, Form form, nanobind::handle x, nanobind::handle hx,
+                               nanobind::list weights, nanobind::handle masks, nanobind::handle rows,
+                               nanobind::handle tape);
+
+// (None, gradient of x, of each state, of each weight), None where `needs`, of that order, says so; or None, as above.
+// `kept` is x, the states, the weights and `extra`; `incoming` are the gradients of the results, None for zeros. below:
+// whether the call comes from below all that torch may want to see.
+nanobind::object backward_tensors(const Record& record, nanobind::tuple kept, nanobind::tuple incoming,
+                                  nanobind::tuple needs, bool below);
+
+// How long the kernels have run in all of these calls.
 int64_t nanoseconds_in_kernels();
+
+// New tensors for the output and the final states, in a tuple; and a kernel on what has been read.
+nanobind::object make_results(Operands& operands, nanobind::handle x);
+void run(Operands& operands, void (*kernel)(const Call&));
+
+nanobind::object new_tuple(int64_t size);
+void put(const nanobind::object& tuple, int64_t at, nanobind::object item);
 
 }  // namespace statewise

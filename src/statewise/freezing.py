@@ -113,9 +113,9 @@ def freeze(model: nn.Module) -> Any:
     cost what they cost. Subclasses of the layers are copied as they are, since what they compute is theirs.
 
     A frozen layer is a module. Its weights are buffers with the layer's names, so a ``state_dict`` goes both ways.
-    ``load_state_dict``, ``.to()``, copying and unpickling pack anew, for the machine that they happen on. Writing into
-    a weight in place does not, and then some calls may see the change and others not: freeze again instead. Several
-    threads may call a frozen module at once.
+    ``load_state_dict``, ``.to()``, copying and unpickling pack anew, for the machine that they happen on. The
+    next call after torch changed a weight in place packs anew too; what writes past torch (``.data``, numpy) isn't
+    seen. Several threads may call a frozen module at once.
 
     Args:
         model: any module with such layers in it. It stays as it is and shares no memory with the copy.

@@ -1,4 +1,4 @@
-"""What goes to torch's own kernels on CUDA. They take CPU tensors as well, which tells whether we call them rightly."""
+"""What goes to torch's own kernels, as on CUDA. They take CPU tensors too, which tells whether we call them rightly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import statewise
 from oracle import CELLS, LAYERS, flat, pair
 from statewise import cells, reference
-from statewise.layers import cuda
+from statewise.ops.arguments import Arguments
+from statewise.ops.torch_kernels import run_torch, serves, serves_stack
 from statewise.stack import Stack
 
 
@@ -34,19 +35,19 @@ def test_layers(kind, with_state, options):
     depth = stack.num_layers * stack.directions
     x = torch.randn(5, 2, 3)
     state = [torch.randn(depth, 2, size) for size in stack.state_sizes] if with_state else None
-    actual = cuda.recurrent(x, state, weights, stack, 0.0, True, None)
+    actual = run_torch(Arguments(x, state, weights, stack), 0.0, True)
     assert_equal(actual, reference.recurrent(x, state, weights, stack))
     packed = pack_padded_sequence(x, [5, 3])
-    actual = cuda.recurrent(packed.data, state, weights, stack, 0.0, True, packed.batch_sizes)
+    ragged = Arguments(packed.data, state, weights, stack, batch_sizes=packed.batch_sizes)
+    actual = run_torch(ragged, 0.0, True)
     assert_equal(actual, reference.recurrent(packed.data, state, weights, stack, batch_sizes=packed.batch_sizes))
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout_and_training_are_passed_on(training):
     layer = statewise.GRU(3, 4, 2)
-    arguments = (torch.randn(5, 2, 3), None, list(layer.parameters()), layer._stack)
-    dropped = cuda.recurrent(*arguments, 1.0, training, None)[0]
-    assert torch.equal(dropped, cuda.recurrent(*arguments, 0.0, training, None)[0]) == (not training)
+    a = Arguments(torch.randn(5, 2, 3), None, list(layer.parameters()), layer._stack)
+    assert torch.equal(run_torch(a, 1.0, training)[0], run_torch(a, 0.0, training)[0]) == (not training)
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -57,13 +58,25 @@ def test_cells(kind, bias, with_state):
     x = torch.randn(2, 3)
     hx = [torch.randn(2, 4) for _ in ours._stack.cell.states] if with_state else None
     given = None if hx is None else hx[0] if len(hx) == 1 else tuple(hx)
-    assert_equal(cuda.cell(ours._stack.cell, x, hx, list(ours.parameters())), flat(theirs(x, given)))
+    actual = run_torch(Arguments(x, hx, list(ours.parameters()), ours._stack), 0.0, True)
+    assert_equal(actual[1:], flat(theirs(x, given)))
 
 
 def test_what_it_serves():
-    assert all(cuda.serves(Stack(cell, 3, 4)) for cell in cells.CELLS)
-    assert cuda.serves(Stack(cells.LSTM, 3, 4, proj_size=2))
-    assert not cuda.serves(Stack(cells.GRU, 3, 4, proj_size=2))
+    assert all(serves_stack(Stack(cell, 3, 4)) for cell in cells.CELLS)
+    assert serves_stack(Stack(cells.LSTM, 3, 4, proj_size=2))
+    assert not serves_stack(Stack(cells.GRU, 3, 4, proj_size=2))
+
+
+@pytest.mark.parametrize("kind", [*LAYERS, *CELLS])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_on_the_cpu_it_serves_what_is_computed_in_16_bits(kind, dtype):
+    theirs, ours = pair(kind, 3, 4, dtype=dtype)
+    x = torch.randn(2, 3, dtype=dtype) if kind in CELLS else torch.randn(5, 2, 3, dtype=dtype)
+    assert serves(Arguments(x, None, list(ours.parameters()), ours._stack))
+    assert not serves(Arguments(x.float(), None, [p.float() for p in ours.parameters()], ours._stack))
+    for a, b in zip(flat(ours(x)), flat(theirs(x)), strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

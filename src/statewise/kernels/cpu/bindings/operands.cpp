@@ -1,0 +1,224 @@
+#include "operands.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace nb = nanobind;
+
+namespace statewise {
+namespace {
+
+// The item of a tuple or list, neither of which owns what it lends.
+nb::handle item(nb::handle sequence, Py_ssize_t i) {
+  return PyTuple_CheckExact(sequence.ptr()) ? PyTuple_GET_ITEM(sequence.ptr(), i) : PyList_GET_ITEM(sequence.ptr(), i);
+}
+
+}  // namespace
+
+bool Operands::read_dtype(nb::handle tensor) {
+  View v;
+  return read_dtype(tensor, v);
+}
+
+bool Operands::read_dtype(nb::handle tensor, View& v) {
+  if (!is_memory(tensor, bits_ = 32, v) && !is_memory(tensor, bits_ = 64, v)) return false;
+  call_.float64 = bits_ == 64;
+  const Cell& cell = instruction_set().cells[call_.cell];
+  kernels_ = call_.float64 ? &cell.float64 : &cell.float32;
+  return true;
+}
+
+bool Operands::read_input(nb::handle x, nb::handle rows) {
+  View v;
+  if (!read_dtype(x, v)) return false;
+  const int full = form_ == Form::kStep ? 2 : 3;  // the rank of a batch
+  if (v.rank == 0 || v.sizes[v.rank - 1] != call_.I || call_.I == 0 || call_.H == 0) return false;
+  if (PyTuple_CheckExact(rows.ptr())) {
+    if (v.rank != 2 || !read_packing(rows, v.sizes[0])) return false;
+  } else {
+    batched_ = v.rank == full;
+    if (!batched_ && v.rank != full - 1) return false;
+    const int row = form_ == Form::kTimeFirst ? 1 : 0;
+    call_.N = batched_ ? v.sizes[row] : 1;
+    call_.T = form_ == Form::kStep ? 1 : v.sizes[batched_ ? 1 - row : 0];
+    steps_ = call_.T * call_.N;
+    if (!rows.is_none()) {
+      if (!batched_ || !read_counts(rows, call_.N, call_.lengths)) return false;
+      for (int64_t n = 0; n < call_.N; ++n)
+        if (call_.lengths[n] < 0 || call_.lengths[n] > call_.T) return false;
+      steps_ = std::accumulate(call_.lengths, call_.lengths + call_.N, int64_t{0});
+    }
+  }
+  return read_rows(x, sequence_sizes(call_.I), call_.x);
+}
+
+bool Operands::read_packing(nb::handle rows, int64_t data_rows) {
+  if (PyTuple_GET_SIZE(rows.ptr()) != 3) return false;
+  const nb::handle batch_sizes = item(rows, 0), sorted = item(rows, 1), unsorted = item(rows, 2);
+  View v;
+  if (!is_counts(batch_sizes, v) || v.rank != 1) return false;
+  call_.T = v.sizes[0];
+  if (!read_counts(batch_sizes, call_.T, call_.batch_sizes)) return false;
+  if (call_.T == 0) return false;
+  call_.N = call_.batch_sizes[0];
+  for (int64_t t = 0; t < call_.T; ++t) {
+    if (call_.batch_sizes[t] < 0 || (t && call_.batch_sizes[t] > call_.batch_sizes[t - 1])) return false;
+    steps_ += call_.batch_sizes[t];
+  }
+  if (steps_ != data_rows) return false;
+  if (sorted.is_none()) return unsorted.is_none();
+  const int64_t* inverse = nullptr;
+  if (!read_counts(sorted, call_.N, call_.sorted_indices) || !read_counts(unsorted, call_.N, inverse)) return false;
+  for (int64_t n = 0; n < call_.N; ++n) {  // and so both are permutations
+    const int64_t at = call_.sorted_indices[n];
+    if (at < 0 || at >= call_.N || inverse[at] != n) return false;
+  }
+  return true;
+}
+
+bool Operands::read_hx(nb::handle hx) {
+  if (hx.is_none()) return true;
+  if (states() == 1) return read_states(&hx);
+  const bool tuple = PyTuple_CheckExact(hx.ptr());
+  if (!tuple && !PyList_CheckExact(hx.ptr())) return false;
+  if ((tuple ? PyTuple_GET_SIZE(hx.ptr()) : PyList_GET_SIZE(hx.ptr())) != states()) return false;
+  nb::handle given[2];
+  for (int k = 0; k < states(); ++k) {
+    given[k] = item(hx, k);
+    if (!tuple) copies_.push_back(nb::borrow(given[k]));  // a list may change while the kernels run
+  }
+  return read_states(given);
+}
+
+bool Operands::read_states(const nb::handle* given) {
+  void** const starts[2] = {&call_.h0, &call_.c0};
+  for (int k = 0; k < states(); ++k) {
+    given_[k] = given[k];
+    if (!read_dense(given[k], state_sizes(k), *starts[k])) return false;
+  }
+  return true;
+}
+
+bool Operands::read_output(nb::handle y) { return read_rows(y, sequence_sizes(width()), call_.y); }
+
+bool Operands::read_tape(nb::handle tape) {
+  View v;
+  if (!is_bytes(tape, v) || v.rank != 1 || !v.has_dense_rows()) return false;
+  call_.tape = v.begin();
+  return true;
+}
+
+bool Operands::read_output_gradient(nb::handle g) {
+  return g.is_none() || read_rows(g, sequence_sizes(width()), call_.dy);
+}
+
+bool Operands::read_state_gradient(nb::handle g, int k) {
+  return g.is_none() || read_dense(g, state_sizes(k), k == 0 ? call_.dhn : call_.dcn);
+}
+
+nb::object Operands::make_output(nb::handle x) {
+  const Sizes sizes = sequence_sizes(width());
+  View v;
+  nb::object made = empty(x, sizes, v);
+  call_.y = strided(v);
+  return made;
+}
+
+nb::object Operands::make_state(nb::handle x, int k) {
+  View v;
+  nb::object made = given_[k].is_valid() ? empty_like(given_[k], v) : empty(x, state_sizes(k), v);
+  if (!is_dense(v, state_sizes(k))) made = empty(x, state_sizes(k), v);
+  (k == 0 ? call_.hn : call_.cn) = v.begin();
+  if (k == 0 && !has_output()) call_.y = {v.begin(), 0, call_.H};  // it is no harm to write it twice
+  return made;
+}
+
+nb::object Operands::make_tape(nb::handle x) {
+  call_.training = true;
+  return empty_bytes(x, tape_size(call_), call_.tape);
+}
+
+nb::object Operands::make_input_gradient(nb::handle x) {
+  const Sizes sizes = sequence_sizes(call_.I);
+  View v;
+  nb::object made = empty_like(x, v);
+  if (!v.has_dense_rows()) made = empty(x, sizes, v);
+  call_.dx = strided(v);
+  return made;
+}
+
+nb::object Operands::make_state_gradient(int k, nb::handle state) {
+  View v;
+  nb::object made = empty_like(state, v);
+  if (!is_dense(v, state_sizes(k))) made = empty(state, state_sizes(k), v);
+  (k == 0 ? call_.dh0 : call_.dc0) = v.begin();
+  return made;
+}
+
+nb::object Operands::make_weight_gradient(int64_t i, nb::handle weight) {
+  View v;
+  nb::object made = empty_like(weight, v);
+  if (!is_dense(v, weight_sizes(i))) made = empty(weight, weight_sizes(i), v);
+  call_.weight_gradients.resize(call_.weights.size());  // zeros: not wanted
+  call_.weight_gradients[size_t(i)] = v.begin();
+  return made;
+}
+
+double Operands::multiply_adds() const {
+  return double(steps_) * double(call_.H) * double(call_.I + call_.H) * double(call_.L);
+}
+
+bool Operands::read_dense(nb::handle tensor, const Sizes& sizes, void*& start) {
+  View v;
+  if (!is_memory(tensor, bits_, v) || !has_sizes(v, sizes)) return false;
+  if (!is_dense(v, sizes) || is_negated(tensor)) copies_.push_back(dense_copy(tensor, v));
+  start = v.begin();
+  return true;
+}
+
+bool Operands::read_rows(nb::handle tensor, const Sizes& sizes, Strided& to) {
+  View v;
+  if (!is_memory(tensor, bits_, v) || !has_sizes(v, sizes)) return false;
+  if (!v.has_dense_rows() || is_negated(tensor)) copies_.push_back(dense_copy(tensor, v));
+  to = strided(v);
+  return true;
+}
+
+bool Operands::read_counts(nb::handle tensor, int64_t count, const int64_t*& start) {
+  View v;
+  if (!is_counts(tensor, v) || !has_sizes(v, {{count, 0, 0}, 1})) return false;
+  if (!v.has_dense_rows()) copies_.push_back(dense_copy(tensor, v));
+  start = static_cast<const int64_t*>(v.begin());
+  return true;
+}
+
+Strided Operands::strided(const View& v) const {
+  if (packed()) return {v.begin(), 0, v.strides[0]};
+  if (form_ == Form::kStep) return {v.begin(), 0, batched_ ? v.strides[0] : 0};
+  const int row = form_ == Form::kTimeFirst ? 1 : 0;
+  return batched_ ? Strided{v.begin(), v.strides[1 - row], v.strides[row]} : Strided{v.begin(), v.strides[0], 0};
+}
+
+Sizes Operands::sequence_sizes(int64_t width) const {
+  if (packed()) return {{steps_, width, 0}, 2};
+  if (form_ == Form::kStep) return batched_ ? Sizes{{call_.N, width, 0}, 2} : Sizes{{width, 0, 0}, 1};
+  if (!batched_) return {{call_.T, width, 0}, 2};
+  return form_ == Form::kTimeFirst ? Sizes{{call_.T, call_.N, width}, 3} : Sizes{{call_.N, call_.T, width}, 3};
+}
+
+Sizes Operands::state_sizes(int k) const {
+  const int64_t width = k == 0 && !kernels_->carries_h ? recurrent_input() : call_.H;
+  if (form_ == Form::kStep) return batched_ ? Sizes{{call_.N, width, 0}, 2} : Sizes{{width, 0, 0}, 1};
+  const int64_t depth = call_.L * call_.D;
+  return batched_ ? Sizes{{depth, call_.N, width}, 3} : Sizes{{depth, width, 0}, 2};
+}
+
+Sizes Operands::weight_sizes(int64_t i) const {
+  const int64_t each = weight_count() / (call_.L * call_.D), kind = i % each, rows = kernels_->gates * call_.H;
+  if (kind == 0) return {{rows, i / each < call_.D ? call_.I : width(), 0}, 2};
+  if (kind == 1) return {{rows, recurrent_input(), 0}, 2};
+  if (call_.projected && kind == each - 1) return {{call_.projected, call_.H, 0}, 2};
+  return {{rows, 0, 0}, 1};
+}
+
+}  // namespace statewise

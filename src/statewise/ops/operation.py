@@ -1,0 +1,123 @@
+"""The recurrent operation: a whole stack of layers in one call, by the first that serves.
+
+A call goes to a graph that is being made (library.py, of ONNX onnx.py), to torch's own kernels (torch_kernels.py), to
+ours (eager.py) or to the reference. Which of them is decided here, and nowhere else. Layers try ``run_eager``
+themselves first, with the tensors as they were given: what the kernels take needs no checks. Whatever comes here has
+been checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch._compile import _disable_dynamo
+
+from ..stack import Stack
+from . import library, onnx, torch_kernels
+from .arguments import Arguments, Results
+from .autocast import autocast_dtype, compute_cast
+from .dropout import draw_masks
+from .eager import Form, kernel_of, run_eager
+from .fallback import SERVED_CELLS, reason, report
+from .gradient import run_reference
+
+
+def recurrent(
+    x: Tensor,
+    state: Sequence[Tensor] | None,
+    weights: Sequence[Tensor],
+    stack: Stack,
+    *,
+    dropout: float = 0.0,
+    training: bool = False,
+    masks: Sequence[Tensor] = (),
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+) -> Results:
+    """Run ``stack`` over ``x``.
+
+    The caller has checked shapes, dtypes and devices: the messages are the layers' business. Under autocast dtypes may
+    differ.
+
+    Args:
+        x: (T, N, I), any strides; or (S, I) with ``batch_sizes``; or (N, I), a single step of one layer in one
+            direction, for which the states and all results are (N, .), without the first axis.
+        state: one tensor a letter of ``cell.states``, each (L*D, N, ``stack.state_sizes[k]``); None means zeros.
+        weights: as in torch's ``_flat_weights``: per layer and direction W_ih, W_hh, [b_ih, b_hh,] [W_hr].
+        dropout: the probability of dropping an output between layers, in training.
+        training: whether this is training.
+        masks: dropout's masks, drawn and scaled by the caller: L - 1 tensors shaped like that layer's output. Default:
+            drawn here.
+        lengths: (N,) int64 on the CPU, any order, zeros allowed: how many steps of each row count. Outputs past a
+            row's end are zero, the final state is that of the row's last step, the reverse direction begins there.
+        batch_sizes: (T,) int64 on the CPU, non-increasing: x is a PackedSequence's data; state is in packed order.
+
+    Returns:
+        output (T, N, D*P) or (S, D*P), then one final state a letter, each (L*D, N, ``stack.state_sizes[k]``).
+    """
+    a = Arguments(x, state, weights, stack, masks, lengths, batch_sizes)
+    if torch.onnx.is_in_onnx_export():
+        return onnx.run_onnx(a, dropout, training)
+    if torch_kernels.are_expanded(a):
+        return torch_kernels.run_expanded(a, dropout, training)
+    if torch_kernels.serves(a):
+        return torch_kernels.run_torch(a, dropout, training)
+    target = autocast_dtype(x.device.type) if torch._C._is_any_autocast_enabled() else None
+    if target is not None:
+        again = partial(_without_autocast, a, dropout, training)
+        return compute_cast(again, x, state, weights, target)
+    if dropout and training and stack.num_layers > 1 and not masks:
+        a = a._replace(masks=draw_masks(stack, dropout, x, *x.shape[:-1]))
+    graph = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if graph and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
+        if batch_sizes is not None:
+            return _outside_the_graph(a)
+        return library.run_library(a) if x.dim() == 3 else _step_in_graph(a)
+    return _as_it_comes(a)
+
+
+def _without_autocast(
+    a: Arguments,
+    dropout: float,
+    training: bool,
+    x: Tensor,
+    state: Sequence[Tensor] | None,
+    weights: Sequence[Tensor],
+) -> Results:
+    """The same call with its tensors cast."""
+    rest = {"masks": a.masks, "lengths": a.lengths, "batch_sizes": a.batch_sizes}
+    return recurrent(x, state, weights, a.stack, dropout=dropout, training=training, **rest)  # type: ignore[arg-type]
+
+
+def _step_in_graph(a: Arguments) -> Results:
+    """A single step in a graph: there the operation takes sequences alone."""
+    state = None if a.state is None else [s.unsqueeze(0) for s in a.state]
+    results = library.run_library(a._replace(x=a.x.unsqueeze(0), state=state))
+    return tuple([r.squeeze(0) for r in results])
+
+
+def _as_it_comes(a: Arguments) -> Results:
+    why = reason(a.x, a.state, a.weights, a.stack)
+    if why is None:
+        results = _by_kernels(a)
+        if results is not None:
+            return results
+        why = "the kernels don't take such tensors"
+    report(why)
+    return run_reference(a)
+
+
+def _by_kernels(a: Arguments) -> Results | None:
+    hx = None if a.state is None else a.state[0] if len(a.state) == 1 else tuple(a.state)
+    step = a.batch_sizes is None and a.x.dim() == 2
+    rows = a.lengths if a.batch_sizes is None else (a.batch_sizes, None, None)
+    form = Form.STEP if step else Form.TIME_FIRST
+    masks = list(a.masks) or None
+    results = run_eager(kernel_of(a.stack), a.stack, form, a.x, hx, list(a.weights), masks, rows)
+    return results if results is None or not step else (results[0], *results)
+
+
+_outside_the_graph = _disable_dynamo(_as_it_comes)
