@@ -180,6 +180,19 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t column
   }
 }
 
+// The lanes of a block past the last unit, set to zero: the products sum over them, and would carry what they come to
+// where the row's data are infinite.
+template <class C, class T, int W, class E>
+STATEWISE_INLINE void clear_lanes(const GradientRows<T, E>& s, int64_t column, int64_t unit, int64_t H) {
+  for (int i = 0; i < 4; ++i) {
+    const int64_t left = max(0, H - unit - (C::units == 4 ? i * W : 0));
+    for (int64_t j = 0; j < s.rows && left < W; ++j) {
+      E* const d = s.d + j * s.d_stride + column + i * W;
+      for (int64_t k = left; k < W; ++k) d[k] = E{};
+    }
+  }
+}
+
 // The gradient of one step, block by block.
 template <class C, class T, class E>
 struct GradientStep {
@@ -187,11 +200,18 @@ struct GradientStep {
   GradientRows<T, E> rows;
   void operator()(int64_t b) const {
     constexpr int L = lanes<T>;
-    const int64_t column = b * 4 * L, unit = b * blocks.per_block;
-    if (b < blocks.full) return gradient_block<C, T, L>(rows, column, unit, blocks.hidden);
-    if (blocks.tail == 2) gradient_block<C, T, L / 2>(rows, column, unit, blocks.hidden);
+    if (b < blocks.full) return block<L>(b);
+    if (blocks.tail == 2) block<L / 2>(b);
     if constexpr (L >= 4)
-      if (blocks.tail == 1) gradient_block<C, T, L / 4>(rows, column, unit, blocks.hidden);
+      if (blocks.tail == 1) block<L / 4>(b);
+  }
+
+ private:
+  template <int W>
+  STATEWISE_INLINE void block(int64_t b) const {
+    const int64_t column = b * 4 * lanes<T>, unit = b * blocks.per_block;
+    gradient_block<C, T, W>(rows, column, unit, blocks.hidden);
+    if (unit + C::units * W > blocks.hidden) clear_lanes<C, T, W>(rows, column, unit, blocks.hidden);
   }
 };
 

@@ -71,11 +71,11 @@ struct Depth {
 STATEWISE_INLINE Depth contiguous(int64_t n) { return {.full = 1, .length = n, .stride = n, .offset = 0}; }
 
 // How B's columns are cut: `full` panels of four vectors, of which `used` from vector `skip` on are stored, then one
-// panel of `tail` vectors (none if 0), then `dots` columns that lie one after the other, each filled up to whole
-// vectors.
+// panel of `tail` vectors (none if 0), from its element `tail_skip` on, then `dots` columns that lie one after the
+// other, each filled up to whole vectors.
 struct Panels {
   int64_t full;
-  int used, skip, tail, dots;
+  int used, skip, tail, tail_skip, dots;
 };
 
 template <class T>
@@ -86,7 +86,7 @@ STATEWISE_INLINE int64_t panel_vectors(const Panels& p) {
 template <class T>
 STATEWISE_INLINE Panels plain_panels(int64_t columns) {
   const int64_t vectors = (columns + lanes<T> - 1) / lanes<T>;
-  return {vectors / 4, 4, 0, int(vectors % 4), 0};
+  return {.full = vectors / 4, .used = 4, .skip = 0, .tail = int(vectors % 4), .tail_skip = 0, .dots = 0};
 }
 
 // Up to two columns too many for whole vectors are cheaper as dot products; not of pairs, of which those lack a second.
@@ -291,7 +291,7 @@ template <class T, class O>
 void multiply_tail(const Product<T, O>& x) {
   constexpr int L = lanes<T>;
   const O* b = x.b + x.panels.full * x.depth.total() * x.panels.used * L;
-  const int64_t column = x.panels.full * 4 * L;
+  const int64_t column = x.panels.full * 4 * L + x.panels.tail_skip;
   switch (x.panels.tail) {
     case 1:
       panel_rows<1>(x, b, column);
