@@ -408,6 +408,19 @@ def test_numbers_and_tables_that_are_packed_have_it_too(capsys):
     assert "in 100000 cells" in refused(capsys, cli.main(["forecast", "x.parquet", "--unpack", "1e-4"]))
 
 
+def test_a_lookback_beyond_the_data_takes_no_memory(capsys):
+    said = refused(capsys, forecast(TABLE.encode(), "--model", "direct", "--lookback", "1000000000"))
+    assert "--lookback 1000000000: there are no more than 22 rows before the test part" in said
+
+
+def test_a_label_that_is_a_text_is_not_taken_for_a_class(capsys):
+    rows = [f"{n},{step},{n + step},{'ab'[n % 2] * 300}" for n in range(6) for step in range(3)]
+    Path("x.csv").write_text("\n".join(["id,t,v,label", *rows]) + "\n")
+    said = refused(capsys, cli.main(["classify", "x.csv"]))
+    assert "a label of 300 characters" in said
+    assert len(said) < 250
+
+
 @pytest.mark.slow
 def test_the_driver_finds_what_is_wrong(tmp_path):
     """A few mutants end well; and a reader that lets an error through is told on."""
