@@ -10,7 +10,10 @@ import pytest
 from statewise import cli
 from statewise.jobs import Tagger
 
-TEXT = "\ufeffAnna sold 3.50 pounds (on May 3rd) of sand.  \u201cWhy?\u201d He\r\nleft; don\u2019t ask.\r\n\r\nthe end etc. of it"
+TEXT = (
+    "\ufeffAnna sold 3.50 pounds (on May 3rd) of sand.  \u201cWhy?\u201d He\r\nleft; don\u2019t ask.\r\n"
+    "\r\nthe end etc. of it"
+)
 WORDS = [
     ["Anna", "sold", "3.50", "pounds", "(", "on", "May", "3rd", ")", "of", "sand", "."],
     ["\u201c", "Why", "?", "\u201d"],
