@@ -1,4 +1,4 @@
-// parallel and run_owned: every task once, whatever becomes of the threads.
+// parallel and run_phases: every task once, whatever becomes of the threads.
 
 #include <pthread.h>
 
@@ -23,22 +23,31 @@ void check_each_task_runs_once(int threads, int64_t count) {
   checked += count;
 }
 
-// A thread each for the tasks, as far as there are threads; each waits for what the one before it publishes.
+// A thread each for the owned tasks, as far as there are threads; each waits for what the one before it publishes. The
+// phases before and after them see all or nothing of what they do.
 void check_owners_follow(int threads, int64_t tasks) {
   std::vector<int64_t> progress(size_t(tasks), 0);
-  std::atomic<int64_t> pieces{0};
+  std::atomic<int64_t> before{0}, pieces{0}, after{0}, early{0};
   const auto count = [&](int64_t) { ++pieces; };
-  statewise::run_owned(threads, tasks, [&](int64_t i, statewise::Helpers& helpers) {
+  const auto owned = [&](int64_t i, int64_t thread, statewise::Helpers* helpers) {
+    early += before != 7 || thread < 0 || thread >= threads;
     for (int64_t step = 1; step <= 100; ++step) {
-      if (i > 0) statewise::wait_for(&progress[size_t(i - 1)], step);
+      if (i > 0) statewise::wait_for(*helpers, &progress[size_t(i - 1)], step);
       const auto run = [](const void* work, int64_t piece) { (*static_cast<const decltype(count)*>(work))(piece); };
-      statewise::finish(helpers, statewise::hand_out(helpers, run, &count, 3));
-      statewise::publish(&progress[size_t(i)], step);
+      statewise::finish(*helpers, statewise::hand_out(*helpers, run, &count, 3));
+      statewise::publish(*helpers, &progress[size_t(i)], step);
     }
-  });
+  };
+  statewise::run_phases(threads, {{7, false, [&](int64_t, int64_t, statewise::Helpers*) { ++before; }},
+                                  {tasks, true, owned},
+                                  {7, false, [&](int64_t, int64_t, statewise::Helpers*) {
+                                     early += pieces != 300 * tasks;
+                                     ++after;
+                                   }}});
   CHECK(pieces == 300 * tasks, "%d threads, %d tasks: %d pieces", threads, int(tasks), int(pieces));
+  CHECK(after == 7 && early == 0, "%d threads: %d after, %d too early", threads, int(after), int(early));
   for (const int64_t steps : progress) CHECK(steps == 100, "%d steps", int(steps));
-  checked += 1 + tasks;
+  checked += 2 + tasks;
 }
 
 void check_exceptions_reach_the_caller(int threads) {
