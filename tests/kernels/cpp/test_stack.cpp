@@ -23,6 +23,23 @@ namespace {
 
 using Random = std::mt19937_64;
 
+// bfloat16: the upper half of a float, of the two nearest the one that is even.
+struct Bfloat16 {
+  uint16_t bits;
+  explicit Bfloat16(double number) {
+    const float single = float(number);
+    uint32_t all;
+    std::memcpy(&all, &single, sizeof all);
+    bits = uint16_t((all + 0x7FFF + (all >> 16 & 1)) >> 16);
+  }
+  operator double() const {
+    const uint32_t all = uint32_t{bits} << 16;
+    float single;
+    std::memcpy(&single, &all, sizeof all);
+    return double(single);
+  }
+};
+
 // Memory for exactly `count` elements, at an address that is a multiple of an element's size and of little more.
 class Buffer {
  public:
@@ -57,6 +74,7 @@ struct Trial {
   Form form = kDense;
   Strides strides = kTight;
   int64_t checkpoint = 0;
+  statewise::Limits limits{};
   std::vector<bool> wanted;  // a Leaf each
 };
 
@@ -90,16 +108,19 @@ struct Rows {
 template <class T>
 class Attempt {
  public:
-  Attempt(const Trial& trial, int threads)
+  Attempt(const Trial& trial, int threads, bool bfloat16_products = false)
       : trial_(trial), p_(trial.problem), x_(trial, p_.I), y_(trial, p_.D * p_.P()), tight_(trial) {
     tight_.strides = kTight;
     const statewise::InstructionSet& set = statewise::instruction_set();
     while (set.cells[call_.cell].name != p_.cell) ++call_.cell;
     call_.float64 = sizeof(T) == 8;
+    call_.bfloat16 = sizeof(T) == 2;
+    call_.bfloat16_products = bfloat16_products;
     call_.threads = threads;
     call_.T = p_.T, call_.N = p_.N, call_.I = p_.I, call_.H = p_.H, call_.projected = p_.projected;
     call_.L = p_.L, call_.D = p_.D, call_.bias = p_.bias;
     call_.checkpoint = trial.checkpoint;
+    call_.limits = trial.limits;
     call_.x = sequence(x_, p_.x);
     call_.y = sequence(y_, {});
     if (trial.form == kLengths) call_.lengths = p_.lengths.data();
@@ -170,7 +191,7 @@ class Attempt {
           for (int64_t i = 0; i < rows.width && (rows.at.empty() || rows.within(t, n)); ++i)
             ours[size_t(rows.place(t, n) + i)] = true;
       for (size_t i = 0; i < ours.size(); ++i)
-        if (!ours[i] && !std::isnan(static_cast<const T*>(data)[i])) return false;
+        if (!ours[i] && !std::isnan(double(static_cast<const T*>(data)[i]))) return false;
       return true;
     };
     return untouched(y_, call_.y.data) && untouched(x_, call_.dx.data);
@@ -180,8 +201,7 @@ class Attempt {
   // The kernels' own memory keeps what the call before left there.
   static void poison_scratch() {
     constexpr int64_t bytes = 1 << 19;  // as much as most trials need
-    for (int slot = 0; slot < statewise::kScratchSlots; ++slot)
-      std::memset(statewise::scratch(slot, bytes), 0xFF, bytes);
+    std::memset(statewise::Scratch(bytes).data(), 0xFF, bytes);
   }
 
   void* empty(int64_t count) {
@@ -286,6 +306,71 @@ void check_trial(const Trial& trial, const Expected& want, const std::string& na
   }
 }
 
+// Products of bfloat16 against the same call's without: what rounding their operands to 8 bits does, and no more. Each
+// result as a whole, and its worst element.
+void check_rounded(const std::string& what, const Numbers& got, const Numbers& want) {
+  double error = 0, size = 0, worst = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double e = got[i] - want[i];
+    error += e * e, size += want[i] * want[i];
+    worst = std::abs(e) <= worst ? worst : std::abs(e), largest = std::max(largest, std::abs(want[i]));
+  }
+  CHECK(error <= 0.04 * 0.04 * size, "%s: off by %g, its size being %g", what.c_str(), std::sqrt(error),
+        std::sqrt(size));
+  CHECK(worst <= 0.05 * largest, "%s: an element is off by %g, the largest being %g", what.c_str(), worst, largest);
+  ++checked;
+}
+
+void check_bfloat16(const Trial& trial, const Expected& want, const std::string& name) {
+  Attempt<float> exact(trial, 1), plain(trial, 1, true), one(trial, 1, true), three(trial, 3, true);
+  plain.forward(false);
+  for (Attempt<float>* a : {&exact, &one, &three}) a->forward(true), a->backward();
+  check_rounded(name + " y", one.y(), exact.y());
+  check_rounded(name + " hn", one.hn(), exact.hn());
+  if (trial.problem.has_c()) check_rounded(name + " cn", one.cn(), exact.cn());
+  for (const Attempt<float>* a : {&plain, &three}) {
+    CHECK(same_bits(a->y(), one.y()) && same_bits(a->hn(), one.hn()) && same_bits(a->cn(), one.cn()), "%s",
+          name.c_str());
+    CHECK(a->gaps_are_untouched(), "%s", name.c_str());
+  }
+  for (int leaf = 0; leaf < int(trial.wanted.size()); ++leaf) {
+    const Numbers gradient = one.gradient(leaf);
+    CHECK(same_bits(three.gradient(leaf), gradient), "%s gradient %d", name.c_str(), leaf);
+    if (want.results.kink > 1e-2)
+      check_rounded(name + " gradient " + std::to_string(leaf), gradient, exact.gradient(leaf));
+  }
+}
+
+Numbers rounded(Numbers all) {
+  for (double& number : all) number = double(Bfloat16(number));
+  return all;
+}
+
+// Tensors of bfloat16 give what float ones that hold the same numbers do, rounded; but a GRU's backward reads its
+// output, which has fewer digits then.
+void check_bfloat16_tensors(Trial trial, const std::string& name) {
+  Problem& p = trial.problem;
+  for (Numbers* all : {&p.x, &p.h0, &p.c0, &p.dy, &p.dhn, &p.dcn}) *all = rounded(*all);
+  for (Numbers& w : p.weights) w = rounded(w);
+  Attempt<float> wide(trial, 1, true);
+  Attempt<Bfloat16> one(trial, 1), three(trial, 3);
+  wide.forward(true), wide.backward();
+  for (Attempt<Bfloat16>* a : {&one, &three}) a->forward(true), a->backward();
+  CHECK(same_bits(one.y(), rounded(wide.y())) && same_bits(one.hn(), rounded(wide.hn())) &&
+            same_bits(one.cn(), rounded(wide.cn())),
+        "%s", name.c_str());
+  CHECK(same_bits(one.y(), three.y()) && one.gaps_are_untouched() && three.gaps_are_untouched(), "%s", name.c_str());
+  for (int leaf = 0; leaf < int(trial.wanted.size()); ++leaf) {
+    const Numbers gradient = one.gradient(leaf), want = rounded(wide.gradient(leaf));
+    CHECK(same_bits(three.gradient(leaf), gradient), "%s gradient %d", name.c_str(), leaf);
+    if (p.cell == "gru" && trial.checkpoint)
+      check_rounded(name + " gradient " + std::to_string(leaf), gradient, want);
+    else
+      CHECK(same_bits(gradient, want), "%s gradient %d", name.c_str(), leaf);
+  }
+  ++checked;
+}
+
 // Trials
 
 // Numbers that float holds exactly, so that both types compute with the same.
@@ -354,26 +439,40 @@ Trial random_trial(uint64_t seed, const std::string& cell) {
   return trial;
 }
 
-// Small, but of many steps: what the kernels do chunk by chunk. 25 and 50 rows make groups of unequal size.
+// Small, but of many steps: what the kernels do chunk by chunk. 25 and 50 rows make groups of unequal size, 170 eleven
+// groups.
 Trial long_trial(uint64_t seed, const std::string& cell, int64_t n, Form form) {
   Random random(seed);
   Trial trial;
-  trial.problem = {cell, 150, n, 3, 5, 0, 1, 2, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  trial.problem = {cell, n > 100 ? 20 : 150, n, 3, 5, 0, 1, 2, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   trial.form = form;
   fill(trial, random, true, false);
   trial.wanted.assign(trial.wanted.size(), true);
   return trial;
 }
 
-// Of so few rows and so much work that threads help each other: three layers that follow one another, or two
-// directions.
+// Of so few rows and so much work that threads help each other: three layers that follow one another, or two layers
+// whose directions are computed side by side.
 Trial helped_trial(uint64_t seed, const std::string& cell, int64_t n, int64_t directions, int64_t checkpoint) {
   Random random(seed);
   Trial trial;
-  trial.problem = {cell, 150, n,  3,  20, 0, directions == 1 ? 3 : 1, directions, true, {}, {}, {},
+  trial.problem = {cell, 150, n,  3,  20, 0, directions == 1 ? 3 : 2, directions, true, {}, {}, {},
                    {},   {},  {}, {}, {}, {}};
   trial.checkpoint = checkpoint;
-  fill(trial, random, true, directions == 1);
+  if (n == 3) trial.form = kLengths;
+  fill(trial, random, true, n != 1);
+  trial.wanted.assign(trial.wanted.size(), true);
+  return trial;
+}
+
+// As where the weights are too large for sums of every group's own: one group, whose steps all threads share.
+Trial shared_trial(uint64_t seed, const std::string& cell, int64_t hidden, int64_t projected, Form form) {
+  Random random(seed);
+  Trial trial;
+  trial.problem = {cell, 12, 25, 34, hidden, projected, 2, 1, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  trial.form = form;
+  trial.limits = {.partial_bytes = 1, .shared_step = 1};
+  fill(trial, random, true, true);
   trial.wanted.assign(trial.wanted.size(), true);
   return trial;
 }
@@ -405,6 +504,9 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
                   int(p.D), trial.form, trial.strides, int(trial.checkpoint));
     check_trial<float>(trial, want, std::string(name) + ", float,");
     check_trial<double>(trial, want, std::string(name) + ", double,");
+    if (!statewise::bfloat16_set()) continue;
+    check_bfloat16(trial, want, std::string(name) + ", bfloat16,");
+    check_bfloat16_tensors(trial, std::string(name) + ", bfloat16 tensors,");
   }
 }
 
@@ -413,14 +515,19 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
 // test_stack [TRIALS [CELL]]: so many random trials of each cell, below 100 with a part of the others, where a
 // processor is emulated; and one cell alone, so that each can have a processor.
 int main(int argc, char** argv) {
+  if (!statewise::bfloat16_set()) std::printf("bfloat16 is not tested: this processor doesn't multiply it\n");
   const uint64_t seeds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100;
   const bool all = seeds >= 100;
   for (const std::string cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}) {
     if (argc > 2 && cell != argv[2]) continue;
     for (uint64_t seed = 0; seed < seeds; ++seed) check_everywhere(random_trial(seed, cell), seed);
-    for (const int64_t n : {1, 3, 25, 50})
+    for (const int64_t n : {1, 3, 25, 50, 170})
       if (all || n == 3) check_everywhere(long_trial(1, cell, n, n == 3 ? kLengths : kDense), 1);
-    for (const int64_t n : {1, 5})
+    for (const int64_t hidden : {5, 50, 66})
+      for (const Form form : {kDense, kLengths})
+        if (all || (hidden == 50 && form == kDense))
+          check_everywhere(shared_trial(3, cell, hidden, hidden == 66 ? 17 : 0, form), 3);
+    for (const int64_t n : {1, 3, 5})
       for (const int64_t directions : {1, 2})
         for (const int64_t checkpoint : {0, 70})
           if (all || n * directions * checkpoint == 70)

@@ -19,6 +19,9 @@ STATEWISE_COPY(avx2)
 #if defined(STATEWISE_HAS_avx512)
 STATEWISE_COPY(avx512)
 #endif
+#if defined(STATEWISE_HAS_avx512bf16)
+STATEWISE_COPY(avx512bf16)
+#endif
 #if defined(STATEWISE_HAS_neon)
 STATEWISE_COPY(neon)
 #endif
@@ -73,6 +76,14 @@ const InstructionSet& instruction_set() {
   }
   in_use.store(set, std::memory_order_release);
   return *set;
+}
+
+const InstructionSet* bfloat16_set() {
+#if defined(STATEWISE_HAS_avx512) && defined(STATEWISE_HAS_avx512bf16)
+  static const bool supported = __builtin_cpu_supports("avx512bf16");
+  if (supported && &instruction_set() == &avx512::instruction_set) return &avx512bf16::instruction_set;
+#endif
+  return nullptr;
 }
 
 void use_instruction_set(const std::string& name) { in_use.store(find(name), std::memory_order_release); }

@@ -16,6 +16,10 @@ std::vector<const InstructionSet*> instruction_sets();
 // if the variable names none of them.
 const InstructionSet& instruction_set();
 
+// What belongs to the one in use, if the processor multiplies bfloat16, or null: the products of its cells' kernels for
+// float take their operands as bfloat16, and it has no others.
+const InstructionSet* bfloat16_set();
+
 // Use the one so called from now on; throws std::invalid_argument likewise.
 void use_instruction_set(const std::string& name);
 

@@ -19,9 +19,10 @@ int64_t hand_out(Helpers& helpers, void (*run)(const void* work, int64_t piece),
 // Works along until everything up to `ticket` is done.
 void finish(Helpers& helpers, int64_t ticket);
 
-// How far a layer has come: published by its owner, waited for by that of the next layer.
-void publish(int64_t* progress, int64_t steps);
+// How far a layer has come: published by its owner, waited for by those of the next layer, who help any owner
+// meanwhile.
+void publish(Helpers& helpers, int64_t* progress, int64_t steps);
 bool reached(const int64_t* progress, int64_t steps);
-void wait_for(const int64_t* progress, int64_t steps);
+void wait_for(Helpers& helpers, const int64_t* progress, int64_t steps);
 
 }  // namespace statewise

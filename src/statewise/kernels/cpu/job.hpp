@@ -20,7 +20,7 @@ struct Sequence {
 };
 
 // Some rows of the batch, which one thread takes through the whole stack. Sorted by descending length, so that those
-// active at step t are the first count[t].
+// active at step t are the first count[t]. The tables are null where all rows have all steps: see scan.hpp.
 struct Group {
   int64_t rows;
   const int64_t* original;  // (rows,) their place in the caller's tensors
@@ -41,20 +41,23 @@ struct Direction {
   void *dh0, *dc0;
   void *columns_ih, *columns_hh, *columns_hr, *bias;  // packed for the forward products
   void *rows_ih, *rows_hh, *rows_hr;                  // packed for the backward ones
-  void* gates;                                        // tape: (S, columns)
-  void* cells;                                        // tape: (S, units)
-  void* outputs;                                      // tape: (S, units), the unprojected output, with a projection
-  void* first_recurrent_input;                        // tape: (N, P), what W_hh reads first, where it isn't h0
-  void *kept_h, *kept_c, *kept_recurrent_input;       // tape: (segments, N, ...), the states before each segment
-  void *sum_ih, *sum_hh, *sum_hr, *sum_b;             // the groups' partials of the weights' gradients
+  Sequence dx;                                        // this direction's part of the gradient of x
+  bool adds_dx;                                       // to the other direction's, which has the same memory
+  int64_t* progress;                             // (groups,) steps done, where those who read y, or dx, follow; or null
+  void* gates;                                   // tape: (S, columns)
+  void* cells;                                   // tape: (S, units)
+  void* outputs;                                 // tape: (S, units), the unprojected output, with a projection
+  void* first_recurrent_input;                   // tape: (N, P), what W_hh reads first, where it isn't h0
+  void *kept_h, *kept_c, *kept_recurrent_input;  // tape: (segments, N, ...), the states before each segment
+  void *sum_ih, *sum_hh, *sum_hr, *sum_b;        // the groups' partials of the weights' gradients
 };
 
 struct Layer {
   int64_t input;  // I of this layer
-  Sequence x, y, dx, dy;
+  Sequence x, y, dy;
+  Sequence dy_beside;         // what is to be added to dy, where the layer above had a thread for each direction
   Sequence mask, masked;      // dropout on y, and y * mask, which the next layer reads
   Sequence copy;              // the caller's copy of y, where backward reads y from the tape
-  int64_t* progress;          // (groups,) steps done, where layers follow each other chunk by chunk; or null
   bool direct_ih, direct_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
   int64_t sum_ih, sum_hh;     // elements of the groups' partials
   Direction direction[2];
@@ -72,17 +75,30 @@ struct Layout {
   int64_t forward_scratch, backward_scratch;              // bytes an owner needs
 };
 
+// What forward saves for backward: nothing, every step, or the states before each segment of steps, from which backward
+// computes the steps again.
+enum class Saved { kNothing, kSteps, kStates };
+
+// What the products read: weights packed in panels, or, of few rows and without a projection, as torch lays them out
+// (see unpacked.hpp).
+enum class Weights { kPacked, kUnpacked };
+
+// Who works for the owner of a group: nobody else; helpers on what doesn't wait for the next step; or helpers on that
+// and, block by block, on the steps themselves.
+enum class Help { kNone, kBetweenSteps, kWithinSteps };
+
 struct Job {
   int64_t T, N, H, P, L, D;
-  bool projected, bias, training;
-  // Whether the products forward and backward read the weights as torch lays them out: see unpacked.hpp.
-  bool unpacked_forward, unpacked_backward;
-  bool helped;      // whether owners of groups have helpers
-  int64_t segment;  // steps computed again at a time by backward, because the tape has only the states between; or 0
-  int64_t widest;   // the largest I of all layers
-  int64_t steps;    // S: the steps of all rows together
+  bool projected, bias;
+  Saved saved;
+  int64_t segment;  // steps that backward computes again at a time, of Saved::kStates
+  Weights read_forward, read_backward;
+  Help help;
+  int64_t widest;  // the largest I of all layers
+  int64_t steps;   // S: the steps of all rows together
   int64_t groups;
   int64_t largest_group;  // rows
+  int64_t chunk_rows;     // steps times rows of a step that a chunk aims at
   const Group* group;     // (groups,)
   Layer* layer;           // (L,)
   Layout layout;
@@ -90,6 +106,13 @@ struct Job {
 
 // What a task of pack_forward, pack_backward and reduce is: one of so many parts of one direction's weights.
 constexpr int64_t kWeightParts = 4;
+
+// What a task of forward and backward is: one group's way through one direction of a layer.
+struct Pass {
+  int64_t group, layer, direction;
+  void* scratch;
+  Helpers* helpers;  // null with Help::kNone
+};
 
 // The kernels of one cell and dtype for one instruction set.
 struct Kernels {
@@ -99,12 +122,14 @@ struct Kernels {
   bool h_in_gates;  // whether a row of gates, as forward leaves it, begins with h
   void (*compute_layout)(Job&);
   void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D * kWeightParts
-  // One group through the layers from `first` to before `last`; backward from last - 1 to first. helpers: or null.
-  void (*forward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers);
+  void (*forward)(const Job&, const Pass&);
   void (*pack_backward)(const Job&, int64_t task);
-  void (*backward)(const Job&, int64_t group, int64_t first, int64_t last, void* scratch, Helpers* helpers);
+  void (*backward)(const Job&, const Pass&);
   void (*reduce)(const Job&, int64_t task);
+  void (*add_dx)(const Job&, int64_t part);  // parts: kWeightParts
 };
+
+using Bfloat16 = uint16_t;  // the upper half of a float
 
 struct Cell {
   const char* name;
@@ -116,6 +141,9 @@ struct InstructionSet {
   const char* name;
   const Cell* cells;
   int count;
+  // Of the copy for bfloat16 alone: from and to float, to the nearest, ties to even.
+  void (*widen)(const Bfloat16* from, int64_t count, float* to);
+  void (*narrow)(const float* from, int64_t count, Bfloat16* to);
 };
 
 }  // namespace statewise

@@ -9,23 +9,23 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-template <class C, class T>
+template <class C, class T, class O>
 void compute_layout(Job& job) {
   constexpr int L = lanes<T>;
   const Sizes<C, T> z(job);
   const int64_t recurrent_input_vectors = panel_vectors<T>(plain_panels<T>(job.P)),
                 unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
-  const auto depth = [&](const int (&from)[4]) { return z.blocks.depth(from).total(); };
+  const auto depth = [&](const int (&from)[4]) { return z.blocks.template depth<O>(from).total(); };
   Layout& o = job.layout;
   o.columns = z.columns;
   o.units = z.units;
   o.recurrent_input = z.recurrent_input;
-  o.columns_ih = panel_vectors<T>(z.blocks.panels(C::from_x)) * L * job.widest;
-  o.columns_hh = panel_vectors<T>(z.blocks.panels(C::from_h)) * L * job.P;
-  o.columns_hr = job.projected ? recurrent_input_vectors * L * job.H : 0;
+  o.columns_ih = panel_vectors<T>(z.blocks.panels(C::from_x)) * L * operands<O>(job.widest);
+  o.columns_hh = panel_vectors<T>(z.blocks.panels(C::from_h)) * L * operands<O>(job.P);
+  o.columns_hr = job.projected ? recurrent_input_vectors * L * operands<O>(job.H) : 0;
   o.rows_ih = depth(C::from_x) * round_up(job.widest, L);
   o.rows_hh = depth(C::from_h) * recurrent_input_vectors * L;
-  o.rows_hr = job.projected ? job.P * unit_vectors * L : 0;
+  o.rows_hr = job.projected ? operands<O>(job.P) * unit_vectors * L : 0;
   o.sum_hr = job.projected ? job.H * z.recurrent_input : 0;
   o.sum_b = z.columns;
   for (int64_t l = 0; l < job.L; ++l) {
@@ -38,10 +38,10 @@ void compute_layout(Job& job) {
     layer.sum_ih = partials(layer.direct_ih, layer.input);
     layer.sum_hh = partials(layer.direct_hh, job.P);
   }
-  if (job.segment) job.segment = round_up(job.segment, chunk_steps(job.T, job.largest_group));
+  if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
   Arena forward{nullptr}, backward{nullptr};
-  ForwardScratch<C, T>(forward, job, z);
-  BackwardScratch<C, T>(backward, job, z);
+  ForwardScratch<C, T, O>(forward, job, z);
+  BackwardScratch<C, T, O>(backward, job, z);
   o.forward_scratch = round_up(forward.used, 64);
   o.backward_scratch = round_up(backward.used, 64);
 }
@@ -57,18 +57,18 @@ struct WeightTask {
         part(task % kWeightParts) {}
 };
 
-template <class C, class T>
+template <class C, class T, class O>
 void pack_forward(const Job& job, int64_t task) {
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
-  if (!job.unpacked_forward) {
-    pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.columns_ih), part,
+  if (job.read_forward == Weights::kPacked) {
+    pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.columns_ih), part,
                  kWeightParts);
-    pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.columns_hh), part,
+    pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
                  kWeightParts);
   }
   if (part > 0) return;
-  if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.columns_hr));
+  if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.columns_hr));
   T* bias = static_cast<T*>(w.bias);
   clear(bias, blocks.columns());
   if (!job.bias) return;
@@ -79,17 +79,18 @@ void pack_forward(const Job& job, int64_t task) {
                                   (C::from_h[s] < 0 ? T(0) : b_hh[C::from_h[s] * job.H + u]);
 }
 
-template <class C, class T>
+template <class C, class T, class O>
 void pack_backward(const Job& job, int64_t task) {
-  if (job.unpacked_backward) return;
+  if (job.saved == Saved::kStates) pack_forward<C, T, O>(job, task);
+  if (job.read_backward == Weights::kUnpacked) return;
   const Blocks<C, T> blocks(job.H);
   const auto [layer, w, part] = WeightTask(job, task);
-  if (layer.dx.data)
-    pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<T*>(w.rows_ih), part,
+  if (w.dx.data)
+    pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.rows_ih), part,
               kWeightParts);
-  pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<T*>(w.rows_hh), part, kWeightParts);
+  pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
   if (job.projected && part == 0)
-    pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<T*>(w.rows_hr));
+    pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.rows_hr));
 }
 
 // The groups' partials of the gradients, added in the groups' order, as torch lays them out.
@@ -135,17 +136,67 @@ void reduce(const Job& job, int64_t task) {
     }
 }
 
-template <class C, class T>
+// The directions' parts of the gradient of the stack's input, where they were computed side by side.
+template <class T>
+void add_dx(const Job& job, int64_t part) {
+  const Layer& layer = job.layer[0];
+  const Sequence &to = layer.direction[0].dx, &beside = layer.direction[1].dx;
+  const Span p{0, 0, job.T * part / kWeightParts, job.T * (part + 1) / kWeightParts};
+  for (int64_t i = 0; i < job.groups; ++i)
+    each_row<T>(job.group[i], p, 0, to, beside, {}, [&](T* dx, const T* more, const T*) {
+      for (int64_t k = 0; k < layer.input; ++k) dx[k] += more[k];
+    });
+}
+
+template <class C, class T, class O>
 constexpr Kernels kernels() {
-  return {sizeof(T),          C::gates,      1 + C::has_c,        C::carries_h,   C::units == 4, compute_layout<C, T>,
-          pack_forward<C, T>, forward<C, T>, pack_backward<C, T>, backward<C, T>, reduce<C, T>};
+  return {.element = sizeof(T),
+          .gates = C::gates,
+          .states = 1 + C::has_c,
+          .carries_h = C::carries_h,
+          .h_in_gates = C::units == 4,
+          .compute_layout = compute_layout<C, T, O>,
+          .pack_forward = pack_forward<C, T, O>,
+          .forward = forward<C, T, O>,
+          .pack_backward = pack_backward<C, T, O>,
+          .backward = backward<C, T, O>,
+          .reduce = reduce<C, T>,
+          .add_dx = add_dx<T>};
 }
 
 constexpr Cell cells[] = {
-#define STATEWISE_CELL(name, type) {#name, kernels<type, float>(), kernels<type, double>()},
+#if defined(__AVX512BF16__)  // a copy for products of bfloat16 alone
+#define STATEWISE_CELL(name, type) {#name, kernels<type, float, Pair>(), {}},
+#else
+#define STATEWISE_CELL(name, type) {#name, kernels<type, float, float>(), kernels<type, double, double>()},
+#endif
 #include "cells.def"
 #undef STATEWISE_CELL
 };
+
+#if defined(__AVX512BF16__)
+void widen(const Bfloat16* from, int64_t count, float* to) {
+  constexpr int L = lanes<float>;
+  using V = Vec<float, L>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store(to + i, load_elements<V>(from + i));
+  for (; i < count; ++i) {
+    const Bfloat16 last[4] = {from[i]};  // nothing past the end is read
+    to[i] = load_elements<Vec<float, 4>>(last)[0];
+  }
+}
+
+void narrow(const float* from, int64_t count, Bfloat16* to) {
+  constexpr int L = lanes<float>;
+  using V = Vec<float, L>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store_elements(to + i, load<V>(from + i));
+  for (; i < count; ++i) to[i] = to_bfloat16(Vec<float, 4>{from[i], 0, 0, 0})[0];
+}
+#else
+constexpr void (*widen)(const Bfloat16*, int64_t, float*) = nullptr;
+constexpr void (*narrow)(const float*, int64_t, Bfloat16*) = nullptr;
+#endif
 
 }  // namespace
 
@@ -153,7 +204,7 @@ constexpr Cell cells[] = {
 #define STATEWISE_NAME(x) STATEWISE_QUOTE(x)
 
 extern const InstructionSet instruction_set;
-const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), cells, sizeof cells / sizeof *cells};
+const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), cells, sizeof cells / sizeof *cells, widen, narrow};
 
 }  // namespace STATEWISE_NS
 }  // namespace statewise

@@ -10,22 +10,30 @@
 
 namespace statewise {
 
-void* scratch(int slot, int64_t bytes) {
-  struct Block {
-    std::unique_ptr<void, decltype(&std::free)> memory{nullptr, std::free};
-    int64_t size = 0;
-  };
-  thread_local Block blocks[kScratchSlots];
-  Block& block = blocks[slot];
+namespace {
+
+struct Block {
+  std::unique_ptr<void, decltype(&std::free)> memory{nullptr, std::free};
+  int64_t size = 0;
+};
+thread_local Block block;
+
+}  // namespace
+
+Scratch::Scratch(int64_t bytes) {
   if (block.size < bytes) {
-    block.memory.reset();
-    block.size = 0;
+    block = Block();
     const int64_t rounded = (bytes + 63) / 64 * 64;
     block.memory.reset(std::aligned_alloc(64, size_t(rounded)));
     if (!block.memory) throw std::bad_alloc();
     block.size = rounded;
+    prefer_large_pages(block.memory.get(), rounded);
   }
-  return block.memory.get();
+  data_ = static_cast<char*>(block.memory.get());
+}
+
+Scratch::~Scratch() {
+  if (block.size > kKeptBytes) block = Block();
 }
 
 void prefer_large_pages(void* p, int64_t bytes) {

@@ -6,10 +6,20 @@
 
 namespace statewise {
 
-// At least `bytes` of 64-byte aligned memory that belongs to the calling thread until it asks again under the same
-// slot; kept from call to call, because fresh memory costs a page fault every 4 KB.
-void* scratch(int slot, int64_t bytes);
-enum { kSharedScratch, kTaskScratch, kScratchSlots };
+// 64-byte aligned memory of the calling thread for as long as this lives; one at a time. A block is kept from call to
+// call, because fresh memory costs a page fault every 4 KB; one of more than kKeptBytes goes back to the system.
+class Scratch {
+ public:
+  static constexpr int64_t kKeptBytes = 32 << 20;
+  explicit Scratch(int64_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  char* data() const { return data_; }
+
+ private:
+  char* data_;
+};
 
 // Asks the system for large pages behind fresh memory of the caller's, if it is long: 84 MB otherwise cost 20,000 page
 // faults, 35 ms. Memory that is only borrowed from an allocator's heap is left as it is.

@@ -4,13 +4,22 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "helpers.hpp"
 
 namespace statewise {
 
-// Calls work(task, helpers) for 0 .. tasks - 1, in this order, on `threads` threads; a thread that finds no task left
-// helps the owners of the others. A task may wait for what an earlier one publishes. `work` must not throw.
-void run_owned(int threads, int64_t tasks, const std::function<void(int64_t, Helpers&)>& work);
+// Tasks 0 .. count - 1, begun in this order. If they are owned, each has helpers: the threads for which no task is
+// left, and those that wait; and a task may wait for what an earlier one publishes.
+struct Phase {
+  int64_t count;
+  bool owned;
+  std::function<void(int64_t task, int64_t thread, Helpers* helpers)>
+      work;  // helpers: null if not owned; must not throw
+};
+
+// One phase after the other, on up to `threads` threads, which `thread` counts from 0.
+void run_phases(int threads, const std::vector<Phase>& phases);
 
 }  // namespace statewise

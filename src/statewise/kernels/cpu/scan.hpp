@@ -1,4 +1,4 @@
-// What the two time loops (forward.hpp, backward.hpp) partial: rows, chunks, states, scratch memory.
+// What the two time loops (forward.hpp, backward.hpp) share: rows, chunks, states, scratch memory.
 
 #pragma once
 
@@ -8,16 +8,10 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-// Rows (steps times rows of a step) that a chunk aims at: enough for the products, few enough to stay in cache; and of
-// short sequences a part, so that those who help, and the next layer, have something to begin with.
-constexpr int64_t kChunkRows = 128, kFewChunkRows = 32, kChunks = 4;
+// The same for all groups.
+STATEWISE_INLINE int64_t chunk_steps(const Job& job) { return max(1, job.chunk_rows / max(1, job.largest_group)); }
 
-// For a sequence of `steps` steps whose largest group has `rows` rows; the same for all groups.
-STATEWISE_INLINE int64_t chunk_steps(int64_t steps, int64_t rows) {
-  return max(1, min(kChunkRows, max(kFewChunkRows, steps * rows / kChunks)) / max(1, rows));
-}
-
-STATEWISE_INLINE int64_t most_chunk_rows(int64_t rows) { return max(kChunkRows, rows); }
+STATEWISE_INLINE int64_t most_chunk_rows(const Job& job) { return max(job.chunk_rows, job.largest_group); }
 
 // The distance between the rows of a copy: whole vectors, and an odd number of cache lines, so that a column of it
 // does not fall into a few sets of the cache.
@@ -40,9 +34,15 @@ struct Arena {
   }
 };
 
+// The group's rows at step t; its steps before t; row j's place in the caller's tensors, and by descending length.
+STATEWISE_INLINE int64_t rows_at(const Group& g, int64_t t) { return g.count ? g.count[t] : g.rows; }
+STATEWISE_INLINE int64_t rows_before(const Group& g, int64_t t) { return g.start ? g.start[t] : t * g.rows; }
+STATEWISE_INLINE int64_t original(const Group& g, int64_t j) { return g.original ? g.original[j] : g.before + j; }
+STATEWISE_INLINE int64_t sorted(const Group& g, int64_t j) { return g.sorted ? g.sorted[j] : g.before + j; }
+
 template <class T>
 STATEWISE_INLINE T* row_at(const Sequence& s, const Group& g, int64_t t, int64_t j) {
-  const int64_t n = s.sorted ? g.sorted[j] : g.original[j];
+  const int64_t n = s.sorted ? sorted(g, j) : original(g, j);
   return static_cast<T*>(s.data) + (s.at ? s.at[t] * s.row : t * s.step) + n * s.row;
 }
 
@@ -54,6 +54,32 @@ STATEWISE_INLINE void copy(T* to, const T* from, int64_t n) {
 template <class T>
 STATEWISE_INLINE void clear(T* to, int64_t n) {
   __builtin_memset(to, 0, n * sizeof(T));
+}
+
+// Rows of numbers as a product reads them: as they are, or as pairs, which are written to `room`.
+template <class T, class O>
+STATEWISE_INLINE RowsOf<const O> as_operands(const RowsOf<const T>& from, int64_t rows, int64_t width, O* room,
+                                             int64_t stride) {
+  if constexpr (paired<O>) {
+    constexpr int L = lanes<T>;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < width; k += 2 * L) {
+        const auto numbers = [&](int64_t i) {
+          const int64_t left = max(0, width - i);
+          return left >= L ? load<Vec<T, L>>(from[r] + i) : load_first<Vec<T, L>>(from[r] + i, int(left));
+        };
+        store(room + r * stride + k / 2, to_pairs(numbers(k), numbers(k + L)));
+      }
+    return {room, stride, nullptr};
+  } else {
+    return from;
+  }
+}
+
+// How far apart such rows lie, and how many operands they need; none where they are as they are.
+template <class O>
+STATEWISE_INLINE int64_t operand_stride(int64_t width) {
+  return paired<O> ? round_up(operands<O>(width), lanes<O>) : 0;
 }
 
 // What the steps of a group leave for backward: rows of gates, cells (of cells with c) and unprojected outputs (with a
@@ -79,6 +105,14 @@ STATEWISE_INLINE int64_t hand_out_or_do(Helpers* helpers, const W& work, int64_t
   return 0;
 }
 
+// work(i) for all pieces of what the next thing waits for: by the helpers too where they work within steps.
+template <class W>
+STATEWISE_INLINE void do_within_step(const Job& job, Helpers* helpers, const W& work, int64_t pieces) {
+  const bool shared = job.help == Help::kWithinSteps;
+  const int64_t ticket = hand_out_or_do(shared ? helpers : nullptr, work, pieces);
+  if (shared) finish(*helpers, ticket);
+}
+
 // Brings memory that the next step will read into the second-level cache, while this step's product keeps the units
 // busy.
 STATEWISE_INLINE void prefetch(const void* p, int64_t bytes) {
@@ -90,7 +124,7 @@ template <class T>
 void take_state(const void* from, const Group& g, int64_t width, T* to, int64_t stride) {
   for (int64_t j = 0; j < g.rows; ++j) {
     if (from)
-      copy(to + j * stride, static_cast<const T*>(from) + g.original[j] * width, width);
+      copy(to + j * stride, static_cast<const T*>(from) + original(g, j) * width, width);
     else
       clear(to + j * stride, width);
     clear(to + j * stride + width, stride - width);
@@ -100,7 +134,7 @@ void take_state(const void* from, const Group& g, int64_t width, T* to, int64_t 
 template <class T>
 void give_state(void* to, const Group& g, int64_t first, int64_t last, int64_t width, const T* from, int64_t stride) {
   if (!to) return;
-  for (int64_t j = first; j < last; ++j) copy(static_cast<T*>(to) + g.original[j] * width, from + j * stride, width);
+  for (int64_t j = first; j < last; ++j) copy(static_cast<T*>(to) + original(g, j) * width, from + j * stride, width);
 }
 
 // The steps from s0 to before s1, in the order in which a direction reads: the times from t0 to before t1.
@@ -115,52 +149,54 @@ struct Order {
   int64_t T;
   bool reverse;
   Span span(int64_t s0, int64_t s1) const { return {s0, s1, reverse ? T - s1 : s0, reverse ? T - s0 : s1}; }
-  int64_t rows(const Span& p) const { return group.start[p.t1] - group.start[p.t0]; }
+  int64_t rows(const Span& p) const { return rows_before(group, p.t1) - rows_before(group, p.t0); }
   int64_t time(int64_t s) const { return reverse ? T - 1 - s : s; }
-  int64_t count(int64_t s) const { return s < 0 || s >= T ? 0 : group.count[time(s)]; }
+  int64_t count(int64_t s) const { return s < 0 || s >= T ? 0 : rows_at(group, time(s)); }
 };
+
+// What W_hh and the next layer read: h; its projection, which is h to the caller; or, of cells that carry h past the
+// product (the GRU), its projection, while h stays as wide as it is.
+enum class Reads { kH, kProjectedH, kProjectionOfH };
 
 template <class C, class T>
 struct Sizes {
   Blocks<C, T> blocks;
+  Reads reads;
   int64_t H, P;                    // P: the width of what W_hh reads
   int64_t units, recurrent_input;  // padded
   int64_t columns;                 // padded row of gates
   explicit Sizes(const Job& job)
       : blocks(job.H),
+        reads(!job.projected ? Reads::kH
+              : C::carries_h ? Reads::kProjectionOfH
+                             : Reads::kProjectedH),
         H(job.H),
         P(job.P),
         units(round_up(blocks.units(), lanes<T>)),
         recurrent_input(round_up(job.P, lanes<T>)),
         columns(blocks.columns()) {}
+  // Of h as the caller knows it: its width, and the distance between its rows while the scan has it.
+  int64_t state_width() const { return reads == Reads::kProjectionOfH ? H : P; }
+  int64_t state_stride() const { return reads == Reads::kProjectedH ? recurrent_input : units; }
 };
 
-// y past each row's end, where the caller's tensor has room for it.
+// Columns [column, column + width) of y past each row's end, where the caller's tensor has room for it.
 template <class T>
-void clear_padding(const Job& job, const Group& g, const Sequence& y, int64_t width) {
-  if (!y.data || y.at) return;
+void clear_padding(const Job& job, const Group& g, const Sequence& y, int64_t column, int64_t width) {
+  if (!y.data || y.at || !g.count) return;
   for (int64_t t = 0; t < job.T; ++t)
-    for (int64_t j = g.count[t]; j < g.rows; ++j) clear(row_at<T>(y, g, t, j), width);
+    for (int64_t j = g.count[t]; j < g.rows; ++j) clear(row_at<T>(y, g, t, j) + column, width);
 }
 
-// to = from for the group's rows, over the times from t0 to before t1: `width` elements from `column` on.
-template <class T>
-void copy_rows(const Group& g, int64_t t0, int64_t t1, const Sequence& from, const Sequence& to, int64_t column,
-               int64_t width) {
-  for (int64_t t = t0; t < t1; ++t)
-    for (int64_t j = 0; j < g.count[t]; ++j)
-      copy(row_at<T>(to, g, t, j) + column, row_at<const T>(from, g, t, j) + column, width);
-}
-
-// to = from * mask for the group's rows, over the times from t0 to before t1.
-template <class T>
-void apply_mask(const Group& g, int64_t t0, int64_t t1, const Sequence& mask, const Sequence& from, const Sequence& to,
-                int64_t width) {
-  for (int64_t t = t0; t < t1; ++t)
-    for (int64_t j = 0; j < g.count[t]; ++j) {
-      const T *a = row_at<const T>(from, g, t, j), *b = row_at<const T>(mask, g, t, j);
-      T* y = row_at<T>(to, g, t, j);
-      for (int64_t i = 0; i < width; ++i) y[i] = a[i] * b[i];
+// work(to's row, one of each of the others) for the group's rows over the times of `p`, from `column` on; a row is null
+// where there is no sequence.
+template <class T, class Work>
+STATEWISE_INLINE void each_row(const Group& g, const Span& p, int64_t column, const Sequence& to, const Sequence& a,
+                               const Sequence& b, const Work& work) {
+  for (int64_t t = p.t0; t < p.t1; ++t)
+    for (int64_t j = 0; j < rows_at(g, t); ++j) {
+      const auto row = [&](const Sequence& s) { return s.data ? row_at<T>(s, g, t, j) + column : nullptr; };
+      work(row(to), row(a), row(b));
     }
 }
 

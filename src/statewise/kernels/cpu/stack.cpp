@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "bfloat16.hpp"
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "owners.hpp"
@@ -11,22 +12,33 @@
 namespace statewise {
 namespace {
 
-constexpr int64_t kGroupRows = 16;         // rows a group aims at: enough for the register tiles
-constexpr int64_t kLargeGroupRows = 32;    // and where W_hh is too large to stay near the core
-constexpr int64_t kLargeWeight = 1 << 20;  // bytes
-constexpr int64_t kGroupSteps = 128;
-constexpr int64_t kMostGroups = 8;  // each has its own sum of the weights' gradients
-constexpr int64_t kAligned = 64;    // bytes
+constexpr int64_t kAligned = 64;  // bytes
+
+// Rows that a group aims at: enough for the register tiles, and more where W_hh is too large, in bytes, to stay near
+// the core; but so many steps of all its rows that the sum of the weights' gradients that it has of its own is worth
+// it.
+constexpr int64_t kGroupRows = 16, kLargeGroupRows = 32, kLargeWeight = 1 << 20, kGroupSteps = 128;
+
+// Steps times rows of a step that a chunk aims at: enough for the products, few enough to stay in cache; of short
+// sequences a part, so that those who help, and the next layer, have something to begin with; and where the gradient of
+// W_hh is too large for the cache, so many that it seldom goes through it.
+constexpr int64_t kChunkRows = 128, kFewChunkRows = 32, kChunks = 4, kLargeChunkRows = 512, kHugeWeight = 8 << 20;
+
 // Steps of all rows together for fewer than which packing the weights doesn't pay.
 constexpr int64_t kFewRowsForward = 4, kFewRowsBackward = 8;
-constexpr double kWorthThreads = 2e5;  // multiply-adds below which starting threads costs more than it saves
 
-// Into how many groups N rows are cut that have S steps together. It decides in which order the weights' gradients are
-// summed, so it must not depend on the number of threads. Few steps are not cut: each group has its own sum.
-int64_t groups_for(int64_t rows, int64_t steps, int64_t weight_bytes) {
+// Multiply-adds of a call below which starting threads costs more than it saves.
+constexpr double kWorthThreads = 2e5;
+constexpr int64_t kPanelBytes = 256;  // of a row of gates, which is cut into pieces of a panel each at most
+
+// Into how many groups `rows` rows are cut that have so many steps together, `weight` bytes being read at each step of
+// a layer, where only so many groups may have sums of their own. It decides in which order these are summed, so it must
+// not depend on the number of threads. Few steps are not cut: each group has its own sum.
+int64_t groups_for(int64_t rows, int64_t steps, int64_t weight, int64_t most) {
   if (rows < 8 || steps < kGroupSteps) return 1;
-  const int64_t aim = weight_bytes > kLargeWeight ? kLargeGroupRows : kGroupRows;
-  return std::clamp<int64_t>((rows + aim - 1) / aim, 2, kMostGroups);
+  const int64_t aim = weight > kLargeWeight ? kLargeGroupRows : kGroupRows;
+  const int64_t groups = std::clamp<int64_t>((rows + aim - 1) / aim, 2, std::max<int64_t>(2, steps / kGroupSteps));
+  return std::clamp<int64_t>(most, 1, groups);
 }
 
 class Carver {  // cuts aligned arrays from a block, or counts what they need
@@ -47,7 +59,7 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
-  explicit Plan(const Call& call) : call_(call), kernels_(pick(call)) {
+  explicit Plan(const Call& call) : call_(call), kernels_(&pick(call)) {
     job_.T = call.T;
     job_.N = call.N;
     job_.H = call.H;
@@ -56,49 +68,81 @@ class Plan {
     job_.L = call.L;
     job_.D = call.D;
     job_.bias = call.bias;
-    job_.training = call.training;
+    job_.saved = !call.training ? Saved::kNothing : call.checkpoint ? Saved::kStates : Saved::kSteps;
+    job_.segment = call.checkpoint;
     job_.widest = call.L > 1 ? std::max(call.I, job_.D * job_.P) : call.I;
-    job_.segment = call.training ? call.checkpoint : 0;
     layers_.resize(size_t(call.L));
     job_.layer = layers_.data();
     for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
     cut_groups();
-    job_.unpacked_forward = !call.packed && !job_.projected && job_.steps < kFewRowsForward;
-    job_.unpacked_backward = !job_.projected && job_.steps < kFewRowsBackward;
-    job_.helped = job_.groups < threads();
-    kernels_.compute_layout(job_);
+    // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
+    if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
+      if (const InstructionSet* found = bfloat16_set()) kernels_ = &found->cells[call.cell].float32;
+    job_.chunk_rows = kernels_->gates * job_.H * job_.P * kernels_->element > kHugeWeight
+                          ? kLargeChunkRows
+                          : std::clamp(job_.T * job_.largest_group / kChunks, kFewChunkRows, kChunkRows);
+    const auto read = [&](bool few) { return few && !job_.projected ? Weights::kUnpacked : Weights::kPacked; };
+    job_.read_forward = read(!call.packed && job_.steps < kFewRowsForward);
+    job_.read_backward = read(job_.steps < kFewRowsBackward);
+    threads_ = useful_threads();
+    const int64_t step = job_.largest_group * kernels_->gates * job_.H * job_.P;
+    job_.help = job_.groups >= threads_          ? Help::kNone
+                : step < call.limits.shared_step ? Help::kBetweenSteps
+                                                 : Help::kWithinSteps;
+    kernels_->compute_layout(job_);
   }
+
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
 
   Job& job() { return job_; }
-  const Kernels& kernels() const { return kernels_; }
+  const Kernels& kernels() const { return *kernels_; }
   Direction& direction(int64_t i) { return layers_[size_t(i / job_.D)].direction[i % job_.D]; }
   int64_t directions() const { return job_.L * job_.D; }
-  int64_t state_width() const { return kernels_.carries_h ? job_.H : job_.P; }
+  int64_t state_width() const { return kernels_->carries_h ? job_.H : job_.P; }
 
-  int threads() const {
-    const double work = double(job_.steps) * double(job_.H) * double(kernels_.gates) *
-                        double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
-    return work < kWorthThreads || job_.unpacked_forward ? 1 : call_.threads;
-  }
+  int threads() const { return threads_; }
 
-  // Takes the groups through the layers. A group is owned by one thread. Where there are fewer groups than threads the
-  // others help; and if no layer needs the end of a sequence before its beginning, each layer has an owner of its own,
-  // who follows that of the layer before.
-  void run(void (*pass)(const Job&, int64_t, int64_t, int64_t, void*, Helpers*), int64_t bytes, bool backward) {
-    if (!job_.helped) {
-      parallel(threads(), job_.groups,
-               [&](int64_t i) { pass(job_, i, 0, job_.L, scratch(kTaskScratch, bytes), nullptr); });
-      return;
-    }
-    const int64_t tasks = job_.D == 1 ? job_.groups * job_.L : job_.groups;
-    const bool follow = tasks > job_.groups;
-    progress_.assign(follow ? size_t(tasks) : 0, 0);
-    for (int64_t l = 0; follow && l < job_.L; ++l) layers_[size_t(l)].progress = progress_.data() + l * job_.groups;
-    char* const memory = static_cast<char*>(scratch(kTaskScratch, tasks * bytes));
-    run_owned(threads(), tasks, [&](int64_t i, Helpers& helpers) {
-      const int64_t l = backward ? job_.L - 1 - i / job_.groups : i / job_.groups;
-      pass(job_, i % job_.groups, follow ? l : 0, follow ? l + 1 : job_.L, memory + i * bytes, &helpers);
-    });
+  // Runs the groups through the layers, by `pass` in memory that `place` gives, between what goes over the weights
+  // before and after.
+  template <class Place>
+  void run(void (*before)(const Job&, int64_t), void (*pass)(const Job&, const Pass&),
+           void (*after)(const Job&, int64_t), int64_t bytes, bool backward, const Place& place) {
+    const int64_t passes = job_.L * job_.D * job_.groups;
+    const bool owned = job_.help != Help::kNone;
+    progress_.assign(owned ? size_t(passes) : 0, 0);
+    for (int64_t i = 0; owned && i < directions(); ++i) direction(i).progress = progress_.data() + i * job_.groups;
+
+    const int64_t shared = place(nullptr), tasks = owned ? passes : std::min<int64_t>(threads_, job_.groups);
+    const Scratch scratch(shared + tasks * bytes);
+    place(scratch.data());
+    char* const memory = scratch.data() + shared;
+
+    // In the order in which layers can follow one another.
+    const auto pass_of = [&](int64_t i, void* at, Helpers* helpers) {
+      const int64_t layer = i / job_.groups / job_.D;
+      return Pass{.group = i % job_.groups,
+                  .layer = backward ? job_.L - 1 - layer : layer,
+                  .direction = i / job_.groups % job_.D,
+                  .scratch = at,
+                  .helpers = helpers};
+    };
+    const int64_t parts = directions() * kWeightParts;
+    std::vector<Phase> phases;
+    if (before) phases.push_back({parts, false, [&](int64_t i, int64_t, Helpers*) { before(job_, i); }});
+    if (owned)
+      phases.push_back({passes, true, [&](int64_t i, int64_t, Helpers* helpers) {
+                          pass(job_, pass_of(i, memory + i * bytes, helpers));
+                        }});
+    else
+      phases.push_back({job_.groups, false, [&](int64_t group, int64_t thread, Helpers*) {
+                          for (int64_t i = group; i < passes; i += job_.groups)
+                            pass(job_, pass_of(i, memory + thread * bytes, nullptr));
+                        }});
+    if (after) phases.push_back({parts, false, [&](int64_t i, int64_t, Helpers*) { after(job_, i); }});
+    if (backward && beside_ && layers_.front().direction[0].dx.data)
+      phases.push_back({kWeightParts, false, [&](int64_t i, int64_t, Helpers*) { kernels_->add_dx(job_, i); }});
+    run_phases(threads_, phases);
   }
 
   // Places what lives from forward to backward.
@@ -107,21 +151,21 @@ class Plan {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      if (job_.segment) {
-        const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_.element;
+      if (job_.saved == Saved::kStates) {
+        const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_->element;
         w.kept_h = carver.take(kept * o.units);
-        if (kernels_.states > 1) w.kept_c = carver.take(kept * o.units);
+        if (kernels_->states > 1) w.kept_c = carver.take(kept * o.units);
         if (job_.projected) w.kept_recurrent_input = carver.take(kept * o.recurrent_input);
       } else {
-        w.gates = carver.take(job_.steps * o.columns * kernels_.element);
-        if (kernels_.states > 1) w.cells = carver.take(job_.steps * o.units * kernels_.element);
-        if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_.element);
+        w.gates = carver.take(job_.steps * o.columns * kernels_->element);
+        if (kernels_->states > 1) w.cells = carver.take(job_.steps * o.units * kernels_->element);
+        if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_->element);
       }
-      if (job_.projected && kernels_.carries_h)
-        w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_.element);
+      if (job_.projected && kernels_->carries_h)
+        w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_->element);
     }
     place_between(carver);
-    if (!reads_output() && !kernels_.h_in_gates) {
+    if (!reads_output() && !kernels_->h_in_gates) {
       Layer& last = layers_.back();
       last.copy = last.y;
       last.y = between(carver);
@@ -132,7 +176,21 @@ class Plan {
   // Whether backward reads the last layer's output from the caller's memory: of a checkpointed sequence and of what is
   // projected the tape has none.
   bool reads_output() const {
-    return job_.segment > 0 || job_.projected || !(kernels_.h_in_gates || kernels_.carries_h);
+    return job_.saved == Saved::kStates || job_.projected || !(kernels_->h_in_gates || kernels_->carries_h);
+  }
+
+  // What place_tape takes at most: each of its arrays may be followed by a gap.
+  TapeBytes tape_bytes(int64_t layers, int64_t directions, bool checkpoints, bool masked) const {
+    const Layout& o = job_.layout;
+    const int64_t all = layers * directions, element = kernels_->element;
+    const int64_t state = o.units * (kernels_->states > 1), projection = job_.projected ? o.units : 0;
+    const int64_t kept = o.units + state + (job_.projected ? o.recurrent_input : 0);
+    const bool output = !checkpoints && !job_.projected && !kernels_->h_in_gates && kernels_->carries_h;
+    const int64_t between = ((layers - 1) * (1 + masked) + output) * directions * job_.P;
+    return {.a_step = ((checkpoints ? 0 : all * (o.columns + state + projection)) + between) * element,
+            .a_row = job_.projected && kernels_->carries_h ? all * job_.P * element : 0,
+            .a_kept = checkpoints ? all * kept * element : 0,
+            .always = kAligned * (4 * all + 2 * layers)};
   }
 
   // Places the outputs between layers.
@@ -149,20 +207,28 @@ class Plan {
     }
   }
 
-  Sequence between(Carver& carver) {
-    return {carver.take(job_.steps * job_.D * job_.P * kernels_.element), offsets_.data(), 0, job_.D * job_.P, true};
+  Sequence between(Carver& carver) { return own(carver, job_.D * job_.P); }
+
+  // A sequence of the stack's own: rows by descending length, step after step without gaps.
+  Sequence own(Carver& carver, int64_t width) {
+    const bool dense = offsets_.empty();
+    return {.data = carver.take(job_.steps * width * kernels_->element),
+            .at = dense ? nullptr : offsets_.data(),
+            .step = dense ? job_.N * width : 0,
+            .row = width,
+            .sorted = true};
   }
 
   // One of the caller's sequences.
   Sequence outer(const Strided& s) const {
-    if (call_.batch_sizes) return {s.data, offsets_.data(), 0, s.row, true};
-    return {s.data, nullptr, s.step, s.row, false};
+    if (call_.batch_sizes) return {.data = s.data, .at = offsets_.data(), .step = 0, .row = s.row, .sorted = true};
+    return {.data = s.data, .at = nullptr, .step = s.step, .row = s.row, .sorted = false};
   }
 
   void place_call() {
     layers_.front().x = outer(call_.x);
     layers_.back().y = outer(call_.y);
-    const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_.element;
+    const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_->element;
     const int64_t h = job_.N * state_width() * element, c = job_.N * job_.H * element;
     const auto at = [](void* base, int64_t offset) -> void* {
       return base ? static_cast<char*>(base) + offset : nullptr;
@@ -194,10 +260,10 @@ class Plan {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      w.columns_ih = carver.take(o.columns_ih * kernels_.element);
-      w.columns_hh = carver.take(o.columns_hh * kernels_.element);
-      w.columns_hr = carver.take(o.columns_hr * kernels_.element);
-      w.bias = carver.take(o.columns * kernels_.element);
+      w.columns_ih = carver.take(o.columns_ih * kernels_->element);
+      w.columns_hh = carver.take(o.columns_hh * kernels_->element);
+      w.columns_hr = carver.take(o.columns_hr * kernels_->element);
+      w.bias = carver.take(o.columns * kernels_->element);
     }
   }
 
@@ -205,24 +271,38 @@ class Plan {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      w.rows_ih = carver.take(o.rows_ih * kernels_.element);
-      w.rows_hh = carver.take(o.rows_hh * kernels_.element);
-      w.rows_hr = carver.take(o.rows_hr * kernels_.element);
+      w.rows_ih = carver.take(o.rows_ih * kernels_->element);
+      w.rows_hh = carver.take(o.rows_hh * kernels_->element);
+      w.rows_hr = carver.take(o.rows_hr * kernels_->element);
       const Layer& layer = layers_[size_t(i / job_.D)];
       const auto sum = [&](bool wanted, int64_t size) {
-        return wanted ? carver.take(size * kernels_.element) : nullptr;
+        return wanted ? carver.take(size * kernels_->element) : nullptr;
       };
       w.sum_ih = sum(w.dw_ih, layer.sum_ih);
       w.sum_hh = sum(w.dw_hh, layer.sum_hh);
       w.sum_hr = sum(w.dw_hr, job_.groups * o.sum_hr);
       w.sum_b = sum(w.db_ih || w.db_hh, job_.groups * o.sum_b);
     }
+    // Where each direction's part of dx goes: to the same place, unless they are computed side by side.
+    beside_ = job_.D > 1 && job_.help != Help::kNone;
+    Sequence alternating[2][2]{};
+    for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i)
+      for (int k = 0; k <= beside_; ++k) alternating[i][k] = between(carver);
     layers_.back().dy = outer(call_.dy);
-    layers_.front().dx = outer(call_.dx);
-    Sequence alternating[2]{};
-    for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i) alternating[i] = between(carver);
-    for (int64_t l = job_.L - 1; l > 0; --l)
-      layers_[size_t(l)].dx = layers_[size_t(l - 1)].dy = alternating[(l - 1) % 2];
+    for (int64_t l = job_.L - 1; l >= 0; --l) {
+      Layer& layer = layers_[size_t(l)];
+      Sequence first = outer(call_.dx), second{};
+      if (l > 0) {
+        Layer& below = layers_[size_t(l - 1)];
+        first = below.dy = alternating[(l - 1) % 2][0];
+        second = below.dy_beside = alternating[(l - 1) % 2][1];
+      } else if (beside_ && first.data) {
+        second = own(carver, job_.layer[0].input);
+      }
+      layer.direction[0].dx = first;
+      layer.direction[1].dx = beside_ ? second : first;
+      layer.direction[1].adds_dx = !beside_;
+    }
   }
 
  private:
@@ -231,52 +311,74 @@ class Plan {
     return call.float64 ? cell.float64 : cell.float32;
   }
 
-  // Sorts the rows by length and deals them out: neighbours together where all are equally long (their memory is
-  // close), in turn where they are ragged (their work is equal).
+  // No more than have something to do.
+  int useful_threads() const {
+    const double work = double(job_.steps) * double(job_.H) * double(kernels_->gates) *
+                        double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
+    if (work < kWorthThreads || job_.read_forward == Weights::kUnpacked) return 1;
+    const int64_t panels = kernels_->gates * job_.H * kernels_->element / kPanelBytes + 1;
+    return int(std::min<int64_t>(call_.threads, job_.groups * directions() * panels));
+  }
+
+  // Deals the rows out: neighbours together where all are equally long (their memory is close), in turn, sorted by
+  // length, where they are ragged (their work is equal).
   void cut_groups() {
+    const int64_t N = job_.N, row = kernels_->gates * job_.H * job_.D * kernels_->element,
+                  weight = row / job_.D * job_.P;
+    const int64_t most = call_.limits.partial_bytes / (row * (call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P));
+    if (call_.lengths || call_.batch_sizes) return cut_ragged(weight, most);
+    job_.steps = job_.T * N;
+    job_.groups = groups_for(N, job_.steps, weight, most);
+    groups_.resize(size_t(job_.groups));
+    job_.group = groups_.data();
+    for (int64_t i = 0; i < job_.groups; ++i) {
+      Group& g = groups_[size_t(i)];
+      g = {};
+      g.before = N * i / job_.groups;
+      g.rows = N * (i + 1) / job_.groups - g.before;
+      g.first = job_.T * g.before;
+      job_.largest_group = std::max(job_.largest_group, g.rows);
+    }
+  }
+
+  void cut_ragged(int64_t weight, int64_t most) {
     const int64_t T = job_.T, N = job_.N;
     order_.resize(size_t(N));
     std::iota(order_.begin(), order_.end(), 0);
     if (call_.sorted_indices) std::copy_n(call_.sorted_indices, N, order_.begin());
-    const bool ragged = call_.lengths || call_.batch_sizes;
     std::vector<int64_t> lengths;
     if (call_.lengths) {
       std::stable_sort(order_.begin(), order_.end(),
                        [&](int64_t a, int64_t b) { return call_.lengths[a] > call_.lengths[b]; });
       for (int64_t n : order_) lengths.push_back(call_.lengths[n]);
-    } else if (call_.batch_sizes) {
+    } else {
       lengths.assign(size_t(N), 0);
       for (int64_t t = 0; t < T; ++t)
         for (int64_t n = 0; n < call_.batch_sizes[t]; ++n) ++lengths[size_t(n)];
     }
-    const int64_t all = ragged ? std::accumulate(lengths.begin(), lengths.end(), int64_t{0}) : T * N;
-    job_.groups = groups_for(N, all, kernels_.gates * job_.H * job_.P * kernels_.element);
+    job_.groups = groups_for(N, std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), weight, most);
     groups_.resize(size_t(job_.groups));
+    job_.group = groups_.data();
     original_.reserve(size_t(N));
     sorted_.reserve(size_t(N));
     counts_.assign(size_t(job_.groups * T), 0);
     starts_.assign(size_t(job_.groups * (T + 1)), 0);
     offsets_.assign(size_t(T + 1), 0);
-    job_.steps = job_.largest_group = 0;
     for (int64_t i = 0; i < job_.groups; ++i) {
-      Group& g = groups_[size_t(i)];
       const size_t first = sorted_.size();
-      if (ragged)
-        for (int64_t n = i; n < N; n += job_.groups) sorted_.push_back(n);
-      else
-        for (int64_t n = N * i / job_.groups; n < N * (i + 1) / job_.groups; ++n) sorted_.push_back(n);
+      for (int64_t n = i; n < N; n += job_.groups) sorted_.push_back(n);
       for (size_t k = first; k < sorted_.size(); ++k) original_.push_back(order_[size_t(sorted_[k])]);
       int64_t *count = counts_.data() + i * T, *start = starts_.data() + i * (T + 1);
-      g = {int64_t(sorted_.size() - first),
-           original_.data() + first,
-           sorted_.data() + first,
-           count,
-           start,
-           job_.steps,
-           int64_t(first)};
+      const Group& g = groups_[size_t(i)] = {.rows = int64_t(sorted_.size() - first),
+                                             .original = original_.data() + first,
+                                             .sorted = sorted_.data() + first,
+                                             .count = count,
+                                             .start = start,
+                                             .first = job_.steps,
+                                             .before = int64_t(first)};
       int64_t active = g.rows;
       for (int64_t t = 0; t < T; ++t) {
-        while (ragged && active > 0 && lengths[size_t(g.sorted[active - 1])] <= t) --active;
+        while (active > 0 && lengths[size_t(g.sorted[active - 1])] <= t) --active;
         count[t] = active;
         start[t + 1] = start[t] + active;
         offsets_[size_t(t + 1)] += active;
@@ -285,13 +387,14 @@ class Plan {
       job_.largest_group = std::max(job_.largest_group, g.rows);
     }
     for (int64_t t = 0; t < T; ++t) offsets_[size_t(t + 1)] += offsets_[size_t(t)];
-    job_.group = groups_.data();
   }
 
   const Call& call_;
   std::vector<int64_t> progress_;
-  const Kernels& kernels_;
+  const Kernels* kernels_;
   Job job_{};
+  int threads_ = 1;
+  bool beside_ = false;  // whether backward computes a layer's directions side by side
   std::vector<Layer> layers_;
   std::vector<Group> groups_;
   std::vector<int64_t> order_, original_, sorted_, counts_, starts_, offsets_;
@@ -300,21 +403,10 @@ class Plan {
 }  // namespace
 
 TapeBytes tape_bytes(const Call& call) {
-  // place_tape is linear in its sizes but for the alignment of each of its arrays.
-  const auto placed = [&](int64_t T, int64_t N, int64_t checkpoint) {
-    Call small = call;
-    small.T = T, small.N = N, small.checkpoint = checkpoint;
-    small.training = true;
-    small.lengths = small.batch_sizes = nullptr;  // they belong to another N
-    return Plan(small).place_tape(nullptr);
-  };
-  constexpr int64_t rows = kAligned;
-  const int64_t always = placed(0, 0, 0) + kAligned * call.L * (4 * call.D + 2);
-  const int64_t a_row = placed(0, rows, 0) / rows;
-  if (!call.checkpoint) return {placed(1, rows, 0) / rows - a_row, a_row, 0, always};
-  const int64_t huge = int64_t{1} << 20;  // one checkpoint, however many steps
-  const int64_t one = placed(1, rows, huge) / rows, two = placed(2, rows, huge) / rows;
-  return {two - one, a_row, 2 * one - two - a_row, always};
+  Call sizes;
+  sizes.cell = call.cell, sizes.float64 = call.float64, sizes.H = call.H, sizes.projected = call.projected;
+  const Plan plan(sizes);
+  return plan.tape_bytes(call.L, call.D, call.checkpoint > 0, !call.masks.empty());
 }
 
 int64_t tape_size(const Call& call) {
@@ -336,7 +428,7 @@ int64_t packed_bytes(const Call& call) {
 
 void pack(const Call& call, void* to) {
   Plan plan(call);
-  plan.job().unpacked_forward = false;
+  plan.job().read_forward = Weights::kPacked;
   plan.place_call();
   Carver carver(to);
   plan.place_forward_packs(carver);
@@ -345,48 +437,36 @@ void pack(const Call& call, void* to) {
 }
 
 void forward(const Call& call) {
+  if (call.bfloat16) return forward_bfloat16(call);
   Plan plan(call);
-  Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
   if (call.training) prefer_large_pages(call.tape, plan.place_tape(call.tape));
-  const auto place = [&](void* base) {
-    Carver carver(base);
-    if (!call.packed) plan.place_forward_packs(carver);
-    if (!call.training) plan.place_between(carver);
-    return carver.used();
-  };
-  place(scratch(kSharedScratch, place(nullptr)));
-  const int threads = plan.threads();
   if (call.packed) {
     Carver carver(const_cast<void*>(call.packed));
     plan.place_forward_packs(carver);
-  } else {
-    parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.pack_forward(job, i); });
   }
-  plan.run(k.forward, job.layout.forward_scratch, false);
+  plan.run(call.packed ? nullptr : k.pack_forward, k.forward, nullptr, plan.job().layout.forward_scratch, false,
+           [&](void* base) {
+             Carver carver(base);
+             if (!call.packed) plan.place_forward_packs(carver);
+             if (!call.training) plan.place_between(carver);
+             return carver.used();
+           });
 }
 
 void backward(const Call& call) {
+  if (call.bfloat16) return backward_bfloat16(call);
   Plan plan(call);
-  Job& job = plan.job();
   const Kernels& k = plan.kernels();
   plan.place_call();
   plan.place_tape(call.tape);
-  const auto place = [&](void* base) {
+  plan.run(k.pack_backward, k.backward, k.reduce, plan.job().layout.backward_scratch, true, [&](void* base) {
     Carver carver(base);
     plan.place_backward(carver);
-    if (job.segment) plan.place_forward_packs(carver);
+    if (plan.job().saved == Saved::kStates) plan.place_forward_packs(carver);
     return carver.used();
-  };
-  place(scratch(kSharedScratch, place(nullptr)));
-  const int threads = plan.threads();
-  parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) {
-    k.pack_backward(job, i);
-    if (job.segment) k.pack_forward(job, i);
   });
-  plan.run(k.backward, job.layout.backward_scratch, true);
-  parallel(threads, plan.directions() * kWeightParts, [&](int64_t i) { k.reduce(job, i); });
 }
 
 }  // namespace statewise

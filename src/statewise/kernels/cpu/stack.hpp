@@ -16,11 +16,22 @@ struct Strided {
   int64_t step, row;
 };
 
+// Where the plan takes one way or the other. Results depend on partial_bytes in their last bits, on shared_step not.
+struct Limits {
+  int64_t partial_bytes = 32 << 20;  // what the groups' own sums of the weights' gradients may take together
+  int64_t shared_step = 2 << 20;     // multiply-adds of a step from which on the threads share it
+};
+
 // What a call computes on. All tensors but x and y, and their gradients, are contiguous; null means absent (a state:
 // zeros; a gradient: not wanted, or zero where it comes in).
 struct Call {
   int cell = 0;  // index into the instruction set's cells
   bool float64 = false;
+  // All tensors are bfloat16. Served where bfloat16_set() isn't null; see bfloat16.hpp.
+  bool bfloat16 = false;
+  // Of float tensors: whether products may take their operands as bfloat16. They do where the processor multiplies
+  // such, and of few rows nowhere.
+  bool bfloat16_products = false;
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
   bool bias = true, training = false;
@@ -40,6 +51,7 @@ struct Call {
   Strided dx{}, dy{};
   void *dhn = nullptr, *dcn = nullptr, *dh0 = nullptr, *dc0 = nullptr;
   std::vector<void*> weight_gradients;  // in the order of weights
+  Limits limits{};
 };
 
 // What a training forward saves for backward takes at most S * a_step + N * a_row + N * K * a_kept + always bytes, S

@@ -8,14 +8,6 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-// sums[i] added up lane by lane: lane i of the result is the sum over the lanes of sums[i].
-template <class T>
-STATEWISE_INLINE Vec<T, lanes<T>> add_across(Vec<T, lanes<T>> (&sums)[lanes<T>]) {
-  for (int n = lanes<T> / 2; n > 0; n /= 2)  // halves are interleaved, so that the order comes out right
-    for (int i = 0; i < n; ++i) sums[i] = zip<T, false>(sums[i], sums[i + n]) + zip<T, true>(sums[i], sums[i + n]);
-  return sums[0];
-}
-
 // The dot products of `a` with up to a vector's worth of W's rows, `width` long.
 template <class T>
 STATEWISE_INLINE Vec<T, lanes<T>> dot_rows(const T* w, int64_t rows, int64_t width, const T* a) {

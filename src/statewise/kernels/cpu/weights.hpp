@@ -33,58 +33,90 @@ bool worth_direct(const Blocks<C, T>& blocks, const int (&from)[4], int64_t widt
   return direct * rows <= transposed * (rows + 4 * groups);
 }
 
-// What a gradient of a weight is computed from, over `rows` rows of a chunk.
-template <class T>
+// What a gradient of a weight is computed from, over `rows` rows of a chunk. The sum is over rows, so pairs are of
+// neighbouring rows: those of a are interleaved (see pair_rows), and d's are when a panel of it is copied.
+template <class T, class O>
 struct Outer {
   int64_t rows;
-  const T *d, *a;
+  const Element<O>* d;
+  const O* a;                  // operands<O>(rows) rows
   int64_t d_stride, a_stride;  // a's rows are filled up with zeros to whole vectors
   T* sum;                      // a partial, direct or transposed
   int64_t width;               // of dW
   bool direct, add;            // add: to what the chunks before left
 };
 
-// The rows of panel `p` of D, copied where they lie so far apart that they would exhaust the TLB.
-template <class T>
+// a's rows for a gradient: row r of `to` is row r of `from` or, of pairs, rows 2r and 2r + 1, of which the last may be
+// missing. `from` lists rows, null for one of zeros.
+template <class T, class O>
+void gather_rows(const T* const* from, int64_t rows, int64_t width, O* to, int64_t stride) {
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  for (int64_t r = 0; r < rows; r += elements<O>, to += stride)
+    for (int64_t k = 0; k < width; k += L) {
+      const auto numbers = [&](int64_t i) {
+        if (i >= rows || !from[i]) return V{};
+        return width - k >= L ? load<V>(from[i] + k) : load_first<V>(from[i] + k, int(width - k));
+      };
+      if constexpr (paired<O>)
+        store(to + k, interleave(numbers(r), numbers(r + 1)));
+      else
+        store(to + k, numbers(r));
+    }
+}
+
+// The rows of panel `p` of D, copied where they lie so far apart that they would exhaust the TLB, or make pairs.
+template <class O>
 struct PanelOfD {
-  const T* rows;
+  const O* rows;
   int64_t stride;
-  STATEWISE_INLINE PanelOfD(const T* d, int64_t d_stride, int64_t count, int vectors, T* copies)
-      : rows(d), stride(d_stride) {
-    constexpr int L = lanes<T>;
-    using V = Vec<T, L>;
-    if (count * d_stride * int64_t(sizeof(T)) <= kPanelReach) return;
-    for (int64_t r = 0; r < count; ++r)
-      for (int n = 0; n < vectors; ++n) store(copies + (r * vectors + n) * L, load<V>(d + r * d_stride + n * L));
+  STATEWISE_INLINE PanelOfD(const Element<O>* d, int64_t d_stride, int64_t count, int vectors, O* copies) {
+    constexpr int L = lanes<O>;
+    using V = Vec<Element<O>, L>;
     rows = copies;
     stride = vectors * L;
+    if constexpr (paired<O>) {
+      for (int64_t r = 0; r < count; r += 2, d += 2 * d_stride, copies += stride)
+        for (int n = 0; n < vectors; ++n)
+          store(copies + n * L, interleave(load<V>(d + n * L), r + 1 < count ? load<V>(d + d_stride + n * L) : V{}));
+    } else {
+      if (count * d_stride * int64_t(sizeof(O)) <= kPanelReach) {
+        rows = d;
+        stride = d_stride;
+        return;
+      }
+      for (int64_t r = 0; r < count; ++r)
+        for (int n = 0; n < vectors; ++n) store(copies + (r * vectors + n) * L, load<V>(d + r * d_stride + n * L));
+    }
   }
 };
 
 // The part of dW that belongs to panel `i` of D (the tail is panel p.full).
-template <class C, class T>
-void outer_piece(const Outer<T>& x, const Blocks<C, T>& blocks, const int (&from)[4], int64_t i) {
+template <class C, class T, class O>
+void outer_piece(const Outer<T, O>& x, const Blocks<C, T>& blocks, const int (&from)[4], int64_t i) {
   constexpr int L = lanes<T>;
   const Panels p = blocks.panels(from);
   const bool tail = i == p.full;
   const int vectors = tail ? p.tail : p.used;
   const int64_t column = (i * 4 + (tail ? 0 : p.skip)) * L;
-  alignas(64) T copies[kSumRows * 4 * L];
+  alignas(64) O copies[operands<O>(kSumRows) * 4 * L];
   for (int64_t r = 0; r < x.rows; r += kSumRows) {
     const int64_t rows = min(kSumRows, x.rows - r);
     const bool add = x.add || r > 0;
-    const T* a = x.a + r * x.a_stride;
-    const PanelOfD<T> d(x.d + r * x.d_stride + column, x.d_stride, rows, vectors, copies);
+    const O* a = x.a + r / elements<O> * x.a_stride;
+    const int64_t depth = operands<O>(rows);
+    const PanelOfD<O> d(x.d + r * x.d_stride + column, x.d_stride, rows, vectors, copies);
     if (!x.direct) {
-      outer<T>({rows, a, x.a_stride, x.width, d.rows, d.stride, vectors * L, x.sum + column, blocks.columns(), add});
+      outer<T, O>(
+          {depth, a, x.a_stride, x.width, d.rows, d.stride, vectors * L, x.sum + column, blocks.columns(), add});
       continue;
     }
     for (int64_t k = 0; k < x.width; k += 4 * L)  // a's panel stays in cache for all slots
       for (int s = 0; s < 4; ++s) {
         const auto slot = blocks.slot(i, s, from);
         if (slot.units > 0)
-          outer<T>({rows, d.rows + slot.column - column, d.stride, slot.units, a + k, x.a_stride,
-                    min(4 * L, x.width - k), x.sum + slot.row * x.width + k, x.width, add});
+          outer<T, O>({depth, d.rows + slot.column - column, d.stride, slot.units, a + k, x.a_stride,
+                       min(4 * L, x.width - k), x.sum + slot.row * x.width + k, x.width, add});
       }
   }
 }
@@ -95,8 +127,8 @@ STATEWISE_INLINE int64_t panel_count(const Panels& p) {
 }
 
 // sum[column] of D's columns over `rows` rows: the gradient of the biases.
-template <class T>
-void sum_columns(int64_t rows, const T* d, int64_t d_stride, int64_t columns, T* sum, bool add) {
+template <class T, class E>
+void sum_columns(int64_t rows, const E* d, int64_t d_stride, int64_t columns, T* sum, bool add) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
   for (int64_t r0 = 0; r0 < rows; r0 += kSumRows, add = true)
@@ -105,10 +137,10 @@ void sum_columns(int64_t rows, const T* d, int64_t d_stride, int64_t columns, T*
       V even{}, odd{};
       int64_t r = r0;
       for (; r + 2 <= r1; r += 2) {
-        even += load<V>(d + r * d_stride + k);
-        odd += load<V>(d + (r + 1) * d_stride + k);
+        even += load_elements<V>(d + r * d_stride + k);
+        odd += load_elements<V>(d + (r + 1) * d_stride + k);
       }
-      if (r < r1) even += load<V>(d + r * d_stride + k);
+      if (r < r1) even += load_elements<V>(d + r * d_stride + k);
       even += odd;
       store(sum + k, add ? load<V>(sum + k) + even : even);
     }
@@ -147,13 +179,20 @@ void transpose_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* 
   }
 }
 
-// to[0, n) += the other groups' direct partials, which follow one another at `sum`.
+// to[first, last) += the other groups' direct partials of `size` elements, which follow one another at `sum`.
 template <class T>
 void add_partials(const T* sum, int64_t groups, int64_t size, int64_t first, int64_t last, T* to) {
-  for (int64_t i = first; i < last; ++i) {
-    T v = to[i];
-    for (int64_t g = 1; g < groups; ++g) v += sum[(g - 1) * size + i];
-    to[i] = v;
+  constexpr int L = lanes<T>;
+  using V = Vec<T, L>;
+  for (int64_t i = first; i < last; i += L) {
+    const int few = int(min(L, last - i));
+    const auto part = [&](const T* p) { return few == L ? load<V>(p + i) : load_first<V>(p + i, few); };
+    V v = part(to);
+    for (int64_t g = 1; g < groups; ++g) v += part(sum + (g - 1) * size);
+    if (few == L)
+      store(to + i, v);
+    else
+      store_first(to + i, v, few);
   }
 }
 

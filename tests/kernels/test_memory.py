@@ -1,0 +1,45 @@
+"""What a training step adds to the memory at its peak, and what is kept when everything of it is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from statewise.bench import memory
+from statewise.bench.cases import Shape
+
+# 67 MB of weights, which eight groups of rows could each have a gradient of.
+LARGE = Shape(2, 256, 1024, 1024, 2)
+
+KEPT = """
+import gc, sys
+import torch, statewise
+from statewise.bench.memory import _status
+
+def step(hidden, layers, n):
+    layer = getattr(statewise, sys.argv[1])(hidden, hidden, layers)
+    layer(torch.randn(2, n, hidden))[0].sum().backward()
+
+torch.set_num_threads(2)
+step(4, 1, 2)
+before = _status("VmRSS")
+step(1024, 2, 256)
+gc.collect()
+print(_status("VmRSS") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_large_weights_take_little_more_than_torchs(kind):
+    (figures,) = memory.measure([kind], [LARGE], threads=2)
+    assert figures.ratio <= 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_little_is_kept_of_large_calls(kind):
+    answer = subprocess.run([sys.executable, "-c", KEPT, kind], check=True, capture_output=True, text=True)
+    assert float(answer.stdout) < 100  # MB
