@@ -109,6 +109,30 @@ def test_early_stopping_counts_on(tmp_path):
     assert toy.log(tmp_path / "metrics.jsonl") == log
 
 
+class Worse(Toy):
+    """Is best in the beginning: its score is how far the weights have come."""
+
+    def __init__(self):
+        super().__init__()
+        self.start = weights(self)
+
+    def validate(self):
+        return {"way": sum(float((w - self.start[name]).norm()) for name, w in weights(self).items())}
+
+
+def test_the_best_weights_may_be_older_than_the_kill(tmp_path):
+    expected = train(tmp_path, RECIPE, task=Worse(), every=1e9)
+    log = toy.log(tmp_path / "metrics.jsonl")
+    ways = [record["validation"]["way"] for record in log if "validation" in record]
+    assert ways == sorted(ways)
+    for name in ("metrics.jsonl", "x.checkpoint"):
+        (tmp_path / name).unlink()
+    with pytest.raises(Killed):
+        train(tmp_path, RECIPE, task=Worse(), kill=6)
+    assert same(train(tmp_path, RECIPE, task=Worse()), expected)
+    assert toy.log(tmp_path / "metrics.jsonl") == log
+
+
 def test_a_complete_training_is_not_repeated(tmp_path, whole):
     recipe, expected, log = whole["adamw"]
     train(tmp_path, recipe, every=1e9)  # the end is written, due or not

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import toy
+from commands import ended
 from statewise.jobs import InputError
 from statewise.jobs.parallel import Group, find_device
 
@@ -46,7 +47,7 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     launched = begin(two, "--fits", "3", "--fail", "1")
     one.mkdir()
     assert toy.main([str(one), *ARGUMENTS, "--fits", "2"]) == 0
-    out, error = launched.communicate(timeout=180)
+    out, error = ended(launched)
     assert launched.returncode != 0
     assert "this process fails" in error
     assert out.count("begin 0") == 3  # for each of the networks that were trained and the one that failed, and once
@@ -64,7 +65,7 @@ def test_two_processes_go_on_where_they_were_broken_off(tmp_path):
     """In the second of three epochs of 13 updates; then the other process fails."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     launched = [begin(whole), begin(broken, "--break-off", "20", "--fail", "0")]
-    (_, error), (out, _) = (process.communicate(timeout=180) for process in launched)
+    (_, error), (out, _) = map(ended, launched)
     assert launched[0].returncode == 0, error
     assert launched[1].returncode != 0
     begun = [int(line.split()[1]) for line in out.splitlines() if line.startswith("begin")]

@@ -148,63 +148,49 @@ struct GradientRows {
   int64_t d_stride;
 };
 
-template <class C, class T, int W, int R, class E>
-STATEWISE_INLINE void gradient_rows(const GradientRows<T, E>& s, int64_t j, int64_t column, int64_t unit, int64_t H) {
-  using V = Vec<T, W * R>;
-  using Row = Vec<T, W>;
-  constexpr int U = C::units;
-  const auto at = [&](int r) __attribute__((always_inline)) { return (j + r) * s.state_stride + unit; };
-  const auto dh_at = [&](int r) __attribute__((always_inline)) { return s.dh + (j + r) * s.dh_stride + unit; };
-  V a[4], d[4], h_before[U], c_before[U], c[U], dh[U], dc[U];
-  unroll<4>(STATEWISE_EACH(i) {
-    a[i] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.gates + (j + r) * s.gates_stride + column + i * W; });
-  });
-  unroll<U>(STATEWISE_EACH(i) {
-    dh[i] = load_rows<T, W, R>(STATEWISE_EACH(r) { return dh_at(r) + i * W; });
-    if (s.dy) {
-      const int64_t left = H - unit - i * W;
-      const auto dy = [&](int r) __attribute__((always_inline)) {
-        return row_at<const T>(*s.dy, s.group, s.t, j + r) + s.dy_column + unit + i * W;
-      };
-      if (left >= W) {
-        dh[i] += load_rows<T, W, R>(dy);
-      } else {
-        Row first[R];
-        unroll<R>(STATEWISE_EACH(r) { first[r] = load_first<Row>(dy(r), int(max(left, 0))); });
-        dh[i] += load_rows<T, W, R>(STATEWISE_EACH(r) { return first + r; });
-      }
-    }
-    if (C::carries_h)
-      h_before[i] = load_rows<T, W, R>(STATEWISE_EACH(r) {
-        return (j + r < s.started ? s.h_before + (j + r) * s.h_before_stride + unit : s.h_start + at(r)) + i * W;
-      });
-    if (C::has_c) {
-      c_before[i] = load_rows<T, W, R>(
-          STATEWISE_EACH(r) { return (j + r < s.started ? s.c_before : s.c_start) + at(r) + i * W; });
-      c[i] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.c + at(r) + i * W; });
-      dc[i] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.dc + at(r) + i * W; });
-    }
-  });
-  C::template backward<T, W * R>(a, h_before, c_before, c, dh, dc, d);
-  unroll<4>(STATEWISE_EACH(i) {
-    split_rows<T, W, R>(d[i], [&](int r, Row v) __attribute__((always_inline)) {
-      store_elements(s.d + (j + r) * s.d_stride + column + i * W, v);
-    });
-  });
-  unroll<U>(STATEWISE_EACH(i) {
-    if (C::carries_h)
-      split_rows<T, W, R>(dh[i], [&](int r, Row v) __attribute__((always_inline)) { store(dh_at(r) + i * W, v); });
-    if (C::has_c)
-      split_rows<T, W, R>(dc[i], [&](int r, Row v) __attribute__((always_inline)) { store(s.dc + at(r) + i * W, v); });
-  });
-}
-
 template <class C, class T, int W, class E>
 STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t column, int64_t unit, int64_t H) {
-  constexpr int R = rows_at_once<T, W>;
-  int64_t j = 0;
-  for (; j + R <= s.rows; j += R) gradient_rows<C, T, W, R>(s, j, column, unit, H);
-  for (; R > 1 && j < s.rows; ++j) gradient_rows<C, T, W, 1>(s, j, column, unit, H);
+  using V = Vec<T, W>;
+  constexpr int U = C::units;
+  for (int64_t j = 0; j < s.rows; ++j) {
+    const T* gates = s.gates + j * s.gates_stride + column;
+    const int64_t at = j * s.state_stride + unit;
+    V a[4], d[4], h_before[U], c_before[U], c[U], dh[U], dc[U];
+    for (int i = 0; i < 4; ++i) a[i] = load<V>(gates + i * W);
+    const T* dy = s.dy ? row_at<const T>(*s.dy, s.group, s.t, j) + s.dy_column + unit : nullptr;
+    for (int i = 0; i < U; ++i) {
+      const int64_t left = H - unit - i * W;
+      dh[i] = load<V>(s.dh + j * s.dh_stride + unit + i * W);
+      if (dy) dh[i] += left >= W ? load<V>(dy + i * W) : load_first<V>(dy + i * W, int(max(left, 0)));
+      if (C::carries_h)
+        h_before[i] =
+            load<V>(j < s.started ? s.h_before + j * s.h_before_stride + unit + i * W : s.h_start + at + i * W);
+      if (C::has_c) {
+        c_before[i] = load<V>((j < s.started ? s.c_before : s.c_start) + at + i * W);
+        c[i] = load<V>(s.c + at + i * W);
+        dc[i] = load<V>(s.dc + at + i * W);
+      }
+    }
+    C::template backward<T, W>(a, h_before, c_before, c, dh, dc, d);
+    for (int i = 0; i < 4; ++i) store_elements(s.d + j * s.d_stride + column + i * W, d[i]);
+    for (int i = 0; i < U; ++i) {
+      if (C::carries_h) store(s.dh + j * s.dh_stride + unit + i * W, dh[i]);
+      if (C::has_c) store(s.dc + at + i * W, dc[i]);
+    }
+  }
+}
+
+// The lanes of a block past the last unit, set to zero: the products sum over them, and would carry what they come to
+// where the row's data are infinite.
+template <class C, class T, int W, class E>
+STATEWISE_INLINE void clear_lanes(const GradientRows<T, E>& s, int64_t column, int64_t unit, int64_t H) {
+  for (int i = 0; i < 4; ++i) {
+    const int64_t left = max(0, H - unit - (C::units == 4 ? i * W : 0));
+    for (int64_t j = 0; j < s.rows && left < W; ++j) {
+      E* const d = s.d + j * s.d_stride + column + i * W;
+      for (int64_t k = left; k < W; ++k) d[k] = E{};
+    }
+  }
 }
 
 // The gradient of one step, block by block.
@@ -214,11 +200,18 @@ struct GradientStep {
   GradientRows<T, E> rows;
   void operator()(int64_t b) const {
     constexpr int L = lanes<T>;
-    const int64_t column = b * 4 * L, unit = b * blocks.per_block;
-    if (b < blocks.full) return gradient_block<C, T, L>(rows, column, unit, blocks.hidden);
-    if (blocks.tail == 2) gradient_block<C, T, L / 2>(rows, column, unit, blocks.hidden);
+    if (b < blocks.full) return block<L>(b);
+    if (blocks.tail == 2) block<L / 2>(b);
     if constexpr (L >= 4)
-      if (blocks.tail == 1) gradient_block<C, T, L / 4>(rows, column, unit, blocks.hidden);
+      if (blocks.tail == 1) block<L / 4>(b);
+  }
+
+ private:
+  template <int W>
+  STATEWISE_INLINE void block(int64_t b) const {
+    const int64_t column = b * 4 * lanes<T>, unit = b * blocks.per_block;
+    gradient_block<C, T, W>(rows, column, unit, blocks.hidden);
+    if (unit + C::units * W > blocks.hidden) clear_lanes<C, T, W>(rows, column, unit, blocks.hidden);
   }
 };
 

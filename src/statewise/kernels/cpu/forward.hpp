@@ -300,13 +300,18 @@ class ForwardPass {
                            .b = static_cast<const O*>(w_.columns_ih),
                            .panels = z_.blocks.panels(C::from_x),
                            .c = {chunk.gates, z_.columns, nullptr},
-                           .columns = z_.columns,
+                           .columns = z_.blocks.end(C::from_x),
                            .bias = bias,
                            .add = false};
-    if constexpr (C::from_x[3] < 0)  // the last slot gets nothing from x but its bias
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t b = 0; b < z_.blocks.full; ++b)
-          store(chunk.gates + r * z_.columns + (4 * b + 3) * L, load<Vec<T, L>>(bias + (4 * b + 3) * L));
+    if constexpr (C::from_x[3] < 0) {  // the last slot gets nothing from x but its bias
+      using V = Vec<T, L>;
+      const int64_t tail = z_.blocks.end(C::from_x);
+      for (int64_t r = 0; r < rows; ++r) {
+        T* const gates = chunk.gates + r * z_.columns;
+        for (int64_t b = 0; b < z_.blocks.full; ++b) store(gates + (4 * b + 3) * L, load<V>(bias + (4 * b + 3) * L));
+        store_first(gates + tail, load_first<V>(bias + tail, z_.blocks.tail_width()), z_.blocks.tail_width());
+      }
+    }
     chunk.ticket = hand_out_or_do(pass_.helpers, chunk.input, piece_count(chunk.input.product));
   }
 
@@ -361,7 +366,7 @@ class ForwardPass {
                                                 .b = static_cast<const O*>(w_.columns_hh),
                                                 .panels = z_.blocks.panels(C::from_h),
                                                 .c = {gates, z_.columns, nullptr},
-                                                .columns = z_.columns,
+                                                .columns = z_.blocks.end(C::from_h),
                                                 .bias = nullptr,
                                                 .add = true},
                                     .rows = {.group = g_,

@@ -56,17 +56,37 @@ struct Blocks {
   }
   int64_t count() const { return full + (tail > 0); }
 
-  // The slots fed by one of the two weights; a tail block has them all, with zeros.
+  // The slots fed by one of the two weights. A product writes these and no others: what it would add to them is zero
+  // times data, which is NaN where the data are infinite.
   static constexpr int skipped(const int (&from)[4]) { return from[0] < 0 ? 1 : 0; }
   static constexpr int used(const int (&from)[4]) { return (from[0] < 0 || from[3] < 0) ? 3 : 4; }
-  Panels panels(const int (&from)[4]) const { return {full, used(from), skipped(from), tail, 0}; }
+  Panels panels(const int (&from)[4]) const {
+    return {.full = full,
+            .used = used(from),
+            .skip = skipped(from),
+            .tail = tail,
+            .tail_skip = skipped(from) * tail_width(),
+            .dots = 0};
+  }
+  int64_t end(const int (&from)[4]) const { return columns() - (from[3] < 0 ? tail_width() : 0); }
 
-  // The same slots as what a product with the gates' gradients, as operands O, sums over.
+  // The same slots as what a product with the gates' gradients, as operands O, sums over; of the tail block what isn't
+  // padding, but for pairs.
   template <class O>
   Depth depth(const int (&from)[4]) const {
     constexpr int n = elements<O>;
+    Depth d{.full = full, .length = used(from) * L / n, .stride = 4 * L / n, .offset = skipped(from) * L / n};
     const int w = tail_width();
-    return {full, used(from) * L / n, 4 * L / n, skipped(from) * L / n, used(from) * w / n, skipped(from) * w / n};
+    d.tail_offset = skipped(from) * w / n;
+    if (paired<O>) {
+      d.tail_runs = tail > 0;
+      d.tail_length = used(from) * w / n;
+    } else if (tail) {
+      d.tail_runs = C::units == 4 ? 1 : used(from);
+      d.tail_length = hidden - full * per_block;
+      d.tail_stride = w;
+    }
+    return d;
   }
 };
 
@@ -163,8 +183,9 @@ void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, 
     for (int s = p.skip; s < p.skip + p.used; ++s)
       slot(b * blocks.per_block, s, L, to + (b * depth * p.used + s - p.skip) * L, p.used * L);
   if (p.full % parts != part) return;
-  for (int s = 0; p.tail && s < 4; ++s)
-    slot(p.full * blocks.per_block, s, blocks.tail_width(), to + p.full * depth * p.used * L + s * blocks.tail_width(),
+  O* const tail = to + p.full * depth * p.used * L;
+  for (int s = 0; p.tail && s < 4; ++s)  // those that aren't fed come last
+    slot(p.full * blocks.per_block, s, blocks.tail_width(), tail + (s + 4 - p.skip) % 4 * blocks.tail_width(),
          p.tail * L);
 }
 
@@ -185,7 +206,8 @@ void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int
           const auto row = [&](int64_t u) {  // null: one of zeros
             return from[s] >= 0 && u < blocks.hidden ? w + (from[s] * blocks.hidden + u) * width : nullptr;
           };
-          pack(row(first), row(first + 1));
+          if (paired<O> || lanes_of_slot == L || row(first))
+            pack(row(first), row(first + 1));  // as Blocks::depth has it
         }
     };
     for (int64_t b = 0; b < blocks.full; ++b) block(b * blocks.per_block, L);
@@ -212,7 +234,6 @@ void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int
   const int64_t column = (p.full * 4 + p.tail) * L;
   for (int i = 0; i < p.dots; ++i) {  // of numbers alone
     O* at = to + column * depth + i * round_up(depth, L);
-    for (int64_t k = depth; k < round_up(depth, L); ++k) at[k] = 0;
     each_row([&](const T* row, const T*) { *at++ = row ? O(row[column + i]) : O(0); });
   }
 }

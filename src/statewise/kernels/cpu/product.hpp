@@ -59,22 +59,23 @@ struct RowsOf {
   }
 };
 
-// Which of a row's elements a product sums over: `full` runs of `length` at distance `stride` from `offset` on, then
-// `tail` elements of the next run from `tail_offset` on. (The GRU's h reads three of every four slots.) Counted in
-// operands.
+// Which of a row's elements a product sums over: `full` runs of `length` at distance `stride` from `offset` on, and
+// from where the next one would begin, and tail_offset on, some more of tail_length. (The GRU's h reads three of every
+// four slots, and of a tail block's slots only some lanes are units.) Counted in operands.
 struct Depth {
-  int64_t full, length, stride, offset, tail, tail_offset;
-  STATEWISE_INLINE int64_t total() const { return full * length + tail; }
+  int64_t full, length, stride, offset;
+  int64_t tail_runs = 0, tail_length = 0, tail_stride = 0, tail_offset = 0;
+  STATEWISE_INLINE int64_t total() const { return full * length + tail_runs * tail_length; }
 };
 
-STATEWISE_INLINE Depth contiguous(int64_t n) { return {1, n, n, 0, 0, 0}; }
+STATEWISE_INLINE Depth contiguous(int64_t n) { return {.full = 1, .length = n, .stride = n, .offset = 0}; }
 
 // How B's columns are cut: `full` panels of four vectors, of which `used` from vector `skip` on are stored, then one
-// panel of `tail` vectors (none if 0), then `dots` columns that lie one after the other, each filled up to whole
-// vectors.
+// panel of `tail` vectors (none if 0), from its element `tail_skip` on, then `dots` columns that lie one after the
+// other, each filled up to whole vectors.
 struct Panels {
   int64_t full;
-  int used, skip, tail, dots;
+  int used, skip, tail, tail_skip, dots;
 };
 
 template <class T>
@@ -85,7 +86,7 @@ STATEWISE_INLINE int64_t panel_vectors(const Panels& p) {
 template <class T>
 STATEWISE_INLINE Panels plain_panels(int64_t columns) {
   const int64_t vectors = (columns + lanes<T> - 1) / lanes<T>;
-  return {vectors / 4, 4, 0, int(vectors % 4), 0};
+  return {.full = vectors / 4, .used = 4, .skip = 0, .tail = int(vectors % 4), .tail_skip = 0, .dots = 0};
 }
 
 // Up to two columns too many for whole vectors are cheaper as dot products; not of pairs, of which those lack a second.
@@ -227,9 +228,11 @@ __attribute__((noinline)) void tile(const Product<T, O>& x, int64_t row, const O
     b += x.depth.length * N * L;
     unroll<M>(STATEWISE_EACH(m) { a[m] += x.depth.stride; });
   }
-  if (x.depth.tail) {
-    unroll<M>(STATEWISE_EACH(m) { a[m] += x.depth.tail_offset - x.depth.offset; });
-    run(x.depth.tail);
+  unroll<M>(STATEWISE_EACH(m) { a[m] += x.depth.tail_offset - x.depth.offset; });
+  for (int64_t f = 0; f < x.depth.tail_runs; ++f) {
+    run(x.depth.tail_length);
+    b += x.depth.tail_length * N * L;
+    unroll<M>(STATEWISE_EACH(m) { a[m] += x.depth.tail_stride; });
   }
   if (flushed)
     unroll<S * M * N>(
@@ -288,7 +291,7 @@ template <class T, class O>
 void multiply_tail(const Product<T, O>& x) {
   constexpr int L = lanes<T>;
   const O* b = x.b + x.panels.full * x.depth.total() * x.panels.used * L;
-  const int64_t column = x.panels.full * 4 * L;
+  const int64_t column = x.panels.full * 4 * L + x.panels.tail_skip;
   switch (x.panels.tail) {
     case 1:
       panel_rows<1>(x, b, column);
@@ -314,23 +317,25 @@ void dot_rows_and_columns(const Product<T, T>& x, int64_t row) {
   unroll<M>(STATEWISE_EACH(m) { a[m] = x.a[min(row + m, x.rows - 1)] + x.depth.offset; });  // the last may come twice
   V sums[L];
   unroll<L>(STATEWISE_EACH(i) { sums[i] = V{}; });
-  const auto add = [&](int64_t at, const auto& load_row) __attribute__((always_inline)) {
+  const auto add = [&](int64_t at, const auto& load_some) __attribute__((always_inline)) {
     V w[D];
-    unroll<D>(STATEWISE_EACH(i) { w[i] = load<V>(b + i * round_up(depth, L)); });
+    unroll<D>(STATEWISE_EACH(i) { w[i] = load_some(b + i * round_up(depth, L)); });
     unroll<M>(STATEWISE_EACH(m) {
-      const V v = load_row(a[m] + at);
+      const V v = load_some(a[m] + at);
       unroll<D>(STATEWISE_EACH(i) { sums[m * D + i] = fma<V>(v, w[i], sums[m * D + i]); });
     });
-    b += L;
   };
   for (int64_t f = 0; f < x.depth.full; ++f)
-    for (int64_t k = 0; k < x.depth.length; k += L)  // a run has whole vectors
+    for (int64_t k = 0; k < x.depth.length; k += L, b += L)  // a run has whole vectors
       add(f * x.depth.stride + k, [](const T* p) __attribute__((always_inline)) { return load<V>(p); });
   const int64_t tail = x.depth.full * x.depth.stride + x.depth.tail_offset - x.depth.offset;
-  for (int64_t k = 0; k < x.depth.tail; k += L) {
-    const int few = int(min(L, x.depth.tail - k));
-    add(tail + k, [&](const T* p) __attribute__((always_inline)) { return load_first<V>(p, few); });
-  }
+  for (int64_t f = 0; f < x.depth.tail_runs; ++f)
+    for (int64_t k = 0; k < x.depth.tail_length; k += L) {
+      const int few = int(min(L, x.depth.tail_length - k));
+      add(tail + f * x.depth.tail_stride + k,
+          [&](const T* p) __attribute__((always_inline)) { return load_first<V>(p, few); });
+      b += few;
+    }
   T added[L];
   store(added, add_across<T>(sums));
   const bool to_c = x.add;
