@@ -222,13 +222,13 @@ def clean_tape(monkeypatch):
 
 
 @pytest.mark.usefixtures("clean_tape")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("strides", STRIDES)
 def test_opcheck(strides, dtype):
     """torch's own check of an operation: schema, fake shapes and strides, autograd, tracing; forward and backward."""
     x = STRIDES[strides](torch.randn(T, N, I, dtype=dtype))
     given, a = operands(dtype, x=x)
-    tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype is torch.bfloat16 else {}
+    tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype is not torch.float32 else {}
     torch.library.opcheck(torch.ops.statewise.recurrent.default, given, **tolerance)
     output, final, tape = torch.ops.statewise.recurrent(*given)
     incoming = [torch.randn_like(output), torch.randn_like(final)]
@@ -248,7 +248,7 @@ def test_opcheck_can_fail(monkeypatch):
         torch.library.opcheck(torch.ops.statewise.recurrent.default, operands()[0])
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
 def test_the_backward_operation_by_itself(dtype):
     """Called as users hardly will: with gradients recorded, it is the reference's and differentiable again."""
     given, a = operands(dtype)
