@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, library
 from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import forward_ad
+from torch.nn.functional import linear
 from torch.utils.flop_counter import register_flop_formula
 
 from .. import cells
@@ -25,11 +27,12 @@ from ..kernels.cpu import Record
 from ..stack import Stack
 from .arguments import Arguments
 from .eager import Form, kernel_of
+from .fallback import report
 from .gradient import by_reference, differentiate, run_reference
 
 _CONFIG = "str cell, int[] config"
-# Lists may be None, not empty: AOTInductor makes no difference between the two.
-_TENSORS = "Tensor x, Tensor[]? state, Tensor[] weights, Tensor[]? masks, Tensor? lengths, Tensor? batch_sizes"
+# No list is ever empty, which AOTInductor takes for None, nor optional, where the dispatcher doesn't look for tensors.
+_TENSORS = "Tensor x, Tensor? h, Tensor? c, Tensor[] weights_and_masks, Tensor? lengths, Tensor? batch_sizes"
 _GIVEN = "Tensor output, Tensor tape, Tensor?[] incoming, bool[] needs"
 _library = library.Library("statewise", "DEF")
 for _schema in (
@@ -52,15 +55,15 @@ def _flat(a: Arguments) -> tuple[Any, ...]:
     s = a.stack
     # All numbers in one list: torch.jit.trace knows no lists of bools.
     config = [s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size, s.checkpoint]
-    state, masks = (list(tensors) if tensors else None for tensors in (a.state, a.masks))
-    return a.x, state, list(a.weights), masks, a.lengths, a.batch_sizes, s.cell.name, config
+    h, c, *_ = (*(a.state or ()), None, None)
+    return a.x, h, c, [*a.weights, *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
 
 
 def _arguments(
     x: Tensor,
-    state: Sequence[Tensor] | None,
-    weights: Sequence[Tensor],
-    masks: Sequence[Tensor] | None,
+    h: Tensor | None,
+    c: Tensor | None,
+    weights_and_masks: Sequence[Tensor],
     lengths: Tensor | None,
     batch_sizes: Tensor | None,
     cell: str,
@@ -69,7 +72,9 @@ def _arguments(
     """The inverse of ``_flat``."""
     input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
     stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), *rest)
-    return Arguments(x, state or None, weights, stack, masks or (), lengths, batch_sizes)
+    count = stack.weights_per_layer * stack.depth
+    state = [s for s in (h, c) if s is not None] or None
+    return Arguments(x, state, weights_and_masks[:count], stack, weights_and_masks[count:], lengths, batch_sizes)
 
 
 def _rows(a: Arguments) -> Any:
@@ -262,6 +267,7 @@ class GradientFunction(torch.autograd.Function):
             rest = iter(leaves[count:])
             return tuple(_present(by_reference(a, [next(rest) if g else None for g in given], needs)))
 
+        report("a gradient is differentiated")
         leaves, masks = tensors[: count + sum(given)], tensors[count + sum(given) :]
         return (None,) * 4 + tuple(differentiate(run, leaves, incoming, ctx.needs_input_grad[4:]))
 
@@ -323,7 +329,10 @@ def _needs_gradient(tensors: Sequence[Tensor]) -> bool:
 
 
 def _has_tangents() -> bool:
-    return forward_ad._current_level >= 0
+    if forward_ad._current_level < 0:
+        return False
+    report("forward-mode differentiation is active")
+    return True
 
 
 # How torch.func's vmap goes over them
@@ -332,13 +341,12 @@ Vmapped = tuple[list[Tensor], list["int | None"]]  # the results, and where each
 
 
 def _vmap_forward(info: Any, in_dims: Any, *args: Any) -> Vmapped:
-    return _vmapped(_ops.recurrent, info.batch_size, in_dims, args, fold=_shares_weights(in_dims))
+    return _vmapped(_ops.recurrent, info.batch_size, in_dims, args, fold=_shares_weights(in_dims, args))
 
 
 def _vmap_taped(info: Any, in_dims: Any, *args: Any) -> Vmapped:
-    """One after the other where gradients of weights will be asked for, which are one for each: a tape for each too."""
-    a, needs = _arguments(*args[:_HEAD]), args[_HEAD]
-    fold = _shares_weights(in_dims) and not any(needs[1 + len(a.state or ()) :])
+    """Where gradients of weights will be asked for, one for each call, most stacks run one after the other."""
+    fold = _shares_weights(in_dims, args) and (_sums_rows_later(args) or not any(args[_HEAD][-_weights(args) :]))
     return _vmapped(_ops.recurrent_taped, info.batch_size, in_dims, args, fold=fold)
 
 
@@ -348,8 +356,49 @@ def _vmap_backward(info: Any, in_dims: Any, *args: Any) -> Vmapped:
     return _vmapped(_ops.recurrent_backward, info.batch_size, in_dims, args, fold=output is not None and tape is None)
 
 
-def _shares_weights(in_dims: Any) -> bool:
-    return all(dim is None for dim in in_dims[2]) and in_dims[5] is None
+def _sums_rows_later(args: Any) -> bool:
+    """Whether ``_backward_by_call`` serves: one layer in one direction that keeps all of its steps."""
+    stack = _arguments(*args[:_HEAD]).stack
+    return stack.depth == 1 and not stack.proj_size and not stack.checkpoint
+
+
+def _backward_by_call(args: Any, count: int) -> Vmapped:
+    """All rows at once, but the weights' gradients for each call: D, the gates' gradients, times what they multiplied.
+
+    A layer that reads the gates' share of x by an identity matrix is the same layer, and its gradient of x is D.
+    """
+    a, (output, tape, incoming, needs) = _arguments(*args[:_HEAD]), args[_HEAD:]
+    x, (w_ih, w_hh, *biases) = a.x, a.weights
+    states, gates = len(a.state or ()), w_ih.size(0)
+    # Only a second derivative reads it.
+    share = linear(x, w_ih, *biases[:1]) if _needs_gradient(a.inputs) else x.new_empty(*x.shape[:-1], gates)
+    identity = torch.eye(gates, dtype=x.dtype, device=x.device)
+    weights = [identity, w_hh, *([torch.zeros_like(biases[0]), biases[1]] if biases else [])]
+    same = a._replace(x=share, weights=weights, stack=replace(a.stack, input_size=gates))
+    asked = [True, *needs[1 : 1 + states], *[False] * len(weights)]
+    d, *d_states = _ops.recurrent_backward(*_flat(same), output, tape, incoming, asked)  # (T, N, G*H)
+    first = output.new_zeros(1, *output.shape[1:]) if a.state is None else a.state[0]
+    h = torch.cat([first, output[:-1]])
+    d_h = d  # of the share of h, whose last gate the GRU multiplies with r
+    if a.stack.cell.name == "gru":
+        size = a.stack.hidden_size
+        shares = linear(x, w_ih[:size], *(b[:size] for b in biases[:1])) + linear(
+            h, w_hh[:size], *(b[:size] for b in biases[1:])
+        )
+        d_h = torch.cat([d[..., : 2 * size], d[..., 2 * size :] * torch.sigmoid(shares)], -1)
+
+    def by_call(t: Tensor) -> Any:  # (T, count * N, .) -> (count, T * N, .)
+        return t.unflatten(1, (count, -1)).transpose(0, 1).flatten(1, 2)
+
+    d, d_h, of_x = by_call(d), by_call(d_h), d @ w_ih if needs[0] else None
+    found = [d.mT @ by_call(x), d_h.mT @ by_call(h), *([d.sum(1), d_h.sum(1)] if biases else [])]
+    wanted = [g for g, needed in zip(found, needs[1 + states :], strict=True) if needed]
+    rows = [t.unflatten(1, (count, -1)) for t in _present([of_x, *d_states])]
+    return [*rows, *wanted], [*[1] * len(rows), *[0] * len(wanted)]
+
+
+def _shares_weights(in_dims: Any, args: Any) -> bool:
+    return all(dim is None for dim in in_dims[3][: _weights(args)])
 
 
 def _vmapped(op: Any, count: int, in_dims: Any, args: Any, *, fold: bool) -> Vmapped:
@@ -358,18 +407,22 @@ def _vmapped(op: Any, count: int, in_dims: Any, args: Any, *, fold: bool) -> Vma
         each = [op(*_one(args, in_dims, k)) for k in range(count)]
         results = [torch.stack(tensors) for tensors in zip(*each, strict=True)]
         return results, [0] * len(results)
-    x, state, weights, masks, lengths, batch_sizes, *rest = args
-    dims = in_dims[:5]
-    state, masks = _folded(state, dims[1], count), _folded(masks, dims[3], count)
-    head = _folded(x, dims[0], count), state, weights, masks, _folded(lengths, dims[4], count, axis=0), batch_sizes
-    if len(args) > _HEAD + 1:  # backward
-        cell, config, output, tape, incoming, needs = rest
-        output, incoming = (_folded(t, dim, count) for t, dim in ((output, in_dims[8]), (incoming, in_dims[10])))
-        rest = [cell, config, output, tape, incoming, needs]
-    results = op(*head, *rest)
+    folded, first_mask = list(args), _weights(args)
+    for place in (0, 1, 2, *((_HEAD, _HEAD + 2) if len(args) > _HEAD + 1 else ())):  # backward: output, incoming
+        folded[place] = _folded(args[place], in_dims[place], count)
+    folded[3] = [*args[3][:first_mask], *_folded(args[3][first_mask:], in_dims[3][first_mask:], count)]
+    folded[4] = _folded(args[4], in_dims[4], count, axis=0)
+    if op is _ops.recurrent_backward and any(args[-1][-first_mask:]):
+        return _backward_by_call(folded, count)
+    results = op(*folded)
     tapes = [r.dtype is torch.uint8 for r in results]
     unfolded = [r if tape else r.unflatten(1, (count, -1)) for r, tape in zip(results, tapes, strict=True)]
     return unfolded, [None if tape else 1 for tape in tapes]
+
+
+def _weights(args: Any) -> int:
+    """How many weights come before the masks."""
+    return len(_arguments(*args[:_HEAD]).weights)
 
 
 def _one(value: Any, dim: Any, k: int) -> Any:
@@ -395,15 +448,32 @@ def _folded(value: Any, dim: Any, count: int, axis: int = 1) -> Any:
 # How many operations they are
 
 
-def _flops(x: Any, state: Any, weights: Any, masks: Any, lengths: Any, batch_sizes: Any, *_: Any, **__: Any) -> int:
+def _flops(*shapes: Any, **_: Any) -> int:
     """Of the products; arguments are given as their shapes. Steps past a row's end are counted: nothing tells them."""
-    rows: int = x[0] * x[1] if batch_sizes is None else x[0]
-    return sum(2 * rows * weight[0] * weight[1] for weight in weights if len(weight) == 2)
+    return sum(_products(shapes))
 
 
-def _backward_flops(*shapes: Any, **__: Any) -> int:
-    """Two products for each one of forward, as if all gradients were needed: weights and rows have theirs."""
-    return 2 * _flops(*shapes)
+def _backward_flops(*shapes: Any, **_: Any) -> int:
+    """A product for each gradient of a weight, and one for that of what it is multiplied with."""
+    products, needs, (directions, per_layer) = _products(shapes), shapes[-1], _counts(shapes)
+    first = range(0, per_layer * directions, per_layer)  # the W_ih of the lowest layer, which reads x
+    own = needs[len(needs) - len(products) :]
+    return sum(flops * (own[i] + (i not in first or needs[0])) for i, flops in enumerate(products))
+
+
+def _products(shapes: Any) -> list[int]:
+    """Of each weight with what it is multiplied with; a bias has none."""
+    x, _h, _c, weights, _lengths, batch_sizes, _cell, config, *_ = shapes
+    rows = x[0] * x[1] if batch_sizes is None else x[0]
+    directions, per_layer = _counts(shapes)
+    own = weights[: config[2] * directions * per_layer]
+    return [2 * rows * w[0] * w[1] if len(w) == 2 else 0 for w in own]
+
+
+def _counts(shapes: Any) -> tuple[int, int]:
+    """D, and how many weights a layer has in one direction."""
+    _input, _hidden, _layers, bidirectional, bias, proj_size, *_ = shapes[7]
+    return 1 + bidirectional, 2 + 2 * bias + (proj_size > 0)
 
 
 for _name, _kernel, _fake in (
