@@ -21,7 +21,7 @@ def show_config() -> str:
             f"instruction set: {cpu.instruction_set()} (this machine has {', '.join(cpu.instruction_sets())})",
             f"threads: {torch.get_num_threads()}, by {cpu.thread_runtime()}",
             f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
-            "by the kernels: float32 and float64 on the CPU, forward and backward, also under torch.compile and torch.func",
+            "by the kernels: float32 and float64 on the CPU, forward and backward, torch.compile, torch.func",
             "by torch's own kernels: 16 bits on the CPU, CUDA, MPS, XPU",
             "by the slow reference: what these don't serve, forward-mode derivatives, a gradient's gradient;",
             "  statewise.warn_on_fallback() makes it audible",
