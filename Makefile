@@ -7,32 +7,42 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
+# A process for each processor, and a share of neighbouring tests for each process, so that they have their set-up once.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 16 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt \
   $(shell find src -type f -not -name '*.py[cod]' -not -name '.*')
 CPP_FILES = $(shell find src tests -name '*.[ch]pp')
+# What the C++ tests are compiled from, and by which compiler, as a number.
+CPP_SOURCES := CMakeLists.txt $(CPP_FILES) $(shell find src tests -name '*.def' -o -name CMakeLists.txt)
+CPP_CONTENT := $(shell { $${CXX:-c++} --version; sha256sum $(sort $(CPP_SOURCES)); } 2>&1 | sha256sum | cut -c 1-16)
+# Stands for tests under sanitizers that passed with this content, whatever the files' times say: a fresh clone has none.
+SANITIZED := build/cpp-test-sanitize/passed-$(CPP_CONTENT)
+ON_AARCH64 := build/cpp-test-aarch64/passed-$(CPP_CONTENT)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
+# One step at a time: they install into the same folder. Each of them has all processors.
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test bench bench-peers format clean
+.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
-	@echo "Variables: PYTHON=python3.12 (which Python), TORCH_INDEX=URL (where pip finds PyTorch's CPU builds)"
+	@echo "Variables: PYTHON=python3.12 (which Python), TORCH_INDEX=URL (where pip finds PyTorch's CPU builds),"
+	@echo "MUTANTS=500 (how many damaged files of a kind)"
 
 demo: $(STAMPS)/jobs ## install into .venv and forecast the example series
 	$(BIN)/statewise forecast
 	@echo "the picture: $$(ls -td runs/forecast-*/ | head -n 1)forecast.png"
 
 test: $(STAMPS)/test lint cpp-test ## everything: linters, types, C++ tests (also under sanitizers), Python tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(STAMPS)/test lint ## the everyday run: linters, types, the Python tests that are not slow
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
+	$(PYTEST) -m "not slow"
 
 lint: $(STAMPS)/test ## style, formatting and types
 	$(BIN)/ruff check .
@@ -40,9 +50,27 @@ lint: $(STAMPS)/test ## style, formatting and types
 	$(if $(CPP_FILES),$(BIN)/clang-format --dry-run -Werror $(CPP_FILES))
 	$(BIN)/mypy
 
-cpp-test: $(STAMPS)/build-tools ## the kernels' own tests, plain and under ASan and UBSan
-	$(call run_cpp_tests,build/cpp-test,Release,OFF)
+cpp-test: cpp-test-plain $(SANITIZED) $(ON_AARCH64) ## the kernels' own tests; under ASan, UBSan and for ARM too where C++ has changed
+
+cpp-test-plain: $(STAMPS)/test # whose build folder has the kernels compiled already
+	$(call run_cpp_tests,build/package,Release,OFF)
+
+$(SANITIZED): | $(STAMPS)/build-tools
 	$(call run_cpp_tests,build/cpp-test-sanitize,RelWithDebInfo,ON)
+	@rm -f build/cpp-test-sanitize/passed-*
+	@touch $@
+
+$(ON_AARCH64): | $(STAMPS)/build-tools
+	@if tools/prerequisites.sh --aarch64; then $(MAKE) cpp-test-aarch64 && touch $@; fi
+
+cpp-test-aarch64: | $(STAMPS)/build-tools # a part of them, by qemu
+	$(call run_cpp_tests,build/cpp-test-aarch64,Release,OFF,-DCMAKE_TOOLCHAIN_FILE=tests/kernels/cpp/aarch64.cmake)
+	@rm -f build/cpp-test-aarch64/passed-*
+
+MUTANTS ?= 20000
+
+fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=20000 of every kind (an hour and more)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
@@ -64,12 +92,12 @@ clean: ## remove .venv, build folders and caches
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# build folder, CMake build type, sanitizers ON or OFF
+# build folder, CMake build type, sanitizers ON or OFF, what else CMake is told
 define run_cpp_tests
 	cmake -S . -B $(1) -DSTATEWISE_CPP_TESTS=ON -DCMAKE_BUILD_TYPE=$(2) -DSTATEWISE_SANITIZE=$(3) \
-	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli
-	cmake --build $(1)
-	ctest --test-dir $(1) --output-on-failure
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python --log-level=WARNING --no-warn-unused-cli $(4)
+	cmake --build $(1) --target cpp_tests
+	ctest --test-dir $(1) --output-on-failure --parallel
 endef
 
 # The package is installed as users get it, not in editable mode: what the tests see is what the wheel holds. The C++

@@ -24,9 +24,18 @@ def start(*words: object, folder: Path | None = None, processes: int = 1) -> sub
 
 def finished(job: subprocess.Popen, timeout: float = 180) -> str:
     """What ``job`` prints until its end, which is a good one."""
-    out, error = job.communicate(timeout=timeout)
+    out, error = ended(job, timeout)
     assert job.returncode == 0, error
     return out
+
+
+def ended(job: subprocess.Popen, timeout: float = 180) -> tuple[str, str]:
+    """What ``job`` prints until its end, however it ends; one that never does is ended, and its processes with it."""
+    try:
+        return job.communicate(timeout=timeout)
+    finally:
+        if job.poll() is None:
+            job.terminate()
 
 
 def kill(job: subprocess.Popen, when: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What every test has: one thread, a fixed seed, and a profile for Hypothesis.
+"""What every test has: one thread, in the processes that it starts too, a fixed seed, and a profile for Hypothesis.
 
 HYPOTHESIS_PROFILE=thorough searches longer, and from another seed each time.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import warnings
 
-import pytest
-import torch
-from hypothesis import HealthCheck, settings
+# Before any library counts the processors: pytest-xdist has a process for each of them already.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile("default", max_examples=400, deadline=None, derandomize=True)
 settings.register_profile(

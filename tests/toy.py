@@ -1,5 +1,8 @@
 """A small task for the tests of the jobs' frame, and a program that trains it: ``python toy.py FOLDER --epochs 3``.
 
+The program trains networks with the seeds 0, 1, ... Where ``--break-off 7`` is given, the first of them ends by an
+exception in its seventh loss, and goes on from its checkpoint.
+
 It learns to tell the sum of a ragged sequence's steps. A row of length n has n terms of the loss, so processes that
 share a batch see different numbers of them.
 """
@@ -12,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -108,28 +112,51 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--fits", type=int, default=1)
     parser.add_argument("--plain", action="store_true")
-    parser.add_argument("--fail", type=int, default=-1)
+    parser.add_argument("--fail", type=int, default=-1, help="the rank that fails at last")
+    parser.add_argument("--break-off", type=int, default=0)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     recipe = Recipe(epochs=args.epochs, batch=args.batch, learning_rate=0.01)
     rank = int(os.environ.get("RANK", "0"))
-    for number in range(args.fits):
+
+    def train(number: int, losses: int | None = None) -> None:
         task = Toy(args.rows, seed=number, **({"carry": False, "noise": 0.0} if args.plain else {}))
-        if rank == args.fail:
-            task.loss = fail
+        if losses is not None:
+            task.loss = failing(task.loss, losses)
         watch = Several([Log(args.folder / f"metrics-{number}.jsonl"), Tell(args.pause)])
-        checkpoint = Checkpoint(args.folder / f"{number}.checkpoint", every=args.every)
-        try:
-            fit(task, recipe, watch=watch, checkpoint=checkpoint)
-        except InputError as error:
-            print(f"refused by {rank}: {error}", flush=True)
-            return 2
+        fit(task, recipe, watch=watch, checkpoint=Checkpoint(args.folder / f"{number}.checkpoint", every=args.every))
         save_file(weights(task), args.folder / f"{number}-{rank}.safetensors")
+
+    if args.break_off:
+        with suppress(ZeroDivisionError):
+            train(0, args.break_off - 1)
+    for number in range(args.fits):
+        if said := refusal(train, number):
+            print(f"refused by {rank}: {said}", flush=True)
+    if args.fail >= 0:
+        train(args.fits, 0 if rank == args.fail else None)
     return 0
 
 
-def fail(model, rows):
-    raise ZeroDivisionError("this process fails")
+def refusal(train, number: int) -> InputError | None:
+    try:
+        train(number)
+    except InputError as error:
+        return error
+    return None
+
+
+def failing(loss, left):
+    """``loss``, which fails after it has been asked for ``left`` times."""
+
+    def of(model, rows):
+        nonlocal left
+        if left == 0:
+            raise ZeroDivisionError("this process fails")
+        left -= 1
+        return loss(model, rows)
+
+    return of
 
 
 def log(path: Path) -> list[dict]:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Says what this machine lacks for building statewise: one line for each thing, naming the Debian package that brings it.
 # With --packages it prints only the packages' names. Installs nothing. PYTHON and CXX name other programs to look at.
+# With --aarch64 it looks instead for what the kernels' tests for NEON need on a machine with another processor.
 set -u
 python=${PYTHON:-python3}
 cxx=${CXX:-g++}
@@ -11,6 +12,13 @@ lacks() { # what is lacking, Debian package
     missing=1
     if [ "$only_packages" = --packages ]; then echo "$2"; else echo "missing: $1 (Debian package: $2)" >&2; fi
 }
+
+case " $* " in *" --aarch64 "*)
+    command -v aarch64-linux-gnu-g++ >/dev/null || lacks "aarch64-linux-gnu-g++, so NEON isn't tested" g++-aarch64-linux-gnu
+    command -v qemu-aarch64 >/dev/null || lacks "qemu-aarch64, so NEON isn't tested" qemu-user
+    exit $missing
+    ;;
+esac
 
 python_says() { "$python" -c "$1" >/dev/null 2>&1; }
 

@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
-from commands import finished, kill, logged, start
 from statewise import cli
 from statewise.jobs import Classifier
 
@@ -296,53 +295,3 @@ def refused_after_start(capsys, *words):
     assert err.count("\n") == 1
     assert not Path("runs").exists()
     return err
-
-
-# Going on after a kill, and several processes
-
-
-LONG = ["--epochs", "200", "--units", "8", "--checkpoint-every", "0", "--validation", "0.2"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
-def test_a_killed_run_goes_on_to_the_same_bits():
-    file = toy(60)
-    assert classify(file, *LONG, "--out", "whole") == 0
-    job = start("classify", file, *LONG, "--out", "broken")
-    for epochs in (20, 60):
-        kill(job, when=lambda count=epochs: len(logged("broken")) > count)
-        job = start("classify", "--resume", "broken")
-    out, err = job.communicate(timeout=120)
-    assert (job.returncode, err) == (0, "")
-    assert "broken: " in out
-    assert sorted(os.listdir("broken")) == FILES
-    for name in ("model.safetensors", "predictions.csv"):
-        assert Path("whole", name).read_bytes() == Path("broken", name).read_bytes()
-    assert logged("whole") == logged("broken")
-
-
-@pytest.mark.slow
-def test_a_run_with_other_data_is_not_gone_on_with():
-    file = toy(60)
-    kill(start("classify", file, *LONG, "--out", "broken"), when=Path("broken/model.checkpoint").exists)
-    toy(60, seed=5)
-    job = start("classify", "--resume", "broken")
-    _, err = job.communicate(timeout=120)
-    assert job.returncode == 2
-    assert "the checkpoint is of another task" in err
-
-
-@pytest.mark.slow
-def test_two_processes_make_the_steps_of_one():
-    file = toy(50)  # batches of 32 and 8, of uneven lengths
-    options = ["--epochs", "5", "--units", "8", "--dropout", "0", "--balance", "--validation", "0.2"]
-    assert classify(file, *options, "--out", "one") == 0
-    out = finished(start("classify", file, *options, "--out", "two", processes=2))
-    assert out.count("toy: 2 classes") == 1
-    assert sorted(os.listdir("two")) == FILES
-    one, two = (load_file(f"{folder}/model.safetensors") for folder in ("one", "two"))
-    for name, weight in one.items():
-        np.testing.assert_allclose(two[name], weight, rtol=2e-4, atol=2e-5, err_msg=name)
-    losses = [[record["loss"] for record in logged(folder)] for folder in ("one", "two")]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

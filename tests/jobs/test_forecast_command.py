@@ -102,8 +102,8 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 20 * 40
 
     assert cli.main(["forecast", "predict", str(folder / "model.safetensors")]) == 0
-    assert capsys.readouterr().out == "model-forecast.csv: Passengers, 1961-01 to 1961-12\n"
-    ahead = pl.read_csv("model-forecast.csv")
+    assert capsys.readouterr().out == "forecast-airline-passengers-1-forecast.csv: Passengers, 1961-01 to 1961-12\n"
+    ahead = pl.read_csv("forecast-airline-passengers-1-forecast.csv")
     assert ahead.columns == ["series", "time", "step", "forecast", "q0.1", "q0.9"]
     assert ahead["time"].to_list() == [f"1961-{month:02}" for month in range(1, 13)]
     assert (ahead["q0.1"] <= ahead["forecast"]).all()

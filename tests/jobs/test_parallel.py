@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import toy
+from commands import ended
 from statewise.jobs import InputError
 from statewise.jobs.parallel import Group, find_device
 
@@ -19,15 +18,15 @@ from statewise.jobs.parallel import Group, find_device
 ARGUMENTS = ("--epochs", "3", "--batch", "5", "--rows", "61", "--plain")
 
 
-def run(folder, *options, processes, timeout=180):
+def begin(folder, *options):
+    """Two processes that train into ``folder``."""
     folder.mkdir(exist_ok=True)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [sys.executable, *launcher, toy.__file__, str(folder), *ARGUMENTS, *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def assert_same_training(ours, theirs, number=0):
+def assert_same_training(ours, theirs, number):
     one, two = (toy.log(folder / f"metrics-{number}.jsonl") for folder in (theirs, ours))
     assert [r["update"] for r in one] == [r["update"] for r in two]
     for expected, record in zip(one, two, strict=True):
@@ -41,70 +40,41 @@ def assert_same_training(ours, theirs, number=0):
 
 @pytest.mark.slow
 def test_two_processes_make_the_steps_of_one(tmp_path):
+    """Three networks one after the other, of which the last is refused; then a process fails, and both end."""
     one, two = tmp_path / "one", tmp_path / "two"
-    assert run(one, "--fits", "2", processes=1).returncode == 0
-    done = run(two, "--fits", "2", processes=2)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("begin 0") == 2  # for each of the two networks, and once
+    two.mkdir()
+    (two / "2.checkpoint").write_text("not a checkpoint")
+    launched = begin(two, "--fits", "3", "--fail", "1")
+    one.mkdir()
+    assert toy.main([str(one), *ARGUMENTS, "--fits", "2"]) == 0
+    out, error = ended(launched)
+    assert launched.returncode != 0
+    assert "this process fails" in error
+    assert out.count("begin 0") == 3  # for each of the networks that were trained and the one that failed, and once
     for number in range(2):
         assert_same_training(two, one, number)
     bits = [load_file(two / f"0-{rank}.safetensors") for rank in range(2)]
     torch.testing.assert_close(*bits, rtol=0, atol=0)
+    for rank in range(2):
+        assert f"refused by {rank}: {two / '2.checkpoint'}: not a whole .safetensors file" in out
+        assert not (two / f"2-{rank}.safetensors").exists()
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_after_a_kill(tmp_path):
+def test_two_processes_go_on_where_they_were_broken_off(tmp_path):
+    """In the second of three epochs of 13 updates; then the other process fails."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(whole, processes=2).returncode == 0
-    broken.mkdir()
-    with pytest.raises(subprocess.TimeoutExpired):  # of the launcher; it is killed, and its processes with it
-        run_until_checkpoint(broken)
-    done = run(broken, processes=2)
-    assert done.returncode == 0, done.stderr
-    (begun,) = [line for line in done.stdout.splitlines() if line.startswith("begin")]
-    assert int(begun.split()[1]) > 0
+    launched = [begin(whole), begin(broken, "--break-off", "20", "--fail", "0")]
+    (_, error), (out, _) = map(ended, launched)
+    assert launched[0].returncode == 0, error
+    assert launched[1].returncode != 0
+    begun = [int(line.split()[1]) for line in out.splitlines() if line.startswith("begin")]
+    assert (begun[0], begun[2]) == (0, 0)
+    assert 0 < begun[1] < 39
     for rank in range(2):
         ours, theirs = (load_file(folder / f"0-{rank}.safetensors") for folder in (broken, whole))
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     assert toy.log(broken / "metrics-0.jsonl") == toy.log(whole / "metrics-0.jsonl")
-
-
-def run_until_checkpoint(folder):
-    """Kill both processes with -9 once there is a checkpoint."""
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", toy.__file__]
-    process = subprocess.Popen(
-        [sys.executable, *command, str(folder), *ARGUMENTS, "--pause", "0.05"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    for _ in range(600):
-        if (folder / "0.checkpoint").exists():
-            break
-        time.sleep(0.1)
-    os.killpg(process.pid, 9)
-    process.wait(10)
-    raise subprocess.TimeoutExpired(command, 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
-def test_when_one_fails_all_end(tmp_path, rank):
-    began = time.monotonic()
-    done = run(tmp_path, "--fail", str(rank), processes=2, timeout=90)
-    assert done.returncode != 0
-    assert "this process fails" in done.stderr
-    assert time.monotonic() - began < 60
-
-
-@pytest.mark.slow
-def test_what_the_first_refuses_all_refuse(tmp_path):
-    (tmp_path / "0.checkpoint").write_text("not a checkpoint")
-    done = run(tmp_path, processes=2)
-    assert done.returncode != 0
-    for rank in range(2):
-        assert f"refused by {rank}: {tmp_path / '0.checkpoint'}: not a whole .safetensors file" in done.stdout
 
 
 def test_shares_are_all_rows_once():

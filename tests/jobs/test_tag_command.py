@@ -5,15 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from statewise import cli
 from statewise.jobs.tag.corpus import Corpus
@@ -171,40 +165,6 @@ def test_a_model_that_loses_says_so(capsys):
     text = "The LSTM loses in accuracy"
     assert text in capsys.readouterr().out
     assert text in Path("run/report.html").read_text()
-
-
-def test_a_killed_run_goes_on_to_the_same_weights(capsys):
-    argv = ["tag", str(toy()), *QUICK, "--epochs", "8", "--batch", "4", "--crf", "--checkpoint-every", "0"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "statewise", *argv, "--out", "killed"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    checkpoint, began = Path("killed/model.checkpoint"), time.monotonic()
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() - began < 120:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert checkpoint.exists()
-    assert tag("--resume", "killed") == 0
-    assert not checkpoint.exists()
-    assert cli.main([*argv, "--out", "whole"]) == 0
-    ours, theirs = load_file("killed/model.safetensors"), load_file("whole/model.safetensors")
-    assert all(ours[name].equal(theirs[name]) for name in theirs)
-    assert Path("killed/predictions.conll").read_bytes() == Path("whole/predictions.conll").read_bytes()
-
-
-@pytest.mark.slow
-def test_two_processes_learn_as_one():
-    # Without dropout and words that occur once, of which each process draws its own.
-    argv = ["tag", str(toy(60)), "--crf", "--dropout", "0", "--least", "2", "--epochs", "2", "--batch", "8"]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, "-m", "statewise", *argv, "--out", "two"]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
-    assert cli.main([*argv, "--out", "one"]) == 0
-    ours, theirs = load_file("two/model.safetensors"), load_file("one/model.safetensors")
-    for name, tensor in theirs.items():
-        torch.testing.assert_close(ours[name], tensor, rtol=1e-3, atol=1e-4)
-    assert sorted(os.listdir("two")) == FILES
 
 
 @pytest.mark.parametrize(

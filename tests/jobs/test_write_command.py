@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
-from commands import finished, kill, logged, start
 from statewise import cli
 from statewise.jobs import Writer
 from statewise.jobs.write import job as job_module
@@ -242,55 +241,3 @@ def test_what_a_model_cannot_do(capsys):
     Path("greek.txt").write_text("\u03b1\u03b2\u03b3\u03b4")
     assert "greek.txt: expected text of characters that the model" in refused(capsys, "score", model, "greek.txt")
     assert "is a folder, expected a file" in refused(capsys, "score", model, "prose.txt", "--out", "run")
-
-
-# Going on after a kill, and several processes
-
-
-LONG = ["--epochs", "12", "--units", "8", "--steps", "16", "--batch", "4", "--checkpoint-every", "0"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
-@pytest.mark.parametrize("lines", [False, True])
-def test_a_killed_run_goes_on_to_the_same_bits(lines):
-    file = names() if lines else prose()
-    options = [*LONG, "--lines"] if lines else LONG
-    assert write(file, *options, "--out", "whole") == 0
-    job = start("write", file, *options, "--out", "broken")
-    for records in (20, 120):
-        kill(job, when=lambda count=records: len(logged("broken")) > count)
-        job = start("write", "--resume", "broken")
-    _, err = job.communicate(timeout=180)
-    assert (job.returncode, err) == (0, "")
-    assert sorted(os.listdir("broken")) == FILES
-    for name in ("model.safetensors", "predictions.csv", "samples.txt"):
-        assert Path("whole", name).read_bytes() == Path("broken", name).read_bytes()
-    assert logged("whole") == logged("broken")
-
-
-@pytest.mark.slow
-def test_a_run_with_another_text_is_not_gone_on_with():
-    kill(start("write", prose(), *LONG, "--out", "broken"), when=Path("broken/model.checkpoint").exists)
-    prose(seed=5)
-    job = start("write", "--resume", "broken")
-    _, err = job.communicate(timeout=120)
-    assert job.returncode == 2
-    assert "the checkpoint is of another task" in err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("lines", [False, True])
-def test_two_processes_make_the_steps_of_one(lines):
-    file = names() if lines else prose()
-    options = ["--epochs", "3", "--units", "8", "--dropout", "0", "--steps", "16", "--batch", "5"]
-    options += ["--lines"] if lines else []
-    assert write(file, *options, "--out", "one") == 0
-    out = finished(start("write", file, *options, "--out", "two", processes=2))
-    assert out.count("different characters") == 1
-    assert sorted(os.listdir("two")) == FILES
-    one, two = (load_file(f"{folder}/model.safetensors") for folder in ("one", "two"))
-    for name, weight in one.items():
-        np.testing.assert_allclose(two[name], weight, rtol=1e-3, atol=1e-4, err_msg=name)
-    losses = [[record["loss"] for record in logged(folder)] for folder in ("one", "two")]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

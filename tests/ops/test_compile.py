@@ -175,10 +175,12 @@ def test_what_torch_cannot_differentiate_raises():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", LAYERS)
-def test_inductor(kind):
-    """The compiler proper, which relies on strides: x in several orders, gradients of all."""
-    layer = getattr(statewise, kind)(I, H, 2, dropout=0.5, bidirectional=True)
+def test_inductor():
+    """The compiler proper, which relies on strides: x in several orders, gradients of all.
+
+    The LSTM alone, whose results are the most: what it is told of the operation is the same for every kind.
+    """
+    layer = statewise.LSTM(I, H, 2, dropout=0.5, bidirectional=True)
 
     def model(x):
         output, final = layer(x * 2)

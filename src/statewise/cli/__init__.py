@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import copy_context
 from importlib import import_module
 from typing import NoReturn
 
@@ -53,7 +54,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in ``argv``; the exit status."""
+    """Run the command in ``argv``; the exit status. What it sets, such as limits, ends with it."""
+    return copy_context().run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = _joined(sys.argv[1:] if argv is None else list(argv))
     parser = build(argv)
     args = parser.parse_args(argv)
@@ -75,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         _say(f"{prog}: interrupted; {error}")
         return 130
+    except MemoryError:
+        _say(f"{prog}: needs more memory than there is")
+        return 2
     except KeyboardInterrupt:
         _say(f"{prog}: interrupted, nothing written")
         return 130

@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from . import model_file
 from .errors import InputError
 from .recipe import Recipe
 from .task import Task
-from .watch import Record
+from .watch import Record, is_record
 
 FORMAT = 1
 COST = 0.02  # the share of the time that writing may take
@@ -97,15 +97,46 @@ class Checkpoint:
             if content.get(what) != ours:
                 difference = _difference(content.get(what), ours)
                 raise InputError(f"{self.path}: the checkpoint is of another {what}: {difference}")
-        task.model.load_state_dict(_below("model", tensors))
-        task.restore(_below("task", tensors))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _below("optimizer", tensors).items():
-            index, _, entry = name.partition(".")
-            state.setdefault(int(index), {})[entry] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        _set_random(_below("random", tensors))
-        return Position(**content["position"]), _below("best", tensors)
+        with model_file.checked(self.path, "checkpoint"):
+            position = _position(content["position"], recipe, -(-task.rows // recipe.batch))
+            weights, best = _below("model", tensors), _below("best", tensors)
+            for found in (weights, best) if best or position.best is not None else (weights,):
+                model_file.check_sizes(task.model.state_dict(), found)
+            task.model.load_state_dict(weights)
+            task.restore(_below("task", tensors))
+            state = _optimizer_state(_below("optimizer", tensors), optimizer, position.update > 0)
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            _set_random(_below("random", tensors))
+            return position, best
+
+
+def _position(content: Any, recipe: Recipe, batches: int) -> Position:
+    """Where the training of so many ``batches`` an epoch stood; ValueError where it can't have stood there."""
+    history = content.get("history")
+    at = model_file.typed(Position, {name: value for name, value in content.items() if name != "history"})
+    whole = at.epoch <= recipe.epochs and at.batch < batches and at.update == at.epoch * batches + at.batch
+    if not whole or min(at.epoch, at.batch, at.stale, at.seconds, at.terms) < 0:
+        raise ValueError(f"no place in a training of {recipe.epochs} epochs: epoch {at.epoch}, batch {at.batch}")
+    if not isinstance(history, list) or not all(map(is_record, history)):
+        raise ValueError("the curve is none")
+    return replace(at, history=history)
+
+
+def _optimizer_state(tensors: Mapping[str, Tensor], optimizer: Optimizer, begun: bool) -> dict[int, dict[str, Tensor]]:
+    """What the optimizer keeps of each parameter; ValueError where it is not what this one keeps of these."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    kept = {"exp_avg", "exp_avg_sq"}
+    if isinstance(optimizer, SGD):
+        kept = {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
+    expected = {f"{i}.{entry}": p.detach() for i, p in enumerate(parameters) for entry in kept} if begun else {}
+    steps = [] if isinstance(optimizer, SGD) or not begun else [f"{i}.step" for i in range(len(parameters))]
+    expected |= {name: torch.zeros(()) for name in steps}
+    model_file.check_sizes(expected, tensors)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, entry = name.partition(".")
+        state.setdefault(int(index), {})[entry] = tensor
+    return state
 
 
 def _identity(task: Task, recipe: Recipe) -> dict[str, Any]:
@@ -139,6 +170,7 @@ def _set_random(states: Mapping[str, Tensor]) -> None:
 def _difference(theirs: Any, ours: Any) -> str:
     """The first entry that differs, in words."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
-        name = next(k for k in {**theirs, **ours} if theirs.get(k) != ours.get(k))
+        nothing = object()
+        name = next(k for k in {**theirs, **ours} if theirs.get(k, nothing) != ours.get(k, nothing))
         return f"{name} {theirs.get(name)!r} there, {ours.get(name)!r} here"
     return "its data or its network are not the ones given now"

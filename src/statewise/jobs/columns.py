@@ -70,6 +70,8 @@ def numbers(path: Where, column: pl.Series, *, missing: bool = False) -> NDArray
     cell = str(column[row])
     hint = "; write a point for decimals and nothing between thousands" if re.fullmatch(r"\s*[-\d.,]+\s*", cell) else ""
     expected = "a finite number" if values[row] is not None else "a number"
+    if values[row] is not None and HUGE < abs(values[row]) < np.inf:
+        expected = f"a number of at most {HUGE:g} in size"
     raise InputError(f"{path}: column {column.name!r}, row {row + 1}: expected {expected}, got {_short(cell)}{hint}")
 
 

@@ -54,7 +54,7 @@ def fit(
         parameters = [p for p in model.parameters() if p.requires_grad]
         watch.begin(at.history)
         watch.plan(updates - at.update)
-        lost, began = torch.tensor(at.lost, device=device), time.monotonic() - at.seconds
+        lost, began = torch.tensor(float(at.lost), device=device), time.monotonic() - at.seconds
 
         while at.epoch < recipe.epochs and not (recipe.patience and at.stale >= recipe.patience):
             if at.batch == 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from .content import GIGABYTE, limit
 from .errors import InputError
 from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from .runs import arguments_of
@@ -54,6 +55,44 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="send the curve to a Visdom server (default: http://localhost:8097)",
     )
+
+
+def add_reading(add: Callable[..., object]) -> None:
+    """The option of how much a packed file may hold, by the ``add_argument`` of a group; parsing it sets it."""
+    add(
+        "--unpack",
+        type=positive,
+        action=_Unpack,
+        metavar="GB",
+        help=f"what a packed file may hold at most, unpacked (default: {limit.get() / GIGABYTE:g})",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, default: str) -> None:
+    """The options of the file that a command writes; ``default`` says in words where it goes without them."""
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"(default: {default})")
+    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
+
+
+def out_file(args: argparse.Namespace, default: str) -> Path:
+    """The file to write: ``--out``, or the name ``default`` in this folder.
+
+    Raises ``InputError`` where it is a folder, or is there already and ``--overwrite`` isn't given.
+    """
+    out: Path = args.out or Path(default)
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a folder, expected a file")
+    if out.exists() and not args.overwrite:
+        raise InputError(f"{out}: is there already; choose another file with --out, or write over it with --overwrite")
+    return out
+
+
+class _Unpack(argparse.Action):
+    """Sets ``content.limit``, which all that reads files looks at."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        limit.set(values * GIGABYTE)
 
 
 def recipe_of(args: argparse.Namespace, recipe: Recipe) -> Recipe:
@@ -150,10 +189,12 @@ def _number(text: str, fits: Callable[[float], bool], expected: str) -> float:
 
 
 class _ByModel:
-    """In the place of a recipe whose values depend on the model."""
+    """In the place of a recipe of which these values depend on the model."""
 
-    def __getattr__(self, name: str) -> str:
-        return "by the model"
+    epochs = batch = learning_rate = schedule = weight_decay = patience = "by the model"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(Recipe(), name)
 
 
 def _default(text: str, value: Any) -> str:

@@ -68,7 +68,7 @@ class Group:
         """This process's part of a batch's rows; False with a row that is not to count where there are too few."""
         if self.size == 1:
             return rows, True
-        mine = rows[self.rank :: self.size]
+        mine = rows[self.rank :: self.size].contiguous()
         return (mine, True) if len(mine) else (rows[:1], False)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from . import atomic
+from .errors import InputError
 
 
 class Record(TypedDict, total=False):
@@ -25,6 +27,17 @@ class Record(TypedDict, total=False):
     learning_rate: float
     validation: dict[str, float]
     """At the end of an epoch, where there is a validation part; the first entry decides which weights are kept."""
+
+
+def is_record(content: Any) -> bool:
+    """Whether ``content`` is one: numbers under these names."""
+    if not isinstance(content, dict) or not {"epoch", "update", "seconds", "loss"} <= content.keys():
+        return False
+    numbers = {name: value for name, value in content.items() if name not in ("fit", "validation")}
+    scores = content.get("validation", {})
+    if not isinstance(scores, dict) or not isinstance(content.get("fit", ""), str):
+        return False
+    return all(isinstance(x, (int, float)) and abs(x) < math.inf for x in (*numbers.values(), *scores.values()))
 
 
 class Watch:
@@ -116,8 +129,14 @@ class Log(Watch):
 def _read(path: Path) -> list[Record]:
     if not path.exists():
         return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # a line that a kill cut short is no record
-    return [json.loads(line) for line in whole.splitlines()]
+    try:
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # a line that a kill cut short is no record
+        records: list[Record] = [json.loads(line) for line in whole.split("\n") if line]
+    except (ValueError, RecursionError):
+        records = [{}]
+    if not all(map(is_record, records)):
+        raise InputError(f"{path}: damaged: expected a record of the training in every line")
+    return records
 
 
 def _line(record: Record) -> str:

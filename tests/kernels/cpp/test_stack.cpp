@@ -332,7 +332,7 @@ void fill(Trial& trial, Random& random, bool with_state, bool with_masks) {
   for (size_t leaf = 0; leaf < kWeights + p.weights.size(); ++leaf) trial.wanted.push_back(all || one_in(random, 2));
 }
 
-Trial random_trial(uint64_t seed, const char* cell) {
+Trial random_trial(uint64_t seed, const std::string& cell) {
   Random random(seed);
   const std::vector<int64_t> sizes{1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 63, 64, 65};
   Trial trial;
@@ -355,7 +355,7 @@ Trial random_trial(uint64_t seed, const char* cell) {
 }
 
 // Small, but of many steps: what the kernels do chunk by chunk. 25 and 50 rows make groups of unequal size.
-Trial long_trial(uint64_t seed, const char* cell, int64_t n, Form form) {
+Trial long_trial(uint64_t seed, const std::string& cell, int64_t n, Form form) {
   Random random(seed);
   Trial trial;
   trial.problem = {cell, 150, n, 3, 5, 0, 1, 2, true, {}, {}, {}, {}, {}, {}, {}, {}, {}};
@@ -367,7 +367,7 @@ Trial long_trial(uint64_t seed, const char* cell, int64_t n, Form form) {
 
 // Of so few rows and so much work that threads help each other: three layers that follow one another, or two
 // directions.
-Trial helped_trial(uint64_t seed, const char* cell, int64_t n, int64_t directions, int64_t checkpoint) {
+Trial helped_trial(uint64_t seed, const std::string& cell, int64_t n, int64_t directions, int64_t checkpoint) {
   Random random(seed);
   Trial trial;
   trial.problem = {cell, 150, n,  3,  20, 0, directions == 1 ? 3 : 1, directions, true, {}, {}, {},
@@ -410,14 +410,21 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
 
 }  // namespace
 
+// test_stack [TRIALS [CELL]]: so many random trials of each cell, below 100 with a part of the others, where a
+// processor is emulated; and one cell alone, so that each can have a processor.
 int main(int argc, char** argv) {
   const uint64_t seeds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100;
-  for (const char* cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}) {
+  const bool all = seeds >= 100;
+  for (const std::string cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}) {
+    if (argc > 2 && cell != argv[2]) continue;
     for (uint64_t seed = 0; seed < seeds; ++seed) check_everywhere(random_trial(seed, cell), seed);
-    for (const int64_t n : {1, 3, 25, 50}) check_everywhere(long_trial(1, cell, n, n == 3 ? kLengths : kDense), 1);
+    for (const int64_t n : {1, 3, 25, 50})
+      if (all || n == 3) check_everywhere(long_trial(1, cell, n, n == 3 ? kLengths : kDense), 1);
     for (const int64_t n : {1, 5})
       for (const int64_t directions : {1, 2})
-        for (const int64_t checkpoint : {0, 70}) check_everywhere(helped_trial(2, cell, n, directions, checkpoint), 2);
+        for (const int64_t checkpoint : {0, 70})
+          if (all || n * directions * checkpoint == 70)
+            check_everywhere(helped_trial(2, cell, n, directions, checkpoint), 2);
   }
   return verdict(checked);
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import add_run, add_training, part, resumed, share, whole
+from ..options import add_reading, add_run, add_training, part, resumed, share, whole
 from ..rank import leads
 from .layout import GAPS
 from .settings import CELLS, HEADS, RECIPE, SCALINGS, Shape
@@ -73,6 +73,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     add("--channels", metavar="A,B,...", help="the columns of values (default: all others)")
     add("--pixels", action="store_true", help="read images pixel by pixel instead of row by row")
     add("--gaps", choices=GAPS, default="refuse", help="missing values: refuse, or carry the last one on")
+    add_reading(add)
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:

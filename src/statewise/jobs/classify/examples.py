@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import InputError
 from .sequences import Rows, Sequences
 
+LONGEST = 200  # characters of a class's name
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -55,6 +57,12 @@ def classes_of(examples: Examples) -> list[str]:
     if examples.labels is None:
         raise InputError(f"{examples.source}: has no labels; --label names a table's column of them, --labels a file")
     found = sorted(set(examples.labels), key=_rank)
+    longest = max(found, key=len)
+    if len(longest) > LONGEST:
+        raise InputError(
+            f"{examples.source}: a label of {len(longest)} characters, {longest[:30]!r}...; expected names of classes,"
+            " choose their column with --label"
+        )
     if len(found) < 2:
         raise InputError(
             f"{examples.source}: expected sequences of at least two classes, all are labelled {found[0]!r}"

@@ -23,3 +23,7 @@ class Layout:
     """Whether images are read pixel by pixel instead of row by row."""
     gaps: str = "refuse"
     """What a missing value is: an error (``refuse``), or the value before it in its sequence (``carry``)."""
+
+    def __post_init__(self) -> None:
+        if self.gaps not in GAPS:
+            raise ValueError(f"gaps: expected one of {', '.join(GAPS)}, got {self.gaps!r}")

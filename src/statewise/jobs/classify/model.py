@@ -52,6 +52,8 @@ class Model:
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
         logits = logits_of(self._frozen, self.scaler.batches(sequences, self.shape.segment))
+        if not bool(logits.isfinite().all()):
+            raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
         probabilities: NDArray[np.float64] = logits.softmax(-1).numpy()
         return probabilities
 
@@ -72,33 +74,30 @@ class Model:
     def load(cls, path: Path) -> Model:
         """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
         content, tensors = model_file.load(path, KIND, FORMAT)
-        try:
-            shape, classes = Shape(**content["shape"]), tuple(content["classes"])
-            scaler = Scaler(*(tensors[f"scaler.{name}"].numpy() for name in ("mean", "scale")))
-            channels = int(content["channels"])
-            _check(shape, channels, classes, scaler, tensors)
-            network = Network(channels, len(classes), shape)
-            network.load_state_dict(
-                {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
-            )
-            notes = dict(content["notes"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: a damaged {KIND}: {str(error).splitlines()[0]}") from None
+        with model_file.checked(path, KIND):
+            shape, classes = model_file.typed(Shape, content["shape"]), _classes(content["classes"])
+            scaler = Scaler(*(tensors.pop(f"scaler.{name}").numpy() for name in ("mean", "scale")))
+            channels, notes = len(scaler.mean), dict(content["notes"])
+            _check(shape, channels, content["channels"], scaler, tensors)
+            weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+            network = model_file.filled(lambda: Network(channels, len(classes), shape), weights)
         return cls(network.eval(), scaler, classes, shape, notes)
 
 
-def _check(
-    shape: Shape, channels: int, classes: tuple[Label, ...], scaler: Scaler, tensors: Mapping[str, torch.Tensor]
-) -> None:
-    """ValueError where the header doesn't fit the weights, before anything of the sizes it names is made."""
-    width = shape.units * (2 if shape.bidirectional else 1)
-    found = {name: tuple(tensors[f"network.{name}"].shape) for name in ("output.weight", "recurrent.weight_ih_l0")}
-    if found["output.weight"] != (len(classes), width):
-        raise ValueError(f"expected {len(classes)} classes and {width} units, the output is {found['output.weight']}")
-    scales = {tuple(scaler.mean.shape), tuple(scaler.scale.shape)}
-    if found["recurrent.weight_ih_l0"][1] != channels * shape.segment or scales != {(channels,)}:
+def _classes(content: Any) -> tuple[Label, ...]:
+    if not isinstance(content, list) or not all(isinstance(c, (str, int, float)) and c == c for c in content):
+        raise ValueError("expected the names of the classes")
+    if len(set(content)) != len(content):
+        raise ValueError("two classes have one name")
+    return tuple(content)
+
+
+def _check(shape: Shape, channels: int, said: object, scaler: Scaler, tensors: Mapping[str, torch.Tensor]) -> None:
+    """ValueError where the scaler is none, or the header speaks of more layers than there are."""
+    sizes = {(array.shape, array.dtype.name) for array in (scaler.mean, scaler.scale)}
+    if said != channels or sizes != {((channels,), "float64")} or not (scaler.scale > 0).all():
         raise ValueError(f"expected {_counted(channels)}")
-    if f"network.recurrent.weight_ih_l{shape.layers - 1}" not in tensors:
+    if shape.layers > len(tensors):
         raise ValueError(f"expected {shape.layers} layers")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
+from ..options import add_out, out_file
 from .command import add_layout
 from .layout import Layout
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model.safetensors")
     parser.add_argument("file", type=Path, metavar="FILE", help="the sequences, in any form that classify reads")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="their labels, where a file of its own has any")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="(default: FILE's name with -predicted.csv, here)")
+    add_out(parser, "FILE's name with -predicted.csv, here")
     add_layout(parser)
     parser.set_defaults(pixels=None, gaps=None)
 
@@ -45,15 +46,13 @@ def run(args: argparse.Namespace) -> int:
     from .model import Model
     from .report import write_predictions
 
+    out = out_file(args, f"{plain_name(args.file)}-predicted.csv")
     model = Model.load(args.model)
     examples: Examples = read(args.file, _layout(args, model.notes.get("layout")), labels=args.labels)
     try:
         probabilities = model.probabilities(examples.sequences)
     except InputError as error:
         raise InputError(f"{args.file}: {error}") from None
-    out = args.out or Path(f"{plain_name(args.file)}-predicted.csv")
-    if out.is_dir():
-        raise InputError(f"--out {out}: is a folder, expected a file")
     write_predictions(out, examples, model.classes, probabilities)
     said = ""
     if examples.labels is not None:
@@ -66,8 +65,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _layout(args: argparse.Namespace, remembered: object) -> Layout:
     """The layout that the model remembers, but for what the options say."""
+    from ..model_file import checked, typed
+
     options = ("id", "label", "time", "channels", "pixels", "gaps")
-    stored = remembered if isinstance(remembered, dict) else {}
+    stored: dict[str, object] = remembered if isinstance(remembered, dict) else {}
+    with checked(args.model, "classification model"):
+        typed(Layout, stored)
     known = {name: stored[name] for name in (*options, "long") if name in stored}
     given = {name: getattr(args, name) for name in options if getattr(args, name) is not None}
     layout = {**known, **given, "labelled": args.label is not None}

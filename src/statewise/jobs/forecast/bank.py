@@ -27,6 +27,12 @@ class Track:
     values: Array  # (T,), NaN where missing
     known: Array  # (T + F, K)
     observed: Array  # (T, O)
+    filled: NDArray[np.bool_] | None = None  # (T,), which values are none of the table's but repeat the last one
+
+    @property
+    def real(self) -> Array:
+        """The values that the table has, which forecasts are held against: (T,), NaN where it has none."""
+        return self.values if self.filled is None else np.where(self.filled, np.nan, self.values)
 
     def tail(self, rows: int) -> Track:
         """The last ``rows`` rows, and what is known of those to come."""
@@ -43,12 +49,14 @@ class Bank:
     calendar: Array  # (R, 2C), sine and cosine of each cycle
     known: Array  # (R, K)
     observed: Array  # (R, O)
+    real: NDArray[np.bool_]  # (R,), where the level is one of the table's
     begin: Rows  # (S,)
     end: Rows  # (S,)
 
     def window(self, origins: Rows, steps: int) -> Array:
-        """The levels of ``steps`` rows from each of ``origins`` (n,) on: (n, steps), NaN where missing."""
-        return np.asarray(self.levels[origins[:, None] + np.arange(steps)])
+        """What came in ``steps`` rows from each of ``origins`` (n,) on, as levels: (n, steps), NaN where missing."""
+        at = origins[:, None] + np.arange(steps)
+        return np.where(self.real[at], self.levels[at], np.nan)
 
 
 def make_bank(tracks: Sequence[Track], scaling: Scaling, cycles: Sequence[int], before: int, after: int) -> Bank:
@@ -56,7 +64,7 @@ def make_bank(tracks: Sequence[Track], scaling: Scaling, cycles: Sequence[int], 
     sizes = np.array([before + len(track.values) + after for track in tracks], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
     total = int(sizes.sum())
-    levels, filled = np.full(total, np.nan), np.zeros(total)
+    levels, filled, real = np.full(total, np.nan), np.zeros(total), np.zeros(total, np.bool_)
     calendar = np.zeros((total, 2 * len(cycles)))
     known = np.zeros((total, tracks[0].known.shape[1]))
     observed = np.zeros((total, tracks[0].observed.shape[1]))
@@ -64,6 +72,7 @@ def make_bank(tracks: Sequence[Track], scaling: Scaling, cycles: Sequence[int], 
         part, first, count = slice(start, start + size), start + before, len(track.values)
         levels[first : first + count] = scaling.forward(track.values, s)
         filled[part] = _carried(levels[part])
+        real[first : first + count] = np.isfinite(track.real)
         there = min(len(track.known), count + after)
         known[first : first + there] = track.known[:there]
         observed[first : first + count] = track.observed
@@ -72,7 +81,7 @@ def make_bank(tracks: Sequence[Track], scaling: Scaling, cycles: Sequence[int], 
             angle = 2 * np.pi * (places % cycle) / cycle
             calendar[part, 2 * c], calendar[part, 2 * c + 1] = np.sin(angle), np.cos(angle)
     begin = starts + before
-    return Bank(levels, filled, calendar, known, observed, begin, begin + sizes - before - after)
+    return Bank(levels, filled, calendar, known, observed, real, begin, begin + sizes - before - after)
 
 
 def _carried(levels: Array) -> Array:

@@ -79,6 +79,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="missing rows and values: leave them out, repeat the last value, or take rows as equally spaced"
         " (default: refuse)",
     )
+    options.add_reading(add)
     add(
         "--split",
         type=_split,

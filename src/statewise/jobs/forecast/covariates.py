@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model_file import typed
 from .panel import Panel
 
 Array = NDArray[np.float64]
@@ -29,6 +30,10 @@ class Column:
     mean: float = 0.0
     spread: float = 1.0
     flagged: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.spread > 0:
+            raise ValueError(f"{self.name}: expected a spread above 0, got {self.spread}")
 
     @property
     def width(self) -> int:
@@ -77,12 +82,9 @@ class Encoding:
         return [asdict(column) for column in self.columns]
 
     @staticmethod
-    def from_json(content: Sequence[Mapping[str, Any]]) -> Encoding:
-        """What ``to_json`` gave."""
-        columns = [dict(column) for column in content]
-        for column in columns:
-            column["categories"] = None if column["categories"] is None else tuple(column["categories"])
-        return Encoding(tuple(Column(**column) for column in columns))
+    def from_json(content: Sequence[Any]) -> Encoding:
+        """What ``to_json`` gave. ValueError for what it can't have given."""
+        return Encoding(tuple(typed(Column, column) for column in content))
 
 
 def find_encoding(panel: Panel, names: Sequence[str], train: NDArray[np.int64], *, ahead: bool) -> Encoding:

@@ -24,6 +24,14 @@ class Differences:
     seasonal: bool
     season: int
 
+    def __post_init__(self) -> None:
+        if self.season < 1:
+            raise ValueError(f"a season of {self.season} rows")
+
+    def told(self, cycles: Sequence[int]) -> list[int]:
+        """Which columns of the calendar, two for each of ``cycles``, say something that these have not taken out."""
+        return [c for c in range(2 * len(cycles)) if not (self.seasonal and cycles[c // 2] == self.season)]
+
     @property
     def start(self) -> int:
         """How many rows the naive forecast looks back."""

@@ -19,11 +19,10 @@ from ..recipe import Recipe
 from ..watch import Record, Watch
 from . import storage
 from .ahead import ahead, to_frame
-from .bank import Track
 from .grid import Grid
 from .learning import Trainer
-from .model import Model, make_tails
 from .panel import Columns, Panel, Series
+from .paths import continued
 from .reading import read_panel
 from .settings import Settings
 from .training import prepare, train
@@ -160,7 +159,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         prepared = prepare(panel, settings, gaps=self.gaps, test_rows=0)
         recipe = self._recipe(prepared.recipe)
         curve = _Curve()
-        self.model_ = train(prepared, Trainer(recipe, curve))
+        self.model_ = replace(train(prepared, Trainer(recipe, curve)), dimensions=len(self.shape_ or ()))
         self.history_, self.horizon_ = curve.history, prepared.plan.horizon
         return self
 
@@ -172,10 +171,12 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         check_is_fitted(self, "model_")
         if self.shape_ is None:
             return to_frame(ahead(self.model_, X), self.model_)
-        return self._shaped(self._continued(X)[..., self.model_.plan.median])
+        return self._shaped(self._continued(X, spread=False)[..., self.model_.plan.median])
 
     def predict_quantiles(self, X: Any = None) -> Array:
         """The quantiles, rising, as the last dimension: (rows, Q) or (rows, channels, Q). For arrays; tables have them.
+
+        Beyond the horizon they are those of many paths that the forecast might take, so their errors add up.
 
         Raises ``InputError`` where a table was fitted.
         """
@@ -214,10 +215,9 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         )
         forecaster.set_params(**{name: getattr(plan, name) for name in same if hasattr(plan, name)})
         forecaster.model_, forecaster.history_, forecaster.horizon_ = model, [], plan.horizon
-        arrays = columns.targets[:1] == (_NAME,) or columns.targets[:1] == (f"{_NAME}0",)
         forecaster.shape_ = None
-        if arrays:
-            forecaster.shape_ = (0,) if columns.targets == (_NAME,) else (0, len(columns.targets))
+        if model.dimensions:
+            forecaster.shape_ = (0,) if model.dimensions == 1 else (0, len(columns.targets))
             forecaster.n_features_in_ = len(columns.known)
         return forecaster
 
@@ -260,8 +260,8 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             self.layout,
         )
 
-    def _continued(self, X: Any) -> Array:
-        """The quantiles of all rows of ``X``, or of the horizon: (rows, channels, Q)."""
+    def _continued(self, X: Any, *, spread: bool = True) -> Array:
+        """The quantiles of all rows of ``X``, or of the horizon, (rows, channels, Q); ``spread`` as there."""
         known = None if X is None else _features(X)
         if known is None:
             if self.model_.known.columns:
@@ -271,14 +271,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         width = len(self.model_.known.columns)
         if known.shape[1] != width:
             raise InputError(f"predict: expected X with {width} columns as in fit, got {known.shape[1]}")
-        model, parts = self.model_, []
-        for begin in range(0, len(known), self.horizon_):
-            part = known[begin : begin + self.horizon_]
-            found = _block(model, part)  # (channels, horizon, Q)
-            parts.append(found[:, : len(part)])
-            middle = found[:, : len(part), model.plan.median]
-            model = make_tails(model, [_longer(t, m, part, model) for t, m in zip(model.tails, middle, strict=True)])
-        return np.concatenate(parts, axis=1).transpose(1, 0, 2) if parts else np.zeros((0, len(model.names), 1))
+        return continued(self.model_, known, spread=spread).transpose(1, 0, 2)
 
     def _shaped(self, forecast: Array) -> Array:
         """(rows, channels, ...) without the channels where one series was fitted as (n,)."""
@@ -361,28 +354,8 @@ def _series(name: str, values: Array, labels: list[str], known: dict[str, Array]
     if not len(there) or there[-1] != len(values) - 1:
         raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
     first = int(there[0])
+    filled = np.isnan(values[first:]) if gaps == "fill" else None
     if gaps == "fill":
         values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
-    return Series(name, first, values[first:], labels[first:], {c: column[first:] for c, column in known.items()})
-
-
-def _block(model: Model, known: Array) -> Array:
-    """The quantiles of the horizon after the model's last rows, told ``known`` (at most the horizon, columns)."""
-    horizon = model.plan.horizon
-    padded = np.concatenate([known, np.repeat(known[-1:], horizon - len(known), axis=0)])
-    told = model.known.encode("X", _cells(model, padded), [str(row) for row in range(horizon)], horizon)
-    tails = [replace(tail, known=np.concatenate([tail.known[: len(tail.values)], told])) for tail in model.tails]
-    return model.forecast_ahead(tails).quantiles
-
-
-def _longer(tail: Track, values: Array, known: Array, model: Model) -> Track:
-    """``tail`` with forecasts ``values`` as if they had come."""
-    told = model.known.encode("X", _cells(model, known), [str(row) for row in range(len(known))], len(known))
-    count = len(tail.values)
-    observed = np.concatenate([tail.observed, np.zeros((len(values), tail.observed.shape[1]))])
-    past = np.concatenate([tail.known[:count], told])
-    return Track(tail.name, tail.first, np.concatenate([tail.values, values]), past, observed)
-
-
-def _cells(model: Model, known: Array) -> dict[str, Array]:
-    return {column.name: known[:, c] for c, column in enumerate(model.known.columns)}
+    cells = {c: column[first:] for c, column in known.items()}
+    return Series(name, first, values[first:], labels[first:], cells, filled)

@@ -24,6 +24,8 @@ _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 _MICRO = 1_000_000
 _FORMS = {r"\d{4}-\d{2}": "M", r"\d{4}-\d{2}-\d{2}": "D", r"[\d-]+[ T]\d{2}:\d{2}": "m"}  # numpy's names of precisions
 END = -1  # of a month
+UNITS = ("month", "microsecond", "number", "row")
+PRECISIONS = (*_FORMS.values(), "s")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,27 @@ class Grid:
     precision: str = "s"
     """How far a time is written out: months M, days D, minutes m, seconds s."""
 
+    def __post_init__(self) -> None:
+        whole = self.unit not in ("month", "microsecond") or (self.size == int(self.size) and self.offset % 1 == 0)
+        if self.unit not in UNITS or self.precision not in PRECISIONS or not self.size > 0 or not whole:
+            raise ValueError(f"no grid: {self}")
+
     @property
     def step(self) -> str:
         """A step in words: month, 30 minutes, row."""
         if self.unit == "month":
             return _MONTHS.get(int(self.size), f"{self.size:g} months")
         return _span(self.size / _MICRO) if self.unit == "microsecond" else "row"
+
+    @property
+    def _one(self) -> str:
+        return self.step if self.step[0].isdigit() else f"one {self.step}"
+
+    def steps(self, count: int) -> str:
+        """``count`` steps in words: 12 months, 12 x 30 minutes."""
+        if self.step[0].isdigit():
+            return f"{count} x {self.step}"
+        return f"{count} {self.step}{'s' if count > 1 else ''}"
 
     @property
     def cycles(self) -> tuple[int, ...]:
@@ -71,7 +88,7 @@ class Grid:
         if off.any():
             at = int(np.flatnonzero(off)[0])
             raise InputError(
-                f"{where}: column {column!r}, row {rows[at] + 1}: {labels[at]} is not the usual step of one {self.step}"
+                f"{where}: column {column!r}, row {rows[at] + 1}: {labels[at]} is not the usual step of {self._one}"
                 " from the rows before; the rows must be equally spaced (--gaps ignore takes them as if they were)"
             )
         return places

@@ -46,6 +46,10 @@ class Model:
     learner: Learner
     tails: tuple[Track, ...]
     """The last rows of each series, enough to go on from."""
+    ranks: NDArray[np.float32]
+    """(n, H), of some windows of the validation part: where among the misses of all windows each was, see paths.py."""
+    dimensions: int = 0
+    """Of the array that was fitted, 1 or 2; 0: a table was."""
 
     def tracks(self, panel: Panel) -> list[Track]:
         """The series of ``panel`` as numbers."""
@@ -79,8 +83,15 @@ class Model:
         """The quantiles of the steps from row ``rows`` of series ``series`` of ``tracks`` on, (n,) each: (n, H, Q)."""
         scaling, unit = self.constants(tracks)
         bank = make_bank(tracks, scaling, self.plan.cycles, self.learner.before, self.plan.horizon)
-        found = self.learner.forecast(bank, rows + bank.begin[series], series)
-        return shifted(scaling.backward(found, series), self.shifts, unit[series], self.plan)
+        whose = series
+        if self.plan.channels:  # each series has an embedding, in the order of training
+            whose = np.array([self.names.index(track.name) for track in tracks], dtype=np.int64)[series]
+        found = self.learner.forecast(bank, rows + bank.begin[series], whose)
+        with np.errstate(over="ignore", invalid="ignore"):
+            quantiles = shifted(scaling.backward(found, series), self.shifts, unit[series], self.plan)
+        if not np.isfinite(quantiles).all():
+            raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
+        return quantiles
 
     def forecast_ahead(self, tracks: Sequence[Track], labels: Sequence[Sequence[str]] | None = None) -> Forecast:
         """What comes after ``tracks``; ``labels`` are the times of rows behind their ends, as far as a table has them.
@@ -116,6 +127,7 @@ def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[Track]:
             s.values,
             known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
             observed.encode(panel.source, s.cells, s.labels, len(s)),
+            s.filled,
         )
         for s in panel.series
     ]
@@ -134,10 +146,14 @@ def height_unit(values: Array, plan: Plan) -> float:
 def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
     """``values`` (n, H, Q) moved by ``shifts`` (H, Q) of ``unit`` (n,), rising over the levels, the median kept."""
     moved = heights(values, plan) + shifts * unit[:, None, None]
-    result = np.exp(moved) if plan.log else moved
-    middle = result[..., plan.median : plan.median + 1]
-    below = np.minimum(np.sort(result[..., : plan.median], axis=-1), middle)
-    above = np.maximum(np.sort(result[..., plan.median + 1 :], axis=-1), middle)
+    return rising(np.exp(moved) if plan.log else moved, plan.median)
+
+
+def rising(quantiles: Array, median: int) -> Array:
+    """``quantiles`` (..., Q) rising over the levels, the one at ``median`` kept."""
+    middle = quantiles[..., median : median + 1]
+    below = np.minimum(np.sort(quantiles[..., :median], axis=-1), middle)
+    above = np.maximum(np.sort(quantiles[..., median + 1 :], axis=-1), middle)
     return np.concatenate([below, middle, above], axis=-1)
 
 

@@ -52,6 +52,14 @@ class Series:
     values: Array  # (T,), NaN where missing
     labels: list[str]  # (T + F,)
     cells: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # each (T + F,): float64, NaN missing; or str, ""
+    filled: NDArray[np.bool_] | None = None
+    """Which of the values the table hasn't got, and repeat the last one (T,); None: none of them."""
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where the table has no value: (T,)."""
+        gaps = np.isnan(self.values)
+        return gaps if self.filled is None else gaps | self.filled
 
     def __len__(self) -> int:
         return len(self.values)
@@ -70,8 +78,8 @@ class Panel:
 
     @property
     def missing(self) -> int:
-        """How many values between the first and the last of their series are missing."""
-        return sum(int(np.isnan(series.values).sum()) for series in self.series)
+        """How many values between the first and the last of their series the table hasn't got."""
+        return sum(int(series.missing.sum()) for series in self.series)
 
 
 def joined(panel: Panel, later: Panel) -> Panel:
@@ -98,4 +106,5 @@ def _continued(panel: Panel, series: Series, after: Series, later: Panel) -> Ser
     written = panel.grid.labels(places) if panel.grid.unit == "row" else after.labels
     cells = {name: np.concatenate([column[:total], after.cells[name]]) for name, column in series.cells.items()}
     values = np.concatenate([series.values, after.values])
-    return Series(series.name, first, values, series.labels[:total] + list(written), cells)
+    filled = np.concatenate([one.missing & ~np.isnan(one.values) for one in (series, after)])
+    return Series(series.name, first, values, series.labels[:total] + list(written), cells, filled)

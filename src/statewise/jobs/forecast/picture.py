@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, new_figure
+from ..report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, legend_outside, new_figure
 from .backtest import Backtest
 from .bank import Array, Rows
 from .model import Forecast, Model
@@ -22,7 +22,13 @@ from .training import Prepared
 SHOWN = 6  # horizons of the test part at most, in the picture from near
 HISTORY = 4  # times what is shown of the test part that is shown before it at most, ...
 DENSE = 400  # ... unless those are more rows than this
-THIN = (SECOND, QUIET, "#b58900", "#6c4f9c", "#0b6e4f")
+BESIDE = {  # the colour and the dashes of a baseline, by the first word of its name
+    "persistence": (SECOND, (5, 2)),
+    "seasonal": ("#6c4f9c", (1, 1.5)),
+    "drift": ("#b58900", (7, 2, 1.5, 2)),
+    "linear": ("#0b6e4f", (2.5, 1.5)),
+}
+ABOVE, BELOW = 20, 40  # points from the axes to a legend: above what is said of the split, below the axis's label
 
 
 def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> None:
@@ -31,7 +37,7 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
     figure.set_dpi(160)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 2), width_ratios=(3, 2))
     name = prepared.tracks[series].name
-    steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else _times(model.plan.horizon, model.grid.step)
+    steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else model.grid.steps(model.plan.horizon)
     title = f"{name}: rolling forecasts of {steps}\n"
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=REAL, parse_math=False)
     figure.text(0.012, 0.932, _figures(tested.scores), fontsize=10, color=QUIET, parse_math=False)
@@ -39,7 +45,7 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
     follow_one_another(whole, model, prepared, tested, future, series, legend=True)
     near = figure.add_subplot(grid[1, 0])
     every_origin(near, model, prepared, tested, series)
-    error_by_step(figure.add_subplot(grid[1, 1]), tested.scores)
+    error_by_step(figure.add_subplot(grid[1, 1]), tested.scores, columns=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
         figure.savefig(path, metadata={"Software": None})
@@ -77,7 +83,7 @@ def follow_one_another(
     first = max(0, start - max(min(HISTORY * span, max(span, DENSE)), 2 * plan.horizon))
     when = model.grid.when(track.first + np.arange(first, last))
     dense = last - first > DENSE
-    axes.plot(when, track.values[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
+    axes.plot(when, track.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
     label: str | None = f"{plan.label}, median"
     band: str | None = _band(plan.levels)
@@ -97,7 +103,7 @@ def follow_one_another(
     dress(axes, prepared.panel.columns.time or "row", track.name)
     _ticks(axes, when)
     if legend:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.006, 0.985), ncols=3, frameon=False, fontsize=9.5)
+        legend_outside(axes, above=ABOVE)
 
 
 def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest, series: int) -> None:
@@ -111,7 +117,7 @@ def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest,
         times = model.grid.when(track.first + tested.rows[at] + np.arange(plan.horizon))
         axes.plot(times, tested.quantiles[at][:, plan.median], color=MODEL, lw=0.7, alpha=0.45)
     when = model.grid.when(track.first + np.arange(start, last))
-    axes.plot(when, track.values[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
+    axes.plot(when, track.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
     axes.set_facecolor(GROUND)
     which = "The test part" if last == end else f"The first {last - start} rows of the test part"
     axes.set_title(f"{which}, forecasts from {len(mine)} origins", loc="left", fontsize=10.5, color=REAL)
@@ -119,18 +125,21 @@ def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest,
     _ticks(axes, when)
 
 
-def error_by_step(axes: Axes, scores: Sequence[Score]) -> None:
-    """The mean absolute error at each step of the horizon, of the model and the baselines."""
+def error_by_step(axes: Axes, scores: Sequence[Score], *, columns: int = 5) -> None:
+    """The mean absolute error at each step of the horizon, of the model and, dashed over it, of the baselines."""
     for index, score in enumerate(scores):
         steps = np.arange(1, len(score.mae_by_step) + 1)
-        color, width = (MODEL, 2.0) if index == 0 else (THIN[(index - 1) % len(THIN)], 1.1)
+        color, dashes = BESIDE.get(score.name.split()[0], (QUIET, (3, 3)))
         marker = "o" if len(steps) < 2 else ""
-        axes.plot(steps, score.mae_by_step, color=color, lw=width, marker=marker, label=score.name)
+        (line,) = axes.plot(steps, score.mae_by_step, color=MODEL, lw=3.2, zorder=2, marker=marker, label=score.name)
+        if index:
+            line.set(color=color, lw=1.5, zorder=3)
+            line.set_dashes(dashes)
     dress(axes, "steps ahead", "")
     axes.set_title("Mean absolute error by step", loc="left", fontsize=10.5, color=REAL)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=8.5)
+    legend_outside(axes, below=BELOW, columns=columns)
 
 
 def spread_figure(scores: Sequence[Score]) -> Figure:
@@ -146,7 +155,7 @@ def spread_figure(scores: Sequence[Score]) -> Figure:
     for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     dress(axes, "MASE of a series", "share of the series below")
-    axes.legend(frameon=False, fontsize=9.5)
+    legend_outside(axes, above=6)
     return figure
 
 
@@ -199,8 +208,3 @@ def _figures(scores: Sequence[Score]) -> str:
 
 def _band(levels: Sequence[float]) -> str | None:
     return f"{100 * (levels[-1] - levels[0]):.0f} % interval" if len(levels) > 1 else None
-
-
-def _times(count: int, step: str) -> str:
-    """Twelve steps of a month: 12 months; of 30 minutes: 12 x 30 minutes."""
-    return f"{count} x {step}" if step[0].isdigit() else f"{count} {step}{'s' if count > 1 else ''}"

@@ -80,7 +80,7 @@ def _rows(frame: pl.DataFrame, where: str, name: str, columns: Columns, gaps: st
             at = int(filled[0]) + int(np.flatnonzero(np.isnan(values))[0])
             raise InputError(f"{where}: row {row + 1}, column {numbers.columns[at]!r}: {_missing(values)}")
         labels = [str(step + 1) for step in range(len(values))]
-        series.append(Series(names[row], 0, _filled(values) if gaps == "fill" else values, labels))
+        series.append(_series(names[row], 0, values, labels, {}, gaps))
     return Panel(name, where, tuple(series), Grid(), replace(columns, id=named))
 
 
@@ -203,7 +203,16 @@ def _of_group(read: _Long, group: str | None, rows: Places) -> Iterator[Series]:
             _refuse_missing_covariates(read, rows[keep], carried, end - first)
         value = values[first:end]
         labels = _labels(read, places, rows, keep)
-        yield Series(name, int(places[0]) + first, _filled(value) if read.gaps == "fill" else value, labels, carried)
+        yield _series(name, int(places[0]) + first, value, labels, carried, read.gaps)
+
+
+def _series(
+    name: str, first: int, values: Array, labels: list[str], carried: Mapping[str, NDArray[Any]], gaps: str
+) -> Series:
+    """The series, its missing values filled where that is asked for, and known to be."""
+    if gaps != "fill":
+        return Series(name, first, values, labels, carried)
+    return Series(name, first, _filled(values), labels, carried, np.isnan(values))
 
 
 def _places(read: _Long, rows: Places) -> Places:
@@ -229,7 +238,7 @@ def _places(read: _Long, rows: Places) -> Places:
         )
     if int(places[-1] - places[0]) > 100 * len(rows):
         raise InputError(
-            f"{read.where}: column {column!r}: {len(rows)} rows spread over {places[-1] - places[0]} steps of one"
+            f"{read.where}: column {column!r}: {len(rows)} rows spread over {places[-1] - places[0]} steps of"
             f" {read.grid.step}; that is more gap than data"
         )
     return places

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ..._version import __version__
 from .. import atomic
@@ -35,26 +36,33 @@ MOST_ROWS = 200_000  # of predictions.csv
 
 def data_lines(prepared: Prepared) -> str:
     """What is forecast, and where it is split."""
-    panel, plan, counts = prepared.panel, prepared.plan, prepared.split.counts
+    panel, plan, split = prepared.panel, prepared.plan, prepared.split
     names = [series.name for series in panel.series]
     what = names[0] if len(names) == 1 else f"{len(names)} series ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
-    lines = [f"{panel.name}: {what}, {plan.horizon} {panel.grid.step}s ahead"]
+    lines = [f"{panel.name}: {what}, {panel.grid.steps(plan.horizon)} ahead"]
     if len(names) == 1:
-        labels, split = panel.series[0].labels, prepared.split
+        labels = panel.series[0].labels
         ends = [0, int(split.train[0]), int(split.validation[0]), int(split.test[0])]
         spans = [f", {labels[a]} to {labels[b - 1]}" if b > a else "" for a, b in pairwise(ends)]
     else:
         spans = ["", "", ""]
-    for (part, rows), span in zip(counts.items(), spans, strict=True):
-        lines.append(f"  {part:<11}{rows} rows{span}")
-    unused = sum(map(len, panel.series)) - sum(counts.values())
-    if unused:
-        lines.append(f"  {'unused':<11}{unused} rows behind the test part")
+    for (part, rows), span in zip(split.parts.items(), spans, strict=True):
+        lines.append(f"  {part:<11}{_rows(rows)}{span}")
+    unused = np.array([len(series) for series in panel.series]) - split.test
+    if unused.any():
+        lines.append(f"  {'unused':<11}{_rows(unused)} behind the test part")
     if panel.missing:
-        lines.append(
-            f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, told to the network as missing"
-        )
+        told = "read as the last value before" if prepared.gaps == "fill" else "told to the network as missing"
+        lines.append(f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, {told}")
     return "\n".join(lines)
+
+
+def _rows(counts: NDArray[np.int64]) -> str:
+    """``counts`` (S,) rows, one number a series, in words."""
+    least, most = int(counts.min()), int(counts.max())
+    if len(counts) == 1:
+        return f"{most} rows"
+    return f"{most} rows of each" if least == most else f"{least} to {most} rows of each, {int(counts.sum())} in all"
 
 
 def choice_lines(model: Model, recipe: Recipe) -> str:
@@ -304,7 +312,7 @@ def _title(prepared: Prepared) -> str:
 def _subtitle(prepared: Prepared) -> str:
     plan, panel = prepared.plan, prepared.panel
     many = f"{len(panel.series)} series of " if len(panel.series) > 1 else ""
-    return f"{plan.label}, {plan.horizon} {panel.grid.step}s ahead; {many}{panel.name}"
+    return f"{plan.label}, {panel.grid.steps(plan.horizon)} ahead; {many}{panel.name}"
 
 
 def _cells(score: Score, plan: Plan) -> list[str]:

@@ -96,6 +96,20 @@ class Plan:
     short: bool
     """Whether the last networks train on the validation part as well, which has served its purpose then."""
 
+    def __post_init__(self) -> None:
+        """ValueError where a file has a plan that none could have made."""
+        for name, choices in (("model", MODELS[1:]), ("cell", STEPWISE), ("output", OUTPUTS), ("base", BASES)):
+            _one_of(name, getattr(self, name), choices)
+        for name in ("horizon", "lookback", "season", "hidden", "layers", "segment", "seeds", "windows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if min(self.cycles, default=2) < 2 or not 0 <= self.dropout < 1 or (self.stepwise and self.cell != self.model):
+            raise ValueError(f"no plan: {self}")
+        if self.levels != tuple(sorted({*self.levels, 0.5})) or not 0 < self.levels[0] <= self.levels[-1] < 1:
+            raise ValueError(f"expected rising quantiles with 0.5 among them, got {self.levels}")
+        if self.model == "segment" and self.lookback % self.segment:
+            raise ValueError(f"expected a lookback in segments of {self.segment} rows, got {self.lookback}")
+
     @property
     def stepwise(self) -> bool:
         """Whether the network forecasts one step and feeds it back."""

@@ -26,10 +26,15 @@ class Split:
     test: Rows  # (S,)
 
     @property
+    def parts(self) -> dict[str, Rows]:
+        """How many rows of each series each part has, (S,)."""
+        rows = np.diff(np.stack([0 * self.train, self.train, self.validation, self.test]), axis=0)  # (3, S)
+        return dict(zip(("training", "validation", "test"), rows, strict=True))
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many rows of all series each part has."""
-        parts = np.diff(np.stack([0 * self.train, self.train, self.validation, self.test]), axis=0).sum(1)
-        return dict(zip(("training", "validation", "test"), map(int, parts), strict=True))
+        return {part: int(rows.sum()) for part, rows in self.parts.items()}
 
 
 def split_rows(

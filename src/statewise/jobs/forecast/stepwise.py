@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ...layers import GRU, LSTM, RNN
+from .. import model_file
 from ..errors import InputError
 from ..task import Task
 from .bank import Array, Bank, Rows
@@ -80,11 +81,8 @@ class Steps:
             self.gaps |= bool(np.isnan(bank.levels[begin:end]).any())
             missed, self.filled[begin:end] = differences.missed(bank.levels[begin:end])
             self.missed[first:end] = missed[first - begin :]
-            self.seen[first:end] = np.isfinite(bank.levels[first:end])
-        # What seasonal differences have taken out of the series, the calendar can't tell about it.
-        told = [
-            c for c in range(2 * len(cycles)) if not (differences.seasonal and cycles[c // 2] == differences.season)
-        ]
+            self.seen[first:end] = bank.real[first:end]
+        told = differences.told(cycles)
         self.constant = np.concatenate([CALENDAR_AMPLITUDE * bank.calendar[:, told], bank.known], axis=1)  # (R, K)
         self.lags, self.flags, self.differences = tuple(lags), flags, differences
         known = np.clip(self.missed, -FAR, FAR)
@@ -251,13 +249,15 @@ class StepLearner:
     @staticmethod
     def build(plan: Plan, content: Mapping[str, Any]) -> StepLearner:
         """The learner that ``to_json`` describes, its networks new."""
-        features = int(content["features"])
+        features, flags = int(content["features"]), bool(content["flags"])
+        differences = model_file.typed(Differences, content["differences"])
+        lags = tuple(map(int, content["lags"]))
+        if not lags or min(lags) < 1 or features < 1:
+            raise ValueError(f"expected rows to look back at, got {lags}")
         networks = tuple(
             StepNetwork(plan.cell, features, plan.hidden, plan.layers, plan.dropout).eval() for _ in range(plan.seeds)
         )
-        differences = Differences(**content["differences"])
-        lags = tuple(int(lag) for lag in content["lags"])
-        return StepLearner(plan, differences, lags, bool(content["flags"]), features, networks)
+        return StepLearner(plan, differences, lags, flags, features, networks)
 
 
 def _before(values: Array, origins: Rows, back: int, on: int) -> Array:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from .. import model_file
-from ..errors import InputError
 from .bank import Array, Track
 from .covariates import Encoding
 from .grid import Grid
 from .learning import Learner
 from .model import Model
 from .panel import Columns
+from .paths import alike
+from .reading import GAPS
 from .scaling import Scaling
 from .settings import Plan
 from .stepwise import StepLearner
@@ -26,6 +28,8 @@ from .windowed import WindowLearner
 
 KIND = "forecast model"
 FORMAT = 1
+MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
+FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
 
 def save(model: Model, path: Path) -> None:
@@ -35,6 +39,7 @@ def save(model: Model, path: Path) -> None:
         "columns": asdict(model.columns),
         "grid": asdict(model.grid),
         "gaps": model.gaps,
+        "dimensions": model.dimensions,
         "known": model.known.to_json(),
         "observed": model.observed.to_json(),
         "names": list(model.names),
@@ -50,6 +55,7 @@ def save(model: Model, path: Path) -> None:
         "scaling.spread": scaling.spread,
         "unit": model.unit,
         "shifts": model.shifts,
+        "ranks": model.ranks,
         "tail.values": np.concatenate([track.values for track in tails]),
         "tail.known": np.concatenate([track.known for track in tails]),
         "tail.observed": np.concatenate([track.observed for track in tails]),
@@ -60,37 +66,60 @@ def save(model: Model, path: Path) -> None:
 
 def load(path: Path) -> Model:
     """Read what ``save`` wrote. Raises ``InputError`` for a file that is damaged, foreign or of a later format."""
-    content, tensors = model_file.load(path, KIND, FORMAT)
-    try:
+    content, tensors = model_file.load(path, KIND, FORMAT, missing=("tail.values",))
+    with model_file.checked(path, KIND):
         return _model(content, tensors)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: a damaged {KIND}: {reason}") from None
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
-    plan, columns = Plan(**_tuples(content["plan"])), Columns(**_tuples(content["columns"]))
+    plan, columns = model_file.typed(Plan, content["plan"]), model_file.typed(Columns, content["columns"])
+    known, observed = Encoding.from_json(content["known"]), Encoding.from_json(content["observed"])
     names = tuple(map(str, content["names"]))
+    if not names or len(set(names)) != len(names) or content["gaps"] not in GAPS:
+        raise ValueError(f"expected the names of the series and what gaps are, got {content['gaps']!r}")
     scaling = Scaling(plan.log, *(_array(tensors, f"scaling.{name}", len(names)) for name in _CONSTANTS))
+    unit = _array(tensors, "unit", len(names))
+    if not (scaling.spread > 0).all() or not (unit > 0).all() or (plan.log and not (scaling.floor > 0).all()):
+        raise ValueError("expected a spread and a unit above 0 for every series")
+    tails = _tails(content, tensors, names, known.width, observed.width)
+    grid = _grid(content["grid"], tails, plan.horizon)
+    learner = _learner(plan, content["learner"], tensors, tails)
     return Model(
         plan=plan,
         columns=columns,
-        grid=Grid(**content["grid"]),
-        gaps=str(content["gaps"]),
-        known=Encoding.from_json(content["known"]),
-        observed=Encoding.from_json(content["observed"]),
+        grid=grid,
+        gaps=content["gaps"],
+        known=known,
+        observed=observed,
         names=names,
         scaling=scaling,
-        unit=_array(tensors, "unit", len(names)),
+        unit=unit,
         shifts=_array(tensors, "shifts", plan.horizon, len(plan.levels)),
-        learner=_learner(plan, content["learner"], tensors),
-        tails=_tails(content, tensors, names),
+        learner=learner,
+        tails=tails,
+        ranks=_ranks(tensors, plan.horizon),
+        dimensions=_dimensions(content, columns),
     )
 
 
-def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
-    """``content`` with the tuples that JSON has made lists."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
+    if "ranks" not in tensors:  # as in files of before there were any
+        return alike(horizon)
+    ranks: NDArray[np.float32] = tensors["ranks"].numpy()
+    if ranks.ndim != 2 or ranks.shape[1] != horizon or not len(ranks) or ranks.dtype != np.float32:
+        raise ValueError(f"expected ranks over {horizon} steps, got {ranks.dtype} of the shape {ranks.shape}")
+    if not ((ranks > 0) & (ranks < 1)).all():
+        raise ValueError("expected ranks between 0 and 1")
+    return ranks
+
+
+def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
+    """What a file of before this was noted says of it by the names that ``Forecaster`` gives the columns of arrays."""
+    named = columns.time is None and columns.id is None and columns.targets[:1] in (("y",), ("y0",))
+    found = content.get("dimensions", (1 if columns.targets == ("y",) else 2) if named else 0)
+    if found not in (0, 1, 2) or (found == 1 and len(columns.targets) != 1):
+        raise ValueError(f"expected a table or an array of 1 or 2 dimensions, got {found!r}")
+    return int(found)
 
 
 _CONSTANTS = ("floor", "centre", "spread")
@@ -98,34 +127,76 @@ _CONSTANTS = ("floor", "centre", "spread")
 
 def _array(tensors: Mapping[str, Tensor], name: str, *shape: int) -> Array:
     array: Array = tensors[name].numpy()
-    if array.shape != shape:
-        raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
+    if array.shape != shape or array.dtype != np.float64:
+        raise ValueError(f"{name} is {array.dtype} of the shape {array.shape}, expected float64 {shape}")
     return array
 
 
-def _learner(plan: Plan, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Learner:
-    weights = {name.removeprefix("network."): w for name, w in tensors.items() if name.startswith("network.")}
-    if sum(w.numel() for w in weights.values()) < plan.seeds * plan.hidden**2:  # before anything of that size is made
-        raise ValueError(f"expected the weights of {plan.seeds} networks of {plan.hidden} units")
-    learner = StepLearner.build(plan, content) if plan.stepwise else WindowLearner.build(plan, content)
-    networks: tuple[nn.Module, ...] = learner.networks
-    for index, network in enumerate(networks):
-        own = f"{index}."
+def _grid(content: Any, tails: Sequence[Track], horizon: int) -> Grid:
+    """The grid; ValueError where the rows and the horizon are not on its calendar."""
+    grid = model_file.typed(Grid, content)
+    ends = np.array([(track.first, track.first + len(track.values) + horizon) for track in tails], dtype=np.int64)
+    when = grid.size * ends.astype(np.float64) + grid.offset
+    if not (np.abs(when) <= FURTHEST.get(grid.unit, model_file.LARGEST)).all():
+        raise ValueError("its rows are in no year that a calendar has")
+    return grid
+
+
+def _learner(plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Sequence[Track]) -> Learner:
+    if plan.seeds > len(tensors) or plan.layers > len(tensors):
+        raise ValueError(f"expected the weights of {plan.seeds} networks of {plan.layers} layers")
+    weights = {name: w for name, w in tensors.items() if name.startswith("network.")}
+    kind = StepLearner if plan.stepwise else WindowLearner
+    with (
+        model_file.without_memory()
+    ):  # nothing of the sizes that the header names is made before they are known to be right
+        expected = kind.build(plan, content)
+    model_file.check_sizes(expected.tensors(), weights)
+    _check_inputs(expected, tails)
+    learner = kind.build(plan, content)
+    for index, network in enumerate(learner.networks):
+        own = f"network.{index}."
         network.load_state_dict({k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)})
     return learner
 
 
-def _tails(content: Mapping[str, Any], tensors: Mapping[str, Tensor], names: tuple[str, ...]) -> tuple[Track, ...]:
-    for rows, name in (("rows", "tail.values"), ("rows", "tail.observed"), ("known_rows", "tail.known")):
-        if sum(content[rows]) != len(tensors[name]):
-            raise ValueError(f"{name} has {len(tensors[name])} rows, expected {sum(content[rows])}")
-    ends, known_ends = np.cumsum(content["rows"])[:-1], np.cumsum(content["known_rows"])[:-1]
-    parts = zip(
-        names,
-        content["first"],
-        np.split(tensors["tail.values"].numpy(), ends),
-        np.split(tensors["tail.known"].numpy(), known_ends),
-        np.split(tensors["tail.observed"].numpy(), ends),
-        strict=True,
+def _check_inputs(learner: Learner, tails: Sequence[Track]) -> None:
+    """ValueError where the networks read something else than the series have, or more rows than there can be."""
+    plan, known, observed = learner.plan, tails[0].known.shape[1], tails[0].observed.shape[1]
+    told = 2 * len(plan.cycles) + known
+    if isinstance(learner, StepLearner):
+        features = len(learner.lags) + learner.flags + len(learner.differences.told(plan.cycles)) + known
+    else:
+        features = 1 + learner.flags + observed + told
+        if (learner.known, learner.channels) != (told, len(tails) if plan.channels else 0) or learner.season < 1:
+            raise ValueError(f"expected {told} numbers known ahead, got {learner.known}")
+    if features != learner.features:
+        raise ValueError(f"expected {features} inputs, got {learner.features}")
+    rows = sum(len(track.values) for track in tails)
+    needed = len(tails) * (learner.before + learner.memory + plan.horizon)
+    if needed > max(MOST_ROWS, 10 * rows):
+        raise ValueError(f"a forecast of it would look at {needed} rows, the file has {rows}")
+
+
+def _tails(
+    content: Mapping[str, Any], tensors: Mapping[str, Tensor], names: tuple[str, ...], known: int, observed: int
+) -> tuple[Track, ...]:
+    counts = {name: [_row_count(count) for count in content[name]] for name in ("rows", "known_rows")}
+    total, ahead = (sum(counts[name]) for name in ("rows", "known_rows"))
+    arrays = (
+        np.split(_array(tensors, "tail.values", total), np.cumsum(counts["rows"])[:-1]),
+        np.split(_array(tensors, "tail.known", ahead, known), np.cumsum(counts["known_rows"])[:-1]),
+        np.split(_array(tensors, "tail.observed", total, observed), np.cumsum(counts["rows"])[:-1]),
     )
-    return tuple(Track(name, int(first), *arrays) for name, first, *arrays in parts)
+    firsts = [_row_count(abs(first)) and int(first) for first in content["first"]]
+    tails = tuple(Track(*parts) for parts in zip(names, firsts, *arrays, strict=True))
+    for track in tails:
+        if len(track.known) < len(track.values) or np.isinf(track.values).any():
+            raise ValueError(f"the last rows of {track.name!r} are not whole")
+    return tails
+
+
+def _row_count(count: Any) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= model_file.LARGEST:
+        raise ValueError(f"expected a number of rows, got {count!r}")
+    return count

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..recipe import Recipe
@@ -13,11 +14,12 @@ from .bank import Array, Rows, Track, make_bank
 from .conformal import shifts
 from .covariates import Encoding, find_encoding
 from .learning import Learner, Trainer, learn
-from .model import Model, encode, height_unit, heights, make_tails
+from .model import Model, encode, height_unit, heights, make_tails, shifted
 from .panel import Panel
+from .paths import find_ranks
 from .scaling import Scaling, grows_with_level
 from .season import common_season
-from .settings import Plan, Settings, default_recipe, resolve, resolve_horizon
+from .settings import WARM, Plan, Settings, default_recipe, resolve, resolve_horizon
 from .split import Split, origins, split_rows
 
 LEAST_ROWS = 20  # before the test part
@@ -44,7 +46,7 @@ class Prepared:
     @property
     def before_test(self) -> list[Array]:
         """The values (T,) of each series before its test part."""
-        return [t.values[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
+        return [t.real[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
 
 
 def prepare(
@@ -66,6 +68,7 @@ def prepare(
     _check_change(panel, before)
     season = settings.season or common_season(before, panel.grid.cycles or None)
     _check_season(season, before)
+    _check_lookback(settings, before)
     horizon = resolve_horizon(settings, season)
     parts = split_rows(lengths, names, horizon, split, test_rows)
     trains = [s.values[:end] for s, end in zip(panel.series, parts.train, strict=True)]
@@ -97,6 +100,7 @@ def train(prepared: Prepared, trainer: Trainer) -> Model:
         learner, kept = learn(plan, tracks, split.train, split.validation, trainer)
         judge, scaling = learner, kept
     unit = np.array([height_unit(values, plan) for values in prepared.before_test])
+    moved, ranks = _calibrated(prepared, judge, scaling, unit)
     model = Model(
         plan=plan,
         columns=prepared.panel.columns,
@@ -107,21 +111,25 @@ def train(prepared: Prepared, trainer: Trainer) -> Model:
         names=tuple(track.name for track in tracks),
         scaling=kept,
         unit=unit,
-        shifts=_calibrated(prepared, judge, scaling, unit),
+        shifts=moved,
         learner=learner,
         tails=(),
+        ranks=ranks,
     )
     return make_tails(model, tracks)
 
 
-def _calibrated(prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array) -> Array:
-    """The shifts of every quantile, (H, Q), from what ``learner`` misses in the validation part."""
+def _calibrated(
+    prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array
+) -> tuple[Array, NDArray[np.float32]]:
+    """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
     plan, (rows, series) = prepared.plan, calibration_origins(prepared)
     bank = make_bank(prepared.tracks, scaling, plan.cycles, learner.before, plan.horizon)
     found = scaling.backward(learner.forecast(bank, rows + bank.begin[series], series), series)
     real = window_values(prepared.tracks, rows, series, plan.horizon)
     own = unit[series][:, None]
-    return shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.levels)
+    moved = shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.levels)
+    return moved, find_ranks(shifted(found, moved, unit[series], plan), real, plan.median)
 
 
 def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
@@ -133,7 +141,7 @@ def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
 
 def window_values(tracks: Sequence[Track], rows: Rows, series: Rows, steps: int) -> Array:
     """The values of ``steps`` rows from each of ``rows`` of its series on: (n, steps), NaN where missing."""
-    values = np.concatenate([track.values for track in tracks])
+    values = np.concatenate([track.real for track in tracks])
     starts = np.cumsum([0] + [len(track.values) for track in tracks])[:-1]
     return np.asarray(values[(starts[series] + rows)[:, None] + np.arange(steps)])
 
@@ -162,6 +170,12 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _check_lookback(settings: Settings, before: Sequence[Array]) -> None:
+    longest = max(map(len, before))
+    if settings.lookback is not None and settings.lookback > max(longest, WARM):
+        raise InputError(f"--lookback {settings.lookback}: there are no more than {longest} rows before the test part")
 
 
 def _check_season(season: int, before: Sequence[Array]) -> None:

@@ -53,7 +53,7 @@ class Windows:
         self.rows = _tensor(np.concatenate([bank.filled[:, None], *flag, bank.observed, known], axis=1))  # (R, F)
         self.known = _tensor(known)  # (R, K)
         self.levels = _tensor(np.where(there, bank.levels, 0.0))  # (R,)
-        self.seen = _tensor(there.astype(np.float64))  # (R,)
+        self.seen = _tensor(bank.real.astype(np.float64))  # (R,)
         self.back, self.on = torch.arange(-lookback, 0), torch.arange(horizon)
         self.naive = torch.arange(horizon) % season - season  # (H,), the row that each step repeats
 

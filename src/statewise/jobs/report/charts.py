@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import ScaledTranslation
 
 from ..watch import Record
 
@@ -46,6 +47,22 @@ def dress(axes: Axes, x: str, y: str) -> None:
     axes.grid(axis="y", color=LINE, lw=0.7)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
+
+
+def legend_outside(axes: Axes, *, above: float | None = None, below: float = 0.0, columns: int = 4) -> None:
+    """A legend where no curve is: so many points ``above`` the upper left corner of ``axes`` or ``below`` the lower."""
+    points = -below if above is None else above
+    corner = axes.transAxes + ScaledTranslation(0, points / 72, axes.figure.dpi_scale_trans)
+    axes.legend(
+        loc="upper left" if above is None else "lower left",
+        bbox_to_anchor=(-0.006, 0 if above is None else 1),
+        bbox_transform=corner,
+        borderaxespad=0,
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=REAL,
+    )
 
 
 def to_svg(figure: Figure) -> str:
@@ -92,7 +109,7 @@ def loss_curve(history: Sequence[Record]) -> str:
         dress(axes, "updates", name)
     for axes in panels:
         if len(axes.get_legend_handles_labels()[1]) > 1:
-            axes.legend(frameon=False, fontsize=9.5, labelcolor=REAL)
+            legend_outside(axes, above=6)
     return to_svg(figure)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
-from ..options import add_run, add_training, part, resumed, share, whole
+from ..options import add_reading, add_run, add_training, part, resumed, share, whole
 from ..rank import leads
 from .layout import Layout
 from .settings import CELLS, RECIPE, Plan, Shape
@@ -73,6 +73,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
         help="the tags: upos, xpos, feats, deprel, 4 (default: UPOS, or the last)",
     )
     add("--features", metavar="A,B,...", help="columns that the network reads beside the words (default: none)")
+    add_reading(add)
 
 
 def layout_of(args: argparse.Namespace) -> Layout:

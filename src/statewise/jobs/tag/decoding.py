@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from . import crf
 from .corpus import Sentences
 from .network import Network
@@ -44,6 +45,8 @@ def predict(network: Network, packed: Packed, allowed: Tensor | None) -> tuple[N
     for rows in _batches(packed.lengths):
         batch = packed.take(rows)
         emissions = network(batch)
+        if not bool(emissions.isfinite().all()):
+            raise InputError("the model's output is not finite: its file is damaged")
         tags[packed.places(rows)[0]] = decode(network, emissions, batch.sizes, allowed).cpu().numpy()
         if batch.targets is not None:
             loss += float(network.loss(emissions, batch.sizes, batch.targets))

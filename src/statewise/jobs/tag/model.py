@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .. import model_file
@@ -67,36 +66,27 @@ class Model:
     def load(cls, path: Path) -> Model:
         """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
         content, tensors = model_file.load(path, KIND, FORMAT)
-        try:
-            shape, vocabulary = Shape(**content["shape"]), _vocabulary(content["vocabulary"])
+        with model_file.checked(path, KIND):
+            shape, vocabulary = model_file.typed(Shape, content["shape"]), _vocabulary(content["vocabulary"])
             strict, notes = bool(content["strict"]), dict(content["notes"])
-            _check(shape, vocabulary, tensors)
+            if shape.layers > len(tensors) or len(vocabulary.tags) > len(tensors["output.bias"]):
+                raise ValueError(f"expected {shape.layers} layers and {len(vocabulary.tags)} tags")
             allowed = allowed_by(Grammar(vocabulary.tags)) if strict else None
-            network = Network(vocabulary, shape, allowed)
-            network.load_state_dict(tensors)
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise InputError(f"{path}: a damaged {KIND}: {str(error).splitlines()[0]}") from None
+            network = model_file.filled(lambda: Network(vocabulary, shape, allowed), tensors)
         return cls(network.eval(), vocabulary, shape, strict, notes)
 
 
 def _vocabulary(content: Mapping[str, Any]) -> Vocabulary:
     rare = set(content["rare"])
-    words, characters, tags = (list(map(str, content[name])) for name in ("words", "characters", "tags"))
-    features = [list(map(str, values)) for values in content["features"]]
+    words, characters, tags = (_texts(content[name]) for name in ("words", "characters", "tags"))
+    features = [_texts(values) for values in content["features"]]
     return Vocabulary(words, [number in rare for number in range(len(words))], characters, features, tags)
 
 
-def _check(shape: Shape, vocabulary: Vocabulary, tensors: Mapping[str, torch.Tensor]) -> None:
-    """ValueError where the header doesn't fit the weights, before anything of the sizes it names is made."""
-    expected = {
-        "words.weight": (1 + len(vocabulary.words), shape.word_size),
-        "output.weight": (len(vocabulary.tags), 2 * shape.units),
-        **{f"features.{n}.weight": (1 + len(v), shape.feature_size) for n, v in enumerate(vocabulary.features)},
-    }
-    if shape.character_units:
-        expected["spelling.weight_hh_l0"] = (tensors["spelling.weight_hh_l0"].shape[0], shape.character_units)
-    for name, size in expected.items():
-        if tuple(tensors[name].shape) != size:
-            raise ValueError(f"expected {name} of size {size}, got {tuple(tensors[name].shape)}")
-    if f"recurrent.weight_ih_l{shape.layers - 1}" not in tensors:
-        raise ValueError(f"expected {shape.layers} layers")
+def _texts(content: Any) -> list[str]:
+    """A list of different texts, none empty; ValueError for anything else."""
+    if not isinstance(content, list) or not all(isinstance(text, str) and text for text in content):
+        raise ValueError("expected a list of texts")
+    if len(set(content)) != len(content):
+        raise ValueError("a word, a character or a tag is there twice")
+    return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import add_run, add_training, part, resumed, whole
+from ..options import add_reading, add_run, add_training, part, resumed, whole
 from ..rank import leads
 from .settings import CELLS, LEVELS, RECIPE, Plan, Shape
 
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--vocabulary", type=whole(1), default=plan.most_words, metavar="N", help=f"how many words are {words}")
     often = f"words that occur less often are <unk> (default: {plan.at_least})"
     add("--at-least", type=whole(1), default=plan.at_least, metavar="N", help=often)
+    add_reading(add)
     _add_network(parser)
     add_training(parser, RECIPE, epochs="as many as make 5000 updates, of lines 8000; 300 at most")
     add_run(parser)

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
 from .network import Network
-from .sampling import Draw, symbols_after
+from .sampling import NOT_FINITE, Draw, symbols_after
 from .settings import LEVELS, Shape
 from .surprise import Surprise, surprise
 from .text import lines_of, of_lines
@@ -25,6 +26,7 @@ from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
 KIND, FORMAT = "writing model", 1
 
 LENGTH = 500  # of a sample of running text
+LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
 
 
@@ -110,6 +112,8 @@ class Model:
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
         logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        if not bool(logits[-1].isfinite().all()):
+            raise InputError(NOT_FINITE)
         likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
         names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
         return list(zip(names, likely.values.tolist(), strict=True))
@@ -129,7 +133,10 @@ class Model:
 
     def surprise(self, text: str) -> Surprise:
         """How likely each symbol of ``text`` is."""
-        return surprise(self._frozen, self.encode(text))
+        found = surprise(self._frozen, self.encode(text))
+        if not np.isfinite(found.nats).all():
+            raise InputError(NOT_FINITE)
+        return found
 
     def _begun(self, prompt: str) -> list[int]:
         """What a network reads to go on after ``prompt``: the end of a line before it, and its symbols.
@@ -166,16 +173,17 @@ class Model:
     def load(cls, path: Path) -> Model:
         """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
         content, tensors = model_file.load(path, KIND, FORMAT)
-        try:
-            shape, vocabulary = Shape(**content["shape"]), _vocabulary(content["level"], content["symbols"])
-            _check(shape, vocabulary, tensors)
+        with model_file.checked(path, KIND):
+            shape = model_file.typed(Shape, content["shape"])
+            vocabulary = _vocabulary(content["level"], content["symbols"])
+            longest, notes = content["longest"], dict(content["notes"])
+            if shape.layers > len(tensors):
+                raise ValueError(f"expected {shape.layers} layers")
+            if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
+                raise ValueError(f"expected the length of the longest line, got {longest!r}")
             if shape.tie:
                 tensors["embedding.weight"] = tensors["output.weight"]
-            network = Network(len(vocabulary), shape)
-            network.load_state_dict(tensors)
-            longest, notes = int(content["longest"]), dict(content["notes"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: a damaged {KIND}: {' '.join(str(error).split())}") from None
+            network = model_file.filled(lambda: Network(len(vocabulary), shape), tensors)
         return cls(network.eval(), vocabulary, shape, longest, notes)
 
 
@@ -195,15 +203,3 @@ def _vocabulary(level: Any, symbols: Any) -> Vocabulary:
     if level == "word" and symbols[:2] != [END, UNKNOWN]:
         raise ValueError("its words begin otherwise")
     return Vocabulary(level, tuple(symbols))
-
-
-def _check(shape: Shape, vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> None:
-    """ValueError where the header doesn't fit the weights, before anything of the sizes it names is made."""
-    expected = {"output.weight": (len(vocabulary), shape.units)}
-    if not shape.tie:
-        expected["embedding.weight"] = (len(vocabulary), shape.embedding)
-    for name, size in expected.items():
-        if tuple(tensors[name].shape) != size:
-            raise ValueError(f"expected {name} of {size}, got {tuple(tensors[name].shape)}")
-    if f"recurrent.{shape.layers - 1}.weight_ih_l0" not in tensors:
-        raise ValueError(f"expected {shape.layers} layers")

@@ -7,7 +7,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from ..options import not_negative, whole
+from ..options import add_reading, not_negative, whole
 
 DESCRIPTION = """\
 Write with a model that statewise write has trained: new lines, or text that goes on
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=whole(1), metavar="N", help="how many texts or lines (default: 1, of drawn lines 10)")
     add("--seed", type=whole(0), default=0, metavar="N", help="of the draws (default: 0)")
     add("--new", type=Path, metavar="FILE", help="of lines: none that is in FILE, and none twice")
+    add_reading(add)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 
+NOT_FINITE = "the model's output is not finite: its file is damaged"
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -41,7 +43,9 @@ def symbols_after(
 
 
 def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
-    """One symbol by ``logits`` (symbols,)."""
+    """One symbol by ``logits`` (symbols,). Raises ``InputError`` where they are no numbers."""
+    if not bool(logits.isfinite().all()):
+        raise InputError(NOT_FINITE)
     if never:
         logits = logits.index_fill(0, torch.tensor(never), -torch.inf)
     if draw.temperature == 0:

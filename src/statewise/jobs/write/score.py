@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..options import add_reading, out_file
+
 DESCRIPTION = """\
 Say how well a model, trained by statewise write, predicts the text in a file: the
 perplexity, and the bits that a character costs.
@@ -26,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model.safetensors")
     parser.add_argument("file", type=Path, metavar="FILE", help="text in UTF-8, packed as .gz or not")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write what each line costs into a CSV file")
+    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
+    add_reading(parser.add_argument)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     model = Model.load(args.model)
     text = read_text(args.file)
-    if args.out is not None and args.out.is_dir():
-        raise InputError(f"--out {args.out}: is a folder, expected a file")
+    if args.out is not None:
+        out_file(args, "")
     try:
         surprised = model.surprise(text)
     except InputError as error:

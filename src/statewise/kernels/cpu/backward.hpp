@@ -151,6 +151,19 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T>& s, int64_t column, i
   }
 }
 
+// The lanes of a block past the last unit, set to zero: the products sum over them, and would carry what they come to
+// where the row's data are infinite.
+template <class C, class T, int W>
+STATEWISE_INLINE void clear_lanes(const GradientRows<T>& s, int64_t column, int64_t unit, int64_t H) {
+  for (int i = 0; i < 4; ++i) {
+    const int64_t left = H - unit - (C::units == 4 ? i * W : 0);
+    for (int64_t j = 0; j < s.rows && left < W; ++j) {
+      T* d = s.d + j * s.d_stride + column + i * W;
+      store(d, load_first<Vec<T, W>>(d, int(max(left, 0))));
+    }
+  }
+}
+
 template <class C, class T>
 void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
   constexpr int L = lanes<T>;
@@ -159,6 +172,11 @@ void gradient_step(const GradientRows<T>& s, const Blocks<C, T>& blocks) {
   if (blocks.tail == 2) gradient_block<C, T, L / 2>(s, column, unit, blocks.hidden);
   if constexpr (L >= 4)
     if (blocks.tail == 1) gradient_block<C, T, L / 4>(s, column, unit, blocks.hidden);
+  if (blocks.units() == blocks.hidden) return;
+  if (!blocks.tail) clear_lanes<C, T, L>(s, column - 4 * L, unit - blocks.per_block, blocks.hidden);
+  if (blocks.tail == 2) clear_lanes<C, T, L / 2>(s, column, unit, blocks.hidden);
+  if constexpr (L >= 4)
+    if (blocks.tail == 1) clear_lanes<C, T, L / 4>(s, column, unit, blocks.hidden);
 }
 
 // One direction of one layer for one group.

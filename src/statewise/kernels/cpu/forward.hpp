@@ -231,13 +231,18 @@ class ForwardPass {
                            static_cast<const T*>(w_.columns_ih),
                            z_.blocks.panels(C::from_x),
                            {chunk.gates, z_.columns, nullptr},
-                           z_.columns,
+                           z_.blocks.end(C::from_x),
                            bias,
                            false};
-    if constexpr (C::from_x[3] < 0)  // the last slot gets nothing from x but its bias
-      for (int64_t r = 0; r < chunk.input.product.rows; ++r)
-        for (int64_t b = 0; b < z_.blocks.full; ++b)
-          store(chunk.gates + r * z_.columns + (4 * b + 3) * L, load<Vec<T, L>>(bias + (4 * b + 3) * L));
+    if constexpr (C::from_x[3] < 0) {  // the last slot gets nothing from x but its bias
+      using V = Vec<T, L>;
+      const int64_t tail = z_.blocks.end(C::from_x);
+      for (int64_t r = 0; r < chunk.input.product.rows; ++r) {
+        T* const gates = chunk.gates + r * z_.columns;
+        for (int64_t b = 0; b < z_.blocks.full; ++b) store(gates + (4 * b + 3) * L, load<V>(bias + (4 * b + 3) * L));
+        store_first(gates + tail, load_first<V>(bias + tail, z_.blocks.tail_width()), z_.blocks.tail_width());
+      }
+    }
     chunk.ticket = hand_out_or_do(helpers_, chunk.input, piece_count(chunk.input.product));
   }
 
@@ -289,7 +294,7 @@ class ForwardPass {
         static_cast<const T*>(w_.columns_hh),
         z_.blocks.panels(C::from_h),
         {gates, z_.columns, nullptr},
-        z_.columns,
+        z_.blocks.end(C::from_h),
         nullptr,
         true};
     const StepRows<T> rows{g_,

@@ -58,10 +58,14 @@ struct Blocks {
   }
   int64_t count() const { return full + (tail > 0); }
 
-  // The slots fed by one of the two weights; a tail block has them all, with zeros.
+  // The slots fed by one of the two weights. A product writes these and no others: what it would add to them is zero
+  // times data, which is NaN where the data are infinite.
   static constexpr int skipped(const int (&from)[4]) { return from[0] < 0 ? 1 : 0; }
   static constexpr int used(const int (&from)[4]) { return (from[0] < 0 || from[3] < 0) ? 3 : 4; }
-  Panels panels(const int (&from)[4]) const { return {full, used(from), skipped(from), tail}; }
+  Panels panels(const int (&from)[4]) const {
+    return {full, used(from), skipped(from), tail, skipped(from) * tail_width()};
+  }
+  int64_t end(const int (&from)[4]) const { return columns() - (from[3] < 0 ? tail_width() : 0); }
 
   // The same slots as what a product with the gates' gradients sums over.
   Depth depth(const int (&from)[4]) const {
@@ -132,8 +136,9 @@ void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, 
     for (int s = p.skip; s < p.skip + p.used; ++s)
       slot(b * blocks.per_block, s, L, to + (b * width * p.used + s - p.skip) * L, p.used * L);
   if (p.full % parts != part) return;
-  for (int s = 0; p.tail && s < 4; ++s)
-    slot(p.full * blocks.per_block, s, blocks.tail_width(), to + p.full * width * p.used * L + s * blocks.tail_width(),
+  T* const tail = to + p.full * width * p.used * L;
+  for (int s = 0; p.tail && s < 4; ++s)  // those that aren't fed come last
+    slot(p.full * blocks.per_block, s, blocks.tail_width(), tail + (s + 4 - p.skip) % 4 * blocks.tail_width(),
          p.tail * L);
 }
 

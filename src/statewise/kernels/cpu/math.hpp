@@ -22,8 +22,8 @@ struct ExpConstants<float> {
   static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
   static constexpr int mantissa = 23;
   static constexpr int32_t bias = 127;
-  static constexpr float largest = 87.0f;      // exp stays finite and normal within +-this
-  static constexpr float tanh_is_one = 10.0f;  // from here on tanh rounds to 1
+  static constexpr float least = -87.0f, most = 89.5f;  // for sigmoid: from exp(least) = 0 in 1 + exp to infinity
+  static constexpr float tanh_is_one = 10.0f;           // from here on tanh rounds to 1
   static constexpr int terms = 6;
   static constexpr float q[terms] = {0.5000000013620138f,   0.16666666681794626f,  0.041666463386339524f,
                                      0.008333310754576892f, 0.001393382048977602f, 0.00019891180158282143f};
@@ -37,7 +37,7 @@ struct ExpConstants<double> {
   static constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr int mantissa = 52;
   static constexpr int64_t bias = 1023;
-  static constexpr double largest = 700.0;
+  static constexpr double least = -700.0, most = 710.5;
   static constexpr double tanh_is_one = 20.0;
   static constexpr int terms = 11;
   static constexpr double q[terms] = {0.5,
@@ -53,8 +53,9 @@ struct ExpConstants<double> {
                                       2.091483135138041e-09};
 };
 
-// x = n*ln2 + r; gives 2^n and expm1(r), for |x| <= largest.
-template <class T, int W>
+// x = n*ln2 + r; gives 2^(n - less) and expm1(r). The power is zero or infinity where n - less is one past the
+// exponents that a T has, and nonsense farther out.
+template <class T, int W, int less = 0>
 STATEWISE_INLINE void split_exp(Vec<T, W> x, Vec<T, W>& power, Vec<T, W>& expm1_r) {
   using V = Vec<T, W>;
   using I = IntVec<T, W>;
@@ -72,17 +73,19 @@ STATEWISE_INLINE void split_exp(Vec<T, W> x, Vec<T, W>& power, Vec<T, W>& expm1_
   V q = pair(2 * last);
   unroll<last>([&](auto i) __attribute__((always_inline)) { q = fma<V>(q, r2, pair(2 * (last - 1 - i))); });
   expm1_r = fma<V>(r2, q, r);
-  power = (V)(((I)shifted + K::bias) << K::mantissa);
+  power = (V)(((I)shifted + (K::bias - less)) << K::mantissa);
 }
 
+// 1 / (1 + exp(-x)), exactly 0 from where exp(-x) overflows and exactly 1 at the other end, as torch's. exp(-x) is
+// taken as 2^(n-1) times 2*exp(r): so it overflows by itself where it should, though 2^n alone does so before.
 template <class T, int W>
 STATEWISE_INLINE Vec<T, W> sigmoid(Vec<T, W> x) {
   using V = Vec<T, W>;
   using K = ExpConstants<T>;
-  const V y = at_least(broadcast<V>(-K::largest), at_most(broadcast<V>(K::largest), -x));
+  const V y = at_least(broadcast<V>(K::least), at_most(broadcast<V>(K::most), -x));
   V power, e;
-  split_exp<T, W>(y, power, e);
-  return T(1) / (T(1) + fma<V>(power, e, power));
+  split_exp<T, W, 1>(y, power, e);
+  return T(1) / fma<V>(power, fma<V>(broadcast<V>(T(2)), e, broadcast<V>(T(2))), broadcast<V>(T(1)));
 }
 
 // By expm1(2|x|) / (expm1(2|x|) + 2), which keeps the relative accuracy near 0 that 2*sigmoid(2x) - 1 loses.

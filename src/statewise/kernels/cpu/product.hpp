@@ -31,10 +31,10 @@ struct Depth {
 STATEWISE_INLINE Depth contiguous(int64_t n) { return {1, n, n, 0, 0, 0}; }
 
 // How B's columns are cut: `full` panels of four vectors, of which `used` from vector `skip` on are stored, then one
-// panel of `tail` vectors (none if 0).
+// panel of `tail` vectors (none if 0), from its element `tail_skip` on.
 struct Panels {
   int64_t full;
-  int used, skip, tail;
+  int used, skip, tail, tail_skip;
 };
 
 template <class T>
@@ -45,7 +45,7 @@ STATEWISE_INLINE int64_t panel_vectors(const Panels& p) {
 template <class T>
 STATEWISE_INLINE Panels plain_panels(int64_t columns) {
   const int64_t vectors = (columns + lanes<T> - 1) / lanes<T>;
-  return {vectors / 4, 4, 0, int(vectors % 4)};
+  return {vectors / 4, 4, 0, int(vectors % 4), 0};
 }
 
 template <class T>
@@ -223,7 +223,7 @@ template <class T>
 void multiply_tail(const Product<T>& x) {
   constexpr int L = lanes<T>;
   const T* b = x.b + x.panels.full * x.depth.total() * x.panels.used * L;
-  const int64_t column = x.panels.full * 4 * L;
+  const int64_t column = x.panels.full * 4 * L + x.panels.tail_skip;
   switch (x.panels.tail) {
     case 1:
       panel_rows<T, 1>(x, b, column);

@@ -2,8 +2,13 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#if defined(__linux__)
+#include <link.h>
+#endif
 
 #include <atomic>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -12,23 +17,62 @@
 namespace statewise {
 namespace {
 
+// Whether this process came from another by fork and never ran exec, as proc(5) has it. False where nobody knows.
+bool came_from_fork() {
+  unsigned flags = 0;
+#if defined(__linux__)
+  constexpr unsigned kForkedNoExec = 0x40;  // PF_FORKNOEXEC
+  char line[512] = "";
+  if (std::FILE* stat = std::fopen("/proc/self/stat", "r")) {
+    line[std::fread(line, 1, sizeof line - 1, stat)] = '\0';
+    std::fclose(stat);
+  }
+  const char* const name_end = std::strrchr(line, ')');  // the name may hold anything
+  if (name_end) std::sscanf(name_end, ") %*c %*d %*d %*d %*d %*d %u", &flags);
+  flags &= kForkedNoExec;
+#endif
+  return flags != 0;
+}
+
+// Known from when this is loaded, not from the first call: torch may use its threads before we do. Where we are loaded
+// after the fork, nobody can tell whether it has.
+std::atomic<bool> forked{[] {
+  pthread_atfork(nullptr, nullptr, [] { forked = true; });
+  return came_from_fork();
+}()};
+
+// Begins a parallel region: GNU's OpenMP has it, and LLVM's and Intel's for its sake.
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+constexpr const char* kGompParallel = "GOMP_parallel";
 
-std::atomic<bool> forked{false};
+// The one that torch's own calls are bound to, for two runtimes in one process fight over the cores: what is visible to
+// the whole process, as torch's loader makes it or the user by LD_PRELOAD, else what torch's library brought with it.
+void* find_gomp_parallel() {
+  void* found = dlsym(RTLD_DEFAULT, kGompParallel);
+#if defined(__linux__)
+  std::string torch;
+  const auto look = [](dl_phdr_info* library, size_t, void* path) {
+    if (!std::strstr(library->dlpi_name, "/libtorch_cpu.")) return 0;
+    *static_cast<std::string*>(path) = library->dlpi_name;
+    return 1;
+  };
+  if (!found && dl_iterate_phdr(look, &torch))
+    if (void* const library = dlopen(torch.c_str(), RTLD_LAZY | RTLD_NOLOAD)) found = dlsym(library, kGompParallel);
+#endif
+  return found;
+}
 
-// torch's copy if torch is loaded: two OpenMP runtimes in one process fight over the cores. Looked up until found,
-// since torch may be imported after us.
-GompParallel gomp() {
+// Looked up until found, since torch may be imported after us.
+GompParallel gomp_parallel() {
+#if defined(__SANITIZE_THREAD__)
+  return nullptr;  // ThreadSanitizer doesn't see GNU OpenMP's barriers
+#else
   static std::atomic<GompParallel> found{nullptr};
+  if (forked) return nullptr;
   GompParallel known = found.load(std::memory_order_acquire);
-  if (known) return known;
-  static std::once_flag watch_forks;
-  std::call_once(watch_forks, [] { pthread_atfork(nullptr, nullptr, [] { forked = true; }); });
-  void* library = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD);
-  if (!library) return nullptr;
-  known = reinterpret_cast<GompParallel>(dlsym(library, "GOMP_parallel"));
-  found.store(known, std::memory_order_release);
+  if (!known) found.store(known = reinterpret_cast<GompParallel>(find_gomp_parallel()), std::memory_order_release);
   return known;
+#endif
 }
 
 struct Region {
@@ -48,40 +92,41 @@ struct Region {
       if (!error) error = std::current_exception();
     }
   }
+
+  void work_on(int threads) {
+    std::vector<std::thread> others;
+    try {
+      others.reserve(size_t(threads - 1));
+      for (int i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
+    } catch (const std::exception&) {  // the system gives no more: those there are do it all
+    }
+    work();
+    for (std::thread& t : others) t.join();
+  }
 };
 
 }  // namespace
 
 void parallel(int threads, int64_t count, const std::function<void(int64_t)>& task) {
   const int useful = int(count < threads ? count : threads);
-  const GompParallel run = gomp();
-  if (useful <= 1 || forked) {
+  if (useful <= 1) {
     for (int64_t i = 0; i < count; ++i) task(i);
     return;
   }
   Region region(&task, count);
-#if defined(__SANITIZE_THREAD__)
-  constexpr bool by_gomp = false;  // ThreadSanitizer doesn't see GNU OpenMP's barriers
-#else
-  const bool by_gomp = run != nullptr;
-#endif
-  if (by_gomp) {
+  if (const GompParallel run = gomp_parallel())
     run([](void* r) { static_cast<Region*>(r)->work(); }, &region, unsigned(useful), 0);
-  } else {
-    std::vector<std::thread> others;
-    for (int i = 1; i < useful; ++i) others.emplace_back([&region] { region.work(); });
-    region.work();
-    for (std::thread& t : others) t.join();
-  }
+  else
+    region.work_on(useful);
   if (region.error) std::rethrow_exception(region.error);
 }
 
-const char* thread_runtime() {
-#if defined(__SANITIZE_THREAD__)
-  return "threads";
-#else
-  return gomp() ? "libgomp" : "threads";
-#endif
+std::string thread_runtime() {
+  Dl_info library;
+  const GompParallel run = gomp_parallel();
+  if (!run || !dladdr(reinterpret_cast<void*>(run), &library)) return "threads";
+  const std::string path = library.dli_fname, name = path.substr(path.rfind('/') + 1);
+  return name.substr(0, name.find_first_of(".-"));
 }
 
 }  // namespace statewise

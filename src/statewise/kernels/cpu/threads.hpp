@@ -4,15 +4,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace statewise {
 
 // Calls task(0) ... task(count - 1), each once, on up to `threads` threads, in no particular order; returns when all
-// are done. In a child forked after the runtime had started its threads, on the calling thread alone: GNU's OpenMP
-// hangs there.
+// are done. Fewer threads, down to the caller's alone, do it where no more can be started.
 void parallel(int threads, int64_t count, const std::function<void(int64_t)>& task);
 
-// "libgomp" or "threads": what `parallel` uses.
-const char* thread_runtime();
+// What `parallel` uses: an OpenMP runtime by its name, as "libgomp", or "threads". In a forked process it is threads:
+// GNU's OpenMP hangs there if it was used before the fork.
+std::string thread_runtime();
 
 }  // namespace statewise

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
+import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...columns import listed
+from ...content import check_unpacked
 from ...errors import InputError
 from ..examples import Examples
 from ..given import check_values
@@ -19,6 +25,23 @@ from ..sequences import Sequences
 from . import pictures
 from .content import content_of, numbered, plain_name
 
+# What numpy and zipfile raise for a file that is damaged, in its directory, in a header or in packed data.
+DAMAGED = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+OBJECTS = ("Object arrays", "Cannot load file containing pickled data")  # how numpy refuses them
 NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"  # how the files begin
 X_NAMES, Y_NAMES = ("X", "x", "data", "x_train", "X_train"), ("y", "Y", "labels", "label", "target", "y_train")
 
@@ -43,26 +66,45 @@ def read(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Exa
 
 def _arrays(path: Path, content: bytes) -> Mapping[str, NDArray[Any]]:
     try:
-        loaded = np.load(io.BytesIO(content), allow_pickle=False)
-        arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except ValueError as error:
-        if "pickle" in str(error):
+        if content.startswith(NPZ):
+            _check_zip(path, content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
+            arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+    except InputError:
+        raise
+    except DAMAGED as error:
+        if str(error).startswith(OBJECTS):
             raise InputError(
                 f"{path}: holds Python objects, expected arrays of numbers; pad sequences of different lengths"
                 " to (n, T, I) and add their 'lengths'"
             ) from None
         raise InputError(f"{path}: cut short or damaged") from None
-    except (EOFError, OSError, zipfile.BadZipFile, KeyError):
-        raise InputError(f"{path}: cut short or damaged") from None
     if not arrays:
         raise InputError(f"{path}: there is no array in it")
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # numpy gives other members as bytes
+        raise InputError(f"{path}: cut short or damaged")
     return arrays
+
+
+def _check_zip(path: Path, content: bytes) -> None:
+    """Refuse an archive of something else than arrays, or one that would take too much memory."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    other = [member.filename for member in members if not member.filename.endswith(".npy")]
+    if other:
+        raise InputError(
+            f"{path}: a zip archive of {len(members)} files, such as {other[0][:60]!r}; expected the arrays of an .npz"
+            " file, or a file of the archive by itself"
+        )
+    check_unpacked(path, sum(member.file_size for member in members))
 
 
 def _one(path: Path, arrays: Mapping[str, NDArray[Any]], names: tuple[str, ...], what: str) -> NDArray[Any]:
     name = next((n for n in names if n in arrays), None)
     if name is None:
-        raise InputError(f"{path}: expected {what} as {names[0]!r}, there are: {', '.join(arrays)}")
+        raise InputError(f"{path}: expected {what} as {names[0]!r}, there are: {listed(list(arrays))}")
     return arrays[name]
 
 
@@ -89,4 +131,9 @@ def _labels(path: Path, arrays: Mapping[str, NDArray[Any]], labels: Path | None,
         raise InputError(
             f"{path}: expected {count} labels, whole numbers or text, one for each sequence; got {y.dtype} of {y.shape}"
         )
-    return [label.decode() if isinstance(label, bytes) else str(label) for label in y.tolist()]
+    try:
+        found = [label.decode() if isinstance(label, bytes) else str(label) for label in y.tolist()]
+        "".join(found).encode()
+    except (ValueError, SystemError):  # the last: numbers that are no characters, of which Python can't make a text
+        raise InputError(f"{path}: the labels are no text") from None
+    return found

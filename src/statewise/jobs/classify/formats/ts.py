@@ -92,9 +92,10 @@ def _values(where: str, text: str, gaps: str) -> Array:
     cells = text.split(",")
     if "?" in text or "nan" in text.lower():
         if gaps != "carry":
-            place = next(i for i, cell in enumerate(cells, 1) if cell.strip().lower() in ("?", "nan"))
-            raise InputError(f"{where}, step {place}: the value is missing; --gaps carry takes the value before it")
-        cells = [cell.replace("?", "nan") for cell in cells]
+            place = next((i for i, cell in enumerate(cells, 1) if cell.strip().lower() in ("?", "nan")), None)
+            if place is not None:
+                raise InputError(f"{where}, step {place}: the value is missing; --gaps carry takes the value before it")
+        cells = ["nan" if cell.strip() == "?" else cell for cell in cells]
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:

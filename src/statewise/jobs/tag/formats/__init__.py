@@ -3,6 +3,7 @@
 lines.py     what both have: lines of cells, and which column is which
 columns.py   a word a line, columns separated by tabs or blanks, an empty line after a sentence
 conllu.py    ten columns with tabs, numbered words, ranges, empty nodes, comments
+running.py   running text, cut into words, to be tagged
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def read(
     ``InputError`` with the line where the file is not what it should be.
     """
     lines = read_text(path).removesuffix("\n").split("\n")
-    table: Table = conllu.parse(path, lines) if conllu.is_conllu(lines) else columns.parse(path, lines)
+    hint = "" if tagged else "; --text reads running text"
+    table: Table = conllu.parse(path, lines) if conllu.is_conllu(lines) else columns.parse(path, lines, hint)
     layout = layout or Layout()
     if remembered is not None and remembered.format == table.format:
         layout = layout.over(remembered)

@@ -21,19 +21,24 @@ SETTING = re.compile(r"#\s*[^\s=]+\s*=(\s|$)")
 NAMES = re.compile(r"#\s*global\.columns\s*=(.*)")
 
 
-def parse(path: Path, lines: Sequence[str]) -> Table:
-    """The words in ``lines``. Raises ``InputError`` at the first line that has not as many columns as the others."""
+def parse(path: Path, lines: Sequence[str], hint: str = "") -> Table:
+    """The words in ``lines``.
+
+    Raises ``InputError`` at the first line that has not as many columns as the others; ``hint`` ends its message.
+    """
     first = next((line for line in lines if line.strip() and not line.startswith(("#", DOCUMENT))), None)
     if first is None:
         first = next((line for line in lines if line.strip() and not line.startswith(DOCUMENT)), None)
     if first is None:
         raise InputError(f"{path}: no words, expected one a line")
     tabs = "\t" in first
-    sentences = _sentences(path, lines, lines.index(first), tabs)
+    sentences = _sentences(path, lines, lines.index(first), tabs, hint)
+    if not sentences:
+        raise InputError(f"{path}: no words, expected one a line")
     return Table(path, COLUMNS, lines, sentences, _names(lines, len(_cells(first, tabs))), tabs)
 
 
-def _sentences(path: Path, lines: Sequence[str], model: int, tabs: bool) -> list[list[Row]]:
+def _sentences(path: Path, lines: Sequence[str], model: int, tabs: bool, hint: str) -> list[list[Row]]:
     """The rows by sentence, each as wide as line ``model``."""
     width = len(_cells(lines[model], tabs))
     sentences: list[list[Row]] = []
@@ -48,7 +53,7 @@ def _sentences(path: Path, lines: Sequence[str], model: int, tabs: bool) -> list
             continue
         if len(cells) != width:
             expected = f"{counted(width, 'column')} as in line {model + 1}"
-            raise InputError(f"{path}: line {place + 1}: expected {expected}, got {len(cells)}")
+            raise InputError(f"{path}: line {place + 1}: expected {expected}, got {len(cells)}{hint}")
         if not inside:
             sentences.append([])
             inside = True

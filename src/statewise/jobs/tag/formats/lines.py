@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from ...errors import InputError
 from ..corpus import Corpus, Document, Sentences, counted
-from ..layout import COLUMNS, CONLLU, Layout
+from ..layout import COLUMNS, Layout
 
 NOTHING = "_"
-"""What stands in CoNLL-U where nothing is said."""
+"""What stands in CoNLL-U, and by custom in columns, where nothing is said."""
 
 
 class Row(NamedTuple):
@@ -58,7 +58,7 @@ def corpus_of(table: Table, layout: Layout, *, tagged: bool) -> tuple[Corpus, La
     features = [_column(table, named, "--features", name, 0) for name in layout.features]
     _check_apart(table, words, tag, features)
     tags = None if tag >= table.width else table.cells(tag)
-    if tags is not None and table.format == CONLLU and all(t == NOTHING for sentence in tags for t in sentence):
+    if tags is not None and all(t == NOTHING for sentence in tags for t in sentence):
         tags = None
     if tags is None and tagged:
         raise InputError(f"{table.path}: column {tag + 1} has no tags: {NOTHING} everywhere")

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "finalize.hpp"
+
 namespace statewise {
 
 // What is called of torch, and what there tells that a call is no plain one.
@@ -84,7 +86,7 @@ constexpr double kWorthRelease = 1e5;
 template <class Work>
 void without_interpreter(double multiply_adds, const Work& work) {
   if (multiply_adds < kWorthRelease) return work();
-  const nanobind::gil_scoped_release released;
+  const InterpreterReleased released;
   work();
 }
 

@@ -13,6 +13,7 @@
 #include "dispatch.hpp"
 #include "dlpack.hpp"
 #include "eager.hpp"
+#include "finalize.hpp"
 #include "packed.hpp"
 #include "stack.hpp"
 #include "threads.hpp"
@@ -124,6 +125,7 @@ void add_packed(nb::module_& m) {
 
 NB_MODULE(_kernels, m) {
   m.doc() = "statewise's kernels. Private: statewise.ops is the interface.";
+  statewise::outlive_interpreter();
   nb::set_leak_warnings(false);  // what a program still holds when it ends is no leak of ours
 
   m.def("cells", [] {
@@ -139,7 +141,7 @@ NB_MODULE(_kernels, m) {
     return names;
   });
   m.def("use_instruction_set", &statewise::use_instruction_set, "name"_a);
-  m.def("thread_runtime", [] { return std::string(statewise::thread_runtime()); });
+  m.def("thread_runtime", &statewise::thread_runtime);
   m.def("nanoseconds_in_kernels", &statewise::nanoseconds_in_kernels);
 
   m.def("connect", [](nb::object tensor, nb::object parameter, nb::object exchange, nb::object empty_like,

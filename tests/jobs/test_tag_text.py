@@ -1,0 +1,94 @@
+"""``statewise tag predict`` on what has no columns: running text, and files whose columns are no tags."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from statewise import cli
+from statewise.jobs import Tagger
+
+TEXT = "\ufeffAnna sold 3.50 pounds (on May 3rd) of sand.  \u201cWhy?\u201d He\r\nleft; don\u2019t ask.\r\n\r\nthe end"
+WORDS = [
+    ["Anna", "sold", "3.50", "pounds", "(", "on", "May", "3rd", ")", "of", "sand", "."],
+    ["\u201c", "Why", "?", "\u201d"],
+    ["He", "left", ";", "don\u2019t", "ask", "."],
+    ["the", "end"],
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    sentences = [["Anna", "left", "Oslo"], ["he", "left"]] * 4
+    tags = [["B-NAME", "O", "B-PLACE"], ["O", "O"]] * 4
+    Tagger(units=3, word_size=4, character_units=0, epochs=1).fit(sentences, tags).save(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def predict(*words):
+    return cli.main(["tag", "predict", *map(str, words)])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_running_text_is_cut_into_words_that_know_their_place(packed, model, capsys):
+    content = TEXT.encode()
+    name = "story.txt.gz" if packed else "story.txt"
+    Path(name).write_bytes(gzip.compress(content) if packed else content)
+    assert predict(model, name, "--text") == 0
+    assert (
+        capsys.readouterr().out == "story-tagged.conll: 4 sentences of 24 words\n"
+    )  # and no accuracy: there are no labels
+    sentences = Path("story-tagged.conll").read_bytes().decode().removesuffix("\n\n").split("\n\n")
+    found = [[line.split("\t") for line in sentence.split("\n")] for sentence in sentences]
+    assert [[cells[0] for cells in sentence] for sentence in found] == WORDS
+    text = TEXT.removeprefix("\ufeff")
+    for word, begin, end, tag in (cells for sentence in found for cells in sentence):
+        assert text[int(begin) : int(end)] == word
+        assert tag in ("O", "B-NAME", "B-PLACE")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("the cat sat\non the mat\n", "line 1: expected a tag such as 'B-NAME' in column 2, got 'cat'"),
+        (
+            "the cat sat\nit was a very good day\n",
+            "line 2: expected 3 columns as in line 1, got 6; --text reads running text",
+        ),
+    ],
+)
+def test_what_is_no_column_of_tags_is_left_alone(content, said, model, capsys):
+    Path("story.txt").write_text(content)
+    assert predict(model, "story.txt", "--column", "2") == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert said in err
+    assert [path.name for path in Path().iterdir()] == ["story.txt"]
+
+
+def test_a_column_where_nothing_is_said_is_filled(model, capsys):
+    Path("words.txt").write_text("Anna _\nleft _\n")
+    assert predict(model, "words.txt") == 0
+    assert capsys.readouterr().out == "words-tagged.txt: 1 sentence of 2 words\n"
+    assert len(Path("words-tagged.txt").read_text().splitlines()[0].split()) == 2
+
+
+@pytest.mark.parametrize(("content", "said"), [("\ufeff \r\n", "the file is empty"), ("", "the file is empty")])
+def test_a_text_of_nothing_is_refused(content, said, model, capsys):
+    Path("story.txt").write_text(content)
+    assert predict(model, "story.txt", "--text") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_running_text_has_no_columns(model, capsys):
+    Path("story.txt").write_text("He left.")
+    assert predict(model, "story.txt", "--text", "--words", "1") == 2
+    assert "running text has no columns" in capsys.readouterr().err

@@ -1,0 +1,598 @@
+"""Feed damaged files to everything that reads files: each must end in a result or in an ``InputError`` of one line.
+
+    .venv/bin/python tools/fuzz.py                             20,000 mutants of every kind of file
+    .venv/bin/python tools/fuzz.py --mutants 500 csv ts        of two kinds
+    .venv/bin/python tools/fuzz.py --first 1234 --mutants 1 -v csv    one mutant again, with its traceback
+
+A mutant follows from its kind and its number. Whatever else is raised, a warning, a word on stderr past Python, a death
+of the process, more memory than ``--memory`` or more time than ``--seconds`` is a finding. It is kept in build/fuzz/,
+and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gzip
+import io
+import json
+import os
+import pickle
+import random
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+KEPT = Path("build/fuzz")
+TOKENS = (
+    b"\r \n \r\n \t , ; : | \" ' # ? - _ + . / = @ @data 0 1 -1 9999999999999999999999 1e999 -1e308 1e-320 0x1"
+    b" nan NaN inf null None true \xff \x00 \xef\xbb\xbf \xed\xa0\x80 \xe2\x80\xa8 \xc2\x85 \xf0\x9f\x98\x80"
+    b" -DOCSTART- 1-2 1.1 2020-02-30 0000-00-00 9999-12-31 2020-13 1/2/3 2020-01-01T00:00:00Z"
+).split(b" ")
+NUMBERS = (0, 1, -1, 2, 3, 7, 255, 2**31, 2**31 - 1, 2**63, -(2**63), 10**7, 10**30, 0.5, -0.5, 1e300, 1e-300)
+VALUES: tuple[Any, ...] = (*NUMBERS, None, True, False, "", "x", "\ud800", "a\nb", [], {}, [0], ["x"], {"a": 1})
+VALUES += (float("nan"), float("inf"), -float("inf"))
+
+
+class TooLong(BaseException):
+    """A mutant took more than its time."""
+
+
+# Mutations
+
+
+def mutated_bytes(content: bytes, draw: random.Random) -> bytes:
+    """``content`` with one to eight places changed."""
+    found = bytearray(content)
+    for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
+        at, size = draw.randrange(len(found) + 1), draw.choice((1, 1, 2, 4, 16, 64))
+        other = draw.randrange(len(found) + 1)
+        match draw.randrange(8):
+            case 0:
+                found[at : at + 1] = bytes([draw.randrange(256)])
+            case 1:
+                found[at : at + 1] = bytes(b ^ (1 << draw.randrange(8)) for b in found[at : at + 1])
+            case 2:
+                del found[at : at + size]
+            case 3:
+                found[at:at] = found[other : other + size]
+            case 4:
+                found[at:at] = draw.choice(TOKENS)
+            case 5:
+                token = draw.choice(TOKENS)
+                found[at : at + len(token)] = token
+            case 6:
+                found[at : at + 4] = struct.pack(
+                    draw.choice("<>") + "i", draw.choice((0, 1, -1, 255, 2**31 - 1, 65536))
+                )
+            case 7:
+                found[at:] = b"" if draw.random() < 0.3 else found[at:]
+    return bytes(found)
+
+
+def mutated_lines(content: bytes, draw: random.Random) -> bytes:
+    """``content`` with lines or cells changed, or bytes."""
+    if draw.random() < 0.4:
+        return mutated_bytes(content, draw)
+    lines = content.split(b"\n")
+    for _ in range(draw.choice((1, 1, 2, 4))):
+        at, other = draw.randrange(len(lines)), draw.randrange(len(lines))
+        separator = draw.choice((b",", b" ", b"\t", b":"))
+        match draw.randrange(8):
+            case 0:
+                lines[at] = b""
+            case 1:
+                lines[at], lines[other] = lines[other], lines[at]
+            case 2:
+                lines.insert(at, lines[other])
+            case 3:
+                del lines[at : at + draw.choice((1, 2, 50))]
+                lines = lines or [b""]
+            case 4:
+                lines[at] += draw.choice(TOKENS)
+            case 5 | 6:
+                cells = lines[at].split(separator)
+                cells[draw.randrange(len(cells))] = draw.choice(TOKENS)
+                lines[at] = separator.join(cells)
+            case 7:
+                ending = draw.choice((b"\r", b"\r\n", b"\n\n", b"\x0b", b"\x0c", b"\xe2\x80\xa8"))
+                return ending.join(lines)
+    return b"\n".join(lines)
+
+
+def mutated_gzip(content: bytes, draw: random.Random) -> bytes:
+    """The packed file damaged, or what is in it."""
+    if draw.random() < 0.5:
+        return mutated_bytes(content, draw)
+    return gzip.compress(mutated_lines(gzip.decompress(content), draw), 1)
+
+
+def mutated_zip(content: bytes, draw: random.Random) -> bytes:
+    """The archive damaged, or a member of it."""
+    if draw.random() < 0.4:
+        return mutated_bytes(content, draw)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = draw.choice(list(members))
+    if draw.random() < 0.2:
+        members[draw.choice(("X.npy", "y.npy", "lengths.npy", "a.txt", "../y.npy"))] = members.pop(name)
+    else:
+        members[name] = mutated_bytes(members[name], draw)
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w", draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    return found.getvalue()
+
+
+def mutated_tensors(content: bytes, draw: random.Random) -> bytes:
+    """The file damaged, or an entry of its JSON header, or a tensor."""
+    import torch
+    from safetensors.torch import load, save
+
+    if draw.random() < 0.2:
+        return mutated_bytes(content, draw)
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["statewise"])
+    tensors = load(content)
+    for _ in range(draw.choice((1, 1, 1, 2, 3))):
+        if draw.random() < 0.7:
+            _change_entry(header if draw.random() < 0.05 else header["content"], draw)
+        else:
+            _change_tensor(tensors, draw, torch)
+    return save({name: t.contiguous() for name, t in tensors.items()}, metadata={"statewise": json.dumps(header)})
+
+
+def _change_entry(content: Any, draw: random.Random) -> None:
+    """Another value, or none, at some place in ``content``; places near the root come as often as those below."""
+    place = content
+    while True:
+        keys = list(place) if isinstance(place, dict) else range(len(place))
+        if not keys:
+            return
+        key = draw.choice(list(keys))
+        if isinstance(place[key], (dict, list)) and place[key] and draw.random() < 0.8:
+            place = place[key]
+            continue
+        break
+    choice = draw.random()
+    if choice < 0.1:
+        del place[key]
+    elif choice < 0.2 and isinstance(place, list):
+        place.append(place[key])
+    elif choice < 0.25 and isinstance(place, dict):
+        place["another"] = place[key]
+    elif choice < 0.4 and isinstance(place[key], (int, float)):
+        place[key] = (
+            place[key] + draw.choice((1, -1, 2, 100)) if draw.random() < 0.5 else place[key] * draw.choice((2, -1))
+        )
+    elif choice < 0.5 and isinstance(place[key], str):
+        place[key] = draw.choice(
+            ("month", "row", "number", "gru", "rnn", "direct", "segment", "last", "word", "long", place[key] * 2)
+        )
+    else:
+        place[key] = draw.choice(VALUES)
+
+
+def _change_tensor(tensors: dict[str, Any], draw: random.Random, torch: Any) -> None:
+    if not tensors:
+        return
+    name = draw.choice(list(tensors))
+    tensor = tensors[name]
+    match draw.randrange(8):
+        case 0:
+            del tensors[name]
+        case 1:
+            tensors[name + "2"] = tensor
+        case 2:
+            tensors[name] = tensor.to(
+                draw.choice((torch.float16, torch.float64, torch.int64, torch.bool, torch.float32))
+            )
+        case 3:
+            tensors[name] = tensor.flatten()[: draw.choice((0, 1, 2))] if tensor.dim() else tensor[None]
+        case 4:
+            tensors[name] = tensor[None] if draw.random() < 0.5 else tensor.reshape(-1)
+        case 5:
+            tensors[name] = torch.cat([tensor, tensor]) if tensor.dim() else torch.stack([tensor, tensor])
+        case _:
+            if tensor.numel() and tensor.is_floating_point():
+                flat = tensor.clone().reshape(-1)
+                flat[draw.randrange(flat.numel())] = draw.choice((float("nan"), float("inf"), 1e38, -1e38, 0.0, -1.0))
+                tensors[name] = flat.reshape(tensor.shape)
+
+
+# What reads them
+
+
+def make_files(folder: Path) -> None:
+    """A small file of every kind in ``folder``."""
+    import numpy as np
+    import polars as pl
+
+    from statewise.jobs import Classifier, Forecaster, Tagger, Writer
+
+    random_numbers = np.random.default_rng(0)
+    days = (np.datetime64("2020-01-01") + np.arange(80)).astype(str)
+    sales = (50 + 9 * np.sin(np.arange(80) * 2 * np.pi / 7) + random_numbers.normal(size=80)).round(2)
+    rows = [f"{day},{sale},{n % 3},{'ab'[n % 2]}" for n, (day, sale) in enumerate(zip(days, sales, strict=True))]
+    (folder / "csv").write_text("\n".join(["day,sales,price,kind", *rows]) + "\n")
+    (folder / "gz").write_bytes(gzip.compress((folder / "csv").read_bytes(), mtime=0))
+    frame = pl.DataFrame(
+        {"id": np.repeat(range(8), 10), "t": list(range(10)) * 8, "y": sales, "label": ["a", "b"] * 40}
+    )
+    pl.read_csv(folder / "csv", try_parse_dates=True).write_parquet(folder / "parquet")
+    frame.with_columns(label=(pl.col("id") % 2).cast(pl.String)).write_csv(folder / "steps")
+    ts = [
+        "# a comment",
+        "@problemName x",
+        "@univariate false",
+        "@dimensions 2",
+        "@equalLength false",
+        "@classLabel true a b",
+    ]
+    values = [",".join(f"{v:.2f}" for v in random_numbers.normal(size=6)) for _ in range(12)]
+    ts += ["@data", *(f"{values[2 * n]}:{values[2 * n + 1]}:{'ab'[n % 2]}" for n in range(6))]
+    (folder / "ts").write_text("\n".join(ts) + "\n")
+    images = random_numbers.integers(0, 255, (6, 3, 4), np.uint8)
+    (folder / "idx").write_bytes(struct.pack(">HBBIII", 0, 8, 3, *images.shape) + images.tobytes())
+    np.save(folder / "x.npy", images.astype(np.float64))
+    (folder / "x.npy").rename(folder / "npy")
+    np.savez_compressed(
+        folder / "x.npz", X=images.astype(np.float32), y=np.array(list("ababab")), lengths=np.full(6, 3)
+    )
+    (folder / "x.npz").rename(folder / "zip")
+    words = [
+        ("Anna", "NNP", "B-PER"),
+        ("lives", "VBZ", "O"),
+        ("in", "IN", "O"),
+        ("Oslo", "NNP", "B-LOC"),
+        (".", ".", "O"),
+    ]
+    sentence = "\n".join(" ".join(word) for word in words)
+    (folder / "conll").write_text(f"-DOCSTART- -X- O\n\n# a = b\n{sentence}\n\n{sentence}\n")
+    conllu = [f"{n}\t{w}\t{w.lower()}\t{p}\t_\t_\t0\troot\t_\t_" for n, (w, p, _) in enumerate(words, 1)]
+    conllu[2:2] = ["3-4\tin Oslo\t_\t_\t_\t_\t_\t_\t_\t_"]
+    (folder / "conllu").write_text(
+        "# sent_id = 1\n" + "\n".join(conllu) + "\n3.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n".replace("3.1", "5.1")
+    )
+    (folder / "text").write_text("It was the best of times,\nit was the worst of times.\n\n" * 4)
+    common: dict[str, Any] = {"epochs": 1}
+    quick: dict[str, Any] = {"hidden": 3, "seeds": 1, **common}
+    table = folder / "ahead"  # with prices of a few days more
+    table.write_text((folder / "csv").read_text() + "".join(f"2020-03-{day},,2,a\n" for day in range(21, 26)))
+    columns: dict[str, Any] = {"time": "day", "target": ["sales"], "known": ["price"]}
+    stepwise = Forecaster(model="lstm", horizon=4, **columns, **quick).fit(table)
+    stepwise.save(folder / "forecast-stepwise")
+    Forecaster(model="segment", horizon=4, segment=2, lookback=8, observed=["kind"], **columns, **quick).fit(
+        table
+    ).save(folder / "forecast-segment")
+    Forecaster(model="direct", horizon=3, lookback=5, distribution="student-t", **quick).fit(
+        np.stack([sales, sales[::-1]], 1)
+    ).save(folder / "forecast-direct")
+    X = [random_numbers.normal(size=(5 + n % 3, 2)) for n in range(12)]
+    Classifier(units=3, **common).fit(X, ["a", "b"] * 6).save(folder / "classify")
+    Writer(units=4, layers=1, **common).fit((folder / "text").read_text()).save(folder / "write")
+    Writer(units=4, layers=1, level="word", lines=True, at_least=1, **common).fit(["a b c", "b c d"]).save(
+        folder / "write-words"
+    )
+    named = [[word for word, _, _ in words]] * 4, [[tag for _, _, tag in words]] * 4
+    Tagger(units=3, word_size=4, character_units=2, crf=True, **common).fit(*named).save(folder / "tag")
+    for optimizer in ("adamw", "sgd"):
+        _train(folder / f"checkpoint-{optimizer}", optimizer)
+
+
+def _train(path: Path, optimizer: str) -> None:
+    """A few updates; where ``path`` is a checkpoint, those that are left."""
+    import torch
+    from torch import nn
+
+    from statewise.jobs.checkpoint import Checkpoint
+    from statewise.jobs.fit import fit
+    from statewise.jobs.recipe import Recipe
+    from statewise.jobs.task import Task
+
+    class Line(Task):
+        def __init__(self) -> None:
+            self.model, self.rows = nn.Linear(2, 1), 8
+            self.x = torch.arange(16.0).reshape(8, 2) / 16
+
+        def loss(self, model: nn.Module, rows: Any) -> tuple[Any, float]:
+            return model(self.x[rows]).square().sum(), float(len(rows))
+
+        def validate(self) -> dict[str, float]:
+            return {"loss": float(self.model(self.x).square().mean())}
+
+    torch.manual_seed(0)
+    recipe = Recipe(epochs=3, batch=4, optimizer=optimizer)
+    checkpoint = Checkpoint(path, 0.0)
+    if path.exists():
+        fit(Line(), recipe, checkpoint=checkpoint)
+        return
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    class Stopping(Checkpoint):
+        def save(self, task: Any, recipe: Any, optimizer: Any, position: Any, best: Any) -> None:
+            super().save(task, recipe, optimizer, position, best)
+            if position.update == 3:
+                raise Stop
+
+    with contextlib.suppress(Stop):
+        fit(Line(), recipe, checkpoint=Stopping(path, 0.0))
+
+
+def read_table_forecast(path: Path, draw: random.Random) -> None:
+    """As ``statewise forecast`` does, up to the split."""
+    from statewise.jobs.forecast.panel import Columns
+    from statewise.jobs.forecast.reading import GAPS, read_panel
+    from statewise.jobs.forecast.settings import Settings
+    from statewise.jobs.forecast.training import prepare
+
+    columns = draw.choice(
+        (
+            Columns(targets=("sales",)),
+            Columns(time="day", targets=("sales",), known=("price",), observed=("kind",)),
+            Columns(id="kind", targets=("sales",)),
+            Columns(layout="rows"),
+        )
+    )
+    gaps = draw.choice(GAPS)
+    panel = read_panel(path, columns, gaps=gaps)
+    if sum(map(len, panel.series)) < 10_000:
+        prepare(panel, Settings(horizon=3), gaps=gaps)
+
+
+def read_sequences(path: Path, draw: random.Random) -> None:
+    """As ``statewise classify`` does."""
+    from statewise.jobs.classify.examples import classes_of
+    from statewise.jobs.classify.formats import read
+    from statewise.jobs.classify.layout import GAPS, Layout
+
+    examples = read(path, Layout(gaps=draw.choice(GAPS)))
+    examples.described()
+    if examples.labels is not None:
+        classes_of(examples)
+
+
+def read_corpus(path: Path, draw: random.Random) -> None:
+    """As ``statewise tag`` and ``tag predict`` do."""
+    from statewise.jobs.tag.formats import read
+
+    corpus, _ = read(path, tagged=draw.random() < 0.5)
+    corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
+
+
+def read_any_text(path: Path, draw: random.Random) -> None:
+    """As ``statewise write`` does."""
+    from statewise.jobs.write.settings import LEVELS
+    from statewise.jobs.write.text import held_out, read_text
+    from statewise.jobs.write.vocabulary import Vocabulary
+
+    level = draw.choice(LEVELS)
+    lines = draw.random() < 0.5
+    kept, _ = held_out(read_text(path), None, lines=lines, level=level)
+    Vocabulary.of(kept, level, most=100, at_least=1).encode(kept, lines=lines)
+
+
+def use_forecaster(path: Path, draw: random.Random) -> None:
+    """Load it and forecast what comes next."""
+    from statewise.jobs.forecast import ahead, storage
+
+    model = storage.load(path)
+    ahead.to_frame(model.forecast_ahead(model.tails), model).write_csv()
+
+
+def use_classifier(path: Path, draw: random.Random) -> None:
+    """Load it and classify."""
+    import numpy as np
+
+    from statewise.jobs import Classifier
+
+    Classifier.load(path).predict([np.ones((4, 2)), np.zeros((9, 2))])
+
+
+def use_writer(path: Path, draw: random.Random) -> None:
+    """Load it, write and judge."""
+    from statewise.jobs import Writer
+
+    writer = Writer.load(path)
+    writer.sample(2, length=5, temperature=draw.choice((0.0, 1.0)))
+    writer.complete("it", 2)
+    writer.perplexity("it was\n")
+
+
+def use_tagger(path: Path, draw: random.Random) -> None:
+    """Load it and tag."""
+    from statewise.jobs import Tagger
+
+    Tagger.load(path).predict([["Anna", "in", "Rome"], ["x"]])
+
+
+Mutate = Callable[[bytes, random.Random], bytes]
+Read = Callable[[Path, random.Random], None]
+KINDS: dict[str, tuple[Mutate, Read]] = {
+    "csv": (mutated_lines, read_table_forecast),
+    "steps": (mutated_lines, read_sequences),
+    "gz": (mutated_gzip, read_table_forecast),
+    "parquet": (mutated_bytes, read_table_forecast),
+    "ts": (mutated_lines, read_sequences),
+    "idx": (mutated_bytes, read_sequences),
+    "npy": (mutated_bytes, read_sequences),
+    "zip": (mutated_zip, read_sequences),
+    "conll": (mutated_lines, read_corpus),
+    "conllu": (mutated_lines, read_corpus),
+    "text": (mutated_lines, read_any_text),
+    "forecast-stepwise": (mutated_tensors, use_forecaster),
+    "forecast-segment": (mutated_tensors, use_forecaster),
+    "forecast-direct": (mutated_tensors, use_forecaster),
+    "classify": (mutated_tensors, use_classifier),
+    "write": (mutated_tensors, use_writer),
+    "write-words": (mutated_tensors, use_writer),
+    "tag": (mutated_tensors, use_tagger),
+    "checkpoint-adamw": (mutated_tensors, lambda path, draw: _train(path, "adamw")),
+    "checkpoint-sgd": (mutated_tensors, lambda path, draw: _train(path, "sgd")),
+}
+
+
+# The runs
+
+
+def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float, send: int) -> None:
+    """Run the mutants ``numbers``, and send of each what came of it; ends the process."""
+    import warnings
+
+    import torch
+
+    import statewise.jobs.forecast.report  # noqa: F401  # so that no mutant pays for imports
+    from statewise.jobs.errors import InputError
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+    mutate, read = KINDS[kind]
+    original = (files / kind).read_bytes()
+    path = files / f"{os.getpid()}" / "file"
+    path.parent.mkdir()
+    noise = os.memfd_create("stderr")
+    os.dup2(noise, 2)
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limit = used + int(memory * 2**20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    signal.signal(signal.SIGALRM, _late)
+    with os.fdopen(send, "wb") as out:
+        for number in numbers:
+            pickle.dump((number, None), out)
+            out.flush()
+            draw = random.Random(f"{kind} {number}")
+            try:
+                mutant = mutate(original, draw)
+            except Exception:  # what makes no file at all
+                mutant = mutated_bytes(original, draw)
+            path.write_bytes(mutant)
+            began = time.monotonic()
+            try:
+                signal.setitimer(signal.ITIMER_REAL, seconds)
+                try:
+                    read(path, draw)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                said = "result"
+            except InputError as error:
+                said = "refused" if len(str(error).splitlines()) == 1 else f"a message of several lines: {error!r}"
+                if len(str(error)) > 600:
+                    said = f"a message of {len(str(error))} characters: {str(error)[:60]}"
+            except BaseException as error:  # whatever it is: that is what is looked for
+                last = [frame for frame in traceback.extract_tb(error.__traceback__) if "statewise" in frame.filename]
+                where = f"{Path(last[-1].filename).name}:{last[-1].lineno}" if last else "?"
+                said = f"{type(error).__name__} at {where}: {str(error)[:80]!r}\n{traceback.format_exc()}"
+            if os.fstat(noise).st_size:
+                os.lseek(noise, 0, 0)
+                said = f"on stderr: {os.read(noise, 500).decode(errors='replace')}"
+                os.ftruncate(noise, 0)
+                os.lseek(noise, 0, 0)
+            if said not in ("result", "refused"):
+                KEPT.mkdir(parents=True, exist_ok=True)
+                (KEPT / f"{kind}-{number}").write_bytes(mutant)
+            pickle.dump((number, (said, time.monotonic() - began)), out)
+            out.flush()
+    os._exit(0)
+
+
+def _late(signum: int, frame: FrameType | None) -> None:
+    raise TooLong
+
+
+class Part:
+    """Some of the mutants of a kind in a process of their own, and in another where that one dies."""
+
+    def __init__(self, kind: str, numbers: range, files: Path, args: argparse.Namespace) -> None:
+        self.kind, self.numbers, self.files, self.args = kind, numbers, files, args
+        self.counts, self.findings, self.slowest = Counter[str](), dict[int, str](), 0.0
+
+    def run(self) -> None:
+        """Until all are done."""
+        left = self.numbers
+        while len(left):
+            receive, send = os.pipe()
+            child = os.fork()
+            if not child:
+                os.close(receive)
+                try:
+                    worker(self.kind, left, self.files, self.args.memory, self.args.seconds, send)
+                finally:
+                    os._exit(3)
+            os.close(send)
+            current = left[0]
+            with os.fdopen(receive, "rb") as file:
+                while True:
+                    try:
+                        number, found = pickle.load(file)
+                    except EOFError:
+                        break
+                    current = number
+                    if found is None:
+                        continue
+                    said, took = found
+                    self.counts[said if said in ("result", "refused") else "findings"] += 1
+                    self.slowest = max(self.slowest, took)
+                    if said not in ("result", "refused"):
+                        self.findings[number] = said
+                    left = range(number + 1, left.stop)
+            _, status = os.waitpid(child, 0)
+            if len(left):
+                self.counts["findings"] += 1
+                self.findings[current] = f"the process died: status {status}"
+                left = range(current + 1, left.stop)
+
+
+def main() -> int:
+    """The exit status: 1 where something was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
+    parser.add_argument("--mutants", type=int, default=20_000, metavar="N", help="of each kind (default: 20000)")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="the number of the first one (default: 0)")
+    parser.add_argument("--memory", type=float, default=1024, metavar="MB", help="that one may take (default: 1024)")
+    parser.add_argument("--seconds", type=float, default=10, metavar="S", help="that one may take (default: 10)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every finding with its traceback")
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.make:
+        make_files(args.make)
+        return 0
+    if unknown := set(args.kinds) - set(KINDS):
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}")
+    found = 0
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder)
+        subprocess.run([sys.executable, __file__, "--make", folder], check=True)  # here nothing heavy is imported
+        for kind in args.kinds or KINDS:
+            began = time.monotonic()
+            part = Part(kind, range(args.first, args.first + args.mutants), files, args)
+            part.run()
+            counts = ", ".join(f"{part.counts[what]} {what}" for what in ("result", "refused", "findings"))
+            took = time.monotonic() - began
+            print(f"{kind:18} {counts}; the slowest {part.slowest:.2f} s, {took:.0f} s in all", flush=True)
+            alike = Counter[str]()
+            for number, said in part.findings.items():
+                first = said.splitlines()[0]
+                alike[first] += 1
+                if args.verbose or alike[first] == 1:
+                    print(f"  {number}: {said if args.verbose else first}", flush=True)
+            found += part.counts["findings"]
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
