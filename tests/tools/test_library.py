@@ -351,3 +351,42 @@ def test_traced_packing_works_at_other_sizes(kind, options):
         gradients = [torch.autograd.grad(sum(r.square().sum() for r in rs), leaves) for rs in (found, expected)]
         for a, b in zip(*gradients, strict=True):
             assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}], ids=str)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_penalty_on_per_sample_gradients(kind, options):
+    """The gradient of what vmap(grad) gives, whichever way it came to it."""
+    module = getattr(statewise, kind)(I, H, **options).double()
+    weights, xs, value = detached(module), torch.randn(B, T, N, I).double(), loss_of(module)
+
+    def at_once(weights):
+        return sum(g.square().sum() for g in vmap(grad(value), in_dims=(None, 0))(weights, xs).values())
+
+    def one_by_one(weights):
+        return sum(g.square().sum() for x in xs for g in grad(value)(weights, x).values())
+
+    found, expected = grad(at_once)(weights), grad(one_by_one)(weights)
+    for name in weights:
+        torch.testing.assert_close(found[name], expected[name])
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.usefixtures("no_fallback")
+def test_per_sample_gradients_with_states_and_lengths(kind):
+    module = getattr(statewise, kind)(I, H)
+    weights, xs, lengths = detached(module), torch.randn(B, T, N, I), torch.tensor([3, T])
+    states = [torch.randn(B, 1, N, H) for _ in module._stack.cell.states]
+
+    def value(weights, x, *state):
+        hx = state[0] if len(state) == 1 else state
+        return sum(r.sin().sum() for r in flat(functional_call(module, weights, (x, hx), {"lengths": lengths})))
+
+    arguments = tuple(range(2 + len(states)))
+    found = vmap(grad(value, argnums=arguments), in_dims=(None, *[0] * (1 + len(states))))(weights, xs, *states)
+    for k in range(B):
+        expected = grad(value, argnums=arguments)(weights, xs[k], *(s[k] for s in states))
+        for a, b in zip(found[1:], expected[1:], strict=True):
+            torch.testing.assert_close(a[k], b)
+        for name, g in expected[0].items():
+            torch.testing.assert_close(found[0][name][k], g)
