@@ -346,8 +346,12 @@ def _vmap_forward(info: Any, in_dims: Any, *args: Any) -> Vmapped:
 
 def _vmap_taped(info: Any, in_dims: Any, *args: Any) -> Vmapped:
     """Where gradients of weights will be asked for, one for each call, most stacks run one after the other."""
-    fold = _shares_weights(in_dims, args) and (_sums_rows_later(args) or not any(args[_HEAD][-_weights(args) :]))
-    return _vmapped(_ops.recurrent_taped, info.batch_size, in_dims, args, fold=fold)
+    fold, each = _shares_weights(in_dims, args), any(args[_HEAD][-_weights(args) :])
+    if fold and each and _serves_by_identity(args):
+        a = _arguments(*_fold(in_dims, args, info.batch_size)[:_HEAD])
+        results = _ops.recurrent_taped(*_flat(_by_identity(a)), _needs_by_identity(a, args[_HEAD]))
+        return _unfold(results, info.batch_size)
+    return _vmapped(_ops.recurrent_taped, info.batch_size, in_dims, args, fold=fold and not each)
 
 
 def _vmap_backward(info: Any, in_dims: Any, *args: Any) -> Vmapped:
@@ -356,26 +360,40 @@ def _vmap_backward(info: Any, in_dims: Any, *args: Any) -> Vmapped:
     return _vmapped(_ops.recurrent_backward, info.batch_size, in_dims, args, fold=output is not None and tape is None)
 
 
-def _sums_rows_later(args: Any) -> bool:
-    """Whether ``_backward_by_call`` serves: one layer in one direction that keeps all of its steps."""
-    stack = _arguments(*args[:_HEAD]).stack
-    return stack.depth == 1 and not stack.proj_size and not stack.checkpoint
+def _serves_by_identity(args: Any) -> bool:
+    """Whether ``_by_identity`` does: one layer in one direction that keeps all of its steps, not packed."""
+    a = _arguments(*args[:_HEAD])
+    return a.stack.depth == 1 and not a.stack.proj_size and not a.stack.checkpoint and a.batch_sizes is None
 
 
-def _backward_by_call(args: Any, count: int) -> Vmapped:
-    """All rows at once, but the weights' gradients for each call: D, the gates' gradients, times what they multiplied.
+def _by_identity(a: Arguments, share: Tensor | None = None) -> Arguments:
+    """The same layer, but it reads the gates' share of x by an identity matrix: its gradient of that is the gates'.
 
-    A layer that reads the gates' share of x by an identity matrix is the same layer, and its gradient of x is D.
+    ``share`` is W_ih x + b_ih, computed unless given. It is finite, for 0 * inf is none.
     """
+    w_ih, w_hh, *biases = a.weights
+    if share is None:
+        largest = torch.finfo(a.x.dtype).max
+        share = linear(a.x, w_ih, *biases[:1]).clamp(-largest, largest)
+    gates = w_ih.size(0)
+    identity = torch.eye(gates, dtype=a.x.dtype, device=a.x.device)
+    weights = [identity, w_hh, *([torch.zeros_like(biases[0]), biases[1]] if biases else [])]
+    return a._replace(x=share, weights=weights, stack=replace(a.stack, input_size=gates))
+
+
+def _needs_by_identity(a: Arguments, needs: Sequence[bool]) -> list[bool]:
+    states = len(a.state or ())
+    return [True, *needs[1 : 1 + states], *[False] * len(a.weights)]
+
+
+def _backward_by_identity(args: Any, count: int) -> Vmapped:
+    """All rows at once, but for each call the weights' gradients: D, the gates' gradients, times what they multiplied."""
     a, (output, tape, incoming, needs) = _arguments(*args[:_HEAD]), args[_HEAD:]
     x, (w_ih, w_hh, *biases) = a.x, a.weights
-    states, gates = len(a.state or ()), w_ih.size(0)
+    states = len(a.state or ())
     # Only a second derivative reads it.
-    share = linear(x, w_ih, *biases[:1]) if _needs_gradient(a.inputs) else x.new_empty(*x.shape[:-1], gates)
-    identity = torch.eye(gates, dtype=x.dtype, device=x.device)
-    weights = [identity, w_hh, *([torch.zeros_like(biases[0]), biases[1]] if biases else [])]
-    same = a._replace(x=share, weights=weights, stack=replace(a.stack, input_size=gates))
-    asked = [True, *needs[1 : 1 + states], *[False] * len(weights)]
+    share = None if _needs_gradient(a.inputs) else x.new_empty(*x.shape[:-1], w_ih.size(0))
+    same, asked = _by_identity(a, share), _needs_by_identity(a, needs)
     d, *d_states = _ops.recurrent_backward(*_flat(same), output, tape, incoming, asked)  # (T, N, G*H)
     first = output.new_zeros(1, *output.shape[1:]) if a.state is None else a.state[0]
     h = torch.cat([first, output[:-1]])
@@ -390,7 +408,10 @@ def _backward_by_call(args: Any, count: int) -> Vmapped:
     def by_call(t: Tensor) -> Any:  # (T, count * N, .) -> (count, T * N, .)
         return t.unflatten(1, (count, -1)).transpose(0, 1).flatten(1, 2)
 
-    d, d_h, of_x = by_call(d), by_call(d_h), d @ w_ih if needs[0] else None
+    of_x = d @ w_ih if needs[0] else None
+    if a.lengths is not None:  # D is 0 past a row's end, but what stands in x there may be NaN
+        x = torch.where((torch.arange(x.size(0)).unsqueeze(1) < a.lengths).unsqueeze(-1), x, 0)
+    d, d_h = by_call(d), by_call(d_h)
     found = [d.mT @ by_call(x), d_h.mT @ by_call(h), *([d.sum(1), d_h.sum(1)] if biases else [])]
     wanted = [g for g, needed in zip(found, needs[1 + states :], strict=True) if needed]
     rows = [t.unflatten(1, (count, -1)) for t in _present([of_x, *d_states])]
@@ -407,14 +428,24 @@ def _vmapped(op: Any, count: int, in_dims: Any, args: Any, *, fold: bool) -> Vma
         each = [op(*_one(args, in_dims, k)) for k in range(count)]
         results = [torch.stack(tensors) for tensors in zip(*each, strict=True)]
         return results, [0] * len(results)
+    folded = _fold(in_dims, args, count)
+    if op is _ops.recurrent_backward and any(args[-1][-_weights(args) :]):
+        return _backward_by_identity(folded, count)
+    return _unfold(op(*folded), count)
+
+
+def _fold(in_dims: Any, args: Any, count: int) -> list[Any]:
+    """The arguments of one call of an operation that makes ``count`` of them."""
     folded, first_mask = list(args), _weights(args)
     for place in (0, 1, 2, *((_HEAD, _HEAD + 2) if len(args) > _HEAD + 1 else ())):  # backward: output, incoming
         folded[place] = _folded(args[place], in_dims[place], count)
     folded[3] = [*args[3][:first_mask], *_folded(args[3][first_mask:], in_dims[3][first_mask:], count)]
     folded[4] = _folded(args[4], in_dims[4], count, axis=0)
-    if op is _ops.recurrent_backward and any(args[-1][-first_mask:]):
-        return _backward_by_call(folded, count)
-    results = op(*folded)
+    return folded
+
+
+def _unfold(results: Sequence[Tensor], count: int) -> Vmapped:
+    """Its results with their axis of calls; a tape has none."""
     tapes = [r.dtype is torch.uint8 for r in results]
     unfolded = [r if tape else r.unflatten(1, (count, -1)) for r, tape in zip(results, tapes, strict=True)]
     return unfolded, [None if tape else 1 for tape in tapes]
