@@ -387,7 +387,7 @@ def _needs_by_identity(a: Arguments, needs: Sequence[bool]) -> list[bool]:
 
 
 def _backward_by_identity(args: Any, count: int) -> Vmapped:
-    """All rows at once, but for each call the weights' gradients: D, the gates' gradients, times what they multiplied."""
+    """All rows at once, but each call's gradients of weights: D, the gates' gradients, times what they multiplied."""
     a, (output, tape, incoming, needs) = _arguments(*args[:_HEAD]), args[_HEAD:]
     x, (w_ih, w_hh, *biases) = a.x, a.weights
     states = len(a.state or ())
