@@ -279,10 +279,11 @@ def test_only_what_is_differentiated_writes_a_tape():
 
     def backend(graph, inputs):
         from torch._dynamo.backends.common import aot_autograd
+        from torch._functorch.aot_autograd import make_boxed_func
 
         def keep(graph, inputs):
             graphs.append({str(node.target) for node in graph.graph.nodes if "statewise" in str(node.target)})
-            return graph.forward
+            return make_boxed_func(graph.forward)
 
         return aot_autograd(fw_compiler=keep, bw_compiler=keep)(graph, inputs)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, library
+from torch._C._functorch import TransformType, get_interpreter_stack
 from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 from torch.nn.functional import linear
@@ -329,7 +330,9 @@ def _needs_gradient(tensors: Sequence[Tensor]) -> bool:
 
 
 def _has_tangents() -> bool:
-    if forward_ad._current_level < 0:
+    # A graph that is traced again opens its levels past forward_ad.
+    levels = get_interpreter_stack() or ()
+    if forward_ad._current_level < 0 and all(level.key() != TransformType.Jvp for level in levels):
         return False
     report("forward-mode differentiation is active")
     return True
