@@ -377,6 +377,7 @@ def test_a_penalty_on_per_sample_gradients(kind, options):
 def test_per_sample_gradients_with_states_and_lengths(kind):
     module = getattr(statewise, kind)(I, H)
     weights, xs, lengths = detached(module), torch.randn(B, T, N, I), torch.tensor([3, T])
+    xs[:, 3:, 0] = float("nan")  # the padding, which nobody may read
     states = [torch.randn(B, 1, N, H) for _ in module._stack.cell.states]
 
     def value(weights, x, *state):

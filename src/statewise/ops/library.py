@@ -394,6 +394,8 @@ def _backward_by_identity(args: Any, count: int) -> Vmapped:
     a, (output, tape, incoming, needs) = _arguments(*args[:_HEAD]), args[_HEAD:]
     x, (w_ih, w_hh, *biases) = a.x, a.weights
     states = len(a.state or ())
+    if a.lengths is not None:  # D is 0 past a row's end, but what stands in x there may be NaN
+        x = torch.where((torch.arange(x.size(0)).unsqueeze(1) < a.lengths).unsqueeze(-1), x, 0)
     # Only a second derivative reads it.
     share = None if _needs_gradient(a.inputs) else x.new_empty(*x.shape[:-1], w_ih.size(0))
     same, asked = _by_identity(a, share), _needs_by_identity(a, needs)
@@ -412,8 +414,6 @@ def _backward_by_identity(args: Any, count: int) -> Vmapped:
         return t.unflatten(1, (count, -1)).transpose(0, 1).flatten(1, 2)
 
     of_x = d @ w_ih if needs[0] else None
-    if a.lengths is not None:  # D is 0 past a row's end, but what stands in x there may be NaN
-        x = torch.where((torch.arange(x.size(0)).unsqueeze(1) < a.lengths).unsqueeze(-1), x, 0)
     d, d_h = by_call(d), by_call(d_h)
     found = [d.mT @ by_call(x), d_h.mT @ by_call(h), *([d.sum(1), d_h.sum(1)] if biases else [])]
     wanted = [g for g, needed in zip(found, needs[1 + states :], strict=True) if needed]
