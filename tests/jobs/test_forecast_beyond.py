@@ -109,3 +109,12 @@ def test_a_loaded_model_of_a_table_stays_one_whatever_its_columns_are_called(tar
     assert loaded.predict(frame).equals(forecaster.predict(frame))
     with pytest.raises(InputError, match="a table was fitted"):
         loaded.predict_quantiles()
+
+
+def test_a_loaded_model_of_a_table_of_nothing_but_y_gives_tables(tmp_path):
+    frame = pl.DataFrame({"y": walk(80, 1)})
+    forecaster = Forecaster(horizon=3, seeds=1, epochs=1).fit(frame)
+    forecaster.save(tmp_path / "model")
+    loaded = Forecaster.load(tmp_path / "model")
+    assert loaded.predict().equals(forecaster.predict())
+    assert loaded.predict(frame).equals(forecaster.predict(frame))
