@@ -452,7 +452,7 @@ def test_a_series_in_each_row_and_a_test_file(capsys):
     Path("later.csv").write_text("\n".join(tests))
     options = ["--layout", "rows", "--test", "later.csv", "--horizon", "6", "--season", "5", "--model", "direct"]
     assert forecast("\n".join(rows), *options) == 0
-    assert "test       12 rows" in capsys.readouterr().out
+    assert "test       6 rows of each" in capsys.readouterr().out
     written = pl.read_csv("runs/forecast-sales-1/predictions.csv")
     assert written["real"].to_list()[:6] == [float(v) for v in tests[1].split(",")[1:]]
     assert written.filter(pl.col("step") == 1)["origin"].to_list() == [60, 50]

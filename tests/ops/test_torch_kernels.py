@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import statewise
 from oracle import CELLS, LAYERS, flat, pair
 from statewise import cells, reference
+from statewise.kernels import cpu
 from statewise.ops.arguments import Arguments
 from statewise.ops.torch_kernels import run_torch, serves, serves_stack
 from statewise.stack import Stack
@@ -68,6 +69,16 @@ def test_what_it_serves():
     assert not serves_stack(Stack(cells.GRU, 3, 4, proj_size=2))
 
 
+@pytest.fixture
+def no_bfloat16():
+    """The lowest instruction set, which doesn't multiply bfloat16."""
+    before = cpu.instruction_set()
+    cpu.use_instruction_set(cpu.instruction_sets()[0])
+    yield
+    cpu.use_instruction_set(before)
+
+
+@pytest.mark.usefixtures("no_bfloat16")
 @pytest.mark.parametrize("kind", [*LAYERS, *CELLS])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_on_the_cpu_it_serves_what_is_computed_in_16_bits(kind, dtype):

@@ -24,6 +24,7 @@ SECTIONS = {
     "bench": ("bench", "limits"),
     "overhead": ("overhead",),
     "memory": ("memory",),
+    "bfloat16": ("bfloat16",),
     "jobs": ("jobs",),
     "sweep": ("sweep",),
     "peers": ("peers",),
@@ -81,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how much memory a training step adds, in a process of its own each (Linux)",
     )
     kind.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help='how exact and how fast bfloat16 is: its weights, autocast, the matmul precision "medium"',
+    )
+    kind.add_argument(
         "--jobs",
         action="store_true",
         help="whole trainings with each library's layers in the same loop, and what that loop costs",
@@ -104,7 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure what ``args`` name; the exit status."""
-    kind = next((kind for kind in ("overhead", "memory", "jobs", "sweep", "peers") if getattr(args, kind)), "bench")
+    kinds = (name for name in SECTIONS if name != "bench" and getattr(args, name))
+    kind = next(kinds, "bench")
     _check(args, kind)
     _check_readme(args, kind)
     from . import machine
@@ -122,11 +129,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, kind: str) -> None:
     """What options go together."""
-    if kind in ("overhead", "memory", "jobs"):
+    if kind in ("overhead", "memory", "bfloat16", "jobs"):
         if args.markdown or args.plots:
             raise InputError(f"--{kind} has no page and no pictures: --json and --readme take its figures")
         if kind == "memory" and (args.quick or args.mode or len(args.threads or ()) > 1):
             raise InputError("--memory measures one training step on one number of threads, 2 unless given")
+        if kind == "bfloat16" and (args.mode or len(args.threads or ()) > 1):
+            raise InputError("--bfloat16 measures both modes on one number of threads, 1 unless given")
         if kind == "jobs" and (args.mode or args.shape):
             raise InputError("--jobs measures whole trainings of its own shapes: no --mode, no --shape")
     elif kind != "bench":
@@ -290,6 +299,23 @@ def _memory(args: argparse.Namespace, facts: Facts) -> Report | None:
     )
 
 
+def _bfloat16(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import bfloat16, clock
+    from .machine import sentence
+
+    effort = clock.QUICK if args.quick else clock.SWEEP
+    figures = []
+    for figure in bfloat16.measure(args.cell or CELLS, args.shape or bfloat16.SHAPES, effort, (args.threads or [1])[0]):
+        figures.append(figure)
+        print(figure, flush=True)
+    table = bfloat16.table(figures)
+    print("\n" + table)
+    return Report(
+        {"machine": facts, "bfloat16": [figure.as_dict() for figure in figures]},
+        {"bfloat16": f"{table}\n\nMeasured on {sentence(facts)}."},
+    )
+
+
 def _jobs(args: argparse.Namespace, facts: Facts) -> Report | None:
     from . import jobs
     from .machine import sentence
@@ -329,6 +355,7 @@ RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
     "peers": _peers,
     "overhead": _overhead,
     "memory": _memory,
+    "bfloat16": _bfloat16,
     "jobs": _jobs,
 }
 

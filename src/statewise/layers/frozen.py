@@ -110,7 +110,11 @@ class Frozen(nn.Module):
         return weights, memory
 
     def _can_be_packed(self, weights: Sequence[Tensor]) -> bool:
-        if len(weights) != len(self._weight_shapes) or reason(weights[0], None, weights, self._stack) is not None:
+        if (
+            len(weights) != len(self._weight_shapes)
+            or weights[0].dtype is torch.bfloat16
+            or reason(weights[0], None, weights, self._stack) is not None
+        ):
             return False
         alike = all(w.dtype == weights[0].dtype and w.device == weights[0].device for w in weights)
         return alike and [w.shape for w in weights] == self._weight_shapes

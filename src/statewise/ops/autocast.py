@@ -1,4 +1,4 @@
-"""Autocast: the recurrent operation computes in the weights' dtype, and answers in autocast's."""
+"""Autocast: the recurrent operation computes on the weights' dtype, and answers in the dtypes that torch.nn's does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from functools import reduce
 
 import torch
 from torch import Tensor
+
+from .arguments import Arguments
+
+_CAST = frozenset({torch.float32, torch.bfloat16})
 
 Compute = Callable[[Tensor, "Sequence[Tensor] | None", Sequence[Tensor]], tuple[Tensor, ...]]
 
@@ -18,10 +22,38 @@ def autocast_dtype(device_type: str) -> torch.dtype | None:
     return None
 
 
+def are_cast(a: Arguments) -> bool:
+    """Whether all tensors are of the dtypes that torch.nn takes under autocast to bfloat16, and not of float16."""
+    return all(t.dtype in _CAST for t in a.inputs)
+
+
+def result_dtypes(a: Arguments, target: torch.dtype) -> list[torch.dtype]:
+    """What torch.nn's output and final states are under autocast: ``target``, but where the state that came goes on.
+
+    A product's result is in autocast's dtype, and so is what an activation makes of it. Where the state before enters
+    beside it (the GRU's h, c of the LSTM in torch's plain operations), the wider of the two dtypes remains.
+    """
+    cell, states = a.stack.cell.name, len(a.stack.cell.states)
+    results = [target] * (1 + states)
+    if not are_cast(a):
+        return results
+    kept = torch.promote_types(target, a.x.dtype if a.state is None else a.state[-1].dtype)
+    step = a.batch_sizes is None and a.x.dim() == 2
+    if cell == "gru" or (cell == "lstm" and step):
+        return [kept] * (1 + states)
+    if cell == "lstm" and a.stack.proj_size:
+        results[-1] = kept
+    return results
+
+
 def compute_cast(
-    compute: Compute, x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor], target: torch.dtype
+    compute: Compute,
+    x: Tensor,
+    state: Sequence[Tensor] | None,
+    weights: Sequence[Tensor],
+    targets: Sequence[torch.dtype],
 ) -> tuple[Tensor, ...]:
-    """``compute(x, state, weights)`` in the weights' dtype, without autocast, the results cast to ``target``.
+    """``compute(x, state, weights)`` in the weights' dtype, without autocast, each result cast to its target.
 
     Weights may come in several dtypes here, since a parametrization evaluated under autocast may return its own: they
     are brought to the widest. Like all of autocast, this leaves float64 alone.
@@ -31,4 +63,6 @@ def compute_cast(
         results = compute(
             x.to(dtype), None if state is None else [s.to(dtype) for s in state], [w.to(dtype) for w in weights]
         )
-    return results if dtype == torch.float64 else tuple(r.to(target) for r in results)
+    if dtype == torch.float64:
+        return results
+    return tuple(r.to(target) for r, target in zip(results, targets, strict=True))

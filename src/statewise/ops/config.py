@@ -6,7 +6,7 @@ import torch
 
 from .._version import __version__
 from ..kernels import cpu
-from .fallback import SERVED_CELLS, warn_on_fallback
+from .fallback import SERVED_CELLS, served_dtypes, warn_on_fallback
 
 
 def show_config() -> str:
@@ -21,12 +21,19 @@ def show_config() -> str:
             f"instruction set: {cpu.instruction_set()} (this machine has {', '.join(cpu.instruction_sets())})",
             f"threads: {torch.get_num_threads()}, by {cpu.thread_runtime()}",
             f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
-            "by the kernels: float32 and float64 on the CPU, forward and backward, also under torch.compile",
-            "by torch's own kernels: 16 bits on the CPU, CUDA, MPS, XPU",
-            "by the slow reference: what these don't serve, torch.func's transforms, a gradient's gradient;",
+            f"by the kernels: {served_dtypes()} on the CPU, forward and backward, torch.compile, torch.func",
+            f'bfloat16 (its weights, autocast, the matmul precision "medium"): {_bfloat16()}',
+            "by torch's own kernels: other 16 bits on the CPU, CUDA, MPS, XPU",
+            "by the slow reference: what these don't serve, forward-mode derivatives, a gradient's gradient;",
             "  statewise.warn_on_fallback() makes it audible",
         )
     )
+
+
+def _bfloat16() -> str:
+    if cpu.computes_bfloat16():
+        return "the kernels, by AVX512-BF16"
+    return 'torch\'s own kernels; "medium" changes nothing here'
 
 
 __all__ = ["show_config", "warn_on_fallback"]

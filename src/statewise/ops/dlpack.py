@@ -41,6 +41,7 @@ def connect(
         torch.uint8,
         Tensor.is_neg,
         torch.get_num_threads,
+        torch._C._get_float32_matmul_precision,
         torch.is_grad_enabled,
         _MODES,
         vars(forward_ad),

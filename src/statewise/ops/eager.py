@@ -70,6 +70,7 @@ def run_eager(
     weights: list[Any],
     masks: Masks = None,
     rows: Any = None,
+    bfloat16_products: bool = False,
 ) -> Results | None:
     """The output (of a cell none) and the final states; None, and nothing has happened, if the kernels don't serve.
 
@@ -86,10 +87,12 @@ def run_eager(
         masks: dropout's, (T, N, D*P) or (S, D*P), one for each layer but the last; or a function that draws them, which
             is called with x and their sizes but the last once the kernels are known to serve.
         rows: None, lengths (N,), or (batch_sizes, sorted_indices, unsorted_indices) of a PackedSequence.
+        bfloat16_products: whether products of float32 may round what they multiply to bfloat16. They may anyway where
+            ``torch.set_float32_matmul_precision("medium")`` says so.
     """
     if kernel is None:
         return None
-    done = kernel.forward(form, x, hx, weights, masks, rows)
+    done = kernel.forward(form, x, hx, weights, masks, rows, bfloat16_products)
     if done is None:
         return None
     results, extra, record = done

@@ -29,7 +29,7 @@ class FallbackWarning(UserWarning):
 def warn_on_fallback(enabled: bool = True) -> None:
     """Make every call that the kernels don't serve warn with a ``FallbackWarning`` that says why, or stop that.
 
-    Such calls (another dtype or device, a transform of ``torch.func``, a derivative of a derivative) are right but
+    Such calls (another dtype or device, a forward-mode derivative, a derivative of a derivative) are right but
     slow: the reference computes them step by step. Default: off.
     """
     global _warn
@@ -54,6 +54,11 @@ def functions_are_intercepted() -> bool:
     return type(mode) is not DeviceContext or mode.device.type != "cpu"
 
 
+def served_dtypes() -> str:
+    """The dtypes that the kernels compute in on this machine, in words."""
+    return "float32, float64 and bfloat16" if cpu.computes_bfloat16() else "float32 and float64"
+
+
 def transform_reason() -> str | None:
     """Why the kernels, which see only addresses, may not be called at this moment; None if they may."""
     if torch._C._are_functorch_transforms_active():
@@ -69,8 +74,8 @@ def transform_reason() -> str | None:
 
 def reason(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor], stack: Stack) -> str | None:
     """Why the kernels don't serve this call; None if they do."""
-    if x.dtype not in _DTYPES:
-        return f"the dtype is {x.dtype}, the kernels compute in float32 and float64"
+    if x.dtype not in _DTYPES and not (x.dtype is torch.bfloat16 and cpu.computes_bfloat16()):
+        return f"the dtype is {x.dtype}, the kernels compute in {served_dtypes()}"
     if not x.is_cpu:
         return f"the device is {x.device}, the kernels run on the CPU"
     if stack.cell.name not in SERVED_CELLS:

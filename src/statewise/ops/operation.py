@@ -18,7 +18,7 @@ from torch._compile import _disable_dynamo
 from ..stack import Stack
 from . import library, onnx, torch_kernels
 from .arguments import Arguments, Results
-from .autocast import autocast_dtype, compute_cast
+from .autocast import are_cast, autocast_dtype, compute_cast, result_dtypes
 from .dropout import draw_masks
 from .eager import Form, kernel_of, run_eager
 from .fallback import SERVED_CELLS, reason, report
@@ -36,6 +36,7 @@ def recurrent(
     masks: Sequence[Tensor] = (),
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
+    bfloat16_products: bool = False,
 ) -> Results:
     """Run ``stack`` over ``x``.
 
@@ -54,6 +55,7 @@ def recurrent(
         lengths: (N,) int64 on the CPU, any order, zeros allowed: how many steps of each row count. Outputs past a
             row's end are zero, the final state is that of the row's last step, the reverse direction begins there.
         batch_sizes: (T,) int64 on the CPU, non-increasing: x is a PackedSequence's data; state is in packed order.
+        bfloat16_products: whether products of float32 may round what they multiply to bfloat16, as under autocast.
 
     Returns:
         output (T, N, D*P) or (S, D*P), then one final state a letter, each (L*D, N, ``stack.state_sizes[k]``).
@@ -67,42 +69,62 @@ def recurrent(
         return torch_kernels.run_torch(a, dropout, training)
     target = autocast_dtype(x.device.type) if torch._C._is_any_autocast_enabled() else None
     if target is not None:
-        again = partial(_without_autocast, a, dropout, training)
-        return compute_cast(again, x, state, weights, target)
+        again = partial(_without_autocast, a, dropout, training, target is torch.bfloat16 and are_cast(a))
+        return compute_cast(again, x, state, weights, result_dtypes(a, target))
     if dropout and training and stack.num_layers > 1 and not masks:
         a = a._replace(masks=draw_masks(stack, dropout, x, *x.shape[:-1]))
-    graph = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-    if graph and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
-        if batch_sizes is not None:
+    if _is_watched() and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
+        if batch_sizes is not None and torch.compiler.is_compiling():
             return _outside_the_graph(a)
-        return library.run_library(a) if x.dim() == 3 else _step_in_graph(a)
-    return _as_it_comes(a)
+        return _step_by_library(a) if batch_sizes is None and x.dim() == 2 else library.run_library(a)
+    return _as_it_comes(a, bfloat16_products)
+
+
+def _is_watched() -> bool:
+    """Whether a graph is made, or a transform or a mode of torch's wants to see the operation."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
 
 
 def _without_autocast(
     a: Arguments,
     dropout: float,
     training: bool,
+    bfloat16_products: bool,
     x: Tensor,
     state: Sequence[Tensor] | None,
     weights: Sequence[Tensor],
 ) -> Results:
     """The same call with its tensors cast."""
-    rest = {"masks": a.masks, "lengths": a.lengths, "batch_sizes": a.batch_sizes}
-    return recurrent(x, state, weights, a.stack, dropout=dropout, training=training, **rest)  # type: ignore[arg-type]
+    return recurrent(
+        x,
+        state,
+        weights,
+        a.stack,
+        dropout=dropout,
+        training=training,
+        masks=a.masks,
+        lengths=a.lengths,
+        batch_sizes=a.batch_sizes,
+        bfloat16_products=bfloat16_products,
+    )
 
 
-def _step_in_graph(a: Arguments) -> Results:
-    """A single step in a graph: there the operation takes sequences alone."""
+def _step_by_library(a: Arguments) -> Results:
+    """A single step: the library's operation takes sequences alone."""
     state = None if a.state is None else [s.unsqueeze(0) for s in a.state]
     results = library.run_library(a._replace(x=a.x.unsqueeze(0), state=state))
     return tuple([r.squeeze(0) for r in results])
 
 
-def _as_it_comes(a: Arguments) -> Results:
+def _as_it_comes(a: Arguments, bfloat16_products: bool = False) -> Results:
     why = reason(a.x, a.state, a.weights, a.stack)
     if why is None:
-        results = _by_kernels(a)
+        results = _by_kernels(a, bfloat16_products)
         if results is not None:
             return results
         why = "the kernels don't take such tensors"
@@ -110,13 +132,13 @@ def _as_it_comes(a: Arguments) -> Results:
     return run_reference(a)
 
 
-def _by_kernels(a: Arguments) -> Results | None:
+def _by_kernels(a: Arguments, bfloat16_products: bool) -> Results | None:
     hx = None if a.state is None else a.state[0] if len(a.state) == 1 else tuple(a.state)
     step = a.batch_sizes is None and a.x.dim() == 2
     rows = a.lengths if a.batch_sizes is None else (a.batch_sizes, None, None)
     form = Form.STEP if step else Form.TIME_FIRST
     masks = list(a.masks) or None
-    results = run_eager(kernel_of(a.stack), a.stack, form, a.x, hx, list(a.weights), masks, rows)
+    results = run_eager(kernel_of(a.stack), a.stack, form, a.x, hx, list(a.weights), masks, rows, bfloat16_products)
     return results if results is None or not step else (results[0], *results)
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils._expanded_weights.expanded_weights_impl import ExpandedWeight
 
+from ..kernels import cpu
 from ..stack import Stack
 from .arguments import Arguments
-from .autocast import autocast_dtype
+from .autocast import are_cast, autocast_dtype
 from .fallback import transform_reason
 
 _LAYERS: dict[str, Callable[..., Any]] = {
@@ -37,7 +38,7 @@ def serves_stack(stack: Stack) -> bool:
 
 
 def serves(a: Arguments) -> bool:
-    """Whether this call is torch's: on its devices, and on the CPU in what it computes in 16 bits, autocast or not."""
+    """Whether this call is torch's: on its devices, and on the CPU in 16 bits, autocast or not, that aren't ours."""
     x, stack = a.x, a.stack
     if a.lengths is not None or a.masks or x.size(0) == 0 or not serves_stack(stack):
         return False
@@ -55,6 +56,8 @@ def serves(a: Arguments) -> bool:
         ):
             return False
     elif dtype not in _HALVES:
+        return False
+    if cpu.computes_bfloat16() and are_cast(a):
         return False
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False

@@ -201,7 +201,8 @@ class Attempt {
   // The kernels' own memory keeps what the call before left there.
   static void poison_scratch() {
     constexpr int64_t bytes = 1 << 19;  // as much as most trials need
-    std::memset(statewise::Scratch(bytes).data(), 0xFF, bytes);
+    for (const auto use : {statewise::Scratch::kKernels, statewise::Scratch::kConversion})
+      std::memset(statewise::Scratch(bytes, use).data(), 0xFF, bytes);
   }
 
   void* empty(int64_t count) {

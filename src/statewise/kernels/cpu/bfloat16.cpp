@@ -1,14 +1,12 @@
 #include "bfloat16.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
 
 #include "dispatch.hpp"
+#include "memory.hpp"
 #include "threads.hpp"
 
 namespace statewise {
@@ -107,13 +105,12 @@ class Twin {
   }
 
   void run(void (*kernels)(const Call&)) {
-    const std::unique_ptr<float, decltype(&std::free)> memory(
-        static_cast<float*>(std::aligned_alloc(64, size_t(size_ + 16) * sizeof(float))), std::free);
-    if (!memory) throw std::bad_alloc();
-    for (const auto& [data, at] : places_) *data = memory.get() + at;
-    each(kRead, [&](const Run& r) { set_->widen(r.data, r.count, memory.get() + r.at); });
+    const Scratch scratch(size_ * int64_t(sizeof(float)), Scratch::kConversion);
+    float* const memory = reinterpret_cast<float*>(scratch.data());
+    for (const auto& [data, at] : places_) *data = memory + at;
+    each(kRead, [&](const Run& r) { set_->widen(r.data, r.count, memory + r.at); });
     kernels(twin_);
-    each(kWritten, [&](const Run& r) { set_->narrow(memory.get() + r.at, r.count, r.data); });
+    each(kWritten, [&](const Run& r) { set_->narrow(memory + r.at, r.count, r.data); });
   }
 
   template <class Work>

@@ -16,11 +16,12 @@ struct Block {
   std::unique_ptr<void, decltype(&std::free)> memory{nullptr, std::free};
   int64_t size = 0;
 };
-thread_local Block block;
+thread_local Block blocks[Scratch::kUses];
 
 }  // namespace
 
-Scratch::Scratch(int64_t bytes) {
+Scratch::Scratch(int64_t bytes, Use use) : use_(use) {
+  Block& block = blocks[use];
   if (block.size < bytes) {
     block = Block();
     const int64_t rounded = (bytes + 63) / 64 * 64;
@@ -33,7 +34,7 @@ Scratch::Scratch(int64_t bytes) {
 }
 
 Scratch::~Scratch() {
-  if (block.size > kKeptBytes) block = Block();
+  if (blocks[use_].size > kKeptBytes) blocks[use_] = Block();
 }
 
 void prefer_large_pages(void* p, int64_t bytes) {

@@ -6,12 +6,14 @@
 
 namespace statewise {
 
-// 64-byte aligned memory of the calling thread for as long as this lives; one at a time. A block is kept from call to
-// call, because fresh memory costs a page fault every 4 KB; one of more than kKeptBytes goes back to the system.
+// 64-byte aligned memory of the calling thread for as long as this lives; one at a time of each use. A block is kept
+// from call to call, because fresh memory costs a page fault every 4 KB; one of more than kKeptBytes goes back to the
+// system.
 class Scratch {
  public:
   static constexpr int64_t kKeptBytes = 32 << 20;
-  explicit Scratch(int64_t bytes);
+  enum Use { kKernels, kConversion, kUses };
+  explicit Scratch(int64_t bytes, Use use = kKernels);
   ~Scratch();
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -19,6 +21,7 @@ class Scratch {
 
  private:
   char* data_;
+  Use use_;
 };
 
 // Asks the system for large pages behind fresh memory of the caller's, if it is long: 84 MB otherwise cost 20,000 page

@@ -13,7 +13,7 @@ struct Exchange {
   void *before, *allocate, *export_, *import_;
   int (*view)(void* tensor, View* view);  // 0, or a Python exception is set
 };
-enum { kOnCpu = 1, kSigned = 0, kUnsigned = 1, kFloat = 2 };
+enum { kOnCpu = 1, kSigned = 0, kUnsigned = 1, kFloat = 2, kBfloat = 4 };
 
 const Torch* torch = nullptr;
 const Exchange* exchange = nullptr;
@@ -85,8 +85,13 @@ bool grad_enabled() { return !is_no(PyObject_CallNoArgs(torch->grad_enabled.ptr(
 
 int torch_threads() { return nb::cast<int>(torch->get_threads()); }
 
+bool precision_is_medium() {
+  const nb::object precision = torch->get_precision();
+  return PyUnicode_Check(precision.ptr()) && PyUnicode_CompareWithASCIIString(precision.ptr(), "medium") == 0;
+}
+
 bool is_memory(nb::handle tensor, int bits, View& v) {
-  return is_plain_array(tensor, v) && v.kind == kFloat && v.bits == bits;
+  return is_plain_array(tensor, v) && v.kind == (bits == 16 ? kBfloat : kFloat) && v.bits == bits;
 }
 
 bool is_bytes(nb::handle tensor, View& v) { return is_plain_array(tensor, v) && v.kind == kUnsigned && v.bits == 8; }

@@ -13,17 +13,18 @@ namespace statewise {
 
 // What is called of torch, and what there tells that a call is no plain one.
 struct Torch {
-  nanobind::object tensor;        // the class
-  nanobind::object parameter;     // torch.nn.Parameter
-  nanobind::object exchange;      // torch.Tensor.__dlpack_c_exchange_api__, a capsule
-  nanobind::object empty_like;    // torch.empty_like
-  nanobind::object new_empty;     // torch.Tensor.new_empty
-  nanobind::object bytes;         // torch.uint8
-  nanobind::object is_neg;        // torch.Tensor.is_neg
-  nanobind::object get_threads;   // torch.get_num_threads
-  nanobind::object grad_enabled;  // torch.is_grad_enabled
-  nanobind::tuple modes;          // functions: where one answers with anything true, Python decides
-  nanobind::dict forward_ad;      // of the module torch.autograd.forward_ad, for its _current_level
+  nanobind::object tensor;         // the class
+  nanobind::object parameter;      // torch.nn.Parameter
+  nanobind::object exchange;       // torch.Tensor.__dlpack_c_exchange_api__, a capsule
+  nanobind::object empty_like;     // torch.empty_like
+  nanobind::object new_empty;      // torch.Tensor.new_empty
+  nanobind::object bytes;          // torch.uint8
+  nanobind::object is_neg;         // torch.Tensor.is_neg
+  nanobind::object get_threads;    // torch.get_num_threads
+  nanobind::object get_precision;  // torch.get_float32_matmul_precision
+  nanobind::object grad_enabled;   // torch.is_grad_enabled
+  nanobind::tuple modes;           // functions: where one answers with anything true, Python decides
+  nanobind::dict forward_ad;       // of the module torch.autograd.forward_ad, for its _current_level
 };
 
 // Used for all calls from then on; false, and without effect, if it isn't the capsule or the version known here.
@@ -58,8 +59,9 @@ bool torch_is_known();
 bool torch_is_plain();
 bool grad_enabled();
 int torch_threads();
+bool precision_is_medium();  // whether products of float32 may take their operands as bfloat16
 
-// A tensor as plain as tensors come: of the very class or a parameter, on the CPU, of this dtype.
+// A tensor as plain as tensors come: of the very class or a parameter, on the CPU, of this dtype: 16 bits are bfloat16.
 bool is_memory(nanobind::handle tensor, int bits, View& v);
 bool is_bytes(nanobind::handle tensor, View& v);   // likewise, of torch.uint8
 bool is_counts(nanobind::handle tensor, View& v);  // and of torch.int64

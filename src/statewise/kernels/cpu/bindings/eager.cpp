@@ -91,14 +91,16 @@ nb::object make_results(Operands& operands, nb::handle x) {
 }
 
 nb::object forward_tensors(nb::handle stack, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
-                           nb::handle rows) {
+                           nb::handle rows, bool bfloat16_products) {
   if (!torch_is_known() || !torch_is_plain()) return nb::none();
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
   nb::object dropout = nb::borrow(masks), extra = nb::none(), record = nb::none();
   if (!read(operands, x, hx, weights, dropout, rows)) return nb::none();
+  operands.call().bfloat16_products = bfloat16_products || (bfloat16_set() && precision_is_medium());
   nb::object results = make_results(operands, x);
   if (is_differentiated(x, operands, weights)) {
     Record made{nb::borrow(stack), form};
+    made.bfloat16_products = operands.call().bfloat16_products;
     extra = keep(operands, x, dropout, rows, tuple_item(results, 0), made);
     record = nb::cast(std::move(made));
   }
@@ -117,6 +119,7 @@ nb::object forward_below(nb::handle stack, Form form, nb::handle x, nb::handle h
   if (!torch_is_known() || !read(operands, x, hx, weights, dropout, rows)) return nb::none();
   if (!tape.is_none() && !operands.read_tape(tape)) return nb::none();
   operands.call().training = !tape.is_none();
+  operands.call().bfloat16_products = bfloat16_set() && precision_is_medium();
   nb::object results = make_results(operands, x);
   run(operands, forward);
   return results;
@@ -162,6 +165,7 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
     put(gradients, 1 + place, needed(place) ? operands.make_weight_gradient(i, at(place)) : nb::none());
   }
   operands.call().training = true;
+  operands.call().bfloat16_products = record.bfloat16_products;
   run(operands, backward);
   return gradients;
 }

@@ -70,10 +70,11 @@ void add_stack(nb::module_& m) {
       .def(
           "forward",
           [](nb::handle self, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
-             nb::handle rows) {
-            return statewise::forward_tensors(self, form, x, hx, std::move(weights), masks, rows);
+             nb::handle rows, bool bfloat16_products) {
+            return statewise::forward_tensors(self, form, x, hx, std::move(weights), masks, rows, bfloat16_products);
           },
-          "form"_a, "x"_a.none(), "hx"_a.none(), "weights"_a, "masks"_a.none(), "rows"_a.none())
+          "form"_a, "x"_a.none(), "hx"_a.none(), "weights"_a, "masks"_a.none(), "rows"_a.none(),
+          "bfloat16_products"_a = false)
       .def(
           "forward_below",
           [](nb::handle self, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
@@ -87,7 +88,8 @@ void add_stack(nb::module_& m) {
           "__init__",
           [](Record* self, nb::object stack, Form form, int states, int outputs, int masks, int rows) {
             if (!nb::isinstance<Stack>(stack)) throw nb::type_error("stack is no Stack");
-            new (self) Record{std::move(stack), form, states, outputs, masks, rows};
+            const bool medium = statewise::bfloat16_set() && statewise::precision_is_medium();
+            new (self) Record{std::move(stack), form, states, outputs, masks, rows, medium};
           },
           "stack"_a, "form"_a, "states"_a, "outputs"_a, "masks"_a, "rows"_a)
       .def_ro("form", &Record::form)
@@ -140,16 +142,18 @@ NB_MODULE(_kernels, m) {
     for (const statewise::InstructionSet* set : statewise::instruction_sets()) names.append(set->name);
     return names;
   });
+  m.def("computes_bfloat16", [] { return statewise::bfloat16_set() != nullptr; });
   m.def("use_instruction_set", &statewise::use_instruction_set, "name"_a);
   m.def("thread_runtime", &statewise::thread_runtime);
   m.def("nanoseconds_in_kernels", &statewise::nanoseconds_in_kernels);
 
   m.def("connect", [](nb::object tensor, nb::object parameter, nb::object exchange, nb::object empty_like,
                       nb::object new_empty, nb::object bytes, nb::object is_neg, nb::object get_threads,
-                      nb::object grad_enabled, nb::tuple modes, nb::dict forward_ad) {
+                      nb::object get_precision, nb::object grad_enabled, nb::tuple modes, nb::dict forward_ad) {
     return statewise::connect({std::move(tensor), std::move(parameter), std::move(exchange), std::move(empty_like),
                                std::move(new_empty), std::move(bytes), std::move(is_neg), std::move(get_threads),
-                               std::move(grad_enabled), std::move(modes), std::move(forward_ad)});
+                               std::move(get_precision), std::move(grad_enabled), std::move(modes),
+                               std::move(forward_ad)});
   });
   m.def("disconnect", &statewise::disconnect);
 

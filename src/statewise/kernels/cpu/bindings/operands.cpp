@@ -21,8 +21,11 @@ bool Operands::read_dtype(nb::handle tensor) {
 }
 
 bool Operands::read_dtype(nb::handle tensor, View& v) {
-  if (!is_memory(tensor, bits_ = 32, v) && !is_memory(tensor, bits_ = 64, v)) return false;
+  if (!is_memory(tensor, bits_ = 32, v) && !is_memory(tensor, bits_ = 64, v) &&
+      !(bfloat16_set() && is_memory(tensor, bits_ = 16, v)))
+    return false;
   call_.float64 = bits_ == 64;
+  call_.bfloat16 = bits_ == 16;
   const Cell& cell = instruction_set().cells[call_.cell];
   kernels_ = call_.float64 ? &cell.float64 : &cell.float32;
   return true;

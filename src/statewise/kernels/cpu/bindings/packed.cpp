@@ -35,7 +35,7 @@ PackedStack::PackedStack(nb::handle stack, Form form, nb::list weights, nb::obje
       version_(version_of(memory_)) {
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
   const auto weight = [&](int64_t i) { return nb::handle(PyList_GET_ITEM(weights.ptr(), i)); };
-  if (!torch_is_known() || !operands.read_dtype(memory_) ||
+  if (!torch_is_known() || !operands.read_dtype(memory_) || operands.call().bfloat16 ||
       !operands.read_weights(PyList_GET_SIZE(weights.ptr()), weight))
     throw std::invalid_argument("the kernels can't pack these weights");
   call_ = operands.call();
@@ -97,7 +97,11 @@ nb::object PackedStack::run(nb::handle x, nb::handle hx, nb::handle rows) const 
 }
 
 bool PackedStack::read(Operands& operands, nb::handle x, nb::handle hx, nb::handle rows) const {
-  return operands.read_input(x, rows) && operands.call().float64 == call_.float64 && operands.read_hx(hx);
+  if (!operands.read_input(x, rows) || operands.call().float64 != call_.float64 || operands.call().bfloat16)
+    return false;
+  // What is packed are numbers, and a layer that isn't frozen would compute with pairs.
+  if (!call_.float64 && bfloat16_set() && precision_is_medium()) return false;
+  return operands.read_hx(hx);
 }
 
 int PackedStack::traverse(visitproc visit, void* arg) const {
