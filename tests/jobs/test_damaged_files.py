@@ -308,13 +308,13 @@ def test_a_parquet_file_that_makes_polars_panic_is_refused_in_one_line():
         "import sys; from pathlib import Path; from statewise.jobs.table import read_table\n"
         "from statewise.jobs.errors import InputError\n"
         "whole = Path('whole.parquet').read_bytes()\n"
-        "for at in range(4, len(whole), 7):\n"
+        "for at in range(4, len(whole), 23):\n"
         "    Path('x').write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1:])\n"
         "    try:\n        read_table('x')\n    except InputError as error:\n        print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr == ""
-    assert found.stdout.count("\n") > len(whole) // 70
+    assert found.stdout.count("\n") > len(whole) // 230
     assert all(line.startswith("x: ") for line in found.stdout.splitlines())
 
 
@@ -406,6 +406,19 @@ def test_numbers_and_tables_that_are_packed_have_it_too(capsys):
     pl.DataFrame({"sales": np.zeros(100_000)}).write_parquet("x.parquet")
     assert Path("x.parquet").stat().st_size < 10_000
     assert "in 100000 cells" in refused(capsys, cli.main(["forecast", "x.parquet", "--unpack", "1e-4"]))
+
+
+def test_a_lookback_beyond_the_data_takes_no_memory(capsys):
+    said = refused(capsys, forecast(TABLE.encode(), "--model", "direct", "--lookback", "1000000000"))
+    assert "--lookback 1000000000: there are no more than 22 rows before the test part" in said
+
+
+def test_a_label_that_is_a_text_is_not_taken_for_a_class(capsys):
+    rows = [f"{n},{step},{n + step},{'ab'[n % 2] * 300}" for n in range(6) for step in range(3)]
+    Path("x.csv").write_text("\n".join(["id,t,v,label", *rows]) + "\n")
+    said = refused(capsys, cli.main(["classify", "x.csv"]))
+    assert "a label of 300 characters" in said
+    assert len(said) < 250
 
 
 @pytest.mark.slow

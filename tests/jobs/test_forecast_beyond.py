@@ -60,14 +60,13 @@ def test_on_a_random_walk_intervals_grow_as_those_of_a_model_that_reaches_so_far
 
 
 def test_errors_die_away_where_the_model_lets_them():
-    # White noise around 0: what came last says nothing, so no step is harder to tell than the first.
-    noise = np.random.default_rng(0).normal(size=2000)
-    forecaster = Forecaster(model="direct", horizon=6, season=1, lookback=12, hidden=8, epochs=10, base="last").fit(
-        noise
-    )
+    # White noise around 0, which the network's naive forecast is: what came last says nothing, so no step is harder to
+    # tell than the first.
+    noise = np.random.default_rng(0).normal(size=400)
+    forecaster = Forecaster(model="lstm", horizon=6, season=1, seeds=1, epochs=3).fit(noise)
     quantiles = forecaster.predict_quantiles(np.zeros((AHEAD, 0)))
     widths = quantiles[:, -1] - quantiles[:, 0]
-    assert widths[6:].max() < 1.4 * widths[:6].mean()
+    assert widths[6:].max() < 1.2 * widths[:6].mean()
 
 
 def test_within_the_horizon_and_along_the_median_nothing_changes(short):
@@ -110,3 +109,12 @@ def test_a_loaded_model_of_a_table_stays_one_whatever_its_columns_are_called(tar
     assert loaded.predict(frame).equals(forecaster.predict(frame))
     with pytest.raises(InputError, match="a table was fitted"):
         loaded.predict_quantiles()
+
+
+def test_a_loaded_model_of_a_table_of_nothing_but_y_gives_tables(tmp_path):
+    frame = pl.DataFrame({"y": walk(80, 1)})
+    forecaster = Forecaster(horizon=3, seeds=1, epochs=1).fit(frame)
+    forecaster.save(tmp_path / "model")
+    loaded = Forecaster.load(tmp_path / "model")
+    assert loaded.predict().equals(forecaster.predict())
+    assert loaded.predict(frame).equals(forecaster.predict(frame))

@@ -115,7 +115,7 @@ def test_legends_stand_beside_the_curves():
 
 def test_lines_that_lie_on_each_other_can_be_told_apart():
     lines = picture.step_figure(scores()).axes[0].lines
-    assert len({(line.get_color(), line._dash_pattern) for line in lines}) == len(lines)
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == len(lines)
     model, *baselines = lines
     assert all(
         line.get_zorder() > model.get_zorder() and line.get_linewidth() < model.get_linewidth() for line in baselines

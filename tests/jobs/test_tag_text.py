@@ -10,12 +10,15 @@ import pytest
 from statewise import cli
 from statewise.jobs import Tagger
 
-TEXT = "\ufeffAnna sold 3.50 pounds (on May 3rd) of sand.  \u201cWhy?\u201d He\r\nleft; don\u2019t ask.\r\n\r\nthe end"
+TEXT = (
+    "\ufeffAnna sold 3.50 pounds (on May 3rd) of sand.  \u201cWhy?\u201d He\r\nleft; don\u2019t ask.\r\n"
+    "\r\nthe end etc. of it"
+)
 WORDS = [
     ["Anna", "sold", "3.50", "pounds", "(", "on", "May", "3rd", ")", "of", "sand", "."],
     ["\u201c", "Why", "?", "\u201d"],
     ["He", "left", ";", "don\u2019t", "ask", "."],
-    ["the", "end"],
+    ["the", "end", "etc", ".", "of", "it"],
 ]
 
 
@@ -44,7 +47,7 @@ def test_running_text_is_cut_into_words_that_know_their_place(packed, model, cap
     Path(name).write_bytes(gzip.compress(content) if packed else content)
     assert predict(model, name, "--text") == 0
     assert (
-        capsys.readouterr().out == "story-tagged.conll: 4 sentences of 24 words\n"
+        capsys.readouterr().out == "story-tagged.conll: 4 sentences of 28 words\n"
     )  # and no accuracy: there are no labels
     sentences = Path("story-tagged.conll").read_bytes().decode().removesuffix("\n\n").split("\n\n")
     found = [[line.split("\t") for line in sentence.split("\n")] for sentence in sentences]

@@ -10,6 +10,7 @@ import pytest
 
 from statewise.jobs.onlookers import onlookers
 from statewise.jobs.report import Page
+from statewise.jobs.report.live import LiveReport
 from statewise.jobs.watch import Log, Named, Several, Watch
 
 
@@ -113,7 +114,7 @@ def page(history):
 def test_a_command_has_log_and_report(tmp_path, capsys):
     with onlookers("training", tmp_path, page, ARGUMENTS) as watch:
         use(watch)
-        report = next(w for w in watch.watches if hasattr(w, "next"))
+        report = next(w for w in watch.watches if isinstance(w, LiveReport))
         report.next = time.monotonic()
         watch.record(record(3))
     assert [r["update"] for r in read(tmp_path / "metrics.jsonl")] == [1, 2, 3]
@@ -131,7 +132,7 @@ def test_all_are_closed_when_training_fails(tmp_path, monkeypatch):
 
 def fail_after_drawing(folder):
     with onlookers("training", folder, page, ARGUMENTS) as watch:
-        next(w for w in watch.watches if hasattr(w, "next")).next = time.monotonic()
+        next(w for w in watch.watches if isinstance(w, LiveReport)).next = time.monotonic()
         watch.record(record(1))
         assert "renews itself" in (folder / "report.html").read_text()
         raise KeyboardInterrupt

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import statewise
-from oracle import gradients, is_close_to_float64, over_lengths
+from oracle import assert_close_to_float64, gradients, is_close_to_float64, over_lengths
 from statewise import ops, reference
 from statewise.kernels import cpu
 
@@ -201,8 +201,18 @@ def test_wide_layers(kind, hidden, dtype):
     [(100, 1000), *(pytest.param(*tn, marks=pytest.mark.slow) for tn in ((10, 10_000), (2000, 50), (20_000, 1)))],
 )
 def test_sums_over_thousands_of_rows_keep_their_digits(kind, t, n):
-    """Those of the weights' and biases' gradients, which a flat sum in float32 would lose."""
+    """Those of the weights' and biases' gradients, beside torch.nn's, which takes minutes for five times the steps."""
     assert_accurate(Case(kind, 5, n, t=t, inputs=3), torch.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_over_a_hundred_thousand_steps_keep_their_digits(kind, seed):
+    """Which a flat sum in float32 would lose; no draw may fail. The oracle is float64 on the same kernels."""
+    case = Case(kind, 5, 1, t=100_000, inputs=3, seed=seed)
+    given = data(case, torch.float32)
+    oracle = run(ops.recurrent, case, cast(given, lambda v: v.double()))
+    assert_close_to_float64(run(ops.recurrent, case, given), oracle)
 
 
 @pytest.mark.parametrize("seed", range(3))

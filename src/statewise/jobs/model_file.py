@@ -107,7 +107,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
             return None
         hint = next(one for one in inner if one is not NoneType)
         return _value(name, hint, value)
-    if origin is tuple and isinstance(value, list):
+    if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_value(name, inner[0], item) for item in value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is float and number and math.isfinite(value):

@@ -82,7 +82,7 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        time.sleep(0.2)  # the thread that panicked may still be writing
+        time.sleep(0.05)  # the thread that panicked may still be writing
         raise
     finally:
         os.dup2(kept, 2)

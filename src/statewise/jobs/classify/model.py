@@ -97,7 +97,7 @@ def _check(shape: Shape, channels: int, said: object, scaler: Scaler, tensors: M
     sizes = {(array.shape, array.dtype.name) for array in (scaler.mean, scaler.scale)}
     if said != channels or sizes != {((channels,), "float64")} or not (scaler.scale > 0).all():
         raise ValueError(f"expected {_counted(channels)}")
-    if shape.layers > len(tensors):
+    if f"network.recurrent.weight_ih_l{shape.layers - 1}" not in tensors:
         raise ValueError(f"expected {shape.layers} layers")
 
 

@@ -69,7 +69,8 @@ class Model:
         with model_file.checked(path, KIND):
             shape, vocabulary = model_file.typed(Shape, content["shape"]), _vocabulary(content["vocabulary"])
             strict, notes = bool(content["strict"]), dict(content["notes"])
-            if shape.layers > len(tensors) or len(vocabulary.tags) > len(tensors["output.bias"]):
+            last = f"recurrent.weight_ih_l{shape.layers - 1}"
+            if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):
                 raise ValueError(f"expected {shape.layers} layers and {len(vocabulary.tags)} tags")
             allowed = allowed_by(Grammar(vocabulary.tags)) if strict else None
             network = model_file.filled(lambda: Network(vocabulary, shape, allowed), tensors)

@@ -177,7 +177,7 @@ class Model:
             shape = model_file.typed(Shape, content["shape"])
             vocabulary = _vocabulary(content["level"], content["symbols"])
             longest, notes = content["longest"], dict(content["notes"])
-            if shape.layers > len(tensors):
+            if f"recurrent.{shape.layers - 1}.weight_ih_l0" not in tensors:
                 raise ValueError(f"expected {shape.layers} layers")
             if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
                 raise ValueError(f"expected the length of the longest line, got {longest!r}")
