@@ -65,10 +65,17 @@ def second_gradient():
     return g
 
 
+def second_gradient_by_func():
+    layer = statewise.GRU(3, 4)
+    slope = torch.func.grad(lambda x: layer(x)[0].square().sum())
+    return torch.func.grad(lambda x: slope(x).square().sum())(X)
+
+
 FALLBACKS = {
     "the dtype is torch.float16": lambda: statewise.GRU(3, 4, dtype=torch.float16)(X.half(), lengths=[2, 5]),
     "the device is meta": lambda: statewise.GRU(3, 4, device="meta")(X.to("meta")),
-    "a transform of torch.func is active": lambda: torch.vmap(statewise.GRU(3, 4))(X.unsqueeze(0)),
+    "forward-mode differentiation is active": lambda: torch.func.jvp(statewise.GRU(3, 4), (X,), (X,)),
+    "a gradient is differentiated": lambda: second_gradient_by_func(),
     "the gradient is to be differentiated again": second_gradient,
     "a tensor is a Odd": lambda: statewise.GRU(3, 4)(X.as_subclass(type("Odd", (torch.Tensor,), {}))),
 }

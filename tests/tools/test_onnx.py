@@ -1,4 +1,7 @@
-"""torch.onnx.export, both exporters: ONNX's own nodes, any T and N, and onnxruntime's results."""
+"""torch.onnx.export, both exporters: ONNX's own nodes, any T and N, and onnxruntime's results.
+
+An export takes a second or two: all but one test are slow.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,7 @@ def any_t_and_n(module, count):
     return shapes, [{t: "T", n: "N"}, *({1: "N"} for _ in range(count))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamo", [True, False])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("kind", LAYERS)
@@ -89,6 +93,7 @@ class WithStates(nn.Module):
         return self.layer(x, states[0] if len(states) == 1 else states)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamo", [True, False])
 @pytest.mark.parametrize("kind", LAYERS)
 def test_states_are_inputs(kind, dynamo, tmp_path):
@@ -115,6 +120,7 @@ def test_relu(dynamo, tmp_path):
     assert_agree(exported, module, torch.randn(7, 3, I))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamo", [True, False])
 @pytest.mark.parametrize("kind", CELLS)
 def test_cells(kind, dynamo, tmp_path):
@@ -134,6 +140,7 @@ class WithLengths(nn.Module):
         return self.layer(x, lengths=lengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LAYERS)
 def test_lengths(kind, tmp_path):
     module = WithLengths(getattr(statewise, kind)(I, H, 2, bidirectional=True)).eval()
@@ -155,6 +162,7 @@ class Packs(nn.Module):
         return pad_packed_sequence(output)[0], state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LAYERS)
 def test_packing_with_the_older_exporter(kind, tmp_path):
     module = Packs(getattr(statewise, kind)(I, H)).eval()
@@ -165,6 +173,7 @@ def test_packing_with_the_older_exporter(kind, tmp_path):
     assert_agree(exported, module, torch.randn(7, 4, I), torch.tensor([7, 6, 3, 1]))
 
 
+@pytest.mark.slow
 def test_a_projection_is_written_out_for_one_t(tmp_path):
     module = statewise.LSTM(I, H, proj_size=2).eval()
     any_n = ({1: Dim.DYNAMIC},)
@@ -172,6 +181,7 @@ def test_a_projection_is_written_out_for_one_t(tmp_path):
     assert_agree(exported, module, torch.randn(T, 4, I))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "given"), [({"proj_size": 2}, {}), ({}, {"lengths": torch.tensor([5, 2])})])
 def test_what_the_older_exporter_can_not_write_is_refused(options, given, tmp_path):
     module = statewise.LSTM(I, H, **options).eval()
@@ -179,6 +189,7 @@ def test_what_the_older_exporter_can_not_write_is_refused(options, given, tmp_pa
         torch.onnx.export(module, (torch.randn(T, N, I), given), tmp_path / "m.onnx", dynamo=False)
 
 
+@pytest.mark.slow
 def test_after_the_export_all_is_as_before():
     layer, x = statewise.LSTM(I, H), torch.randn(T, N, I)
     before = flat(layer(x))

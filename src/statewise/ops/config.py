@@ -21,10 +21,10 @@ def show_config() -> str:
             f"instruction set: {cpu.instruction_set()} (this machine has {', '.join(cpu.instruction_sets())})",
             f"threads: {torch.get_num_threads()}, by {cpu.thread_runtime()}",
             f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
-            f"by the kernels: {served_dtypes()} on the CPU, forward and backward, also under torch.compile",
+            f"by the kernels: {served_dtypes()} on the CPU, forward and backward, torch.compile, torch.func",
             f'bfloat16 (its weights, autocast, the matmul precision "medium"): {_bfloat16()}',
             "by torch's own kernels: other 16 bits on the CPU, CUDA, MPS, XPU",
-            "by the slow reference: what these don't serve, torch.func's transforms, a gradient's gradient;",
+            "by the slow reference: what these don't serve, forward-mode derivatives, a gradient's gradient;",
             "  statewise.warn_on_fallback() makes it audible",
         )
     )

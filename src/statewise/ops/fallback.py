@@ -29,7 +29,7 @@ class FallbackWarning(UserWarning):
 def warn_on_fallback(enabled: bool = True) -> None:
     """Make every call that the kernels don't serve warn with a ``FallbackWarning`` that says why, or stop that.
 
-    Such calls (another dtype or device, a transform of ``torch.func``, a derivative of a derivative) are right but
+    Such calls (another dtype or device, a forward-mode derivative, a derivative of a derivative) are right but
     slow: the reference computes them step by step. Default: off.
     """
     global _warn

@@ -33,7 +33,7 @@ def by_reference(a: Arguments, incoming: Incoming, needs: Sequence[bool]) -> Gra
     def run(inputs: list[Tensor]) -> Results:
         return run_reference(a._replace(x=inputs[0], state=inputs[1:states] or None, weights=inputs[states:]))
 
-    return _differentiate(run, a.inputs, incoming, needs)
+    return differentiate(run, a.inputs, incoming, needs)
 
 
 def eager_by_reference(
@@ -59,7 +59,7 @@ def eager_by_reference(
         output, *final = run_reference(Arguments(x, state, inputs[states:], stack, masks, None, batch_sizes))
         return output, *permuted(final, unsorted_indices)
 
-    return _differentiate(run, inputs, incoming, needs)
+    return differentiate(run, inputs, incoming, needs)
 
 
 def _parts(record: Record, kept: Sequence[Any]) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Any]]:
@@ -69,14 +69,15 @@ def _parts(record: Record, kept: Sequence[Any]) -> tuple[Sequence[Tensor], Seque
     return kept[: masks - 1 - record.outputs], kept[masks:rows], kept[rows:]
 
 
-def _differentiate(
+def differentiate(
     run: Callable[[list[Tensor]], Results], inputs: Sequence[Tensor], incoming: Incoming, needs: Sequence[bool]
 ) -> Gradients:
+    """The gradients of ``inputs`` by torch's differentiation of ``run``, differentiable again where torch records."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # A view of each: an input that depends on another (h_0 computed from x) keeps its gradient apart.
         leaves = [
-            t.view_as(t) if t.requires_grad else t.detach().requires_grad_(needed)
+            t.view_as(t) if t.requires_grad else t.detach().requires_grad_() if needed else t.detach()
             for t, needed in zip(inputs, needs, strict=True)
         ]
         results = run(leaves)

@@ -73,12 +73,21 @@ def recurrent(
         return compute_cast(again, x, state, weights, result_dtypes(a, target))
     if dropout and training and stack.num_layers > 1 and not masks:
         a = a._replace(masks=draw_masks(stack, dropout, x, *x.shape[:-1]))
-    graph = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-    if graph and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
-        if batch_sizes is not None:
+    if _is_watched() and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
+        if batch_sizes is not None and torch.compiler.is_compiling():
             return _outside_the_graph(a)
-        return library.run_library(a) if x.dim() == 3 else _step_in_graph(a)
+        return _step_by_library(a) if batch_sizes is None and x.dim() == 2 else library.run_library(a)
     return _as_it_comes(a, bfloat16_products)
+
+
+def _is_watched() -> bool:
+    """Whether a graph is made, or a transform or a mode of torch's wants to see the operation."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
 
 
 def _without_autocast(
@@ -105,8 +114,8 @@ def _without_autocast(
     )
 
 
-def _step_in_graph(a: Arguments) -> Results:
-    """A single step in a graph: there the operation takes sequences alone."""
+def _step_by_library(a: Arguments) -> Results:
+    """A single step: the library's operation takes sequences alone."""
     state = None if a.state is None else [s.unsqueeze(0) for s in a.state]
     results = library.run_library(a._replace(x=a.x.unsqueeze(0), state=state))
     return tuple([r.squeeze(0) for r in results])
