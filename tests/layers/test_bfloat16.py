@@ -155,13 +155,17 @@ def test_dropout_of_bfloat16_draws_torchs_masks(kind):
 @needs_bfloat16
 @pytest.mark.parametrize("kind", LAYERS)
 def test_checkpoints_of_bfloat16(kind):
-    ours = getattr(statewise, kind)(6, 10, dtype=HALF)
-    again = getattr(statewise, kind)(6, 10, dtype=HALF, checkpoint=4)
-    again.load_state_dict(ours.state_dict())
+    """Backward reads the output then, which has bfloat16's digits, where the tape would have had float32's."""
+    theirs, ours = (m.to(HALF) for m in pair(kind, 6, 10))
+    exact = widened(theirs, kind, (6, 10), {})
+    ours.checkpoint = 4
     x = torch.randn(300, 3, 6).to(HALF)
-    cotangents = [torch.randn(r.shape) for r in flat(ours(x))]
-    for a, b in zip(outcome_of(again, x, [], cotangents), outcome_of(ours, x, [], cotangents), strict=True):
-        assert (a.double() - b.double()).norm() <= 2**-8 * b.double().norm()
+    cotangents = [torch.randn(r.shape) for r in flat(theirs(x))]
+    check(
+        outcome_of(ours, x, [], cotangents),
+        outcome_of(theirs, x, [], cotangents),
+        outcome_of(exact, x.double(), [], cotangents),
+    )
 
 
 @needs_bfloat16
@@ -216,6 +220,20 @@ def test_autocast_is_as_exact_as_torchs(kind, case):
     check(found, outcome_of(theirs, x, hx, cotangents, cast), outcome_of(exact, x.double(), doubled(hx), cotangents))
 
 
+@needs_bfloat16
+def test_the_kernels_compute_a_backward_under_autocast(monkeypatch):
+    """Which torch advises against, and programs do."""
+
+    def refuse(*_args):
+        raise AssertionError("the reference was taken")
+
+    monkeypatch.setattr("statewise.ops.eager.eager_by_reference", refuse)
+    layer = statewise.LSTM(5, 6)
+    with torch.autocast("cpu", HALF):
+        layer(torch.randn(3, 8, 5))[0].float().sum().backward()
+    assert layer.weight_hh_l0.grad.any()
+
+
 # The matmul precision
 
 
@@ -262,7 +280,8 @@ def test_the_precision_changes_nothing_elsewhere(precision):
     try:
         if precision == "medium":
             cpu.use_instruction_set(cpu.instruction_sets()[0])
-            assert not cpu.computes_bfloat16()
+            if cpu.computes_bfloat16():
+                pytest.skip("compiled for one instruction set alone")
         exact = results()
         torch.set_float32_matmul_precision(precision)
         assert all(torch.equal(a, b) for a, b in zip(results(), exact, strict=True))

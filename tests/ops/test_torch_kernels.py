@@ -74,6 +74,8 @@ def no_bfloat16():
     """The lowest instruction set, which doesn't multiply bfloat16."""
     before = cpu.instruction_set()
     cpu.use_instruction_set(cpu.instruction_sets()[0])
+    if cpu.computes_bfloat16():
+        pytest.skip("compiled for one instruction set alone")
     yield
     cpu.use_instruction_set(before)
 

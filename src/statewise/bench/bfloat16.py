@@ -81,7 +81,8 @@ class Side:
         inputs = [self.x, *self.module.parameters()]
         with self.around():
             output = self.module(self.x)[0]
-            return [output, *torch.autograd.grad(output, inputs, self.grad.to(output.dtype))]
+        gradients = torch.autograd.grad(output, inputs, self.grad.to(output.dtype))
+        return [output.detach(), *gradients]
 
 
 class Rounds:

@@ -13,13 +13,12 @@ from ..kernels import cpu
 from .fallback import functions_are_intercepted
 
 # What calls for a closer look than C++ takes: these answer 0, None or False as long as tensors are their memory and no
-# more (see fallback.py) and autocast is off.
+# more (see fallback.py).
 _MODES = (
     torch._C._are_functorch_transforms_active,
     torch._C._len_torch_dispatch_stack,
     functions_are_intercepted,
     torch._C._get_tracing_state,
-    torch._C._is_any_autocast_enabled,
 )
 
 
@@ -43,6 +42,7 @@ def connect(
         torch.get_num_threads,
         torch._C._get_float32_matmul_precision,
         torch.is_grad_enabled,
+        torch._C._is_any_autocast_enabled,
         _MODES,
         vars(forward_ad),
     )

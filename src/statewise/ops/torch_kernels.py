@@ -57,9 +57,9 @@ def serves(a: Arguments) -> bool:
             return False
     elif dtype not in _HALVES:
         return False
-    if cpu.computes_bfloat16() and are_cast(a):
-        return False
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    if cpu.computes_bfloat16() and are_cast(a):  # which dynamo can't trace
         return False
     return all(w.dtype is dtype for w in a.weights) and transform_reason() is None
 

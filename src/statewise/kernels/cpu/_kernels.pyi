@@ -24,6 +24,7 @@ def connect(
     get_threads: Callable[[], int],
     get_precision: Callable[[], str],
     grad_enabled: Callable[[], bool],
+    autocast: Callable[[], bool],
     modes: tuple[Callable[[], object], ...],
     forward_ad: dict[str, Any],
     /,

@@ -81,6 +81,8 @@ bool torch_is_plain() {
   return found && PyLong_Check(found) && PyLong_AsLong(found) < 0;
 }
 
+bool autocast_enabled() { return !is_no(PyObject_CallNoArgs(torch->autocast.ptr())); }
+
 bool grad_enabled() { return !is_no(PyObject_CallNoArgs(torch->grad_enabled.ptr())); }
 
 int torch_threads() { return nb::cast<int>(torch->get_threads()); }

@@ -23,6 +23,7 @@ struct Torch {
   nanobind::object get_threads;    // torch.get_num_threads
   nanobind::object get_precision;  // torch.get_float32_matmul_precision
   nanobind::object grad_enabled;   // torch.is_grad_enabled
+  nanobind::object autocast;       // torch._C._is_any_autocast_enabled
   nanobind::tuple modes;           // functions: where one answers with anything true, Python decides
   nanobind::dict forward_ad;       // of the module torch.autograd.forward_ad, for its _current_level
 };
@@ -57,6 +58,7 @@ struct Sizes {
 // Whether torch is connected; and, besides, in none of the states in which a tensor is more than its memory.
 bool torch_is_known();
 bool torch_is_plain();
+bool autocast_enabled();  // which is of no concern to backward
 bool grad_enabled();
 int torch_threads();
 bool precision_is_medium();  // whether products of float32 may take their operands as bfloat16

@@ -92,7 +92,7 @@ nb::object make_results(Operands& operands, nb::handle x) {
 
 nb::object forward_tensors(nb::handle stack, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
                            nb::handle rows, bool bfloat16_products) {
-  if (!torch_is_known() || !torch_is_plain()) return nb::none();
+  if (!torch_is_known() || !torch_is_plain() || autocast_enabled()) return nb::none();
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
   nb::object dropout = nb::borrow(masks), extra = nb::none(), record = nb::none();
   if (!read(operands, x, hx, weights, dropout, rows)) return nb::none();

@@ -147,14 +147,15 @@ NB_MODULE(_kernels, m) {
   m.def("thread_runtime", &statewise::thread_runtime);
   m.def("nanoseconds_in_kernels", &statewise::nanoseconds_in_kernels);
 
-  m.def("connect", [](nb::object tensor, nb::object parameter, nb::object exchange, nb::object empty_like,
-                      nb::object new_empty, nb::object bytes, nb::object is_neg, nb::object get_threads,
-                      nb::object get_precision, nb::object grad_enabled, nb::tuple modes, nb::dict forward_ad) {
-    return statewise::connect({std::move(tensor), std::move(parameter), std::move(exchange), std::move(empty_like),
-                               std::move(new_empty), std::move(bytes), std::move(is_neg), std::move(get_threads),
-                               std::move(get_precision), std::move(grad_enabled), std::move(modes),
-                               std::move(forward_ad)});
-  });
+  m.def("connect",
+        [](nb::object tensor, nb::object parameter, nb::object exchange, nb::object empty_like, nb::object new_empty,
+           nb::object bytes, nb::object is_neg, nb::object get_threads, nb::object get_precision,
+           nb::object grad_enabled, nb::object autocast, nb::tuple modes, nb::dict forward_ad) {
+          return statewise::connect({std::move(tensor), std::move(parameter), std::move(exchange),
+                                     std::move(empty_like), std::move(new_empty), std::move(bytes), std::move(is_neg),
+                                     std::move(get_threads), std::move(get_precision), std::move(grad_enabled),
+                                     std::move(autocast), std::move(modes), std::move(forward_ad)});
+        });
   m.def("disconnect", &statewise::disconnect);
 
   nb::enum_<Form>(m, "Form")

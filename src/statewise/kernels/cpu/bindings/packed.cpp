@@ -70,7 +70,7 @@ bool PackedStack::undisturbed() const {
 }
 
 nb::object PackedStack::operator()(nb::handle x, nb::handle hx, nb::handle rows) const {
-  if (!undisturbed() || !torch_is_plain()) return nb::none();
+  if (!undisturbed() || !torch_is_plain() || autocast_enabled()) return nb::none();
   Operands operands(call_, form_);
   if (!read(operands, x, hx, rows) || requires_grad(x)) return nb::none();
   const int states = operands.states();
