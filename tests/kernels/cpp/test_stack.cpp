@@ -308,29 +308,47 @@ void check_trial(const Trial& trial, const Expected& want, const std::string& na
   }
 }
 
+Numbers rounded(Numbers all) {
+  for (double& number : all) number = double(Bfloat16(number));
+  return all;
+}
+
+// The same with operands that bfloat16 holds exactly.
+Trial rounded(Trial trial) {
+  Problem& p = trial.problem;
+  for (Numbers* all : {&p.x, &p.h0, &p.c0, &p.dy, &p.dhn, &p.dcn}) *all = rounded(*all);
+  for (Numbers& w : p.weights) w = rounded(w);
+  return trial;
+}
+
 // Products of bfloat16 against the same call's without: what rounding their operands to 8 bits does, and no more. Each
-// result as a whole, and its worst element.
-void check_rounded(const std::string& what, const Numbers& got, const Numbers& want) {
-  double error = 0, size = 0, worst = 0, largest = 0;
+// result as a whole, and its worst element. Some calls make much of a little (one unit, many steps): `near`, from
+// operands that were rounded before the call, tells how much.
+void check_rounded(const std::string& what, const Numbers& got, const Numbers& want, const Numbers& near) {
+  double error = 0, size = 0, moved = 0, worst = 0, farthest = 0, largest = 0;
   for (size_t i = 0; i < want.size(); ++i) {
-    const double e = got[i] - want[i];
-    error += e * e, size += want[i] * want[i];
+    const double e = got[i] - want[i], m = near[i] - want[i];
+    error += e * e, size += want[i] * want[i], moved += m * m;
     worst = std::abs(e) <= worst ? worst : std::abs(e), largest = std::max(largest, std::abs(want[i]));
+    farthest = std::max(farthest, std::abs(m));
   }
   if (largest < 1e-30) return;  // whose products may be too small to be normal: the instructions take them for zero
-  CHECK(error <= 0.04 * 0.04 * size, "%s: off by %g, its size being %g", what.c_str(), std::sqrt(error),
-        std::sqrt(size));
-  CHECK(worst <= 0.05 * largest, "%s: an element is off by %g, the largest being %g", what.c_str(), worst, largest);
+  CHECK(std::sqrt(error) <= 0.04 * std::sqrt(size) + 2 * std::sqrt(moved), "%s: off by %g, its size being %g",
+        what.c_str(), std::sqrt(error), std::sqrt(size));
+  CHECK(worst <= 0.05 * largest + 2 * farthest, "%s: an element is off by %g, the largest being %g", what.c_str(),
+        worst, largest);
   ++checked;
 }
 
 void check_bfloat16(const Trial& trial, const Expected& want, const std::string& name) {
   Attempt<float> exact(trial, 1), plain(trial, 1, true), one(trial, 1, true), three(trial, 3, true);
+  const Trial nearby = rounded(trial);
+  Attempt<float> near(nearby, 1);
   plain.forward(false);
-  for (Attempt<float>* a : {&exact, &one, &three}) a->forward(true), a->backward();
-  check_rounded(name + " y", one.y(), exact.y());
-  check_rounded(name + " hn", one.hn(), exact.hn());
-  if (trial.problem.has_c()) check_rounded(name + " cn", one.cn(), exact.cn());
+  for (Attempt<float>* a : {&exact, &near, &one, &three}) a->forward(true), a->backward();
+  check_rounded(name + " y", one.y(), exact.y(), near.y());
+  check_rounded(name + " hn", one.hn(), exact.hn(), near.hn());
+  if (trial.problem.has_c()) check_rounded(name + " cn", one.cn(), exact.cn(), near.cn());
   for (const Attempt<float>* a : {&plain, &three}) {
     CHECK(same_bits(a->y(), one.y()) && same_bits(a->hn(), one.hn()) && same_bits(a->cn(), one.cn()), "%s",
           name.c_str());
@@ -340,21 +358,15 @@ void check_bfloat16(const Trial& trial, const Expected& want, const std::string&
     const Numbers gradient = one.gradient(leaf);
     CHECK(same_bits(three.gradient(leaf), gradient), "%s gradient %d", name.c_str(), leaf);
     if (want.results.kink > 1e-2)
-      check_rounded(name + " gradient " + std::to_string(leaf), gradient, exact.gradient(leaf));
+      check_rounded(name + " gradient " + std::to_string(leaf), gradient, exact.gradient(leaf), near.gradient(leaf));
   }
 }
 
-Numbers rounded(Numbers all) {
-  for (double& number : all) number = double(Bfloat16(number));
-  return all;
-}
-
-// Tensors of bfloat16 give what float ones that hold the same numbers do, rounded; but a GRU's backward reads its
-// output, which has fewer digits then.
+// Tensors of bfloat16 give what float ones that hold the same numbers do, rounded; but a backward that reads the output
+// as it is, the GRU's or one of few rows, whose products are of float, finds fewer digits in it.
 void check_bfloat16_tensors(Trial trial, const std::string& name) {
-  Problem& p = trial.problem;
-  for (Numbers* all : {&p.x, &p.h0, &p.c0, &p.dy, &p.dhn, &p.dcn}) *all = rounded(*all);
-  for (Numbers& w : p.weights) w = rounded(w);
+  trial = rounded(trial);
+  const Problem& p = trial.problem;
   Attempt<float> wide(trial, 1, true);
   Attempt<Bfloat16> one(trial, 1), three(trial, 3);
   wide.forward(true), wide.backward();
@@ -363,11 +375,14 @@ void check_bfloat16_tensors(Trial trial, const std::string& name) {
             same_bits(one.cn(), rounded(wide.cn())),
         "%s", name.c_str());
   CHECK(same_bits(one.y(), three.y()) && one.gaps_are_untouched() && three.gaps_are_untouched(), "%s", name.c_str());
+  const int64_t steps = std::accumulate(p.lengths.begin(), p.lengths.end(), int64_t{0});
+  const bool reads_output = trial.checkpoint > 0 || p.P() != p.H || p.has_c();
+  const bool fewer_digits = reads_output && (p.cell == "gru" || steps < 8);
   for (int leaf = 0; leaf < int(trial.wanted.size()); ++leaf) {
     const Numbers gradient = one.gradient(leaf), want = rounded(wide.gradient(leaf));
     CHECK(same_bits(three.gradient(leaf), gradient), "%s gradient %d", name.c_str(), leaf);
-    if (p.cell == "gru" && trial.checkpoint)
-      check_rounded(name + " gradient " + std::to_string(leaf), gradient, want);
+    if (fewer_digits)
+      check_rounded(name + " gradient " + std::to_string(leaf), gradient, want, want);
     else
       CHECK(same_bits(gradient, want), "%s gradient %d", name.c_str(), leaf);
   }
