@@ -76,6 +76,8 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t column,
   constexpr int U = C::units;
   const auto gates = [&](int r) __attribute__((always_inline)) { return s.gates + (j + r) * s.gates_stride + column; };
   const auto at = [&](int r) __attribute__((always_inline)) { return (j + r) * s.state_stride + unit; };
+  T* y[R];  // looked up once: for all that the compiler knows, a store below may change where rows lie
+  unroll<R>(STATEWISE_EACH(r) { y[r] = s.y ? row_at<T>(*s.y, s.group, s.t, j + r) + s.y_column + unit : nullptr; });
   V a[4], h_before[U], c_before[U], h[U], c[U];
   unroll<4>(STATEWISE_EACH(i) { a[i] = load_rows<T, W, R>(STATEWISE_EACH(r) { return gates(r) + i * W; }); });
   unroll<U>(STATEWISE_EACH(i) {
@@ -95,12 +97,11 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t column,
     const int64_t left = H - unit - i * W;
     split_rows<T, W, R>(h[i], [&](int r, Row v) __attribute__((always_inline)) {
       store(s.h + at(r) + i * W, v);
-      if (!s.y) return;
-      T* const y = row_at<T>(*s.y, s.group, s.t, j + r) + s.y_column + unit + i * W;
+      if (!y[r]) return;
       if (left >= W)
-        store(y, v);
+        store(y[r] + i * W, v);
       else
-        store_first(y, v, int(max(left, 0)));
+        store_first(y[r] + i * W, v, int(max(left, 0)));
     });
   });
 }
