@@ -152,6 +152,7 @@ template <class C, class T, int W, class E>
 STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t column, int64_t unit, int64_t H) {
   using V = Vec<T, W>;
   constexpr int U = C::units;
+  const bool partial = unit + U * W > H;
   for (int64_t j = 0; j < s.rows; ++j) {
     const T* gates = s.gates + j * s.gates_stride + column;
     const int64_t at = j * s.state_stride + unit;
@@ -172,23 +173,14 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t column
       }
     }
     C::template backward<T, W>(a, h_before, c_before, c, dh, dc, d);
-    for (int i = 0; i < 4; ++i) store_elements(s.d + j * s.d_stride + column + i * W, d[i]);
+    for (int i = 0; i < 4; ++i) {
+      // Zero past the last unit: the products sum over it, and would carry what it comes to where data are infinite.
+      if (partial) d[i] = keep_first<T, W>(d[i], int(min(W, H - unit - (U == 4 ? i * W : 0))));
+      store_elements(s.d + j * s.d_stride + column + i * W, d[i]);
+    }
     for (int i = 0; i < U; ++i) {
       if (C::carries_h) store(s.dh + j * s.dh_stride + unit + i * W, dh[i]);
       if (C::has_c) store(s.dc + at + i * W, dc[i]);
-    }
-  }
-}
-
-// The lanes of a block past the last unit, set to zero: the products sum over them, and would carry what they come to
-// where the row's data are infinite.
-template <class C, class T, int W, class E>
-STATEWISE_INLINE void clear_lanes(const GradientRows<T, E>& s, int64_t column, int64_t unit, int64_t H) {
-  for (int i = 0; i < 4; ++i) {
-    const int64_t left = max(0, H - unit - (C::units == 4 ? i * W : 0));
-    for (int64_t j = 0; j < s.rows && left < W; ++j) {
-      E* const d = s.d + j * s.d_stride + column + i * W;
-      for (int64_t k = left; k < W; ++k) d[k] = E{};
     }
   }
 }
@@ -211,7 +203,6 @@ struct GradientStep {
   STATEWISE_INLINE void block(int64_t b) const {
     const int64_t column = b * 4 * lanes<T>, unit = b * blocks.per_block;
     gradient_block<C, T, W>(rows, column, unit, blocks.hidden);
-    if (unit + C::units * W > blocks.hidden) clear_lanes<C, T, W>(rows, column, unit, blocks.hidden);
   }
 };
 

@@ -64,7 +64,7 @@ struct StepRows {
   const T *c_before, *c_start;  // rows from `started` on begin with this step: their c is in c_start
   int64_t started;
   T *c, *h;
-  const Sequence* y;  // also written, where not null
+  const Sequence *y, *copy;  // also written, where not null
   int64_t y_column;
 };
 
@@ -77,7 +77,14 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t column,
   const auto gates = [&](int r) __attribute__((always_inline)) { return s.gates + (j + r) * s.gates_stride + column; };
   const auto at = [&](int r) __attribute__((always_inline)) { return (j + r) * s.state_stride + unit; };
   T* y[R];  // looked up once: for all that the compiler knows, a store below may change where rows lie
-  unroll<R>(STATEWISE_EACH(r) { y[r] = s.y ? row_at<T>(*s.y, s.group, s.t, j + r) + s.y_column + unit : nullptr; });
+  T* copy[R];
+  const auto row = [&](const Sequence* to, int r) __attribute__((always_inline)) {
+    return to ? row_at<T>(*to, s.group, s.t, j + r) + s.y_column + unit : nullptr;
+  };
+  unroll<R>(STATEWISE_EACH(r) {
+    y[r] = row(s.y, r);
+    if (C::carries_h) copy[r] = row(s.copy, r);
+  });
   V a[4], h_before[U], c_before[U], h[U], c[U];
   unroll<4>(STATEWISE_EACH(i) { a[i] = load_rows<T, W, R>(STATEWISE_EACH(r) { return gates(r) + i * W; }); });
   unroll<U>(STATEWISE_EACH(i) {
@@ -97,11 +104,14 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t column,
     const int64_t left = H - unit - i * W;
     split_rows<T, W, R>(h[i], [&](int r, Row v) __attribute__((always_inline)) {
       store(s.h + at(r) + i * W, v);
-      if (!y[r]) return;
-      if (left >= W)
-        store(y[r] + i * W, v);
-      else
-        store_first(y[r] + i * W, v, int(max(left, 0)));
+      const auto store_row = [&](T* to) __attribute__((always_inline)) {
+        if (left >= W)
+          store(to + i * W, v);
+        else
+          store_first(to + i * W, v, int(max(left, 0)));
+      };
+      if (y[r]) store_row(y[r]);
+      if (C::carries_h && copy[r]) store_row(copy[r]);
     });
   });
 }
@@ -345,8 +355,6 @@ class ForwardPass {
       now_ = 1 - now_;
     }
     if (!first_) return;
-    if (layer_.copy.data)
-      each_row<T>(g_, p, y_column_, layer_.copy, y_, {}, [&](T* to, const T* y, const T*) { copy(to, y, z_.P); });
     if (layer_.mask.data)
       each_row<T>(g_, p, y_column_, layer_.masked, layer_.y, layer_.mask, [&](T* to, const T* y, const T* mask) {
         for (int64_t i = 0; i < z_.P; ++i) to[i] = y[i] * mask[i];
@@ -383,6 +391,7 @@ class ForwardPass {
                                              .c = c,
                                              .h = h,
                                              .y = job_.projected || !y_.data ? nullptr : &y_,
+                                             .copy = y_.data && layer_.copy.data ? &layer_.copy : nullptr,
                                              .y_column = y_column_},
                                     .next = next};
     do_within_step(job_, pass_.helpers, step, z_.blocks.count());

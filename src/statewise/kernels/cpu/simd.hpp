@@ -185,6 +185,15 @@ STATEWISE_INLINE V at_least(V limit, V x) {
   return x < limit ? limit : x;
 }
 
+// v in its first n lanes, the others zero, whatever v has there: a product with zero would keep a NaN.
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> keep_first(Vec<T, W> v, int n) {
+  using I = IntVec<T, W>;
+  I lane;
+  for (int i = 0; i < W; ++i) lane[i] = i;
+  return (Vec<T, W>)((I)v & (lane < n));
+}
+
 // f(Index<0>()), ..., f(Index<N - 1>()): a loop that is unrolled before the compiler looks at arrays, so that arrays of
 // vectors stay in registers.
 template <int I>
