@@ -301,6 +301,7 @@ def test_only_what_is_differentiated_writes_a_tape():
 
 
 @pytest.mark.slow  # compiles C++
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec:FutureWarning")  # torch's own, while it packages
 @pytest.mark.parametrize("kind", LAYERS)
 def test_aot_inductor(kind, tmp_path):
     class Model(nn.Module):
