@@ -161,7 +161,7 @@ def changed(path, change):
         (lambda c, t: c["symbols"].reverse(), "out of order"),
         (lambda c, t: c.update(symbols=[*c["symbols"][:-1], "a"]), "twice"),
         (lambda c, t: c.update(level="byte"), "no symbols of level"),
-        (lambda c, t: c["shape"].update(units=10**9), "a damaged writing model"),
+        (lambda c, t: c["shape"].update(units=10**9), "expected weights that a memory can hold"),
         (lambda c, t: c["shape"].update(layers=2), "expected 2 layers"),
         (lambda c, t: c["shape"].update(colour=1), "colour"),
         (lambda c, t: c.pop("longest"), "longest"),

@@ -127,7 +127,10 @@ def filled(make: Callable[[], Module], tensors: Mapping[str, Tensor]) -> Module:
     right before.
     """
     with without_memory():
-        expected = make().state_dict()
+        try:
+            expected = make().state_dict()
+        except RuntimeError as error:  # torch can't count that many bytes
+            raise ValueError("expected weights that a memory can hold, got larger ones") from error
     check_sizes(expected, tensors)
     module = make()
     module.load_state_dict(tensors)
