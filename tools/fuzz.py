@@ -356,11 +356,11 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
 
 def read_sequences(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does."""
+    from statewise.jobs.classify.config import Layout
     from statewise.jobs.classify.examples import classes_of
     from statewise.jobs.classify.formats import read
-    from statewise.jobs.classify.layout import GAPS, Layout
 
-    examples = read(path, Layout(gaps=draw.choice(GAPS)))
+    examples = read(path, Layout(gaps=draw.choice(("refuse", "carry"))))
     examples.described()
     if examples.labels is not None:
         classes_of(examples)

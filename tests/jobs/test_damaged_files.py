@@ -24,8 +24,8 @@ from safetensors.torch import save_file
 from statewise import cli
 from statewise.jobs import Classifier, Forecaster, Tagger, Writer
 from statewise.jobs.checkpoint import Checkpoint
+from statewise.jobs.classify.config import Layout
 from statewise.jobs.classify.formats import read as read_sequences
-from statewise.jobs.classify.layout import Layout
 from statewise.jobs.errors import InputError
 from statewise.jobs.fit import fit
 from statewise.jobs.recipe import Recipe
@@ -127,7 +127,7 @@ def with_nan(t):
         ("direct", put("learner", "season", to=-1)),
         ("direct", put("learner", "season", to=10**9)),
         ("direct", put("learner", "channels", to=10**9)),
-        ("classify", put("shape", "layers", to=2**31)),
+        ("classify", put("config", "layers", to=2**31)),
         ("classify", put("channels", to=[1])),
         ("classify", put("classes", to=["a", "a"])),
         ("classify", put("classes", to=["a", float("nan")])),

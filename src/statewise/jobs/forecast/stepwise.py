@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ...layers import GRU, LSTM, RNN
-from .. import model_file
+from ..config import from_json
 from ..errors import InputError
 from ..task import Task
 from .bank import Array, Bank, Rows
@@ -250,7 +250,7 @@ class StepLearner:
     def build(plan: Plan, content: Mapping[str, Any]) -> StepLearner:
         """The learner that ``to_json`` describes, its networks new."""
         features, flags = int(content["features"]), bool(content["flags"])
-        differences = model_file.typed(Differences, content["differences"])
+        differences = from_json(Differences, content["differences"])
         lags = tuple(map(int, content["lags"]))
         if not lags or min(lags) < 1 or features < 1:
             raise ValueError(f"expected rows to look back at, got {lags}")

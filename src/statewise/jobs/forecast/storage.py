@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import model_file
+from ..config import from_json
 from .bank import Array, Track
 from .covariates import Encoding
 from .grid import Grid
@@ -72,7 +73,7 @@ def load(path: Path) -> Model:
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
-    plan, columns = model_file.typed(Plan, content["plan"]), model_file.typed(Columns, content["columns"])
+    plan, columns = from_json(Plan, content["plan"]), from_json(Columns, content["columns"])
     known, observed = Encoding.from_json(content["known"]), Encoding.from_json(content["observed"])
     names = tuple(map(str, content["names"]))
     if not names or len(set(names)) != len(names) or content["gaps"] not in GAPS:
@@ -134,7 +135,7 @@ def _array(tensors: Mapping[str, Tensor], name: str, *shape: int) -> Array:
 
 def _grid(content: Any, tails: Sequence[Track], horizon: int) -> Grid:
     """The grid; ValueError where the rows and the horizon are not on its calendar."""
-    grid = model_file.typed(Grid, content)
+    grid = from_json(Grid, content)
     ends = np.array([(track.first, track.first + len(track.values) + horizon) for track in tails], dtype=np.int64)
     when = grid.size * ends.astype(np.float64) + grid.offset
     if not (np.abs(when) <= FURTHEST.get(grid.unit, model_file.LARGEST)).all():

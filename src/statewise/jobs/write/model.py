@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...freezing import freeze
 from .. import model_file
+from ..config import from_json
 from ..errors import InputError
 from .network import Network
 from .sampling import NOT_FINITE, Draw, symbols_after
@@ -174,7 +175,7 @@ class Model:
         """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
         content, tensors = model_file.load(path, KIND, FORMAT)
         with model_file.checked(path, KIND):
-            shape = model_file.typed(Shape, content["shape"])
+            shape = from_json(Shape, content["shape"])
             vocabulary = _vocabulary(content["level"], content["symbols"])
             longest, notes = content["longest"], dict(content["notes"])
             if f"recurrent.{shape.layers - 1}.weight_ih_l0" not in tensors:

@@ -78,7 +78,7 @@ class Plan:
     lines: bool = False
     """Whether each line of the text is one for itself."""
     shape: Shape = field(default_factory=Shape)
-    recipe: Recipe = RECIPE
+    recipe: Recipe = field(default_factory=lambda: RECIPE)
     epochs: int | None = None
     """In the place of the recipe's. None: as many as make about 5000 updates, of lines 8000; 300 at most."""
     steps: int = 64
