@@ -44,7 +44,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def __init_subclass__(cls) -> None:
         """Describe the arguments in the class's text."""
         if "configuration" in vars(cls):
-            described = [*_described(cls.configuration), "random_state: seed of everything drawn at random, or a"]
+            described = [*_described(cls), "random_state: seed of everything drawn at random, or a"]
             described[-1] += " ``numpy.random.RandomState``; None draws one."
             said = "\n".join(fill(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12) for text in described)
             before, mark, after = (cls.__doc__ or "").partition("\n\n    Attributes:")
@@ -67,11 +67,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def load(cls: type[Own], path: str | PathLike[str]) -> Own:
         """What is in ``path``, also where a command wrote it; on the CPU. Raises ``InputError`` for any other file."""
         model = cls.model_class.load(Path(path))
-        given = {each.name: getattr(model.config, each.name) for each in fields(model.config)}
-        loaded = cls(**given | {"random_state": given.pop("seed")})
+        loaded = cls(**cls._arguments(model), random_state=model.config.seed)
         loaded.history_ = []
         loaded._take(model)
         return loaded
+
+    @classmethod
+    def _arguments(cls, model: Any) -> dict[str, Any]:
+        """The arguments that ``model`` was trained with, but for the random state."""
+        told = fields(cls.configuration)
+        return {each.name: getattr(model.config, each.name) for each in told if each.name != "seed"}
 
     def _notes(self) -> dict[str, Any]:
         """What the file is to hold beside the model."""

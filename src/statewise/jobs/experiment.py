@@ -70,13 +70,11 @@ class Outcome:
     """What a model and its baselines are worth, in words and as files."""
 
     table: Table
-    """The scores, the model's first."""
+    """The scores, the model's first, and as its caption a sentence or two below them."""
     verdict: tuple[str, bool]
     """A sentence, and whether it is good news."""
     metrics: Mapping[str, Any]
     """For metrics.json."""
-    remarks: Sequence[str] = ()
-    """Sentences below the table."""
     ending: str = ""
     """What the terminal says beside that."""
     blocks: Sequence[Block] = ()
@@ -149,11 +147,12 @@ def run(kind: type[Job[Options, Trained]], options: Options) -> None:
         if not leads():
             return
         history = Log(folder / "metrics.jsonl").records
+        told = len(facts)
         facts = [*facts, *job.facts_of(model), ("trained", training_line(history, job.validated))]
-        say(f"{lines(facts).removeprefix(lines(facts[:-1])).removeprefix(chr(10))}\n")
+        say("\n".join(lines(facts).split("\n")[told:]) + "\n")
         outcome = job.judge(model)
-        told = [as_text(outcome.table), *outcome.remarks, outcome.verdict[0], outcome.ending]
-        say("\n".join(filter(None, told)))
+        said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
+        say("\n".join(filter(None, said)))
         page_of(job, facts, history, outcome).write(folder / "report.html")
         for name, content in outcome.files.items():
             if callable(content):
@@ -192,8 +191,7 @@ def page_of(job: Job[Any, Any], facts: Facts, history: Sequence[Record], outcome
     """The report: of a training that runs or, with ``outcome``, of a run that is done."""
     blocks: list[Block] = []
     if outcome is not None:
-        remarks = " ".join(filter(None, [outcome.table.caption, *outcome.remarks]))
-        blocks += [Note(*outcome.verdict), replace(outcome.table, strong=0, caption=remarks)]
+        blocks += [Note(*outcome.verdict), replace(outcome.table, strong=0)]
     blocks.append(Text(lines(facts), plain=True))
     if history:
         fits = len({record.get("fit") for record in history})

@@ -20,12 +20,12 @@ class TrainingConfig(Config):
     """
 
     epochs: Whole = training(20, "passes over the data at most", metavar="N")
-    batch: Whole = training(32, "rows in a batch, over all processes together", metavar="N")
+    batch: Whole = training(32, "rows in a batch", metavar="N")
     optimizer: Literal["adamw", "adam", "sgd"] = training("adamw", "the optimizer")
     learning_rate: Positive = training(1e-3, "the highest", metavar="X")
     schedule: Literal["cosine", "linear", "constant"] = training("cosine", "how the learning rate falls")
     warmup: Part = training(0.0, "share of the updates in which it rises", metavar="X")
-    momentum: Part = training(0.9, "of sgd alone, with Nesterov's step", metavar="X")
+    momentum: Part = training(0.9, "of sgd alone", metavar="X")
     weight_decay: NotNegative = training(0.0, "of the optimizer", metavar="X")
     clip: NotNegative | None = training(1.0, "largest gradient norm, 0 for any", metavar="X")
     patience: Count | None = training(None, "epochs without gain, 0: never stop", metavar="N")

@@ -85,7 +85,6 @@ class Classify(experiment.Job[Options, Model]):
             report.scores(result, others),
             report.verdict(result.score, others),
             {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
-            remarks=[report.interval(result)],
             ending=report.confusions(result),
             blocks=[*report.classes(result), *report.mistakes(self.test, result)],
             files={"predictions.csv": content},

@@ -48,7 +48,7 @@ def loss_line(smoothing: float, classes: int) -> str:
 def scores(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
     rows = [[s.name, f"{100 * s.accuracy:.2f} %", f"{s.f1:.3f}"] for s in (result.score, *baselines)]
-    return Table(("on the test part", "accuracy", "macro F1"), rows)
+    return Table(("on the test part", "accuracy", "macro F1"), rows, caption=interval(result))
 
 
 def interval(result: Result) -> str:
