@@ -198,7 +198,7 @@ def task_of(job):
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("experiment", "tag.training", "write.training"):
+        for module in ("experiment", "tag.training"):
             patch.setattr(f"statewise.jobs.{module}.fit", keep)
         with pytest.raises(Killed):
             cli.main(job.argv("run", *job.steady))
