@@ -299,7 +299,7 @@ def _train(path: Path, optimizer: str) -> None:
 
     from statewise.jobs.checkpoint import Checkpoint
     from statewise.jobs.fit import fit
-    from statewise.jobs.recipe import Recipe
+    from statewise.jobs.recipe import TrainingConfig
     from statewise.jobs.task import Task
 
     class Line(Task):
@@ -314,7 +314,7 @@ def _train(path: Path, optimizer: str) -> None:
             return {"loss": float(self.model(self.x).square().mean())}
 
     torch.manual_seed(0)
-    recipe = Recipe(epochs=3, batch=4, optimizer=optimizer)
+    recipe = TrainingConfig(epochs=3, batch=4, optimizer=optimizer)
     checkpoint = Checkpoint(path, 0.0)
     if path.exists():
         fit(Line(), recipe, checkpoint=checkpoint)

@@ -28,7 +28,7 @@ from statewise.jobs.classify.config import Layout
 from statewise.jobs.classify.formats import read as read_sequences
 from statewise.jobs.errors import InputError
 from statewise.jobs.fit import fit
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 from statewise.jobs.watch import Log
 from toy import Toy
 
@@ -247,7 +247,7 @@ class Stopping(Checkpoint):
 )
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_damaged_checkpoint_is_refused(optimizer, change, tmp_path):
-    recipe = Recipe(epochs=3, batch=4, optimizer=optimizer)
+    recipe = TrainingConfig(epochs=3, batch=4, optimizer=optimizer)
     path = tmp_path / "toy"
     with pytest.raises(Stopped):
         fit(Toy(), recipe, checkpoint=Stopping(path, 0.0))
