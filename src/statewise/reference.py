@@ -8,11 +8,15 @@ tensor or looks at the values of one, ``lengths`` and ``batch_sizes`` excepted. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import layer_norm, linear, logsigmoid, softplus
 
+from .cells.symbols import Parts
 from .stack import Stack
 
 States = tuple[Tensor, ...]
@@ -103,28 +107,103 @@ def _run(
     return x, *(torch.stack(letter) for letter in zip(*finals, strict=True))
 
 
+class Operations:
+    """What a step computes with, of torch."""
+
+    sigmoid, tanh, relu, exp, log = torch.sigmoid, torch.tanh, torch.relu, torch.exp, torch.log
+    maximum, minimum, abs, sqrt = torch.maximum, torch.minimum, torch.abs, torch.sqrt
+    softplus, logsigmoid = softplus, logsigmoid
+
+
+def _split(a: Tensor, letters: Sequence[str]) -> Parts:
+    """(..., n*H) as n parts (..., H), by letter."""
+    return Parts(**dict(zip(letters, a.chunk(len(letters), -1), strict=True)))
+
+
+class _Layer:
+    """One layer in one direction: its weights by name, and the products with them."""
+
+    def __init__(self, stack: Stack, weights: Sequence[Tensor]) -> None:
+        self.cell, self.stack = stack.cell, stack
+        self.w = {w.name: t for w, t in zip(stack.weights, weights, strict=True)}
+        self.project = self.w.get("weight_hr")
+        own = {v.name: _split(self.w[v.name], v.parts) if v.parts else self.w[v.name] for v in self.cell.vectors}
+        norms = {f"norm_{n}": partial(self._normalised, n) for n in self.cell.norms if n not in ("x", "r")}
+        self.given = SimpleNamespace(**own, **norms)
+
+    def _normalised(self, letter: str, value: Tensor) -> Tensor:
+        return layer_norm(value, value.shape[-1:], self.w[f"weight_norm_{letter}"], self.w[f"bias_norm_{letter}"])
+
+    def _share(self, a: Tensor, which: str, letters: Sequence[str]) -> Tensor:
+        """The product of ``a`` with W_ih or W_hh, normalised and with its bias: (..., n*H)."""
+        weight = self.w[f"weight_{which}"]
+        if ("x" if which == "ih" else "h") in self.cell.heads and self.stack.num_heads > 1:
+            k, n = self.stack.num_heads, len(letters)
+            blocks = weight.unflatten(0, (n, k, -1))  # (n, heads, H/heads, K/heads)
+            found = torch.einsum("...kj,nkij->...nki", a.unflatten(-1, (k, -1)), blocks).flatten(-3)
+        else:
+            found = linear(a, weight)
+        gain = self.w.get(f"weight_norm_{which}")
+        if gain is not None:
+            found = layer_norm(found, found.shape[-1:], gain)
+        bias = self.w.get(f"bias_{which}")
+        return found if bias is None else found + bias
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """What the input gives to all gates of all steps: (T, N, I) to (T, N, G*H)."""
+        return self._share(x, "ih", self.cell.gates)
+
+    def recurrent(self, h: Tensor) -> Any:
+        """What the state before, (N, P), gives to the gates that have a recurrent product."""
+        letters = tuple(self.cell.recurrent or ())
+        if not letters:
+            return None
+        if not self.cell.late:
+            return _split(self._share(h, "hh", letters), letters)
+        return self._staged(h, letters)
+
+    def _staged(self, h: Tensor, letters: tuple[str, ...]) -> Parts:
+        """Likewise, where some of the products read what the step gives them."""
+        weights = _split(self.w["weight_hh"].t(), letters)  # each (P, H)
+        bias = self.w.get("bias_hh")
+        biases = None if bias is None else _split(bias, letters)
+
+        def product(letter: str, a: Tensor) -> Tensor:
+            found = a @ getattr(weights, letter)
+            return found if biases is None else found + getattr(biases, letter)
+
+        late = self.cell.late
+        return Parts(**{k: partial(product, k) if k in late else product(k, h) for k in letters})
+
+    def output(self, h: Tensor) -> Tensor:
+        """What W_hh reads and the layer puts out: h, or its projection where the cell carries on the whole of it."""
+        return linear(h, self.project) if self.project is not None and self.cell.carries_h else h  # (N, P)
+
+    def step(self, gates: Tensor, h: Tensor, state: States) -> States:
+        """One step: gates (N, G*H), what W_hh reads (N, P), the states before it."""
+        x = _split(gates, self.cell.gates)
+        new = self.cell.step(Operations, x, self.recurrent(h), self.given, state)
+        if self.project is not None and not self.cell.carries_h:
+            new = (linear(new[0], self.project), *new[1:])
+        return new
+
+
 def _scan(
     x: Tensor, state: States, weights: Sequence[Tensor], stack: Stack, valid: Tensor | None, reverse: bool
 ) -> tuple[Tensor, States]:
     """One layer in one direction: (T, N, I) and each state (N, P or H), to (T, N, P) and the final states."""
-    cell = stack.cell
-    w_ih, w_hh = weights[0], weights[1]
-    bias = (weights[2], weights[3]) if stack.bias else None
-    w_hr = weights[-1] if stack.proj_size else None
-    gates = linear(x, w_ih)  # (T, N, G*H)
+    layer = _Layer(stack, weights)
+    gates = layer.inputs(x)  # (T, N, G*H)
     if x.size(0) == 0:
         return gates[..., : stack.output_size], state  # a slice, so that the empty output hangs on x in the graph too
-    # What W_hh reads and the layer puts out: the state itself, or its projection where the cell carries on the whole h.
-    h = linear(state[0], w_hr) if w_hr is not None and cell.carries_h else state[0]  # (N, P)
+    h = layer.output(state[0])  # (N, P)
     outputs = []
     for t in reversed(range(x.size(0))) if reverse else range(x.size(0)):
-        new = cell.step(torch, gates[t], linear(h, w_hh), bias, state)
-        if w_hr is not None and not cell.carries_h:
-            new = (linear(new[0], w_hr), *new[1:])
+        new = layer.step(gates[t], h, state)
         if valid is not None:
             new = tuple(torch.where(valid[t], a, b) for a, b in zip(new, state, strict=True))
         state = new
-        h = linear(state[0], w_hr) if w_hr is not None and cell.carries_h else state[0]
+        h = layer.output(state[0])
         outputs.append(h if valid is None else torch.where(valid[t], h, 0))
     if reverse:
         outputs.reverse()

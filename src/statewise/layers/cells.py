@@ -17,7 +17,6 @@ from .tools import Guest, is_proxy
 
 # The attributes that a cell's Stack is made of.
 _DESCRIPTION = frozenset({"mode", "nonlinearity", "input_size", "hidden_size", "bias"})
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class RecurrentCell(Guest, nn.RNNCellBase):
@@ -64,10 +63,8 @@ class RecurrentCell(Guest, nn.RNNCellBase):
         self._title = self.mode.partition("_")[0] + "Cell"  # for messages: what torch.nn calls it
         self._stack = Stack(cell, self.input_size, self.hidden_size, bias=bool(self.bias))
         self._kernel = ops.kernel_of(self._stack)
-        self._names = _NAMES[: self._stack.weights_per_layer]
-        rows = len(cell.gates) * self.hidden_size
-        shapes = [(rows, self.input_size), (rows, self.hidden_size), (rows,), (rows,)]
-        self._weight_shapes = [torch.Size(shape) for shape in shapes[: self._stack.weights_per_layer]]
+        self._names = tuple(weight.name for weight in self._stack.weights)
+        self._weight_shapes = [torch.Size(self._stack.weight_shape(weight, 0)) for weight in self._stack.weights]
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """One step.
@@ -145,7 +142,7 @@ class RecurrentCell(Guest, nn.RNNCellBase):
         check_same_place(self._title, "input", x, first, dtype=not (cast and x.is_floating_point()))
         for s in state:
             check_same_place(self._title, "hx", s, first, dtype=not cast)
-        for name, weight, shape in zip(_NAMES, weights, self._weight_shapes, strict=False):
+        for name, weight, shape in zip(self._names, weights, self._weight_shapes, strict=False):
             if weight.shape != shape:
                 raise RuntimeError(f"Expected {name} of size {list(shape)}, got {list(weight.shape)}")
             check_same_place(self._title, name, weight, first, dtype=not cast)
