@@ -169,7 +169,7 @@ class _Layer:
         biases = None if bias is None else _split(bias, letters)
 
         def product(letter: str, a: Tensor) -> Tensor:
-            found = a @ getattr(weights, letter)
+            found: Tensor = a @ getattr(weights, letter)
             return found if biases is None else found + getattr(biases, letter)
 
         late = self.cell.late

@@ -19,8 +19,8 @@ class Vector:
 
     Attributes:
         name: of the parameter, ``{name}_l0`` and so on in a layer, and of what ``step`` finds on ``w``.
-        parts: the letters that it has a part for: the parameter is (``len(parts)`` * H,) and ``step`` reads ``w.name.i``.
-            Default: none, the parameter is (H,) and ``step`` reads ``w.name``.
+        parts: the letters that it has a part for: the parameter is (``len(parts)`` * H,) and ``step`` reads
+            ``w.name.i``. Default: none, the parameter is (H,) and ``step`` reads ``w.name``.
         initial: the value that it begins with. Default: drawn as torch.nn draws all weights, from -1/sqrt(H) to
             1/sqrt(H).
     """
@@ -68,8 +68,8 @@ class Cell:
         vectors: the weights with a number for each unit.
         norms: what is normalised over the units of a row (Ba et al., 2016; epsilon 1e-5): ``"x"`` all gates' W_ih x_t,
             ``"r"`` all gates' W_hh h, both before the bias is added and times a gain (``weight_norm_ih``,
-            ``weight_norm_hh``); another letter is a state's, which ``step`` normalises by ``w.norm_c(c)``, with gain and
-            bias (``weight_norm_c``, ``bias_norm_c``).
+            ``weight_norm_hh``); another letter is a state's, which ``step`` normalises by ``w.norm_c(c)``, with gain
+            and bias (``weight_norm_c``, ``bias_norm_c``).
         heads: which weights are block-diagonal, with ``num_heads`` blocks, as the layer says: ``""`` none, ``"h"``
             ``weight_hh``, ``"xh"`` both. A block's columns are its units' alone: (n*H, H/heads).
         biases: ``"xh"``: ``bias_ih`` and ``bias_hh``, as torch.nn; ``"x"``: one for each gate. Default: the former
@@ -132,7 +132,7 @@ class Cell:
             refuse("weights of different names", names)
 
     def weights(self, bias: bool = True, projection: bool = False) -> tuple[Weight, ...]:
-        """A layer's parameters in their order: W_ih, W_hh, b_ih, b_hh, vectors, norms, W_hr, as far as there are such."""
+        """A layer's parameters in their order: W_ih, W_hh, b_ih, b_hh, vectors, norms, W_hr, if there are such."""
         recurrent = tuple(self.recurrent or ())
         found = [Weight("weight_ih", "input", tuple(self.gates))]
         if recurrent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def trace(cell: Cell) -> Trace:
     r = parts_of(cell.recurrent, recurrent) if cell.recurrent else None
     w = SimpleNamespace()
     for v in cell.vectors:
-        part = lambda letter, v=v: Symbol("vector", v.name, letter)  # noqa: E731
+        part = partial(Symbol, "vector", v.name)
         setattr(w, v.name, parts_of(v.parts, part) if v.parts else part(""))
     for letter in cell.norms:
         if letter not in ("x", "r"):

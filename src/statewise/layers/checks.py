@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def as_states(owner: str, hx: Any, letters: str) -> tuple[Tensor, ...]:
+def as_states(owner: str, hx: Any, letters: Sequence[str]) -> tuple[Tensor, ...]:
     """``hx`` as one tensor a state: a tensor where ``letters`` has one letter, a tuple or list of tensors otherwise.
 
     Raises:
