@@ -3,44 +3,58 @@
 #pragma once
 
 #include "../kernels/cpu/math.hpp"
+#include "../kernels/cpu/shape.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-// A cell without gates: the four slots of a block (see kernels/cpu/layout.hpp) are four vectors of units.
-struct Ungated {
-  static constexpr int units = 4;  // vectors of units a block
-  static constexpr int gates = 1;
-  static constexpr bool has_c = false;
-  static constexpr bool carries_h = false;
-  static constexpr int from_x[4] = {0, 0, 0, 0};
-  static constexpr int from_h[4] = {0, 0, 0, 0};
+constexpr CellShape plain_shape(const char* name) {
+  return {.name = name,
+          .gates = 1,
+          .recurrent = 1,
+          .slots = 1,
+          .from_x = {0},
+          .from_h = {0},
+          .late_first = 0,
+          .late = 0,
+          .states = 1,
+          .vectors = 0,
+          .phases = 1,
+          .carries_h = false,
+          .reads_h = false,
+          .h_in_slots = true,
+          .bias_x = true,
+          .bias_h = true};
+}
+
+struct RnnTanh {
+  static constexpr CellShape shape = plain_shape("rnn_tanh");
+  template <int phase, class T, int W>
+  static STATEWISE_INLINE void forward(Vec<T, W>* a, const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*,
+                                       Vec<T, W>* after, Vec<T, W>*) {
+    after[0] = a[0] = tanh<T, W>(a[0]);
+  }
+  template <int phase, class T, int W>
+  static STATEWISE_INLINE void backward(const Vec<T, W>* a, const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*,
+                                        const Vec<T, W>*, Vec<T, W>* ds, Vec<T, W>*, Vec<T, W>* d, Vec<T, W>*,
+                                        Vec<T, W>*) {
+    d[0] = ds[0] * (T(1) - a[0] * a[0]);
+  }
 };
 
-struct RnnTanh : Ungated {
-  template <class T, int W>
-  static STATEWISE_INLINE void forward(Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* h,
-                                       Vec<T, W>*) {
-    for (int i = 0; i < 4; ++i) h[i] = a[i] = tanh<T, W>(a[i]);
+struct RnnRelu {
+  static constexpr CellShape shape = plain_shape("rnn_relu");
+  template <int phase, class T, int W>
+  static STATEWISE_INLINE void forward(Vec<T, W>* a, const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*,
+                                       Vec<T, W>* after, Vec<T, W>*) {
+    after[0] = a[0] = a[0] <= T(0) ? Vec<T, W>{} : a[0];  // NaN stays NaN, as in torch
   }
-  template <class T, int W>
-  static STATEWISE_INLINE void backward(const Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*,
-                                        Vec<T, W>* dh, Vec<T, W>*, Vec<T, W> (&d)[4]) {
-    for (int i = 0; i < 4; ++i) d[i] = dh[i] * (T(1) - a[i] * a[i]);
-  }
-};
-
-struct RnnRelu : Ungated {
-  template <class T, int W>
-  static STATEWISE_INLINE void forward(Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* h,
-                                       Vec<T, W>*) {
-    for (int i = 0; i < 4; ++i) h[i] = a[i] = a[i] <= T(0) ? Vec<T, W>{} : a[i];  // NaN stays NaN, as in torch
-  }
-  template <class T, int W>
-  static STATEWISE_INLINE void backward(const Vec<T, W> (&a)[4], const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*,
-                                        Vec<T, W>* dh, Vec<T, W>*, Vec<T, W> (&d)[4]) {
-    for (int i = 0; i < 4; ++i) d[i] = a[i] <= T(0) ? Vec<T, W>{} : dh[i];
+  template <int phase, class T, int W>
+  static STATEWISE_INLINE void backward(const Vec<T, W>* a, const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*,
+                                        const Vec<T, W>*, Vec<T, W>* ds, Vec<T, W>*, Vec<T, W>* d, Vec<T, W>*,
+                                        Vec<T, W>*) {
+    d[0] = a[0] <= T(0) ? Vec<T, W>{} : ds[0];
   }
 };
 
