@@ -103,6 +103,48 @@ STATEWISE_INLINE Vec<T, W> tanh(Vec<T, W> x) {
   return (V)((I)(e / (e + T(2))) | sign);
 }
 
+// What chooses among values. NaN stays NaN, as in torch.
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> relu(Vec<T, W> x) {
+  return x <= T(0) ? Vec<T, W>{} : x;
+}
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> maximum(Vec<T, W> a, Vec<T, W> b) {
+  return (a >= b) | (a != a) ? a : b;
+}
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> minimum(Vec<T, W> a, Vec<T, W> b) {
+  return (a <= b) | (a != a) ? a : b;
+}
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> abs(Vec<T, W> x) {
+  using I = IntVec<T, W>;
+  return (Vec<T, W>)((I)x & ~(I)broadcast<Vec<T, W>>(T(-0.0)));
+}
+
+// And their derivatives: relu's from its result y; what of g reaches a through the maximum of a and b, half of it where
+// they are equal, and through their minimum with a and b exchanged; abs's, which is x itself for zero and NaN.
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> where_positive(Vec<T, W> y, Vec<T, W> g) {
+  return y <= T(0) ? Vec<T, W>{} : g;
+}
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> share_of_larger(Vec<T, W> a, Vec<T, W> b, Vec<T, W> g) {
+  return a < b ? Vec<T, W>{} : a == b ? g * T(0.5) : g;
+}
+
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> sign(Vec<T, W> x) {
+  using V = Vec<T, W>;
+  return x > T(0) ? broadcast<V>(T(1)) : x < T(0) ? broadcast<V>(T(-1)) : x;
+}
+
 }  // namespace
 }  // namespace STATEWISE_NS
 }  // namespace statewise
