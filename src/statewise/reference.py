@@ -7,7 +7,7 @@ tensor or looks at the values of one, ``lengths`` and ``batch_sizes`` excepted. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -107,12 +107,22 @@ def _run(
     return x, *(torch.stack(letter) for letter in zip(*finals, strict=True))
 
 
+def _with_numbers(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
+    """``function``, of which one argument may be a number."""
+
+    def call(a: Any, b: Any) -> Tensor:
+        a = a if isinstance(a, Tensor) else torch.full_like(b, a)
+        return function(a, b if isinstance(b, Tensor) else torch.full_like(a, b))
+
+    return call
+
+
 class Operations:
     """What a step computes with, of torch."""
 
     sigmoid, tanh, relu, exp, log = torch.sigmoid, torch.tanh, torch.relu, torch.exp, torch.log
-    maximum, minimum, abs, sqrt = torch.maximum, torch.minimum, torch.abs, torch.sqrt
-    softplus, logsigmoid = softplus, logsigmoid
+    softplus, logsigmoid, abs, sqrt = softplus, logsigmoid, torch.abs, torch.sqrt
+    maximum, minimum = staticmethod(_with_numbers(torch.maximum)), staticmethod(_with_numbers(torch.minimum))
 
 
 def _split(a: Tensor, letters: Sequence[str]) -> Parts:
