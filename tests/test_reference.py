@@ -8,7 +8,6 @@ import torch
 
 import statewise
 from statewise import cells, reference
-from statewise.layers.parameters import parameter_shapes
 from statewise.stack import Stack
 
 
@@ -59,7 +58,7 @@ def test_projections_that_torch_has_not(kind, written_out, bidirectional):
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_empty_inputs(cell, device):
     stack = Stack(cell, 3, 4, 2, bidirectional=True)
-    shapes = [shape for group in parameter_shapes(stack) for shape in group.values()]
+    shapes = [stack.weight_shape(w, k // 2) for k in range(stack.depth) for w in stack.weights]
     weights = [torch.zeros(shape, device=device) for shape in shapes]
     none = torch.zeros(0, dtype=torch.int64)
     state = [torch.zeros(4, 0, 4, device=device) for _ in cell.states]

@@ -17,7 +17,6 @@ import written_out
 from oracle import assert_close_to_float64, gradients
 from statewise import ops, reference
 from statewise.cells import CELLS
-from statewise.layers.parameters import parameter_shapes
 from statewise.stack import Stack
 
 
@@ -52,13 +51,12 @@ class Problem:
     def draw(self, cell):
         """x, the states and the weights in float64; the states are such as the cell gets into."""
         stack = self.stack(cell)
-        weights = [
-            1 + 0.3 * torch.randn(shape, dtype=torch.float64)
-            if "norm" in name
-            else torch.randn(shape, dtype=torch.float64) * shape[-1] ** -0.5
-            for group in parameter_shapes(stack)
-            for name, shape in group.items()
-        ]
+        weights = []
+        for k in range(stack.depth):
+            for weight in stack.weights:
+                shape = stack.weight_shape(weight, k // stack.directions)
+                drawn = torch.randn(shape, dtype=torch.float64)
+                weights.append(1 + 0.3 * drawn if "norm" in weight.name else drawn * shape[-1] ** -0.5)
         x = torch.randn(self.T, self.N, stack.input_size, dtype=torch.float64)
         state = reference.recurrent(torch.randn_like(x), None, weights, stack)[1:] if self.with_state else None
         return x, state, weights

@@ -1,8 +1,8 @@
 """The cells against other implementations: onnxruntime here and now, others by numbers that were computed from them.
 
-``published.json`` has the results and all gradients in float64, as the code that "source" names gave them once.
-What went in is ``wave`` everywhere, in our names and layouts, brought into theirs: the gates' order, transposed weights,
-the sum of two biases where they have one. The loss is the sum of the results times waves.
+``published.json`` has results and all gradients in float64, as the code that "source" names gave them once. What went
+in is ``wave`` everywhere, in our names and layouts, brought into theirs: the gates' order, transposed weights, the sum
+of two biases where they have one. The loss is the sum of the results times waves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from statewise import cells, ops
-from statewise.layers.parameters import parameter_shapes
 from statewise.stack import Stack
 
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())
@@ -34,9 +33,9 @@ def inputs(stack, with_state):
     for k, letter in enumerate(stack.cell.states if with_state else ""):
         state = wave((1, N, H), 30 + k)
         found[f"{letter}_0"] = state.abs() + 1 if letter == "n" else state
-    for k, (name, shape) in enumerate(parameter_shapes(stack)[0].items()):
-        weight = wave(shape, k)
-        found[name.removesuffix("_l0")] = 1 + 0.3 * weight if name.startswith("weight_norm") else weight
+    for k, weight in enumerate(stack.weights):
+        value = wave(stack.weight_shape(weight, 0), k)
+        found[weight.name] = 1 + 0.3 * value if weight.name.startswith("weight_norm") else value
     return {name: tensor.requires_grad_() for name, tensor in found.items()}
 
 
@@ -79,10 +78,9 @@ def test_onnxruntime(name):
     kind, attributes, order, peepholes = IN_ONNX[name]
     cell = cells.by_name(name)
     stack = Stack(cell, I, H, bidirectional=True)
-    groups = parameter_shapes(stack)
     ways = [
-        {n.partition("_l0")[0]: wave(shape, 10 * d + k).float() for k, (n, shape) in enumerate(group.items())}
-        for d, group in enumerate(groups)
+        {w.name: wave(stack.weight_shape(w, 0), 10 * d + k).float() for k, w in enumerate(stack.weights)}
+        for d in range(stack.directions)
     ]
     x, state = wave((T, N, I), 20).float(), [wave((2, N, H), 30 + k).float() for k in range(len(cell.states))]
 
