@@ -80,6 +80,8 @@ def _shape(plan: Plan) -> list[str]:
         "crossing_state": listed(list(plan.normalised)),
         "heads_x": "x" in cell.heads,
         "heads_h": "h" in cell.heads,
+        "vector_tensors": len(cell.vectors),
+        "vector_parts": listed([max(1, len(v.parts)) for v in cell.vectors]),
     }
     lines = [f"      .{k} = {str(value).lower() if isinstance(value, bool) else value}," for k, value in fields.items()]
     return ["  static constexpr CellShape shape{", *lines, "  };"]

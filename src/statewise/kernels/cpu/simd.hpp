@@ -229,6 +229,16 @@ STATEWISE_INLINE void unroll(const F& f) {
 }
 #define STATEWISE_EACH(i) [&](auto i) __attribute__((always_inline))
 
+template <class T>
+STATEWISE_INLINE void copy(T* to, const T* from, int64_t n) {
+  __builtin_memcpy(to, from, n * sizeof(T));
+}
+
+template <class T>
+STATEWISE_INLINE void clear(T* to, int64_t n) {
+  __builtin_memset(to, 0, n * sizeof(T));
+}
+
 STATEWISE_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 STATEWISE_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
