@@ -17,8 +17,8 @@ from ..kernels.cpu import Form as Form
 from ..stack import Stack
 from . import dlpack as dlpack  # which connects
 from .arguments import Results
-from .fallback import SERVED_CELLS
 from .gradient import eager_by_reference
+from .served import cell_number
 
 Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
 
@@ -54,10 +54,12 @@ _apply = super(torch.autograd.Function, EagerFunction).apply
 def kernel_of(stack: Stack) -> cpu.Stack | None:
     """The stack as the kernels know it, or None if they don't compute its cell."""
     s = stack
-    if s.cell.name not in SERVED_CELLS:
+    number = cell_number(s.cell)
+    if number is None:
         return None
+    heads = s.num_heads if s.cell.heads else 1
     return cpu.Stack(
-        s.cell.name, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint
+        number, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint, heads
     )
 
 

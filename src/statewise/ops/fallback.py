@@ -13,17 +13,14 @@ from torch.utils._device import DeviceContext
 
 from ..kernels import cpu
 from ..stack import Stack
+from .served import FallbackWarning as FallbackWarning
+from .served import cell_reason
 
-SERVED_CELLS = frozenset(cpu.cells())
 _DTYPES = frozenset({torch.float32, torch.float64})
 _TYPES = frozenset({Tensor, Parameter})
 _STRIDED = torch.strided
 
 _warn = False
-
-
-class FallbackWarning(UserWarning):
-    """A call was computed by the slow reference; see ``statewise.warn_on_fallback``."""
 
 
 def warn_on_fallback(enabled: bool = True) -> None:
@@ -78,8 +75,9 @@ def reason(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor],
         return f"the dtype is {x.dtype}, the kernels compute in {served_dtypes()}"
     if not x.is_cpu:
         return f"the device is {x.device}, the kernels run on the CPU"
-    if stack.cell.name not in SERVED_CELLS:
-        return f"cell {stack.cell.name} has no kernel"
+    without_kernel = cell_reason(stack.cell)
+    if without_kernel is not None:
+        return without_kernel
     if stack.hidden_size == 0 or stack.input_size == 0:
         return "a width is 0"
     for tensor in (x, *weights, *(state or ())):

@@ -21,7 +21,7 @@ from .arguments import Arguments, Results
 from .autocast import are_cast, autocast_dtype, compute_cast, result_dtypes
 from .dropout import draw_masks
 from .eager import Form, kernel_of, run_eager
-from .fallback import SERVED_CELLS, reason, report
+from .fallback import reason, report
 from .gradient import run_reference
 
 
@@ -73,7 +73,7 @@ def recurrent(
         return compute_cast(again, x, state, weights, result_dtypes(a, target))
     if dropout and training and stack.num_layers > 1 and not masks:
         a = a._replace(masks=draw_masks(stack, dropout, x, *x.shape[:-1]))
-    if _is_watched() and x.device.type == "cpu" and stack.cell.name in SERVED_CELLS:
+    if _is_watched() and x.device.type == "cpu" and kernel_of(stack) is not None:
         if batch_sizes is not None and torch.compiler.is_compiling():
             return _outside_the_graph(a)
         return _step_by_library(a) if batch_sizes is None and x.dim() == 2 else library.run_library(a)
