@@ -66,6 +66,8 @@ def step_of(cell: Cell) -> Step:
     Raises:
         Unsupported: the kernels have no place for it.
     """
+    if len(cell.norm_groups) > 1:
+        raise Unsupported("its products are normalised in groups of gates, the kernels normalise all gates together")
     graph = Graph()
     after, read = _expressions(cell, graph)
     late = _late(cell, graph, read)
