@@ -17,7 +17,7 @@ from ..kernels.cpu import Form as Form
 from ..stack import Stack
 from . import dlpack as dlpack  # which connects
 from .arguments import Results
-from .fallback import SERVED_CELLS
+from .fallback import stack_reason
 from .gradient import eager_by_reference
 
 Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
@@ -52,9 +52,9 @@ _apply = super(torch.autograd.Function, EagerFunction).apply
 
 @lru_cache(maxsize=1024)
 def kernel_of(stack: Stack) -> cpu.Stack | None:
-    """The stack as the kernels know it, or None if they don't compute its cell."""
+    """The stack as the kernels know it, or None if they don't compute it."""
     s = stack
-    if s.cell.name not in SERVED_CELLS:
+    if stack_reason(stack) is not None:
         return None
     return cpu.Stack(
         s.cell.name, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint

@@ -71,8 +71,17 @@ def _arguments(
     config: Sequence[int],
 ) -> Arguments:
     """The inverse of ``_flat``."""
-    input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
-    stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), *rest)
+    input_size, hidden_size, num_layers, bidirectional, bias, proj_size, checkpoint = config
+    stack = Stack(
+        cells.by_name(cell),
+        input_size,
+        hidden_size,
+        num_layers,
+        bool(bidirectional),
+        bool(bias),
+        proj_size,
+        checkpoint,
+    )
     count = stack.weights_per_layer * stack.depth
     state = [s for s in (h, c) if s is not None] or None
     return Arguments(x, state, weights_and_masks[:count], stack, weights_and_masks[count:], lengths, batch_sizes)
