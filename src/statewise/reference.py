@@ -142,27 +142,32 @@ def _run(
     return tuple(results)
 
 
+def _tensors(*values: Tensor | float) -> list[Tensor]:
+    """``values``, numbers among them as tensors without dimensions beside the others."""
+    like = next(v for v in values if isinstance(v, Tensor))
+    return [v if isinstance(v, Tensor) else torch.full((), v, dtype=like.dtype, device=like.device) for v in values]
+
+
 class Operations:
-    """What a step computes with, of torch."""
+    """What a step computes with, of torch. Where there are several arguments, some may be numbers."""
 
     sigmoid, tanh, relu, exp, log = torch.sigmoid, torch.tanh, torch.relu, torch.exp, torch.log
     abs, sqrt, softplus, logsigmoid = torch.abs, torch.sqrt, softplus, logsigmoid
 
     @staticmethod
     def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
-        return torch.maximum(*_both(a, b))
+        """The larger of both; where they are equal each takes half of the gradient."""
+        return torch.maximum(*_tensors(a, b))
 
     @staticmethod
     def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
-        return torch.minimum(*_both(a, b))
+        """The smaller of both; where they are equal each takes half of the gradient."""
+        return torch.minimum(*_tensors(a, b))
 
-
-def _both(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Both as tensors, of which one is there: a step may compare with a number."""
-    if isinstance(a, Tensor):
-        return a, b if isinstance(b, Tensor) else torch.full_like(a, b)
-    assert isinstance(b, Tensor), "a step computes with its arguments"
-    return torch.full_like(b, a), b
+    @staticmethod
+    def where(a: Tensor, b: Tensor | float, c: Tensor | float) -> Tensor:
+        """b where a isn't 0, else c."""
+        return torch.where(a != 0, b, c)
 
 
 def _split(a: Tensor, letters: Sequence[str]) -> Parts:
@@ -184,6 +189,13 @@ class _Layer:
     def _normalised(self, letter: str, value: Tensor) -> Tensor:
         return layer_norm(value, value.shape[-1:], self.w[f"weight_norm_{letter}"], self.w[f"bias_norm_{letter}"])
 
+    def _normalised_groups(self, found: Tensor, gain: Tensor, letters: Sequence[str]) -> Tensor:
+        """A product (..., n*H), each group of gates among ``letters`` normalised over its columns together."""
+        groups = self.cell.norm_groups or (letters,)
+        sizes = [self.stack.hidden_size * sum(gate in letters for gate in group) for group in groups]
+        parts = zip(found.split(sizes, -1), gain.split(sizes), strict=True)
+        return torch.cat([layer_norm(part, part.shape[-1:], g) for part, g in parts], -1)
+
     def _share(self, a: Tensor, which: str, letters: Sequence[str]) -> Tensor:
         """The product of ``a`` with W_ih or W_hh, normalised and with its bias: (..., n*H)."""
         weight = self.w[f"weight_{which}"]
@@ -195,7 +207,7 @@ class _Layer:
             found = linear(a, weight)
         gain = self.w.get(f"weight_norm_{which}")
         if gain is not None:
-            found = layer_norm(found, found.shape[-1:], gain)
+            found = self._normalised_groups(found, gain, letters)
         bias = self.w.get(f"bias_{which}")
         return found if bias is None else found + bias
 

@@ -28,10 +28,27 @@ def by_name(name: str) -> Cell:
         ) from None
 
 
+from .coupled_lstm import COUPLED_LSTM  # noqa: E402
 from .gru import GRU  # noqa: E402
+from .gru_reset_before import GRU_RESET_BEFORE  # noqa: E402
+from .indrnn import INDRNN, INDRNN_TANH  # noqa: E402
+from .layer_norm_gru import LAYER_NORM_GRU, LAYER_NORM_GRU_HASTE  # noqa: E402
+from .layer_norm_lstm import LAYER_NORM_LSTM  # noqa: E402
 from .lstm import LSTM  # noqa: E402
+from .mgu import MGU  # noqa: E402
+from .min_gru import MINGRU, MINGRU_LOG  # noqa: E402
+from .min_lstm import MINLSTM, MINLSTM_LOG  # noqa: E402
+from .peephole_lstm import PEEPHOLE_LSTM  # noqa: E402
 from .rnn import RNN_RELU, RNN_TANH  # noqa: E402
+from .slstm import SLSTM, SLSTM_HEADWISE  # noqa: E402
+from .sru import SRU  # noqa: E402
 
-CELLS = (RNN_TANH, RNN_RELU, LSTM, GRU)
+CELLS = (
+    *(RNN_TANH, RNN_RELU, LSTM, GRU),
+    *(PEEPHOLE_LSTM, COUPLED_LSTM, LAYER_NORM_LSTM),
+    *(GRU_RESET_BEFORE, MGU, LAYER_NORM_GRU, LAYER_NORM_GRU_HASTE),
+    *(INDRNN, INDRNN_TANH, MINGRU, MINGRU_LOG, MINLSTM, MINLSTM_LOG, SRU),
+    *(SLSTM, SLSTM_HEADWISE),
+)
 
 __all__ = ["CELLS", "GRU", "LSTM", "RNN_RELU", "RNN_TANH", "Cell", "Vector", "Weight", "by_name", "register"]

@@ -23,6 +23,7 @@ OPERATIONS = (
     "minimum",
     "abs",
     "sqrt",
+    "where",
 )
 
 
