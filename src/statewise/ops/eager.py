@@ -17,6 +17,7 @@ from ..kernels.cpu import Form as Form
 from ..stack import Stack
 from . import dlpack as dlpack  # which connects
 from .arguments import Results
+from .fallback import stack_reason
 from .gradient import eager_by_reference
 from .served import cell_number
 
@@ -52,9 +53,9 @@ _apply = super(torch.autograd.Function, EagerFunction).apply
 
 @lru_cache(maxsize=1024)
 def kernel_of(stack: Stack) -> cpu.Stack | None:
-    """The stack as the kernels know it, or None if they don't compute its cell."""
+    """The stack as the kernels know it, or None if they don't compute it."""
     s = stack
-    number = cell_number(s.cell)
+    number = cell_number(s.cell) if stack_reason(stack) is None else None
     if number is None:
         return None
     heads = s.num_heads if s.cell.heads else 1
