@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -149,7 +148,7 @@ class _Layer:
         self.project = self.w.get("weight_hr")
         own = {v.name: _split(self.w[v.name], v.parts) if v.parts else self.w[v.name] for v in self.cell.vectors}
         norms = {f"norm_{n}": partial(self._normalised, n) for n in self.cell.norms if n not in ("x", "r")}
-        self.given = SimpleNamespace(**own, **norms)
+        self.given = Parts(**own, **norms)
 
     def _normalised(self, letter: str, value: Tensor) -> Tensor:
         return layer_norm(value, value.shape[-1:], self.w[f"weight_norm_{letter}"], self.w[f"bias_norm_{letter}"])

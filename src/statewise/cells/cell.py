@@ -159,6 +159,9 @@ class Cell:
             found.append(Weight("weight_hr", "projection"))
         return tuple(found)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
+        return self  # and not the latest of its name, as from a file
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by name, never by its equations."""
         from . import by_name

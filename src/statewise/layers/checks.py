@@ -41,7 +41,8 @@ def check_state_ranks(states: Sequence[Tensor], rank: int) -> None:
         got = f"hx should also be {rank}-D but got {states[0].dim()}-D tensor"
     else:
         ranks = ", ".join(f"{s.dim()}-D" for s in states)
-        got = f"hx and cx should also be {rank}-D but got ({ranks}) tensors"
+        names = "hx and cx" if len(states) == 2 else "all of hx"
+        got = f"{names} should also be {rank}-D but got ({ranks}) tensors"
     raise RuntimeError(f"For {kind} {rank}-D input, {got}")
 
 

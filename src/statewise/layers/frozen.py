@@ -21,19 +21,19 @@ from ..kernels import cpu
 from ..ops import Form
 from ..ops.fallback import reason
 from ..stack import Stack
-from .cells import RecurrentCell
+from .cells import SingleStep
 from .recurrent import RecurrentLayer
 
 _HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
 # The attributes that decide what a call computes, or whether it passes through `forward` at all.
 _DECISIVE = frozenset(
-    {"mode", "nonlinearity", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"}
-    | {"batch_first", "forward", "_compiled_call_impl"}
+    {"mode", "nonlinearity", "cell", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"}
+    | {"num_heads", "batch_first", "forward", "_compiled_call_impl"}
 )
 
 
 class Frozen(nn.Module):
-    """The base of both, which stands before ``RecurrentLayer`` or ``RecurrentCell``. The weights are buffers.
+    """The base of both, which stands before ``RecurrentLayer`` or ``SingleStep``. The weights are buffers.
 
     Made by ``statewise.freeze``, and by copying or unpickling. Whatever replaces the weights or moves them makes a new
     pack (``.to()``, ``load_state_dict``), and so does the next call after one was written to in place: all of them lie
@@ -209,11 +209,11 @@ class FrozenLayer(Frozen, RecurrentLayer):
         self.flatten_parameters()
 
 
-class FrozenCell(Frozen, RecurrentCell):
-    """Stands before a subclass of ``RecurrentCell``."""
+class FrozenCell(Frozen, SingleStep):
+    """Stands before a subclass of ``SingleStep``."""
 
     def __call__(self, input: Any, hx: Any = None) -> Any:
-        """See ``RecurrentCell.forward``; and RuntimeError for an input or a state that needs a gradient."""
+        """See ``SingleStep.forward``; and RuntimeError for an input or a state that needs a gradient."""
         if not is_compiling():
             results = self._shortcut(input, hx)
             if results is not None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numbers
 import operator
 import warnings
+from collections.abc import Sequence
 from typing import Any, SupportsIndex
+
+from .. import cells
+from ..cells import Cell
 
 
 def check_nonlinearity(nonlinearity: Any) -> None:
@@ -42,6 +46,48 @@ def check_options(
         raise ValueError("proj_size should be a positive integer or zero to disable projections")
     if proj_size >= hidden_size:
         raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def as_cell(owner: str, cell: Any) -> Cell:
+    """``cell``, or the one of that name.
+
+    Raises:
+        TypeError: it is neither a ``Cell`` nor a name.
+        ValueError: no cell has that name.
+    """
+    if isinstance(cell, Cell):
+        return cell
+    if not isinstance(cell, str):
+        raise TypeError(f"{owner}: Expected cell to be a statewise.Cell or the name of one, got {type(cell).__name__}")
+    try:
+        return cells.by_name(cell)
+    except KeyError as error:
+        raise ValueError(f"{owner}: {error.args[0]}") from None
+
+
+def check_step(input_size: Any, hidden_size: Any, bias: Any) -> None:
+    """TypeError or ValueError unless a single step can be so wide."""
+    _check_bool("bias", bias)
+    _check_size("input_size", input_size)
+    _check_size("hidden_size", hidden_size)
+
+
+def check_heads(
+    cell: Cell, num_heads: Any, input_sizes: Sequence[int], hidden_sizes: Sequence[int], proj_size: int
+) -> None:
+    """TypeError or ValueError unless the weights of layers so wide can be cut into blocks and projected so."""
+    if not isinstance(num_heads, int) or isinstance(num_heads, bool):
+        raise TypeError(f"num_heads should be of type int, got: {type(num_heads).__name__}")
+    if num_heads < 1:
+        raise ValueError(f"num_heads must be greater than zero, got {num_heads}")
+    if num_heads > 1 and not cell.heads:
+        raise ValueError(f"num_heads should be 1 for the cell {cell.name}, which has no heads, got {num_heads}")
+    cut = [*hidden_sizes, *(input_sizes if "x" in cell.heads else ())]
+    if any(size % num_heads for size in cut):
+        raise ValueError(f"num_heads has to divide every width that is cut into heads, {cut}, got {num_heads}")
+    if proj_size and (cell.heads or cell.late):
+        what = "heads" if cell.heads else "a product of what its step computes, which is not projected"
+        raise ValueError(f"proj_size should be zero for the cell {cell.name}, which has {what}, got {proj_size}")
 
 
 def check_checkpoint(checkpoint: Any) -> None:

@@ -16,19 +16,20 @@ from torch.compiler import is_compiling
 from torch.nn.utils.rnn import PackedSequence
 
 from .. import cells, ops
+from ..cells import Cell
 from ..ops.arguments import permuted, time_first
 from ..ops.dropout import draw_masks
 from ..ops.torch_kernels import serves_stack
 from ..stack import Stack
 from .checks import as_lengths, as_states, check_batch_sizes, check_same_place, check_state_ranks
-from .options import check_checkpoint, check_options
-from .parameters import parameter_shapes
+from .options import check_checkpoint, check_heads, check_options
+from .parameters import initialise, parameter_shapes
 from .tools import Guest, is_proxy
 
 # The attributes that a layer's Stack is made of.
 _DESCRIPTION = frozenset(
-    {"mode", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "checkpoint"}
-    | {"batch_first"}
+    {"mode", "cell", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "num_heads"}
+    | {"checkpoint", "batch_first"}
 )
 
 
@@ -59,6 +60,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
     """
 
+    num_heads = 1
     checkpoint = 0  # for layers that were made without one, by torch.nn or an earlier version
     _given_weights: list[Any] | None = None  # what was put into ``_flat_weights`` by others
 
@@ -91,7 +93,9 @@ class RecurrentLayer(Guest, nn.RNNBase):
         self.proj_size = operator.index(proj_size)
         self.checkpoint = operator.index(checkpoint)
         self._describe()
-        groups = parameter_shapes(self._stack)
+        inputs = [self._stack.layer_input_size(k) for k in range(self.num_layers)]
+        check_heads(self._stack.cell, self.num_heads, inputs, [hidden_size], self.proj_size)
+        groups = parameter_shapes([self._stack])
         for name, shape in (item for group in groups for item in group.items()):
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self._all_weights = [list(group) for group in groups]
@@ -113,10 +117,17 @@ class RecurrentLayer(Guest, nn.RNNBase):
         self._describe()
         self._init_flat_weights()
 
+    def _find_cell(self) -> Cell:
+        return cells.by_name(self.mode.lower())
+
+    def _find_title(self) -> str:
+        """For messages: what torch.nn calls it, whatever a subclass is called."""
+        return self.mode.partition("_")[0]
+
     def _describe(self) -> None:
         """Bring the Stack, and the weights' shapes that follow from it, in line with the attributes."""
         self._stack = Stack(
-            cells.by_name(self.mode.lower()),
+            self._find_cell(),
             self.input_size,
             self.hidden_size,
             self.num_layers,
@@ -124,13 +135,14 @@ class RecurrentLayer(Guest, nn.RNNBase):
             bool(self.bias),
             self.proj_size,
             self.checkpoint,
+            self.num_heads,
         )
-        self._title = self.mode.partition("_")[0]  # for messages: what torch.nn calls it, whatever a subclass is called
+        self._title = self._find_title()
         self._depth = self.num_layers * self._stack.directions
         self._state_sizes = self._stack.state_sizes
         self._kernel = ops.kernel_of(self._stack)
         self._form = ops.Form.BATCH_FIRST if self.batch_first else ops.Form.TIME_FIRST
-        self._weight_shapes = [torch.Size(s) for group in parameter_shapes(self._stack) for s in group.values()]
+        self._weight_shapes = [torch.Size(s) for group in parameter_shapes([self._stack]) for s in group.values()]
 
     def _init_flat_weights(self) -> None:
         # Unlike RNNBase's, this evaluates no parametrization: it is only computed when used, and a result kept here,
@@ -140,6 +152,14 @@ class RecurrentLayer(Guest, nn.RNNBase):
         own["_given_weights"] = None
         self._flat_weight_refs = [None if w is None else weakref.ref(w) for w in self._flat_weights]
         self.flatten_parameters()
+
+    def reset_parameters(self) -> None:
+        """Give every parameter the value that it begins with: torch.nn's, or what the cell's description says."""
+        if all(w.initial is None for w in self._stack.weights):
+            super().reset_parameters()
+            return
+        weights = self._stack.weights * self._depth
+        initialise(self, zip(self._flat_weights_names, weights, strict=True), self.hidden_size)
 
     def flatten_parameters(self) -> None:
         """Lay the weights out in memory as cuDNN wants them; nothing where cuDNN doesn't serve this layer."""

@@ -43,6 +43,7 @@ for _schema in (
 ):
     _library.define(_schema, tags=torch.Tag.pt2_compliant_tag)
 _ops = torch.ops.statewise
+_TAPE = 2  # version of the tape's layout: a compiled graph in a cache, from an earlier version, knows another size
 _HEAD = 8  # how many arguments tell the call: those of the first
 
 
@@ -55,7 +56,7 @@ def _flat(a: Arguments) -> tuple[Any, ...]:
     """``a`` as the operations take it."""
     s = a.stack
     # All numbers in one list: torch.jit.trace knows no lists of bools.
-    config = [s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size, s.checkpoint]
+    config = [_TAPE, s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size, s.checkpoint]
     h, c, *_ = (*(a.state or ()), None, None)
     return a.x, h, c, [*a.weights, *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
 
@@ -71,7 +72,7 @@ def _arguments(
     config: Sequence[int],
 ) -> Arguments:
     """The inverse of ``_flat``."""
-    input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
+    _, input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
     stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), *rest)
     count = stack.weights_per_layer * stack.depth
     state = [s for s in (h, c) if s is not None] or None
@@ -500,7 +501,7 @@ def _products(shapes: Any) -> list[int]:
     x, _h, _c, weights, _lengths, batch_sizes, _cell, config, *_ = shapes
     rows = x[0] * x[1] if batch_sizes is None else x[0]
     directions, per_layer = _counts(shapes)
-    own = weights[: config[2] * directions * per_layer]
+    own = weights[: config[3] * directions * per_layer]
     return [2 * rows * w[0] * w[1] if len(w) == 2 else 0 for w in own]
 
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "helpers.hpp"
+#include "shape.hpp"
 
 namespace statewise {
 
@@ -31,25 +32,34 @@ struct Group {
   int64_t before;           // the rows of the groups before this one
 };
 
+// One of a direction's states: as the caller gives and gets it, (N, width), and on the tape.
+struct State {
+  const void* initial;
+  void* final;
+  const void* dfinal;
+  void* dinitial;
+  void* steps;  // tape: (S, units), of all but the first
+  void* kept;   // tape: (segments, N, units), before each segment
+};
+
 // One direction of one layer. Where a pointer is null the thing is absent, zero or not asked for.
 struct Direction {
   const void *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // as torch lays them out
   void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr;
-  const void *h0, *c0;  // (N, width)
-  void *hn, *cn;
-  const void *dhn, *dcn;
-  void *dh0, *dc0;
+  const void* vectors[kMaxVectors];  // by part, H each
+  void* dvectors[kMaxVectors];
+  State state[kMaxStates];
   void *columns_ih, *columns_hh, *columns_hr, *bias;  // packed for the forward products
+  void* vector_rows;                                  // (vectors, units)
   void *rows_ih, *rows_hh, *rows_hr;                  // packed for the backward ones
   Sequence dx;                                        // this direction's part of the gradient of x
   bool adds_dx;                                       // to the other direction's, which has the same memory
-  int64_t* progress;                             // (groups,) steps done, where those who read y, or dx, follow; or null
-  void* gates;                                   // tape: (S, columns)
-  void* cells;                                   // tape: (S, units)
-  void* outputs;                                 // tape: (S, units), the unprojected output, with a projection
-  void* first_recurrent_input;                   // tape: (N, P), what W_hh reads first, where it isn't h0
-  void *kept_h, *kept_c, *kept_recurrent_input;  // tape: (segments, N, ...), the states before each segment
-  void *sum_ih, *sum_hh, *sum_hr, *sum_b;        // the groups' partials of the weights' gradients
+  int64_t* progress;           // (groups,) steps done, where those who read y, or dx, follow; or null
+  void* gates;                 // tape: (S, columns)
+  void* outputs;               // tape: (S, units), the unprojected output, with a projection
+  void* first_recurrent_input; // tape: (N, P), what W_hh reads first, where it isn't h0
+  void* kept_recurrent_input;  // tape: (segments, N, ...), as it is before each segment
+  void *sum_ih, *sum_hh, *sum_hr, *sum_b, *sum_v;  // the groups' partials of the weights' gradients
 };
 
 struct Layer {
@@ -70,8 +80,7 @@ struct Layout {
   int64_t recurrent_input;                     // P, padded
   int64_t columns_ih, columns_hh, columns_hr;  // elements of the packed weights; of columns_ih for the widest layer
   int64_t rows_ih, rows_hh, rows_hr;
-  int64_t sum_hr, sum_b;                                  // elements of one group's partial
-  int64_t segment_gates, segment_cells, segment_outputs;  // elements of one row of a segment that is computed again
+  int64_t sum_hr, sum_b, sum_v;  // elements of one group's partial
   int64_t forward_scratch, backward_scratch;              // bytes an owner needs
 };
 
@@ -87,7 +96,16 @@ enum class Weights { kPacked, kUnpacked };
 // and, block by block, on the steps themselves.
 enum class Help { kNone, kBetweenSteps, kWithinSteps };
 
+// A cell's step in one dtype: one phase of it on block `b` of `rows`, which are a StepRows or GradientRows (see cell.hpp).
+// The gradient may write bfloat16.
+struct Steps {
+  void (*forward[2])(const void* rows, int64_t b);
+  void (*backward[2])(const void* rows, int64_t b);
+};
+
 struct Job {
+  const CellShape* shape;
+  const Steps* steps_of_cell;
   int64_t T, N, H, P, L, D;
   bool projected, bias;
   Saved saved;
@@ -114,12 +132,9 @@ struct Pass {
   Helpers* helpers;  // null with Help::kNone
 };
 
-// The kernels of one cell and dtype for one instruction set.
+// The kernels of one dtype for one instruction set, for all cells.
 struct Kernels {
   int64_t element;  // bytes
-  int gates, states;
-  bool carries_h;
-  bool h_in_gates;  // whether a row of gates, as forward leaves it, begins with h
   void (*compute_layout)(Job&);
   void (*pack_forward)(const Job&, int64_t task);  // tasks: L * D * kWeightParts
   void (*forward)(const Job&, const Pass&);
@@ -131,16 +146,27 @@ struct Kernels {
 
 using Bfloat16 = uint16_t;  // the upper half of a float
 
+// A cell for one instruction set.
 struct Cell {
-  const char* name;
-  Kernels float32, float64;  // float, double
+  CellShape shape;
+  Steps float32, float64;
 };
 
-// One compiled copy of all cells' kernels.
+// What a library that has one cell hands out by the C function statewise_cell(). The version is that of all that the
+// library and the kernels share: StepRows, GradientRows, CellShape.
+constexpr int kCellVersion = 1;
+struct CompiledCell {
+  int version;
+  const char* instruction_set;
+  const Cell* cell;
+};
+
+// One compiled copy of the kernels, and of the cells that come with it.
 struct InstructionSet {
   const char* name;
+  Kernels float32, float64;
   const Cell* cells;
-  int count;
+  const int* count;
   // Of the copy for bfloat16 alone: from and to float, to the nearest, ties to even.
   void (*widen)(const Bfloat16* from, int64_t count, float* to);
   void (*narrow)(const float* from, int64_t count, Bfloat16* to);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "layout.hpp"
+#include "rows.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
@@ -34,28 +35,6 @@ struct Arena {
   }
 };
 
-// The group's rows at step t; its steps before t; row j's place in the caller's tensors, and by descending length.
-STATEWISE_INLINE int64_t rows_at(const Group& g, int64_t t) { return g.count ? g.count[t] : g.rows; }
-STATEWISE_INLINE int64_t rows_before(const Group& g, int64_t t) { return g.start ? g.start[t] : t * g.rows; }
-STATEWISE_INLINE int64_t original(const Group& g, int64_t j) { return g.original ? g.original[j] : g.before + j; }
-STATEWISE_INLINE int64_t sorted(const Group& g, int64_t j) { return g.sorted ? g.sorted[j] : g.before + j; }
-
-template <class T>
-STATEWISE_INLINE T* row_at(const Sequence& s, const Group& g, int64_t t, int64_t j) {
-  const int64_t n = s.sorted ? sorted(g, j) : original(g, j);
-  return static_cast<T*>(s.data) + (s.at ? s.at[t] * s.row : t * s.step) + n * s.row;
-}
-
-template <class T>
-STATEWISE_INLINE void copy(T* to, const T* from, int64_t n) {
-  __builtin_memcpy(to, from, n * sizeof(T));
-}
-
-template <class T>
-STATEWISE_INLINE void clear(T* to, int64_t n) {
-  __builtin_memset(to, 0, n * sizeof(T));
-}
-
 // Rows of numbers as a product reads them: as they are, or as pairs, which are written to `room`.
 template <class T, class O>
 STATEWISE_INLINE RowsOf<const O> as_operands(const RowsOf<const T>& from, int64_t rows, int64_t width, O* room,
@@ -82,18 +61,20 @@ STATEWISE_INLINE int64_t operand_stride(int64_t width) {
   return paired<O> ? round_up(operands<O>(width), lanes<O>) : 0;
 }
 
-// What the steps of a group leave for backward: rows of gates, cells (of cells with c) and unprojected outputs (with a
-// projection), the first of which is row `first` of all of the group's.
+// What the steps of a group leave for backward: rows of gates, of the states but the first, and of unprojected outputs
+// (with a projection), the first of which is row `first` of all of the group's.
 template <class T>
 struct Tape {
-  T *gates, *cells, *outputs;
+  T *gates, *states[kMaxStates], *outputs;
   int64_t first;
 };
 
-template <class C, class T>
-STATEWISE_INLINE Tape<T> full_tape(const Direction& w, const Group& g, int64_t columns, int64_t units) {
+template <class T>
+STATEWISE_INLINE Tape<T> full_tape(const Job& job, const Direction& w, const Group& g) {
   const auto at = [&](void* base, int64_t width) { return base ? static_cast<T*>(base) + g.first * width : nullptr; };
-  return {at(w.gates, columns), at(w.cells, units), at(w.outputs, units), 0};
+  Tape<T> tape{at(w.gates, job.layout.columns), {}, at(w.outputs, job.layout.units), 0};
+  for (int k = 1; k < job.shape->states; ++k) tape.states[k] = at(w.state[k].steps, job.layout.units);
+  return tape;
 }
 
 // work(i) for all pieces: by the helpers, which the ticket waits for, or here and now.
@@ -158,24 +139,29 @@ struct Order {
 // product (the GRU), its projection, while h stays as wide as it is.
 enum class Reads { kH, kProjectedH, kProjectionOfH };
 
-template <class C, class T>
+template <class T>
 struct Sizes {
-  Blocks<C, T> blocks;
+  const CellShape& cell;
+  Blocks<T> blocks;
+  Fed by_x, by_h;
   Reads reads;
   int64_t H, P;                    // P: the width of what W_hh reads
   int64_t units, recurrent_input;  // padded
   int64_t columns;                 // padded row of gates
   explicit Sizes(const Job& job)
-      : blocks(job.H),
-        reads(!job.projected ? Reads::kH
-              : C::carries_h ? Reads::kProjectionOfH
-                             : Reads::kProjectedH),
+      : cell(*job.shape),
+        blocks(cell, job.H),
+        by_x(fed_by_x(cell)),
+        by_h(fed_by_h(cell)),
+        reads(!job.projected        ? Reads::kH
+              : cell.carries_h ? Reads::kProjectionOfH
+                               : Reads::kProjectedH),
         H(job.H),
         P(job.P),
-        units(round_up(blocks.units(), lanes<T>)),
+        units(round_up(blocks.padded_units(), lanes<T>)),
         recurrent_input(round_up(job.P, lanes<T>)),
         columns(blocks.columns()) {}
-  // Of h as the caller knows it: its width, and the distance between its rows while the scan has it.
+  // Of the first state as the caller knows it: its width, and the distance between its rows while the scan has it.
   int64_t state_width() const { return reads == Reads::kProjectionOfH ? H : P; }
   int64_t state_stride() const { return reads == Reads::kProjectedH ? recurrent_input : units; }
 };

@@ -25,7 +25,7 @@ struct Limits {
 // What a call computes on. All tensors but x and y, and their gradients, are contiguous; null means absent (a state:
 // zeros; a gradient: not wanted, or zero where it comes in).
 struct Call {
-  int cell = 0;  // index into the instruction set's cells
+  int cell = 0;  // its number: see dispatch.hpp
   bool float64 = false;
   // All tensors are bfloat16. Served where bfloat16_set() isn't null; see bfloat16.hpp.
   bool bfloat16 = false;
@@ -41,15 +41,18 @@ struct Call {
   const int64_t* lengths = nullptr;         // (N,) of padded input
   const int64_t* batch_sizes = nullptr;     // (T,) of packed input
   const int64_t* sorted_indices = nullptr;  // (N,) of packed input: where its rows' states lie; null: in its own order
-  std::vector<void*> weights;               // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
+  std::vector<void*> weights;               // per layer and direction, as list_weights() has them
   const void* packed = nullptr;             // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
   std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
   void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
-  void *h0 = nullptr, *c0 = nullptr, *hn = nullptr, *cn = nullptr;  // (L*D, N, width)
+  struct State {  // (L*D, N, width), or null
+    void *initial = nullptr, *final = nullptr;
+    void *dfinal = nullptr, *dinitial = nullptr;  // backward only
+  };
+  State state[kMaxStates];
   // backward only
   Strided dx{}, dy{};
-  void *dhn = nullptr, *dcn = nullptr, *dh0 = nullptr, *dc0 = nullptr;
   std::vector<void*> weight_gradients;  // in the order of weights
   Limits limits{};
 };

@@ -129,6 +129,7 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
   Operands operands(nb::inst_ptr<Stack>(record.stack)->sizes, record.form);
   if (!torch_is_known() || (!below && (!torch_is_plain() || grad_enabled()))) return nb::none();
   const auto at = [&](int64_t i) { return tuple_item(kept, i); };
+  if (record.states > kMaxStates) return nb::none();
   const int64_t first_weight = 1 + record.states, after = record.outputs + 1 + record.masks + record.rows,
                 weights = int64_t(nb::len(kept)) - first_weight - after, output = first_weight + weights,
                 tape = output + record.outputs, masks = tape + 1, rows = masks + record.masks;
@@ -140,7 +141,9 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
     row_tensors = new_tuple(record.rows);
     for (int i = 0; i < record.rows; ++i) put(row_tensors, i, nb::borrow(at(rows + i)));
   }
-  const nb::handle x = at(0), given[2] = {at(1), at(2)};  // the tuple is longer than that in any case
+  const nb::handle x = at(0);
+  nb::handle given[kMaxStates];
+  for (int k = 0; k < record.states; ++k) given[k] = at(1 + k);
   if (!operands.read_input(x, row_tensors)) return nb::none();
   if (record.states && (record.states != operands.states() || !operands.read_states(given))) return nb::none();
   if (!operands.read_weights(weights, [&](int64_t i) { return at(first_weight + i); })) return nb::none();

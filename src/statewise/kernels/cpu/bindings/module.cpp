@@ -28,11 +28,10 @@ using statewise::PackedStack;
 using statewise::Record;
 using statewise::Stack;
 
-int cell_index(const std::string& name) {
-  const statewise::InstructionSet& set = statewise::instruction_set();
-  for (int i = 0; i < set.count; ++i)
-    if (name == set.cells[i].name) return i;
-  throw std::invalid_argument("no kernel computes the cell '" + name + "'");
+int number_of(const std::string& cell) {
+  const int number = statewise::cell_number(cell);
+  if (number < 0) throw std::invalid_argument("no kernel computes the cell '" + cell + "'");
+  return number;
 }
 
 void add_stack(nb::module_& m) {
@@ -42,7 +41,7 @@ void add_stack(nb::module_& m) {
           [](Stack* self, const std::string& cell, int64_t input_size, int64_t hidden_size, int64_t proj_size,
              int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint) {
             statewise::Call sizes;
-            sizes.cell = cell_index(cell);
+            sizes.cell = number_of(cell);
             sizes.I = input_size, sizes.H = hidden_size, sizes.projected = proj_size;
             sizes.L = num_layers, sizes.D = directions, sizes.bias = bias, sizes.checkpoint = checkpoint;
             new (self) Stack{sizes};
@@ -52,7 +51,7 @@ void add_stack(nb::module_& m) {
       .def("__reduce__",
            [](nb::handle self) {
              const statewise::Call& s = nb::inst_ptr<Stack>(self)->sizes;
-             const char* const cell = statewise::instruction_set().cells[s.cell].name;
+             const std::string& cell = statewise::cell_name(s.cell);
              return nb::make_tuple(self.type(),
                                    nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint));
            })
@@ -133,7 +132,7 @@ NB_MODULE(_kernels, m) {
   m.def("cells", [] {
     nb::list names;
     const statewise::InstructionSet& set = statewise::instruction_set();
-    for (int i = 0; i < set.count; ++i) names.append(set.cells[i].name);
+    for (int i = 0; i < *set.count; ++i) names.append(set.cells[i].shape.name);
     return names;
   });
   m.def("instruction_set", [] { return std::string(statewise::instruction_set().name); });
@@ -143,6 +142,7 @@ NB_MODULE(_kernels, m) {
     return names;
   });
   m.def("computes_bfloat16", [] { return statewise::bfloat16_set() != nullptr; });
+  m.def("load_cell", &statewise::load_cell, "path"_a, "key"_a);
   m.def("use_instruction_set", &statewise::use_instruction_set, "name"_a);
   m.def("thread_runtime", &statewise::thread_runtime);
   m.def("nanoseconds_in_kernels", &statewise::nanoseconds_in_kernels);

@@ -32,10 +32,10 @@ class Operands {
   // As a layer or cell is given it: None, a tensor, or a tuple or list of one tensor a state.
   bool read_hx(nanobind::handle hx);
   bool read_states(const nanobind::handle* given);
-  // Per layer and direction W_ih, W_hh, [b_ih, b_hh,] [W_hr]. `get(i)` is the i-th.
+  // Per layer and direction, in the order of statewise::list_weights. `get(i)` is the i-th.
   template <class Get>
   bool read_weights(int64_t count, const Get& get) {
-    if (count != weight_count()) return false;
+    if (!list_weights(count)) return false;
     call_.weights.resize(size_t(count));
     for (int64_t i = 0; i < count; ++i)
       if (!read_dense(get(i), weight_sizes(i), call_.weights[size_t(i)])) return false;
@@ -66,7 +66,7 @@ class Operands {
   nanobind::object make_weight_gradient(int64_t i, nanobind::handle weight);
 
   Call& call() { return call_; }
-  int states() const { return kernels_->states; }
+  int states() const { return shape_->states; }
   nanobind::handle given(int k) const { return given_[k]; }
   bool has_output() const { return form_ != Form::kStep; }  // a cell's is its state
   bool packed() const { return call_.batch_sizes != nullptr; }
@@ -82,8 +82,8 @@ class Operands {
   Strided strided(const View& v) const;
   Sizes sequence_sizes(int64_t width) const;
   Sizes state_sizes(int k) const;
+  bool list_weights(int64_t count);
   Sizes weight_sizes(int64_t i) const;
-  int64_t weight_count() const { return (2 + 2 * call_.bias + (call_.projected > 0)) * call_.L * call_.D; }
   int64_t recurrent_input() const { return call_.projected ? call_.projected : call_.H; }  // P, what W_hh reads
   int64_t width() const { return call_.D * recurrent_input(); }
 
@@ -92,8 +92,10 @@ class Operands {
   bool batched_ = true;
   int bits_ = 0;
   int64_t steps_ = 0;
-  const Kernels* kernels_ = nullptr;
-  nanobind::handle given_[2];
+  const CellShape* shape_ = nullptr;
+  WeightOf weight_list_[kMaxWeights];
+  int per_direction_ = 0;
+  nanobind::handle given_[kMaxStates];
   std::vector<nanobind::object> copies_;  // of tensors that didn't lie right, while the kernels read them
 };
 
