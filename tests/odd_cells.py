@@ -81,7 +81,7 @@ def _slstm(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
 
 
 def _six(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
-    h, c = state
+    _, c = state
     a, b, d = ops.sigmoid(x.a + r.a), ops.tanh(x.b + r.b), ops.sigmoid(x.d - r.d)
     e, f, g = ops.softplus(x.e + r.e), -x.f - r.f, ops.tanh(x.g * w.u + r.g)
     c = a * b + d * c - e * g
@@ -101,7 +101,7 @@ def _everything(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
 
 def _spare(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
     """Gates, a product, a vector and a state's old value that it makes no use of; two states that are the same."""
-    h, c, d = state
+    _, _, d = state
     new = ops.tanh(x.a + r.b)
     return new, new, d
 

@@ -147,7 +147,7 @@ class Cell:
         if bias and recurrent and self.biases == "xh":
             found.append(Weight("bias_hh", "vector", recurrent))
         found += [Weight(v.name, "vector", tuple(v.parts), v.initial) for v in self.vectors]
-        for norm in self.norms:
+        for norm in [n for n in ("x", "r", *self.states) if n in self.norms]:
             if norm == "x":
                 found.append(Weight("weight_norm_ih", "vector", tuple(self.gates), 1.0))
             elif norm == "r":

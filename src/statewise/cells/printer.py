@@ -76,6 +76,8 @@ def _shape(plan: Plan) -> list[str]:
         "bias_h": bool(cell.recurrent) and "h" in cell.biases,
         "norm_x": "x" in cell.norms,
         "norm_r": "r" in cell.norms,
+        "norm_groups": len(_norm_groups(cell)),
+        "norm_group": listed(_norm_group_of_slots(plan)),
         "crossing_states": len(plan.normalised),
         "crossing_state": listed(list(plan.normalised)),
         "heads_x": "x" in cell.heads,
@@ -85,6 +87,18 @@ def _shape(plan: Plan) -> list[str]:
     }
     lines = [f"      .{k} = {str(value).lower() if isinstance(value, bool) else value}," for k, value in fields.items()]
     return ["  static constexpr CellShape shape{", *lines, "  };"]
+
+
+def _norm_groups(cell: Cell) -> list[set[str]]:
+    """The gates that are normalised together."""
+    return [set(group) for group in cell.norm_groups or [cell.gates]] if {"x", "r"} & set(cell.norms) else []
+
+
+def _norm_group_of_slots(plan: Plan) -> list[int]:
+    """Of each slot the number of its gate's group."""
+    cell, groups = plan.cell, _norm_groups(plan.cell)
+    gates = [cell.gates[s.from_x] if s.from_x >= 0 else (cell.recurrent or ())[s.from_h] for s in plan.slots]
+    return [k for gate in gates for k, group in enumerate(groups) if gate in group]
 
 
 def _function(name: str, arrays: Sequence[str], programs: Sequence[Program], phased: bool = True) -> list[str]:

@@ -36,11 +36,14 @@ template <class T, class O>
 struct ChunkProducts {
   const Sizes<T>* sizes;
   GateProduct<T, O> dx;
-  Outer<T, O> ih, hh, hr;
+  Outer<T, O> ih, hh, late, hr;
+  const Element<O>* d;  // of the gates, also where the products read what a norm makes of it
   T* sum_b;
-  int64_t dx_pieces, ih_pieces, hh_pieces, hr_pieces;
+  int64_t dx_pieces, ih_pieces, hh_pieces, late_pieces, hr_pieces;
 
-  int64_t pieces() const { return dx_pieces + ih_pieces + hh_pieces + hr_pieces + (sum_b != nullptr); }
+  int64_t pieces() const {
+    return dx_pieces + ih_pieces + hh_pieces + late_pieces + hr_pieces + (sum_b != nullptr);
+  }
 
   void operator()(int64_t i) const {
     if (i < dx_pieces) return dx(i);
@@ -49,8 +52,10 @@ struct ChunkProducts {
     i -= hh_pieces;
     if (i < ih_pieces) return outer_piece(ih, sizes->blocks, sizes->by_x, i);
     i -= ih_pieces;
+    if (i < late_pieces) return outer_piece(late, sizes->blocks, sizes->late, i);
+    i -= late_pieces;
     if (i < hr_pieces) return outer_projection(i);
-    sum_columns(ih.rows, ih.d, ih.d_stride, sizes->columns, sum_b, ih.add);
+    sum_columns(ih.rows, d, ih.d_stride, sizes->columns, sum_b, ih.add);
   }
 
   void outer_projection(int64_t i) const {
@@ -77,6 +82,8 @@ struct Report {  // tells the owners of the layer below how far dx is
 template <class T, class O>
 struct BackwardChunk {
   Element<O>*d, *dp;   // rows of the gradients of gates and of projections
+  T *d_x, *d_h;        // of the products that are normalised; d where they aren't
+  T* crossing;         // rows of what the late product read
   O *x, *h, *outputs;  // and of what the weights read
   T* h_before;         // the latter's h once more, where the cell reads it and the product takes pairs
   T** dx;
@@ -95,12 +102,13 @@ struct BackwardScratch {
   T* ds[kMaxStates];     // of the states but the first
   T* start[kMaxStates];  // the states as they begin
   T* dvectors;           // of a chunk
+  T *dgains, *dcrossing[kMaxCrossings], *normal[kMaxCrossings], *db[kMaxStates];  // of cells that are staged
   const T** read;        // rows to be gathered
   Tape<T> segment;
   void* forward;  // scratch for computing a segment again
   BackwardScratch(Arena& arena, const Job& job, const Sizes<T>& z)
-      : chunk{}, chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1), ds{}, start{}, segment{},
-        forward(nullptr) {
+      : chunk{}, chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1), ds{}, start{}, dcrossing{}, normal{},
+        db{}, segment{}, forward(nullptr) {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     const CellShape& c = z.cell;
     d_stride = spread<Element<O>>(z.columns);
@@ -115,6 +123,9 @@ struct BackwardScratch {
       chunk[i].dp = arena.take<Element<O>>(job.projected ? most * z.recurrent_input : 0);
       chunk[i].outputs = arena.take<O>(job.projected ? operand_rows * spread<T>(z.units) : 0);
       chunk[i].dx = arena.take<T*>(most);
+      chunk[i].d_x = c.norm_x ? arena.take<T>(most * d_stride) : nullptr;
+      chunk[i].d_h = c.norm_r ? arena.take<T>(most * d_stride) : nullptr;
+      chunk[i].crossing = arena.take<T>(c.late ? most * h_stride : 0);
     }
     read = arena.take<const T*>(most);
     dh = arena.take<T>(rows * max(z.units, z.recurrent_input));
@@ -124,10 +135,16 @@ struct BackwardScratch {
       ds[k] = arena.take<T>(rows * z.units);
       start[k] = arena.take<T>(rows * z.units);
     }
-    dvectors = arena.take<T>(c.vectors * z.units);
+    dvectors = arena.take<T>(vector_rows(c) * z.units);
+    dgains = arena.take<T>(2 * (c.norm_x || c.norm_r) * z.columns);
+    for (int i = 0; i < max(c.crossing_states, c.late > 0); ++i) dcrossing[i] = arena.take<T>(rows * z.units);
+    for (int i = 0; i < c.crossing_states; ++i) normal[i] = arena.take<T>(rows * z.units);
+    for (int k = 0; c.phases > 1 && k < c.states; ++k) db[k] = arena.take<T>(rows * z.units);
     if (job.saved != Saved::kStates) return;
     const int64_t again = min(job.segment, job.T) * rows;
     segment.gates = arena.take<T>(again * z.columns);
+    if (c.norm_x) segment.raw_x = arena.take<T>(again * z.columns);
+    if (c.norm_r) segment.raw_h = arena.take<T>(again * z.columns);
     for (int k = 1; k < c.states; ++k) segment.states[k] = arena.take<T>(again * z.units);
     segment.outputs = job.projected ? arena.take<T>(again * z.units) : nullptr;
     Arena inner{nullptr};
@@ -208,7 +225,9 @@ class BackwardPass {
       take_state(w_.state[k].initial, g_, z_.H, m_.start[k], z_.units);
     }
     if (T* sum = partial_v()) clear(sum, job_.layout.sum_v);
-    clear(m_.dvectors, z_.cell.vectors * z_.units);
+    if (T* sum = partial_n()) clear(sum, job_.layout.sum_n);
+    clear(m_.dvectors, job_.layout.sum_v);
+    clear(m_.dgains, job_.layout.sum_n);
   }
 
   // The steps from `s1` back to `s0`, chunk by chunk.
@@ -222,19 +241,43 @@ class BackwardPass {
       take_dy(p);
       if (w_.dw_hh || (z_.cell.reads_h && z_.reads == Reads::kH)) copy_h(chunk, p, tape);
       for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(chunk, p, s, s0, tape, before);
-      sum_vectors();
+      normalise_input(chunk, p, tape);
+      add_up(partial_v(), m_.dvectors, job_.layout.sum_v);
+      add_up(partial_n(), m_.dgains, job_.layout.sum_n);
       hand_out_products(chunk, p, tape);
     }
   }
 
-  // The chunk's part of the vectors' gradients, to the total: two levels, as for the biases.
-  void sum_vectors() {
+  // The chunk's part of the vectors' or gains' gradients, to the total: two levels, as for the biases.
+  static void add_up(T* sum, T* part, int64_t size) {
     constexpr int L = lanes<T>;
     using V = Vec<T, L>;
-    T* const sum = partial_v();
-    for (int64_t k = 0; sum && k < job_.layout.sum_v; k += L) {
-      store(sum + k, load<V>(sum + k) + load<V>(m_.dvectors + k));
-      store(m_.dvectors + k, V{});
+    for (int64_t k = 0; sum && k < size; k += L) store(sum + k, load<V>(sum + k) + load<V>(part + k));
+    if (sum) clear(part, size);
+  }
+
+  // The gradients of W_ih x, where that is normalised, of a chunk's steps.
+  void normalise_input(BackwardChunk<T, O>& chunk, const Span& p, const Tape<T>& tape) {
+    if constexpr (!paired<O>) {
+      if (!z_.cell.norm_x) return;
+      const T* const raw = tape.raw_x + (rows_before(g_, p.t0) - tape.first) * z_.columns;
+      const int64_t rows = order_.rows(p);
+      each_norm<T>(z_.cell, z_.blocks, z_.by_x, [&](const auto& slots) {
+        for (int64_t r = 0; r < rows; ++r)
+          normalise_backward<false, T>(slots, raw + r * z_.columns, static_cast<const T*>(w_.gains_ih),
+                                       chunk.d + r * m_.d_stride, chunk.d_x + r * m_.d_stride, m_.dgains, nullptr);
+      });
+      clear_padding_of(chunk.d_x, rows, z_.by_x);
+    }
+  }
+
+  // Products sum over whole blocks, whose padding a norm leaves as it is.
+  void clear_padding_of(T* rows_of_d, int64_t rows, const Fed& fed) const {
+    const int64_t b = z_.blocks.count() - 1;
+    for (int v = 0; v < z_.blocks.width; ++v) {
+      const auto part = z_.blocks.part(b, v, fed);
+      for (int64_t r = 0; r < rows; ++r)
+        clear(rows_of_d + r * m_.d_stride + part.column + part.units, part.lanes - part.units);
     }
   }
 
@@ -315,6 +358,11 @@ class BackwardPass {
                                                    .after = {},
                                                    .vectors = static_cast<const T*>(w_.vector_rows),
                                                    .dvectors = m_.dvectors,
+                                                   .crossing = chunk.crossing + r * m_.h_stride,
+                                                   .crossing_stride = m_.h_stride,
+                                                   .normal = {},
+                                                   .dcrossing = {},
+                                                   .db = {},
                                                    .ds = {job_.projected ? m_.dm : m_.dh},
                                                    .dh_stride = z_.units,
                                                    .dy = job_.projected || !layer_.dy.data ? nullptr : &layer_.dy,
@@ -327,27 +375,89 @@ class BackwardPass {
       gradients.rows.after[k] = tape.states[k] + row * z_.units;
       gradients.rows.ds[k] = m_.ds[k];
     }
-    do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
+    const Element<O>* d = gradients.rows.d;
+    if (is_staged(z_.cell)) {
+      T* const d_h = chunk.d_h ? chunk.d_h + r * m_.d_stride : nullptr;
+      d = staged(gradients, tape.raw_h ? tape.raw_h + row * z_.columns : nullptr, d_h);
+    } else {
+      do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
+    }
     if (earlier) prefetch_step(s, first, tape);
-    if (z_.cell.recurrent && (s > 0 || w_.state[0].dinitial || job_.projected)) carry(count, gradients.rows.d);
+    if (z_.cell.recurrent && (s > 0 || w_.state[0].dinitial || job_.projected)) carry(count, d);
+  }
+
+  // A step of two phases, or whose product was normalised; the gradients of what h fed.
+  const Element<O>* staged(GradientStep<T, Element<O>>& gradients, const T* raw, T* d_h) {
+    if constexpr (paired<O>) {
+      return gradients.rows.d;  // there are no such kernels
+    } else {
+      const CellShape& c = z_.cell;
+      GradientRows<T, T>& s = gradients.rows;
+      const int64_t rows = s.rows;
+      if (c.phases > 1) {
+        for (int k = 0; k < c.states; ++k) s.db[k] = m_.db[k];
+        s.dcrossing[0] = m_.dcrossing[0];
+        for (int i = 0; i < c.crossing_states; ++i) {
+          s.normal[i] = m_.normal[i];
+          s.dcrossing[i] = m_.dcrossing[i];
+          each_crossing(i, s, [&](const auto& units, const T* state, const T* gain, int64_t j) {
+            normalise<T>(units, state, gain, gain + z_.units, m_.normal[i] + j * z_.units);
+          });
+        }
+        gradients.cell = job_.steps_of_cell->backward[1];
+        do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
+        gradients.cell = job_.steps_of_cell->backward[0];
+        for (int i = 0; i < c.crossing_states; ++i) {
+          const int k = c.crossing_state[i];
+          T* const dgain = m_.dvectors + gain_row(c, i) * z_.units;
+          each_crossing(i, s, [&](const auto& units, const T* state, const T* gain, int64_t j) {
+            normalise_backward<true, T>(units, state, gain, m_.dcrossing[i] + j * z_.units,
+                                        s.ds[k] + j * z_.units, dgain, dgain + z_.units);
+          });
+        }
+        if (c.late) product_backward(z_.late, w_.rows_late, s.d, rows, m_.dcrossing[0], z_.units, false);
+      }
+      do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
+      if (!c.norm_r) return s.d;
+      each_norm<T>(c, z_.blocks, z_.by_h, [&](const auto& slots) {
+        for (int64_t j = 0; j < rows; ++j)
+          normalise_backward<false, T>(slots, raw + j * z_.columns, static_cast<const T*>(w_.gains_hh),
+                                       s.d + j * m_.d_stride, d_h + j * m_.d_stride, m_.dgains + z_.columns, nullptr);
+      });
+      clear_padding_of(d_h, rows, z_.by_h);
+      return d_h;
+    }
+  }
+
+  template <class Each>
+  void each_crossing(int i, const GradientRows<T, Element<O>>& s, const Each& each) const {
+    const T* const gain = static_cast<const T*>(w_.vector_rows) + gain_row(z_.cell, i) * z_.units;
+    for (int64_t j = 0; j < s.rows; ++j)
+      each(NormalisedUnits<T>{z_.H}, s.after[z_.cell.crossing_state[i]] + j * z_.units, gain, j);
   }
 
   // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
   void carry(int64_t count, const Element<O>* d) {
+    product_backward(z_.by_h, w_.rows_hh, d, count, m_.dh, dh_stride(), z_.cell.carries_h && !job_.projected);
+  }
+
+  // The gradient of what one of W_hh's two products read.
+  void product_backward(const Fed& fed, const void* rows_of_w, const Element<O>* d, int64_t count, T* to,
+                        int64_t stride, bool add) {
     const GateProduct<T, O> product{.blocks = &z_.blocks,
-                                    .fed = &z_.by_h,
+                                    .fed = &fed,
                                     .read = job_.read_backward,
                                     .w = static_cast<const T*>(w_.w_hh),
                                     .width = z_.P,
                                     .packed = {.rows = count,
                                                .a = operand_rows(d, m_.d_stride),
-                                               .depth = z_.blocks.template depth<O>(z_.by_h),
-                                               .b = static_cast<const O*>(w_.rows_hh),
+                                               .depth = z_.blocks.template depth<O>(fed),
+                                               .b = static_cast<const O*>(rows_of_w),
                                                .panels = row_panels<T, O>(z_.P),
-                                               .c = {m_.dh, dh_stride(), nullptr},
+                                               .c = {to, stride, nullptr},
                                                .columns = z_.recurrent_input,
                                                .bias = nullptr,
-                                               .add = z_.cell.carries_h && !job_.projected}};
+                                               .add = add}};
     do_within_step(job_, pass_.helpers, product, product.pieces());
   }
 
@@ -387,6 +497,23 @@ class BackwardPass {
     ChunkProducts<T, O>& todo = chunk.products;
     todo = {};
     todo.sizes = &z_;
+    const Element<O>*d_x = chunk.d, *d_h = chunk.d;
+    if constexpr (!paired<O>) {
+      if (chunk.d_x) d_x = chunk.d_x;
+      if (chunk.d_h) d_h = chunk.d_h;
+      if (T* sum = partial_late()) {
+        todo.late = {.rows = rows,
+                     .d = chunk.d,
+                     .a = chunk.crossing,
+                     .d_stride = m_.d_stride,
+                     .a_stride = m_.h_stride,
+                     .sum = sum,
+                     .width = z_.H,
+                     .direct = false,
+                     .add = summed_};
+        todo.late_pieces = panel_count<T>(z_.blocks.panels(z_.late));
+      }
+    }
     if (w_.dx.data) {
       T** dx = chunk.dx;
       for (int64_t t = p.t0; t < p.t1; ++t)
@@ -397,7 +524,7 @@ class BackwardPass {
                  .w = static_cast<const T*>(w_.w_ih),
                  .width = I,
                  .packed = {.rows = rows,
-                            .a = operand_rows(chunk.d, m_.d_stride),
+                            .a = operand_rows(d_x, m_.d_stride),
                             .depth = z_.blocks.template depth<O>(z_.by_x),
                             .b = static_cast<const O*>(w_.rows_ih),
                             .panels = row_panels<T, O>(I),
@@ -407,8 +534,9 @@ class BackwardPass {
                             .add = w_.adds_dx}};
       todo.dx_pieces = todo.dx.pieces();
     }
+    todo.d = chunk.d;
     todo.ih = {.rows = rows,
-               .d = chunk.d,
+               .d = d_x,
                .a = chunk.x,
                .d_stride = m_.d_stride,
                .a_stride = m_.x_stride,
@@ -425,7 +553,7 @@ class BackwardPass {
     }
     if (T* sum = partial_hh()) {
       todo.hh = {.rows = rows,
-                 .d = chunk.d,
+                 .d = d_h,
                  .a = chunk.h,
                  .d_stride = m_.d_stride,
                  .a_stride = m_.h_stride,
@@ -474,6 +602,10 @@ class BackwardPass {
     return static_cast<T*>(sums) + (pass_.group - direct) * partial_size(z_.blocks, fed, direct, width);
   }
   T* partial_hr() const { return w_.sum_hr ? static_cast<T*>(w_.sum_hr) + pass_.group * job_.layout.sum_hr : nullptr; }
+  T* partial_late() const {
+    return w_.sum_late ? static_cast<T*>(w_.sum_late) + pass_.group * job_.layout.sum_late : nullptr;
+  }
+  T* partial_n() const { return w_.sum_n ? static_cast<T*>(w_.sum_n) + pass_.group * job_.layout.sum_n : nullptr; }
   T* partial_v() const { return w_.sum_v ? static_cast<T*>(w_.sum_v) + pass_.group * job_.layout.sum_v : nullptr; }
   T* partial_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + pass_.group * job_.layout.sum_b : nullptr; }
 
@@ -481,6 +613,7 @@ class BackwardPass {
     if (!summed_) {
       if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, z_.by_x, layer_.direct_ih, layer_.input));
       if (T* sum = partial_hh()) clear(sum, partial_size(z_.blocks, z_.by_h, layer_.direct_hh, z_.P));
+      if (T* sum = partial_late()) clear(sum, job_.layout.sum_late);
       if (T* sum = partial_hr()) clear(sum, job_.layout.sum_hr);
       if (T* sum = partial_b()) clear(sum, job_.layout.sum_b);
     }

@@ -32,7 +32,9 @@ struct StepRows {
   int64_t started;
   T* after[kMaxStates];
   const T* vectors;
-  const Sequence *y, *copy;  // also written, where not null
+  T* crossing;                   // (rows, units): what the late product reads
+  const T* normal[kMaxCrossings];  // (rows, units): the states that are normalised between the phases
+  const Sequence *y, *copy;      // also written, where not null
   int64_t y_column;
 };
 
@@ -51,6 +53,11 @@ struct GradientRows {
   const T* after[kMaxStates];  // of all states but the first
   const T* vectors;
   T* dvectors;       // sums of the vectors' gradients, to add to
+  T* crossing;                     // (rows, units at crossing_stride): what the late product read, made again
+  int64_t crossing_stride;
+  const T* normal[kMaxCrossings];  // (rows, units): the states as they were normalised
+  T* dcrossing[kMaxCrossings];     // (rows, units): their gradients, or that of what the late product read
+  T* db[kMaxStates];               // of two phases: the gradients of the states before so far
   T* ds[kMaxStates]; // in: what comes from the step after; out: what passes by the product
   int64_t dh_stride; // of ds[0]
   const Sequence* dy;  // null where there is none or ds[0] has it already
@@ -66,7 +73,8 @@ template <class C, int phase, class T, int W, int R>
 STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
   using V = Vec<T, W * R>;
   constexpr int U = units_of(C::shape), S = C::shape.slots, K = C::shape.states, N = C::shape.vectors, L = lanes<T>;
-  constexpr bool reads_h = C::shape.reads_h;
+  constexpr int X = C::shape.crossing_states;
+  constexpr bool reads_h = C::shape.reads_h, first = phase == 0, last = phase == C::shape.phases - 1;
   const int64_t column = b * S * U * L, unit = b * U * L;
   const auto gates = [&](int r) __attribute__((always_inline)) { return s.gates + (j + r) * s.gates_stride + column; };
   const auto at = [&](int r) __attribute__((always_inline)) { return (j + r) * s.state_stride + unit; };
@@ -76,10 +84,11 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
     return to ? row_at<T>(*to, s.group, s.t, j + r) + s.y_column + unit : nullptr;
   };
   unroll<R>(STATEWISE_EACH(r) {
-    y[r] = row(s.y, r);
-    if (reads_h) copy[r] = row(s.copy, r);
+    y[r] = last ? row(s.y, r) : nullptr;
+    copy[r] = last && reads_h ? row(s.copy, r) : nullptr;
   });
-  V a[U][S], before[U][K], after[U][K], w[U][at_least_one(N)], crossed[1], crossing[1];
+  V a[U][S], before[U][K], after[U][K], w[U][at_least_one(N)];
+  V crossed[U][at_least_one(X)], crossing[U][1];
   unroll<U>(STATEWISE_EACH(i) {
     unroll<S>(STATEWISE_EACH(k) {
       a[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return gates(r) + (k * U + i) * W; });
@@ -92,11 +101,23 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
             STATEWISE_EACH(r) { return (j + r < s.started ? s.before[k] : s.start[k]) + at(r) + i * W; });
     });
     unroll<N>(STATEWISE_EACH(k) {
-      w[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.vectors + k * s.state_stride + unit + i * W; });
+      w[i][k] = load_rows<T, W, R>([&](int) __attribute__((always_inline)) {
+        return s.vectors + k * s.state_stride + unit + i * W;
+      });
     });
+    if constexpr (!first) {
+      unroll<K>(STATEWISE_EACH(k) {
+        after[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.after[k] + at(r) + i * W; });
+      });
+      unroll<X>(STATEWISE_EACH(k) {
+        crossed[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.normal[k] + at(r) + i * W; });
+      });
+    } else if constexpr (!last) {
+      unroll<K>(STATEWISE_EACH(k) { after[i][k] = V{}; });  // those that are still to come
+    }
   });
   unroll<U>(STATEWISE_EACH(i) {
-    C::template forward<phase, T, W * R>(a[i], before[i], w[i], crossed, after[i], crossing);
+    C::template forward<phase, T, W * R>(a[i], before[i], w[i], crossed[i], after[i], crossing[i]);
   });
   using Row = Vec<T, W>;
   unroll<U>(STATEWISE_EACH(i) {
@@ -110,6 +131,10 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
           store(s.after[k] + at(r) + i * W, v);
         });
     });
+    if constexpr (first && C::shape.late > 0)
+      split_rows<T, W, R>(crossing[i][0], [&](int r, Row v) __attribute__((always_inline)) {
+        store(s.crossing + at(r) + i * W, v);
+      });
     const int64_t left = s.blocks.hidden - unit - i * W;
     split_rows<T, W, R>(after[i][0], [&](int r, Row v) __attribute__((always_inline)) {
       store(s.after[0] + at(r) + i * W, v);
@@ -119,8 +144,8 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
         else
           store_first(to + i * W, v, int(max(left, 0)));
       };
-      if (y[r]) store_row(y[r]);
-      if (reads_h && copy[r]) store_row(copy[r]);
+      if (last && y[r]) store_row(y[r]);
+      if (last && reads_h && copy[r]) store_row(copy[r]);
     });
   });
 }
@@ -153,7 +178,10 @@ template <class C, int phase, class T, int W, class E>
 STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t b) {
   using V = Vec<T, W>;
   constexpr int U = units_of(C::shape), S = C::shape.slots, K = C::shape.states, N = C::shape.vectors, L = lanes<T>;
-  constexpr bool reads_h = C::shape.reads_h;
+  constexpr int X = C::shape.crossing_states;
+  // From the last phase to the first. Between them ds and db wait in memory, and so does what d has so far.
+  constexpr bool reads_h = C::shape.reads_h, begins = phase == C::shape.phases - 1, ends = phase == 0;
+  constexpr bool late = C::shape.late > 0;
   const int64_t column = b * S * U * L, unit = b * U * L, H = s.blocks.hidden;
   const bool partial = unit + U * W > H;
   V w[U][at_least_one(N)], dw[U][at_least_one(N)];
@@ -166,8 +194,9 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t b) {
   for (int64_t j = 0; j < s.rows; ++j) {
     const T* gates = s.gates + j * s.gates_stride + column;
     const int64_t at = j * s.state_stride + unit;
-    V a[U][S], d[U][S], before[U][K], after[U][K], ds[U][K], db[U][K], crossed[1], dcross[1];
-    const T* dy = s.dy ? row_at<const T>(*s.dy, s.group, s.t, j) + s.dy_column + unit : nullptr;
+    V a[U][S], d[U][S], before[U][K], after[U][K], ds[U][K], db[U][K];
+    V crossed[U][at_least_one(X)], dcross[U][at_least_one(X)];
+    const T* dy = begins && s.dy ? row_at<const T>(*s.dy, s.group, s.t, j) + s.dy_column + unit : nullptr;
     unroll<U>(STATEWISE_EACH(i) {
       unroll<S>(STATEWISE_EACH(k) { a[i][k] = load<V>(gates + (k * U + i) * W); });
       const int64_t left = H - unit - i * W;
@@ -183,9 +212,26 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t b) {
           ds[i][k] = load<V>(s.ds[k] + at + i * W);
         }
       });
+      unroll<X>(STATEWISE_EACH(k) {
+        if (begins) crossed[i][k] = load<V>(s.normal[k] + at + i * W);
+      });
+      if constexpr (!begins) {
+        unroll<S>(STATEWISE_EACH(k) { d[i][k] = load<V>(s.d + j * s.d_stride + column + (k * U + i) * W); });
+        unroll<K>(STATEWISE_EACH(k) { db[i][k] = load<V>(s.db[k] + at + i * W); });
+        if (late) dcross[i][0] = load<V>(s.dcrossing[0] + at + i * W);
+      } else if constexpr (!ends) {
+        unroll<S>(STATEWISE_EACH(k) { d[i][k] = V{}; });
+        unroll<K>(STATEWISE_EACH(k) { db[i][k] = V{}; });
+      }
     });
     unroll<U>(STATEWISE_EACH(i) {
-      C::template backward<phase, T, W>(a[i], before[i], after[i], w[i], crossed, ds[i], db[i], d[i], dw[i], dcross);
+      C::template backward<phase, T, W>(a[i], before[i], after[i], w[i], crossed[i], ds[i], db[i], d[i], dw[i],
+                                        dcross[i]);
+      if constexpr (ends && late) {
+        V made[1];
+        C::template crossing<T, W>(a[i], before[i], w[i], made);
+        store(s.crossing + j * s.crossing_stride + unit + i * W, made[0]);
+      }
     });
     unroll<U>(STATEWISE_EACH(i) {
       unroll<S>(STATEWISE_EACH(k) {
@@ -195,8 +241,16 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t b) {
         store_elements(s.d + j * s.d_stride + column + (k * U + i) * W, v);
       });
       unroll<K>(STATEWISE_EACH(k) {
-        if (k == 0 && C::shape.carries_h) store(s.ds[0] + j * s.dh_stride + unit + i * W, db[i][0]);
-        if (k > 0) store(s.ds[k] + at + i * W, db[i][k]);
+        T* const to = s.ds[k] + (k == 0 ? j * s.dh_stride + unit : at) + i * W;
+        if (!ends) {
+          store(to, ds[i][k]);
+          store(s.db[k] + at + i * W, db[i][k]);
+        } else if (k > 0 || C::shape.carries_h) {
+          store(to, db[i][k]);
+        }
+      });
+      unroll<X>(STATEWISE_EACH(k) {
+        if (begins) store(s.dcrossing[k] + at + i * W, dcross[i][k]);
       });
     });
   }
@@ -216,13 +270,19 @@ void gradient(const void* rows, int64_t b) {
 
 template <class C, class T, class E>
 constexpr Steps steps() {
-  return {.forward = {step<C, 0, T>, nullptr}, .backward = {gradient<C, 0, T, E>, nullptr}};
+  if constexpr (C::shape.phases == 1)
+    return {.forward = {step<C, 0, T>, nullptr}, .backward = {gradient<C, 0, T, E>, nullptr}};
+  else
+    return {.forward = {step<C, 0, T>, step<C, 1, T>}, .backward = {gradient<C, 0, T, E>, gradient<C, 1, T, E>}};
 }
 
 template <class C>
 constexpr Cell cell() {
 #if defined(__AVX512BF16__)  // a copy for products of bfloat16 alone
-  return {C::shape, steps<C, float, Bfloat16>(), {}};
+  if constexpr (is_staged(C::shape))
+    return {C::shape, {}, {}};
+  else
+    return {C::shape, steps<C, float, Bfloat16>(), {}};
 #else
   return {C::shape, steps<C, float, float>(), steps<C, double, double>()};
 #endif

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cell.hpp"
+#include "norms.hpp"
 #include "scan.hpp"
 #include "unpacked.hpp"
 
@@ -25,6 +26,7 @@ struct ForwardChunk {
   const T** x;
   O* x_operands;
   T* gates;
+  T* raw;  // W_ih x, where it is normalised to make the gates
   Span span;
   InputProduct<T, O> input;
   int64_t ticket;
@@ -37,7 +39,8 @@ struct ForwardScratch {
   T *start[kMaxStates], *state[kMaxStates];  // of the states but the first: as they begin; and where the tape has none
   int64_t x_stride, h_stride;                // of x_operands and h_operands
   O* h_operands;                             // what a step's product, or a projection, reads
-  ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{} {
+  T *raw_h, *crossing, *normal[kMaxCrossings];  // of a step: see StepRows and Direction
+  ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{}, normal{} {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     x_stride = operand_stride<O>(job.widest);
     h_stride = operand_stride<O>(max(job.H, job.P));
@@ -54,6 +57,9 @@ struct ForwardScratch {
       start[k] = a.take<T>(rows * z.units);
       state[k] = a.take<T>(rows * z.units);
     }
+    raw_h = a.take<T>(z.cell.norm_r && job.saved != Saved::kSteps ? rows * z.columns : 0);
+    crossing = a.take<T>(z.cell.late ? rows * z.units : 0);
+    for (int i = 0; i < z.cell.crossing_states; ++i) normal[i] = a.take<T>(rows * z.units);
   }
 };
 
@@ -62,7 +68,7 @@ template <class T, class O>
 struct ForwardStep {
   const Blocks<T>& blocks;
   const Fed& fed;
-  void (*cell)(const void* rows, int64_t b);
+  void (*cell)(const void* rows, int64_t b);  // a phase of it; null: the product alone
   Weights read;
   bool multiplies;  // whether there is a product
   const T* w_hh;    // as torch lays it out
@@ -75,7 +81,7 @@ struct ForwardStep {
     for (int64_t j = 0; next && full && j < rows.rows; ++j)
       prefetch(next + j * rows.gates_stride + blocks.first_column(b), blocks.width * L * sizeof(T));
     if (multiplies) multiply(b);
-    cell(&rows, b);
+    if (cell) cell(&rows, b);
   }
   void multiply(int64_t b) const {
     if constexpr (!paired<O>)
@@ -212,6 +218,7 @@ class ForwardPass {
                    [&](const int64_t* progress, int64_t steps) { begun = begun && reached(progress, steps); });
       if (begun) project_input(m_.chunk[1 - i], span(s + steps_), tape);
       if (pass_.helpers) finish(*pass_.helpers, chunk.ticket);
+      if (z_.cell.norm_x) normalise_input(chunk);
       scan(chunk, tape);
       if (begun) i = 1 - i;
     }
@@ -221,6 +228,7 @@ class ForwardPass {
     const int64_t rows = order_.rows(span);
     chunk.span = span;
     chunk.gates = tape.gates ? tape.gates + (rows_before(g_, span.t0) - tape.first) * z_.columns : chunk.own_gates;
+    chunk.raw = z_.cell.norm_x && tape.raw_x ? tape.raw_x + (chunk.gates - tape.gates) : chunk.gates;
     const T** x = chunk.x;
     for (int64_t t = span.t0; t < span.t1; ++t)
       for (int64_t j = 0; j < rows_at(g_, t); ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
@@ -238,12 +246,22 @@ class ForwardPass {
                            .depth = contiguous(operands<O>(layer_.input)),
                            .b = static_cast<const O*>(w_.columns_ih),
                            .panels = z_.blocks.panels(z_.by_x),
-                           .c = {chunk.gates, z_.columns, nullptr},
+                           .c = {chunk.raw, z_.columns, nullptr},
                            .columns = z_.blocks.end(z_.by_x),
-                           .bias = bias,
+                           .bias = z_.cell.norm_x ? nullptr : bias,
                            .add = false};
     for (int64_t r = 0; z_.by_x.count < z_.cell.slots && r < rows; ++r) take_bias(chunk.gates + r * z_.columns, bias);
     chunk.ticket = hand_out_or_do(pass_.helpers, chunk.input, piece_count(chunk.input.product));
+  }
+
+  // W_ih x as it was multiplied becomes the gates.
+  void normalise_input(const ForwardChunk<T, O>& chunk) const {
+    const int64_t rows = order_.rows(chunk.span);
+    const T *const gain = static_cast<const T*>(w_.gains_ih), *const bias = static_cast<const T*>(w_.bias);
+    each_norm<T>(z_.cell, z_.blocks, z_.by_x, [&](const auto& slots) {
+      for (int64_t r = 0; r < rows; ++r)
+        normalise<T>(slots, chunk.raw + r * z_.columns, gain, bias, chunk.gates + r * z_.columns);
+    });
   }
 
   // What the slots that get nothing from x begin with.
@@ -268,7 +286,8 @@ class ForwardPass {
       const T* next = tape.gates && s + steps_ < job_.T
                           ? gates + (order_.reverse ? -steps_ : steps_) * g_.rows * z_.columns
                           : nullptr;
-      step(t, count, min(count, order_.count(s - 1)), gates, next, after);
+      T* const raw = tape.raw_h ? tape.raw_h + row * z_.columns : m_.raw_h;
+      step(t, count, min(count, order_.count(s - 1)), gates, next, after, raw);
       if (job_.projected) {
         if (tape.outputs)
           for (int64_t j = 0; j < count; ++j) copy(tape.outputs + (row + j) * z_.units, h + j * z_.units, z_.units);
@@ -294,7 +313,7 @@ class ForwardPass {
     if (w_.progress) publish(*pass_.helpers, w_.progress + pass_.group, p.s1);
   }
 
-  void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* const (&after)[kMaxStates]) {
+  void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* const (&after)[kMaxStates], T* raw) {
     const T* h_before = m_.h[now_];
     const RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
                                 job_.projected ? z_.recurrent_input : z_.units, nullptr};
@@ -317,6 +336,8 @@ class ForwardPass {
                                     .started = started,
                                     .after = {after[0]},
                                     .vectors = static_cast<const T*>(w_.vector_rows),
+                                    .crossing = m_.crossing,
+                                    .normal = {},
                                     .y = job_.projected || !y_.data ? nullptr : &y_,
                                     .copy = y_.data && layer_.copy.data ? &layer_.copy : nullptr,
                                     .y_column = y_column_},
@@ -336,7 +357,52 @@ class ForwardPass {
                       .columns = z_.blocks.end(z_.by_h),
                       .bias = nullptr,
                       .add = true};
+    if (is_staged(z_.cell)) return staged(step, raw);
     do_within_step(job_, pass_.helpers, step, z_.blocks.count());
+  }
+
+  // A step whose product is normalised before the cell, or that has a second phase.
+  void staged(ForwardStep<T, O>& step, T* raw) {
+    const CellShape& c = z_.cell;
+    const int64_t rows = step.rows.rows, blocks = z_.blocks.count();
+    if (c.norm_r) {
+      step.cell = nullptr;
+      step.product.c = {raw, z_.columns, nullptr};
+      step.product.add = false;
+      do_within_step(job_, pass_.helpers, step, blocks);
+      T* const gates = step.rows.gates;
+      each_norm<T>(c, z_.blocks, z_.by_h, [&](const auto& slots) {
+        for (int64_t j = 0; j < rows; ++j) {
+          T* const to = gates + j * z_.columns;
+          normalise<T>(slots, raw + j * z_.columns, static_cast<const T*>(w_.gains_hh), to, to);
+        }
+      });
+      step.cell = job_.steps_of_cell->forward[0];
+      step.multiplies = false;
+    }
+    do_within_step(job_, pass_.helpers, step, blocks);
+    if (c.phases == 1) return;
+    for (int i = 0; i < c.crossing_states; ++i) {
+      normalise_state(i, step.rows.after[c.crossing_state[i]], rows);
+      step.rows.normal[i] = m_.normal[i];
+    }
+    step.cell = job_.steps_of_cell->forward[1];
+    step.multiplies = c.late > 0;
+    if (c.late) {
+      step.product.a = as_operands<T, O>({m_.crossing, z_.units, nullptr}, rows, z_.H, m_.h_operands, m_.h_stride);
+      step.product.b = static_cast<const O*>(w_.columns_late);
+      step.product.panels = z_.blocks.panels(z_.late);
+      step.product.columns = z_.blocks.end(z_.late);
+      step.product.add = true;
+    }
+    step.next = nullptr;
+    do_within_step(job_, pass_.helpers, step, blocks);
+  }
+
+  void normalise_state(int i, const T* state, int64_t rows) {
+    const T* const gain = static_cast<const T*>(w_.vector_rows) + gain_row(z_.cell, i) * z_.units;
+    for (int64_t j = 0; j < rows; ++j)
+      normalise<T>(NormalisedUnits<T>{z_.H}, state + j * z_.units, gain, gain + z_.units, m_.normal[i] + j * z_.units);
   }
 
   void project(const T* from, int64_t rows) {

@@ -46,20 +46,25 @@ struct State {
 struct Direction {
   const void *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // as torch lays them out
   void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr;
-  const void* vectors[kMaxVectors];  // by part, H each
-  void* dvectors[kMaxVectors];
+  const void* vectors[kMaxVectorRows];  // by part, H each
+  void* dvectors[kMaxVectorRows];
+  const void *norm_ih, *norm_hh;  // gains
+  void *dnorm_ih, *dnorm_hh;
   State state[kMaxStates];
-  void *columns_ih, *columns_hh, *columns_hr, *bias;  // packed for the forward products
-  void* vector_rows;                                  // (vectors, units)
-  void *rows_ih, *rows_hh, *rows_hr;                  // packed for the backward ones
+  void *columns_ih, *columns_hh, *columns_late, *columns_hr, *bias;  // packed for the forward products
+  void* vector_rows;                                                 // (vectors, units)
+  void *gains_ih, *gains_hh;                                         // rows of gates
+  void *rows_ih, *rows_hh, *rows_late, *rows_hr;                     // packed for the backward products
   Sequence dx;                                        // this direction's part of the gradient of x
   bool adds_dx;                                       // to the other direction's, which has the same memory
   int64_t* progress;           // (groups,) steps done, where those who read y, or dx, follow; or null
   void* gates;                 // tape: (S, columns)
+  void *raw_x, *raw_h;         // tape: (S, columns), the products that are normalised
   void* outputs;               // tape: (S, units), the unprojected output, with a projection
   void* first_recurrent_input; // tape: (N, P), what W_hh reads first, where it isn't h0
   void* kept_recurrent_input;  // tape: (segments, N, ...), as it is before each segment
-  void *sum_ih, *sum_hh, *sum_hr, *sum_b, *sum_v;  // the groups' partials of the weights' gradients
+  // The groups' partials of the weights' gradients; sum_n: of the gains of x and of h.
+  void *sum_ih, *sum_hh, *sum_late, *sum_hr, *sum_b, *sum_v, *sum_n;
 };
 
 struct Layer {
@@ -78,9 +83,10 @@ struct Layout {
   int64_t columns;                             // of a row of gates, padded
   int64_t units;                               // H, padded
   int64_t recurrent_input;                     // P, padded
-  int64_t columns_ih, columns_hh, columns_hr;  // elements of the packed weights; of columns_ih for the widest layer
-  int64_t rows_ih, rows_hh, rows_hr;
-  int64_t sum_hr, sum_b, sum_v;  // elements of one group's partial
+  // Elements of the packed weights; of columns_ih for the widest layer.
+  int64_t columns_ih, columns_hh, columns_late, columns_hr;
+  int64_t rows_ih, rows_hh, rows_late, rows_hr;
+  int64_t sum_late, sum_hr, sum_b, sum_v, sum_n;  // elements of one group's partial
   int64_t forward_scratch, backward_scratch;              // bytes an owner needs
 };
 

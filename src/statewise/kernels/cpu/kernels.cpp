@@ -28,7 +28,11 @@ void compute_layout(Job& job) {
   o.rows_hr = job.projected ? operands<O>(job.P) * unit_vectors * L : 0;
   o.sum_hr = job.projected ? job.H * z.recurrent_input : 0;
   o.sum_b = z.columns;
-  o.sum_v = z.cell.vectors * z.units;
+  o.sum_v = vector_rows(z.cell) * z.units;
+  o.sum_n = 2 * (z.cell.norm_x || z.cell.norm_r) * z.columns;
+  o.sum_late = z.cell.late ? partial_size(z.blocks, z.late, false, job.H) : 0;
+  o.columns_late = z.cell.late ? panel_vectors<T>(z.blocks.panels(z.late)) * L * operands<O>(job.H) : 0;
+  o.rows_late = z.cell.late ? depth(z.late) * unit_vectors * L : 0;
   for (int64_t l = 0; l < job.L; ++l) {
     Layer& layer = job.layer[l];
     const auto partials = [&](const Fed& fed, bool direct, int64_t width) {
@@ -36,7 +40,7 @@ void compute_layout(Job& job) {
     };
     layer.direct_ih = worth_direct(z.blocks, z.by_x, layer.input, job.steps, job.groups);
     layer.sum_ih = partials(z.by_x, layer.direct_ih, layer.input);
-    layer.direct_hh = recurrent && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
+    layer.direct_hh = recurrent && !z.cell.late && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
     layer.sum_hh = recurrent ? partials(z.by_h, layer.direct_hh, job.P) : 0;
   }
   if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
@@ -58,14 +62,24 @@ struct WeightTask {
         part(task % kWeightParts) {}
 };
 
-// The vectors one after the other, filled up with zeros.
+// The vectors one after the other, filled up with zeros, and the norms' gains as rows of gates.
 template <class T>
 void pack_vectors(const Sizes<T>& z, const Direction& w) {
-  for (int i = 0; i < z.cell.vectors; ++i) {
+  for (int i = 0; i < vector_rows(z.cell); ++i) {
     T* const to = static_cast<T*>(w.vector_rows) + i * z.units;
     copy(to, static_cast<const T*>(w.vectors[i]), z.H);
     clear(to + z.H, z.units - z.H);
   }
+  const auto gains = [&](const void* from, const Fed& fed, void* row) {
+    if (!from) return;
+    T* const to = static_cast<T*>(row);
+    clear(to, z.columns);
+    for (int s = fed.first; s < fed.first + fed.count; ++s)
+      for (int64_t u = 0; u < z.H; ++u)
+        to[z.blocks.column(s, u)] = static_cast<const T*>(from)[fed.from[s] * z.H + u];
+  };
+  gains(w.norm_ih, z.by_x, w.gains_ih);
+  gains(w.norm_hh, z.by_h, w.gains_hh);
 }
 
 template <class T, class O>
@@ -78,6 +92,9 @@ void pack_forward(const Job& job, int64_t task) {
                  kWeightParts);
     if (recurrent)
       pack_columns(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
+                   kWeightParts);
+    if (z.cell.late)
+      pack_columns(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_late), part,
                    kWeightParts);
   }
   if (part > 0) return;
@@ -100,13 +117,16 @@ void pack_backward(const Job& job, int64_t task) {
   const Sizes<T> z(job);
   const auto [layer, w, part] = WeightTask(job, task);
   if (job.saved == Saved::kStates) pack_forward<T, O>(job, task);
-  if (job.saved != Saved::kStates && part == 0 && z.cell.vectors) pack_vectors<T>(z, w);
+  if (job.saved != Saved::kStates && part == 0) pack_vectors<T>(z, w);
   if (job.read_backward == Weights::kUnpacked) return;
   if (w.dx.data)
     pack_rows(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.rows_ih), part,
               kWeightParts);
   if (z.cell.recurrent)
     pack_rows(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
+  if (z.cell.late)
+    pack_rows(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_late), part,
+              kWeightParts);
   if (job.projected && part == 0)
     pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.rows_hr));
 }
@@ -132,6 +152,7 @@ void reduce(const Job& job, int64_t task) {
   };
   weight(w.dw_ih, z.by_x, w.sum_ih, layer.direct_ih, layer.input);
   weight(w.dw_hh, z.by_h, w.sum_hh, layer.direct_hh, job.P);
+  if (z.cell.late) weight(w.dw_hh, z.late, w.sum_late, false, job.H);
   if (part > 0) return;
   const auto total = [&](const void* sums, int64_t size, int64_t at) {
     T v = 0;
@@ -145,7 +166,14 @@ void reduce(const Job& job, int64_t task) {
   };
   bias(w.db_ih, z.cell.from_x);
   bias(w.db_hh, z.cell.from_h);
-  for (int i = 0; i < z.cell.vectors; ++i)
+  const auto gains = [&](void* to, const Fed& fed, int64_t first) {
+    for (int s = fed.first; to && s < fed.first + fed.count; ++s)
+      for (int64_t u = 0; u < job.H; ++u)
+        static_cast<T*>(to)[fed.from[s] * job.H + u] = total(w.sum_n, o.sum_n, first + z.blocks.column(s, u));
+  };
+  gains(w.dnorm_ih, z.by_x, 0);
+  gains(w.dnorm_hh, z.by_h, z.columns);
+  for (int i = 0; i < vector_rows(z.cell); ++i)
     for (int64_t u = 0; w.dvectors[i] && u < job.H; ++u)
       static_cast<T*>(w.dvectors[i])[u] = total(w.sum_v, o.sum_v, i * z.units + u);
   for (int64_t p = 0; w.dw_hr && p < job.P; ++p)

@@ -65,14 +65,15 @@ STATEWISE_INLINE int64_t operand_stride(int64_t width) {
 // (with a projection), the first of which is row `first` of all of the group's.
 template <class T>
 struct Tape {
-  T *gates, *states[kMaxStates], *outputs;
+  T *gates, *raw_x, *raw_h, *states[kMaxStates], *outputs;
   int64_t first;
 };
 
 template <class T>
 STATEWISE_INLINE Tape<T> full_tape(const Job& job, const Direction& w, const Group& g) {
   const auto at = [&](void* base, int64_t width) { return base ? static_cast<T*>(base) + g.first * width : nullptr; };
-  Tape<T> tape{at(w.gates, job.layout.columns), {}, at(w.outputs, job.layout.units), 0};
+  const int64_t columns = job.layout.columns;
+  Tape<T> tape{at(w.gates, columns), at(w.raw_x, columns), at(w.raw_h, columns), {}, at(w.outputs, job.layout.units), 0};
   for (int k = 1; k < job.shape->states; ++k) tape.states[k] = at(w.state[k].steps, job.layout.units);
   return tape;
 }
@@ -143,7 +144,7 @@ template <class T>
 struct Sizes {
   const CellShape& cell;
   Blocks<T> blocks;
-  Fed by_x, by_h;
+  Fed by_x, by_h, late;
   Reads reads;
   int64_t H, P;                    // P: the width of what W_hh reads
   int64_t units, recurrent_input;  // padded
@@ -153,6 +154,7 @@ struct Sizes {
         blocks(cell, job.H),
         by_x(fed_by_x(cell)),
         by_h(fed_by_h(cell)),
+        late(fed_late(cell)),
         reads(!job.projected        ? Reads::kH
               : cell.carries_h ? Reads::kProjectionOfH
                                : Reads::kProjectedH),

@@ -21,6 +21,8 @@ struct CellShape {
   bool h_in_slots = false;  // whether the only slot is saved as h
   bool bias_x = true, bias_h = true;     // which products have biases, where there are any
   bool norm_x = false, norm_r = false;   // which are normalised over a row
+  int norm_groups = 0;                   // what of them is normalised together: of each slot its group
+  int norm_group[kMaxSlots]{};
   int crossing_states = 0;               // states that are normalised between the phases
   int crossing_state[kMaxCrossings]{};
   bool heads_x = false, heads_h = false;  // which weights are block-diagonal
@@ -29,7 +31,7 @@ struct CellShape {
 };
 
 // A layer's parameters in their order.
-enum class WeightKind { kInput, kRecurrent, kInputBias, kRecurrentBias, kVector, kProjection };
+enum class WeightKind { kInput, kRecurrent, kInputBias, kRecurrentBias, kVector, kInputNorm, kRecurrentNorm, kProjection };
 
 struct WeightOf {
   WeightKind kind;
@@ -37,7 +39,12 @@ struct WeightOf {
   int first;  // of a vector its first part's number among all vectors'
 };
 
-constexpr int kMaxWeights = 5 + kMaxVectors;
+constexpr int kMaxWeights = 7 + kMaxVectors + 2 * kMaxCrossings;
+constexpr int kMaxVectorRows = kMaxVectors + 2 * kMaxCrossings;
+
+// The vectors, and after them gain and bias of each state's norm.
+constexpr int vector_rows(const CellShape& c) { return c.vectors + 2 * c.crossing_states; }
+constexpr int gain_row(const CellShape& c, int crossing) { return c.vectors + 2 * crossing; }
 
 // Fills `list`, and says how many there are.
 constexpr int list_weights(const CellShape& c, bool bias, bool projected, WeightOf (&list)[kMaxWeights]) {
@@ -48,12 +55,21 @@ constexpr int list_weights(const CellShape& c, bool bias, bool projected, Weight
   if (bias && c.bias_h) list[n++] = {WeightKind::kRecurrentBias, c.recurrent, 0};
   for (int i = 0; i < c.vector_tensors; first += c.vector_parts[i++])
     list[n++] = {WeightKind::kVector, c.vector_parts[i], first};
+  if (c.norm_x) list[n++] = {WeightKind::kInputNorm, c.gates, 0};
+  if (c.norm_r) list[n++] = {WeightKind::kRecurrentNorm, c.recurrent, 0};
+  for (int i = 0; i < c.crossing_states; ++i) {
+    list[n++] = {WeightKind::kVector, 1, gain_row(c, i)};
+    list[n++] = {WeightKind::kVector, 1, gain_row(c, i) + 1};
+  }
   if (projected) list[n++] = {WeightKind::kProjection, 0, 0};
   return n;
 }
 
 // Vectors of units a slot has in a block, so that a block has about four vectors.
 constexpr int units_of(const CellShape& c) { return c.slots == 1 ? 4 : c.slots == 2 ? 2 : 1; }
+
+// Whether a step is more than products and then the cell, block by block; there are no kernels of bfloat16 for such.
+constexpr bool is_staged(const CellShape& c) { return c.phases > 1 || c.norm_x || c.norm_r; }
 
 // Whether backward needs the h of every step, for W_hh's gradient or for the cell.
 constexpr bool needs_h(const CellShape& c) { return c.recurrent > 0 || c.reads_h; }

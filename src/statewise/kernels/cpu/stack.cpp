@@ -84,14 +84,16 @@ class Plan {
     // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
     if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
       if (const InstructionSet* found = bfloat16_set())
-        if (const Cell* cell = find_cell(*found, call.cell)) {
+        if (const Cell* cell = find_cell(*found, call.cell); cell && cell->float32.forward[0]) {
           kernels_ = &found->float32;
           job_.steps_of_cell = &cell->float32;
         }
     job_.chunk_rows = shape_->gates * job_.H * job_.P * kernels_->element > kHugeWeight
                           ? kLargeChunkRows
                           : std::clamp(job_.T * job_.largest_group / kChunks, kFewChunkRows, kChunkRows);
-    const auto read = [&](bool few) { return few && !job_.projected ? Weights::kUnpacked : Weights::kPacked; };
+    const auto read = [&](bool few) {
+      return few && !job_.projected && !is_staged(*shape_) ? Weights::kUnpacked : Weights::kPacked;
+    };
     job_.read_forward = read(!call.packed && job_.steps < kFewRowsForward);
     job_.read_backward = read(job_.steps < kFewRowsBackward);
     threads_ = useful_threads();
@@ -167,6 +169,8 @@ class Plan {
         if (job_.projected) w.kept_recurrent_input = carver.take(kept * o.recurrent_input);
       } else {
         w.gates = carver.take(job_.steps * o.columns * kernels_->element);
+        if (shape_->norm_x) w.raw_x = carver.take(job_.steps * o.columns * kernels_->element);
+        if (shape_->norm_r) w.raw_h = carver.take(job_.steps * o.columns * kernels_->element);
         for (int k = 1; k < shape_->states; ++k)
           w.state[k].steps = carver.take(job_.steps * o.units * kernels_->element);
         if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_->element);
@@ -196,10 +200,11 @@ class Plan {
     const int64_t kept = o.units + states + (job_.projected ? o.recurrent_input : 0);
     const bool output = !checkpoints && copies_output();
     const int64_t between = ((layers - 1) * (1 + masked) + output) * directions * job_.P;
-    return {.a_step = ((checkpoints ? 0 : all * (o.columns + states + projection)) + between) * element,
+    const int64_t columns = (1 + shape_->norm_x + shape_->norm_r) * o.columns;
+    return {.a_step = ((checkpoints ? 0 : all * (columns + states + projection)) + between) * element,
             .a_row = job_.projected && shape_->carries_h ? all * job_.P * element : 0,
             .a_kept = checkpoints ? all * kept * element : 0,
-            .always = kAligned * ((2 + shape_->states) * all + 2 * layers)};
+            .always = kAligned * ((2 + shape_->norm_x + shape_->norm_r + shape_->states) * all + 2 * layers)};
   }
 
   // Places the outputs between layers.
@@ -250,6 +255,8 @@ class Plan {
         if (kind == WeightKind::kRecurrent) w.w_hh = weight, w.dw_hh = gradient;
         if (kind == WeightKind::kInputBias) w.b_ih = weight, w.db_ih = gradient;
         if (kind == WeightKind::kRecurrentBias) w.b_hh = weight, w.db_hh = gradient;
+        if (kind == WeightKind::kInputNorm) w.norm_ih = weight, w.dnorm_ih = gradient;
+        if (kind == WeightKind::kRecurrentNorm) w.norm_hh = weight, w.dnorm_hh = gradient;
         if (kind == WeightKind::kProjection) w.w_hr = weight, w.dw_hr = gradient;
         for (int p = 0; kind == WeightKind::kVector && p < parts; ++p)
           w.vectors[first + p] = at(weight, p * vector), w.dvectors[first + p] = at(gradient, p * vector);
@@ -274,13 +281,16 @@ class Plan {
       w.columns_ih = carver.take(o.columns_ih * kernels_->element);
       w.columns_hh = carver.take(o.columns_hh * kernels_->element);
       w.columns_hr = carver.take(o.columns_hr * kernels_->element);
+      if (shape_->late) w.columns_late = carver.take(o.columns_late * kernels_->element);
       w.bias = carver.take(o.columns * kernels_->element);
       place_vectors(carver, w);
     }
   }
 
   void place_vectors(Carver& carver, Direction& w) const {
-    if (shape_->vectors) w.vector_rows = carver.take(job_.layout.sum_v * kernels_->element);
+    if (vector_rows(*shape_)) w.vector_rows = carver.take(job_.layout.sum_v * kernels_->element);
+    if (shape_->norm_x) w.gains_ih = carver.take(job_.layout.columns * kernels_->element);
+    if (shape_->norm_r) w.gains_hh = carver.take(job_.layout.columns * kernels_->element);
   }
 
   void place_backward(Carver& carver) {
@@ -291,6 +301,7 @@ class Plan {
       w.rows_ih = carver.take(o.rows_ih * kernels_->element);
       w.rows_hh = carver.take(o.rows_hh * kernels_->element);
       w.rows_hr = carver.take(o.rows_hr * kernels_->element);
+      if (shape_->late) w.rows_late = carver.take(o.rows_late * kernels_->element);
       const Layer& layer = layers_[size_t(i / job_.D)];
       const auto sum = [&](bool wanted, int64_t size) {
         return wanted ? carver.take(size * kernels_->element) : nullptr;
@@ -299,8 +310,10 @@ class Plan {
       w.sum_hh = sum(w.dw_hh, layer.sum_hh);
       w.sum_hr = sum(w.dw_hr, job_.groups * o.sum_hr);
       w.sum_b = sum(w.db_ih || w.db_hh, job_.groups * o.sum_b);
-      w.sum_v = sum(std::any_of(w.dvectors, w.dvectors + shape_->vectors, [](void* p) { return p != nullptr; }),
+      w.sum_late = sum(shape_->late && w.dw_hh, job_.groups * o.sum_late);
+      w.sum_v = sum(std::any_of(w.dvectors, w.dvectors + vector_rows(*shape_), [](void* p) { return p != nullptr; }),
                     job_.groups * o.sum_v);
+      w.sum_n = sum(w.dnorm_ih || w.dnorm_hh, job_.groups * o.sum_n);
     }
     // Where each direction's part of dx goes: to the same place, unless they are computed side by side.
     beside_ = job_.D > 1 && job_.help != Help::kNone;

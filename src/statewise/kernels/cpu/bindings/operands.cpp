@@ -29,7 +29,7 @@ bool Operands::read_dtype(nb::handle tensor, View& v) {
   const Cell* const cell = find_cell(instruction_set(), call_.cell);
   if (!cell) return false;
   shape_ = &cell->shape;
-  return true;
+  return !(shape_->late && call_.projected) && !shape_->heads_h;
 }
 
 bool Operands::read_input(nb::handle x, nb::handle rows) {
