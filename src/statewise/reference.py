@@ -306,7 +306,8 @@ class _Scan:
         if stack.clip:
             new = tuple([a.clamp(-stack.clip, stack.clip) for a in new])
         if stack.gradient_clip:
-            new = tuple([_ClippedGradient.apply(a, stack.gradient_clip) for a in new])  # type: ignore[no-untyped-call]
+            function = _ClippedGradient if torch.compiler.is_compiling() else _WithTangent
+            new = tuple([function.apply(a, stack.gradient_clip) for a in new])  # type: ignore[no-untyped-call]
         return new
 
     def _zoned_out(self, j: int, new: Tensor, old: Tensor, t: int) -> Tensor:
@@ -338,6 +339,10 @@ class _ClippedGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         return gradient.clamp(-ctx.limit, ctx.limit), None
+
+
+class _WithTangent(_ClippedGradient):
+    """The same with a rule for tangents, which torch.compile doesn't take."""
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, limit: Any) -> Tensor:
