@@ -10,7 +10,7 @@ from statewise.bench.tirex import HEADS, WIDTH, Layer, Loop, ours, swap, weights
 
 
 def relative(found, expected):
-    return float((found.double() - expected).abs().max() / expected.abs().max())
+    return ((found.double() - expected).abs().max() / expected.abs().max()).item()
 
 
 @pytest.mark.parametrize(("width", "heads"), [(6, 2), (24, 3), (WIDTH, HEADS)])
