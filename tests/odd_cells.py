@@ -94,6 +94,7 @@ def _everything(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
     p, q = x.p + r.p, x.q + r.q
     total = ops.sigmoid(p) + ops.tanh(q) - ops.relu(p) * ops.exp(-ops.abs(q))
     total = total + ops.log(ops.abs(p) + 1.5) + ops.softplus(q) * ops.logsigmoid(p)
+    total = ops.where(ops.relu(q), total, ops.where(c, p, 0.5) * q) + 0.25 * c
     total = total / (1 + ops.sqrt(ops.abs(q) + 0.25)) + ops.maximum(p, q) * ops.minimum(p, c)
     total = 2 - total / 4 + (3 / (ops.abs(total) + 2)) * (1.5 - ops.maximum(0.5, ops.sigmoid(p)))
     return ops.tanh(-total * h + 0.1), ops.minimum(ops.maximum(total, -2), 2) + 0 * c

@@ -176,6 +176,8 @@ def _frozen_state(module: nn.Module, memo: dict[int, Any]) -> dict[str, Any]:
 
 
 def _weight_names(module: nn.Module) -> list[str]:
+    if isinstance(module, layers.RecurrentLayer):
+        return [*module._flat_weights_names, *module._extra_shapes()]
     if isinstance(module, nn.RNNBase):
         return list(module._flat_weights_names)
     if isinstance(module, layers.SingleStep):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,16 +17,21 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from odd_cells import ODD_CELLS
-from statewise.cells import CELLS, LSTM, Cell
-from statewise.cells.generate import CLOSING, OPENING
+from statewise.cells import CELLS, GRU, LSTM, RNN_TANH, Cell, Vector
+from statewise.cells.arithmetic import FUNCTIONS
+from statewise.cells.expression import Graph
+from statewise.cells.generate import CLOSING, OPENING, main, sources
 from statewise.cells.interpreter import Functor
 from statewise.cells.plan import plan_of
 from statewise.cells.printer import struct_of, type_of
+from statewise.cells.slots import Slot, Unsupported
+from statewise.cells.symbols import OPERATIONS
 from statewise.kernels import cpu
 from statewise.kernels.cpu import compile
 from statewise.reference import Operations
 
-ALL_CELLS = (*CELLS, *(cell for cell in ODD_CELLS if cell.name not in {c.name for c in CELLS}))
+UNSERVED: set[str] = set()  # of CELLS
+ALL_CELLS = [cell for cell in (*CELLS, *ODD_CELLS) if cell.name not in UNSERVED]
 H = 5
 KERNELS = Path(cpu.__file__).parent
 
@@ -228,15 +234,7 @@ def test_steps_and_gradients_are_autograds(cell: Cell, whole: bool) -> None:
 
 HARNESS = """
 #include "math.hpp"
-namespace statewise {{
-struct CellShape {{
-  const char* name;
-  int gates, recurrent, slots, from_x[8], from_h[8], late_first, late, states, vectors, phases;
-  bool carries_h, reads_h, h_in_slots, bias_x, bias_h, norm_x, norm_r;
-  int crossing_states, crossing_state[4];
-  bool heads_x, heads_h;
-}};
-}}
+#include "shape.hpp"
 {opening}{struct}
 constexpr int kSizes[] = {{{sizes}}};
 
@@ -332,3 +330,212 @@ def test_the_compiled_lstm_does_the_same_in_vectors_of_all_lengths(tmp_path: Pat
 @pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda c: c.name)
 def test_compiled_functors_do_the_same(cell: Cell, tmp_path: Path) -> None:
     check_compiled(cell, [("float", 8), ("double", 2)], tmp_path)
+
+
+def test_the_lstms_functor_reads_as_one_would_write_it() -> None:
+    body = struct_of(LSTM).split("  };\n")[1]
+    assert (
+        body
+        == """\
+  template <int phase, class T, int W>
+  static STATEWISE_INLINE void forward(Vec<T, W>* a, const Vec<T, W>* before, const Vec<T, W>*, const Vec<T, W>*,
+                                       Vec<T, W>* after, Vec<T, W>*) {
+    using V = Vec<T, W>;
+    const V v0 = sigmoid<T, W>(a[0]);
+    const V v1 = sigmoid<T, W>(a[1]);
+    const V v2 = tanh<T, W>(a[2]);
+    const V v3 = sigmoid<T, W>(a[3]);
+    const V v4 = fma<V>(v1, before[1], v0 * v2);
+    a[0] = v0;
+    a[1] = v1;
+    a[2] = v2;
+    a[3] = v3;
+    after[1] = v4;
+    after[0] = v3 * tanh<T, W>(v4);
+  }
+  template <int phase, class T, int W>
+  static STATEWISE_INLINE void backward(const Vec<T, W>* a, const Vec<T, W>* before, const Vec<T, W>* after,
+                                        const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>* ds, Vec<T, W>* db,
+                                        Vec<T, W>* d, Vec<T, W>*, Vec<T, W>*) {
+    using V = Vec<T, W>;
+    const V v0 = tanh<T, W>(after[1]);
+    const V v1 = fma<V>(ds[0] * a[3], T(1) - v0 * v0, ds[1]);
+    d[0] = v1 * a[2] * a[0] * (T(1) - a[0]);
+    d[1] = v1 * before[1] * a[1] * (T(1) - a[1]);
+    d[2] = v1 * a[0] * (T(1) - a[2] * a[2]);
+    d[3] = ds[0] * v0 * a[3] * (T(1) - a[3]);
+    db[1] = v1 * a[1];
+  }
+  template <class T, int W>
+  static STATEWISE_INLINE void crossing(const Vec<T, W>*, const Vec<T, W>*, const Vec<T, W>*, Vec<T, W>*) {}
+};
+"""
+    )
+
+
+def test_the_grus_products_of_its_new_gate_stay_apart() -> None:
+    plan = plan_of(GRU)
+    assert plan.slots == (Slot(2, -1), Slot(0, 0), Slot(1, 1), Slot(-1, 2))
+    assert plan.reads_h
+    assert ".from_x = {2, 0, 1, -1}," in struct_of(GRU)
+    assert ".from_h = {-1, 0, 1, 2}," in struct_of(GRU)
+
+
+def test_parts_share_a_slot_where_they_only_occur_in_one_sum() -> None:
+    slots = {cell.name: plan_of(cell).slots for cell in ODD_CELLS}
+    assert slots["odd_peephole"] == tuple([Slot(k, k) for k in range(4)])
+    # x.d - r.d and w.u * x.g + r.g are sums of other things than the parts.
+    apart = [Slot(2, -1), Slot(5, -1)], [Slot(-1, 2), Slot(-1, 5)]
+    assert slots["odd_six"] == (*apart[0], *[Slot(k, k) for k in (0, 1, 3, 4)], *apart[1])
+    # x.b occurs twice, so r.b has a slot of its own; x.a and r.a are factors.
+    assert slots["odd_uneven"] == (*[Slot(k, -1) for k in range(3)], *[Slot(-1, k) for k in range(3)])
+    assert slots["odd_spare"] == (Slot(0, -1), Slot(1, -1), Slot(-1, 0), Slot(-1, 1))  # x.a + r.b: two gates
+
+
+def test_a_late_product_shares_its_inputs_slot() -> None:
+    plan = plan_of(next(cell for cell in ODD_CELLS if cell.name == "odd_late_pair"))
+    assert [slot for slot in plan.slots if slot.late] == [Slot(1, 1, True), Slot(2, 2, True)]
+    assert [slot.kind for slot in plan.slots] == sorted(slot.kind for slot in plan.slots)
+
+
+def test_what_is_said_of_h_is_so() -> None:
+    saves_h = {cell.name for cell in ALL_CELLS if plan_of(cell).saves_h}
+    assert saves_h == {"rnn_tanh", "rnn_relu", "indrnn", "indrnn_tanh", "odd_indrnn"}
+    assert not plan_of(LSTM).reads_h
+    assert plan_of(RNN_TANH).reads_h is False
+
+
+def odd(step: Any, gates: str = "a", states: str = "hc", **rest: Any) -> Cell:
+    return Cell("odd_one", gates=gates, states=states, step=step, **rest)
+
+
+def sum_of_all(ops: Any, x: Any, r: Any, w: Any, state: Any) -> Any:
+    return tuple([ops.tanh(state[0] + x.a) for _ in state])
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (lambda: odd(sum_of_all, states="hcdefgijk", recurrent=""), "9 states, the kernels have place for 8"),
+        (lambda: odd(sum_of_all, vectors=(Vector("v", "abcdefghijklmnopq"),)), "17 vectors"),
+        (lambda: odd(lambda o, x, r, w, s: (x.a * r.a, s[1] * x.b * r.b), gates="abcdefg"), "9 sums of products"),
+        (lambda: odd(lambda o, x, r, w, s: (x.a + r.a(s[0]), x.a + r.a(s[1])), late="a"), "of two different values"),
+        (
+            lambda: odd(lambda o, x, r, w, s: (o.tanh(x.a) * r.a(s[0]), s[1]), late="a"),
+            "in no sum with",
+        ),
+        (lambda: odd(lambda o, x, r, w, s: (x.a, s[1]), late="a"), "leaves out a late product"),
+        (
+            lambda: odd(lambda o, x, r, w, s: (x.a + r.a(s[0]), x.b + r.b(s[1])), gates="ab", late="ab"),
+            "read different values",
+        ),
+        (
+            lambda: odd(lambda o, x, r, w, s: (x.a + r.a(x.b + r.b(s[0])), s[1]), gates="ab", late="ab"),
+            "read different values",
+        ),
+        (lambda: odd(lambda o, x, r, w, s: (w.norm_c(x.a), s[1]), norms="c"), "of another value than the state c"),
+        (lambda: odd(lambda o, x, r, w, s: (x.a, s[1]), norms="c"), "leaves out the norm of a state"),
+        (
+            lambda: odd(lambda o, x, r, w, s: (x.a, x.b, w.norm_c(x.b)), gates="ab", states="hcd", norms="cd"),
+            "leaves out the norm of a state",
+        ),
+        (
+            lambda: odd(
+                lambda o, x, r, w, s: (w.norm_d(w.norm_c(x.b) + x.a), x.b, w.norm_c(x.b) + x.a),
+                gates="ab",
+                states="hcd",
+                norms="cd",
+            ),
+            "the norm of d reads another norm",
+        ),
+    ],
+)
+def test_what_the_kernels_have_no_place_for_is_said(cell: Any, reason: str) -> None:
+    with pytest.raises(Unsupported, match=reason):
+        plan_of(cell())
+
+
+def test_which_of_the_built_in_cells_have_no_kernel() -> None:
+    def is_served(cell: Cell) -> bool:
+        try:
+            return bool(plan_of(cell))
+        except Unsupported:
+            return False
+
+    assert {cell.name for cell in CELLS if not is_served(cell)} == UNSERVED
+
+
+def test_equal_computations_are_one_node_and_constants_are_folded() -> None:
+    graph = Graph()
+    a, b, two = graph.leaf("a"), graph.leaf("b"), graph.constant(2)
+    assert graph.mul(a, b) is graph.mul(b, a)
+    assert graph.sub(a, b) is not graph.sub(b, a)
+    assert graph.neg(graph.sub(a, b)) is graph.sub(b, a)
+    assert graph.add(a, graph.neg(b)) is graph.sub(a, b)
+    assert graph.mul(graph.constant(1), a) is a
+    assert graph.div(a, two) is graph.mul(a, graph.constant(0.5))
+    assert graph.div(a, graph.constant(3)).op == "div"
+    assert graph.call("maximum", two, graph.mul(two, two)).value == 4
+    assert graph.mul(a, graph.constant(0)).op == "mul"  # NaN where a is infinite
+    assert graph.constant(0.0) is not graph.constant(-0.0)
+
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.5, -30.5, 40.0, -800.0, 800.0, math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) - {"where"}))
+def test_operations_on_numbers_are_torchs(name: str) -> None:
+    pairs = [(a, b) for a in SPECIAL for b in SPECIAL]
+    two = name in ("maximum", "minimum")
+    arguments = pairs if two else [(a,) for a in SPECIAL]
+    got = torch.tensor([FUNCTIONS[name](*each) for each in arguments])
+    expected = getattr(Operations, name)(*torch.tensor(arguments).unbind(1))
+    torch.testing.assert_close(got, expected, rtol=1e-8, atol=0, equal_nan=True)  # softplus(x) is x from 20 on in torch
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_operators_on_numbers_are_torchs(name: str) -> None:
+    pairs = [(a, b) for a in SPECIAL for b in SPECIAL]
+    a, b = torch.tensor(pairs).unbind(1)
+    expected = {"add": a + b, "sub": a - b, "mul": a * b, "div": a / b}[name]
+    got = torch.tensor([FUNCTIONS[name](*pair) for pair in pairs])
+    torch.testing.assert_close(got, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_names_that_no_identifier_can_have_are_made_into_some() -> None:
+    for name, expected in (("my_cell", "MyCell"), ("3d-cell", "Cell3dCell"), ("ünlü", "Nl")):
+        assert type_of(Cell(name, "a", "h", lambda o, x, r, w, s: (x.a,), recurrent="")) == expected
+
+
+def test_a_name_is_a_string_literal_whatever_it_holds() -> None:
+    text = struct_of(Cell('odd "\\?', "a", "h", lambda o, x, r, w, s: (x.a,), recurrent=""))
+    assert '.name = "odd \\042\\134\\077",' in text
+
+
+def test_the_build_writes_what_it_includes(tmp_path: Path) -> None:
+    main(tmp_path / "generated")
+    lines = (tmp_path / "generated" / "generated_cells.def").read_text().splitlines()
+    assert lines == [f"STATEWISE_CELL({type_of(cell)})" for cell in CELLS if cell.name not in UNSERVED]
+    text = (tmp_path / "generated" / "generated_cells.hpp").read_text()
+    assert all(struct_of(cell) in text for cell in CELLS if cell.name not in UNSERVED)
+
+
+def test_cells_without_a_kernel_are_left_out_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    found = sources([LSTM, odd(sum_of_all, states="hcdefgijk", recurrent="")])
+    assert found["generated_cells.def"] == "STATEWISE_CELL(Lstm)\n"
+    assert "cell odd_one has no kernel: the cell has 9 states" in capsys.readouterr().err
+
+
+def test_two_cells_with_one_type_are_refused() -> None:
+    one, other = [Cell(name, "a", "h", lambda o, x, r, w, s: (x.a,), recurrent="") for name in ("odd_a", "odd-a")]
+    with pytest.raises(ValueError, match="OddA"):
+        sources([one, other])
+
+
+def test_torch_is_not_needed(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['torch'] = sys.modules['numpy'] = None; from statewise.cells import generate;"
+        "from pathlib import Path; generate.main(Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, stderr=subprocess.DEVNULL)
+    assert (tmp_path / "generated_cells.hpp").is_file()

@@ -81,10 +81,12 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "minimum": _minimum,
     "abs": abs,
     "sqrt": _sqrt,
+    "where": lambda a, b, c: b if a != 0 else c,
     "where_positive": _where_positive,
     "share_of_larger": _share_of_larger,
     "sign": _sign,
+    "one_minus_exp": lambda y: -math.expm1(y),
 }
-"""By the name of the operation. Of the last three, which occur in derivatives alone: ``where_positive(y, g)`` is g
+"""By the name of the operation. Of the last four, which occur in derivatives alone: ``where_positive(y, g)`` is g
 where y isn't 0 or less; ``share_of_larger(a, b, g)`` what of g reaches a through the maximum of a and b, half of it
-where they are equal; ``sign(x)`` is 1, -1 or, of zero and NaN, x."""
+where they are equal; ``sign(x)`` is 1, -1 or, of zero and NaN, x; ``one_minus_exp`` is of y <= 0."""

@@ -31,6 +31,12 @@ def _to_arguments(graph: Graph, y: Node, g: Node) -> list[tuple[Node, Node]]:
     """What of ``g``, the derivative for ``y``, reaches each of its arguments: torch's formulas, at ties too."""
     mul, sub, neg, div, call = graph.mul, graph.sub, graph.neg, graph.div, graph.call
     one = graph.constant(1)
+    if not y.args:
+        return []
+    if y.op == "where":
+        a, b, c = y.args
+        zero = graph.constant(0)
+        return [(b, call("where", a, g, zero)), (c, call("where", a, zero, g))]
     if len(y.args) == 2:
         a, b = y.args
         return {
@@ -41,8 +47,6 @@ def _to_arguments(graph: Graph, y: Node, g: Node) -> list[tuple[Node, Node]]:
             "maximum": lambda: [(a, call("share_of_larger", a, b, g)), (b, call("share_of_larger", b, a, g))],
             "minimum": lambda: [(a, call("share_of_larger", b, a, g)), (b, call("share_of_larger", a, b, g))],
         }[y.op]()
-    if len(y.args) != 1:
-        return []
     (x,) = y.args
     derivative = {
         "neg": lambda: neg(g),
@@ -53,21 +57,18 @@ def _to_arguments(graph: Graph, y: Node, g: Node) -> list[tuple[Node, Node]]:
         "log": lambda: div(g, x),
         "sqrt": lambda: div(mul(g, graph.constant(0.5)), y),
         "abs": lambda: mul(g, call("sign", x)),
-        "softplus": lambda: mul(g, call("sigmoid", x)),
-        "logsigmoid": lambda: mul(g, call("sigmoid", neg(x))),
+        "softplus": lambda: mul(g, call("one_minus_exp", neg(y))),
+        "logsigmoid": lambda: mul(g, call("one_minus_exp", y)),
     }[y.op]()
     return [(x, derivative)]
 
 
 def _total(graph: Graph, a: Node, b: Node) -> Node:
     """a + b; where that is g*p - g*q or g - g*q, as g * (p - q), which saves a product."""
-    if b.op == "neg" and b.args[0].op == "mul":
-        p, q = _factors(graph, a), b.args[0].args
-        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            if p[i] is q[j]:
-                return graph.mul(p[i], graph.sub(p[1 - i], q[1 - j]))
+    for plus, minus in ((a, b), (b, a)):
+        if minus.op == "neg" and minus.args[0].op == "mul":
+            p, q = plus.args if plus.op == "mul" else (plus, graph.constant(1)), minus.args[0].args
+            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                if p[i] is q[j]:
+                    return graph.mul(p[i], graph.sub(p[1 - i], q[1 - j]))
     return graph.add(a, b)
-
-
-def _factors(graph: Graph, a: Node) -> tuple[Node, ...]:
-    return a.args if a.op == "mul" else (a, graph.constant(1))

@@ -106,7 +106,17 @@ def _limit(what: str, count: int, most: int) -> None:
 
 Saved = tuple[Node, ...]  # by slot
 
-_COSTS = {"div": 5, "sqrt": 6, "exp": 10, "sigmoid": 14, "tanh": 14, "log": 14, "softplus": 24, "logsigmoid": 24}
+_COSTS = {
+    "div": 5,
+    "sqrt": 6,
+    "exp": 10,
+    "one_minus_exp": 10,
+    "sigmoid": 14,
+    "tanh": 14,
+    "log": 14,
+    "softplus": 24,
+    "logsigmoid": 24,
+}
 
 
 class _Planner:

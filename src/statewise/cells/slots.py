@@ -61,7 +61,7 @@ class Step:
 def step_of(cell: Cell) -> Step:
     """The step of ``cell`` over as few slots as it needs.
 
-    A part of W_ih x and a part of W_hh h share a slot where they occur nowhere but in one sum.
+    A gate's parts of W_ih x and W_hh h share a slot where they occur nowhere but in one sum.
 
     Raises:
         Unsupported: the kernels have no place for it.
@@ -71,15 +71,14 @@ def step_of(cell: Cell) -> Step:
     late = _late(cell, graph, read)
     normalised = _normalised(cell, graph, after, read)
 
-    sums = _Sums((*after, *read.values()))
     gates = [graph.leaf("x", k) for k in range(len(cell.gates))]
     recurrent = tuple(cell.recurrent or ())
     products = [graph.leaf("late" if letter in cell.late else "r", k) for k, letter in enumerate(recurrent)]
+    own = {gates[tuple(cell.gates).index(letter)]: r for letter, r in zip(recurrent, products, strict=True)}
+    sums = _Sums((*after, *read.values()), own)
     partner = {x: r for pairs in sums.shared.values() for x, r in pairs}
-    for letter, r in zip(recurrent, products, strict=True):  # what step leaves out has a place all the same
-        x = gates[tuple(cell.gates).index(letter)]
-        if not sums.uses.get(x) and not sums.uses.get(r):
-            partner[x] = r
+    # What step leaves out has a place all the same.
+    partner |= {x: r for x, r in own.items() if not sums.uses.get(x) and not sums.uses.get(r)}
     alone = [r for r in products if r not in partner.values()]
     for r in alone:
         if r.name[0] == "late":
@@ -182,8 +181,9 @@ class _Sums:
         shared: the (x, r) that occur in a sum and nowhere else, by the last node of the sum.
     """
 
-    def __init__(self, roots: tuple[Node, ...]) -> None:
+    def __init__(self, roots: tuple[Node, ...], own: Mapping[Node, Node]) -> None:
         nodes = in_order(roots)
+        self._own = own  # the product with h of the same gate
         self.uses = count_uses(nodes, roots)
         inner = {a for node in nodes if node.op in _SUMS for a in node.args if self._belongs(a)}
         self.shared = {node: self._pairs(self.terms(node)) for node in nodes if node.op in _SUMS and node not in inner}
@@ -202,14 +202,7 @@ class _Sums:
 
     def _pairs(self, terms: Terms) -> list[tuple[Node, Node]]:
         once = [(sign, node) for sign, node in terms if node.op == "leaf" and self.uses[node] == 1]
-        left = [term for term in once if term[1].name[0] in ("r", "late")]
-        found = []
-        for sign, x in once:
-            partner = next((term for term in left if term[0] == sign), None)
-            if x.name[0] == "x" and partner:
-                left.remove(partner)
-                found.append((x, partner[1]))
-        return found
+        return [(x, self._own[x]) for sign, x in once if x in self._own and (sign, self._own[x]) in once]
 
 
 class _Rewriter:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 
 from ..cells import Cell
 from .options import as_cell
 from .recurrent import RecurrentLayer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import Options
 
 
 class Recurrent(RecurrentLayer):
@@ -24,7 +32,7 @@ class Recurrent(RecurrentLayer):
     Args:
         cell: a ``statewise.Cell``, or the name of one.
         input_size: I, features of the input.
-        hidden_size: H, features of the state.
+        hidden_size: H, features of the state; or a list with that of each layer, see ``RecurrentLayer``.
         num_layers: L. Default: 1.
         bias: whether there are biases. Default: True.
         batch_first: input and output are (N, T, .) instead of (T, N, .); the states are not. Default: False.
@@ -35,6 +43,7 @@ class Recurrent(RecurrentLayer):
         dtype: of the parameters. Default: torch's.
         num_heads: into how many blocks the weights are cut that ``cell.heads`` names. Default: 1.
         checkpoint: k > 0: training keeps the states of every k-th step alone; see ``RecurrentLayer``. Default: 0.
+        options: what torch.nn's layers have not; see ``statewise.layers.options.Options``.
 
     Raises:
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
@@ -51,7 +60,7 @@ class Recurrent(RecurrentLayer):
         self,
         cell: Cell | str,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
@@ -63,6 +72,7 @@ class Recurrent(RecurrentLayer):
         *,
         num_heads: int = 1,
         checkpoint: int = 0,
+        **options: Unpack[Options],
     ) -> None:
         self.cell = as_cell("Recurrent", cell)
         self.mode = self.cell.name.upper()  # as cuDNN calls it, if it does
@@ -79,6 +89,7 @@ class Recurrent(RecurrentLayer):
             device,
             dtype,
             checkpoint=checkpoint,
+            **options,
         )
 
     def _find_cell(self) -> Cell:

@@ -14,7 +14,7 @@ Results = tuple[Tensor, ...]
 
 
 class Arguments(NamedTuple):
-    """The arguments of ``ops.recurrent``, all of them tensors but ``stack``."""
+    """The arguments of ``ops.recurrent`` that say what is computed."""
 
     x: Tensor
     state: Sequence[Tensor] | None
@@ -23,11 +23,17 @@ class Arguments(NamedTuple):
     masks: Sequence[Tensor] = ()
     lengths: Tensor | None = None
     batch_sizes: Tensor | None = None
+    reset: Tensor | None = None
+    initial: Sequence[Tensor] | None = None
+    recurrent_masks: Sequence[Tensor] = ()
+    rows: Tensor | None = None
+    seed: int | Tensor | None = None
+    return_states: bool = False
 
     @property
     def inputs(self) -> list[Tensor]:
-        """The tensors that have gradients: x, states, weights."""
-        return [self.x, *(self.state or ()), *self.weights]
+        """The tensors that have gradients: x, states, weights, the states that a sequence begins with."""
+        return [self.x, *(self.state or ()), *self.weights, *(self.initial or ())]
 
 
 def time_first(

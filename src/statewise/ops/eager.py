@@ -17,8 +17,9 @@ from ..kernels.cpu import Form as Form
 from ..stack import Stack
 from . import dlpack as dlpack  # which connects
 from .arguments import Results
-from .fallback import SERVED_CELLS
+from .fallback import stack_reason
 from .gradient import eager_by_reference
+from .served import cell_number
 
 Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
 
@@ -52,12 +53,14 @@ _apply = super(torch.autograd.Function, EagerFunction).apply
 
 @lru_cache(maxsize=1024)
 def kernel_of(stack: Stack) -> cpu.Stack | None:
-    """The stack as the kernels know it, or None if they don't compute its cell."""
+    """The stack as the kernels know it, or None if they don't compute it."""
     s = stack
-    if s.cell.name not in SERVED_CELLS:
+    number = cell_number(s.cell) if stack_reason(stack) is None else None
+    if number is None:
         return None
+    heads = s.num_heads if s.cell.heads else 1
     return cpu.Stack(
-        s.cell.name, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint
+        number, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint, heads
     )
 
 

@@ -21,17 +21,19 @@ Gradients = list[Tensor | None]  # of x, of each state, of each weight; None whe
 
 def run_reference(a: Arguments) -> Results:
     """The reference on ``a``."""
-    return reference.recurrent(
-        a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths, batch_sizes=a.batch_sizes
-    )
+    options = a._asdict()
+    x, state, weights, stack = (options.pop(name) for name in ("x", "state", "weights", "stack"))
+    return reference.recurrent(x, state, weights, stack, **options)
 
 
 def by_reference(a: Arguments, incoming: Incoming, needs: Sequence[bool]) -> Gradients:
     """The gradients of ``a.inputs``, differentiable again where torch records."""
     states = 1 + len(a.state or ())
+    weights = states + len(a.weights)
 
     def run(inputs: list[Tensor]) -> Results:
-        return run_reference(a._replace(x=inputs[0], state=inputs[1:states] or None, weights=inputs[states:]))
+        state, initial = inputs[1:states] or None, inputs[weights:] or None
+        return run_reference(a._replace(x=inputs[0], state=state, weights=inputs[states:weights], initial=initial))
 
     return differentiate(run, a.inputs, incoming, needs)
 

@@ -109,6 +109,7 @@ void sweep(const char* set, const Function<T>& f, const std::vector<T>& x) {
 long double exact_sigmoid(long double x) { return 1 / (1 + std::exp(-x)); }
 long double exact_exp(long double x) { return std::exp(x); }
 long double exact_tanh(long double x) { return std::tanh(x); }
+long double exact_one_minus_exp(long double x) { return -std::expm1(x); }
 long double exact_log(long double x) { return std::log(x); }
 long double exact_sqrt(long double x) { return std::sqrt(x); }
 long double exact_softplus(long double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::abs(x))); }
@@ -179,7 +180,8 @@ template <class T>
 void specials(const char* set, const statewise::Functions<T>& f) {
   const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN(), zero = 0, one = 1,
           two = 2;
-  const auto all = {f.sigmoid, f.tanh, f.exp, f.log, f.softplus, f.logsigmoid, f.sqrt, f.relu, f.abs, f.sign};
+  const auto all = {f.sigmoid, f.tanh, f.exp, f.log,  f.softplus,     f.logsigmoid,
+                    f.sqrt,    f.relu, f.abs, f.sign, f.one_minus_exp};
   for (const auto function : all)
     CHECK(std::isnan(at<T>(function, nan)) && std::isnan(at<T>(function, -nan)), "%s", set);
   CHECK(at<T>(f.exp, zero) == 1 && at<T>(f.exp, inf) == inf && is_zero(at<T>(f.exp, -inf), false), "%s", set);
@@ -204,6 +206,8 @@ void specials(const char* set, const statewise::Functions<T>& f) {
   CHECK(at<T>(f.where_positive, zero, two) == 0 && at<T>(f.where_positive, -one, nan) == 0, "%s", set);
   CHECK(at<T>(f.where_positive, one, two) == 2 && at<T>(f.where_positive, nan, two) == 2, "%s", set);
   CHECK(at<T>(f.share_of_larger, one, two, nan) == 0 && at<T>(f.share_of_larger, two, one, two) == 2, "%s", set);
+  CHECK(at<T>(f.where, one, two, nan) == 2 && at<T>(f.where, nan, two, one) == 2, "%s", set);
+  CHECK(at<T>(f.where, zero, nan, two) == 2 && at<T>(f.where, T(-0.0), one, two) == 2, "%s", set);
   CHECK(at<T>(f.share_of_larger, one, one, two) == 1 && at<T>(f.share_of_larger, nan, one, two) == 2, "%s", set);
 }
 
@@ -220,6 +224,7 @@ void check(const char* set, const statewise::Functions<T>& f, const std::vector<
       {"log", f.log, exact_log, least, std::numeric_limits<T>::max(), 1, inf},
       {"sqrt", f.sqrt, exact_sqrt, least, std::numeric_limits<T>::max(), 0.5, inf},
       {"softplus", f.softplus, exact_softplus, underflow, std::numeric_limits<T>::max(), 2, inf},
+      {"one_minus_exp", f.one_minus_exp, exact_one_minus_exp, -inf, 0, 2, inf},
       {"logsigmoid", f.logsigmoid, exact_logsigmoid, -std::numeric_limits<T>::max(), -underflow, 2, inf}};
   sweep(set, sigmoid, x);
   sweep(set, tanh, x);

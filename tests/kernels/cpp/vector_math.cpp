@@ -42,14 +42,20 @@ STATEWISE_FUNCTION(sqrt)
 STATEWISE_FUNCTION(relu)
 STATEWISE_FUNCTION(abs)
 STATEWISE_FUNCTION(sign)
+STATEWISE_FUNCTION(one_minus_exp)
 STATEWISE_FUNCTION(maximum)
 STATEWISE_FUNCTION(minimum)
 STATEWISE_FUNCTION(where_positive)
 STATEWISE_FUNCTION(share_of_larger)
+STATEWISE_FUNCTION(where)
 
-#define STATEWISE_FUNCTIONS(T)                                                                             \
-  {sigmoid_of<T>, tanh_of<T>, exp_of<T>,  log_of<T>,     softplus_of<T>, logsigmoid_of<T>,     sqrt_of<T>, \
-   relu_of<T>,    abs_of<T>,  sign_of<T>, maximum_of<T>, minimum_of<T>,  where_positive_of<T>, share_of_larger_of<T>}
+#define STATEWISE_FUNCTIONS(T)                                 \
+  {sigmoid_of<T>, tanh_of<T>,           exp_of<T>,             \
+   log_of<T>,     softplus_of<T>,       logsigmoid_of<T>,      \
+   sqrt_of<T>,    relu_of<T>,           abs_of<T>,             \
+   sign_of<T>,    one_minus_exp_of<T>,  maximum_of<T>,         \
+   minimum_of<T>, where_positive_of<T>, share_of_larger_of<T>, \
+   where_of<T>}
 
 }  // namespace
 

@@ -11,9 +11,9 @@ struct Functions {
   using Unary = void (*)(const T* x, T* y, int64_t count);
   using Binary = void (*)(const T* a, const T* b, T* y, int64_t count);
   using Ternary = void (*)(const T* a, const T* b, const T* c, T* y, int64_t count);
-  Unary sigmoid, tanh, exp, log, softplus, logsigmoid, sqrt, relu, abs, sign;
+  Unary sigmoid, tanh, exp, log, softplus, logsigmoid, sqrt, relu, abs, sign, one_minus_exp;
   Binary maximum, minimum, where_positive;
-  Ternary share_of_larger;
+  Ternary share_of_larger, where;
 };
 
 struct VectorMath {

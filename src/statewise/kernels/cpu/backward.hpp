@@ -172,8 +172,9 @@ class BackwardPass {
         layer_(job.layer[pass.layer]),
         w_(layer_.direction[pass.direction]),
         z_(job),
-        order_{g_, job.T, pass.direction == 1},
+        order_{g_, job.T, is_reverse(job, pass.direction)},
         steps_(chunk_steps(job)),
+        x_column_(first_input(job, layer_, pass.direction)),
         column_(pass.direction * z_.P),
         arena_{static_cast<char*>(pass.scratch)},
         m_(arena_, job, z_) {}
@@ -196,7 +197,7 @@ class BackwardPass {
       }
     if (pass_.helpers) finish(*pass_.helpers, last_ticket_);
     end();
-    if (pass_.layer == 0 && !w_.adds_dx) clear_padding<T>(job_, g_, w_.dx, 0, layer_.input);
+    if (pass_.layer == 0 && !w_.adds_dx) clear_padding<T>(job_, g_, w_.dx, x_column_, layer_.input_per_head);
   }
 
  private:
@@ -213,16 +214,16 @@ class BackwardPass {
   void begin() {
     const State& h = w_.state[0];
     if (z_.reads == Reads::kProjectionOfH) {
-      take_state(h.dfinal, g_, z_.H, m_.dm, z_.units);
+      take_state(job_, h.dfinal, g_, z_.H, m_.dm, z_.units);
       clear(m_.dh, g_.rows * dh_stride());
     } else {
-      take_state(h.dfinal, g_, z_.P, m_.dh, dh_stride());
+      take_state(job_, h.dfinal, g_, z_.P, m_.dh, dh_stride());
     }
     if (z_.reads == Reads::kProjectedH) clear(m_.dm, g_.rows * z_.units);  // W_hr's product leaves the padding alone
-    if (z_.cell.reads_h) take_state(h.initial, g_, z_.H, m_.start[0], z_.units);
+    if (z_.cell.reads_h) take_state(job_, h.initial, g_, z_.H, m_.start[0], z_.units);
     for (int k = 1; k < z_.cell.states; ++k) {
-      take_state(w_.state[k].dfinal, g_, z_.H, m_.ds[k], z_.units);
-      take_state(w_.state[k].initial, g_, z_.H, m_.start[k], z_.units);
+      take_state(job_, w_.state[k].dfinal, g_, z_.H, m_.ds[k], z_.units);
+      take_state(job_, w_.state[k].initial, g_, z_.H, m_.start[k], z_.units);
     }
     if (T* sum = partial_v()) clear(sum, job_.layout.sum_v);
     if (T* sum = partial_n()) clear(sum, job_.layout.sum_n);
@@ -286,7 +287,7 @@ class BackwardPass {
   void take_dy(const Span& p) {
     for (int d = 0; d < job_.D && pass_.layer + 1 < job_.L; ++d)
       if (const int64_t* progress = job_.layer[pass_.layer + 1].direction[d].progress)
-        wait_for(*pass_.helpers, progress + pass_.group, d == 0 ? job_.T - p.t0 : p.t1);
+        wait_for(*pass_.helpers, progress + pass_.group, is_reverse(job_, d) ? p.t1 : job_.T - p.t0);
     if (!layer_.mask.data && !layer_.dy_beside.data) return;
     each_row<T>(g_, p, column_, layer_.dy, layer_.dy_beside, layer_.mask, [&](T* dy, const T* beside, const T* mask) {
       for (int64_t i = 0; beside && i < z_.P; ++i) dy[i] += beside[i];
@@ -308,7 +309,7 @@ class BackwardPass {
         else if (j < order_.count(s - 1))
           h = row_at<const T>(layer_.y, g_, order_.time(s - 1), j) + column_;
         else if (h0)
-          h = static_cast<const T*>(h0) + (ours ? sorted(g_, j) : original(g_, j)) * z_.P;
+          h = static_cast<const T*>(h0) + (ours ? sorted(g_, j) : original(g_, j) * job_.heads) * z_.P;
         else
           h = nullptr;
       }
@@ -493,7 +494,7 @@ class BackwardPass {
   }
 
   void hand_out_products(BackwardChunk<T, O>& chunk, const Span& p, const Tape<T>& tape) {
-    const int64_t rows = order_.rows(p), I = layer_.input;
+    const int64_t rows = order_.rows(p), I = layer_.input_per_head;
     ChunkProducts<T, O>& todo = chunk.products;
     todo = {};
     todo.sizes = &z_;
@@ -517,7 +518,7 @@ class BackwardPass {
     if (w_.dx.data) {
       T** dx = chunk.dx;
       for (int64_t t = p.t0; t < p.t1; ++t)
-        for (int64_t j = 0; j < rows_at(g_, t); ++j) *dx++ = row_at<T>(w_.dx, g_, t, j);
+        for (int64_t j = 0; j < rows_at(g_, t); ++j) *dx++ = row_at<T>(w_.dx, g_, t, j) + x_column_;
       todo.dx = {.blocks = &z_.blocks,
                  .fed = &z_.by_x,
                  .read = job_.read_backward,
@@ -547,7 +548,7 @@ class BackwardPass {
     if (todo.ih.sum) {
       const T** x = m_.read;
       for (int64_t t = p.t0; t < p.t1; ++t)
-        for (int64_t j = 0; j < rows_at(g_, t); ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
+        for (int64_t j = 0; j < rows_at(g_, t); ++j) *x++ = row_at<const T>(layer_.x, g_, t, j) + x_column_;
       gather_rows(m_.read, rows, I, chunk.x, m_.x_stride);
       todo.ih_pieces = panel_count<T>(z_.blocks.panels(z_.by_x));
     }
@@ -594,7 +595,7 @@ class BackwardPass {
   }
 
   // This group's partials of the weights' gradients, or null. The first direct one is the gradient itself.
-  T* partial_ih() const { return partial(z_.by_x, layer_.direct_ih, w_.dw_ih, w_.sum_ih, layer_.input); }
+  T* partial_ih() const { return partial(z_.by_x, layer_.direct_ih, w_.dw_ih, w_.sum_ih, layer_.input_per_head); }
   T* partial_hh() const { return partial(z_.by_h, layer_.direct_hh, w_.dw_hh, w_.sum_hh, z_.P); }
   T* partial(const Fed& fed, bool direct, void* dw, void* sums, int64_t width) const {
     if (!dw) return nullptr;
@@ -611,7 +612,7 @@ class BackwardPass {
 
   void end() {
     if (!summed_) {
-      if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, z_.by_x, layer_.direct_ih, layer_.input));
+      if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, z_.by_x, layer_.direct_ih, layer_.input_per_head));
       if (T* sum = partial_hh()) clear(sum, partial_size(z_.blocks, z_.by_h, layer_.direct_hh, z_.P));
       if (T* sum = partial_late()) clear(sum, job_.layout.sum_late);
       if (T* sum = partial_hr()) clear(sum, job_.layout.sum_hr);
@@ -635,12 +636,12 @@ class BackwardPass {
                     .add = true};
         for (int64_t i = 0; i < panel_count<T>(plain_panels<T>(z_.P)); ++i) first.outer_projection(i);
       }
-      give_state(w_.state[0].dinitial, g_, 0, g_.rows, z_.H, m_.dm, z_.units);
+      give_state(job_, w_.state[0].dinitial, g_, 0, g_.rows, z_.H, m_.dm, z_.units);
     } else {
-      give_state(w_.state[0].dinitial, g_, 0, g_.rows, z_.P, m_.dh, dh_stride());
+      give_state(job_, w_.state[0].dinitial, g_, 0, g_.rows, z_.P, m_.dh, dh_stride());
     }
     for (int k = 1; k < z_.cell.states; ++k)
-      give_state(w_.state[k].dinitial, g_, 0, g_.rows, z_.H, m_.ds[k], z_.units);
+      give_state(job_, w_.state[k].dinitial, g_, 0, g_.rows, z_.H, m_.ds[k], z_.units);
   }
 
   const Job& job_;
@@ -650,7 +651,7 @@ class BackwardPass {
   const Direction& w_;
   const Sizes<T> z_;
   const Order order_;
-  const int64_t steps_, column_;
+  const int64_t steps_, x_column_, column_;
   Arena arena_;
   BackwardScratch<T, O> m_;
   int next_chunk_ = 0;

@@ -33,10 +33,10 @@ class Twin {
         const int64_t rows = list[k].parts * call.H;
         switch (list[k].kind) {
           case WeightKind::kInput:
-            weights_.push_back(rows * (i < call.D ? call.I : call.D * P_));
+            weights_.push_back(rows * (i < call.D ? call.I : call.D * P_) / (shape_->heads_x ? call.heads : 1));
             break;
           case WeightKind::kRecurrent:
-            weights_.push_back(rows * P_);
+            weights_.push_back(rows * P_ / call.heads);
             break;
           case WeightKind::kProjection:
             weights_.push_back(P_ * call.H);

@@ -100,6 +100,11 @@ int cell_number(const std::string& name) {
   return -1;
 }
 
+int cell_count() {
+  const std::lock_guard lock(loading);
+  return built_in() + int(loaded().size());
+}
+
 const std::string& cell_name(int cell) {
   static const std::vector<std::string> own = [] {
     std::vector<std::string> names;

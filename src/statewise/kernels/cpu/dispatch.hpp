@@ -24,6 +24,9 @@ const InstructionSet* bfloat16_set();
 // latest of its name; -1 if there is none.
 int cell_number(const std::string& name);
 
+// How many there are.
+int cell_count();
+
 // What it is called.
 const std::string& cell_name(int cell);
 

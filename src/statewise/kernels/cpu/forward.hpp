@@ -107,8 +107,9 @@ class ForwardPass {
         first_(run == Run::kFirst),
         w_(layer_.direction[pass.direction]),
         z_(job),
-        order_{g_, job.T, pass.direction == 1},
+        order_{g_, job.T, is_reverse(job, pass.direction)},
         steps_(chunk_steps(job)),
+        x_column_(first_input(job, layer_, pass.direction)),
         y_column_(pass.direction * z_.P),
         y_(first_ ? layer_.y : Sequence{}),
         arena_{static_cast<char*>(pass.scratch)},
@@ -144,11 +145,11 @@ class ForwardPass {
   void begin() {
     T* const known = z_.reads == Reads::kProjectedH ? m_.recurrent_input : m_.h[0];
     const int64_t width = z_.state_width(), stride = z_.state_stride();
-    take_state(w_.state[0].initial, g_, width, known, stride);
+    take_state(job_, w_.state[0].initial, g_, width, known, stride);
     if (z_.reads != Reads::kProjectedH) copy(m_.h[1], m_.h[0], g_.rows * z_.units);
     now_ = 0;
     each_other_state([&](int k) {
-      take_state(w_.state[k].initial, g_, z_.H, m_.start[k], z_.units);
+      take_state(job_, w_.state[k].initial, g_, z_.H, m_.start[k], z_.units);
       before_[k] = m_.start[k];
     });
     if (!first_) return;
@@ -160,8 +161,8 @@ class ForwardPass {
                m_.recurrent_input + j * z_.recurrent_input, z_.P);
     }
     const int64_t first = order_.reverse ? order_.count(job_.T - 1) : order_.count(0);  // rows without steps
-    give_state(w_.state[0].final, g_, first, g_.rows, width, known, stride);
-    each_other_state([&](int k) { give_state(w_.state[k].final, g_, first, g_.rows, z_.H, m_.start[k], z_.units); });
+    give_state(job_, w_.state[0].final, g_, first, g_.rows, width, known, stride);
+    each_other_state([&](int k) { give_state(job_, w_.state[k].final, g_, first, g_.rows, z_.H, m_.start[k], z_.units); });
   }
 
   template <class With>
@@ -198,7 +199,7 @@ class ForwardPass {
     if (!first_ || pass_.layer == 0) return;
     for (int d = 0; d < job_.D; ++d)
       if (const int64_t* progress = job_.layer[pass_.layer - 1].direction[d].progress)
-        with(progress + pass_.group, d == 0 ? p.t1 : job_.T - p.t0);
+        with(progress + pass_.group, is_reverse(job_, d) ? job_.T - p.t0 : p.t1);
   }
 
   // The steps from `s0` to before `s1`, chunk by chunk.
@@ -231,19 +232,19 @@ class ForwardPass {
     chunk.raw = z_.cell.norm_x && tape.raw_x ? tape.raw_x + (chunk.gates - tape.gates) : chunk.gates;
     const T** x = chunk.x;
     for (int64_t t = span.t0; t < span.t1; ++t)
-      for (int64_t j = 0; j < rows_at(g_, t); ++j) *x++ = row_at<const T>(layer_.x, g_, t, j);
+      for (int64_t j = 0; j < rows_at(g_, t); ++j) *x++ = row_at<const T>(layer_.x, g_, t, j) + x_column_;
     const T* bias = static_cast<const T*>(w_.bias);
     const RowsOf<const T> numbers{nullptr, 0, chunk.x};
     if constexpr (!paired<O>)
       if (job_.read_forward == Weights::kUnpacked) {
         for (int64_t b = 0; b < z_.blocks.count(); ++b)
-          multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input, b, rows, numbers, bias,
+          multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input_per_head, b, rows, numbers, bias,
                                {chunk.gates, z_.columns, nullptr});
         return;
       }
     chunk.input.product = {.rows = rows,
-                           .a = as_operands<T, O>(numbers, rows, layer_.input, chunk.x_operands, m_.x_stride),
-                           .depth = contiguous(operands<O>(layer_.input)),
+                           .a = as_operands<T, O>(numbers, rows, layer_.input_per_head, chunk.x_operands, m_.x_stride),
+                           .depth = contiguous(operands<O>(layer_.input_per_head)),
                            .b = static_cast<const O*>(w_.columns_ih),
                            .panels = z_.blocks.panels(z_.by_x),
                            .c = {chunk.raw, z_.columns, nullptr},
@@ -297,10 +298,10 @@ class ForwardPass {
       }
       if (first_) {
         const int64_t staying = min(count, order_.count(s + 1));
-        give_state(w_.state[0].final, g_, staying, count, z_.state_width(),
+        give_state(job_, w_.state[0].final, g_, staying, count, z_.state_width(),
                    z_.reads == Reads::kProjectedH ? m_.recurrent_input : h, z_.state_stride());
         each_other_state(
-            [&](int k) { give_state(w_.state[k].final, g_, staying, count, z_.H, after[k], z_.units); });
+            [&](int k) { give_state(job_, w_.state[k].final, g_, staying, count, z_.H, after[k], z_.units); });
       }
       each_other_state([&](int k) { before_[k] = after[k]; });
       now_ = 1 - now_;
@@ -425,7 +426,7 @@ class ForwardPass {
   const Direction& w_;
   const Sizes<T> z_;
   const Order order_;
-  const int64_t steps_, y_column_;
+  const int64_t steps_, x_column_, y_column_;
   const Sequence y_;
   Arena arena_;
   ForwardScratch<T, O> m_;

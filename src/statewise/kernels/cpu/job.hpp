@@ -1,5 +1,8 @@
 // What the kernels are told: plain data, filled by stack.cpp, read by the copy of the kernels for each instruction set.
 //
+// A cell whose weights are in blocks, heads, is as many nets side by side: H and P are those of one, and each is a
+// direction of its own, D = 2 * heads where a layer reads both ways.
+//
 // Letters: T time steps, N batch rows, I input features, H hidden units, P what W_hh reads (the projection's width, or
 // H), G gates, L layers, D directions. All distances are in elements. This header has no inline code (see simd.hpp).
 
@@ -75,7 +78,8 @@ struct Layer {
   Sequence copy;              // the caller's copy of y, where backward reads y from the tape
   bool direct_ih, direct_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
   int64_t sum_ih, sum_hh;     // elements of the groups' partials
-  Direction direction[2];
+  int64_t input_per_head;  // what one pass reads of x: all, unless W_ih is in blocks
+  Direction* direction;    // (D,)
 };
 
 // Sizes that depend on the instruction set's vector length; filled by Kernels::compute_layout.
@@ -112,7 +116,7 @@ struct Steps {
 struct Job {
   const CellShape* shape;
   const Steps* steps_of_cell;
-  int64_t T, N, H, P, L, D;
+  int64_t T, N, H, P, L, D, heads;
   bool projected, bias;
   Saved saved;
   int64_t segment;  // steps that backward computes again at a time, of Saved::kStates

@@ -38,9 +38,10 @@ void compute_layout(Job& job) {
     const auto partials = [&](const Fed& fed, bool direct, int64_t width) {
       return (job.groups - direct) * partial_size(z.blocks, fed, direct, width);
     };
-    layer.direct_ih = worth_direct(z.blocks, z.by_x, layer.input, job.steps, job.groups);
-    layer.sum_ih = partials(z.by_x, layer.direct_ih, layer.input);
-    layer.direct_hh = recurrent && !z.cell.late && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
+    const bool together = job.heads == 1 || job.groups == 1;  // of heads, parts of a weight don't follow each other
+    layer.direct_ih = together && worth_direct(z.blocks, z.by_x, layer.input_per_head, job.steps, job.groups);
+    layer.sum_ih = partials(z.by_x, layer.direct_ih, layer.input_per_head);
+    layer.direct_hh = together && recurrent && !z.cell.late && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
     layer.sum_hh = recurrent ? partials(z.by_h, layer.direct_hh, job.P) : 0;
   }
   if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
@@ -88,7 +89,7 @@ void pack_forward(const Job& job, int64_t task) {
   const auto [layer, w, part] = WeightTask(job, task);
   const bool recurrent = z.cell.recurrent > 0;
   if (job.read_forward == Weights::kPacked) {
-    pack_columns(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.columns_ih), part,
+    pack_columns(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.columns_ih), part,
                  kWeightParts);
     if (recurrent)
       pack_columns(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
@@ -105,7 +106,7 @@ void pack_forward(const Job& job, int64_t task) {
   if (!job.bias) return;
   const T *b_ih = static_cast<const T*>(w.b_ih), *b_hh = static_cast<const T*>(w.b_hh);
   const auto share = [&](const T* b, int part_of, int64_t u) {
-    return !b || part_of < 0 ? T(0) : b[part_of * job.H + u];
+    return !b || part_of < 0 ? T(0) : b[part_of * z.by_x.part_rows + u];
   };
   for (int s = 0; s < z.cell.slots; ++s)
     for (int64_t u = 0; u < job.H; ++u)
@@ -120,7 +121,7 @@ void pack_backward(const Job& job, int64_t task) {
   if (job.saved != Saved::kStates && part == 0) pack_vectors<T>(z, w);
   if (job.read_backward == Weights::kUnpacked) return;
   if (w.dx.data)
-    pack_rows(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.rows_ih), part,
+    pack_rows(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.rows_ih), part,
               kWeightParts);
   if (z.cell.recurrent)
     pack_rows(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
@@ -150,7 +151,7 @@ void reduce(const Job& job, int64_t task) {
     for (int64_t b = part; b < z.blocks.count(); b += kWeightParts)
       transpose_block(z.blocks, fed, sum, job.groups, width, to, b);
   };
-  weight(w.dw_ih, z.by_x, w.sum_ih, layer.direct_ih, layer.input);
+  weight(w.dw_ih, z.by_x, w.sum_ih, layer.direct_ih, layer.input_per_head);
   weight(w.dw_hh, z.by_h, w.sum_hh, layer.direct_hh, job.P);
   if (z.cell.late) weight(w.dw_hh, z.late, w.sum_late, false, job.H);
   if (part > 0) return;
@@ -162,7 +163,7 @@ void reduce(const Job& job, int64_t task) {
   const auto bias = [&](void* to, const int* from) {
     for (int s = 0; to && s < z.cell.slots; ++s)
       for (int64_t u = 0; from[s] >= 0 && u < job.H; ++u)
-        static_cast<T*>(to)[from[s] * job.H + u] = total(w.sum_b, o.sum_b, z.blocks.column(s, u));
+        static_cast<T*>(to)[from[s] * z.by_x.part_rows + u] = total(w.sum_b, o.sum_b, z.blocks.column(s, u));
   };
   bias(w.db_ih, z.cell.from_x);
   bias(w.db_hh, z.cell.from_h);
@@ -185,7 +186,7 @@ void reduce(const Job& job, int64_t task) {
 template <class T>
 void add_dx(const Job& job, int64_t part) {
   const Layer& layer = job.layer[0];
-  const Sequence &to = layer.direction[0].dx, &beside = layer.direction[1].dx;
+  const Sequence &to = layer.direction[0].dx, &beside = layer.direction[job.heads].dx;
   const Span p{0, 0, job.T * part / kWeightParts, job.T * (part + 1) / kWeightParts};
   for (int64_t i = 0; i < job.groups; ++i)
     each_row<T>(job.group[i], p, 0, to, beside, {}, [&](T* dx, const T* more, const T*) {

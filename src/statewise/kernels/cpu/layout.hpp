@@ -19,24 +19,27 @@ struct Fed {
   const int* from;
   int first, count;
   int parts;
+  int64_t part_rows;  // between the parts' first rows
 };
 
-STATEWISE_INLINE Fed fed_by_x(const CellShape& c) {
+STATEWISE_INLINE Fed fed_by_x(const CellShape& c, int64_t part_rows) {
   int n = 0;
   while (n < c.slots && c.from_x[n] >= 0) ++n;
-  return {c.from_x, 0, n, c.gates};
+  return {c.from_x, 0, n, c.gates, part_rows};
 }
 
-STATEWISE_INLINE Fed fed_late(const CellShape& c) { return {c.from_h, c.late_first, c.late, c.recurrent}; }
+STATEWISE_INLINE Fed fed_late(const CellShape& c, int64_t part_rows) {
+  return {c.from_h, c.late_first, c.late, c.recurrent, part_rows};
+}
 
-STATEWISE_INLINE Fed fed_by_h(const CellShape& c) {
+STATEWISE_INLINE Fed fed_by_h(const CellShape& c, int64_t part_rows) {
   int first = 0, n = 0;
   const auto is_fed = [&](int s) {
     return c.from_h[s] >= 0 && !(s >= c.late_first && s < c.late_first + c.late);
   };
   while (first < c.slots && !is_fed(first)) ++first;
   while (first + n < c.slots && is_fed(first + n)) ++n;
-  return {c.from_h, first, n, c.recurrent};
+  return {c.from_h, first, n, c.recurrent, part_rows};
 }
 
 template <class T>
@@ -85,7 +88,7 @@ struct Blocks {
     const int64_t unit = b * per_block + int64_t(v % units) * lanes_of;
     const bool is_fed = slot >= fed.first && slot < fed.first + fed.count;
     const int64_t there = is_fed ? max(0, min(lanes_of, hidden - unit)) : 0;
-    return {lanes_of, first_column(b) + int64_t(v) * lanes_of, is_fed ? fed.from[slot] * hidden + unit : 0, there};
+    return {lanes_of, first_column(b) + int64_t(v) * lanes_of, is_fed ? fed.from[slot] * fed.part_rows + unit : 0, there};
   }
 
   // The slots fed by one of the weights. A product writes these and no others: what it would add to them is zero times
@@ -183,7 +186,7 @@ void pack_rows(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t widt
       for (int s = fed.first; s < fed.first + fed.count; ++s)
         for (int64_t i = 0; i < of_slot; i += elements<O>) {
           const auto row = [&](int64_t u) {  // null: one of zeros
-            return u < blocks.hidden ? w + (fed.from[s] * blocks.hidden + u) * width : nullptr;
+            return u < blocks.hidden ? w + (fed.from[s] * fed.part_rows + u) * width : nullptr;
           };
           const int64_t first = b * blocks.per_block + i;
           if (paired<O> || b < blocks.full || row(first)) pack(row(first), row(first + 1));  // as Blocks::depth has it

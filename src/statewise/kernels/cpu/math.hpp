@@ -225,6 +225,12 @@ STATEWISE_INLINE Vec<T, W> abs(Vec<T, W> x) {
   return (Vec<T, W>)((I)x & ~(I)broadcast<Vec<T, W>>(T(-0.0)));
 }
 
+// b where a isn't 0, else c.
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> where(Vec<T, W> a, Vec<T, W> b, Vec<T, W> c) {
+  return a != T(0) ? b : c;
+}
+
 // log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)): relatively accurate where it is next to 0 too.
 template <class T, int W>
 STATEWISE_INLINE Vec<T, W> softplus(Vec<T, W> x) {
@@ -238,6 +244,15 @@ STATEWISE_INLINE Vec<T, W> softplus(Vec<T, W> x) {
 template <class T, int W>
 STATEWISE_INLINE Vec<T, W> logsigmoid(Vec<T, W> x) {
   return -softplus<T, W>(-x);
+}
+
+// 1 - exp(y) for y <= 0, relatively accurate next to 0 too: the derivatives of softplus and logsigmoid.
+template <class T, int W>
+STATEWISE_INLINE Vec<T, W> one_minus_exp(Vec<T, W> y) {
+  using V = Vec<T, W>;
+  V power, e;
+  split_exp<T, W>(at_least(broadcast<V>(ExpConstants<T>::least), y), power, e);
+  return T(1) - power - power * e;
 }
 
 // Derivatives of what chooses: relu's from its result y; what of g reaches a through the maximum of a and b, half of it

@@ -101,12 +101,12 @@ STATEWISE_INLINE void prefetch(const void* p, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i, 0, 2);
 }
 
-// Row j of a state given by the caller as (N, width), or zeros, into a padded row.
+// Row j of a state given by the caller as (N, heads, width), or zeros, into a padded row.
 template <class T>
-void take_state(const void* from, const Group& g, int64_t width, T* to, int64_t stride) {
+void take_state(const Job& job, const void* from, const Group& g, int64_t width, T* to, int64_t stride) {
   for (int64_t j = 0; j < g.rows; ++j) {
     if (from)
-      copy(to + j * stride, static_cast<const T*>(from) + original(g, j) * width, width);
+      copy(to + j * stride, static_cast<const T*>(from) + original(g, j) * job.heads * width, width);
     else
       clear(to + j * stride, width);
     clear(to + j * stride + width, stride - width);
@@ -114,15 +114,25 @@ void take_state(const void* from, const Group& g, int64_t width, T* to, int64_t 
 }
 
 template <class T>
-void give_state(void* to, const Group& g, int64_t first, int64_t last, int64_t width, const T* from, int64_t stride) {
+void give_state(const Job& job, void* to, const Group& g, int64_t first, int64_t last, int64_t width, const T* from,
+                int64_t stride) {
   if (!to) return;
-  for (int64_t j = first; j < last; ++j) copy(static_cast<T*>(to) + original(g, j) * width, from + j * stride, width);
+  for (int64_t j = first; j < last; ++j)
+    copy(static_cast<T*>(to) + original(g, j) * job.heads * width, from + j * stride, width);
 }
 
 // The steps from s0 to before s1, in the order in which a direction reads: the times from t0 to before t1.
 struct Span {
   int64_t s0, s1, t0, t1;
 };
+
+// Whether direction `d` of a layer reads backwards.
+STATEWISE_INLINE bool is_reverse(const Job& job, int64_t d) { return d >= job.heads; }
+
+// The first of the columns that direction `d` reads of its layer's x.
+STATEWISE_INLINE int64_t first_input(const Job& job, const Layer& layer, int64_t d) {
+  return job.shape->heads_x ? d % job.heads * layer.input_per_head : 0;
+}
 
 // In the order in which a direction reads: step s of T is time t; rows that end with s, or begin with it, are those
 // between the counts of neighbouring steps.
@@ -152,9 +162,9 @@ struct Sizes {
   explicit Sizes(const Job& job)
       : cell(*job.shape),
         blocks(cell, job.H),
-        by_x(fed_by_x(cell)),
-        by_h(fed_by_h(cell)),
-        late(fed_late(cell)),
+        by_x(fed_by_x(cell, job.H * job.heads)),
+        by_h(fed_by_h(cell, job.H * job.heads)),
+        late(fed_late(cell, job.H * job.heads)),
         reads(!job.projected        ? Reads::kH
               : cell.carries_h ? Reads::kProjectionOfH
                                : Reads::kProjectedH),

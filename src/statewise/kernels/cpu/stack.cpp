@@ -68,18 +68,25 @@ class Plan {
     job_.steps_of_cell = call.float64 ? &cell_->float64 : &cell_->float32;
     job_.T = call.T;
     job_.N = call.N;
-    job_.H = call.H;
+    job_.heads = call.heads;
+    job_.H = call.H / call.heads;
     job_.projected = call.projected > 0;
-    job_.P = job_.projected ? call.projected : call.H;
+    job_.P = job_.projected ? call.projected : job_.H;
     job_.L = call.L;
-    job_.D = call.D;
+    job_.D = call.D * call.heads;
     job_.bias = call.bias;
     job_.saved = !call.training ? Saved::kNothing : call.checkpoint ? Saved::kStates : Saved::kSteps;
     job_.segment = call.checkpoint;
     job_.widest = call.L > 1 ? std::max(call.I, job_.D * job_.P) : call.I;
     layers_.resize(size_t(call.L));
     job_.layer = layers_.data();
-    for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
+    directions_.resize(size_t(directions()));
+    for (int64_t l = 0; l < job_.L; ++l) {
+      Layer& layer = layers_[size_t(l)];
+      layer.input = l == 0 ? call.I : job_.D * job_.P;
+      layer.input_per_head = layer.input / (shape_->heads_x ? job_.heads : 1);
+      layer.direction = directions_.data() + l * job_.D;
+    }
     cut_groups();
     // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
     if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
@@ -98,7 +105,8 @@ class Plan {
     job_.read_backward = read(job_.steps < kFewRowsBackward);
     threads_ = useful_threads();
     const int64_t step = job_.largest_group * shape_->gates * job_.H * job_.P;
-    job_.help = job_.groups >= threads_          ? Help::kNone
+    const bool one_by_one = job_.heads > 1 && !shape_->heads_x;  // heads that add to the same dx
+    job_.help = job_.groups >= threads_ || one_by_one ? Help::kNone
                 : step < call.limits.shared_step ? Help::kBetweenSteps
                                                  : Help::kWithinSteps;
     kernels_->compute_layout(job_);
@@ -109,7 +117,7 @@ class Plan {
 
   Job& job() { return job_; }
   const Kernels& kernels() const { return *kernels_; }
-  Direction& direction(int64_t i) { return layers_[size_t(i / job_.D)].direction[i % job_.D]; }
+  Direction& direction(int64_t i) { return directions_[size_t(i)]; }
   int64_t directions() const { return job_.L * job_.D; }
   int64_t state_width(int k) const { return k > 0 || shape_->carries_h ? job_.H : job_.P; }
 
@@ -244,12 +252,18 @@ class Plan {
     layers_.back().y = outer(call_.y);
     WeightOf list[kMaxWeights];
     const int per = list_weights(*shape_, job_.bias, job_.projected, list);
-    const int64_t vector = job_.H * kernels_->element;
+    const int64_t element = kernels_->element, vector = job_.heads * job_.H * element;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
+      const int64_t weights = i / job_.heads, row = i % job_.heads * job_.H;  // of its head in each part
       for (int k = 0; k < per; ++k) {
         const auto [kind, parts, first] = list[k];
-        const auto of = [&](const std::vector<void*>& all) { return all.empty() ? nullptr : all[size_t(i * per + k)]; };
+        const int64_t width = kind == WeightKind::kInput       ? layers_[size_t(i / job_.D)].input_per_head
+                              : kind == WeightKind::kRecurrent ? job_.P
+                                                               : 1;
+        const auto of = [&](const std::vector<void*>& all) {
+          return all.empty() ? nullptr : at(all[size_t(weights * per + k)], row * width * element);
+        };
         void *const weight = of(call_.weights), *const gradient = of(call_.weight_gradients);
         if (kind == WeightKind::kInput) w.w_ih = weight, w.dw_ih = gradient;
         if (kind == WeightKind::kRecurrent) w.w_hh = weight, w.dw_hh = gradient;
@@ -262,7 +276,7 @@ class Plan {
           w.vectors[first + p] = at(weight, p * vector), w.dvectors[first + p] = at(gradient, p * vector);
       }
       for (int k = 0; k < shape_->states; ++k) {
-        const int64_t offset = i * job_.N * state_width(k) * kernels_->element;
+        const int64_t offset = (weights * job_.N * job_.heads + i % job_.heads) * state_width(k) * element;
         const Call::State& given = call_.state[k];
         w.state[k].initial = at(given.initial, offset);
         w.state[k].final = at(given.final, offset);
@@ -316,7 +330,7 @@ class Plan {
       w.sum_n = sum(w.dnorm_ih || w.dnorm_hh, job_.groups * o.sum_n);
     }
     // Where each direction's part of dx goes: to the same place, unless they are computed side by side.
-    beside_ = job_.D > 1 && job_.help != Help::kNone;
+    beside_ = job_.D > job_.heads && job_.help != Help::kNone;
     Sequence alternating[2][2]{};
     for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i)
       for (int k = 0; k <= beside_; ++k) alternating[i][k] = between(carver);
@@ -331,9 +345,11 @@ class Plan {
       } else if (beside_ && first.data) {
         second = own(carver, job_.layer[0].input);
       }
-      layer.direction[0].dx = first;
-      layer.direction[1].dx = beside_ ? second : first;
-      layer.direction[1].adds_dx = !beside_;
+      for (int64_t d = 0; d < job_.D; ++d) {
+        const bool reverse = d >= job_.heads, own = shape_->heads_x || d % job_.heads == 0;
+        layer.direction[d].dx = reverse && beside_ ? second : first;
+        layer.direction[d].adds_dx = !own || (reverse && !beside_);
+      }
     }
   }
 
@@ -425,6 +441,7 @@ class Plan {
   int threads_ = 1;
   bool beside_ = false;  // whether backward computes a layer's directions side by side
   std::vector<Layer> layers_;
+  std::vector<Direction> directions_;
   std::vector<Group> groups_;
   std::vector<int64_t> order_, original_, sorted_, counts_, starts_, offsets_;
 };
@@ -434,8 +451,9 @@ class Plan {
 TapeBytes tape_bytes(const Call& call) {
   Call sizes;
   sizes.cell = call.cell, sizes.float64 = call.float64, sizes.H = call.H, sizes.projected = call.projected;
+  sizes.heads = call.heads;
   const Plan plan(sizes);
-  return plan.tape_bytes(call.L, call.D, call.checkpoint > 0, !call.masks.empty());
+  return plan.tape_bytes(call.L, call.D * call.heads, call.checkpoint > 0, !call.masks.empty());
 }
 
 int64_t tape_size(const Call& call) {

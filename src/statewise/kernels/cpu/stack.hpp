@@ -34,6 +34,7 @@ struct Call {
   bool bfloat16_products = false;
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
+  int64_t heads = 1;  // blocks of the weights that the cell has in blocks
   bool bias = true, training = false;
   // Training: of how many steps the tape keeps the states of one alone; backward computes the others again. 0: keep
   // all.
@@ -74,8 +75,8 @@ int64_t tape_size(const Call& call);
 bool reads_output(const Call& call);
 
 // Weights in the order in which the forward products read them, for whoever keeps them from call to call: they are
-// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, bias and
-// weights count.
+// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, heads, bias
+// and weights count.
 int64_t packed_bytes(const Call& call);
 void pack(const Call& call, void* to);
 

@@ -28,9 +28,16 @@ using statewise::PackedStack;
 using statewise::Record;
 using statewise::Stack;
 
-int number_of(const std::string& cell) {
-  const int number = statewise::cell_number(cell);
-  if (number < 0) throw std::invalid_argument("no kernel computes the cell '" + cell + "'");
+// By its number, or by the name that a pickled Stack has.
+int number_of(nb::handle cell) {
+  int number = -1;
+  if (nb::try_cast(cell, number)) {
+    if (number < 0 || number >= statewise::cell_count()) throw std::invalid_argument("no cell has this number");
+    return number;
+  }
+  const std::string name = nb::cast<std::string>(cell);
+  number = statewise::cell_number(name);
+  if (number < 0) throw std::invalid_argument("no kernel computes the cell '" + name + "'");
   return number;
 }
 
@@ -38,22 +45,23 @@ void add_stack(nb::module_& m) {
   nb::class_<Stack>(m, "Stack")
       .def(
           "__init__",
-          [](Stack* self, const std::string& cell, int64_t input_size, int64_t hidden_size, int64_t proj_size,
-             int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint) {
+          [](Stack* self, nb::handle cell, int64_t input_size, int64_t hidden_size, int64_t proj_size,
+             int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint, int64_t num_heads) {
             statewise::Call sizes;
             sizes.cell = number_of(cell);
             sizes.I = input_size, sizes.H = hidden_size, sizes.projected = proj_size;
             sizes.L = num_layers, sizes.D = directions, sizes.bias = bias, sizes.checkpoint = checkpoint;
+            sizes.heads = num_heads;
             new (self) Stack{sizes};
           },
           "cell"_a, "input_size"_a, "hidden_size"_a, "proj_size"_a, "num_layers"_a, "directions"_a, "bias"_a,
-          "checkpoint"_a)
+          "checkpoint"_a, "num_heads"_a = 1)
       .def("__reduce__",
            [](nb::handle self) {
              const statewise::Call& s = nb::inst_ptr<Stack>(self)->sizes;
              const std::string& cell = statewise::cell_name(s.cell);
              return nb::make_tuple(self.type(),
-                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint));
+                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint, s.heads));
            })
       .def_prop_ro("reads_output", [](const Stack& s) { return statewise::reads_output(s.sizes); })
       .def(

@@ -29,7 +29,7 @@ bool Operands::read_dtype(nb::handle tensor, View& v) {
   const Cell* const cell = find_cell(instruction_set(), call_.cell);
   if (!cell) return false;
   shape_ = &cell->shape;
-  return !(shape_->late && call_.projected) && !shape_->heads_h;
+  return !(call_.projected && (shape_->late || shape_->heads_h));
 }
 
 bool Operands::read_input(nb::handle x, nb::handle rows) {
@@ -225,8 +225,11 @@ bool Operands::list_weights(int64_t count) {
 Sizes Operands::weight_sizes(int64_t i) const {
   const auto [kind, parts, first] = weight_list_[i % per_direction_];
   const int64_t rows = parts * call_.H;
-  if (kind == WeightKind::kInput) return {{rows, i / per_direction_ < call_.D ? call_.I : width(), 0}, 2};
-  if (kind == WeightKind::kRecurrent) return {{rows, recurrent_input(), 0}, 2};
+  if (kind == WeightKind::kInput) {
+    const int64_t input = i / per_direction_ < call_.D ? call_.I : width();
+    return {{rows, input / (shape_->heads_x ? call_.heads : 1), 0}, 2};
+  }
+  if (kind == WeightKind::kRecurrent) return {{rows, recurrent_input() / call_.heads, 0}, 2};
   if (kind == WeightKind::kProjection) return {{call_.projected, call_.H, 0}, 2};
   return {{rows, 0, 0}, 1};
 }
