@@ -31,7 +31,8 @@ def number_or_reason(cell: Cell, instruction_set: str) -> int | str:
         reason = f"cell {cell.name} has no kernel: {error}"
         warnings.warn(f"{reason}. The slow reference computes it", FallbackWarning, stacklevel=2)
         return reason
-    return cpu.load_cell(str(library), library.stem.rpartition("-")[2])
+    number: int = cpu.load_cell(str(library), library.stem.rpartition("-")[2])
+    return number
 
 
 def cell_number(cell: Cell) -> int | None:

@@ -679,10 +679,16 @@ class BackwardPass {
   T* partial_v() const { return w_.sum_v ? static_cast<T*>(w_.sum_v) + pass_.group * job_.layout.sum_v : nullptr; }
   T* partial_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + pass_.group * job_.layout.sum_b : nullptr; }
 
+  // Of a direct one, which may be a head's part of dW, part by part.
+  void clear_partial(T* sum, const Fed& fed, bool direct, int64_t width) const {
+    if (sum && !direct) clear(sum, partial_size(z_.blocks, fed, direct, width));
+    for (int i = 0; sum && direct && i < fed.parts; ++i) clear(sum + i * fed.part_rows * width, z_.H * width);
+  }
+
   void end() {
     if (!summed_) {
-      if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, z_.by_x, layer_.direct_ih, layer_.input_per_head));
-      if (T* sum = partial_hh()) clear(sum, partial_size(z_.blocks, z_.by_h, layer_.direct_hh, z_.P));
+      clear_partial(partial_ih(), z_.by_x, layer_.direct_ih, layer_.input_per_head);
+      clear_partial(partial_hh(), z_.by_h, layer_.direct_hh, z_.P);
       if (T* sum = partial_late()) clear(sum, job_.layout.sum_late);
       if (T* sum = partial_hr()) clear(sum, job_.layout.sum_hr);
       if (T* sum = partial_b()) clear(sum, job_.layout.sum_b);

@@ -497,7 +497,7 @@ bool mixes(const Call& call) {
 
 bool reads_output(const Call& call) {
   const CellShape& c = cell_of(instruction_set(), call.cell).shape;
-  return needs_h(c) && (call.checkpoint > 0 || call.projected > 0 || !(c.reads_h || (c.h_in_slots && !mixes(call))));
+  return (needs_h(c) || call.clip > 0) && (call.checkpoint > 0 || call.projected > 0 || !(c.reads_h || (c.h_in_slots && !mixes(call))));
 }
 
 int64_t packed_bytes(const Call& call) {
