@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._pytree import tree_map_only
 
 import written_out
-from oracle import assert_close_to_float64, gradients
+from oracle import assert_close_to_float64, gradients, worst
 from statewise import ops, reference
 from statewise.cells import CELLS
 from statewise.stack import Stack
@@ -27,7 +27,7 @@ class Problem:
     T: int = 5
     N: int = 3
     I: int = 4  # noqa: E741
-    H: int = 3
+    H: int = 7
     heads: int = 2
     num_layers: int = 1
     bidirectional: bool = False
@@ -130,6 +130,18 @@ def results(outputs, leaves):
     return [*outputs, *gradients(outputs, leaves, cotangents)]
 
 
+def by_reference(problem, cell, data, expected):
+    """Of each result the reference's worst in the dtype of ``data``: as it is, and a unit in the last place off.
+
+    One number of one run says little of how exact a float32 can be: a sum of few terms is right by luck.
+    """
+    found = []
+    for away in (None, torch.inf, -torch.inf):
+        off = tree_map_only(torch.Tensor, lambda t, away=away: t if away is None else t.nextafter(t + away), data)
+        found.append(results(*run(reference.recurrent, problem, cell, *off)))
+    return [max(tries, key=partial(worst, oracle=o)) for *tries, o in zip(*found, expected, strict=True)]
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_against_the_paper(cell, name):
@@ -140,5 +152,4 @@ def test_against_the_paper(cell, name):
     for dtype in (torch.float64, torch.float32):
         cast = tree_map_only(torch.Tensor, partial(torch.Tensor.to, dtype=dtype), data)
         actual = results(*run(ops.recurrent, problem, cell, *cast))
-        peer = partial(run, reference.recurrent, problem, cell, *cast)
-        assert_close_to_float64(actual, expected, lambda peer=peer: results(*peer()))
+        assert_close_to_float64(actual, expected, partial(by_reference, problem, cell, cast, expected))

@@ -28,7 +28,8 @@ def number_or_reason(cell: Cell, instruction_set: str) -> int | str:
         return built_in.index(cell.name) if cell.name in built_in else f"cell {cell.name} has no kernel"
     try:
         library = compile_cell(cell, instruction_set)
-        return cpu.load_cell(str(library), sha256(source_of(cell).encode()).hexdigest())
+        number: int = cpu.load_cell(str(library), sha256(source_of(cell).encode()).hexdigest())
+        return number
     except (Unsupported, CompilationError, ValueError) as error:  # ValueError: it can't be loaded
         reason = f"cell {cell.name} has no kernel: {error}"
         warnings.warn(f"{reason}. The slow reference computes it", FallbackWarning, stacklevel=2)

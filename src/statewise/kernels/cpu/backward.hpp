@@ -85,7 +85,7 @@ struct BackwardChunk {
   T *d_x, *d_h;        // of the products that are normalised; d where they aren't
   T* crossing;         // rows of what the late product read
   O *x, *h, *outputs;  // and of what the weights read
-  T* h_before;         // the latter's h once more, where the cell reads it and the product takes pairs
+  T* h_before;         // the latter's h once more, where the cell reads it and the product something else
   T** dx;
   ChunkProducts<T, O> products;
   Report<T> report;
@@ -102,12 +102,14 @@ struct BackwardScratch {
   T* ds[kMaxStates];     // of the states but the first
   T* start[kMaxStates];  // the states as they begin
   T* dvectors;           // of a chunk
+  T* d_old[kMaxStates];  // what passes by the cell to the states before, where states are mixed
+  T* d_read;             // of what W_hh read, where that is masked
   T *dgains, *dcrossing[kMaxCrossings], *normal[kMaxCrossings], *db[kMaxStates];  // of cells that are staged
   const T** read;        // rows to be gathered
   Tape<T> segment;
   void* forward;  // scratch for computing a segment again
   BackwardScratch(Arena& arena, const Job& job, const Sizes<T>& z)
-      : chunk{}, chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1), ds{}, start{}, dcrossing{}, normal{},
+      : chunk{}, chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1), ds{}, start{}, d_old{}, dcrossing{}, normal{},
         db{}, segment{}, forward(nullptr) {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     const CellShape& c = z.cell;
@@ -119,7 +121,8 @@ struct BackwardScratch {
       chunk[i].d = arena.take<Element<O>>(most * d_stride);
       chunk[i].x = arena.take<O>(operand_rows * x_stride);
       chunk[i].h = arena.take<O>(needs_h(c) ? operand_rows * h_stride : 0);
-      chunk[i].h_before = arena.take<T>(paired<O> && z.reads == Reads::kH && c.reads_h ? most * h_stride : 0);
+      const bool twice = (paired<O> || job.masked) && z.reads == Reads::kH && c.reads_h;
+      chunk[i].h_before = arena.take<T>(twice ? most * h_stride : 0);
       chunk[i].dp = arena.take<Element<O>>(job.projected ? most * z.recurrent_input : 0);
       chunk[i].outputs = arena.take<O>(job.projected ? operand_rows * spread<T>(z.units) : 0);
       chunk[i].dx = arena.take<T*>(most);
@@ -135,6 +138,8 @@ struct BackwardScratch {
       ds[k] = arena.take<T>(rows * z.units);
       start[k] = arena.take<T>(rows * z.units);
     }
+    for (int k = 0; k < c.states; ++k) d_old[k] = arena.take<T>(job.adds_to_states ? rows * z.units : 0);
+    d_read = arena.take<T>(job.masked ? rows * max(z.units, z.recurrent_input) : 0);
     dvectors = arena.take<T>(vector_rows(c) * z.units);
     dgains = arena.take<T>(2 * (c.norm_x || c.norm_r) * z.columns);
     for (int i = 0; i < max(c.crossing_states, c.late > 0); ++i) dcrossing[i] = arena.take<T>(rows * z.units);
@@ -145,7 +150,10 @@ struct BackwardScratch {
     segment.gates = arena.take<T>(again * z.columns);
     if (c.norm_x) segment.raw_x = arena.take<T>(again * z.columns);
     if (c.norm_r) segment.raw_h = arena.take<T>(again * z.columns);
-    for (int k = 1; k < c.states; ++k) segment.states[k] = arena.take<T>(again * z.units);
+    for (int k = 1; k < c.states; ++k) {
+      segment.states[k] = arena.take<T>(again * z.units);
+      segment.mixed[k] = job.mixes ? arena.take<T>(again * z.units) : nullptr;
+    }
     segment.outputs = job.projected ? arena.take<T>(again * z.units) : nullptr;
     Arena inner{nullptr};
     ForwardScratch<T, O>(inner, job, z);
@@ -297,7 +305,7 @@ class BackwardPass {
 
   // What W_hh read, for its gradient, and for a cell that reads it too.
   void copy_h(BackwardChunk<T, O>& chunk, const Span& p, const Tape<T>& tape) {
-    const bool in_gates = z_.cell.h_in_slots && z_.reads == Reads::kH && job_.saved == Saved::kSteps;
+    const bool in_gates = z_.cell.h_in_slots && !job_.mixes && z_.reads == Reads::kH && job_.saved == Saved::kSteps;
     const bool ours = z_.reads == Reads::kProjectionOfH;  // whose h0 it is: rows by descending length, or the caller's
     const void* h0 = ours ? w_.first_recurrent_input : w_.state[0].initial;
     for (int64_t s = p.s0; s < p.s1; ++s) {
@@ -315,7 +323,13 @@ class BackwardPass {
       }
     }
     gather_rows(m_.read, order_.rows(p), z_.P, chunk.h, m_.h_stride);
-    if constexpr (paired<O>)
+    if constexpr (!paired<O>) {
+      for (int64_t t = p.t0; job_.masked && t < p.t1; ++t) {
+        T* const rows = chunk.h + (rows_before(g_, t) - rows_before(g_, p.t0)) * m_.h_stride;
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows_at(g_, t), rows, m_.h_stride, rows, m_.h_stride);
+      }
+    }
+    if (paired<O> || job_.masked)
       if (z_.cell.reads_h && z_.reads == Reads::kH) gather_rows(m_.read, order_.rows(p), z_.P, chunk.h_before, m_.h_stride);
   }
 
@@ -326,21 +340,19 @@ class BackwardPass {
     const auto row_of = [&](int64_t step) { return rows_before(g_, order_.time(step)) - tape.first; };
     const int64_t row = row_of(s);
     const bool earlier = s > first;
+    if (job_.projected || job_.adds_to_states) take_gradients(t, count);
     if (job_.projected) {
-      for (int64_t j = 0; layer_.dy.data && j < count; ++j) {
-        const T* dy = row_at<const T>(layer_.dy, g_, t, j) + column_;
-        for (int64_t i = 0; i < z_.P; ++i) m_.dh[j * z_.recurrent_input + i] += dy[i];
-      }
       unproject(chunk.dp + r * z_.recurrent_input, count);
       if (!z_.cell.recurrent) clear(m_.dh, count * z_.recurrent_input);
     }
+    if (job_.adds_to_states && !job_.projected) unmix(t, count, tape, row);
     const bool outputs = z_.reads == Reads::kProjectionOfH;  // h is on the tape, for y is its projection
     const T* h_before = before.state[0];
     if (!outputs) {
       if constexpr (paired<O>)
         h_before = chunk.h_before + r * m_.h_stride;
       else
-        h_before = chunk.h + r * m_.h_stride;
+        h_before = (job_.masked ? chunk.h_before : chunk.h) + r * m_.h_stride;
     } else if (earlier) {
       h_before = tape.outputs + row_of(s - 1) * z_.units;
     }
@@ -366,12 +378,13 @@ class BackwardPass {
                                                    .db = {},
                                                    .ds = {job_.projected ? m_.dm : m_.dh},
                                                    .dh_stride = z_.units,
-                                                   .dy = job_.projected || !layer_.dy.data ? nullptr : &layer_.dy,
+                                                   .dy = job_.projected || job_.adds_to_states || !layer_.dy.data ? nullptr : &layer_.dy,
                                                    .dy_column = column_,
                                                    .d = chunk.d + r * m_.d_stride,
                                                    .d_stride = m_.d_stride}};
     for (int k = 1; k < z_.cell.states; ++k) {
-      gradients.rows.before[k] = earlier ? tape.states[k] + row_of(s - 1) * z_.units : before.state[k];
+      const T* const states = job_.mixes ? tape.mixed[k] : tape.states[k];
+      gradients.rows.before[k] = earlier ? states + row_of(s - 1) * z_.units : before.state[k];
       gradients.rows.start[k] = m_.start[k];
       gradients.rows.after[k] = tape.states[k] + row * z_.units;
       gradients.rows.ds[k] = m_.ds[k];
@@ -384,8 +397,52 @@ class BackwardPass {
       do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
     }
     if (earlier) prefetch_step(s, first, tape);
+    if (job_.mixes) pass_by(count);
     if (z_.cell.recurrent && (s > 0 || w_.state[0].dinitial || job_.projected)) carry(count, d);
   }
+
+  // What comes in at the step of time t from without: on top of the states' gradients.
+  void take_gradients(int64_t t, int64_t count) {
+    const auto add = [&](const Sequence& from, int64_t column, int64_t width, T* to, int64_t stride) {
+      for (int64_t j = 0; from.data && j < count; ++j) {
+        const T* d = row_at<const T>(from, g_, t, j) + column;
+        for (int64_t i = 0; i < width; ++i) to[j * stride + i] += d[i];
+      }
+    };
+    add(layer_.dy, column_, z_.P, m_.dh, dh_stride());
+    if (z_.reads == Reads::kProjectionOfH)
+      add(w_.state[0].dpassed, 0, z_.H, m_.dm, z_.units);
+    else
+      add(w_.state[0].dpassed, 0, z_.P, m_.dh, dh_stride());
+    for (int k = 1; k < z_.cell.states; ++k) add(w_.state[k].dpassed, 0, z_.H, m_.ds[k], z_.units);
+  }
+
+  // From the gradients of the states as they went on those of what the cell made.
+  void unmix(int64_t t, int64_t count, const Tape<T>& tape, int64_t row) {
+    const Mixing<T> mixing{job_, g_, pass_.layer * job_.D + pass_.direction, z_.units};
+    const auto h = [&](int64_t j) { return row_at<const T>(layer_.y, g_, t, j) + column_; };
+    mixing.backward(0, t, count, h, m_.dh, dh_stride(), m_.d_old[0]);
+    for (int k = 1; k < z_.cell.states; ++k) {
+      const auto state = [&](int64_t j) { return (tape.mixed[k] ? tape.mixed[k] : tape.states[k]) + (row + j) * z_.units; };
+      mixing.backward(k, t, count, state, m_.ds[k], z_.units, m_.d_old[k]);
+    }
+  }
+
+  // What of the states passed by the cell, on top of what the cell let pass; of h that is all where it doesn't carry h.
+  void pass_by(int64_t count) {
+    constexpr int L = lanes<T>;
+    using V = Vec<T, L>;
+    for (int k = 0; k < z_.cell.states; ++k) {
+      T* const to = k == 0 ? m_.dh : m_.ds[k];
+      const bool add = k > 0 || z_.cell.carries_h;
+      for (int64_t i = 0; i < count * z_.units; i += L) {
+        const V v = load<V>(m_.d_old[k] + i);
+        store(to + i, add ? load<V>(to + i) + v : v);
+      }
+    }
+  }
+
+  const T* masks() const { return static_cast<const T*>(w_.recurrent_mask); }
 
   // A step of two phases, or whose product was normalised; the gradients of what h fed.
   const Element<O>* staged(GradientStep<T, Element<O>>& gradients, const T* raw, T* d_h) {
@@ -417,8 +474,12 @@ class BackwardPass {
           });
         }
         if (c.late) product_backward(z_.late, w_.rows_late, s.d, rows, m_.dcrossing[0], z_.units, false);
+        if (c.late && job_.masked)
+          multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows, m_.dcrossing[0], z_.units, m_.dcrossing[0], z_.units);
       }
       do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
+      if (c.late && job_.masked)
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows, s.crossing, m_.h_stride, s.crossing, m_.h_stride);
       if (!c.norm_r) return s.d;
       each_norm<T>(c, z_.blocks, z_.by_h, [&](const auto& slots) {
         for (int64_t j = 0; j < rows; ++j)
@@ -439,7 +500,15 @@ class BackwardPass {
 
   // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
   void carry(int64_t count, const Element<O>* d) {
-    product_backward(z_.by_h, w_.rows_hh, d, count, m_.dh, dh_stride(), z_.cell.carries_h && !job_.projected);
+    const bool add = (z_.cell.carries_h && !job_.projected) || job_.mixes;
+    if (!job_.masked) return product_backward(z_.by_h, w_.rows_hh, d, count, m_.dh, dh_stride(), add);
+    product_backward(z_.by_h, w_.rows_hh, d, count, m_.d_read, dh_stride(), false);
+    multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, count, m_.d_read, dh_stride(), m_.d_read, dh_stride());
+    for (int64_t j = 0; j < count; ++j)
+      for (int64_t i = 0; i < z_.P; ++i) {
+        T& to = m_.dh[j * dh_stride() + i];
+        to = m_.d_read[j * dh_stride() + i] + (add ? to : T(0));
+      }
   }
 
   // The gradient of what one of W_hh's two products read.
@@ -610,10 +679,16 @@ class BackwardPass {
   T* partial_v() const { return w_.sum_v ? static_cast<T*>(w_.sum_v) + pass_.group * job_.layout.sum_v : nullptr; }
   T* partial_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + pass_.group * job_.layout.sum_b : nullptr; }
 
+  // Of a direct one, which may be a head's part of dW, part by part.
+  void clear_partial(T* sum, const Fed& fed, bool direct, int64_t width) const {
+    if (sum && !direct) clear(sum, partial_size(z_.blocks, fed, direct, width));
+    for (int i = 0; sum && direct && i < fed.parts; ++i) clear(sum + i * fed.part_rows * width, z_.H * width);
+  }
+
   void end() {
     if (!summed_) {
-      if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, z_.by_x, layer_.direct_ih, layer_.input_per_head));
-      if (T* sum = partial_hh()) clear(sum, partial_size(z_.blocks, z_.by_h, layer_.direct_hh, z_.P));
+      clear_partial(partial_ih(), z_.by_x, layer_.direct_ih, layer_.input_per_head);
+      clear_partial(partial_hh(), z_.by_h, layer_.direct_hh, z_.P);
       if (T* sum = partial_late()) clear(sum, job_.layout.sum_late);
       if (T* sum = partial_hr()) clear(sum, job_.layout.sum_hr);
       if (T* sum = partial_b()) clear(sum, job_.layout.sum_b);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cell.hpp"
+#include "mixing.hpp"
 #include "norms.hpp"
 #include "scan.hpp"
 #include "unpacked.hpp"
@@ -37,10 +38,12 @@ struct ForwardScratch {
   ForwardChunk<T, O> chunk[2];  // with helpers between the steps the next one is projected while one is being scanned
   T *h[2], *recurrent_input;
   T *start[kMaxStates], *state[kMaxStates];  // of the states but the first: as they begin; and where the tape has none
+  T* mixed[kMaxStates];                      // likewise
+  T* masked;                                 // what W_hh reads, where it is masked
   int64_t x_stride, h_stride;                // of x_operands and h_operands
   O* h_operands;                             // what a step's product, or a projection, reads
   T *raw_h, *crossing, *normal[kMaxCrossings];  // of a step: see StepRows and Direction
-  ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{}, normal{} {
+  ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{}, mixed{}, normal{} {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     x_stride = operand_stride<O>(job.widest);
     h_stride = operand_stride<O>(max(job.H, job.P));
@@ -56,7 +59,9 @@ struct ForwardScratch {
     for (int k = 1; k < z.cell.states; ++k) {
       start[k] = a.take<T>(rows * z.units);
       state[k] = a.take<T>(rows * z.units);
+      mixed[k] = a.take<T>(job.mixes ? rows * z.units : 0);
     }
+    masked = a.take<T>(job.masked ? rows * max(z.units, z.recurrent_input) : 0);
     raw_h = a.take<T>(z.cell.norm_r && job.saved != Saved::kSteps ? rows * z.columns : 0);
     crossing = a.take<T>(z.cell.late ? rows * z.units : 0);
     for (int i = 0; i < z.cell.crossing_states; ++i) normal[i] = a.take<T>(rows * z.units);
@@ -131,6 +136,7 @@ class ForwardPass {
           advance(s0, min(s0 + job_.segment, job_.T), none);
         }
     }
+    for (int k = 0; k < z_.cell.states; ++k) clear_padding<T>(job_, g_, w_.state[k].passed, 0, width_of(k));
     if (pass_.layer == job_.L - 1) clear_padding<T>(job_, g_, layer_.copy.data ? layer_.copy : y_, y_column_, z_.P);
   }
 
@@ -186,8 +192,9 @@ class ForwardPass {
     };
     one(w_.state[0].kept, m_.h[now_], z_.units);
     each_other_state([&](int k) {
-      one(w_.state[k].kept, m_.state[k], z_.units);
-      if (i > 0) before_[k] = m_.state[k];
+      T* const before = job_.mixes ? m_.mixed[k] : m_.state[k];
+      one(w_.state[k].kept, before, z_.units);
+      if (i > 0) before_[k] = before;
     });
     one(w_.kept_recurrent_input, m_.recurrent_input, z_.recurrent_input);
   }
@@ -288,7 +295,9 @@ class ForwardPass {
                           ? gates + (order_.reverse ? -steps_ : steps_) * g_.rows * z_.columns
                           : nullptr;
       T* const raw = tape.raw_h ? tape.raw_h + row * z_.columns : m_.raw_h;
-      step(t, count, min(count, order_.count(s - 1)), gates, next, after, raw);
+      const int64_t started = min(count, order_.count(s - 1));
+      step(t, count, started, gates, next, after, raw);
+      if (job_.mixes) mix(t, count, started, tape, row, after);
       if (job_.projected) {
         if (tape.outputs)
           for (int64_t j = 0; j < count; ++j) copy(tape.outputs + (row + j) * z_.units, h + j * z_.units, z_.units);
@@ -297,6 +306,7 @@ class ForwardPass {
           copy(row_at<T>(y_, g_, t, j) + y_column_, m_.recurrent_input + j * z_.recurrent_input, z_.P);
       }
       if (first_) {
+        pass_on(t, count, after);
         const int64_t staying = min(count, order_.count(s + 1));
         give_state(job_, w_.state[0].final, g_, staying, count, z_.state_width(),
                    z_.reads == Reads::kProjectedH ? m_.recurrent_input : h, z_.state_stride());
@@ -314,10 +324,44 @@ class ForwardPass {
     if (w_.progress) publish(*pass_.helpers, w_.progress + pass_.group, p.s1);
   }
 
+  // The states after the step of time t as they go on, in `after`; and h to y.
+  void mix(int64_t t, int64_t count, int64_t started, const Tape<T>& tape, int64_t row, T* (&after)[kMaxStates]) {
+    const Mixing<T> mixing{job_, g_, pass_.layer * job_.D + pass_.direction, z_.units};
+    mixing.forward(0, t, count, {m_.h[now_], m_.h[now_], started, z_.units}, after[0], after[0]);
+    each_other_state([&](int k) {
+      T* const to = tape.mixed[k] ? tape.mixed[k] + row * z_.units : m_.mixed[k];
+      mixing.forward(k, t, count, {before_[k], m_.start[k], started, z_.units}, after[k], to);
+      after[k] = to;
+    });
+    const auto put_out = [&](const Sequence& to) {
+      for (int64_t j = 0; y_.data && to.data && j < count; ++j)
+        copy(row_at<T>(to, g_, t, j) + y_column_, after[0] + j * z_.units, z_.P);
+    };
+    put_out(y_);
+    put_out(layer_.copy);
+  }
+
+  // The states after the step of time t, to the caller who wants them all.
+  void pass_on(int64_t t, int64_t count, T* const (&after)[kMaxStates]) const {
+    for (int k = 0; k < z_.cell.states; ++k) {
+      const Sequence& to = w_.state[k].passed;
+      const bool projected = k == 0 && z_.reads == Reads::kProjectedH;
+      const T* const from = projected ? m_.recurrent_input : after[k];
+      for (int64_t j = 0; to.data && j < count; ++j)
+        copy(row_at<T>(to, g_, t, j), from + j * (projected ? z_.recurrent_input : z_.units), width_of(k));
+    }
+  }
+
+  int64_t width_of(int k) const { return k == 0 ? z_.state_width() : z_.H; }
+
   void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* const (&after)[kMaxStates], T* raw) {
     const T* h_before = m_.h[now_];
-    const RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
-                                job_.projected ? z_.recurrent_input : z_.units, nullptr};
+    RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
+                          job_.projected ? z_.recurrent_input : z_.units, nullptr};
+    if (job_.masked) {
+      multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, count, reads.base, reads.stride, m_.masked, reads.stride);
+      reads.base = m_.masked;
+    }
     ForwardStep<T, O> step{.blocks = z_.blocks,
                            .fed = z_.by_h,
                            .cell = job_.steps_of_cell->forward[0],
@@ -339,8 +383,8 @@ class ForwardPass {
                                     .vectors = static_cast<const T*>(w_.vector_rows),
                                     .crossing = m_.crossing,
                                     .normal = {},
-                                    .y = job_.projected || !y_.data ? nullptr : &y_,
-                                    .copy = y_.data && layer_.copy.data ? &layer_.copy : nullptr,
+                                    .y = job_.projected || job_.mixes || !y_.data ? nullptr : &y_,
+                                    .copy = y_.data && layer_.copy.data && !job_.mixes ? &layer_.copy : nullptr,
                                     .y_column = y_column_},
                            .next = next};
     each_other_state([&](int k) {
@@ -361,6 +405,8 @@ class ForwardPass {
     if (is_staged(z_.cell)) return staged(step, raw);
     do_within_step(job_, pass_.helpers, step, z_.blocks.count());
   }
+
+  const T* masks() const { return static_cast<const T*>(w_.recurrent_mask); }
 
   // A step whose product is normalised before the cell, or that has a second phase.
   void staged(ForwardStep<T, O>& step, T* raw) {
@@ -390,6 +436,8 @@ class ForwardPass {
     step.cell = job_.steps_of_cell->forward[1];
     step.multiplies = c.late > 0;
     if (c.late) {
+      if (job_.masked)
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows, m_.crossing, z_.units, m_.crossing, z_.units);
       step.product.a = as_operands<T, O>({m_.crossing, z_.units, nullptr}, rows, z_.H, m_.h_operands, m_.h_stride);
       step.product.b = static_cast<const O*>(w_.columns_late);
       step.product.panels = z_.blocks.panels(z_.late);

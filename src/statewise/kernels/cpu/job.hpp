@@ -42,7 +42,9 @@ struct State {
   const void* dfinal;
   void* dinitial;
   void* steps;  // tape: (S, units), of all but the first
+  void* mixed;  // tape: likewise, after zoneout and bounds
   void* kept;   // tape: (segments, N, units), before each segment
+  Sequence passed, dpassed;  // the caller's: the state after all steps, and its gradient
 };
 
 // One direction of one layer. Where a pointer is null the thing is absent, zero or not asked for.
@@ -51,6 +53,7 @@ struct Direction {
   void *dw_ih, *dw_hh, *db_ih, *db_hh, *dw_hr;
   const void* vectors[kMaxVectorRows];  // by part, H each
   void* dvectors[kMaxVectorRows];
+  const void* recurrent_mask;     // (N, P), times which W_hh reads h
   const void *norm_ih, *norm_hh;  // gains
   void *dnorm_ih, *dnorm_hh;
   State state[kMaxStates];
@@ -118,6 +121,15 @@ struct Job {
   const Steps* steps_of_cell;
   int64_t T, N, H, P, L, D, heads;
   bool projected, bias;
+  // Zoneout with a probability for each state, drawn or, without a seed, as it is on average; bounds of the states and
+  // of their gradients, 0 for none. noise_rows and starts, (N,) or null: which row of the batch each row is, and where
+  // in time it begins. See mixing.hpp.
+  bool mixes, draws;  // whether states change after a step; whether there is a seed
+  bool masked;        // whether there are masks of what W_hh reads
+  bool adds_to_states;  // whether gradients of states, beside those of y, come in at every step, or are bounded
+  uint64_t seed;
+  double zoneout[kMaxStates], clip, gradient_clip;
+  const int64_t *noise_rows, *starts;
   Saved saved;
   int64_t segment;  // steps that backward computes again at a time, of Saved::kStates
   Weights read_forward, read_backward;
