@@ -25,7 +25,7 @@ def environment(folder: Path, requirements: Sequence[str]) -> Path:
         return python
     venv.create(folder, clear=True, with_pip=False)
     scheme = {"base": str(folder), "platbase": str(folder)}
-    here = Path(sysconfig.get_path("purelib", "venv", scheme))
+    here = Path(sysconfig.get_path("purelib", vars=scheme))
     (here / "statewise-environment.pth").write_text(sysconfig.get_path("purelib") + "\n")
     limits = folder / "constraints.txt"
     limits.write_text("\n".join(_constraints()) + "\n")

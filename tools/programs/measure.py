@@ -29,6 +29,7 @@ from statewise.bench.calls import tensors_in
 from statewise.bench.cases import MODES, THREADS, TRAINING
 from statewise.bench.clock import QUICK, Clock, Effort
 from statewise.bench.gate import judge
+from statewise.bench.samples import Summary
 
 from . import program
 
@@ -216,9 +217,16 @@ def figures(run: Run, theirs: nn.Module, ours: nn.Module, effort: Effort) -> Ite
     for threads in THREADS:
         torch.set_num_threads(threads)
         for mode in MODES:
-            summary = clock.measure(Rounds(sides, recurrent_names(theirs, ours), mode), threads)
+            summary = _summary(clock, Rounds(sides, recurrent_names(theirs, ours), mode), threads)
             mine, others, my_layers, their_layers = summary.times
             yield Figure(mode, threads, mine, others, my_layers, their_layers, summary.disturbed)
+
+
+def _summary(clock: Clock, rounds: Rounds, threads: int) -> Summary:
+    """With a second try where the machine was busy."""
+    first = clock.measure(rounds, threads)
+    tries = [first, clock.measure(rounds, threads)] if first.disturbed else [first]
+    return max(tries, key=lambda summary: (not summary.disturbed, summary.clean))
 
 
 def measure(name: str, effort: Effort) -> dict[str, Any]:
