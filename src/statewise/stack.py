@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .cells import Cell
+from .cells import Cell, Weight
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Stack:
         bidirectional: whether every layer also reads backwards (D = 2).
         bias: whether there are ``bias_ih`` and ``bias_hh``.
         proj_size: P, or 0 for no projection.
+        num_heads: into how many blocks the weights are cut that ``cell.heads`` names; it divides H and, where W_ih is
+            one of them, every layer's I.
+        zoneout: for each state the probability that a unit keeps the value it had; none for none.
+        clip: every state after a step is held in [-clip, clip]; 0 for no bound.
+        gradient_clip: likewise the gradient of every state after a step.
         checkpoint: training keeps the states of every so many steps alone and computes the rest again; 0 to keep all.
     """
 
@@ -34,6 +39,10 @@ class Stack:
     bias: bool = True
     proj_size: int = 0
     checkpoint: int = 0
+    num_heads: int = 1
+    zoneout: tuple[float, ...] = ()
+    clip: float = 0.0
+    gradient_clip: float = 0.0
 
     @property
     def directions(self) -> int:
@@ -62,9 +71,25 @@ class Stack:
         return (h,) + (self.hidden_size,) * (len(self.cell.states) - 1)
 
     @property
+    def weights(self) -> tuple[Weight, ...]:
+        """One layer's one direction's parameters, in their order."""
+        return self.cell.weights(self.bias, self.proj_size > 0)
+
+    @property
     def weights_per_layer(self) -> int:
-        """How many tensors one layer's one direction has: W_ih, W_hh, [b_ih, b_hh,] [W_hr]."""
-        return 2 + 2 * self.bias + (self.proj_size > 0)
+        """How many tensors one layer's one direction has."""
+        return len(self.weights)
+
+    def weight_shape(self, weight: Weight, layer: int) -> tuple[int, ...]:
+        """The shape of one of ``weights`` in layer ``layer``."""
+        h, rows = self.hidden_size, max(1, len(weight.parts)) * self.hidden_size
+        if weight.kind == "input":
+            return rows, self.layer_input_size(layer) // (self.num_heads if "x" in self.cell.heads else 1)
+        if weight.kind == "recurrent":
+            return rows, h // self.num_heads if "h" in self.cell.heads else self.output_size
+        if weight.kind == "vector":
+            return (rows,)
+        return self.proj_size, h
 
     def layer_input_size(self, layer: int) -> int:
         """I of layer ``layer``: the layers above the first read all directions of the one below."""

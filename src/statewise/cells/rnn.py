@@ -1,4 +1,4 @@
-"""The plain (Elman) recurrent cell, with tanh or relu. Kernel: rnn.hpp."""
+"""The plain (Elman) recurrent cell, with tanh or relu."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import Any
 from .cell import Cell
 
 
-def _preactivation(x: Any, r: Any, bias: Any) -> Any:
-    return x + r if bias is None else x + bias[0] + r + bias[1]
+def _tanh_step(ops: Any, x: Any, r: Any, w: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (ops.tanh(x.h + r.h),)
 
 
-def _tanh_step(ops: Any, x: Any, r: Any, bias: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (ops.tanh(_preactivation(x, r, bias)),)
-
-
-def _relu_step(ops: Any, x: Any, r: Any, bias: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (ops.relu(_preactivation(x, r, bias)),)
+def _relu_step(ops: Any, x: Any, r: Any, w: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (ops.relu(x.h + r.h),)
 
 
 RNN_TANH = Cell("rnn_tanh", gates="h", states="h", step=_tanh_step)
