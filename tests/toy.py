@@ -24,7 +24,7 @@ from torch import nn
 
 import statewise
 from statewise.jobs.errors import InputError
-from statewise.jobs.training.callbacks import Log, Several, Watch
+from statewise.jobs.training.callbacks import Callback, CallbackList, Log
 from statewise.jobs.training.checkpoint import Checkpoint
 from statewise.jobs.training.config import TrainingConfig
 from statewise.jobs.training.fit import fit
@@ -86,7 +86,7 @@ class Toy(Task):
         return super().fingerprint(), float(self.x.double().sum())
 
 
-class Tell(Watch):
+class Tell(Callback):
     """Says on stdout that training runs, and takes its time, so that a test can kill it."""
 
     def __init__(self, pause: float) -> None:
@@ -123,8 +123,13 @@ def main(argv: Sequence[str]) -> int:
         task = Toy(args.rows, seed=number, **({"carry": False, "noise": 0.0} if args.plain else {}))
         if losses is not None:
             task.loss = failing(task.loss, losses)
-        watch = Several([Log(args.folder / f"metrics-{number}.jsonl"), Tell(args.pause)])
-        fit(task, recipe, watch=watch, checkpoint=Checkpoint(args.folder / f"{number}.checkpoint", every=args.every))
+        callback = CallbackList([Log(args.folder / f"metrics-{number}.jsonl"), Tell(args.pause)])
+        fit(
+            task,
+            recipe,
+            callback=callback,
+            checkpoint=Checkpoint(args.folder / f"{number}.checkpoint", every=args.every),
+        )
         save_file(weights(task), args.folder / f"{number}-{rank}.safetensors")
 
     if args.break_off:

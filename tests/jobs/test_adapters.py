@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from statewise.jobs.training import trackers as adapters
-from statewise.jobs.training.callbacks import Named
+from statewise.jobs.training.callbacks import NamedCallback
 from statewise.jobs.training.trackers import TensorBoard, Visdom
 
 HISTORY = [
@@ -27,10 +27,10 @@ CURVES = {
 }
 
 
-def use(watch):
-    watch.begin(HISTORY)
-    watch.record(LATER)
-    watch.close()
+def use(callback):
+    callback.begin(HISTORY)
+    callback.record(LATER)
+    callback.close()
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_visdom_shows_the_curve(server):
 def test_visdom_shows_what_comes_meanwhile_and_every_network(server, monkeypatch):
     monkeypatch.setattr(adapters, "INTERVAL", 0.05)
     visdom = Visdom(server.url + "/", "my-run")
-    lstm, gru = Named(visdom, "lstm"), Named(visdom, "gru")
+    lstm, gru = NamedCallback(visdom, "lstm"), NamedCallback(visdom, "gru")
     lstm.begin(HISTORY)
     wait(lambda: len(curves(server.posts)) == 3)
     lstm.record(LATER)
@@ -170,9 +170,9 @@ def wait(until):
 def test_visdom_that_is_down_costs_one_warning_and_no_time(capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
-        watch = Visdom(f"http://127.0.0.1:{taken.getsockname()[1]}", "my-run")
-        use(watch)
-        assert not watch.thread.is_alive()
+        callback = Visdom(f"http://127.0.0.1:{taken.getsockname()[1]}", "my-run")
+        use(callback)
+        assert not callback.thread.is_alive()
     error = capsys.readouterr().err
     assert "Connection refused" in error
     assert error.count("\n") == 1
@@ -186,17 +186,17 @@ def test_visdom_that_never_answers_costs_one_warning_and_holds_nobody_up(capsys,
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
-        watch = Visdom(f"http://127.0.0.1:{deaf.getsockname()[1]}", "my-run")
-        watch.begin(HISTORY)
-        watch.record(LATER)
+        callback = Visdom(f"http://127.0.0.1:{deaf.getsockname()[1]}", "my-run")
+        callback.begin(HISTORY)
+        callback.record(LATER)
         wait(lambda: posting)
-        assert posting == [watch.thread]
-        watch.close()
-        assert watch.thread.is_alive()  # it waits still, and we don't
+        assert posting == [callback.thread]
+        callback.close()
+        assert callback.thread.is_alive()  # it waits still, and we don't
         error = capsys.readouterr().err
         assert "is slow, the end of the curve may be missing there" in error
         assert error.count("\n") == 1
-    watch.thread.join(10)
+    callback.thread.join(10)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 500 no\r\nContent-Length: 0\r\n\r\n", b"not HTTP at all\r\n\r\n"])

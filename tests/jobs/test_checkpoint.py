@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import toy
 from statewise.jobs import InputError
 from statewise.jobs.artifacts import model_file
-from statewise.jobs.training.callbacks import Log, Several, Watch
+from statewise.jobs.training.callbacks import Callback, CallbackList, Log
 from statewise.jobs.training.checkpoint import Checkpoint
 from statewise.jobs.training.config import TrainingConfig
 from statewise.jobs.training.fit import fit
@@ -30,7 +30,7 @@ class Killed(BaseException):
     pass
 
 
-class Kill(Watch):
+class Kill(Callback):
     """Ends the training after so many updates, without any warning."""
 
     def __init__(self, after: int) -> None:
@@ -44,8 +44,8 @@ class Kill(Watch):
 
 def train(folder: Path, recipe: TrainingConfig, *, task: Toy | None = None, kill: int = -1, every: float = 0.0):
     task = task or Toy()
-    watch = Several([Log(folder / "metrics.jsonl"), Kill(kill)])
-    fit(task, recipe, watch=watch, checkpoint=Checkpoint(folder / "x.checkpoint", every))
+    callback = CallbackList([Log(folder / "metrics.jsonl"), Kill(kill)])
+    fit(task, recipe, callback=callback, checkpoint=Checkpoint(folder / "x.checkpoint", every))
     return weights(task)
 
 

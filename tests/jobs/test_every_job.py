@@ -32,7 +32,7 @@ from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.write import job as write_job
 from statewise.jobs.tasks.write.job import NAMES
 from statewise.jobs.tasks.write.text import lines_of
-from statewise.jobs.training.callbacks import Several
+from statewise.jobs.training.callbacks import CallbackList
 from statewise.jobs.training.distributed import Group
 
 
@@ -113,7 +113,7 @@ class Killed(BaseException):
 
 def killed(argv, after):
     """Run ``argv`` and end it without any warning when it has made ``after`` updates."""
-    left, tick = after, Several.tick
+    left, tick = after, CallbackList.tick
 
     def counted(self):
         nonlocal left
@@ -123,7 +123,7 @@ def killed(argv, after):
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Several, "tick", counted)
+        patch.setattr(CallbackList, "tick", counted)
         with pytest.raises(Killed):
             cli.main(argv)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from statewise.jobs import InputError
-from statewise.jobs.training.callbacks import Watch
+from statewise.jobs.training.callbacks import Callback
 from statewise.jobs.training.config import TrainingConfig
 from statewise.jobs.training.fit import fit
 from statewise.jobs.training.task import Task
@@ -204,7 +204,7 @@ def test_the_curve_has_few_points_however_long_it_is(monkeypatch):
     assert [record["update"] for record in history] == list(range(20, 201, 20))
 
 
-class Counting(Watch):
+class Counting(Callback):
     def __init__(self):
         self.planned = self.ticks = 0
         self.records = []
@@ -223,10 +223,10 @@ class Counting(Watch):
 
 
 def test_who_watches_is_told_all():
-    watch = Counting()
-    history = fit(Line(scores=[1.0, 2.0, 3.0, 0.0]), TrainingConfig(epochs=4, batch=3, patience=2), watch=watch)
-    assert watch.ticks == watch.planned == 3 * 4
-    assert watch.records == history
+    callback = Counting()
+    history = fit(Line(scores=[1.0, 2.0, 3.0, 0.0]), TrainingConfig(epochs=4, batch=3, patience=2), callback=callback)
+    assert callback.ticks == callback.planned == 3 * 4
+    assert callback.records == history
 
 
 def test_the_callers_random_numbers_stay_and_decide_nothing():

@@ -89,13 +89,13 @@ def test_shares_are_all_rows_once():
 
 def test_alone_nothing_is_shared():
     group = Group()
-    assert group.leads
+    assert group.is_main_process
     assert group.total(2.5) == 2.5
-    assert group.told(lambda: "x") == "x"
+    assert group.broadcast(lambda: "x") == "x"
     model = torch.nn.Linear(1, 1)
     assert group.wrap(model) is model
     with pytest.raises(InputError):
-        group.told(refuse)
+        group.broadcast(refuse)
 
 
 def refuse():

@@ -160,7 +160,7 @@ class Fits:
         """The losses of one fit."""
         log = self.folder / f"{side}.jsonl"
         log.unlink(missing_ok=True)
-        return [record["loss"] for record in fit(self.tasks[side], self.job.recipe, watch=Log(log))]
+        return [record["loss"] for record in fit(self.tasks[side], self.job.recipe, callback=Log(log))]
 
     def renew(self) -> None:
         """Nothing: a fit goes on with the weights that the one before left."""

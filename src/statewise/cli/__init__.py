@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from .._version import __version__
 from ..jobs.errors import InputError, Interrupted
-from ..jobs.training.rank import leads
+from ..jobs.training.rank import is_main_process
 
 # name: (module with add_arguments and run, help)
 COMMANDS = {
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}\n" if leads() else None)
+        self.exit(2, f"{self.prog}: {message}\n" if is_main_process() else None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +93,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _say(text: str) -> None:
     """One line on stderr; of several processes that all say the same, one says it."""
-    if leads():
+    if is_main_process():
         print(text, file=sys.stderr)
 
 

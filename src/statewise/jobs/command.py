@@ -35,7 +35,7 @@ from .config import (
 )
 from .data.content import GIGABYTE, limit
 from .errors import InputError
-from .training.rank import leads
+from .training.rank import is_main_process
 
 Options = TypeVar("Options", bound=Config)
 
@@ -159,7 +159,7 @@ class Command(Generic[Options]):
 
 def say(text: str) -> None:
     """Print ``text``, unless it is empty; of several processes one does."""
-    if leads() and text:
+    if is_main_process() and text:
         print(text, flush=True)
 
 

@@ -29,13 +29,13 @@ from .artifacts.runs import new_run, resumed_run
 from .command import Run, say
 from .config import to_json
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
-from .training.callbacks import Log, Named, Record, Watch
+from .training.callbacks import Callback, Log, NamedCallback, Record
 from .training.checkpoint import Checkpoint
 from .training.config import TrainingConfig
+from .training.default_callbacks import default_callbacks
 from .training.distributed import find_device
 from .training.fit import fit
-from .training.onlookers import onlookers
-from .training.rank import leads
+from .training.rank import is_main_process
 from .training.task import Task
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
@@ -49,7 +49,7 @@ Facts = list[tuple[str, str]]
 class Trainer:
     """Who trains the networks of a job: by default nobody looks on, and nothing is written."""
 
-    watch: Watch | None = None
+    callback: Callback | None = None
     folder: Path | None = None
     every: float = 30.0
     history: list[Record] = field(default_factory=list)
@@ -57,10 +57,10 @@ class Trainer:
 
     def fit(self, task: Task, config: TrainingConfig, name: str = "") -> None:
         """Train the network of ``task`` and leave it on the CPU; ``name`` tells it from others of the same run."""
-        watch = Named(self.watch, name) if self.watch and name else self.watch
+        callback = NamedCallback(self.callback, name) if self.callback and name else self.callback
         file = f"{name.replace(' ', '-') or 'model'}.checkpoint"
         checkpoint = Checkpoint(self.folder / file, self.every) if self.folder else None
-        records = fit(task, config, watch=watch, checkpoint=checkpoint)
+        records = fit(task, config, callback=callback, checkpoint=checkpoint)
         self.history += [{"fit": name, **record} for record in records] if name else records
         task.model.cpu()
 
@@ -142,9 +142,9 @@ def run(kind: type[Job[Options, Trained]], options: Options) -> None:
         def page(history: Sequence[Record]) -> Page:
             return page_of(job, facts, history)
 
-        with onlookers(f"training a {job.label}", folder, page, options) as watch:
-            model = job.train(Trainer(watch, folder, options.checkpoint_every))
-        if not leads():
+        with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
+            model = job.train(Trainer(callback, folder, options.checkpoint_every))
+        if not is_main_process():
             return
         history = Log(folder / "metrics.jsonl").records
         told = len(facts)

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..._version import __version__
 from ..errors import InputError, Interrupted
-from ..training.rank import leads
+from ..training.rank import is_main_process
 from . import atomic
 
 CONFIG = "config.json"
@@ -42,7 +42,7 @@ def new_run(
     ``config``, as JSON, is what the run was told and has decided, for ``resume``. Raises ``InputError`` where the
     folder can't be made. Of several processes the first has the run folder, the others one that vanishes.
     """
-    if not leads():
+    if not is_main_process():
         with tempfile.TemporaryDirectory() as other:
             yield Path(other)
         return
@@ -57,7 +57,7 @@ def new_run(
 @contextmanager
 def resumed_run(job: str, folder: Path) -> Iterator[Path]:
     """The folder of a run that was broken off, to go on in it."""
-    if not leads():
+    if not is_main_process():
         with tempfile.TemporaryDirectory() as other:
             yield Path(other)
         return

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..training.callbacks import Record, Watch
+from ..training.callbacks import Callback, Record
 from .page import Note, Page
 
 COST = 0.02  # the share of the time that drawing may take
 LEAST = 3.0  # seconds between two drawings
 
 
-class LiveReport(Watch):
+class LiveReport(Callback):
     """Draws the page that ``page(history)`` gives, soon after training began and then whenever it is worth the time."""
 
     def __init__(self, path: Path, page: Callable[[Sequence[Record]], Page]) -> None:

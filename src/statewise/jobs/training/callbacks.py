@@ -1,4 +1,4 @@
-"""Who looks on while a network is trained: the progress bar, the log, the report, TensorBoard, Visdom."""
+"""What is told how a network is trained: the progress bar, the log, the report, TensorBoard, Visdom."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def is_record(content: Any) -> bool:
     return all(isinstance(x, (int, float)) and abs(x) < math.inf for x in (*numbers.values(), *scores.values()))
 
 
-class Watch:
+class Callback:
     """Looks on and does nothing; those who do something derive from it."""
 
     def plan(self, updates: int) -> None:
@@ -59,56 +59,56 @@ class Watch:
         """No more is coming."""
 
 
-class Several(Watch):
-    """Passes everything on to all of ``watches``."""
+class CallbackList(Callback):
+    """Passes everything on to all of ``callbacks``."""
 
-    def __init__(self, watches: Iterable[Watch]) -> None:
-        self.watches = tuple(watches)
+    def __init__(self, callbacks: Iterable[Callback]) -> None:
+        self.callbacks = tuple(callbacks)
 
     def plan(self, updates: int) -> None:
-        for watch in self.watches:
-            watch.plan(updates)
+        for callback in self.callbacks:
+            callback.plan(updates)
 
     def tick(self) -> None:
-        for watch in self.watches:
-            watch.tick()
+        for callback in self.callbacks:
+            callback.tick()
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
-        for watch in self.watches:
-            watch.begin(history, fit)
+        for callback in self.callbacks:
+            callback.begin(history, fit)
 
     def record(self, record: Record) -> None:
-        for watch in self.watches:
-            watch.record(record)
+        for callback in self.callbacks:
+            callback.record(record)
 
     def close(self) -> None:
-        for watch in self.watches:
-            watch.close()
+        for callback in self.callbacks:
+            callback.close()
 
 
-class Named(Watch):
-    """Passes on to ``watch`` what one of several networks does, its records under the name ``fit``."""
+class NamedCallback(Callback):
+    """Passes on to ``callback`` what one of several networks does, its records under the name ``fit``."""
 
-    def __init__(self, watch: Watch, fit: str) -> None:
-        self.watch, self.fit = watch, fit
+    def __init__(self, callback: Callback, fit: str) -> None:
+        self.callback, self.fit = callback, fit
 
     def plan(self, updates: int) -> None:
-        self.watch.plan(updates)
+        self.callback.plan(updates)
 
     def tick(self) -> None:
-        self.watch.tick()
+        self.callback.tick()
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
-        self.watch.begin([self._named(record) for record in history], fit or self.fit)
+        self.callback.begin([self._named(record) for record in history], fit or self.fit)
 
     def record(self, record: Record) -> None:
-        self.watch.record(self._named(record))
+        self.callback.record(self._named(record))
 
     def _named(self, record: Record) -> Record:
         return {"fit": self.fit, **record}
 
 
-class Log(Watch):
+class Log(Callback):
     """``metrics.jsonl``: a line for every record, in the order in which the networks were trained."""
 
     def __init__(self, path: Path) -> None:

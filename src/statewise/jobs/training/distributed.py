@@ -32,7 +32,7 @@ class Group:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process is the one that speaks and writes."""
         return self.rank == 0
 
@@ -48,12 +48,12 @@ class Group:
         dist.all_reduce(tensor)
         return float(tensor)
 
-    def told(self, ask: Callable[[], T]) -> T:
+    def broadcast(self, ask: Callable[[], T]) -> T:
         """What ``ask`` gives rank 0, which alone calls it; an ``InputError`` it raises there is raised by all."""
         if self.size == 1:
             return ask()
         answer: list[Any] = [None, None]  # what it gave, and what it refused
-        if self.leads:
+        if self.is_main_process:
             try:
                 answer[0] = ask()
             except InputError as error:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InputError
-from .callbacks import Record, Watch
+from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, Position
 from .config import TrainingConfig
 from .distributed import Group, find_device, join
@@ -27,7 +27,7 @@ POINTS = 500  # of the loss curve
 
 
 def fit(
-    task: Task, config: TrainingConfig, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
+    task: Task, config: TrainingConfig, *, callback: Callback | None = None, checkpoint: Checkpoint | None = None
 ) -> list[Record]:
     """Train ``task.model`` in place, leave the weights of the best validation in it, and give the curve.
 
@@ -37,9 +37,9 @@ def fit(
     if task.rows < 1:
         raise InputError("there is nothing to train on: no rows")
     device = find_device(config.device)
-    together = join(device)
+    group = join(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        watch = watch if watch is not None and together.leads else Watch()
+        callback = callback if callback is not None and group.is_main_process else Callback()
         task.to(device)
         optimizer = make_optimizer(config, task.model)
         mixed = precision(config, device)
@@ -48,31 +48,31 @@ def fit(
         updates = config.epochs * batches
         stretch = max(1, updates // POINTS)
 
-        if checkpoint and (loaded := together.told(checkpoint.load)):
+        if checkpoint and (loaded := group.broadcast(checkpoint.load)):
             at, best = checkpoint.restore(loaded, task, config, optimizer)
-        model = together.wrap(task.model)
+        model = group.wrap(task.model)
         parameters = [p for p in model.parameters() if p.requires_grad]
-        watch.begin(at.history)
-        watch.plan(updates - at.update)
+        callback.begin(at.history)
+        callback.plan(updates - at.update)
         lost, began = torch.tensor(float(at.lost), device=device), time.monotonic() - at.seconds
 
         while at.epoch < config.epochs and not (config.patience and at.stale >= config.patience):
             if at.batch == 0:
-                torch.manual_seed(_seed(config.seed, at.epoch, together.rank))
+                torch.manual_seed(_seed(config.seed, at.epoch, group.rank))
             order = task.order(at.epoch, torch.Generator().manual_seed(_seed(config.seed, at.epoch)))
             model.train()
             while at.batch < batches:
-                rows, counted = together.share(order[at.batch * config.batch : (at.batch + 1) * config.batch])
+                rows, counted = group.share(order[at.batch * config.batch : (at.batch + 1) * config.batch])
                 rate = config.rate(at.update / updates)
                 for parameter_group in optimizer.param_groups:
                     parameter_group["lr"] = rate
                 with mixed:
                     loss, terms = task.loss(model, rows)
-                terms = together.total(terms if counted else 0.0)
+                terms = group.total(terms if counted else 0.0)
                 for parameter in parameters:
                     parameter.grad = None
                 # The gradients of several processes are averaged: times their number, that is the sum again.
-                loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))
+                loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
                 if config.clip:
                     clip(parameters, config.clip)
                 optimizer.step()
@@ -81,30 +81,30 @@ def fit(
                 at.terms += terms
                 at.batch += 1
                 at.update += 1
-                watch.tick()
+                callback.tick()
                 if at.batch < batches:
                     if at.update % stretch == 0 and at.terms:
-                        _record(at, together.total(float(lost)), rate, began, watch)
+                        _record(at, group.total(float(lost)), rate, began, callback)
                         lost.zero_()
-                    if checkpoint and together.size == 1 and checkpoint.due():
+                    if checkpoint and group.size == 1 and checkpoint.due():
                         at.lost, at.seconds = float(lost), time.monotonic() - began
                         checkpoint.save(task, config, optimizer, at, best)
 
             at.epoch, at.batch = at.epoch + 1, 0
-            scores = _validate(task, together)
+            scores = _validate(task, group)
             better = bool(scores) and (at.best is None or next(iter(scores.values())) < at.best)
             at.stale = 0 if better or not scores else at.stale + 1
             if better:
                 at.best = next(iter(scores.values()))
                 best = {name: tensor.detach().clone() for name, tensor in task.model.state_dict().items()}
-            _record(at, together.total(float(lost)), rate, began, watch, scores)
+            _record(at, group.total(float(lost)), rate, began, callback, scores)
             lost.zero_()
             at.lost, at.seconds = 0.0, time.monotonic() - began
             last = at.epoch == config.epochs or bool(config.patience and at.stale >= config.patience)
-            if checkpoint and together.leads and (last or checkpoint.due()):
+            if checkpoint and group.is_main_process and (last or checkpoint.due()):
                 checkpoint.save(task, config, optimizer, at, best)
 
-        watch.plan(at.update - updates)
+        callback.plan(at.update - updates)
         if best:
             task.model.load_state_dict(best)
         task.model.eval()
@@ -140,15 +140,15 @@ def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
     torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))  # no look at the norm: a GPU needn't be waited for
 
 
-def _validate(task: Task, together: Group) -> dict[str, float]:
+def _validate(task: Task, group: Group) -> dict[str, float]:
     """What ``task.validate`` says; of several processes the first one asks."""
     task.model.eval()
     with torch.no_grad():
-        return together.told(lambda: dict(task.validate()))
+        return group.broadcast(lambda: dict(task.validate()))
 
 
 def _record(
-    at: Position, lost: float, rate: float, began: float, watch: Watch, scores: dict[str, float] | None = None
+    at: Position, lost: float, rate: float, began: float, callback: Callback, scores: dict[str, float] | None = None
 ) -> None:
     """A point of the curve: what was lost since the one before, and what the validation says at an epoch's end."""
     if at.terms:
@@ -167,7 +167,7 @@ def _record(
         record["validation"] = scores
     at.history.append(record)
     at.terms = 0.0
-    watch.record(record)
+    callback.record(record)
 
 
 def _seed(*numbers: int) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import get_terminal_size
 
-from .callbacks import Record, Watch
+from .callbacks import Callback, Record
 
 MINUTE = 60.0  # seconds from line to line
 
 
-class _Bar(Watch):
+class _Bar(Callback):
     def __init__(self, description: str) -> None:
         from tqdm import tqdm
 
@@ -48,7 +48,7 @@ class _Bar(Watch):
 
 
 @contextmanager
-def bar(description: str) -> Iterator[Watch]:
+def bar(description: str) -> Iterator[Callback]:
     """A progress bar on stderr that is gone when the block ends; a line a minute where stderr is no terminal."""
     shown = _Bar(description)
     try:

@@ -5,6 +5,6 @@ from __future__ import annotations
 import os
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that speaks and writes."""
     return os.environ.get("RANK", "0") == "0"

@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
-from .callbacks import Record, Watch
+from .callbacks import Callback, Record
 
 INTERVAL = 0.5  # seconds between two messages to a Visdom server
 ANSWER = 3.0  # how long it may take to answer one
@@ -22,7 +22,7 @@ PATIENCE = 5.0  # and to take the last ones, when training is over
 FLUSH = 5  # seconds until what TensorBoard is to read is in its file
 
 
-class TensorBoard(Watch):
+class TensorBoard(Callback):
     """Writes the curve into ``folder``, for ``tensorboard --logdir``."""
 
     def __init__(self, folder: Path) -> None:
@@ -52,7 +52,7 @@ class TensorBoard(Watch):
             self.writer.close()
 
 
-class Visdom(Watch):
+class Visdom(Callback):
     """Shows the curve at the Visdom server ``url``: a window for each measure, in it a line for each network.
 
     It speaks the server's own HTTP, so the server's package isn't needed where the training runs. Whenever a window has

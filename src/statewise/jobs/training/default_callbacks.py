@@ -1,4 +1,4 @@
-"""All who look on while a run trains, put together from the command's options."""
+"""The callbacks of a run, put together from the command's options."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from typing import Any
 
 from ..errors import InputError
 from ..report import LiveReport, Page
-from .callbacks import Log, Record, Several, Watch
+from .callbacks import Callback, CallbackList, Log, Record
 from .progress import bar
-from .rank import leads
+from .rank import is_main_process
 from .trackers import TensorBoard, Visdom
 
 
 @contextmanager
-def onlookers(description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: Any) -> Iterator[Watch]:
+def default_callbacks(
+    description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: Any
+) -> Iterator[Callback]:
     """The bar, ``metrics.jsonl``, ``report.html`` as ``page`` draws it from the curve, and what ``args`` asks for.
 
     ``args`` are the options of ``command.Run``. Of several processes the first one has them all, the others none.
     """
-    if not leads():
-        yield Watch()
+    if not is_main_process():
+        yield Callback()
         return
     with bar(description) as progress:
         report = LiveReport(folder / "report.html", page)
-        watches: list[Watch] = [progress, Log(folder / "metrics.jsonl"), report]
+        callbacks: list[Callback] = [progress, Log(folder / "metrics.jsonl"), report]
         if args.tensorboard:
-            watches.append(TensorBoard(folder / "tensorboard"))
+            callbacks.append(TensorBoard(folder / "tensorboard"))
         if args.visdom:
-            watches.append(Visdom(args.visdom, folder.name))
-        everyone = Several(watches)
+            callbacks.append(Visdom(args.visdom, folder.name))
+        everyone = CallbackList(callbacks)
         try:
             yield everyone
         except BaseException:

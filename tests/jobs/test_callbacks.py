@@ -10,8 +10,8 @@ import pytest
 
 from statewise.jobs.report import Page
 from statewise.jobs.report.live import LiveReport
-from statewise.jobs.training.callbacks import Log, Named, Several, Watch
-from statewise.jobs.training.onlookers import onlookers
+from statewise.jobs.training.callbacks import Callback, CallbackList, Log, NamedCallback
+from statewise.jobs.training.default_callbacks import default_callbacks
 
 
 def record(update, **more):
@@ -48,20 +48,20 @@ def test_several_networks_keep_their_order_over_a_resume(tmp_path):
     path = tmp_path / "m.jsonl"
     log = Log(path)
     for name in ("a", "b"):
-        watch = Named(log, name)
-        watch.begin([])
-        watch.record(record(1))
-        watch.record(record(2))
+        callback = NamedCallback(log, name)
+        callback.begin([])
+        callback.record(record(1))
+        callback.record(record(2))
     log = Log(path)
     for name, kept in (("a", [record(1), record(2)]), ("b", [record(1)]), ("c", [])):
-        watch = Named(log, name)
-        watch.begin(kept)
-        watch.record(record(3))
+        callback = NamedCallback(log, name)
+        callback.begin(kept)
+        callback.record(record(3))
     expected = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 3), ("c", 3)]
     assert [(r["fit"], r["update"]) for r in read(path)] == expected
 
 
-class Everything(Watch):
+class Everything(Callback):
     def __init__(self):
         self.calls = []
 
@@ -81,16 +81,16 @@ class Everything(Watch):
         self.calls.append("close")
 
 
-def use(watch):
-    watch.begin([record(1)])
-    watch.plan(3)
-    watch.tick()
-    watch.record(record(2))
+def use(callback):
+    callback.begin([record(1)])
+    callback.plan(3)
+    callback.tick()
+    callback.record(record(2))
 
 
 def test_all_of_several_are_told():
     one, two = Everything(), Everything()
-    several = Several([one, two])
+    several = CallbackList([one, two])
     use(several)
     several.close()
     expected = [("begin", [record(1)], None), ("plan", 3), "tick", ("record", record(2)), "close"]
@@ -98,10 +98,10 @@ def test_all_of_several_are_told():
 
 
 def test_a_name_is_passed_on_with_every_record():
-    watch = Everything()
-    use(Named(watch, "lstm"))
+    callback = Everything()
+    use(NamedCallback(callback, "lstm"))
     named = [record(1, fit="lstm"), record(2, fit="lstm")]
-    assert watch.calls == [("begin", named[:1], "lstm"), ("plan", 3), "tick", ("record", named[1])]
+    assert callback.calls == [("begin", named[:1], "lstm"), ("plan", 3), "tick", ("record", named[1])]
 
 
 ARGUMENTS = argparse.Namespace(tensorboard=False, visdom=None)
@@ -112,11 +112,11 @@ def page(history):
 
 
 def test_a_command_has_log_and_report(tmp_path, capsys):
-    with onlookers("training", tmp_path, page, ARGUMENTS) as watch:
-        use(watch)
-        report = next(w for w in watch.watches if isinstance(w, LiveReport))
+    with default_callbacks("training", tmp_path, page, ARGUMENTS) as callback:
+        use(callback)
+        report = next(w for w in callback.callbacks if isinstance(w, LiveReport))
         report.next = time.monotonic()
-        watch.record(record(3))
+        callback.record(record(3))
     assert [r["update"] for r in read(tmp_path / "metrics.jsonl")] == [1, 2, 3]
     assert "3 points" in (tmp_path / "report.html").read_text()
     assert capsys.readouterr() == ("", "")
@@ -125,15 +125,15 @@ def test_a_command_has_log_and_report(tmp_path, capsys):
 def test_all_are_closed_when_training_fails(tmp_path, monkeypatch):
     closed = []
     monkeypatch.setattr(Log, "close", lambda self: closed.append(True))
-    with pytest.raises(ZeroDivisionError), onlookers("training", tmp_path, page, ARGUMENTS):
+    with pytest.raises(ZeroDivisionError), default_callbacks("training", tmp_path, page, ARGUMENTS):
         raise ZeroDivisionError
     assert closed == [True]
 
 
 def fail_after_drawing(folder):
-    with onlookers("training", folder, page, ARGUMENTS) as watch:
-        next(w for w in watch.watches if isinstance(w, LiveReport)).next = time.monotonic()
-        watch.record(record(1))
+    with default_callbacks("training", folder, page, ARGUMENTS) as callback:
+        next(w for w in callback.callbacks if isinstance(w, LiveReport)).next = time.monotonic()
+        callback.record(record(1))
         assert "renews itself" in (folder / "report.html").read_text()
         raise KeyboardInterrupt
 
@@ -149,6 +149,6 @@ def test_the_report_of_a_broken_off_training_says_so(tmp_path):
 
 def test_of_several_processes_only_the_first_looks_on(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    with onlookers("training", tmp_path, page, ARGUMENTS) as watch:
-        use(watch)
+    with default_callbacks("training", tmp_path, page, ARGUMENTS) as callback:
+        use(callback)
     assert list(tmp_path.iterdir()) == []
