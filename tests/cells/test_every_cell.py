@@ -17,6 +17,7 @@ import written_out
 from oracle import assert_close_to_float64, gradients, worst
 from statewise import ops, reference
 from statewise.cells import CELLS
+from statewise.kernels import cpu
 from statewise.stack import Stack
 
 
@@ -37,8 +38,9 @@ class Problem:
 
     def stack(self, cell):
         heads = self.heads if cell.heads else 1
+        units = max(self.H, 3) if cell.norms else self.H  # of fewer a norm tells the signs alone, and all is rounding
         return Stack(
-            cell, heads * self.I, heads * self.H, self.num_layers, self.bidirectional, self.bias, num_heads=heads
+            cell, heads * self.I, heads * units, self.num_layers, self.bidirectional, self.bias, num_heads=heads
         )
 
     @property
@@ -130,15 +132,15 @@ def results(outputs, leaves):
     return [*outputs, *gradients(outputs, leaves, cotangents)]
 
 
-def by_reference(problem, cell, data, expected):
-    """Of each result the reference's worst in the dtype of ``data``: as it is, and a unit in the last place off.
+def around(judge, data, expected):
+    """Of each result the judge's own worst in the dtype of ``data``: as it is, and a unit in the last place off.
 
     One number of one run says little of how exact a float32 can be: a sum of few terms is right by luck.
     """
     found = []
     for away in (None, torch.inf, -torch.inf):
         off = tree_map_only(torch.Tensor, lambda t, away=away: t if away is None else t.nextafter(t + away), data)
-        found.append(results(*run(reference.recurrent, problem, cell, *off)))
+        found.append(results(*judge(*off)))
     return [max(tries, key=partial(worst, oracle=o)) for *tries, o in zip(*found, expected, strict=True)]
 
 
@@ -148,8 +150,35 @@ def test_against_the_paper(cell, name):
     problem = PROBLEMS[name]
     data = problem.draw(cell)
     judge = on_paper if cell.name in written_out.STEPS else partial(run, reference.recurrent)
-    expected = results(*judge(problem, cell, *data))
+    judge = partial(judge, problem, cell)
+    expected = results(*judge(*data))
     for dtype in (torch.float64, torch.float32):
         cast = tree_map_only(torch.Tensor, partial(torch.Tensor.to, dtype=dtype), data)
-        actual = results(*run(ops.recurrent, problem, cell, *cast))
-        assert_close_to_float64(actual, expected, partial(by_reference, problem, cell, cast, expected))
+        for function in (reference.recurrent, ops.recurrent):
+            actual = results(*run(function, problem, cell, *cast))
+            # Not the reference, which is made from the same description, but what is judged by says what is allowed.
+            assert_close_to_float64(actual, expected, partial(around, judge, cast, expected))
+
+
+@pytest.fixture(params=cpu.instruction_sets())
+def instruction_set(request):
+    before = cpu.instruction_set()
+    cpu.use_instruction_set(request.param)
+    yield
+    cpu.use_instruction_set(before)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("name", ["lengths", "wide heads"])
+def test_on_every_instruction_set_and_several_threads(cell, name):
+    """The reference, which the test above vouches for, is what their results are near to."""
+    problem = PROBLEMS[name]
+    data = problem.draw(cell)
+    expected = results(*run(reference.recurrent, problem, cell, *data))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert_close_to_float64(results(*run(ops.recurrent, problem, cell, *data)), expected)
+    finally:
+        torch.set_num_threads(threads)
