@@ -14,20 +14,20 @@ import torch
 from torch import Tensor
 
 
-def _lstm(w: dict[str, Tensor], x: Tensor, read: Tensor, state: list[Tensor], act: Any) -> list[Tensor]:
+def _lstm(w: dict[str, Tensor], x: Tensor, read: Tensor, state: list[Tensor], act: Any, gate: Any) -> list[Tensor]:
     i, f, g, o = (w["ih"] @ x + w["bi"] + w["hh"] @ read + w["bh"]).chunk(4)
-    c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * act(g)
-    return [torch.sigmoid(o) * act(c), c]
+    c = gate(f) * state[1] + gate(i) * act(g)
+    return [gate(o) * act(c), c]
 
 
-def _gru(w: dict[str, Tensor], x: Tensor, read: Tensor, state: list[Tensor], act: Any) -> list[Tensor]:
+def _gru(w: dict[str, Tensor], x: Tensor, read: Tensor, state: list[Tensor], act: Any, gate: Any) -> list[Tensor]:
     xr, xz, xn = (w["ih"] @ x + w["bi"]).chunk(3)
     hr, hz, hn = (w["hh"] @ read + w["bh"]).chunk(3)
-    z = torch.sigmoid(xz + hz)
-    return [(1 - z) * act(xn + torch.sigmoid(xr + hr) * hn) + z * state[0]]
+    z = gate(xz + hz)
+    return [(1 - z) * act(xn + gate(xr + hr) * hn) + z * state[0]]
 
 
-def _rnn(w: dict[str, Tensor], x: Tensor, read: Tensor, state: list[Tensor], act: Any) -> list[Tensor]:
+def _rnn(w: dict[str, Tensor], x: Tensor, read: Tensor, state: list[Tensor], act: Any, gate: Any) -> list[Tensor]:
     return [act(w["ih"] @ x + w["bi"] + w["hh"] @ read + w["bh"])]
 
 
@@ -81,6 +81,7 @@ class Plain:
     clip: float = 0.0
     gradient_clip: float = 0.0
     act: Callable[[Tensor], Tensor] = torch.tanh
+    gate: Callable[[Tensor], Tensor] = torch.sigmoid
 
     def run(
         self, x: Tensor, hx: Sequence[Sequence[Tensor]] | None, lengths: Sequence[int]
@@ -149,7 +150,7 @@ class Plain:
                 state = fresh
             read = w["hr"] @ state[0] if whole and "hr" in w else state[0]
             read = read * self.read_factors[k][n] if self.read_factors else read
-            new = STEPS[self.kind](w, steps[t], read, state, self.act)
+            new = STEPS[self.kind](w, steps[t], read, state, self.act, self.gate)
             if "hr" in w and not whole:
                 new[0] = w["hr"] @ new[0]
             for j, p in enumerate(self.zoneout):

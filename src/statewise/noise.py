@@ -31,14 +31,14 @@ def threshold(p: float) -> int:
     return round(p * (1 << BITS))
 
 
-def noise(seed: int | Tensor, scan: int, state: int, step: int, rows: Tensor, units: int) -> Tensor:
+def noise(seed: int | Tensor, scan: int, state: int, step: int | Tensor, rows: Tensor, units: int) -> Tensor:
     """``bits`` of one step: (N, ``units``) int64, from 0 to 2^24 - 1.
 
     Args:
         seed: 64 bits, as a signed integer or a tensor of one.
         scan: layer * D + direction.
         state: the state's place in ``cell.states``, below 8.
-        step: t.
+        step: t, or (N,) int64, one for each row.
         rows: (N,) int64, each row's place in the caller's batch.
         units: how many.
     """

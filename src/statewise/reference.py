@@ -31,6 +31,7 @@ class _Call(NamedTuple):
     initial: Sequence[Tensor] | None
     recurrent_masks: Sequence[Tensor]
     rows: Tensor | None
+    starts: Tensor | None
     seed: int | Tensor | None
     return_states: bool
 
@@ -48,6 +49,7 @@ def recurrent(
     initial: Sequence[Tensor] | None = None,
     recurrent_masks: Sequence[Tensor] = (),
     rows: Tensor | None = None,
+    starts: Tensor | None = None,
     seed: int | Tensor | None = None,
     return_states: bool = False,
 ) -> tuple[Tensor, ...]:
@@ -59,7 +61,7 @@ def recurrent(
         output (T, N, D*P) or (S, D*P), then one final state a letter, each (L*D, N, ``stack.state_sizes[k]``); then,
         with ``return_states``, one tensor a letter of the states after all steps, each (L*D, T, N, .) or (L*D, S, .).
     """
-    call = _Call(masks, None, reset, initial, recurrent_masks, rows, seed, return_states)
+    call = _Call(masks, None, reset, initial, recurrent_masks, rows, starts, seed, return_states)
     if batch_sizes is None and x.dim() == 2:
         start = None if state is None else [s.unsqueeze(0) for s in state]
         return tuple([r.squeeze(0) for r in _run(x.unsqueeze(0), start, weights, stack, call)])
@@ -306,7 +308,8 @@ class _Scan:
         if stack.clip:
             new = tuple([a.clamp(-stack.clip, stack.clip) for a in new])
         if stack.gradient_clip:
-            new = tuple([_ClippedGradient.apply(a, stack.gradient_clip) for a in new])  # type: ignore[no-untyped-call]
+            function = _ClippedGradient if torch.compiler.is_compiling() else _WithTangent
+            new = tuple([function.apply(a, stack.gradient_clip) for a in new])  # type: ignore[no-untyped-call]
         return new
 
     def _zoned_out(self, j: int, new: Tensor, old: Tensor, t: int) -> Tensor:
@@ -318,7 +321,8 @@ class _Scan:
             return new + p * (old - new)
         if rows is None:
             rows = torch.arange(new.size(0), device=new.device)
-        keeps = noise(seed, self.k, j, t, rows.to(new.device), new.size(1)) < threshold(p)
+        step = t if self.call.starts is None else self.call.starts.to(new.device) + t
+        keeps = noise(seed, self.k, j, step, rows.to(new.device), new.size(1)) < threshold(p)
         return torch.where(keeps, old, new)
 
 
@@ -338,6 +342,10 @@ class _ClippedGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         return gradient.clamp(-ctx.limit, ctx.limit), None
+
+
+class _WithTangent(_ClippedGradient):
+    """The same with a rule for tangents, which torch.compile doesn't take."""
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, limit: Any) -> Tensor:

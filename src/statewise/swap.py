@@ -135,7 +135,7 @@ def _unknown_to_torch(module: nn.Module) -> str | None:
         return "a frozen"
     if not isinstance(module, layers.RecurrentLayer) or isinstance(module, layers.Recurrent):
         return None
-    if module._is_extended:
+    if module._is_extended or module.activation is not None:
         return "an extended"
     return "an RNN or GRU with proj_size" if module.proj_size and not isinstance(module, layers.LSTM) else None
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import statewise
 from oracle import flat, gradients
 from plain_loop import LETTERS, Plain
+from statewise import cells
+from statewise.cells.variants import ACTIVATIONS
 
 KINDS = ("LSTM", "GRU", "RNN")
 F64 = torch.float64
@@ -167,8 +173,10 @@ class Data:
         if case.training:
             torch.manual_seed(17)
             self._draw(plain)
-        if case.kind == "RNN" and self.layer.nonlinearity == "relu":
-            plain.act = torch.relu
+        activation = case.options.get("activation") or {}
+        others = {"tanh": activation} if isinstance(activation, str) else activation
+        plain.act = FUNCTIONS[others.get("tanh", "tanh")]
+        plain.gate = FUNCTIONS[others.get("sigmoid", "sigmoid")]
         hx = None
         if self.hx:
             hx = [self._by_layer(list(self.hx), j) for j in range(len(letters))]
@@ -270,6 +278,13 @@ def _places(packed: PackedSequence) -> tuple[torch.Tensor, torch.Tensor]:
     return t, n
 
 
+FUNCTIONS: dict[str, Any] = {
+    name: getattr(nn.functional, name, None) or getattr(torch, name) for name in ACTIVATIONS if name != "linear"
+}
+FUNCTIONS["linear"] = lambda a: a
+FUNCTIONS["hardsigmoid"] = lambda a: nn.functional.relu6(a + 3) / 6  # torch's own has its sixth in float32
+
+
 def check(case: Case, seed: int = 0) -> None:
     data = Data(case, seed)
     found, expected = data.call(), data.expected()
@@ -300,6 +315,7 @@ ALONE = [
     {"residual": True, "l": 2},
     {"norm": True, "l": 2},
     {"h": [4, 2, 3]},
+    *[{"activation": name} for name in ACTIVATIONS],
 ]
 
 
@@ -353,6 +369,10 @@ def cases(draw: Any) -> Case:
             options[name] = draw(st.sampled_from([0.1, 0.5, 3]))
     if draw(st.booleans()):
         options["learn_initial_state"] = True
+    if draw(st.booleans()):
+        options["activation"] = draw(st.sampled_from(["relu", "softsign", {"tanh": "silu"}]))
+        if kind != "RNN" and draw(st.booleans()):
+            options["activation"] = {"tanh": "elu", "sigmoid": "hardsigmoid"}
     return Case(
         kind,
         draw(st.integers(1, 4)),
@@ -373,6 +393,363 @@ def cases(draw: Any) -> Case:
     )
 
 
+@settings(max_examples=settings.default.max_examples // 4)
 @given(cases())
 def test_combinations(case):
     check(case)
+
+
+# What follows from the options beside the numbers
+
+
+def of_class(kind: str, *args: Any, **options: Any) -> Any:
+    return getattr(statewise, kind)(*args, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_draws_the_same_for_every_form_of_a_call(kind):
+    """What is drawn for a row has nothing to do with padding, sorting and packing."""
+    noise = {"zoneout": 0.3, "recurrent_dropout": 0.3, "weight_dropout": 0.3, "input_dropout": 0.3}
+    layer = of_class(kind, 3, 4, 2, bidirectional=True, **noise)
+    x, lengths = torch.randn(6, 5, 3), [2, 6, 1, 6, 4]
+
+    def run(call: Any, seed: int = 5) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return call()
+
+    padded = run(lambda: layer(x, lengths=lengths)[0])
+    packed = run(lambda: layer(pack_padded_sequence(x, lengths, enforce_sorted=False))[0])
+    torch.testing.assert_close(padded[_places(packed)], packed.data)
+    assert torch.equal(run(lambda: layer(x, lengths=lengths)[0]), padded)
+    assert not torch.equal(run(lambda: layer(x, lengths=lengths)[0], 6), padded)
+    layer.eval()
+    before = torch.get_rng_state()
+    assert torch.equal(layer(x)[0], layer(x)[0])
+    assert torch.equal(torch.get_rng_state(), before)  # nothing is drawn
+
+
+def test_dropout_between_layers_of_several_widths_is_torchs():
+    ours, theirs = statewise.LSTM(3, [4, 4], dropout=0.5), nn.LSTM(3, 4, 2, dropout=0.5)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(5, 2, 3)
+    torch.manual_seed(1)
+    expected = theirs(x)[0]
+    torch.manual_seed(1)
+    output, (h_n, c_n) = ours(x)
+    torch.testing.assert_close(output, expected)
+    assert [s.shape for s in (*h_n, *c_n)] == [(1, 2, 4)] * 4
+    assert ours.num_layers == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_carrying_on_from_the_states_is_going_on(kind):
+    """Also where the layers are of several widths, and where a reset begins the rest anew."""
+    layer = of_class(kind, 3, [4, 2], learn_initial_state=True)
+    x, reset = torch.randn(8, 2, 3), torch.zeros(8, 2, dtype=torch.bool)
+    reset[5, 1] = True
+    whole, final = layer(x, reset=reset)
+    first, state = layer(x[:5], reset=reset[:5])
+    rest, last = layer(x[5:], state, reset=reset[5:])
+    torch.testing.assert_close(torch.cat([first, rest]), whole)
+    torch.testing.assert_close(flat(last), flat(final))
+    torch.testing.assert_close(layer(x[5:])[0][:, 1], whole[5:, 1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_values(kind):
+    torch.manual_seed(0)
+    plain = of_class(kind, 3, 4, 2)
+    torch.manual_seed(0)
+    layer = of_class(kind, 3, 4, 2, zoneout=0.1, clip=3)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), layer.parameters(), strict=True))
+    layer = of_class(kind, 3, [64, 16], norm=True, learn_initial_state=True, bidirectional=True)
+    assert layer.weight_ih_l0.abs().max() <= 1 / 8 < layer.weight_ih_l1.abs().max() <= 1 / 4
+    named = dict(layer.named_parameters())
+    assert named["weight_norm_l1"].shape == (128,)
+    assert bool((named["weight_norm_l1"] == 1).all())
+    assert not named["bias_norm_l1"].any()
+    initial = {name: p for name, p in named.items() if name.startswith("initial")}
+    assert initial.keys() == {f"initial_{s}_l{k}{d}" for s in LETTERS[kind] for k in (0, 1) for d in ("", "_reverse")}
+    assert not any(p.any() for p in initial.values())
+
+
+def test_forget_bias():
+    torch.manual_seed(0)
+    plain = statewise.LSTM(3, 4, 2, bidirectional=True)
+    torch.manual_seed(0)
+    layer = statewise.LSTM(3, 4, 2, bidirectional=True, forget_bias=1.5)
+    for (name, a), b in zip(layer.named_parameters(), plain.parameters(), strict=True):
+        if name.startswith("bias"):
+            i, f, *rest = a.chunk(4)
+            assert bool((f == (1.5 if "ih" in name else 0.0)).all())
+            assert torch.equal(torch.cat([i, *rest]), torch.cat([c for k, c in enumerate(b.chunk(4)) if k != 1]))
+        else:
+            assert torch.equal(a, b)
+    layer.reset_parameters()
+    assert bool((layer.bias_ih_l1[4:8] == 1.5).all())
+    peephole = statewise.Recurrent("peephole_lstm", 3, 4, forget_bias=1)
+    assert bool((peephole.bias_ih_l0[4:8] == 1).all())
+
+
+def test_chrono_init():
+    layer = statewise.LSTM(3, 500, chrono_init=100)
+    i, f = layer.bias_ih_l0.detach().chunk(4)[:2]
+    assert torch.equal(i, -f)
+    assert f.min() >= 0
+    assert f.max() <= 4.6  # log 99
+    assert abs(float(f.exp().mean()) - 50) < 4 * 98 / (12 * 500) ** 0.5
+    assert not layer.bias_hh_l0[:1000].any()
+    gru = statewise.GRU(3, 50, chrono_init=10)
+    z = gru.bias_ih_l0.detach()[50:100]
+    assert z.min() >= 0
+    assert z.max() <= 2.2
+    assert not gru.bias_hh_l0[50:100].any()
+    assert gru.bias_hh_l0[:50].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"zoneout": 1.5}, ValueError, "zoneout should be from 0 to 1, got 1.5"),
+        ({"zoneout": (0.1,)}, ValueError, r"zoneout has to be a number, or one for each state \(h, c\), got 1 of them"),
+        ({"zoneout": "0.1"}, TypeError, "zoneout should be a number, got: str"),
+        ({"zoneout": (0.1, True)}, TypeError, "zoneout should be a number, got: bool"),
+        ({"recurrent_dropout": -0.1}, ValueError, "recurrent_dropout should be from 0 to 1, got -0.1"),
+        ({"weight_dropout": 2}, ValueError, "weight_dropout should be from 0 to 1, got 2"),
+        ({"input_dropout": None}, TypeError, "input_dropout should be a number, got: NoneType"),
+        ({"clip": -1}, ValueError, "clip should be 0 or more, got -1"),
+        ({"gradient_clip": float("inf")}, ValueError, "gradient_clip should be 0 or more, got inf"),
+        ({"residual": 1}, TypeError, "residual should be of type bool, got: int"),
+        ({"residual": True}, ValueError, "residual is between layers: it has no meaning where num_layers is 1"),
+        ({"norm": True}, ValueError, "norm is between layers: it has no meaning where num_layers is 1"),
+        ({"norm": "layer"}, TypeError, "norm should be of type bool, got: str"),
+        ({"learn_initial_state": 0}, TypeError, "learn_initial_state should be of type bool, got: int"),
+        ({"hidden_size": [3, 2], "residual": True}, ValueError, r"residual adds .* of one width, got \[3, 2\]"),
+        ({"hidden_size": []}, ValueError, "hidden_size has to name one layer at least, got an empty list"),
+        ({"hidden_size": [3, 0]}, ValueError, "hidden_size must be greater than zero"),
+        ({"hidden_size": [3, 2.0]}, TypeError, "hidden_size should be of type int, got: float"),
+        ({"hidden_size": [3, 2], "num_layers": 3}, ValueError, "num_layers should be left out, or be the 2 that"),
+        ({"hidden_size": [3, 2], "proj_size": 2}, ValueError, "proj_size has to be smaller than hidden_size"),
+        ({"forget_bias": "1"}, TypeError, "forget_bias should be a number, got: str"),
+        ({"forget_bias": float("nan")}, ValueError, "forget_bias should be a finite number, got nan"),
+        ({"forget_bias": 1, "bias": False}, ValueError, "forget_bias is a bias: it has no meaning where bias is False"),
+        ({"forget_bias": 1, "chrono_init": 9}, ValueError, "forget_bias and chrono_init both say what the forget gate"),
+        ({"chrono_init": 1}, ValueError, "chrono_init should be 2 or more, got 1"),
+        ({"activation": "swish"}, ValueError, "activation has to be one of elu, hardsigmoid, .* got 'swish'"),
+        ({"activation": 3}, TypeError, "activation should be a name, or names by tanh and sigmoid, got: int"),
+        ({"activation": {"relu": "elu"}}, ValueError, "in the place of tanh or sigmoid, got 'relu' for the cell lstm"),
+        ({"zone_out": 0.1}, TypeError, r"LSTM.__init__\(\) got an unexpected keyword argument 'zone_out'"),
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense(change, error, message):
+    with pytest.raises(error, match=message):
+        statewise.LSTM(**({"input_size": 3, "hidden_size": 4} | change))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: statewise.GRU(3, 4, forget_bias=1),
+            "forget_bias is the forget gate's: the cell gru has no gate f, but",
+        ),
+        (
+            lambda: statewise.RNN(3, 4, chrono_init=9),
+            "chrono_init is the forget gate's: the cell rnn_tanh",
+        ),
+        (lambda: statewise.RNN(3, 4, nonlinearity="relu", activation="elu"), "got 'tanh' for the cell rnn_relu"),
+        (
+            lambda: statewise.Recurrent("indrnn", 3, 4, recurrent_dropout=0.1),
+            "recurrent_dropout should be 0",
+        ),
+        (
+            lambda: statewise.Recurrent("indrnn", 3, 4, weight_dropout=0.1),
+            "weight_dropout should be 0 for",
+        ),
+    ],
+)
+def test_options_that_make_no_sense_for_a_cell(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_what_a_call_can_not_take():
+    layer, x = statewise.LSTM(3, [4, 2], batch_first=True), torch.randn(2, 5, 3)
+    with pytest.raises(TypeError, match=r"LSTM: Expected reset to be a tensor of bools, got torch\.float32"):
+        layer(x, reset=torch.zeros(2, 5))
+    with pytest.raises(TypeError, match="LSTM: Expected reset to be a tensor of bools, got list"):
+        layer(x, reset=[[False] * 5] * 2)
+    with pytest.raises(ValueError, match=r"LSTM: Expected reset of size \[2, 5\], one for each step .* got \[5, 2\]"):
+        layer(x, reset=torch.zeros(5, 2, dtype=torch.bool))
+    packed = pack_padded_sequence(x, [5, 3], batch_first=True)
+    with pytest.raises(ValueError, match=r"LSTM: Expected reset of size \[8\], one for each step .* got \[2, 5\]"):
+        layer(packed, reset=torch.zeros(2, 5, dtype=torch.bool))
+    zeros = torch.zeros(1, 2, 4), torch.zeros(1, 2, 2)
+    with pytest.raises(TypeError, match=r"a tuple of 2 \(h_0, c_0\), each a tuple of 2 tensors, one a layer, got"):
+        layer(x, zeros)
+    with pytest.raises(TypeError, match="GRU: Expected hx to be a tuple of 2 tensors, one a layer, got Tensor"):
+        statewise.GRU(3, [4, 2])(x, zeros[0])
+    with pytest.raises(RuntimeError, match=r"Expected hidden\[1\]\[0\] size \(1, 2, 4\), got \[1, 2, 2\]"):
+        layer(x, (zeros, zeros[::-1]))
+    with pytest.raises(RuntimeError, match=r"For batched 3-D input, all of hx should also be 3-D but got \(2-D"):
+        layer(x, ([z[0] for z in zeros], zeros))
+
+
+def test_what_is_printed_copied_and_restored():
+    layer = statewise.LSTM(3, [4, 4], residual=True, zoneout=(0.1, 0.5), clip=2, activation="relu")
+    assert repr(layer) == (
+        "LSTM(3, (4, 4), num_layers=2, residual=True, zoneout=(0.1, 0.5), activation='relu', clip=2)"
+    )
+    x = torch.randn(5, 2, 3)
+    layer.eval()
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), statewise.freeze(layer)):
+        for a, b in zip(flat(other(x)), flat(layer(x)), strict=True):
+            assert torch.equal(a, b)
+    other = statewise.LSTM(3, [4, 4], residual=True)
+    other.load_state_dict(layer.state_dict())
+    other.zoneout, other.clip, other.activation = (0.1, 0.5), 2, "relu"  # attributes count, as those of torch.nn do
+    other.eval()
+    assert torch.equal(other(x)[0], layer(x)[0])
+    for module in (layer, statewise.GRU(3, 4, activation="relu"), statewise.RNN(3, 4, learn_initial_state=True)):
+        with pytest.raises(ValueError, match=r"Expected layers that .* has, got an extended model"):
+            statewise.restore(module)
+
+
+def test_a_variant_is_found_by_its_name():
+    made = statewise.GRU(3, 4, activation={"sigmoid": "hardsigmoid", "tanh": "relu"})._stack.cell
+    assert made.name == "gru(sigmoid=hardsigmoid, tanh=relu)"
+    assert cells.by_name(made.name) is made
+    assert cells.by_name("lstm(tanh=softsign)").name == "lstm(tanh=softsign)"
+    assert statewise.LSTM(3, 4, activation="tanh")._stack.cell is cells.LSTM
+    with pytest.raises(KeyError, match="no cell is called 'nix"):
+        cells.by_name("nix(tanh=relu)")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_layers_know_all_options(kind):
+    x, reset = torch.randn(6, 3, 3), torch.rand(6, 3) < 0.4
+    for options in ({}, {"learn_initial_state": True, "norm": True, "zoneout": 0.3, "weight_dropout": 0.5}):
+        layer = of_class(kind, 3, 4, 2, **options).eval()
+        with torch.no_grad():
+            for p in layer.parameters():
+                p.add_(0.1 * torch.randn_like(p))
+        frozen = statewise.freeze(layer)
+        for more in ({}, {"reset": reset}, {"return_states": True}, {"reset": reset, "lengths": [3, 6, 1]}):
+            for a, b in zip(flat(frozen(x, **more)), flat(layer(x, **more)), strict=True):
+                torch.testing.assert_close(a, b)
+
+
+EVERYTHING = {
+    "norm": True,
+    "residual": True,
+    "zoneout": 0.3,
+    "recurrent_dropout": 0.3,
+    "weight_dropout": 0.3,
+    "input_dropout": 0.3,
+    "learn_initial_state": True,
+    "clip": 0.5,
+    "gradient_clip": 0.5,
+}
+
+
+@pytest.mark.parametrize("kind", ["LSTM", pytest.param("GRU", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # torch loads its decompositions with it
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")  # by torch.compile
+def test_torchs_tools(kind):
+    x, reset = torch.randn(3, 2, 3), torch.tensor([[False, True], [True, False], [False, True]])
+    layer = of_class(kind, 3, 4, 2, bidirectional=kind == "GRU", **EVERYTHING)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    for training in (True, False):
+        layer.train(training)
+        torch.manual_seed(3)
+        expected = flat(layer(x, reset=reset, return_states=True))
+        torch.manual_seed(3)
+        found = flat(compiled(x, reset=reset, return_states=True))
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b)
+    layer.eval()
+    traced = torch.fx.symbolic_trace(Calls(layer))
+    assert torch.equal(traced(x, reset), layer(x, reset=reset)[0])
+    exported = torch.export.export(Calls(layer), (x, reset)).module()
+    torch.testing.assert_close(exported(x, reset), layer(x, reset=reset)[0])
+    many = torch.randn(3, 3, 2, 3)
+    torch.testing.assert_close(torch.vmap(lambda x: layer(x)[0])(many), torch.stack([layer(x)[0] for x in many]))
+    layer.train()
+    torch.manual_seed(3)
+    same = torch.vmap(lambda x: layer(x)[0], randomness="same")(many)
+    torch.manual_seed(3)
+    torch.testing.assert_close(same[0], layer(many[0])[0])
+    with pytest.raises(RuntimeError, match="zoneout draws one seed for a call: Expected vmap with randomness='same'"):
+        torch.vmap(lambda x: layer(x)[0], randomness="different")(many)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_autocast_the_dtypes_are_those_of_the_plain_layer(kind):
+    x, reset = torch.randn(4, 2, 3), torch.rand(4, 2) < 0.4
+    plain, layer = of_class(kind, 3, 4, 2), of_class(kind, 3, 4, 2, clip=0.5, zoneout=0.1, recurrent_dropout=0.2)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, final, states = layer(x, reset=reset, return_states=True)
+        expected = flat(plain(x))
+    assert [t.dtype for t in flat([output, final])] == [t.dtype for t in expected]
+    assert [t.dtype for t in flat(states)] == [t.dtype for t in expected[1:]]
+    loss = sum(t.float().sum() for t in flat([output, final, states]))
+    assert all(g.dtype is torch.float32 for g in torch.autograd.grad(loss, list(layer.parameters())))
+
+
+class Calls(nn.Module):
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor, reset: torch.Tensor) -> Any:
+        return self.layer(x, reset=reset)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["dense", "packed"])
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # torch loads its decompositions with it
+def test_further_derivatives(kind, form):
+    options = EVERYTHING | {"gradient_clip": 50.0, "clip": 50.0}  # whose kinks are nowhere near
+    layer = of_class(kind, 2, 3, 2, dtype=F64, **options)
+    names = [name for name, _ in layer.named_parameters()]
+    reset = torch.tensor([[False, True], [True, False], [False, False]])
+
+    def call(x: torch.Tensor, *weights: torch.Tensor) -> Any:
+        given = pack_padded_sequence(x, [3, 2]) if form == "packed" else x
+        marks = reset[_sorted_places(given)] if form == "packed" else reset
+        torch.manual_seed(4)
+        named = dict(zip(names, weights, strict=True))
+        return tuple(flat(torch.func.functional_call(layer, named, (given,), {"reset": marks, "return_states": True})))
+
+    x = torch.randn(3, 2, 2, dtype=F64, requires_grad=True)
+    leaves = [(p + 0.1 * torch.randn_like(p)).detach().requires_grad_() for p in layer.parameters()]
+    # Packing has no tangents in torch.
+    assert gradcheck(call, (x, *leaves), fast_mode=True, check_forward_ad=form == "dense")
+    assert gradgradcheck(call, (x, *leaves), fast_mode=True)
+
+
+def _sorted_places(packed: PackedSequence) -> tuple[torch.Tensor, torch.Tensor]:
+    steps = [(t, k) for t, count in enumerate(packed.batch_sizes.tolist()) for k in range(count)]
+    t, n = torch.tensor(steps).unbind(1)
+    return t, n
+
+
+def test_what_has_no_kernel_is_told():
+    x = torch.randn(4, 2, 3)
+    statewise.warn_on_fallback()
+    try:
+        for layer, more, option in (
+            (statewise.LSTM(3, 4, zoneout=0.1), {}, "zoneout"),
+            (statewise.LSTM(3, 4, clip=1), {}, "clip"),
+            (statewise.LSTM(3, 4, gradient_clip=1), {}, "gradient_clip"),
+            (statewise.LSTM(3, 4, recurrent_dropout=0.1), {}, "recurrent_masks"),
+            (statewise.LSTM(3, 4, learn_initial_state=True), {"reset": torch.zeros(4, 2, dtype=torch.bool)}, "reset"),
+            (statewise.LSTM(3, 4), {"return_states": True}, "return_states"),
+        ):
+            with pytest.warns(match=f"{option} has no kernel"):
+                layer(x, **more)
+        statewise.LSTM(3, [4, 2], norm=True, weight_dropout=0.1, input_dropout=0.1)(x)  # no warning: by the kernels
+        statewise.LSTM(3, 4, 2, residual=True)(x)
+    finally:
+        statewise.warn_on_fallback(False)

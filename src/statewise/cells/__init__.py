@@ -18,10 +18,18 @@ def register(cell: Cell) -> None:
 
 
 def by_name(name: str) -> Cell:
-    """The cell called ``name``, of statewise's own and those that the program has defined; KeyError names them all."""
+    """The cell called ``name``, of statewise's own and those that the program has defined; KeyError names them all.
+
+    A variant, ``lstm(tanh=relu)``, is made where it isn't there yet.
+    """
+    from .variants import parts_of_name, variant
+
     try:
         return _DEFINED[name]
     except KeyError:
+        parts = parts_of_name(name)
+        if parts is not None and parts[0] in _DEFINED:
+            return variant(_DEFINED[parts[0]], parts[1])
         known = ", ".join(_DEFINED)
         raise KeyError(
             f"no cell is called {name!r}; there are {known}. A cell of one's own is found once its module is imported"

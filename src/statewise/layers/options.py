@@ -6,11 +6,12 @@ import math
 import numbers
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict
 
 from .. import cells
 from ..cells import Cell
+from ..cells.variants import variant
 from .parameters import keeping_gate
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class Options(TypedDict, total=False):
         learn_initial_state: the state that a sequence begins with where no ``hx`` is given, and goes back to at a
             ``reset``, is a parameter of each layer and direction, ``initial_{letter}_l{k}`` (P or H,), at first zeros.
             Default: False.
+        activation: what the cell computes in the place of tanh, by the name of a function of torch.nn.functional: elu,
+            hardsigmoid, hardtanh, leaky_relu, relu, sigmoid, silu, softplus, softsign, tanh, or linear; or a dictionary
+            with what is in the place of tanh and of sigmoid, ``{"tanh": "relu", "sigmoid": "hardsigmoid"}``. It makes a
+            cell of its own, called ``lstm(tanh=relu)``. Default: None, the cell's own.
         clip: every state is held in [-clip, clip] after each step, the first's ``hx`` excepted. Default: 0, no bound.
         gradient_clip: on its way back the gradient of every state after each step, which comes from the output and from
             the step after, is held in [-gradient_clip, gradient_clip] (Graves, 2013). Default: 0, no bound.
@@ -61,6 +66,7 @@ class Options(TypedDict, total=False):
     forget_bias: float | None
     chrono_init: float | None
     learn_initial_state: bool
+    activation: str | Mapping[str, str] | None
     clip: float
     gradient_clip: float
 
@@ -75,6 +81,7 @@ DEFAULTS: dict[str, Any] = {
     "forget_bias": None,
     "chrono_init": None,
     "learn_initial_state": False,
+    "activation": None,
     "clip": 0.0,
     "gradient_clip": 0.0,
 }
@@ -180,12 +187,17 @@ def per_state(zoneout: float | Sequence[float], cell: Cell) -> tuple[float, ...]
     return tuple([float(p) for p in each]) if any(each) else ()  # type: ignore[arg-type]
 
 
-def check_extras(layer: RecurrentLayer, cell: Cell, options: Options) -> None:
-    """TypeError or ValueError for the first of the options that makes no sense, alone or for this layer."""
+def check_names(owner: str, options: Options) -> None:
+    """TypeError for an argument that is no option."""
     for name in options:
         if name not in DEFAULTS:
-            raise TypeError(f"{layer._find_title()}.__init__() got an unexpected keyword argument {name!r}")
-    given = DEFAULTS | options
+            raise TypeError(f"{owner}.__init__() got an unexpected keyword argument {name!r}")
+
+
+def check_extras(layer: RecurrentLayer, cell: Cell, options: Options) -> None:
+    """TypeError or ValueError for the first of the options that makes no sense, alone or for this layer."""
+    given: dict[str, Any] = {**DEFAULTS, **options}
+    variant(cell, given["activation"])
     for name in ("residual", "norm", "learn_initial_state"):
         _check_bool(name, given[name])
     zoneout = given["zoneout"]
@@ -211,7 +223,7 @@ def check_extras(layer: RecurrentLayer, cell: Cell, options: Options) -> None:
             continue
         _check_number(name, given[name], *([2] if name == "chrono_init" else []))
         gate = keeping_gate(cell) if name == "chrono_init" else "f"
-        if gate not in cell.gates:
+        if gate is None or gate not in tuple(cell.gates):
             raise ValueError(f"{name} is the forget gate's: the cell {cell.name} has no gate f, but {cell.gates!r}")
         if not layer.bias:
             raise ValueError(f"{name} is a bias: it has no meaning where bias is False")

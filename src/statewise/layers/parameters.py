@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..cells import Cell, Weight, by_name
+from ..cells import Cell, Weight
 from ..stack import Stack
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def initialise_for_time_scales(layer: RecurrentLayer, longest: float) -> None:
 
 def keeping_gate(cell: Cell) -> str | None:
     """The gate by which a cell keeps its state where it is open: the forget gate f, or the GRU's z; None for none."""
-    return "f" if "f" in cell.gates else "z" if cell is by_name("gru") else None
+    return "f" if "f" in cell.gates else "z" if cell.name.partition("(")[0] == "gru" else None
 
 
 def _biases(layer: RecurrentLayer, gate: str | None) -> Iterator[tuple[Tensor, Tensor]]:

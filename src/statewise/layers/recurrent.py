@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .. import cells, ops
 from ..cells import Cell
+from ..cells.variants import variant
 from ..ops.arguments import permuted, time_first
 from ..ops.dropout import draw_masks
 from ..ops.torch_kernels import serves_stack
@@ -32,7 +33,16 @@ from .checks import (
     check_same_place,
     check_state_ranks,
 )
-from .options import DEFAULTS, as_widths, check_checkpoint, check_extras, check_heads, check_options, per_state
+from .options import (
+    DEFAULTS,
+    as_widths,
+    check_checkpoint,
+    check_extras,
+    check_heads,
+    check_names,
+    check_options,
+    per_state,
+)
 from .parameters import (
     initial_shapes,
     initialise,
@@ -97,6 +107,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
     forget_bias: float | None = None
     chrono_init: float | None = None
     learn_initial_state = False
+    activation: str | Mapping[str, str] | None = None
     clip = 0.0
     gradient_clip = 0.0
     _given_weights: list[Any] | None = None  # what was put into ``_flat_weights`` by others
@@ -119,6 +130,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
     ) -> None:
         # Past RNNBase's own, which knows torch's cells alone, and would warn at a line of ours.
         nn.Module.__init__(self)
+        check_names(self._find_title(), options)
         if isinstance(hidden_size, (list, tuple)):
             hidden_size, num_layers = as_widths(hidden_size, num_layers)
         narrowest = min(hidden_size) if isinstance(hidden_size, tuple) else hidden_size
@@ -178,7 +190,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
 
     def _make_stacks(self) -> list[Stack]:
         """The stack, or one a layer where more than dropout stands between them."""
-        cell = self._find_cell()
+        cell = variant(self._find_cell(), self.activation)
         zoneout = per_state(self.zoneout, cell)
         one_by_one = self._is_list or self.residual or self.norm
         return [

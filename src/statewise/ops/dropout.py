@@ -25,6 +25,12 @@ def draw_row_mask(p: float, like: Tensor, n: int, width: int, rows: Tensor | Non
 
 
 def draw_seed() -> int | Tensor:
-    """63 bits of torch's generator; a tensor while a graph is made, which would hold a number fast."""
+    """63 bits of torch's generator; a tensor while a graph is made, which would hold a number fast.
+
+    Raises:
+        RuntimeError: vmap would have a seed for each of its calls.
+    """
     seed = torch.randint(0x7FFFFFFFFFFFFFFF, ())
+    if torch._C._functorch.is_batchedtensor(seed):
+        raise RuntimeError("zoneout draws one seed for a call: Expected vmap with randomness='same', got 'different'")
     return seed if torch.compiler.is_compiling() else int(seed)

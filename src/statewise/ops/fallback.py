@@ -70,18 +70,24 @@ def transform_reason() -> str | None:
     return None
 
 
-# The options that the kernels don't compute yet: of a layer and of a call.
+# What of a layer and of a call torch's own kernels and the library's operation don't know.
 _OF_A_STACK = ("zoneout", "clip", "gradient_clip")
 _OF_A_CALL = ("reset", "initial", "recurrent_masks", "return_states")
 
 
 def stack_reason(stack: Stack) -> str | None:
     """Why no call of this stack is for the kernels; None if they may serve."""
-    return cell_reason(stack.cell) or _first(stack, _OF_A_STACK)
+    if stack.proj_size:
+        after_step = _first(stack, _OF_A_STACK)
+        if after_step is not None:
+            return f"{after_step} with a projection"
+        if stack.cell.late or stack.cell.heads:
+            return f"cell {stack.cell.name} has no kernel with a projection"
+    return cell_reason(stack.cell)
 
 
 def option_reason(a: Arguments) -> str | None:
-    """Which option of the layer or the call no kernel serves, torch's neither; None if there is none."""
+    """Which option of the layer or the call only the kernels and the reference know; None if there is none."""
     return _first(a.stack, _OF_A_STACK) or _first(a, _OF_A_CALL)
 
 

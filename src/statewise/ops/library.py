@@ -60,13 +60,16 @@ def _flat(a: Arguments) -> tuple[Any, ...]:
     # All numbers in one list: torch.jit.trace knows no lists of bools.
     sizes = (s.input_size, s.hidden_size, s.num_layers, s.bidirectional, s.bias, s.proj_size, s.checkpoint, s.num_heads)
     config = [_TAPE, *map(int, sizes)]
-    h, c, *more = (*(a.state or ()), *[None] * (2 - len(a.state or ())))
-    return a.x, h, c, [*a.weights, *more, *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
+    state = list(a.state or ())
+    h, c = (*state[:2], None, None)[:2]
+    return a.x, h, c, [*a.weights, *state[2:], *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
 
 
 def _stack(cell: str, config: Sequence[int]) -> Stack:
-    _, input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
-    return Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), *rest)
+    _, input_size, hidden_size, num_layers, bidirectional, bias, projected, checkpoint, heads = config
+    directions, biases = bool(bidirectional), bool(bias)
+    own = cells.by_name(cell)
+    return Stack(own, input_size, hidden_size, num_layers, directions, biases, projected, checkpoint, heads)
 
 
 def _arguments(

@@ -23,6 +23,7 @@ from .dropout import draw_masks
 from .eager import Form, kernel_of, run_eager
 from .fallback import option_reason, reason, report, stack_reason
 from .gradient import run_reference
+from .segments import by_segments, initial_states
 
 
 def recurrent(
@@ -87,8 +88,8 @@ def recurrent(
         initial,
         recurrent_masks,
         rows,
-        seed,
-        return_states,
+        seed=seed,
+        return_states=return_states,
     )
     if torch.onnx.is_in_onnx_export():
         return onnx.run_onnx(a, dropout, training)
@@ -147,7 +148,7 @@ def _step_by_library(a: Arguments) -> Results:
 
 
 def _as_it_comes(a: Arguments, bfloat16_products: bool = False) -> Results:
-    why = reason(a.x, a.state, a.weights, a.stack) or option_reason(a)
+    why = reason(a.x, a.state, a.weights, a.stack)
     if why is None:
         results = _by_kernels(a, bfloat16_products)
         if results is not None:
@@ -158,13 +159,23 @@ def _as_it_comes(a: Arguments, bfloat16_products: bool = False) -> Results:
 
 
 def _by_kernels(a: Arguments, bfloat16_products: bool) -> Results | None:
-    hx = None if a.state is None else a.state[0] if len(a.state) == 1 else tuple(a.state)
+    if a.reset is not None:
+        return by_segments(a, partial(_by_kernels, bfloat16_products=bfloat16_products))
     step = a.batch_sizes is None and a.x.dim() == 2
+    if a.initial is not None:
+        a = a._replace(state=a.state or initial_states(a), initial=None)
+    hx = None if a.state is None else a.state[0] if len(a.state) == 1 else tuple(a.state)
     rows = a.lengths if a.batch_sizes is None else (a.batch_sizes, None, None)
     form = Form.STEP if step else Form.TIME_FIRST
     masks = list(a.masks) or None
-    results = run_eager(kernel_of(a.stack), a.stack, form, a.x, hx, list(a.weights), masks, rows, bfloat16_products)
-    return results if results is None or not step else (results[0], *results)
+    kernel, options = kernel_of(a.stack), a.options
+    results = run_eager(kernel, a.stack, form, a.x, hx, list(a.weights), masks, rows, bfloat16_products, options)
+    if results is None:
+        return None
+    if step:
+        return results[0], *results
+    finals = 1 + len(a.stack.cell.states)
+    return *results[:finals], *[passed.unflatten(0, (a.stack.depth, -1)) for passed in results[finals:]]
 
 
 _outside_the_graph = _disable_dynamo(_as_it_comes)

@@ -41,9 +41,7 @@ struct ChunkProducts {
   T* sum_b;
   int64_t dx_pieces, ih_pieces, hh_pieces, late_pieces, hr_pieces;
 
-  int64_t pieces() const {
-    return dx_pieces + ih_pieces + hh_pieces + late_pieces + hr_pieces + (sum_b != nullptr);
-  }
+  int64_t pieces() const { return dx_pieces + ih_pieces + hh_pieces + late_pieces + hr_pieces + (sum_b != nullptr); }
 
   void operator()(int64_t i) const {
     if (i < dx_pieces) return dx(i);
@@ -85,7 +83,7 @@ struct BackwardChunk {
   T *d_x, *d_h;        // of the products that are normalised; d where they aren't
   T* crossing;         // rows of what the late product read
   O *x, *h, *outputs;  // and of what the weights read
-  T* h_before;         // the latter's h once more, where the cell reads it and the product takes pairs
+  T* h_before;         // the latter's h once more, where the cell reads it and the product something else
   T** dx;
   ChunkProducts<T, O> products;
   Report<T> report;
@@ -102,13 +100,23 @@ struct BackwardScratch {
   T* ds[kMaxStates];     // of the states but the first
   T* start[kMaxStates];  // the states as they begin
   T* dvectors;           // of a chunk
+  T* d_old[kMaxStates];  // what passes by the cell to the states before, where states are mixed
+  T* d_read;             // of what W_hh read, where that is masked
   T *dgains, *dcrossing[kMaxCrossings], *normal[kMaxCrossings], *db[kMaxStates];  // of cells that are staged
-  const T** read;        // rows to be gathered
+  const T** read;                                                                 // rows to be gathered
   Tape<T> segment;
   void* forward;  // scratch for computing a segment again
   BackwardScratch(Arena& arena, const Job& job, const Sizes<T>& z)
-      : chunk{}, chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1), ds{}, start{}, dcrossing{}, normal{},
-        db{}, segment{}, forward(nullptr) {
+      : chunk{},
+        chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1),
+        ds{},
+        start{},
+        d_old{},
+        dcrossing{},
+        normal{},
+        db{},
+        segment{},
+        forward(nullptr) {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     const CellShape& c = z.cell;
     d_stride = spread<Element<O>>(z.columns);
@@ -119,7 +127,8 @@ struct BackwardScratch {
       chunk[i].d = arena.take<Element<O>>(most * d_stride);
       chunk[i].x = arena.take<O>(operand_rows * x_stride);
       chunk[i].h = arena.take<O>(needs_h(c) ? operand_rows * h_stride : 0);
-      chunk[i].h_before = arena.take<T>(paired<O> && z.reads == Reads::kH && c.reads_h ? most * h_stride : 0);
+      const bool twice = (paired<O> || job.masked) && z.reads == Reads::kH && c.reads_h;
+      chunk[i].h_before = arena.take<T>(twice ? most * h_stride : 0);
       chunk[i].dp = arena.take<Element<O>>(job.projected ? most * z.recurrent_input : 0);
       chunk[i].outputs = arena.take<O>(job.projected ? operand_rows * spread<T>(z.units) : 0);
       chunk[i].dx = arena.take<T*>(most);
@@ -135,6 +144,8 @@ struct BackwardScratch {
       ds[k] = arena.take<T>(rows * z.units);
       start[k] = arena.take<T>(rows * z.units);
     }
+    for (int k = 0; k < c.states; ++k) d_old[k] = arena.take<T>(job.adds_to_states ? rows * z.units : 0);
+    d_read = arena.take<T>(job.masked ? rows * max(z.units, z.recurrent_input) : 0);
     dvectors = arena.take<T>(vector_rows(c) * z.units);
     dgains = arena.take<T>(2 * (c.norm_x || c.norm_r) * z.columns);
     for (int i = 0; i < max(c.crossing_states, c.late > 0); ++i) dcrossing[i] = arena.take<T>(rows * z.units);
@@ -145,7 +156,10 @@ struct BackwardScratch {
     segment.gates = arena.take<T>(again * z.columns);
     if (c.norm_x) segment.raw_x = arena.take<T>(again * z.columns);
     if (c.norm_r) segment.raw_h = arena.take<T>(again * z.columns);
-    for (int k = 1; k < c.states; ++k) segment.states[k] = arena.take<T>(again * z.units);
+    for (int k = 1; k < c.states; ++k) {
+      segment.states[k] = arena.take<T>(again * z.units);
+      segment.mixed[k] = job.mixes ? arena.take<T>(again * z.units) : nullptr;
+    }
     segment.outputs = job.projected ? arena.take<T>(again * z.units) : nullptr;
     Arena inner{nullptr};
     ForwardScratch<T, O>(inner, job, z);
@@ -234,6 +248,7 @@ class BackwardPass {
   // The steps from `s1` back to `s0`, chunk by chunk.
   void retreat(int64_t s0, int64_t s1, const Tape<T>& tape, const Before& before) {
     const int64_t chunks = (s1 - s0 + steps_ - 1) / steps_;
+    GradientStep<T, Element<O>> gradients = prepared();
     for (int64_t i = chunks - 1; i >= 0; --i) {
       const Span p = order_.span(s0 + i * steps_, min(s0 + (i + 1) * steps_, s1));
       BackwardChunk<T, O>& chunk = m_.chunk[next_chunk_];
@@ -241,7 +256,7 @@ class BackwardPass {
       next_chunk_ = (next_chunk_ + 1) % m_.chunks;
       take_dy(p);
       if (w_.dw_hh || (z_.cell.reads_h && z_.reads == Reads::kH)) copy_h(chunk, p, tape);
-      for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(chunk, p, s, s0, tape, before);
+      for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(gradients, chunk, p, s, s0, tape, before);
       normalise_input(chunk, p, tape);
       add_up(partial_v(), m_.dvectors, job_.layout.sum_v);
       add_up(partial_n(), m_.dgains, job_.layout.sum_n);
@@ -297,7 +312,7 @@ class BackwardPass {
 
   // What W_hh read, for its gradient, and for a cell that reads it too.
   void copy_h(BackwardChunk<T, O>& chunk, const Span& p, const Tape<T>& tape) {
-    const bool in_gates = z_.cell.h_in_slots && z_.reads == Reads::kH && job_.saved == Saved::kSteps;
+    const bool in_gates = z_.cell.h_in_slots && !job_.mixes && z_.reads == Reads::kH && job_.saved == Saved::kSteps;
     const bool ours = z_.reads == Reads::kProjectionOfH;  // whose h0 it is: rows by descending length, or the caller's
     const void* h0 = ours ? w_.first_recurrent_input : w_.state[0].initial;
     for (int64_t s = p.s0; s < p.s1; ++s) {
@@ -315,68 +330,90 @@ class BackwardPass {
       }
     }
     gather_rows(m_.read, order_.rows(p), z_.P, chunk.h, m_.h_stride);
-    if constexpr (paired<O>)
-      if (z_.cell.reads_h && z_.reads == Reads::kH) gather_rows(m_.read, order_.rows(p), z_.P, chunk.h_before, m_.h_stride);
+    if constexpr (!paired<O>) {
+      for (int64_t t = p.t0; job_.masked && t < p.t1; ++t) {
+        T* const rows = chunk.h + (rows_before(g_, t) - rows_before(g_, p.t0)) * m_.h_stride;
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, rows_at(g_, t), rows, m_.h_stride, rows, m_.h_stride);
+      }
+    }
+    if (paired<O> || job_.masked)
+      if (z_.cell.reads_h && z_.reads == Reads::kH)
+        gather_rows(m_.read, order_.rows(p), z_.P, chunk.h_before, m_.h_stride);
+  }
+
+  // What is the same for all steps.
+  GradientStep<T, Element<O>> prepared() const {
+    GradientStep<T, Element<O>> gradients{
+        .cell = job_.steps_of_cell->backward[0],
+        .rows = {.group = g_,
+                 .blocks = {z_.blocks.full, z_.blocks.tail_lanes, z_.H},
+                 .rows = 0,
+                 .t = 0,
+                 .gates = nullptr,
+                 .gates_stride = z_.columns,
+                 .state_stride = z_.units,
+                 .before = {},
+                 .start = {m_.start[0]},
+                 .before_stride = z_.reads == Reads::kProjectionOfH ? z_.units : m_.h_stride,
+                 .started = 0,
+                 .after = {},
+                 .vectors = static_cast<const T*>(w_.vector_rows),
+                 .dvectors = m_.dvectors,
+                 .crossing = nullptr,
+                 .crossing_stride = m_.h_stride,
+                 .normal = {},
+                 .dcrossing = {},
+                 .db = {},
+                 .ds = {job_.projected ? m_.dm : m_.dh},
+                 .dh_stride = z_.units,
+                 .dy = job_.projected || job_.adds_to_states || !layer_.dy.data ? nullptr : &layer_.dy,
+                 .dy_column = column_,
+                 .d = nullptr,
+                 .d_stride = m_.d_stride}};
+    for (int k = 1; k < z_.cell.states; ++k) {
+      gradients.rows.start[k] = m_.start[k];
+      gradients.rows.ds[k] = m_.ds[k];
+    }
+    return gradients;
   }
 
   // first: the first step on the tape.
-  void step(BackwardChunk<T, O>& chunk, const Span& p, int64_t s, int64_t first, const Tape<T>& tape,
-            const Before& before) {
+  void step(GradientStep<T, Element<O>>& gradients, BackwardChunk<T, O>& chunk, const Span& p, int64_t s, int64_t first,
+            const Tape<T>& tape, const Before& before) {
     const int64_t t = order_.time(s), count = rows_at(g_, t), r = rows_before(g_, t) - rows_before(g_, p.t0);
     const auto row_of = [&](int64_t step) { return rows_before(g_, order_.time(step)) - tape.first; };
     const int64_t row = row_of(s);
     const bool earlier = s > first;
+    if (job_.projected || job_.adds_to_states) take_gradients(t, count);
     if (job_.projected) {
-      for (int64_t j = 0; layer_.dy.data && j < count; ++j) {
-        const T* dy = row_at<const T>(layer_.dy, g_, t, j) + column_;
-        for (int64_t i = 0; i < z_.P; ++i) m_.dh[j * z_.recurrent_input + i] += dy[i];
-      }
       unproject(chunk.dp + r * z_.recurrent_input, count);
       if (!z_.cell.recurrent) clear(m_.dh, count * z_.recurrent_input);
     }
+    if (job_.adds_to_states && !job_.projected) unmix(t, count, tape, row);
     const bool outputs = z_.reads == Reads::kProjectionOfH;  // h is on the tape, for y is its projection
     const T* h_before = before.state[0];
     if (!outputs) {
       if constexpr (paired<O>)
         h_before = chunk.h_before + r * m_.h_stride;
       else
-        h_before = chunk.h + r * m_.h_stride;
+        h_before = (job_.masked ? chunk.h_before : chunk.h) + r * m_.h_stride;
     } else if (earlier) {
       h_before = tape.outputs + row_of(s - 1) * z_.units;
     }
-    GradientStep<T, Element<O>> gradients{.cell = job_.steps_of_cell->backward[0],
-                                          .rows = {.group = g_,
-                                                   .blocks = {z_.blocks.full, z_.blocks.tail_lanes, z_.H},
-                                                   .rows = count,
-                                                   .t = t,
-                                                   .gates = tape.gates + row * z_.columns,
-                                                   .gates_stride = z_.columns,
-                                                   .state_stride = z_.units,
-                                                   .before = {h_before},
-                                                   .start = {m_.start[0]},
-                                                   .before_stride = outputs ? z_.units : m_.h_stride,
-                                                   .started = min(count, order_.count(s - 1)),
-                                                   .after = {},
-                                                   .vectors = static_cast<const T*>(w_.vector_rows),
-                                                   .dvectors = m_.dvectors,
-                                                   .crossing = chunk.crossing + r * m_.h_stride,
-                                                   .crossing_stride = m_.h_stride,
-                                                   .normal = {},
-                                                   .dcrossing = {},
-                                                   .db = {},
-                                                   .ds = {job_.projected ? m_.dm : m_.dh},
-                                                   .dh_stride = z_.units,
-                                                   .dy = job_.projected || !layer_.dy.data ? nullptr : &layer_.dy,
-                                                   .dy_column = column_,
-                                                   .d = chunk.d + r * m_.d_stride,
-                                                   .d_stride = m_.d_stride}};
+    GradientRows<T, Element<O>>& rows = gradients.rows;
+    rows.rows = count;
+    rows.t = t;
+    rows.gates = tape.gates + row * z_.columns;
+    rows.before[0] = h_before;
+    rows.started = min(count, order_.count(s - 1));
+    rows.d = chunk.d + r * m_.d_stride;
+    rows.crossing = chunk.crossing + r * m_.h_stride;
     for (int k = 1; k < z_.cell.states; ++k) {
-      gradients.rows.before[k] = earlier ? tape.states[k] + row_of(s - 1) * z_.units : before.state[k];
-      gradients.rows.start[k] = m_.start[k];
-      gradients.rows.after[k] = tape.states[k] + row * z_.units;
-      gradients.rows.ds[k] = m_.ds[k];
+      const T* const states = job_.mixes ? tape.mixed[k] : tape.states[k];
+      rows.before[k] = earlier ? states + row_of(s - 1) * z_.units : before.state[k];
+      rows.after[k] = tape.states[k] + row * z_.units;
     }
-    const Element<O>* d = gradients.rows.d;
+    const Element<O>* d = rows.d;
     if (is_staged(z_.cell)) {
       T* const d_h = chunk.d_h ? chunk.d_h + r * m_.d_stride : nullptr;
       d = staged(gradients, tape.raw_h ? tape.raw_h + row * z_.columns : nullptr, d_h);
@@ -384,11 +421,57 @@ class BackwardPass {
       do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
     }
     if (earlier) prefetch_step(s, first, tape);
+    if (job_.mixes) pass_by(count);
     if (z_.cell.recurrent && (s > 0 || w_.state[0].dinitial || job_.projected)) carry(count, d);
   }
 
+  // What comes in at the step of time t from without: on top of the states' gradients.
+  void take_gradients(int64_t t, int64_t count) {
+    const auto add = [&](const Sequence& from, int64_t column, int64_t width, T* to, int64_t stride) {
+      for (int64_t j = 0; from.data && j < count; ++j) {
+        const T* d = row_at<const T>(from, g_, t, j) + column;
+        for (int64_t i = 0; i < width; ++i) to[j * stride + i] += d[i];
+      }
+    };
+    add(layer_.dy, column_, z_.P, m_.dh, dh_stride());
+    if (z_.reads == Reads::kProjectionOfH)
+      add(w_.state[0].dpassed, 0, z_.H, m_.dm, z_.units);
+    else
+      add(w_.state[0].dpassed, 0, z_.P, m_.dh, dh_stride());
+    for (int k = 1; k < z_.cell.states; ++k) add(w_.state[k].dpassed, 0, z_.H, m_.ds[k], z_.units);
+  }
+
+  // From the gradients of the states as they went on those of what the cell made.
+  void unmix(int64_t t, int64_t count, const Tape<T>& tape, int64_t row) {
+    const Mixing<T> mixing{job_, g_, pass_.layer * job_.D + pass_.direction, z_.units};
+    const auto h = [&](int64_t j) { return row_at<const T>(layer_.y, g_, t, j) + column_; };
+    mixing.backward(0, t, count, h, m_.dh, dh_stride(), m_.d_old[0]);
+    for (int k = 1; k < z_.cell.states; ++k) {
+      const auto state = [&](int64_t j) {
+        return (tape.mixed[k] ? tape.mixed[k] : tape.states[k]) + (row + j) * z_.units;
+      };
+      mixing.backward(k, t, count, state, m_.ds[k], z_.units, m_.d_old[k]);
+    }
+  }
+
+  // What of the states passed by the cell, on top of what the cell let pass; of h that is all where it doesn't carry h.
+  void pass_by(int64_t count) {
+    constexpr int L = lanes<T>;
+    using V = Vec<T, L>;
+    for (int k = 0; k < z_.cell.states; ++k) {
+      T* const to = k == 0 ? m_.dh : m_.ds[k];
+      const bool add = k > 0 || z_.cell.carries_h;
+      for (int64_t i = 0; i < count * z_.units; i += L) {
+        const V v = load<V>(m_.d_old[k] + i);
+        store(to + i, add ? load<V>(to + i) + v : v);
+      }
+    }
+  }
+
+  const T* masks() const { return static_cast<const T*>(w_.recurrent_mask); }
+
   // A step of two phases, or whose product was normalised; the gradients of what h fed.
-  const Element<O>* staged(GradientStep<T, Element<O>>& gradients, const T* raw, T* d_h) {
+  const Element<O>* staged(GradientStep<T, Element<O>> gradients, const T* raw, T* d_h) {
     if constexpr (paired<O>) {
       return gradients.rows.d;  // there are no such kernels
     } else {
@@ -412,13 +495,17 @@ class BackwardPass {
           const int k = c.crossing_state[i];
           T* const dgain = m_.dvectors + gain_row(c, i) * z_.units;
           each_crossing(i, s, [&](const auto& units, const T* state, const T* gain, int64_t j) {
-            normalise_backward<true, T>(units, state, gain, m_.dcrossing[i] + j * z_.units,
-                                        s.ds[k] + j * z_.units, dgain, dgain + z_.units);
+            normalise_backward<true, T>(units, state, gain, m_.dcrossing[i] + j * z_.units, s.ds[k] + j * z_.units,
+                                        dgain, dgain + z_.units);
           });
         }
         if (c.late) product_backward(z_.late, w_.rows_late, s.d, rows, m_.dcrossing[0], z_.units, false);
+        if (c.late && job_.masked)
+          multiply_by_masks<T>(job_, g_, masks(), z_.P, rows, m_.dcrossing[0], z_.units, m_.dcrossing[0], z_.units);
       }
       do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
+      if (c.late && job_.masked)
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, rows, s.crossing, m_.h_stride, s.crossing, m_.h_stride);
       if (!c.norm_r) return s.d;
       each_norm<T>(c, z_.blocks, z_.by_h, [&](const auto& slots) {
         for (int64_t j = 0; j < rows; ++j)
@@ -439,7 +526,15 @@ class BackwardPass {
 
   // dh = d W_hh, the gradient of what W_hh read, on top of what the cell let pass.
   void carry(int64_t count, const Element<O>* d) {
-    product_backward(z_.by_h, w_.rows_hh, d, count, m_.dh, dh_stride(), z_.cell.carries_h && !job_.projected);
+    const bool add = (z_.cell.carries_h && !job_.projected) || job_.mixes;
+    if (!job_.masked) return product_backward(z_.by_h, w_.rows_hh, d, count, m_.dh, dh_stride(), add);
+    product_backward(z_.by_h, w_.rows_hh, d, count, m_.d_read, dh_stride(), false);
+    multiply_by_masks<T>(job_, g_, masks(), z_.P, count, m_.d_read, dh_stride(), m_.d_read, dh_stride());
+    for (int64_t j = 0; j < count; ++j)
+      for (int64_t i = 0; i < z_.P; ++i) {
+        T& to = m_.dh[j * dh_stride() + i];
+        to = m_.d_read[j * dh_stride() + i] + (add ? to : T(0));
+      }
   }
 
   // The gradient of what one of W_hh's two products read.
@@ -610,10 +705,16 @@ class BackwardPass {
   T* partial_v() const { return w_.sum_v ? static_cast<T*>(w_.sum_v) + pass_.group * job_.layout.sum_v : nullptr; }
   T* partial_b() const { return w_.sum_b ? static_cast<T*>(w_.sum_b) + pass_.group * job_.layout.sum_b : nullptr; }
 
+  // Of a direct one, which may be a head's part of dW, part by part.
+  void clear_partial(T* sum, const Fed& fed, bool direct, int64_t width) const {
+    if (sum && !direct) clear(sum, partial_size(z_.blocks, fed, direct, width));
+    for (int i = 0; sum && direct && i < fed.parts; ++i) clear(sum + i * fed.part_rows * width, z_.H * width);
+  }
+
   void end() {
     if (!summed_) {
-      if (T* sum = partial_ih()) clear(sum, partial_size(z_.blocks, z_.by_x, layer_.direct_ih, layer_.input_per_head));
-      if (T* sum = partial_hh()) clear(sum, partial_size(z_.blocks, z_.by_h, layer_.direct_hh, z_.P));
+      clear_partial(partial_ih(), z_.by_x, layer_.direct_ih, layer_.input_per_head);
+      clear_partial(partial_hh(), z_.by_h, layer_.direct_hh, z_.P);
       if (T* sum = partial_late()) clear(sum, job_.layout.sum_late);
       if (T* sum = partial_hr()) clear(sum, job_.layout.sum_hr);
       if (T* sum = partial_b()) clear(sum, job_.layout.sum_b);

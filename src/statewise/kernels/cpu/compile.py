@@ -57,22 +57,19 @@ def build(source: str, name: str, instruction_set: str) -> Path:
 
     Raises ``CompilationError`` or ``NoCompilerError``.
     """
-    command = [
-        *compiler(),
-        "-std=c++20",
-        "-fPIC",
-        "-shared",
-        f"-DSTATEWISE_NS={instruction_set}",
-        *flags(instruction_set),
-    ]
+    cxx = compiler()
+    command = [*cxx, "-std=c++20", "-fPIC", "-shared", f"-DSTATEWISE_NS={instruction_set}", *flags(instruction_set)]
     key = sha256()
-    for part in (source, *headers().values(), *command, _version(tuple(compiler()))):
+    for part in (source, *headers().values(), *command, _version(tuple(cxx))):
         key.update(sha256(part.encode()).digest())
-    folder = cache_folder()
-    library = folder / f"{name}-{key.hexdigest()[:32]}.so"
-    if not _is_whole(library):
-        _compile([*command, f"-I{_HERE}"], source, name, library)
-    return library
+    file = f"{name}-{key.hexdigest()[:32]}.so"
+    library = cache_folder() / file
+    if _is_whole(library):
+        return library
+    try:
+        return _compile([*command, f"-I{_HERE}"], source, name, library)
+    except OSError:  # a full disk, say
+        return _compile([*command, f"-I{_HERE}"], source, name, _temporary_folder() / file)
 
 
 def compiler() -> list[str]:

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cell.hpp"
+#include "mixing.hpp"
 #include "norms.hpp"
 #include "scan.hpp"
 #include "unpacked.hpp"
@@ -37,10 +38,12 @@ struct ForwardScratch {
   ForwardChunk<T, O> chunk[2];  // with helpers between the steps the next one is projected while one is being scanned
   T *h[2], *recurrent_input;
   T *start[kMaxStates], *state[kMaxStates];  // of the states but the first: as they begin; and where the tape has none
+  T* mixed[kMaxStates];                      // likewise
+  T* masked;                                 // what W_hh reads, where it is masked
   int64_t x_stride, h_stride;                // of x_operands and h_operands
   O* h_operands;                             // what a step's product, or a projection, reads
   T *raw_h, *crossing, *normal[kMaxCrossings];  // of a step: see StepRows and Direction
-  ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{}, normal{} {
+  ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{}, mixed{}, normal{} {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     x_stride = operand_stride<O>(job.widest);
     h_stride = operand_stride<O>(max(job.H, job.P));
@@ -56,7 +59,9 @@ struct ForwardScratch {
     for (int k = 1; k < z.cell.states; ++k) {
       start[k] = a.take<T>(rows * z.units);
       state[k] = a.take<T>(rows * z.units);
+      mixed[k] = a.take<T>(job.mixes ? rows * z.units : 0);
     }
+    masked = a.take<T>(job.masked ? rows * max(z.units, z.recurrent_input) : 0);
     raw_h = a.take<T>(z.cell.norm_r && job.saved != Saved::kSteps ? rows * z.columns : 0);
     crossing = a.take<T>(z.cell.late ? rows * z.units : 0);
     for (int i = 0; i < z.cell.crossing_states; ++i) normal[i] = a.take<T>(rows * z.units);
@@ -131,6 +136,7 @@ class ForwardPass {
           advance(s0, min(s0 + job_.segment, job_.T), none);
         }
     }
+    for (int k = 0; k < z_.cell.states; ++k) clear_padding<T>(job_, g_, w_.state[k].passed, 0, width_of(k));
     if (pass_.layer == job_.L - 1) clear_padding<T>(job_, g_, layer_.copy.data ? layer_.copy : y_, y_column_, z_.P);
   }
 
@@ -162,7 +168,8 @@ class ForwardPass {
     }
     const int64_t first = order_.reverse ? order_.count(job_.T - 1) : order_.count(0);  // rows without steps
     give_state(job_, w_.state[0].final, g_, first, g_.rows, width, known, stride);
-    each_other_state([&](int k) { give_state(job_, w_.state[k].final, g_, first, g_.rows, z_.H, m_.start[k], z_.units); });
+    each_other_state(
+        [&](int k) { give_state(job_, w_.state[k].final, g_, first, g_.rows, z_.H, m_.start[k], z_.units); });
   }
 
   template <class With>
@@ -186,8 +193,9 @@ class ForwardPass {
     };
     one(w_.state[0].kept, m_.h[now_], z_.units);
     each_other_state([&](int k) {
-      one(w_.state[k].kept, m_.state[k], z_.units);
-      if (i > 0) before_[k] = m_.state[k];
+      T* const before = job_.mixes ? m_.mixed[k] : m_.state[k];
+      one(w_.state[k].kept, before, z_.units);
+      if (i > 0) before_[k] = before;
     });
     one(w_.kept_recurrent_input, m_.recurrent_input, z_.recurrent_input);
   }
@@ -207,6 +215,7 @@ class ForwardPass {
     const auto span = [&](int64_t s) { return order_.span(s, min(s + steps_, s1)); };
     int i = 0;
     bool begun = false;  // whether chunk[i] has been handed out
+    ForwardStep<T, O> todo = prepared();
     for (int64_t s = s0; s < s1; s += steps_) {
       ForwardChunk<T, O>& chunk = m_.chunk[i];
       if (!begun) {
@@ -220,7 +229,7 @@ class ForwardPass {
       if (begun) project_input(m_.chunk[1 - i], span(s + steps_), tape);
       if (pass_.helpers) finish(*pass_.helpers, chunk.ticket);
       if (z_.cell.norm_x) normalise_input(chunk);
-      scan(chunk, tape);
+      scan(todo, chunk, tape);
       if (begun) i = 1 - i;
     }
   }
@@ -238,8 +247,8 @@ class ForwardPass {
     if constexpr (!paired<O>)
       if (job_.read_forward == Weights::kUnpacked) {
         for (int64_t b = 0; b < z_.blocks.count(); ++b)
-          multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input_per_head, b, rows, numbers, bias,
-                               {chunk.gates, z_.columns, nullptr});
+          multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input_per_head, b, rows,
+                               numbers, bias, {chunk.gates, z_.columns, nullptr});
         return;
       }
     chunk.input.product = {.rows = rows,
@@ -275,7 +284,7 @@ class ForwardPass {
       }
   }
 
-  void scan(const ForwardChunk<T, O>& chunk, const Tape<T>& tape) {
+  void scan(ForwardStep<T, O>& todo, const ForwardChunk<T, O>& chunk, const Tape<T>& tape) {
     const Span& p = chunk.span;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s), count = rows_at(g_, t), row = rows_before(g_, t) - tape.first;
@@ -288,7 +297,9 @@ class ForwardPass {
                           ? gates + (order_.reverse ? -steps_ : steps_) * g_.rows * z_.columns
                           : nullptr;
       T* const raw = tape.raw_h ? tape.raw_h + row * z_.columns : m_.raw_h;
-      step(t, count, min(count, order_.count(s - 1)), gates, next, after, raw);
+      const int64_t started = min(count, order_.count(s - 1));
+      step(todo, t, count, started, gates, next, after, raw);
+      if (job_.mixes) mix(t, count, started, tape, row, after);
       if (job_.projected) {
         if (tape.outputs)
           for (int64_t j = 0; j < count; ++j) copy(tape.outputs + (row + j) * z_.units, h + j * z_.units, z_.units);
@@ -297,6 +308,7 @@ class ForwardPass {
           copy(row_at<T>(y_, g_, t, j) + y_column_, m_.recurrent_input + j * z_.recurrent_input, z_.P);
       }
       if (first_) {
+        pass_on(t, count, after);
         const int64_t staying = min(count, order_.count(s + 1));
         give_state(job_, w_.state[0].final, g_, staying, count, z_.state_width(),
                    z_.reads == Reads::kProjectedH ? m_.recurrent_input : h, z_.state_stride());
@@ -314,10 +326,38 @@ class ForwardPass {
     if (w_.progress) publish(*pass_.helpers, w_.progress + pass_.group, p.s1);
   }
 
-  void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* const (&after)[kMaxStates], T* raw) {
-    const T* h_before = m_.h[now_];
-    const RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
-                                job_.projected ? z_.recurrent_input : z_.units, nullptr};
+  // The states after the step of time t as they go on, in `after`; and h to y.
+  void mix(int64_t t, int64_t count, int64_t started, const Tape<T>& tape, int64_t row, T* (&after)[kMaxStates]) {
+    const Mixing<T> mixing{job_, g_, pass_.layer * job_.D + pass_.direction, z_.units};
+    mixing.forward(0, t, count, {m_.h[now_], m_.h[now_], started, z_.units}, after[0], after[0]);
+    each_other_state([&](int k) {
+      T* const to = tape.mixed[k] ? tape.mixed[k] + row * z_.units : m_.mixed[k];
+      mixing.forward(k, t, count, {before_[k], m_.start[k], started, z_.units}, after[k], to);
+      after[k] = to;
+    });
+    const auto put_out = [&](const Sequence& to) {
+      for (int64_t j = 0; y_.data && to.data && j < count; ++j)
+        copy(row_at<T>(to, g_, t, j) + y_column_, after[0] + j * z_.units, z_.P);
+    };
+    put_out(y_);
+    put_out(layer_.copy);
+  }
+
+  // The states after the step of time t, to the caller who wants them all.
+  void pass_on(int64_t t, int64_t count, T* const (&after)[kMaxStates]) const {
+    for (int k = 0; k < z_.cell.states; ++k) {
+      const Sequence& to = w_.state[k].passed;
+      const bool projected = k == 0 && z_.reads == Reads::kProjectedH;
+      const T* const from = projected ? m_.recurrent_input : after[k];
+      for (int64_t j = 0; to.data && j < count; ++j)
+        copy(row_at<T>(to, g_, t, j), from + j * (projected ? z_.recurrent_input : z_.units), width_of(k));
+    }
+  }
+
+  int64_t width_of(int k) const { return k == 0 ? z_.state_width() : z_.H; }
+
+  // What is the same for all steps.
+  ForwardStep<T, O> prepared() const {
     ForwardStep<T, O> step{.blocks = z_.blocks,
                            .fed = z_.by_h,
                            .cell = job_.steps_of_cell->forward[0],
@@ -327,43 +367,69 @@ class ForwardPass {
                            .product = {},
                            .rows = {.group = g_,
                                     .blocks = {z_.blocks.full, z_.blocks.tail_lanes, z_.H},
-                                    .rows = count,
-                                    .t = t,
-                                    .gates = gates,
+                                    .rows = 0,
+                                    .t = 0,
+                                    .gates = nullptr,
                                     .gates_stride = z_.columns,
                                     .state_stride = z_.units,
-                                    .before = {h_before},
+                                    .before = {},
                                     .start = {},
-                                    .started = started,
-                                    .after = {after[0]},
+                                    .started = 0,
+                                    .after = {},
                                     .vectors = static_cast<const T*>(w_.vector_rows),
                                     .crossing = m_.crossing,
                                     .normal = {},
-                                    .y = job_.projected || !y_.data ? nullptr : &y_,
-                                    .copy = y_.data && layer_.copy.data ? &layer_.copy : nullptr,
+                                    .y = job_.projected || job_.mixes || !y_.data ? nullptr : &y_,
+                                    .copy = y_.data && layer_.copy.data && !job_.mixes ? &layer_.copy : nullptr,
                                     .y_column = y_column_},
-                           .next = next};
-    each_other_state([&](int k) {
-      step.rows.before[k] = before_[k];
-      step.rows.start[k] = m_.start[k];
-      step.rows.after[k] = after[k];
-    });
+                           .next = nullptr};
+    each_other_state([&](int k) { step.rows.start[k] = m_.start[k]; });
     if (step.multiplies)
-      step.product = {.rows = count,
-                      .a = as_operands<T, O>(reads, count, z_.P, m_.h_operands, m_.h_stride),
+      step.product = {.rows = 0,
+                      .a = {},
                       .depth = contiguous(operands<O>(z_.P)),
                       .b = static_cast<const O*>(w_.columns_hh),
                       .panels = z_.blocks.panels(z_.by_h),
-                      .c = {gates, z_.columns, nullptr},
+                      .c = {nullptr, z_.columns, nullptr},
                       .columns = z_.blocks.end(z_.by_h),
                       .bias = nullptr,
                       .add = true};
+    return step;
+  }
+
+  void step(ForwardStep<T, O>& step, int64_t t, int64_t count, int64_t started, T* gates, const T* next,
+            T* const (&after)[kMaxStates], T* raw) {
+    const T* const h_before = m_.h[now_];
+    step.next = next;
+    step.rows.rows = count;
+    step.rows.t = t;
+    step.rows.gates = gates;
+    step.rows.started = started;
+    step.rows.before[0] = h_before;
+    step.rows.after[0] = after[0];
+    each_other_state([&](int k) {
+      step.rows.before[k] = before_[k];
+      step.rows.after[k] = after[k];
+    });
+    if (step.multiplies) {
+      RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
+                            job_.projected ? z_.recurrent_input : z_.units, nullptr};
+      if (job_.masked) {
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, count, reads.base, reads.stride, m_.masked, reads.stride);
+        reads.base = m_.masked;
+      }
+      step.product.rows = count;
+      step.product.a = as_operands<T, O>(reads, count, z_.P, m_.h_operands, m_.h_stride);
+      step.product.c.base = gates;
+    }
     if (is_staged(z_.cell)) return staged(step, raw);
     do_within_step(job_, pass_.helpers, step, z_.blocks.count());
   }
 
+  const T* masks() const { return static_cast<const T*>(w_.recurrent_mask); }
+
   // A step whose product is normalised before the cell, or that has a second phase.
-  void staged(ForwardStep<T, O>& step, T* raw) {
+  void staged(ForwardStep<T, O> step, T* raw) {
     const CellShape& c = z_.cell;
     const int64_t rows = step.rows.rows, blocks = z_.blocks.count();
     if (c.norm_r) {
@@ -390,6 +456,8 @@ class ForwardPass {
     step.cell = job_.steps_of_cell->forward[1];
     step.multiplies = c.late > 0;
     if (c.late) {
+      if (job_.masked)
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, rows, m_.crossing, z_.units, m_.crossing, z_.units);
       step.product.a = as_operands<T, O>({m_.crossing, z_.units, nullptr}, rows, z_.H, m_.h_operands, m_.h_stride);
       step.product.b = static_cast<const O*>(w_.columns_late);
       step.product.panels = z_.blocks.panels(z_.late);

@@ -77,6 +77,19 @@ class Plan {
     job_.bias = call.bias;
     job_.saved = !call.training ? Saved::kNothing : call.checkpoint ? Saved::kStates : Saved::kSteps;
     job_.segment = call.checkpoint;
+    job_.mixes = mixes(call);
+    job_.draws = call.has_seed;
+    job_.seed = call.seed;
+    job_.clip = call.clip;
+    job_.gradient_clip = call.gradient_clip;
+    job_.noise_rows = call.noise_rows;
+    job_.starts = call.starts;
+    job_.masked = !call.recurrent_masks.empty();
+    job_.adds_to_states = job_.mixes || call.gradient_clip > 0;
+    for (int k = 0; k < shape_->states; ++k) {
+      job_.zoneout[k] = call.state[k].zoneout;
+      job_.adds_to_states = job_.adds_to_states || call.state[k].dpassed;
+    }
     job_.widest = call.L > 1 ? std::max(call.I, job_.D * job_.P) : call.I;
     layers_.resize(size_t(call.L));
     job_.layer = layers_.data();
@@ -89,7 +102,7 @@ class Plan {
     }
     cut_groups();
     // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
-    if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
+    if (call.bfloat16_products && !call.float64 && !call.packed && !job_.masked && job_.steps >= kFewRowsBackward)
       if (const InstructionSet* found = bfloat16_set())
         if (const Cell* cell = find_cell(*found, call.cell); cell && cell->float32.forward[0]) {
           kernels_ = &found->float32;
@@ -107,8 +120,8 @@ class Plan {
     const int64_t step = job_.largest_group * shape_->gates * job_.H * job_.P;
     const bool one_by_one = job_.heads > 1 && !shape_->heads_x;  // heads that add to the same dx
     job_.help = job_.groups >= threads_ || one_by_one ? Help::kNone
-                : step < call.limits.shared_step ? Help::kBetweenSteps
-                                                 : Help::kWithinSteps;
+                : step < call.limits.shared_step      ? Help::kBetweenSteps
+                                                      : Help::kWithinSteps;
     kernels_->compute_layout(job_);
   }
 
@@ -181,6 +194,8 @@ class Plan {
         if (shape_->norm_r) w.raw_h = carver.take(job_.steps * o.columns * kernels_->element);
         for (int k = 1; k < shape_->states; ++k)
           w.state[k].steps = carver.take(job_.steps * o.units * kernels_->element);
+        for (int k = 1; job_.mixes && k < shape_->states; ++k)
+          w.state[k].mixed = carver.take(job_.steps * o.units * kernels_->element);
         if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_->element);
       }
       if (job_.projected && shape_->carries_h)
@@ -197,22 +212,23 @@ class Plan {
 
   // Whether the tape has an output of its own.
   bool copies_output() const {
-    return shape_->reads_h && !shape_->h_in_slots && job_.saved != Saved::kStates && !job_.projected;
+    return shape_->reads_h && !(shape_->h_in_slots && !job_.mixes) && job_.saved != Saved::kStates && !job_.projected;
   }
 
   // What place_tape takes at most: each of its arrays may be followed by a gap.
   TapeBytes tape_bytes(int64_t layers, int64_t directions, bool checkpoints, bool masked) const {
     const Layout& o = job_.layout;
     const int64_t all = layers * directions, element = kernels_->element;
-    const int64_t states = o.units * (shape_->states - 1), projection = job_.projected ? o.units : 0;
-    const int64_t kept = o.units + states + (job_.projected ? o.recurrent_input : 0);
+    const int64_t states = o.units * (shape_->states - 1) * (1 + job_.mixes), projection = job_.projected ? o.units : 0;
+    const int64_t kept = o.units * shape_->states + (job_.projected ? o.recurrent_input : 0);
     const bool output = !checkpoints && copies_output();
     const int64_t between = ((layers - 1) * (1 + masked) + output) * directions * job_.P;
     const int64_t columns = (1 + shape_->norm_x + shape_->norm_r) * o.columns;
     return {.a_step = ((checkpoints ? 0 : all * (columns + states + projection)) + between) * element,
             .a_row = job_.projected && shape_->carries_h ? all * job_.P * element : 0,
             .a_kept = checkpoints ? all * kept * element : 0,
-            .always = kAligned * ((2 + shape_->norm_x + shape_->norm_r + shape_->states) * all + 2 * layers)};
+            .always = kAligned *
+                      ((2 + shape_->norm_x + shape_->norm_r + shape_->states * (1 + job_.mixes)) * all + 2 * layers)};
   }
 
   // Places the outputs between layers.
@@ -282,8 +298,19 @@ class Plan {
         w.state[k].final = at(given.final, offset);
         w.state[k].dfinal = at(given.dfinal, offset);
         w.state[k].dinitial = at(given.dinitial, offset);
+        w.state[k].passed = passed(given.passed, k, weights, i % job_.heads);
+        w.state[k].dpassed = passed(given.dpassed, k, weights, i % job_.heads);
       }
+      if (job_.masked) w.recurrent_mask = at(call_.recurrent_masks[size_t(weights)], i % job_.heads * job_.P * element);
     }
+  }
+
+  // The states of one head of direction `d` of all, after all steps.
+  Sequence passed(void* base, int k, int64_t d, int64_t head) const {
+    if (!base) return {};
+    const int64_t width = state_width(k), row = width * job_.heads;
+    const int64_t steps = call_.batch_sizes ? job_.steps : job_.T * job_.N;
+    return outer({at(base, (d * steps * row + head * width) * kernels_->element), job_.N * row, row});
   }
 
   static void* at(void* base, int64_t offset) { return base ? static_cast<char*>(base) + offset : nullptr; }
@@ -366,8 +393,7 @@ class Plan {
   // Deals the rows out: neighbours together where all are equally long (their memory is close), in turn, sorted by
   // length, where they are ragged (their work is equal).
   void cut_groups() {
-    const int64_t N = job_.N, row = shape_->gates * job_.H * job_.D * kernels_->element,
-                  weight = row / job_.D * job_.P;
+    const int64_t N = job_.N, row = shape_->gates * job_.H * job_.D * kernels_->element, weight = row / job_.D * job_.P;
     const int64_t most = call_.limits.partial_bytes / (row * (call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P));
     if (call_.lengths || call_.batch_sizes) return cut_ragged(weight, most);
     job_.steps = job_.T * N;
@@ -452,6 +478,8 @@ TapeBytes tape_bytes(const Call& call) {
   Call sizes;
   sizes.cell = call.cell, sizes.float64 = call.float64, sizes.H = call.H, sizes.projected = call.projected;
   sizes.heads = call.heads;
+  sizes.clip = call.clip;
+  for (int k = 0; k < kMaxStates; ++k) sizes.state[k].zoneout = call.state[k].zoneout;
   const Plan plan(sizes);
   return plan.tape_bytes(call.L, call.D * call.heads, call.checkpoint > 0, !call.masks.empty());
 }
@@ -462,9 +490,14 @@ int64_t tape_size(const Call& call) {
   return Plan(training).place_tape(nullptr);
 }
 
+bool mixes(const Call& call) {
+  return call.clip > 0 || std::any_of(call.state, call.state + kMaxStates, [](const auto& s) { return s.zoneout > 0; });
+}
+
 bool reads_output(const Call& call) {
   const CellShape& c = cell_of(instruction_set(), call.cell).shape;
-  return needs_h(c) && (call.checkpoint > 0 || call.projected > 0 || !(c.h_in_slots || c.reads_h));
+  return (needs_h(c) || call.clip > 0) &&
+         (call.checkpoint > 0 || call.projected > 0 || !(c.reads_h || (c.h_in_slots && !mixes(call))));
 }
 
 int64_t packed_bytes(const Call& call) {

@@ -45,11 +45,18 @@ struct Call {
   std::vector<void*> weights;               // per layer and direction, as list_weights() has them
   const void* packed = nullptr;             // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
-  std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
-  void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
-  struct State {  // (L*D, N, width), or null
+  double clip = 0, gradient_clip = 0;  // of all states and of their gradients after each step; 0: none
+  bool has_seed = false;               // without one zoneout is what it is on average
+  uint64_t seed = 0;                   // of zoneout's noise: see noise.py
+  const int64_t *noise_rows = nullptr, *starts = nullptr;  // (N,): the rows' names for the noise, and their first steps
+  std::vector<void*> recurrent_masks;                      // (N, P), L*D of them or none
+  std::vector<void*> masks;                                // (T, N, D*P) or (S, D*P), L - 1 of them or none
+  void* tape = nullptr;                                    // 64-byte aligned, tape_bytes() of it, if training
+  struct State {                                           // (L*D, N, width), or null
     void *initial = nullptr, *final = nullptr;
     void *dfinal = nullptr, *dinitial = nullptr;  // backward only
+    void *passed = nullptr, *dpassed = nullptr;   // after all steps: (L*D, T, N, width) or (L*D, S, width)
+    double zoneout = 0;                           // the probability that a unit keeps its value
   };
   State state[kMaxStates];
   // backward only
@@ -69,6 +76,9 @@ TapeBytes tape_bytes(const Call& call);
 
 // What the tape of this very call takes: at most what TapeBytes says.
 int64_t tape_size(const Call& call);
+
+// Whether something is done with the states after each step: then the kernels serve no projection.
+bool mixes(const Call& call);
 
 // Whether backward reads y as forward wrote it; else what it needs of it is on the tape, and the caller may overwrite
 // y.

@@ -3,12 +3,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "dispatch.hpp"
 #include "dlpack.hpp"
@@ -46,22 +48,29 @@ void add_stack(nb::module_& m) {
       .def(
           "__init__",
           [](Stack* self, nb::handle cell, int64_t input_size, int64_t hidden_size, int64_t proj_size,
-             int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint, int64_t num_heads) {
+             int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint, int64_t num_heads,
+             const std::vector<double>& zoneout, double clip, double gradient_clip) {
             statewise::Call sizes;
             sizes.cell = number_of(cell);
             sizes.I = input_size, sizes.H = hidden_size, sizes.projected = proj_size;
             sizes.L = num_layers, sizes.D = directions, sizes.bias = bias, sizes.checkpoint = checkpoint;
-            sizes.heads = num_heads;
+            sizes.heads = num_heads, sizes.clip = clip, sizes.gradient_clip = gradient_clip;
+            if (zoneout.size() > size_t(statewise::kMaxStates)) throw std::invalid_argument("too many states");
+            for (size_t k = 0; k < zoneout.size(); ++k) sizes.state[k].zoneout = zoneout[k];
             new (self) Stack{sizes};
           },
           "cell"_a, "input_size"_a, "hidden_size"_a, "proj_size"_a, "num_layers"_a, "directions"_a, "bias"_a,
-          "checkpoint"_a, "num_heads"_a = 1)
+          "checkpoint"_a, "num_heads"_a = 1, "zoneout"_a = std::vector<double>(), "clip"_a = 0.0,
+          "gradient_clip"_a = 0.0)
       .def("__reduce__",
            [](nb::handle self) {
              const statewise::Call& s = nb::inst_ptr<Stack>(self)->sizes;
              const std::string& cell = statewise::cell_name(s.cell);
+             std::vector<double> zoneout;
+             for (const auto& state : s.state) zoneout.push_back(state.zoneout);
              return nb::make_tuple(self.type(),
-                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint, s.heads));
+                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint, s.heads,
+                                                  zoneout, s.clip, s.gradient_clip));
            })
       .def_prop_ro("reads_output", [](const Stack& s) { return statewise::reads_output(s.sizes); })
       .def(
@@ -77,11 +86,12 @@ void add_stack(nb::module_& m) {
       .def(
           "forward",
           [](nb::handle self, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
-             nb::handle rows, bool bfloat16_products) {
-            return statewise::forward_tensors(self, form, x, hx, std::move(weights), masks, rows, bfloat16_products);
+             nb::handle rows, bool bfloat16_products, nb::handle extras) {
+            return statewise::forward_tensors(self, form, x, hx, std::move(weights), masks, rows, bfloat16_products,
+                                              extras);
           },
           "form"_a, "x"_a.none(), "hx"_a.none(), "weights"_a, "masks"_a.none(), "rows"_a.none(),
-          "bfloat16_products"_a = false)
+          "bfloat16_products"_a = false, "extras"_a.none() = nb::none())
       .def(
           "forward_below",
           [](nb::handle self, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,

@@ -29,7 +29,8 @@ bool Operands::read_dtype(nb::handle tensor, View& v) {
   const Cell* const cell = find_cell(instruction_set(), call_.cell);
   if (!cell) return false;
   shape_ = &cell->shape;
-  return !(call_.projected && (shape_->late || shape_->heads_h));
+  const bool after_step = mixes(call_) || call_.gradient_clip > 0;
+  return !(call_.projected && (shape_->late || shape_->heads_h || after_step));
 }
 
 bool Operands::read_input(nb::handle x, nb::handle rows) {
@@ -102,6 +103,23 @@ bool Operands::read_states(const nb::handle* given) {
   return true;
 }
 
+bool Operands::read_extras(nb::handle extras) {
+  if (extras.is_none()) return true;
+  const nb::handle masks = item(extras, 0), names = item(extras, 1), starts = item(extras, 2), seed = item(extras, 3);
+  const Py_ssize_t count = PyList_GET_SIZE(masks.ptr());
+  if (count != 0 && count != call_.L * call_.D) return false;
+  call_.recurrent_masks.resize(size_t(count));
+  for (Py_ssize_t i = 0; i < count; ++i)
+    if (!read_dense(item(masks, i), {{call_.N, recurrent_input(), 0}, 2}, call_.recurrent_masks[size_t(i)]))
+      return false;
+  if (!names.is_none() && !read_counts(names, call_.N, call_.noise_rows)) return false;
+  if (!starts.is_none() && !read_counts(starts, call_.N, call_.starts)) return false;
+  call_.has_seed = !seed.is_none();
+  if (call_.has_seed) call_.seed = uint64_t(nb::cast<int64_t>(seed));
+  all_states_ = item(extras, 4).is(Py_True);
+  return true;
+}
+
 bool Operands::read_output(nb::handle y) { return read_rows(y, sequence_sizes(width()), call_.y); }
 
 bool Operands::read_tape(nb::handle tape) {
@@ -117,6 +135,17 @@ bool Operands::read_output_gradient(nb::handle g) {
 
 bool Operands::read_state_gradient(nb::handle g, int k) {
   return g.is_none() || read_dense(g, state_sizes(k), call_.state[k].dfinal);
+}
+
+bool Operands::read_passed_gradient(nb::handle g, int k) {
+  return g.is_none() || read_dense(g, passed_sizes(k), call_.state[k].dpassed);
+}
+
+nb::object Operands::make_passed(nb::handle x, int k) {
+  View v;
+  nb::object made = empty(x, passed_sizes(k), v);
+  call_.state[k].passed = v.begin();
+  return made;
 }
 
 nb::object Operands::make_output(nb::handle x) {
@@ -214,6 +243,11 @@ Sizes Operands::state_sizes(int k) const {
   if (form_ == Form::kStep) return batched_ ? Sizes{{call_.N, width, 0}, 2} : Sizes{{width, 0, 0}, 1};
   const int64_t depth = call_.L * call_.D;
   return batched_ ? Sizes{{depth, call_.N, width}, 3} : Sizes{{depth, width, 0}, 2};
+}
+
+Sizes Operands::passed_sizes(int k) const {
+  const int64_t width = k == 0 && !shape_->carries_h ? recurrent_input() : call_.H, depth = call_.L * call_.D;
+  return packed() ? Sizes{{depth * steps_, width, 0}, 2} : Sizes{{depth * call_.T, call_.N, width}, 3};
 }
 
 bool Operands::list_weights(int64_t count) {
