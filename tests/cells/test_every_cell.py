@@ -17,7 +17,6 @@ import written_out
 from oracle import assert_close_to_float64, gradients, worst
 from statewise import ops, reference
 from statewise.cells import CELLS
-from statewise.kernels import cpu
 from statewise.stack import Stack
 
 
@@ -158,27 +157,3 @@ def test_against_the_paper(cell, name):
             actual = results(*run(function, problem, cell, *cast))
             # Not the reference, which is made from the same description, but what is judged by says what is allowed.
             assert_close_to_float64(actual, expected, partial(around, judge, cast, expected))
-
-
-@pytest.fixture(params=cpu.instruction_sets())
-def instruction_set(request):
-    before = cpu.instruction_set()
-    cpu.use_instruction_set(request.param)
-    yield
-    cpu.use_instruction_set(before)
-
-
-@pytest.mark.usefixtures("instruction_set")
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
-@pytest.mark.parametrize("name", ["lengths", "wide heads"])
-def test_on_every_instruction_set_and_several_threads(cell, name):
-    """The reference, which the test above vouches for, is what their results are near to."""
-    problem = PROBLEMS[name]
-    data = problem.draw(cell)
-    expected = results(*run(reference.recurrent, problem, cell, *data))
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        assert_close_to_float64(results(*run(ops.recurrent, problem, cell, *data)), expected)
-    finally:
-        torch.set_num_threads(threads)
