@@ -6,6 +6,8 @@ import warnings
 from functools import lru_cache
 from hashlib import sha256
 
+import torch
+
 from .. import cells
 from ..cells import Cell
 from ..cells.slots import Unsupported
@@ -42,7 +44,8 @@ def cell_number(cell: Cell) -> int | None:
     return found if isinstance(found, int) else None
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def cell_reason(cell: Cell) -> str | None:
-    """Why the kernels don't compute the cell; None if they do."""
+    """Why the kernels don't compute the cell; None if they do. A graph keeps what was found when it was traced."""
     found = number_or_reason(cell, cpu.instruction_set())
     return found if isinstance(found, str) else None
