@@ -279,7 +279,7 @@ def test_heads():
         (
             lambda: statewise.Recurrent("nix", 1, 1),
             ValueError,
-            "Recurrent: no cell is called 'nix'; there are coupled_lstm, ",
+            "Recurrent: no cell is called 'nix'; there are coupled_lstm",
         ),
         (lambda: statewise.Recurrent(nn.LSTM, 1, 1), TypeError, "Recurrent: Expected cell to be a statewise.Cell or"),
         (lambda: statewise.RecurrentCell(3, 1, 1), TypeError, "RecurrentCell: Expected cell to be a statewise.Cell or"),

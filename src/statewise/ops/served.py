@@ -44,8 +44,11 @@ def cell_number(cell: Cell) -> int | None:
     return found if isinstance(found, int) else None
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def cell_reason(cell: Cell) -> str | None:
-    """Why the kernels don't compute the cell; None if they do. A graph keeps what was found when it was traced."""
+    """Why the kernels don't compute the cell; None if they do."""
     found = number_or_reason(cell, cpu.instruction_set())
     return found if isinstance(found, str) else None
+
+
+# A graph keeps what was found when it was traced: torch.compile doesn't look into the kernels.
+torch.compiler.assume_constant_result(cell_reason)
