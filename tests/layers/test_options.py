@@ -739,20 +739,17 @@ def _sorted_places(packed: PackedSequence) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_what_has_no_kernel_is_told():
-    x = torch.randn(4, 2, 3)
+    x, reset = torch.randn(4, 2, 3), torch.zeros(4, 2, dtype=torch.bool)
     statewise.warn_on_fallback()
     try:
-        for layer, more, option in (
-            (statewise.LSTM(3, 4, zoneout=0.1), {}, "zoneout"),
-            (statewise.LSTM(3, 4, clip=1), {}, "clip"),
-            (statewise.LSTM(3, 4, gradient_clip=1), {}, "gradient_clip"),
-            (statewise.LSTM(3, 4, recurrent_dropout=0.1), {}, "recurrent_masks"),
-            (statewise.LSTM(3, 4, learn_initial_state=True), {"reset": torch.zeros(4, 2, dtype=torch.bool)}, "reset"),
-            (statewise.LSTM(3, 4), {"return_states": True}, "return_states"),
-        ):
-            with pytest.warns(match=f"{option} has no kernel"):
-                layer(x, **more)
-        statewise.LSTM(3, [4, 2], norm=True, weight_dropout=0.1, input_dropout=0.1)(x)  # no warning: by the kernels
-        statewise.LSTM(3, 4, 2, residual=True)(x)
+        for option in ("zoneout", "clip", "gradient_clip"):
+            with pytest.warns(
+                statewise.ops.fallback.FallbackWarning, match=f"{option} has no kernel with a projection"
+            ):
+                statewise.LSTM(3, 4, proj_size=2, **{option: 0.5})(x)
+        # The others are by the kernels, without a warning.
+        for options in ALONE:
+            case = case_of("LSTM", "dense", options)
+            case.layer()(x.double(), reset=reset if case.with_reset else None, return_states=case.return_states)
     finally:
         statewise.warn_on_fallback(False)
