@@ -100,6 +100,12 @@ def _everything(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
     return ops.tanh(-total * h + 0.1), ops.minimum(ops.maximum(total, -2), 2) + 0 * c
 
 
+def _leaky(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
+    """A pre-activation that the step reads after what is saved has taken its place."""
+    a = x.a + r.a
+    return (0.25 * a + ops.tanh(a),)
+
+
 def _spare(ops: Any, x: Any, r: Any, w: Any, state: States) -> States:
     """Gates, a product, a vector and a state's old value that it makes no use of; two states that are the same."""
     _, _, d = state
@@ -132,6 +138,7 @@ ODD_CELLS = (
     _cell("slstm", "zifo", "hcnm", _slstm, heads="h"),
     _cell("six", "abdefg", "hc", _six, vectors=(Vector("u"),)),
     _cell("everything", "pq", "hc", _everything),
+    _cell("leaky", "a", "h", _leaky),
     _cell("spare", "ab", "hcd", _spare, vectors=(Vector("v"),)),
     _cell("uneven", "abc", "hc", _uneven),
 )

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from odd_cells import ODD_CELLS
+from statewise import Recurrent, warn_on_fallback
 from statewise.cells import Cell
 from statewise.kernels import cpu
 from statewise.kernels.cpu import compile
+from statewise.ops import kernel_of
+from statewise.ops.fallback import FallbackWarning
+from statewise.reference import recurrent
 
 ANSWER = 'extern "C" int answer() { return 42; }\n'
 
@@ -239,3 +244,59 @@ def test_a_cell_is_compiled_to_what_the_kernels_load() -> None:
     assert library.name.startswith("OddIndrnn-" + cpu.instruction_set())
     number = cpu._kernels.load_cell(str(library), "test_compile")
     assert number == cpu._kernels.load_cell(str(library), "test_compile")
+
+
+def odd_step(ops: Any, x: Any, r: Any, w: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (ops.tanh(x.a + r.a) * 0.5 + state[0] * 0.25,)
+
+
+FAILURES = {
+    "it is refused": ("echo 'error: no such thing' >&2; exit 1", "no such thing"),
+    "it can't be loaded": (COPY, "invalid ELF header|file too short"),
+}
+
+
+@pytest.mark.parametrize(("script", "reason"), FAILURES.values(), ids=FAILURES)
+def test_a_cell_that_cannot_be_compiled_is_computed_by_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    FakeCompiler(tmp_path, monkeypatch, script)
+    cell = Cell("odd_uncompiled", gates="a", states="h", step=odd_step)
+    with pytest.warns(FallbackWarning, match=rf"(?s)cell odd_uncompiled has no kernel: .*({reason}).*slow reference"):
+        layer = Recurrent(cell, 3, 5)
+    x = torch.randn(4, 2, 3)
+    assert kernel_of(layer._stack) is None  # and no second warning
+    expected, _ = recurrent(x, None, list(layer.parameters()), layer._stack)
+    torch.testing.assert_close(layer(x)[0], expected)
+    warn_on_fallback()
+    try:
+        with pytest.warns(FallbackWarning, match=f"(?s)reference is taken: cell odd_uncompiled.*({reason})"):
+            layer(x)
+    finally:
+        warn_on_fallback(False)
+
+
+def test_a_machine_without_a_compiler_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "none"))
+    cell = Cell("odd_alone", gates="a", states="h", step=odd_step)
+    with pytest.warns(FallbackWarning, match=r"no C\+\+ compiler was found: CXX names .*none"):
+        Recurrent(cell, 3, 5)
+    Recurrent(cell, 4, 6, num_layers=2)
+
+
+def test_two_cells_of_one_name_each_keep_their_kernel() -> None:
+    try:
+        compile.compiler()
+    except compile.NoCompilerError as reason:
+        pytest.skip(str(reason))
+    x = torch.randn(4, 2, 3)
+    found = []
+    for factor in (0.5, 2.0):
+        cell = Cell("odd_twice", "a", "h", lambda o, x, r, w, s, f=factor: (o.tanh(x.a + r.a) * f,), recurrent="a")
+        layer = Recurrent(cell, 3, 5)
+        assert kernel_of(layer._stack) is not None
+        expected, _ = recurrent(x, None, list(layer.parameters()), layer._stack)
+        torch.testing.assert_close(layer(x)[0], expected)
+        found.append((layer, expected))
+    for layer, expected in found:
+        torch.testing.assert_close(layer(x)[0], expected)

@@ -326,6 +326,12 @@ def test_the_compiled_lstm_does_the_same_in_vectors_of_all_lengths(tmp_path: Pat
     check_compiled(LSTM, [("float", 1), ("float", 4), ("float", 16), ("double", 2), ("double", 8)], tmp_path)
 
 
+def test_a_place_is_read_before_it_is_written(tmp_path: Path) -> None:
+    leaky = next(cell for cell in ODD_CELLS if cell.name == "odd_leaky")
+    assert ("a", 0) in dict(plan_of(leaky).forward[0].writes)
+    check_compiled(leaky, [("float", 4)], tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda c: c.name)
 def test_compiled_functors_do_the_same(cell: Cell, tmp_path: Path) -> None:

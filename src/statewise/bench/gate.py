@@ -29,7 +29,7 @@ def failures(case: Case, ours: Any, *, seed: int = 0) -> list[str]:
     call = call_of(case)
     inputs = {n: torch.randn(s, generator=generator).to(call.dtype) for n, s in call.sizes(case.cell).items()}
     exact, peer, mine = (_results(module, inputs, case, seed) for module in modules)
-    return [line for name in exact if (line := _judge(name, exact[name], peer[name], mine.get(name)))]
+    return [line for name in exact if (line := judge(name, exact[name], peer[name], mine.get(name)))]
 
 
 def _results(module: nn.Module, inputs: dict[str, Tensor], case: Case, seed: int) -> dict[str, Tensor]:
@@ -49,7 +49,8 @@ def _results(module: nn.Module, inputs: dict[str, Tensor], case: Case, seed: int
     return results | {name: g for name, g in gradients.items() if g is not None}
 
 
-def _judge(name: str, exact: Tensor, peer: Tensor, mine: Tensor | None) -> str | None:
+def judge(name: str, exact: Tensor, peer: Tensor, mine: Tensor | None) -> str | None:
+    """What is wrong with ``mine``, where ``peer`` has the same in the same dtype; None if nothing is."""
     if mine is None:
         return f"{name} is missing"
     if mine.shape != exact.shape:

@@ -11,12 +11,13 @@ To have a loaded model on statewise: ``swap(model)``.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import torch
+import torch._dynamo
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
@@ -157,47 +158,77 @@ class _Sides:
         module(self.x)
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One batch of one layer. Times in seconds, errors of the output relative to float64."""
+
+    batch: int
+    ours: float
+    compiled: float
+    plain: float
+    error: float
+    their_error: float
+    disturbed: bool
+
+    def __str__(self) -> str:
+        ours, compiled, plain = (f"{1e3 * seconds:.1f} ms" for seconds in (self.ours, self.compiled, self.plain))
+        return (
+            f"batch {self.batch}: statewise {ours}, torch.compile {compiled} ({self.compiled / self.ours:.2f} x), "
+            f"Python loop {plain} ({self.plain / self.ours:.2f} x); errors {self.error:.1e} and {self.their_error:.1e}"
+            f"{'; the machine was busy' if self.disturbed else ''}"
+        )
+
+
+@torch.inference_mode()
+def measure(
+    batches: Iterable[int],
+    steps: int,
+    effort: Effort,
+    threads: int,
+    *,
+    width: int = WIDTH,
+    heads: int = HEADS,
+    compiled: bool = True,
+) -> Iterator[Figure]:
+    """The figures, as they come. Without ``compiled`` the plain loop stands for the compiled one too."""
+    loop, exact = Loop(width, heads), Loop(width, heads, inner=torch.float64).double()
+    exact.load_state_dict(loop.state_dict())
+    layer, clock = ours(loop), Clock(effort)
+    for batch in batches:
+        torch._dynamo.reset()  # or it would compile the next batch for any size
+        fast = Loop(width, heads, compiled=compiled)
+        fast.load_state_dict(loop.state_dict())
+        x = torch.randn(min(batch, 16), steps, width)
+        expected = exact(x.double())
+        errors = [_error(found, expected) for found in (layer(x)[0], loop(x))]
+        sides = _Sides([layer, fast, loop], (batch, steps, width))
+        sides.renew()
+        for side in sides.sides:  # compiles, which takes minutes, before the clock starts
+            side()
+        found = clock.measure(sides, threads)
+        mine, theirs, plain = found.times
+        yield Figure(batch, mine, theirs, plain, errors[0], errors[1], found.disturbed)
+
+
 def _error(found: Tensor, expected: Tensor) -> float:
     return float((found.double() - expected).abs().max() / expected.abs().max())
 
 
-@torch.inference_mode()
 def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--batch",
-        type=int,
-        action="append",
-        help=f"series at once; may be repeated (default: all of {', '.join(map(str, BATCHES))})",
-    )
-    parser.add_argument("--context", type=int, default=CONTEXT, help="values of each (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure each (default: %(default)s)")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--batch", type=int, action="append", help=f"series at once; may be repeated (default: {BATCHES})")
+    add("--context", type=int, default=CONTEXT, help="values of each series (default: %(default)s)")
+    add("--threads", type=int, default=torch.get_num_threads(), help="default: %(default)s")
+    add("--seconds", type=float, default=10.0, help="how long to measure each batch (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     statewise.warn_on_fallback()
     steps = args.context // PATCH
-    loop = Loop()
-    exact = Loop(inner=torch.float64).double()
-    compiled = Loop(compiled=True)
-    for other in (exact, compiled):
-        other.load_state_dict(loop.state_dict())
-    layer = ours(loop)
-    clock = Clock(Effort(clean=9, at_least=3, seconds=args.seconds))
     print(f"one of TiRex's layers, {steps} steps of {WIDTH} in {HEADS} heads, {args.threads} threads")
-    for batch in args.batch or BATCHES:
-        x = torch.randn(min(batch, 16), steps, WIDTH)
-        expected = exact(x.double())
-        errors = [_error(module(x), expected) for module in (layer, loop)]
-        # The compiled loop takes as long to compile as it has steps; it does so here, before the clock starts.
-        summary = clock.measure(_Sides([layer, compiled, loop], (batch, steps, WIDTH)), args.threads)
-        mine, theirs, plain = (1e3 * seconds for seconds in summary.times)
-        note = "  (the machine was busy)" if summary.disturbed else ""
-        print(
-            f"batch {batch:4}: statewise {mine:8.1f} ms  torch.compile {theirs:8.1f} ms, {theirs / mine:5.2f} x  "
-            f"Python loop {plain:8.1f} ms, {plain / mine:5.2f} x  errors {errors[0]:.1e}, theirs {errors[1]:.1e}{note}"
-        )
+    for figure in measure(args.batch or BATCHES, steps, Effort(9, 3, args.seconds), args.threads):
+        print(figure, flush=True)
 
 
 if __name__ == "__main__":

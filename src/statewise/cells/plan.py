@@ -120,7 +120,7 @@ _COSTS = {
 
 
 class _Planner:
-    """Looks for what to save: for each slot the pre-activation, or a value through which alone it acts."""
+    """Looks for what to save: for each slot the pre-activation, or what is computed of it."""
 
     def __init__(self, cell: Cell, step: Step, vectors: int) -> None:
         self.cell, self.step, self.graph = cell, step, step.graph
@@ -152,22 +152,15 @@ class _Planner:
         return found
 
     def _options(self, slot: int) -> list[Node]:
-        """The values through which alone the slot acts, that its phase can compute."""
-        step, leaf = self.step, self.raw[slot]
-        roots = [*step.after, *([] if step.late is None else [step.late])]
-        without_crossing = self.phases == 2 and slot in self.first
+        """What the slot's phase computes of it, the states aside that are kept anyway."""
+        step = self.step
+        later = {*self.crossed, *[self.raw[k] for k in self.last]} if slot in self.first else set()
         found = []
-        for node in in_order(roots):
-            if leaf not in in_order([node]) or leaf in in_order(roots, [node]):
-                continue
-            if without_crossing and any(n in self.crossed or n in self._last_slots() for n in in_order([node])):
-                continue
-            if not any(node is after for after in step.after[1:]):
+        for node in in_order([*step.after, *([] if step.late is None else [step.late])]):
+            needed = in_order([node])
+            if self.raw[slot] in needed and later.isdisjoint(needed) and node not in step.after[1:]:
                 found.append(node)
         return found
-
-    def _last_slots(self) -> set[Node]:
-        return {self.raw[k] for k in self.last}
 
     def _plan(self, saved: Saved) -> Plan | None:
         """What follows from saving ``saved``; None if something needed couldn't be computed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from hashlib import sha256
 
 import torch
 
@@ -11,7 +12,7 @@ from .. import cells
 from ..cells import Cell
 from ..cells.slots import Unsupported
 from ..kernels import cpu
-from ..kernels.cpu.compile import CompilationError, compile_cell
+from ..kernels.cpu.compile import CompilationError, compile_cell, source_of
 
 
 class FallbackWarning(UserWarning):
@@ -29,12 +30,12 @@ def number_or_reason(cell: Cell, instruction_set: str) -> int | str:
         return built_in.index(cell.name) if cell.name in built_in else f"cell {cell.name} has no kernel"
     try:
         library = compile_cell(cell, instruction_set)
-    except (Unsupported, CompilationError) as error:
+        number: int = cpu.load_cell(str(library), sha256(source_of(cell).encode()).hexdigest())
+        return number
+    except (Unsupported, CompilationError, ValueError) as error:  # ValueError: it can't be loaded
         reason = f"cell {cell.name} has no kernel: {error}"
         warnings.warn(f"{reason}. The slow reference computes it", FallbackWarning, stacklevel=2)
         return reason
-    number: int = cpu.load_cell(str(library), library.stem.rpartition("-")[2])
-    return number
 
 
 def cell_number(cell: Cell) -> int | None:

@@ -41,9 +41,7 @@ struct ChunkProducts {
   T* sum_b;
   int64_t dx_pieces, ih_pieces, hh_pieces, late_pieces, hr_pieces;
 
-  int64_t pieces() const {
-    return dx_pieces + ih_pieces + hh_pieces + late_pieces + hr_pieces + (sum_b != nullptr);
-  }
+  int64_t pieces() const { return dx_pieces + ih_pieces + hh_pieces + late_pieces + hr_pieces + (sum_b != nullptr); }
 
   void operator()(int64_t i) const {
     if (i < dx_pieces) return dx(i);
@@ -105,12 +103,20 @@ struct BackwardScratch {
   T* d_old[kMaxStates];  // what passes by the cell to the states before, where states are mixed
   T* d_read;             // of what W_hh read, where that is masked
   T *dgains, *dcrossing[kMaxCrossings], *normal[kMaxCrossings], *db[kMaxStates];  // of cells that are staged
-  const T** read;        // rows to be gathered
+  const T** read;                                                                 // rows to be gathered
   Tape<T> segment;
   void* forward;  // scratch for computing a segment again
   BackwardScratch(Arena& arena, const Job& job, const Sizes<T>& z)
-      : chunk{}, chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1), ds{}, start{}, d_old{}, dcrossing{}, normal{},
-        db{}, segment{}, forward(nullptr) {
+      : chunk{},
+        chunks(job.help == Help::kBetweenSteps ? kHelpedChunks : 1),
+        ds{},
+        start{},
+        d_old{},
+        dcrossing{},
+        normal{},
+        db{},
+        segment{},
+        forward(nullptr) {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
     const CellShape& c = z.cell;
     d_stride = spread<Element<O>>(z.columns);
@@ -242,6 +248,7 @@ class BackwardPass {
   // The steps from `s1` back to `s0`, chunk by chunk.
   void retreat(int64_t s0, int64_t s1, const Tape<T>& tape, const Before& before) {
     const int64_t chunks = (s1 - s0 + steps_ - 1) / steps_;
+    GradientStep<T, Element<O>> gradients = prepared();
     for (int64_t i = chunks - 1; i >= 0; --i) {
       const Span p = order_.span(s0 + i * steps_, min(s0 + (i + 1) * steps_, s1));
       BackwardChunk<T, O>& chunk = m_.chunk[next_chunk_];
@@ -249,7 +256,7 @@ class BackwardPass {
       next_chunk_ = (next_chunk_ + 1) % m_.chunks;
       take_dy(p);
       if (w_.dw_hh || (z_.cell.reads_h && z_.reads == Reads::kH)) copy_h(chunk, p, tape);
-      for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(chunk, p, s, s0, tape, before);
+      for (int64_t s = p.s1 - 1; s >= p.s0; --s) step(gradients, chunk, p, s, s0, tape, before);
       normalise_input(chunk, p, tape);
       add_up(partial_v(), m_.dvectors, job_.layout.sum_v);
       add_up(partial_n(), m_.dgains, job_.layout.sum_n);
@@ -326,16 +333,53 @@ class BackwardPass {
     if constexpr (!paired<O>) {
       for (int64_t t = p.t0; job_.masked && t < p.t1; ++t) {
         T* const rows = chunk.h + (rows_before(g_, t) - rows_before(g_, p.t0)) * m_.h_stride;
-        multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows_at(g_, t), rows, m_.h_stride, rows, m_.h_stride);
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, rows_at(g_, t), rows, m_.h_stride, rows, m_.h_stride);
       }
     }
     if (paired<O> || job_.masked)
-      if (z_.cell.reads_h && z_.reads == Reads::kH) gather_rows(m_.read, order_.rows(p), z_.P, chunk.h_before, m_.h_stride);
+      if (z_.cell.reads_h && z_.reads == Reads::kH)
+        gather_rows(m_.read, order_.rows(p), z_.P, chunk.h_before, m_.h_stride);
+  }
+
+  // What is the same for all steps.
+  GradientStep<T, Element<O>> prepared() const {
+    GradientStep<T, Element<O>> gradients{
+        .cell = job_.steps_of_cell->backward[0],
+        .rows = {.group = g_,
+                 .blocks = {z_.blocks.full, z_.blocks.tail_lanes, z_.H},
+                 .rows = 0,
+                 .t = 0,
+                 .gates = nullptr,
+                 .gates_stride = z_.columns,
+                 .state_stride = z_.units,
+                 .before = {},
+                 .start = {m_.start[0]},
+                 .before_stride = z_.reads == Reads::kProjectionOfH ? z_.units : m_.h_stride,
+                 .started = 0,
+                 .after = {},
+                 .vectors = static_cast<const T*>(w_.vector_rows),
+                 .dvectors = m_.dvectors,
+                 .crossing = nullptr,
+                 .crossing_stride = m_.h_stride,
+                 .normal = {},
+                 .dcrossing = {},
+                 .db = {},
+                 .ds = {job_.projected ? m_.dm : m_.dh},
+                 .dh_stride = z_.units,
+                 .dy = job_.projected || job_.adds_to_states || !layer_.dy.data ? nullptr : &layer_.dy,
+                 .dy_column = column_,
+                 .d = nullptr,
+                 .d_stride = m_.d_stride}};
+    for (int k = 1; k < z_.cell.states; ++k) {
+      gradients.rows.start[k] = m_.start[k];
+      gradients.rows.ds[k] = m_.ds[k];
+    }
+    return gradients;
   }
 
   // first: the first step on the tape.
-  void step(BackwardChunk<T, O>& chunk, const Span& p, int64_t s, int64_t first, const Tape<T>& tape,
-            const Before& before) {
+  void step(GradientStep<T, Element<O>>& gradients, BackwardChunk<T, O>& chunk, const Span& p, int64_t s, int64_t first,
+            const Tape<T>& tape, const Before& before) {
     const int64_t t = order_.time(s), count = rows_at(g_, t), r = rows_before(g_, t) - rows_before(g_, p.t0);
     const auto row_of = [&](int64_t step) { return rows_before(g_, order_.time(step)) - tape.first; };
     const int64_t row = row_of(s);
@@ -356,40 +400,20 @@ class BackwardPass {
     } else if (earlier) {
       h_before = tape.outputs + row_of(s - 1) * z_.units;
     }
-    GradientStep<T, Element<O>> gradients{.cell = job_.steps_of_cell->backward[0],
-                                          .rows = {.group = g_,
-                                                   .blocks = {z_.blocks.full, z_.blocks.tail_lanes, z_.H},
-                                                   .rows = count,
-                                                   .t = t,
-                                                   .gates = tape.gates + row * z_.columns,
-                                                   .gates_stride = z_.columns,
-                                                   .state_stride = z_.units,
-                                                   .before = {h_before},
-                                                   .start = {m_.start[0]},
-                                                   .before_stride = outputs ? z_.units : m_.h_stride,
-                                                   .started = min(count, order_.count(s - 1)),
-                                                   .after = {},
-                                                   .vectors = static_cast<const T*>(w_.vector_rows),
-                                                   .dvectors = m_.dvectors,
-                                                   .crossing = chunk.crossing + r * m_.h_stride,
-                                                   .crossing_stride = m_.h_stride,
-                                                   .normal = {},
-                                                   .dcrossing = {},
-                                                   .db = {},
-                                                   .ds = {job_.projected ? m_.dm : m_.dh},
-                                                   .dh_stride = z_.units,
-                                                   .dy = job_.projected || job_.adds_to_states || !layer_.dy.data ? nullptr : &layer_.dy,
-                                                   .dy_column = column_,
-                                                   .d = chunk.d + r * m_.d_stride,
-                                                   .d_stride = m_.d_stride}};
+    GradientRows<T, Element<O>>& rows = gradients.rows;
+    rows.rows = count;
+    rows.t = t;
+    rows.gates = tape.gates + row * z_.columns;
+    rows.before[0] = h_before;
+    rows.started = min(count, order_.count(s - 1));
+    rows.d = chunk.d + r * m_.d_stride;
+    rows.crossing = chunk.crossing + r * m_.h_stride;
     for (int k = 1; k < z_.cell.states; ++k) {
       const T* const states = job_.mixes ? tape.mixed[k] : tape.states[k];
-      gradients.rows.before[k] = earlier ? states + row_of(s - 1) * z_.units : before.state[k];
-      gradients.rows.start[k] = m_.start[k];
-      gradients.rows.after[k] = tape.states[k] + row * z_.units;
-      gradients.rows.ds[k] = m_.ds[k];
+      rows.before[k] = earlier ? states + row_of(s - 1) * z_.units : before.state[k];
+      rows.after[k] = tape.states[k] + row * z_.units;
     }
-    const Element<O>* d = gradients.rows.d;
+    const Element<O>* d = rows.d;
     if (is_staged(z_.cell)) {
       T* const d_h = chunk.d_h ? chunk.d_h + r * m_.d_stride : nullptr;
       d = staged(gradients, tape.raw_h ? tape.raw_h + row * z_.columns : nullptr, d_h);
@@ -423,7 +447,9 @@ class BackwardPass {
     const auto h = [&](int64_t j) { return row_at<const T>(layer_.y, g_, t, j) + column_; };
     mixing.backward(0, t, count, h, m_.dh, dh_stride(), m_.d_old[0]);
     for (int k = 1; k < z_.cell.states; ++k) {
-      const auto state = [&](int64_t j) { return (tape.mixed[k] ? tape.mixed[k] : tape.states[k]) + (row + j) * z_.units; };
+      const auto state = [&](int64_t j) {
+        return (tape.mixed[k] ? tape.mixed[k] : tape.states[k]) + (row + j) * z_.units;
+      };
       mixing.backward(k, t, count, state, m_.ds[k], z_.units, m_.d_old[k]);
     }
   }
@@ -445,7 +471,7 @@ class BackwardPass {
   const T* masks() const { return static_cast<const T*>(w_.recurrent_mask); }
 
   // A step of two phases, or whose product was normalised; the gradients of what h fed.
-  const Element<O>* staged(GradientStep<T, Element<O>>& gradients, const T* raw, T* d_h) {
+  const Element<O>* staged(GradientStep<T, Element<O>> gradients, const T* raw, T* d_h) {
     if constexpr (paired<O>) {
       return gradients.rows.d;  // there are no such kernels
     } else {
@@ -469,17 +495,17 @@ class BackwardPass {
           const int k = c.crossing_state[i];
           T* const dgain = m_.dvectors + gain_row(c, i) * z_.units;
           each_crossing(i, s, [&](const auto& units, const T* state, const T* gain, int64_t j) {
-            normalise_backward<true, T>(units, state, gain, m_.dcrossing[i] + j * z_.units,
-                                        s.ds[k] + j * z_.units, dgain, dgain + z_.units);
+            normalise_backward<true, T>(units, state, gain, m_.dcrossing[i] + j * z_.units, s.ds[k] + j * z_.units,
+                                        dgain, dgain + z_.units);
           });
         }
         if (c.late) product_backward(z_.late, w_.rows_late, s.d, rows, m_.dcrossing[0], z_.units, false);
         if (c.late && job_.masked)
-          multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows, m_.dcrossing[0], z_.units, m_.dcrossing[0], z_.units);
+          multiply_by_masks<T>(job_, g_, masks(), z_.P, rows, m_.dcrossing[0], z_.units, m_.dcrossing[0], z_.units);
       }
       do_within_step(job_, pass_.helpers, gradients, z_.blocks.count());
       if (c.late && job_.masked)
-        multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows, s.crossing, m_.h_stride, s.crossing, m_.h_stride);
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, rows, s.crossing, m_.h_stride, s.crossing, m_.h_stride);
       if (!c.norm_r) return s.d;
       each_norm<T>(c, z_.blocks, z_.by_h, [&](const auto& slots) {
         for (int64_t j = 0; j < rows; ++j)
@@ -503,7 +529,7 @@ class BackwardPass {
     const bool add = (z_.cell.carries_h && !job_.projected) || job_.mixes;
     if (!job_.masked) return product_backward(z_.by_h, w_.rows_hh, d, count, m_.dh, dh_stride(), add);
     product_backward(z_.by_h, w_.rows_hh, d, count, m_.d_read, dh_stride(), false);
-    multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, count, m_.d_read, dh_stride(), m_.d_read, dh_stride());
+    multiply_by_masks<T>(job_, g_, masks(), z_.P, count, m_.d_read, dh_stride(), m_.d_read, dh_stride());
     for (int64_t j = 0; j < count; ++j)
       for (int64_t i = 0; i < z_.P; ++i) {
         T& to = m_.dh[j * dh_stride() + i];

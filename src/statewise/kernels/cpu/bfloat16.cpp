@@ -75,7 +75,7 @@ class Twin {
     int64_t at, count;
   };
 
-  void each_state(void* Call::State::*which, Use use) {
+  void each_state(void* Call::State::* which, Use use) {
     for (int k = 0; k < shape_->states; ++k) {
       const int64_t width = k > 0 || shape_->carries_h ? call_.H : P_;
       tensor(twin_.state[k].*which, call_.L * call_.D * call_.N * width, use);

@@ -32,9 +32,9 @@ struct StepRows {
   int64_t started;
   T* after[kMaxStates];
   const T* vectors;
-  T* crossing;                   // (rows, units): what the late product reads
+  T* crossing;                     // (rows, units): what the late product reads
   const T* normal[kMaxCrossings];  // (rows, units): the states that are normalised between the phases
-  const Sequence *y, *copy;      // also written, where not null
+  const Sequence *y, *copy;        // also written, where not null
   int64_t y_column;
 };
 
@@ -52,15 +52,15 @@ struct GradientRows {
   int64_t started;
   const T* after[kMaxStates];  // of all states but the first
   const T* vectors;
-  T* dvectors;       // sums of the vectors' gradients, to add to
-  T* crossing;                     // (rows, units at crossing_stride): what the late product read, made again
+  T* dvectors;  // sums of the vectors' gradients, to add to
+  T* crossing;  // (rows, units at crossing_stride): what the late product read, made again
   int64_t crossing_stride;
   const T* normal[kMaxCrossings];  // (rows, units): the states as they were normalised
   T* dcrossing[kMaxCrossings];     // (rows, units): their gradients, or that of what the late product read
   T* db[kMaxStates];               // of two phases: the gradients of the states before so far
-  T* ds[kMaxStates]; // in: what comes from the step after; out: what passes by the product
-  int64_t dh_stride; // of ds[0]
-  const Sequence* dy;  // null where there is none or ds[0] has it already
+  T* ds[kMaxStates];               // in: what comes from the step after; out: what passes by the product
+  int64_t dh_stride;               // of ds[0]
+  const Sequence* dy;              // null where there is none or ds[0] has it already
   int64_t dy_column;
   E* d;
   int64_t d_stride;
@@ -90,9 +90,8 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
   V a[U][S], before[U][K], after[U][K], w[U][at_least_one(N)];
   V crossed[U][at_least_one(X)], crossing[U][1];
   unroll<U>(STATEWISE_EACH(i) {
-    unroll<S>(STATEWISE_EACH(k) {
-      a[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return gates(r) + (k * U + i) * W; });
-    });
+    unroll<S>(
+        STATEWISE_EACH(k) { a[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return gates(r) + (k * U + i) * W; }); });
     unroll<K>(STATEWISE_EACH(k) {
       if (k == 0 && reads_h)
         before[i][k] = load_rows<T, W, R>(STATEWISE_EACH(r) { return s.before[0] + at(r) + i * W; });
@@ -101,9 +100,8 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
             STATEWISE_EACH(r) { return (j + r < s.started ? s.before[k] : s.start[k]) + at(r) + i * W; });
     });
     unroll<N>(STATEWISE_EACH(k) {
-      w[i][k] = load_rows<T, W, R>([&](int) __attribute__((always_inline)) {
-        return s.vectors + k * s.state_stride + unit + i * W;
-      });
+      w[i][k] = load_rows<T, W, R>(
+          [&](int) __attribute__((always_inline)) { return s.vectors + k * s.state_stride + unit + i * W; });
     });
     if constexpr (!first) {
       unroll<K>(STATEWISE_EACH(k) {
@@ -127,14 +125,12 @@ STATEWISE_INLINE void step_rows(const StepRows<T>& s, int64_t j, int64_t b) {
     });
     unroll<K>(STATEWISE_EACH(k) {
       if (k > 0)
-        split_rows<T, W, R>(after[i][k], [&](int r, Row v) __attribute__((always_inline)) {
-          store(s.after[k] + at(r) + i * W, v);
-        });
+        split_rows<T, W, R>(after[i][k],
+                            [&](int r, Row v) __attribute__((always_inline)) { store(s.after[k] + at(r) + i * W, v); });
     });
     if constexpr (first && C::shape.late > 0)
-      split_rows<T, W, R>(crossing[i][0], [&](int r, Row v) __attribute__((always_inline)) {
-        store(s.crossing + at(r) + i * W, v);
-      });
+      split_rows<T, W, R>(crossing[i][0],
+                          [&](int r, Row v) __attribute__((always_inline)) { store(s.crossing + at(r) + i * W, v); });
     const int64_t left = s.blocks.hidden - unit - i * W;
     split_rows<T, W, R>(after[i][0], [&](int r, Row v) __attribute__((always_inline)) {
       store(s.after[0] + at(r) + i * W, v);
@@ -203,8 +199,8 @@ STATEWISE_INLINE void gradient_block(const GradientRows<T, E>& s, int64_t b) {
       ds[i][0] = load<V>(s.ds[0] + j * s.dh_stride + unit + i * W);
       if (dy) ds[i][0] += left >= W ? load<V>(dy + i * W) : load_first<V>(dy + i * W, int(max(left, 0)));
       if (reads_h)
-        before[i][0] = load<V>(j < s.started ? s.before[0] + j * s.before_stride + unit + i * W
-                                             : s.start[0] + at + i * W);
+        before[i][0] =
+            load<V>(j < s.started ? s.before[0] + j * s.before_stride + unit + i * W : s.start[0] + at + i * W);
       unroll<K>(STATEWISE_EACH(k) {
         if (k > 0) {
           before[i][k] = load<V>((j < s.started ? s.before[k] : s.start[k]) + at + i * W);
@@ -295,9 +291,9 @@ constexpr Cell cell() {
 // What makes a library of the cell `type`.
 #define STATEWISE_QUOTE(x) #x
 #define STATEWISE_NAME(x) STATEWISE_QUOTE(x)
-#define STATEWISE_EXPORT_CELL(type)                                                                       \
-  extern "C" __attribute__((visibility("default"))) const statewise::CompiledCell* statewise_cell() {     \
-    static constexpr statewise::Cell made = statewise::STATEWISE_NS::cell<statewise::STATEWISE_NS::type>(); \
+#define STATEWISE_EXPORT_CELL(type)                                                                                  \
+  extern "C" __attribute__((visibility("default"))) const statewise::CompiledCell* statewise_cell() {                \
+    static constexpr statewise::Cell made = statewise::STATEWISE_NS::cell<statewise::STATEWISE_NS::type>();          \
     static constexpr statewise::CompiledCell compiled{statewise::kCellVersion, STATEWISE_NAME(STATEWISE_NS), &made}; \
-    return &compiled;                                                                                     \
+    return &compiled;                                                                                                \
   }

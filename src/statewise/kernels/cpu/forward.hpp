@@ -168,7 +168,8 @@ class ForwardPass {
     }
     const int64_t first = order_.reverse ? order_.count(job_.T - 1) : order_.count(0);  // rows without steps
     give_state(job_, w_.state[0].final, g_, first, g_.rows, width, known, stride);
-    each_other_state([&](int k) { give_state(job_, w_.state[k].final, g_, first, g_.rows, z_.H, m_.start[k], z_.units); });
+    each_other_state(
+        [&](int k) { give_state(job_, w_.state[k].final, g_, first, g_.rows, z_.H, m_.start[k], z_.units); });
   }
 
   template <class With>
@@ -214,6 +215,7 @@ class ForwardPass {
     const auto span = [&](int64_t s) { return order_.span(s, min(s + steps_, s1)); };
     int i = 0;
     bool begun = false;  // whether chunk[i] has been handed out
+    ForwardStep<T, O> todo = prepared();
     for (int64_t s = s0; s < s1; s += steps_) {
       ForwardChunk<T, O>& chunk = m_.chunk[i];
       if (!begun) {
@@ -227,7 +229,7 @@ class ForwardPass {
       if (begun) project_input(m_.chunk[1 - i], span(s + steps_), tape);
       if (pass_.helpers) finish(*pass_.helpers, chunk.ticket);
       if (z_.cell.norm_x) normalise_input(chunk);
-      scan(chunk, tape);
+      scan(todo, chunk, tape);
       if (begun) i = 1 - i;
     }
   }
@@ -245,8 +247,8 @@ class ForwardPass {
     if constexpr (!paired<O>)
       if (job_.read_forward == Weights::kUnpacked) {
         for (int64_t b = 0; b < z_.blocks.count(); ++b)
-          multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input_per_head, b, rows, numbers, bias,
-                               {chunk.gates, z_.columns, nullptr});
+          multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input_per_head, b, rows,
+                               numbers, bias, {chunk.gates, z_.columns, nullptr});
         return;
       }
     chunk.input.product = {.rows = rows,
@@ -282,7 +284,7 @@ class ForwardPass {
       }
   }
 
-  void scan(const ForwardChunk<T, O>& chunk, const Tape<T>& tape) {
+  void scan(ForwardStep<T, O>& todo, const ForwardChunk<T, O>& chunk, const Tape<T>& tape) {
     const Span& p = chunk.span;
     for (int64_t s = p.s0; s < p.s1; ++s) {
       const int64_t t = order_.time(s), count = rows_at(g_, t), row = rows_before(g_, t) - tape.first;
@@ -296,7 +298,7 @@ class ForwardPass {
                           : nullptr;
       T* const raw = tape.raw_h ? tape.raw_h + row * z_.columns : m_.raw_h;
       const int64_t started = min(count, order_.count(s - 1));
-      step(t, count, started, gates, next, after, raw);
+      step(todo, t, count, started, gates, next, after, raw);
       if (job_.mixes) mix(t, count, started, tape, row, after);
       if (job_.projected) {
         if (tape.outputs)
@@ -354,14 +356,8 @@ class ForwardPass {
 
   int64_t width_of(int k) const { return k == 0 ? z_.state_width() : z_.H; }
 
-  void step(int64_t t, int64_t count, int64_t started, T* gates, const T* next, T* const (&after)[kMaxStates], T* raw) {
-    const T* h_before = m_.h[now_];
-    RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
-                          job_.projected ? z_.recurrent_input : z_.units, nullptr};
-    if (job_.masked) {
-      multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, count, reads.base, reads.stride, m_.masked, reads.stride);
-      reads.base = m_.masked;
-    }
+  // What is the same for all steps.
+  ForwardStep<T, O> prepared() const {
     ForwardStep<T, O> step{.blocks = z_.blocks,
                            .fed = z_.by_h,
                            .cell = job_.steps_of_cell->forward[0],
@@ -371,37 +367,61 @@ class ForwardPass {
                            .product = {},
                            .rows = {.group = g_,
                                     .blocks = {z_.blocks.full, z_.blocks.tail_lanes, z_.H},
-                                    .rows = count,
-                                    .t = t,
-                                    .gates = gates,
+                                    .rows = 0,
+                                    .t = 0,
+                                    .gates = nullptr,
                                     .gates_stride = z_.columns,
                                     .state_stride = z_.units,
-                                    .before = {h_before},
+                                    .before = {},
                                     .start = {},
-                                    .started = started,
-                                    .after = {after[0]},
+                                    .started = 0,
+                                    .after = {},
                                     .vectors = static_cast<const T*>(w_.vector_rows),
                                     .crossing = m_.crossing,
                                     .normal = {},
                                     .y = job_.projected || job_.mixes || !y_.data ? nullptr : &y_,
                                     .copy = y_.data && layer_.copy.data && !job_.mixes ? &layer_.copy : nullptr,
                                     .y_column = y_column_},
-                           .next = next};
-    each_other_state([&](int k) {
-      step.rows.before[k] = before_[k];
-      step.rows.start[k] = m_.start[k];
-      step.rows.after[k] = after[k];
-    });
+                           .next = nullptr};
+    each_other_state([&](int k) { step.rows.start[k] = m_.start[k]; });
     if (step.multiplies)
-      step.product = {.rows = count,
-                      .a = as_operands<T, O>(reads, count, z_.P, m_.h_operands, m_.h_stride),
+      step.product = {.rows = 0,
+                      .a = {},
                       .depth = contiguous(operands<O>(z_.P)),
                       .b = static_cast<const O*>(w_.columns_hh),
                       .panels = z_.blocks.panels(z_.by_h),
-                      .c = {gates, z_.columns, nullptr},
+                      .c = {nullptr, z_.columns, nullptr},
                       .columns = z_.blocks.end(z_.by_h),
                       .bias = nullptr,
                       .add = true};
+    return step;
+  }
+
+  void step(ForwardStep<T, O>& step, int64_t t, int64_t count, int64_t started, T* gates, const T* next,
+            T* const (&after)[kMaxStates], T* raw) {
+    const T* const h_before = m_.h[now_];
+    step.next = next;
+    step.rows.rows = count;
+    step.rows.t = t;
+    step.rows.gates = gates;
+    step.rows.started = started;
+    step.rows.before[0] = h_before;
+    step.rows.after[0] = after[0];
+    each_other_state([&](int k) {
+      step.rows.before[k] = before_[k];
+      step.rows.after[k] = after[k];
+    });
+    if (step.multiplies) {
+      RowsOf<const T> reads{job_.projected ? m_.recurrent_input : h_before,
+                            job_.projected ? z_.recurrent_input : z_.units, nullptr};
+      if (job_.masked) {
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, count, reads.base, reads.stride, m_.masked, reads.stride);
+        reads.base = m_.masked;
+      }
+      step.product.rows = count;
+      step.product.a = as_operands<T, O>(reads, count, z_.P, m_.h_operands, m_.h_stride);
+      step.product.c.base = gates;
+    }
     if (is_staged(z_.cell)) return staged(step, raw);
     do_within_step(job_, pass_.helpers, step, z_.blocks.count());
   }
@@ -409,7 +429,7 @@ class ForwardPass {
   const T* masks() const { return static_cast<const T*>(w_.recurrent_mask); }
 
   // A step whose product is normalised before the cell, or that has a second phase.
-  void staged(ForwardStep<T, O>& step, T* raw) {
+  void staged(ForwardStep<T, O> step, T* raw) {
     const CellShape& c = z_.cell;
     const int64_t rows = step.rows.rows, blocks = z_.blocks.count();
     if (c.norm_r) {
@@ -437,7 +457,7 @@ class ForwardPass {
     step.multiplies = c.late > 0;
     if (c.late) {
       if (job_.masked)
-        multiply_by_masks<T>(job_, g_, masks(), z_.P, 0, rows, m_.crossing, z_.units, m_.crossing, z_.units);
+        multiply_by_masks<T>(job_, g_, masks(), z_.P, rows, m_.crossing, z_.units, m_.crossing, z_.units);
       step.product.a = as_operands<T, O>({m_.crossing, z_.units, nullptr}, rows, z_.H, m_.h_operands, m_.h_stride);
       step.product.b = static_cast<const O*>(w_.columns_late);
       step.product.panels = z_.blocks.panels(z_.late);

@@ -41,9 +41,9 @@ struct State {
   void* final;
   const void* dfinal;
   void* dinitial;
-  void* steps;  // tape: (S, units), of all but the first
-  void* mixed;  // tape: likewise, after zoneout and bounds
-  void* kept;   // tape: (segments, N, units), before each segment
+  void* steps;               // tape: (S, units), of all but the first
+  void* mixed;               // tape: likewise, after zoneout and bounds
+  void* kept;                // tape: (segments, N, units), before each segment
   Sequence passed, dpassed;  // the caller's: the state after all steps, and its gradient
 };
 
@@ -61,14 +61,14 @@ struct Direction {
   void* vector_rows;                                                 // (vectors, units)
   void *gains_ih, *gains_hh;                                         // rows of gates
   void *rows_ih, *rows_hh, *rows_late, *rows_hr;                     // packed for the backward products
-  Sequence dx;                                        // this direction's part of the gradient of x
-  bool adds_dx;                                       // to the other direction's, which has the same memory
-  int64_t* progress;           // (groups,) steps done, where those who read y, or dx, follow; or null
-  void* gates;                 // tape: (S, columns)
-  void *raw_x, *raw_h;         // tape: (S, columns), the products that are normalised
-  void* outputs;               // tape: (S, units), the unprojected output, with a projection
-  void* first_recurrent_input; // tape: (N, P), what W_hh reads first, where it isn't h0
-  void* kept_recurrent_input;  // tape: (segments, N, ...), as it is before each segment
+  Sequence dx;                                                       // this direction's part of the gradient of x
+  bool adds_dx;                 // to the other direction's, which has the same memory
+  int64_t* progress;            // (groups,) steps done, where those who read y, or dx, follow; or null
+  void* gates;                  // tape: (S, columns)
+  void *raw_x, *raw_h;          // tape: (S, columns), the products that are normalised
+  void* outputs;                // tape: (S, units), the unprojected output, with a projection
+  void* first_recurrent_input;  // tape: (N, P), what W_hh reads first, where it isn't h0
+  void* kept_recurrent_input;   // tape: (segments, N, ...), as it is before each segment
   // The groups' partials of the weights' gradients; sum_n: of the gains of x and of h.
   void *sum_ih, *sum_hh, *sum_late, *sum_hr, *sum_b, *sum_v, *sum_n;
 };
@@ -81,20 +81,20 @@ struct Layer {
   Sequence copy;              // the caller's copy of y, where backward reads y from the tape
   bool direct_ih, direct_hh;  // how the gradients of W_ih and W_hh are summed: see weights.hpp
   int64_t sum_ih, sum_hh;     // elements of the groups' partials
-  int64_t input_per_head;  // what one pass reads of x: all, unless W_ih is in blocks
-  Direction* direction;    // (D,)
+  int64_t input_per_head;     // what one pass reads of x: all, unless W_ih is in blocks
+  Direction* direction;       // (D,)
 };
 
 // Sizes that depend on the instruction set's vector length; filled by Kernels::compute_layout.
 struct Layout {
-  int64_t columns;                             // of a row of gates, padded
-  int64_t units;                               // H, padded
-  int64_t recurrent_input;                     // P, padded
+  int64_t columns;          // of a row of gates, padded
+  int64_t units;            // H, padded
+  int64_t recurrent_input;  // P, padded
   // Elements of the packed weights; of columns_ih for the widest layer.
   int64_t columns_ih, columns_hh, columns_late, columns_hr;
   int64_t rows_ih, rows_hh, rows_late, rows_hr;
   int64_t sum_late, sum_hr, sum_b, sum_v, sum_n;  // elements of one group's partial
-  int64_t forward_scratch, backward_scratch;              // bytes an owner needs
+  int64_t forward_scratch, backward_scratch;      // bytes an owner needs
 };
 
 // What forward saves for backward: nothing, every step, or the states before each segment of steps, from which backward
@@ -109,8 +109,8 @@ enum class Weights { kPacked, kUnpacked };
 // and, block by block, on the steps themselves.
 enum class Help { kNone, kBetweenSteps, kWithinSteps };
 
-// A cell's step in one dtype: one phase of it on block `b` of `rows`, which are a StepRows or GradientRows (see cell.hpp).
-// The gradient may write bfloat16.
+// A cell's step in one dtype: one phase of it on block `b` of `rows`, which are a StepRows or GradientRows (see
+// cell.hpp). The gradient may write bfloat16.
 struct Steps {
   void (*forward[2])(const void* rows, int64_t b);
   void (*backward[2])(const void* rows, int64_t b);
@@ -124,8 +124,8 @@ struct Job {
   // Zoneout with a probability for each state, drawn or, without a seed, as it is on average; bounds of the states and
   // of their gradients, 0 for none. noise_rows and starts, (N,) or null: which row of the batch each row is, and where
   // in time it begins. See mixing.hpp.
-  bool mixes, draws;  // whether states change after a step; whether there is a seed
-  bool masked;        // whether there are masks of what W_hh reads
+  bool mixes, draws;    // whether states change after a step; whether there is a seed
+  bool masked;          // whether there are masks of what W_hh reads
   bool adds_to_states;  // whether gradients of states, beside those of y, come in at every step, or are bounded
   uint64_t seed;
   double zoneout[kMaxStates], clip, gradient_clip;

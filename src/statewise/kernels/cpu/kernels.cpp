@@ -41,7 +41,8 @@ void compute_layout(Job& job) {
     const bool together = job.heads == 1 || job.groups == 1;  // of heads, parts of a weight don't follow each other
     layer.direct_ih = together && worth_direct(z.blocks, z.by_x, layer.input_per_head, job.steps, job.groups);
     layer.sum_ih = partials(z.by_x, layer.direct_ih, layer.input_per_head);
-    layer.direct_hh = together && recurrent && !z.cell.late && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
+    layer.direct_hh =
+        together && recurrent && !z.cell.late && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
     layer.sum_hh = recurrent ? partials(z.by_h, layer.direct_hh, job.P) : 0;
   }
   if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
@@ -76,8 +77,7 @@ void pack_vectors(const Sizes<T>& z, const Direction& w) {
     T* const to = static_cast<T*>(row);
     clear(to, z.columns);
     for (int s = fed.first; s < fed.first + fed.count; ++s)
-      for (int64_t u = 0; u < z.H; ++u)
-        to[z.blocks.column(s, u)] = static_cast<const T*>(from)[fed.from[s] * z.H + u];
+      for (int64_t u = 0; u < z.H; ++u) to[z.blocks.column(s, u)] = static_cast<const T*>(from)[fed.from[s] * z.H + u];
   };
   gains(w.norm_ih, z.by_x, w.gains_ih);
   gains(w.norm_hh, z.by_h, w.gains_hh);
@@ -89,8 +89,8 @@ void pack_forward(const Job& job, int64_t task) {
   const auto [layer, w, part] = WeightTask(job, task);
   const bool recurrent = z.cell.recurrent > 0;
   if (job.read_forward == Weights::kPacked) {
-    pack_columns(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.columns_ih), part,
-                 kWeightParts);
+    pack_columns(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.columns_ih),
+                 part, kWeightParts);
     if (recurrent)
       pack_columns(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
                    kWeightParts);
@@ -126,8 +126,7 @@ void pack_backward(const Job& job, int64_t task) {
   if (z.cell.recurrent)
     pack_rows(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
   if (z.cell.late)
-    pack_rows(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_late), part,
-              kWeightParts);
+    pack_rows(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_late), part, kWeightParts);
   if (job.projected && part == 0)
     pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.rows_hr));
 }
@@ -237,10 +236,16 @@ extern const int cell_count;
 
 extern const InstructionSet instruction_set;
 #if defined(__AVX512BF16__)  // a copy for products of bfloat16 alone
-const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), kernels<float, Pair>(), {}, cells, &cell_count, widen, narrow};
-#else
 const InstructionSet instruction_set{
-    STATEWISE_NAME(STATEWISE_NS), kernels<float, float>(), kernels<double, double>(), cells, &cell_count, widen, narrow};
+    STATEWISE_NAME(STATEWISE_NS), kernels<float, Pair>(), {}, cells, &cell_count, widen, narrow};
+#else
+const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS),
+                                     kernels<float, float>(),
+                                     kernels<double, double>(),
+                                     cells,
+                                     &cell_count,
+                                     widen,
+                                     narrow};
 #endif
 
 }  // namespace STATEWISE_NS

@@ -1,9 +1,9 @@
 // How a row of gates lies in memory, and how weights are packed to match. README.md has the picture.
 //
 // A row is cut into blocks. A block has, for each slot of the cell, as many vectors of units as make about four vectors
-// in all: of a cell with four slots the four slots of the same L units (L lanes a vector), of one with one slot 4*L units.
-// What is left of H goes into a tail block whose vectors have L/4 or L/2 lanes, if that is enough; so H = 50 costs 13
-// vectors of 16 lanes, not 16.
+// in all: of a cell with four slots the four slots of the same L units (L lanes a vector), of one with one slot 4*L
+// units. What is left of H goes into a tail block whose vectors have L/4 or L/2 lanes, if that is enough; so H = 50
+// costs 13 vectors of 16 lanes, not 16.
 
 #pragma once
 
@@ -34,9 +34,7 @@ STATEWISE_INLINE Fed fed_late(const CellShape& c, int64_t part_rows) {
 
 STATEWISE_INLINE Fed fed_by_h(const CellShape& c, int64_t part_rows) {
   int first = 0, n = 0;
-  const auto is_fed = [&](int s) {
-    return c.from_h[s] >= 0 && !(s >= c.late_first && s < c.late_first + c.late);
-  };
+  const auto is_fed = [&](int s) { return c.from_h[s] >= 0 && !(s >= c.late_first && s < c.late_first + c.late); };
   while (first < c.slots && !is_fed(first)) ++first;
   while (first + n < c.slots && is_fed(first + n)) ++n;
   return {c.from_h, first, n, c.recurrent, part_rows};
@@ -45,17 +43,23 @@ STATEWISE_INLINE Fed fed_by_h(const CellShape& c, int64_t part_rows) {
 template <class T>
 struct Blocks {
   static constexpr int L = lanes<T>;
-  int slots, units;  // of a block: so many slots of so many vectors
-  int width;         // vectors of a full block
-  int64_t per_block; // units in a full block
+  int slots, units;   // of a block: so many slots of so many vectors
+  int width;          // vectors of a full block
+  int64_t per_block;  // units in a full block
   int64_t full;
   int tail;        // vectors of the tail block, 0: there is none
   int tail_lanes;  // of each of its slots' vectors
   int64_t hidden;
 
   Blocks(const CellShape& c, int64_t h)
-      : slots(c.slots), units(units_of(c)), width(slots * units), per_block(units * L), full(h / per_block), tail(0),
-        tail_lanes(0), hidden(h) {
+      : slots(c.slots),
+        units(units_of(c)),
+        width(slots * units),
+        per_block(units * L),
+        full(h / per_block),
+        tail(0),
+        tail_lanes(0),
+        hidden(h) {
     const int64_t left = h - full * per_block;
     if (left > 0 && left * 4 <= per_block && L >= 4)
       tail_lanes = L / 4;
@@ -88,7 +92,8 @@ struct Blocks {
     const int64_t unit = b * per_block + int64_t(v % units) * lanes_of;
     const bool is_fed = slot >= fed.first && slot < fed.first + fed.count;
     const int64_t there = is_fed ? max(0, min(lanes_of, hidden - unit)) : 0;
-    return {lanes_of, first_column(b) + int64_t(v) * lanes_of, is_fed ? fed.from[slot] * fed.part_rows + unit : 0, there};
+    return {lanes_of, first_column(b) + int64_t(v) * lanes_of, is_fed ? fed.from[slot] * fed.part_rows + unit : 0,
+            there};
   }
 
   // The slots fed by one of the weights. A product writes these and no others: what it would add to them is zero times
@@ -174,8 +179,7 @@ void pack_columns(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t w
 // W (parts * H, width) as B of A's gradient = gates' gradient * W: rows of W in the order of the slots. Of its panels
 // every `parts`th from `part` on.
 template <class T, class O>
-void pack_rows(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, O* to, int64_t part,
-               int64_t parts) {
+void pack_rows(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, O* to, int64_t part, int64_t parts) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
   const Panels p = row_panels<T, O>(width);

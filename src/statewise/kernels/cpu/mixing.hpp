@@ -97,9 +97,8 @@ struct Mixing {
         return choose<T>(keeps<T>(b, noise.threshold, u), load<V>(old + u), v);
       });
     else
-      all([&](uint64_t, int64_t u, V v, const T* old) __attribute__((always_inline)) {
-        return fma<V>(broadcast<V>(p), load<V>(old + u) - v, v);
-      });
+      all([&](uint64_t, int64_t u, V v, const T* old)
+              __attribute__((always_inline)) { return fma<V>(broadcast<V>(p), load<V>(old + u) - v, v); });
   }
 
   // From ds, the gradient of the state k after the step of time t: in ds that of what the cell made, in d_old that of
@@ -139,10 +138,10 @@ struct Mixing {
 
 // Rows times the masks of their batch rows, (N, heads, width): what W_hh reads, with dropout in the recurrence.
 template <class T>
-void multiply_by_masks(const Job& job, const Group& g, const T* masks, int64_t width, int64_t first_row, int64_t rows,
-                       const T* from, int64_t from_stride, T* to, int64_t to_stride) {
+void multiply_by_masks(const Job& job, const Group& g, const T* masks, int64_t width, int64_t rows, const T* from,
+                       int64_t from_stride, T* to, int64_t to_stride) {
   for (int64_t r = 0; r < rows; ++r) {
-    const T* const mask = masks + original(g, first_row + r) * job.heads * width;
+    const T* const mask = masks + original(g, r) * job.heads * width;
     for (int64_t i = 0; i < width; ++i) to[r * to_stride + i] = from[r * from_stride + i] * mask[i];
   }
 }

@@ -110,8 +110,8 @@ STATEWISE_INLINE void normalise(const Which& which, const T* row, const T* gain,
   });
 }
 
-// From d, the gradient of what normalise gave, that of `row`: to `to`, or added to it; and the gradients of gain and, if
-// there is one, of bias, which are added up.
+// From d, the gradient of what normalise gave, that of `row`: to `to`, or added to it; and the gradients of gain and,
+// if there is one, of bias, which are added up.
 template <bool add, class T, class Which>
 STATEWISE_INLINE void normalise_backward(const Which& which, const T* row, const T* gain, const T* d, T* to, T* dgain,
                                          T* dbias) {

@@ -73,7 +73,8 @@ template <class T>
 STATEWISE_INLINE Tape<T> full_tape(const Job& job, const Direction& w, const Group& g) {
   const auto at = [&](void* base, int64_t width) { return base ? static_cast<T*>(base) + g.first * width : nullptr; };
   const int64_t columns = job.layout.columns;
-  Tape<T> tape{at(w.gates, columns), at(w.raw_x, columns), at(w.raw_h, columns), {}, {}, at(w.outputs, job.layout.units), 0};
+  Tape<T> tape{
+      at(w.gates, columns), at(w.raw_x, columns), at(w.raw_h, columns), {}, {}, at(w.outputs, job.layout.units), 0};
   for (int k = 1; k < job.shape->states; ++k) {
     tape.states[k] = at(w.state[k].steps, job.layout.units);
     tape.mixed[k] = at(w.state[k].mixed, job.layout.units);
@@ -168,7 +169,7 @@ struct Sizes {
         by_x(fed_by_x(cell, job.H * job.heads)),
         by_h(fed_by_h(cell, job.H * job.heads)),
         late(fed_late(cell, job.H * job.heads)),
-        reads(!job.projected        ? Reads::kH
+        reads(!job.projected   ? Reads::kH
               : cell.carries_h ? Reads::kProjectionOfH
                                : Reads::kProjectedH),
         H(job.H),

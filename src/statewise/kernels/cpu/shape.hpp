@@ -6,9 +6,10 @@ namespace statewise {
 
 constexpr int kMaxSlots = 8, kMaxStates = 8, kMaxVectors = 16, kMaxCrossings = 4;
 
-// A description of src/statewise/cells/, as the generator has planned it. A *slot* is one of a unit's vectors in a row of
-// gates: a pre-activation, and what is saved in its place. The order of the slots: those fed by x alone; by x and a late
-// product; by x and h; by h alone. So what x feeds is contiguous from 0 on, and so is what h feeds, and what is late.
+// A description of src/statewise/cells/, as the generator has planned it. A *slot* is one of a unit's vectors in a row
+// of gates: a pre-activation, and what is saved in its place. The order of the slots: those fed by x alone; by x and a
+// late product; by x and h; by h alone. So what x feeds is contiguous from 0 on, and so is what h feeds, and what is
+// late.
 struct CellShape {
   const char* name = "";
   int gates = 0, recurrent = 0;  // parts of W_ih and of W_hh, H rows each; without a recurrent product no W_hh
@@ -19,11 +20,11 @@ struct CellShape {
   bool carries_h = false;   // whether h goes on beside what W_hh reads of it; so it is without a recurrent product
   bool reads_h = false;     // whether the step reads h
   bool h_in_slots = false;  // whether the only slot is saved as h
-  bool bias_x = true, bias_h = true;     // which products have biases, where there are any
-  bool norm_x = false, norm_r = false;   // which are normalised over a row
-  int norm_groups = 0;                   // what of them is normalised together: of each slot its group
+  bool bias_x = true, bias_h = true;    // which products have biases, where there are any
+  bool norm_x = false, norm_r = false;  // which are normalised over a row
+  int norm_groups = 0;                  // what of them is normalised together: of each slot its group
   int norm_group[kMaxSlots]{};
-  int crossing_states = 0;               // states that are normalised between the phases
+  int crossing_states = 0;  // states that are normalised between the phases
   int crossing_state[kMaxCrossings]{};
   bool heads_x = false, heads_h = false;  // which weights are block-diagonal
   int vector_tensors = 0;                 // the vectors as parameters, of so many parts each
@@ -31,7 +32,16 @@ struct CellShape {
 };
 
 // A layer's parameters in their order.
-enum class WeightKind { kInput, kRecurrent, kInputBias, kRecurrentBias, kVector, kInputNorm, kRecurrentNorm, kProjection };
+enum class WeightKind {
+  kInput,
+  kRecurrent,
+  kInputBias,
+  kRecurrentBias,
+  kVector,
+  kInputNorm,
+  kRecurrentNorm,
+  kProjection
+};
 
 struct WeightOf {
   WeightKind kind;

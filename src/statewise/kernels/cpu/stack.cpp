@@ -120,8 +120,8 @@ class Plan {
     const int64_t step = job_.largest_group * shape_->gates * job_.H * job_.P;
     const bool one_by_one = job_.heads > 1 && !shape_->heads_x;  // heads that add to the same dx
     job_.help = job_.groups >= threads_ || one_by_one ? Help::kNone
-                : step < call.limits.shared_step ? Help::kBetweenSteps
-                                                 : Help::kWithinSteps;
+                : step < call.limits.shared_step      ? Help::kBetweenSteps
+                                                      : Help::kWithinSteps;
     kernels_->compute_layout(job_);
   }
 
@@ -227,7 +227,8 @@ class Plan {
     return {.a_step = ((checkpoints ? 0 : all * (columns + states + projection)) + between) * element,
             .a_row = job_.projected && shape_->carries_h ? all * job_.P * element : 0,
             .a_kept = checkpoints ? all * kept * element : 0,
-            .always = kAligned * ((2 + shape_->norm_x + shape_->norm_r + shape_->states * (1 + job_.mixes)) * all + 2 * layers)};
+            .always = kAligned *
+                      ((2 + shape_->norm_x + shape_->norm_r + shape_->states * (1 + job_.mixes)) * all + 2 * layers)};
   }
 
   // Places the outputs between layers.
@@ -300,8 +301,7 @@ class Plan {
         w.state[k].passed = passed(given.passed, k, weights, i % job_.heads);
         w.state[k].dpassed = passed(given.dpassed, k, weights, i % job_.heads);
       }
-      if (job_.masked)
-        w.recurrent_mask = at(call_.recurrent_masks[size_t(weights)], i % job_.heads * job_.P * element);
+      if (job_.masked) w.recurrent_mask = at(call_.recurrent_masks[size_t(weights)], i % job_.heads * job_.P * element);
     }
   }
 
@@ -393,8 +393,7 @@ class Plan {
   // Deals the rows out: neighbours together where all are equally long (their memory is close), in turn, sorted by
   // length, where they are ragged (their work is equal).
   void cut_groups() {
-    const int64_t N = job_.N, row = shape_->gates * job_.H * job_.D * kernels_->element,
-                  weight = row / job_.D * job_.P;
+    const int64_t N = job_.N, row = shape_->gates * job_.H * job_.D * kernels_->element, weight = row / job_.D * job_.P;
     const int64_t most = call_.limits.partial_bytes / (row * (call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P));
     if (call_.lengths || call_.batch_sizes) return cut_ragged(weight, most);
     job_.steps = job_.T * N;
@@ -497,7 +496,8 @@ bool mixes(const Call& call) {
 
 bool reads_output(const Call& call) {
   const CellShape& c = cell_of(instruction_set(), call.cell).shape;
-  return (needs_h(c) || call.clip > 0) && (call.checkpoint > 0 || call.projected > 0 || !(c.reads_h || (c.h_in_slots && !mixes(call))));
+  return (needs_h(c) || call.clip > 0) &&
+         (call.checkpoint > 0 || call.projected > 0 || !(c.reads_h || (c.h_in_slots && !mixes(call))));
 }
 
 int64_t packed_bytes(const Call& call) {

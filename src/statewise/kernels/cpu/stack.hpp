@@ -45,14 +45,14 @@ struct Call {
   std::vector<void*> weights;               // per layer and direction, as list_weights() has them
   const void* packed = nullptr;             // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
-  double clip = 0, gradient_clip = 0;                // of all states and of their gradients after each step; 0: none
-  bool has_seed = false;                             // without one zoneout is what it is on average
-  uint64_t seed = 0;                                 // of zoneout's noise: see noise.py
+  double clip = 0, gradient_clip = 0;  // of all states and of their gradients after each step; 0: none
+  bool has_seed = false;               // without one zoneout is what it is on average
+  uint64_t seed = 0;                   // of zoneout's noise: see noise.py
   const int64_t *noise_rows = nullptr, *starts = nullptr;  // (N,): the rows' names for the noise, and their first steps
-  std::vector<void*> recurrent_masks;                // (N, P), L*D of them or none
-  std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
-  void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
-  struct State {  // (L*D, N, width), or null
+  std::vector<void*> recurrent_masks;                      // (N, P), L*D of them or none
+  std::vector<void*> masks;                                // (T, N, D*P) or (S, D*P), L - 1 of them or none
+  void* tape = nullptr;                                    // 64-byte aligned, tape_bytes() of it, if training
+  struct State {                                           // (L*D, N, width), or null
     void *initial = nullptr, *final = nullptr;
     void *dfinal = nullptr, *dinitial = nullptr;  // backward only
     void *passed = nullptr, *dpassed = nullptr;   // after all steps: (L*D, T, N, width) or (L*D, S, width)

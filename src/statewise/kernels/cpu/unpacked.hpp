@@ -35,8 +35,8 @@ STATEWISE_INLINE Vec<T, lanes<T>> dot_rows(const T* w, int64_t rows, int64_t wid
   return add_across<T>(sums);
 }
 
-// Block `b` (the tail is block blocks.full) of gates = bias + A W^T, or of gates += A W^T without a bias, for W (parts *
-// H, width). Slots that W doesn't feed get their bias alone.
+// Block `b` (the tail is block blocks.full) of gates = bias + A W^T, or of gates += A W^T without a bias, for W (parts
+// * H, width). Slots that W doesn't feed get their bias alone.
 template <class T>
 void multiply_unpacked(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, int64_t b, int64_t rows,
                        const RowsOf<const T>& a, const T* bias, const RowsOf<T>& gates) {

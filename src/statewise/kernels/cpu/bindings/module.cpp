@@ -68,8 +68,9 @@ void add_stack(nb::module_& m) {
              const std::string& cell = statewise::cell_name(s.cell);
              std::vector<double> zoneout;
              for (const auto& state : s.state) zoneout.push_back(state.zoneout);
-             return nb::make_tuple(self.type(), nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint,
-                                                               s.heads, zoneout, s.clip, s.gradient_clip));
+             return nb::make_tuple(self.type(),
+                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint, s.heads,
+                                                  zoneout, s.clip, s.gradient_clip));
            })
       .def_prop_ro("reads_output", [](const Stack& s) { return statewise::reads_output(s.sizes); })
       .def(

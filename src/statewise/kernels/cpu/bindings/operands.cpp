@@ -110,7 +110,8 @@ bool Operands::read_extras(nb::handle extras) {
   if (count != 0 && count != call_.L * call_.D) return false;
   call_.recurrent_masks.resize(size_t(count));
   for (Py_ssize_t i = 0; i < count; ++i)
-    if (!read_dense(item(masks, i), {{call_.N, recurrent_input(), 0}, 2}, call_.recurrent_masks[size_t(i)])) return false;
+    if (!read_dense(item(masks, i), {{call_.N, recurrent_input(), 0}, 2}, call_.recurrent_masks[size_t(i)]))
+      return false;
   if (!names.is_none() && !read_counts(names, call_.N, call_.noise_rows)) return false;
   if (!starts.is_none() && !read_counts(starts, call_.N, call_.starts)) return false;
   call_.has_seed = !seed.is_none();
