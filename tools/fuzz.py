@@ -268,7 +268,7 @@ def make_files(folder: Path) -> None:
     )
     (folder / "text").write_text("It was the best of times,\nit was the worst of times.\n\n" * 4)
     common: dict[str, Any] = {"epochs": 1}
-    quick: dict[str, Any] = {"hidden": 3, "seeds": 1, **common}
+    quick: dict[str, Any] = {"units": 3, "ensemble": 1, **common}
     table = folder / "ahead"  # with prices of a few days more
     table.write_text((folder / "csv").read_text() + "".join(f"2020-03-{day},,2,a\n" for day in range(21, 26)))
     columns: dict[str, Any] = {"time": "day", "target": ["sales"], "known": ["price"]}
@@ -335,32 +335,31 @@ def _train(path: Path, optimizer: str) -> None:
 
 def read_table_forecast(path: Path, draw: random.Random) -> None:
     """As ``statewise forecast`` does, up to the split."""
-    from statewise.jobs.forecast.panel import Columns
-    from statewise.jobs.forecast.reading import GAPS, read_panel
-    from statewise.jobs.forecast.settings import Settings
+    from statewise.jobs.forecast.config import Columns, Forecasting
+    from statewise.jobs.forecast.reading import read_panel
     from statewise.jobs.forecast.training import prepare
 
     columns = draw.choice(
         (
-            Columns(targets=("sales",)),
-            Columns(time="day", targets=("sales",), known=("price",), observed=("kind",)),
-            Columns(id="kind", targets=("sales",)),
+            Columns(target=("sales",)),
+            Columns(time="day", target=("sales",), known=("price",), observed=("kind",)),
+            Columns(id="kind", target=("sales",)),
             Columns(layout="rows"),
         )
     )
-    gaps = draw.choice(GAPS)
+    gaps = draw.choice(("refuse", "mask", "carry", "ignore"))
     panel = read_panel(path, columns, gaps=gaps)
     if sum(map(len, panel.series)) < 10_000:
-        prepare(panel, Settings(horizon=3), gaps=gaps)
+        prepare(panel, Forecasting(horizon=3, gaps=gaps))
 
 
 def read_sequences(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does."""
+    from statewise.jobs.classify.config import Layout
     from statewise.jobs.classify.examples import classes_of
     from statewise.jobs.classify.formats import read
-    from statewise.jobs.classify.layout import GAPS, Layout
 
-    examples = read(path, Layout(gaps=draw.choice(GAPS)))
+    examples = read(path, Layout(gaps=draw.choice(("refuse", "carry"))))
     examples.described()
     if examples.labels is not None:
         classes_of(examples)
@@ -376,11 +375,10 @@ def read_corpus(path: Path, draw: random.Random) -> None:
 
 def read_any_text(path: Path, draw: random.Random) -> None:
     """As ``statewise write`` does."""
-    from statewise.jobs.write.settings import LEVELS
     from statewise.jobs.write.text import held_out, read_text
     from statewise.jobs.write.vocabulary import Vocabulary
 
-    level = draw.choice(LEVELS)
+    level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5
     kept, _ = held_out(read_text(path), None, lines=lines, level=level)
     Vocabulary.of(kept, level, most=100, at_least=1).encode(kept, lines=lines)
@@ -388,9 +386,10 @@ def read_any_text(path: Path, draw: random.Random) -> None:
 
 def use_forecaster(path: Path, draw: random.Random) -> None:
     """Load it and forecast what comes next."""
-    from statewise.jobs.forecast import ahead, storage
+    from statewise.jobs.forecast import ahead
+    from statewise.jobs.forecast.model import Model
 
-    model = storage.load(path)
+    model = Model.load(path)
     ahead.to_frame(model.forecast_ahead(model.tails), model).write_csv()
 
 

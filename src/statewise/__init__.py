@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .cells import Cell, Vector
     from .freezing import freeze
-    from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+    from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
     from .ops.config import show_config, warn_on_fallback
     from .swap import accelerate, restore
 
@@ -24,6 +25,10 @@ _HOMES = {
     "RNNCell": ".layers",
     "LSTMCell": ".layers",
     "GRUCell": ".layers",
+    "Recurrent": ".layers",
+    "RecurrentCell": ".layers",
+    "Cell": ".cells",
+    "Vector": ".cells",
     "accelerate": ".swap",
     "freeze": ".freezing",
     "restore": ".swap",
@@ -35,9 +40,13 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Cell",
     "GRUCell",
     "LSTMCell",
     "RNNCell",
+    "Recurrent",
+    "RecurrentCell",
+    "Vector",
     "__version__",
     "accelerate",
     "freeze",

@@ -43,6 +43,14 @@ class FrozenGRUCell(FrozenCell, layers.GRUCell):
     """A frozen ``statewise.GRUCell``."""
 
 
+class FrozenRecurrent(FrozenLayer, layers.Recurrent):
+    """A frozen ``statewise.Recurrent``."""
+
+
+class FrozenRecurrentCell(FrozenCell, layers.RecurrentCell):
+    """A frozen ``statewise.RecurrentCell``."""
+
+
 class FrozenAcceleratedRNN(FrozenLayer, swap.AcceleratedRNN):
     """A frozen ``torch.nn.RNN``, and an instance of it."""
 
@@ -74,6 +82,8 @@ _FROZEN: dict[type, type[Frozen]] = {
     layers.RNNCell: FrozenRNNCell,
     layers.LSTMCell: FrozenLSTMCell,
     layers.GRUCell: FrozenGRUCell,
+    layers.Recurrent: FrozenRecurrent,
+    layers.RecurrentCell: FrozenRecurrentCell,
     swap.AcceleratedRNN: FrozenAcceleratedRNN,
     swap.AcceleratedLSTM: FrozenAcceleratedLSTM,
     swap.AcceleratedGRU: FrozenAcceleratedGRU,
@@ -166,8 +176,12 @@ def _frozen_state(module: nn.Module, memo: dict[int, Any]) -> dict[str, Any]:
 
 
 def _weight_names(module: nn.Module) -> list[str]:
+    if isinstance(module, layers.RecurrentLayer):
+        return [*module._flat_weights_names, *module._extra_shapes()]
     if isinstance(module, nn.RNNBase):
         return list(module._flat_weights_names)
+    if isinstance(module, layers.SingleStep):
+        return list(module._names)
     return list(_CELL_WEIGHTS if module.bias else _CELL_WEIGHTS[:2])
 
 

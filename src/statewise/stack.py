@@ -25,6 +25,9 @@ class Stack:
         proj_size: P, or 0 for no projection.
         num_heads: into how many blocks the weights are cut that ``cell.heads`` names; it divides H and, where W_ih is
             one of them, every layer's I.
+        zoneout: for each state the probability that a unit keeps the value it had; none for none.
+        clip: every state after a step is held in [-clip, clip]; 0 for no bound.
+        gradient_clip: likewise the gradient of every state after a step.
         checkpoint: training keeps the states of every so many steps alone and computes the rest again; 0 to keep all.
     """
 
@@ -37,6 +40,9 @@ class Stack:
     proj_size: int = 0
     checkpoint: int = 0
     num_heads: int = 1
+    zoneout: tuple[float, ...] = ()
+    clip: float = 0.0
+    gradient_clip: float = 0.0
 
     @property
     def directions(self) -> int:

@@ -117,19 +117,27 @@ def restore(model: nn.Module) -> nn.Module:
 
     Raises:
         TypeError: ``model`` is no ``torch.nn.Module``.
-        ValueError: torch.nn has no such layer: an RNN or GRU with ``proj_size``, a frozen layer. Nothing is changed.
+        ValueError: torch.nn has no such layer: an RNN or GRU with ``proj_size``, one with options that torch.nn has
+            not, a frozen layer. Nothing is changed.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"restore: Expected model to be a torch.nn.Module, got {type(model).__name__}")
     for name, module in model.named_modules():
-        lacks = "a frozen" if isinstance(module, Frozen) else "an RNN or GRU with proj_size"
-        if isinstance(module, Frozen) or (_projects(module) and not isinstance(module, layers.LSTM)):
-            raise ValueError(f"restore: Expected layers that torch.nn has, got {lacks} {name or 'model'}: {module}")
+        kind = _unknown_to_torch(module)
+        if kind is not None:
+            raise ValueError(f"restore: Expected layers that torch.nn has, got {kind} {name or 'model'}: {module}")
     return _swap_in(model, _THEIRS, _state_for_theirs)
 
 
-def _projects(module: nn.Module) -> bool:
-    return isinstance(module, layers.recurrent.RecurrentLayer) and module.proj_size > 0
+def _unknown_to_torch(module: nn.Module) -> str | None:
+    """What kind of layer this is that torch.nn has not; None if it has, or nobody would put it in this one's place."""
+    if isinstance(module, Frozen):
+        return "a frozen"
+    if not isinstance(module, layers.RecurrentLayer) or isinstance(module, layers.Recurrent):
+        return None
+    if module._is_extended or module.activation is not None:
+        return "an extended"
+    return "an RNN or GRU with proj_size" if module.proj_size and not isinstance(module, layers.LSTM) else None
 
 
 def _state_for_theirs(module: nn.Module) -> dict[str, Any]:

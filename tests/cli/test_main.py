@@ -80,10 +80,10 @@ def test_no_command_shows_the_commands(capsys):
     [
         (["frcast"], "invalid choice: 'frcast'"),
         (["forecast", "--cell", "elman"], "argument --cell: invalid choice: 'elman'"),
-        (["forecast", "--seeds", "0"], "argument --seeds: expected a whole number of at least 1, got '0'"),
+        (["forecast", "--ensemble", "0"], "argument --ensemble: expected a whole number of at least 1, got '0'"),
         (["forecast", "--seed", "-1"], "argument --seed: expected"),
         (["forecast", "--seed", "99999999999999999999"], "argument --seed: expected a whole number from 0 to 4"),
-        (["forecast", "--hidden", "x"], "argument --hidden: expected a whole number of at least 1, got 'x'"),
+        (["forecast", "--units", "x"], "argument --units: expected a whole number of at least 1, got 'x'"),
         (["forecast", "--season", "1.5"], "argument --season"),
         (["forecast", "--tim", "Month"], "--tim"),
         (["forecast", "a.csv", "b.csv"], "b.csv"),

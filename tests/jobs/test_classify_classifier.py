@@ -163,7 +163,7 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
     X, _ = waves(60)
     y = np.random.default_rng(1).integers(0, 2, 60)  # nothing to learn, so the longer the worse
     how = {"epochs": 6, "learning_rate": 0.1, "schedule": "constant", "smoothing": 0.0}
-    classifier = Classifier(units=8, validation=0.3, **how).fit(X, y)
+    classifier = Classifier(units=8, validation_share=0.3, **how).fit(X, y)
     losses = [record["validation"]["loss"] for record in classifier.history_ if "validation" in record]
     assert len(losses) == 6
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing
@@ -178,7 +178,7 @@ def test_what_is_held_out_is_not_trained_on():
     X, y = waves(60)
     _, rows = stratified(np.unique(y, return_inverse=True)[1], 0.3, 0)
     changed = [100 * x + 7 if row in rows else x for row, x in enumerate(X)]
-    before, after = (Classifier(units=4, epochs=1, validation=0.3).fit(data, y).model_ for data in (X, changed))
+    before, after = (Classifier(units=4, epochs=1, validation_share=0.3).fit(data, y).model_ for data in (X, changed))
     np.testing.assert_array_equal(before.scaler.mean, after.scaler.mean)
     for name, weight in before.network.state_dict().items():
         assert torch.equal(weight, after.network.state_dict()[name])
@@ -221,7 +221,7 @@ def test_what_cannot_be_trained_on(X, y, said):
         ({"cell": "transformer"}, "cell: expected one of"),
         ({"scaling": "minmax"}, "scaling: expected one of channel, all, none, got 'minmax'"),
         ({"gaps": "zero"}, "gaps: expected one of refuse, carry, got 'zero'"),
-        ({"validation": 1.0}, "validation: expected a number of at least 0 and below 1"),
+        ({"validation_share": 1.0}, "validation_share: expected a number of at least 0 and below 1"),
         ({"epochs": 0}, "epochs: expected a whole number of at least 1, got 0"),
         ({"learning_rate": -1.0}, "learning_rate: expected a number above 0"),
         ({"device": "abacus"}, "device 'abacus' can't be used"),
@@ -277,12 +277,12 @@ def test_a_file_of_another_job_or_a_later_format_is_refused(file):
     [
         lambda content, tensors: content.pop("classes"),
         lambda content, tensors: content.update(classes=["only one"]),
-        lambda content, tensors: content["shape"].update(units=10**12),
-        lambda content, tensors: content["shape"].update(layers=10**9),
-        lambda content, tensors: content["shape"].update(cell="os.system"),
-        lambda content, tensors: content["shape"].update(unknown=1),
+        lambda content, tensors: content["config"].update(units=10**12),
+        lambda content, tensors: content["config"].update(layers=10**9),
+        lambda content, tensors: content["config"].update(cell="os.system"),
+        lambda content, tensors: content["config"].update(unknown=1),
         lambda content, tensors: content.update(channels=10**12),
-        lambda content, tensors: content.update(shape=3),
+        lambda content, tensors: content.update(config=3),
         lambda content, tensors: content.update(notes=3),
         lambda content, tensors: tensors.pop("network.output.bias"),
         lambda content, tensors: tensors.pop("scaler.mean"),

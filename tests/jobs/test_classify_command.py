@@ -18,7 +18,7 @@ from statewise import cli
 from statewise.jobs import Classifier
 
 FILES = [
-    "arguments.json",
+    "config.json",
     "metrics.json",
     "metrics.jsonl",
     "model.safetensors",
@@ -174,16 +174,10 @@ def test_the_options_reach_the_network():
         == 0
     )
     metrics = json.loads(Path("run/metrics.json").read_text())
-    assert metrics["network"] == {
-        "cell": "lstm",
-        "units": 8,
-        "layers": 2,
-        "bidirectional": False,
-        "head": "last",
-        "dropout": 0.5,
-        "segment": 2,
-    }
-    assert metrics["plan"] == {"epochs": 2, "balance": True, "smoothing": 0.0, "validation": None, "scaling": "none"}
+    network = {"cell": "lstm", "units": 8, "layers": 2, "bidirectional": False, "head": "last", "dropout": 0.5}
+    others = {"segment": 2, "epochs": 2, "balance": True, "smoothing": 0.0, "scaling": "none"}
+    assert {name: metrics["config"][name] for name in network | others} == network | others
+    assert metrics["config"]["validation_share"] == 0.0  # what was left open is decided
     weights = load_file("run/model.safetensors")
     assert weights["network.recurrent.weight_hh_l1"].shape == (32, 8)
     assert weights["scaler.mean"].tolist() == [0, 0]
@@ -197,18 +191,21 @@ def test_pixel_by_pixel():
 
 
 def test_while_it_trains_the_report_shows_the_curve():
-    from statewise.jobs.classify.report import page
+    from statewise.jobs.classify.config import Options
+    from statewise.jobs.classify.job import Classify
+    from statewise.jobs.experiment import page_of
 
     history = [
         {"epoch": n, "update": 9 * n, "seconds": 1.0, "loss": 1 / n, "learning_rate": 0.1}
         | {"validation": {"loss": 2 / n, "accuracy": 1 - 0.5 / n}}
         for n in (1, 2, 3)
     ]
-    html = page("digits", "10 classes", history).html()
+    job = Classify(Options())
+    html = page_of(job, job.facts(), history).html()
     assert "renews itself" in html
-    assert "The accuracy on the validation part is 83.33 % in the end." in html
+    assert "On the validation part in the end: accuracy 83.33 %." in html
     assert html.count("<svg") == 1
-    assert "Classes" not in html
+    assert "<h2>Classes" not in html
 
 
 @pytest.mark.slow

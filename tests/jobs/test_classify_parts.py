@@ -9,18 +9,23 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 
 from statewise.jobs import InputError
 from statewise.jobs.classify.baselines import baselines, flattened, summary
+from statewise.jobs.classify.config import Classifying
 from statewise.jobs.classify.network import Network, logits_of
 from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
 from statewise.jobs.classify.report import confusions, loss_line, verdict
 from statewise.jobs.classify.result import Result, Score, score
 from statewise.jobs.classify.scaler import Scaler
 from statewise.jobs.classify.sequences import Batches, Sequences, segmented
-from statewise.jobs.classify.settings import CELLS, HEADS, Plan, Shape
 from statewise.jobs.classify.split import stratified
 from statewise.jobs.classify.training import Classification, class_weights
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.config import choices, hints_of
 
 LENGTHS = [5, 1, 63, 7]
+CELLS, HEADS = (choices(hints_of(Classifying)[name]) for name in ("cell", "head"))
+
+
+def shape(cell, units, layers, bidirectional, head, dropout=0.2):
+    return Classifying(cell=cell, units=units, layers=layers, bidirectional=bidirectional, head=head, dropout=dropout)
 
 
 @pytest.fixture
@@ -158,7 +163,7 @@ def test_gaps_carry_the_value_before_or_the_mean():
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_sequence_gives_the_same_alone_and_among_longer_ones(cell, bidirectional, head, batches):
-    network = Network(3, 4, Shape(cell, 5, 2, bidirectional, head)).double().eval()
+    network = Network(3, 4, shape(cell, 5, 2, bidirectional, head)).double().eval()
     batches.steps = batches.steps.double()
     x, lengths = batches.take(torch.arange(4))
     together = network(x, lengths)
@@ -169,7 +174,7 @@ def test_a_sequence_gives_the_same_alone_and_among_longer_ones(cell, bidirection
 
 @pytest.mark.parametrize("head", HEADS)
 def test_what_lies_past_the_end_changes_nothing_and_gets_no_gradient(head, batches):
-    network = Network(3, 4, Shape("lstm", 5, 1, True, head)).eval()
+    network = Network(3, 4, shape("lstm", 5, 1, True, head)).eval()
     x, lengths = batches.take(torch.arange(4))
     past = torch.arange(len(x))[:, None] >= lengths
     other = torch.where(past[:, :, None], torch.tensor(1e6), x).requires_grad_()
@@ -187,14 +192,14 @@ def test_the_heads_are_what_they_are_called():
         ("mean", lambda steps, last: steps.mean(0)),
         ("max", lambda steps, last: steps.amax(0)),
     ):
-        network = Network(3, 4, Shape("lstm", 5, 1, True, head)).eval()
+        network = Network(3, 4, shape("lstm", 5, 1, True, head)).eval()
         steps, (h_n, _) = network.recurrent(x)
         expected = network.output(summary_of(steps, torch.cat([h_n[0], h_n[1]], dim=1)))
         torch.testing.assert_close(network(x), expected)
 
 
 def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
-    network = Network(3, 4, Shape("gru", 5, 2, True, "mean")).eval()
+    network = Network(3, 4, shape("gru", 5, 2, True, "mean")).eval()
     x, lengths = batches.take(torch.arange(4))
     expected = network(x, lengths)
     monkeypatch.setattr(Network, "packs", lambda self, x: True)
@@ -202,7 +207,7 @@ def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
 
 
 def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
-    network = Network(3, 4, Shape("gru", 5, 1, True, "attention")).eval()
+    network = Network(3, 4, shape("gru", 5, 1, True, "attention")).eval()
     monkeypatch.setattr("statewise.jobs.classify.network.STEPS_AT_ONCE", 20)  # one, two, and one longer than that
     together = logits_of(network, batches)
     for row in range(4):
@@ -222,7 +227,7 @@ def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
 )
 def test_shapes_that_make_no_network(arguments, said):
     with pytest.raises(InputError, match=said):
-        Shape(**arguments)
+        Classifying(**arguments)
 
 
 # Training
@@ -235,7 +240,7 @@ def test_class_weights_make_every_class_weigh_the_same():
 
 
 def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
-    network = Network(3, 3, Shape("gru", 5, 1, False, "mean", 0.0))
+    network = Network(3, 3, shape("gru", 5, 1, False, "mean", 0.0))
     targets = np.array([0, 1, 2, 2])
     weights = [0.5, 2.0, 3.0]
     task = Classification(network, batches, targets, None, weights)
@@ -255,7 +260,7 @@ def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
 
 
 def test_validation_is_of_the_part_held_out(batches):
-    network = Network(3, 3, Shape("gru", 5, 1, False, "mean")).eval()
+    network = Network(3, 3, shape("gru", 5, 1, False, "mean")).eval()
     targets = np.array([0, 1, 2, 2])
     scores = Classification(network, batches, targets, (batches, targets)).validate()
     log_p = logits_of(network, batches).log_softmax(-1)
@@ -270,13 +275,15 @@ def test_validation_is_of_the_part_held_out(batches):
 
 
 def test_epochs_and_validation_follow_the_size():
-    plan = Plan(recipe=Recipe(batch=32))
-    assert [plan.epochs_for(rows) for rows in (10, 320, 1600, 60000)] == [300, 200, 40, 12]
-    assert [plan.validation_for(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
-    assert Plan(epochs=7, validation=0.3).epochs_for(10) == 7
-    assert Plan(epochs=7, validation=0.0).validation_for(1000) == 0
-    assert [plan.shape_for(length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
-    assert Plan(segment=5).shape_for(10).segment == 5
+    config = Classifying(batch=32)
+    assert [config.decided(rows, 1).epochs for rows in (10, 320, 1600, 60000)] == [300, 200, 40, 12]
+    assert [config.held_out(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
+    assert Classifying(epochs=7).decided(10, 1).epochs == 7
+    assert Classifying(validation_share=0.0).held_out(1000) == 0
+    assert [config.decided(9, length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
+    assert Classifying(segment=5).decided(9, 10).segment == 5
+    assert [config.decided(9, 784, image=image).scaling for image in (False, True)] == ["channel", "all"]
+    assert config.decided(9, 784, image=True).segment == 1
 
 
 # Splits and scores
@@ -323,7 +330,7 @@ def test_the_verdict_names_what_the_model_loses_to():
     assert verdict(model, [less, more]) == ("The GRU loses in accuracy (90.00 %) to nearest (95.00 %).", False)
     text, good = verdict(model, [less])
     assert good
-    assert text == "The GRU beats the best baseline, majority: 10.00 % instead of 50.00 % are wrong."
+    assert text == "The GRU beats the best baseline, majority: accuracy 90.00 % against 50.00 %."
     assert not verdict(model, [Score("same", 0.9, 0.8)])[1]
 
 
@@ -376,7 +383,7 @@ def test_baselines_learn_what_is_easy_and_say_when_they_saw_a_part(monkeypatch):
     sequences = Sequences.of([random.normal(target, 0.1, (random.integers(3, 9), 2)) for target in targets])
     batches = Scaler.fitted(sequences, "channel").batches(sequences)
     found = {
-        name: score(name, targets, predicted, 3).accuracy
+        name: score(name, targets, predicted).accuracy
         for name, predicted in baselines(batches, targets, batches, images=False)
     }
     assert found == {

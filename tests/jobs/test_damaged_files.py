@@ -24,8 +24,8 @@ from safetensors.torch import save_file
 from statewise import cli
 from statewise.jobs import Classifier, Forecaster, Tagger, Writer
 from statewise.jobs.checkpoint import Checkpoint
+from statewise.jobs.classify.config import Layout
 from statewise.jobs.classify.formats import read as read_sequences
-from statewise.jobs.classify.layout import Layout
 from statewise.jobs.errors import InputError
 from statewise.jobs.fit import fit
 from statewise.jobs.recipe import Recipe
@@ -45,8 +45,8 @@ def models(tmp_path_factory):
     """The file of a trained model of every kind."""
     folder = tmp_path_factory.mktemp("models")
     trained = {
-        "forecast": Forecaster(model="lstm", horizon=3, hidden=3, seeds=2, epochs=1).fit(VALUES),
-        "direct": Forecaster(model="direct", horizon=3, lookback=6, hidden=3, epochs=1).fit(VALUES),
+        "forecast": Forecaster(model="lstm", horizon=3, units=3, ensemble=2, epochs=1).fit(VALUES),
+        "direct": Forecaster(model="direct", horizon=3, lookback=6, units=3, epochs=1).fit(VALUES),
         "classify": Classifier(units=2, epochs=1).fit([VALUES[:5], VALUES[:6]] * 3, ["a", "b"] * 3),
         "write": Writer(units=4, layers=1, epochs=1).fit("it was, it is\n" * 20),
         "tag": Tagger(units=2, word_size=2, character_units=2, epochs=1).fit([["it", "was"]] * 4, [["A", "B"]] * 4),
@@ -98,16 +98,16 @@ def with_nan(t):
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        ("forecast", put("plan", "layers", to=2**31)),
-        ("forecast", put("plan", "seeds", to=0)),
-        ("forecast", put("plan", "seeds", to=10**12)),
-        ("forecast", put("plan", "horizon", to=10**9)),
-        ("forecast", put("plan", "cycles", to=[0])),
-        ("forecast", put("plan", "cycles", to=3)),
-        ("forecast", put("plan", "levels", to=[0.9, 0.5])),
-        ("forecast", put("plan", "levels", to=["a"])),
-        ("forecast", put("plan", "dropout", to=float("nan"))),
-        ("forecast", put("plan", "log", to="yes")),
+        ("forecast", put("config", "layers", to=2**31)),
+        ("forecast", put("config", "ensemble", to=0)),
+        ("forecast", put("config", "ensemble", to=10**12)),
+        ("forecast", put("config", "horizon", to=10**9)),
+        ("forecast", put("config", "cycles", to=[0])),
+        ("forecast", put("config", "cycles", to=3)),
+        ("forecast", put("config", "quantiles", to=[0.9, 0.5])),
+        ("forecast", put("config", "quantiles", to=["a"])),
+        ("forecast", put("config", "dropout", to=float("nan"))),
+        ("forecast", put("config", "log", to="yes")),
         ("forecast", put("grid", "size", to=0)),
         ("forecast", put("grid", "unit", to="fortnight")),
         ("forecast", put("grid", to={"unit": "month", "size": 1, "offset": 10**9, "into": 0, "precision": "D"})),
@@ -115,7 +115,7 @@ def with_nan(t):
         ("forecast", put("learner", "lags", to=[])),
         ("forecast", put("learner", "differences", "season", to=0)),
         ("forecast", put("learner", "flags", to=True)),
-        ("forecast", put("gaps", to="what")),
+        ("forecast", put("config", "gaps", to="what")),
         ("forecast", put("names", to=[])),
         ("forecast", put("first", to=[2**62])),
         ("forecast", put("dimensions", to=7)),
@@ -123,11 +123,11 @@ def with_nan(t):
         ("forecast", tensor("scaling.spread", lambda t: t.float())),
         ("forecast", tensor("ranks", lambda t: t[:0])),
         ("forecast", tensor("network.0.head.weight", with_nan)),
-        ("direct", put("plan", "lookback", to=10**9)),
+        ("direct", put("config", "lookback", to=10**9)),
         ("direct", put("learner", "season", to=-1)),
         ("direct", put("learner", "season", to=10**9)),
         ("direct", put("learner", "channels", to=10**9)),
-        ("classify", put("shape", "layers", to=2**31)),
+        ("classify", put("config", "layers", to=2**31)),
         ("classify", put("channels", to=[1])),
         ("classify", put("classes", to=["a", "a"])),
         ("classify", put("classes", to=["a", float("nan")])),
@@ -136,8 +136,8 @@ def with_nan(t):
         ("classify", tensor("network.recurrent.weight_ih_l0", lambda t: t.reshape(-1))),
         ("classify", tensor("network.output.bias", with_nan)),
         ("classify", tensor("scaler.scale", lambda t: t * 0)),
-        ("write", put("shape", "layers", to=2**31)),
-        ("write", put("shape", "units", to=2**40)),
+        ("write", put("config", "layers", to=2**31)),
+        ("write", put("config", "units", to=2**40)),
         ("write", put("longest", to=2**60)),
         ("write", put("symbols", to=["\ud800", "b"])),
         ("write", tensor("output.weight", with_nan)),
@@ -269,7 +269,7 @@ def test_a_log_with_a_broken_line_is_refused():
 
 def forecast(content, *options, name="data.csv"):
     Path(name).write_bytes(content)
-    quick = ["--seeds", "1", "--epochs", "1", "--horizon", "2", "--season", "1"]
+    quick = ["--ensemble", "1", "--epochs", "1", "--horizon", "2", "--season", "1"]
     return cli.main(["forecast", name, *quick, *options])
 
 
@@ -394,7 +394,7 @@ def test_what_is_packed_is_unpacked_up_to_a_limit(job, capsys):
 
 def test_the_limit_can_be_raised_and_ends_with_the_command(capsys):
     Path("x.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
-    command = ["forecast", "x.csv.gz", "--seeds", "1", "--epochs", "1", "--horizon", "2", "--season", "1"]
+    command = ["forecast", "x.csv.gz", "--ensemble", "1", "--epochs", "1", "--horizon", "2", "--season", "1"]
     assert "holds more than 1e-07 GB" in refused(capsys, cli.main([*command, "--unpack", "1e-7"]))
     assert cli.main([*command, "--unpack", "1e-6"]) == 0
     assert cli.main([*command, "--out", "again"]) == 0

@@ -84,9 +84,9 @@ class Job:
         return [*self.words, *more, "--out", out]
 
 
-STEPWISE = ("--model", "lstm", "--seeds", "2", "--epochs", "10", "--batch", "8")
+STEPWISE = ("--model", "lstm", "--ensemble", "2", "--epochs", "10", "--batch", "8")
 WINDOWED = ("--model", "segment", "--epochs", "3", "--batch", "16")
-CLASSIFY = ("--epochs", "5", "--units", "8", "--balance", "--validation", "0.2", "--batch", "9")
+CLASSIFY = ("--epochs", "5", "--units", "8", "--balance", "--validation-share", "0.2", "--batch", "9")
 WRITE = ("--epochs", "3", "--units", "8", "--steps", "16", "--batch", "5")
 TAG = ("--crf", "--least", "2", "--epochs", "2", "--batch", "8", "--units", "8", "--word-size", "8")
 JOBS = {
@@ -198,7 +198,7 @@ def task_of(job):
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("classify.training", "forecast.learning", "tag.training", "write.training"):
+        for module in ("experiment", "tag.training"):
             patch.setattr(f"statewise.jobs.{module}.fit", keep)
         with pytest.raises(Killed):
             cli.main(job.argv("run", *job.steady))

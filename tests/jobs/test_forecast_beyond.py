@@ -19,7 +19,7 @@ def walk(rows, seed):
 
 
 def fitted(horizon):
-    forecaster = Forecaster(model="direct", horizon=horizon, season=1, lookback=12, hidden=8, epochs=4, log=False)
+    forecaster = Forecaster(model="direct", horizon=horizon, season=1, lookback=12, units=8, epochs=4, log=False)
     return forecaster.fit(walk(2000, seed=1))
 
 
@@ -63,7 +63,7 @@ def test_errors_die_away_where_the_model_lets_them():
     # White noise around 0, which the network's naive forecast is: what came last says nothing, so no step is harder to
     # tell than the first.
     noise = np.random.default_rng(0).normal(size=400)
-    forecaster = Forecaster(model="lstm", horizon=6, season=1, seeds=1, epochs=3).fit(noise)
+    forecaster = Forecaster(model="lstm", horizon=6, season=1, ensemble=1, epochs=3).fit(noise)
     quantiles = forecaster.predict_quantiles(np.zeros((AHEAD, 0)))
     widths = quantiles[:, -1] - quantiles[:, 0]
     assert widths[6:].max() < 1.2 * widths[:6].mean()
@@ -88,7 +88,7 @@ def test_channels_with_covariates_go_on_each_by_itself():
     random = np.random.default_rng(0)
     price = random.normal(size=(300, 1))
     y = np.stack([walk(300, 1) + price[:, 0], 5 * walk(300, 2)], axis=1)
-    forecaster = Forecaster(model="direct", horizon=3, season=1, hidden=8, epochs=2).fit(price, y)
+    forecaster = Forecaster(model="direct", horizon=3, season=1, units=8, epochs=2).fit(price, y)
     quantiles = forecaster.predict_quantiles(np.zeros((8, 1)))
     assert quantiles.shape == (8, 2, 3)
     widths = quantiles[..., -1] - quantiles[..., 0]
@@ -101,7 +101,7 @@ def test_a_loaded_model_of_a_table_stays_one_whatever_its_columns_are_called(tar
     frame = pl.DataFrame(
         {"shop": np.repeat(["a", "b"], 60), **{name: walk(120, seed) for seed, name in enumerate(target)}}
     )
-    forecaster = Forecaster(id="shop", target=target, horizon=3, seeds=1, epochs=1).fit(frame)
+    forecaster = Forecaster(id="shop", target=target, horizon=3, ensemble=1, epochs=1).fit(frame)
     forecaster.save(tmp_path / "model")
     loaded = Forecaster.load(tmp_path / "model")
     assert loaded.predict().equals(forecaster.predict())
@@ -113,7 +113,7 @@ def test_a_loaded_model_of_a_table_stays_one_whatever_its_columns_are_called(tar
 
 def test_a_loaded_model_of_a_table_of_nothing_but_y_gives_tables(tmp_path):
     frame = pl.DataFrame({"y": walk(80, 1)})
-    forecaster = Forecaster(horizon=3, seeds=1, epochs=1).fit(frame)
+    forecaster = Forecaster(horizon=3, ensemble=1, epochs=1).fit(frame)
     forecaster.save(tmp_path / "model")
     loaded = Forecaster.load(tmp_path / "model")
     assert loaded.predict().equals(forecaster.predict())

@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 
 from statewise import cli
+from statewise.jobs.forecast.model import Model
 from statewise.jobs.forecast.reading import read_panel
-from statewise.jobs.forecast.storage import load
 
 FILES = [
-    "arguments.json",
+    "config.json",
     "forecast.png",
     "metrics.json",
     "metrics.jsonl",
@@ -28,7 +28,7 @@ FILES = [
     "predictions.csv",
     "report.html",
 ]
-QUICK = ["--seeds", "1", "--epochs", "1"]
+QUICK = ["--ensemble", "1", "--epochs", "1"]
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "forecast"
 
 MONTHS = [f"{1990 + i // 12}-{i % 12 + 1:02}" for i in range(48)]
@@ -164,7 +164,7 @@ def test_predict_refuses_what_the_model_cannot_continue(capsys):
 def test_a_model_that_loses_says_so(capsys):
     walk = np.cumsum(np.random.default_rng(3).standard_normal(80)).tolist()
     content = "y\n" + "\n".join(f"{v:.3f}" for v in walk) + "\n"
-    assert forecast(content, "--epochs", "60", "--hidden", "32", "--horizon", "4", name="walk.csv") == 0
+    assert forecast(content, "--epochs", "60", "--units", "32", "--horizon", "4", name="walk.csv") == 0
     out = capsys.readouterr().out
     assert "The LSTM loses to" in out
     assert "The LSTM loses to" in Path("runs/forecast-walk-1/report.html").read_text()
@@ -204,7 +204,7 @@ def test_distributions(distribution, capsys):
 def test_spellings_of_the_same_table(content):
     Path("sales.csv").write_bytes(content.encode())
     panel = read_panel("sales.csv")
-    assert (panel.columns.time, panel.columns.targets) == ("month", ("sales",))
+    assert (panel.columns.time, panel.columns.target) == ("month", ("sales",))
     assert (panel.grid.step, panel.grid.cycles) == ("month", (12,))
     assert panel.series[0].labels == MONTHS
     np.testing.assert_array_equal(panel.series[0].values, VALUES)
@@ -216,7 +216,7 @@ def test_parquet(capsys):
     days = [date(1990 + i // 12, i % 12 + 1, 1) for i in range(48)]
     pl.DataFrame({"day": days, "y": VALUES, "text": ["x"] * 48}).write_parquet("sales.parquet")
     panel = read_panel("sales.parquet")
-    assert (panel.columns.time, panel.columns.targets, panel.grid.step) == ("day", ("y",), "month")
+    assert (panel.columns.time, panel.columns.target, panel.grid.step) == ("day", ("y",), "month")
     assert panel.series[0].labels[1] == "1990-02-01"
     assert "a damaged Parquet file" in refused(capsys, b"PAR1 and no more", name="bad.parquet")
 
@@ -239,7 +239,7 @@ def test_times(times, step, cycles):
     rows = "\n".join(f"{t},{i * 7 % 5}.5" for i, t in enumerate(times))
     Path("x.csv").write_text(f"when,y\n{rows}\n")
     panel = read_panel("x.csv")
-    assert (panel.columns.time, panel.columns.targets) == ("when", ("y",))
+    assert (panel.columns.time, panel.columns.target) == ("when", ("y",))
     assert (panel.grid.step, panel.grid.cycles) == (step, cycles)
     first, count = panel.series[0].first, len(times)
     following = panel.grid.when(np.arange(first, first + count + 1))
@@ -361,7 +361,7 @@ def test_many_columns_are_not_all_listed(capsys):
 def test_gaps_are_left_out_filled_or_ignored(capsys):
     values, months = [*VALUES[:19], "NA", *VALUES[20:]], [*MONTHS]
     del values[9], months[9]
-    said = {"mask": "missing    2 values", "fill": "12 months ahead", "ignore": None}
+    said = {"mask": "missing     2 values", "carry": "12 months ahead", "ignore": None}
     for gaps, expected in said.items():
         code = forecast(table(values, months), "--gaps", gaps)
         out, err = capsys.readouterr()
@@ -380,7 +380,7 @@ def test_many_series_with_covariates_of_all_kinds(capsys):
     options = ["--id", "shop", "--target", "sales", "--known", "price", "--observed", "rain", "--static", "city"]
     assert forecast(None, *options, "--horizon", "6", "--model", "segment", "--out", "run", name="shops.csv") == 0
     assert "3 series (a, b, c), 6 days ahead" in capsys.readouterr().out
-    model = load(Path("run/model.safetensors"))
+    model = Model.load(Path("run/model.safetensors"))
     assert [column.name for column in model.known.columns] == ["price", "city"]
     assert model.known.columns[1].categories == ("north", "south")
     written = pl.read_csv("run/predictions.csv")
@@ -438,7 +438,7 @@ def test_a_covariate_that_cannot_be_used(change, said, capsys):
 def test_several_targets_are_series_that_share_a_network(capsys):
     header, rows = "month,a,b", [f"{v},{200 - v}" for v in VALUES]
     assert forecast(table(rows, header=header), "--target", "a", "b", "--model", "direct", "--horizon", "6") == 0
-    model = load(Path("runs/forecast-sales-1/model.safetensors"))
+    model = Model.load(Path("runs/forecast-sales-1/model.safetensors"))
     assert (model.names, model.plan.channels) == (("a", "b"), True)
 
 
@@ -452,7 +452,7 @@ def test_a_series_in_each_row_and_a_test_file(capsys):
     Path("later.csv").write_text("\n".join(tests))
     options = ["--layout", "rows", "--test", "later.csv", "--horizon", "6", "--season", "5", "--model", "direct"]
     assert forecast("\n".join(rows), *options) == 0
-    assert "test       6 rows of each" in capsys.readouterr().out
+    assert "test        6 rows of each" in capsys.readouterr().out
     written = pl.read_csv("runs/forecast-sales-1/predictions.csv")
     assert written["real"].to_list()[:6] == [float(v) for v in tests[1].split(",")[1:]]
     assert written.filter(pl.col("step") == 1)["origin"].to_list() == [60, 50]
@@ -508,7 +508,7 @@ def test_other_series_run_and_beat_persistence(name, options, season, capsys):
     if not path.exists():
         pytest.skip(f"{path} is not here")
     assert cli.main(["forecast", str(path), "--windows", "4000", *options]) == 0
-    assert f"season     {season}" in capsys.readouterr().out
+    assert f"season      {season}" in capsys.readouterr().out
     (run,) = Path("runs").iterdir()
     model, persistence, *_ = json.loads((run / "metrics.json").read_text())["scores"]
     assert model["mae"] < persistence["mae"]

@@ -20,7 +20,7 @@ from statewise.jobs.forecast.reading import BUNDLED
 
 
 def quick(**arguments):
-    return Forecaster(**{"seeds": 1, "epochs": 2, "season": 12, "horizon": 6, **arguments})
+    return Forecaster(**{"ensemble": 1, "epochs": 2, "season": 12, "horizon": 6, **arguments})
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_arguments_are_stored_as_they_are_and_cloned():
     quantiles = (0.2, 0.8)
     forecaster = Forecaster(quantiles=quantiles, horizon=3)
     assert forecaster.quantiles is quantiles
-    copy = clone(forecaster.set_params(hidden=5))
+    copy = clone(forecaster.set_params(units=5))
     assert copy.get_params() == forecaster.get_params()
     assert not hasattr(copy, "model_")
     with pytest.raises(NotFittedError):
@@ -92,14 +92,14 @@ def test_covariates_in_a_pipeline_and_a_grid():
     random = np.random.default_rng(0)
     X = (random.random((300, 1)) < 0.3) * 1000.0
     y = 5 + X[:, 0] / 500 + 0.1 * random.standard_normal(300)
-    pipeline = make_pipeline(StandardScaler(), Forecaster(model="lstm", horizon=10, season=1, seeds=1, epochs=60))
+    pipeline = make_pipeline(StandardScaler(), Forecaster(model="lstm", horizon=10, season=1, ensemble=1, epochs=60))
     assert cross_val_score(pipeline, X, y, cv=TimeSeriesSplit(2)).min() > 0.7
-    search = GridSearchCV(quick(), {"hidden": [2, 4]}, cv=TimeSeriesSplit(2)).fit(X, y)
-    assert search.best_params_["hidden"] in (2, 4)
+    search = GridSearchCV(quick(), {"units": [2, 4]}, cv=TimeSeriesSplit(2)).fit(X, y)
+    assert search.best_params_["units"] in (2, 4)
 
 
 def test_tables(tmp_path):
-    forecaster = Forecaster(time="Month", target="Passengers", seeds=1, epochs=2).fit(BUNDLED)
+    forecaster = Forecaster(time="Month", target="Passengers", ensemble=1, epochs=2).fit(BUNDLED)
     ahead = forecaster.predict()
     assert ahead.columns == ["series", "time", "step", "forecast", "q0.1", "q0.9"]
     assert (len(ahead), ahead["time"][0]) == (12, "1961-01")
@@ -127,7 +127,7 @@ def test_a_saved_one_predicts_the_same(airline, kind, tmp_path):
     told = (X[:6],) if kind == "covariates" else ()
     before, after = forecaster.predict(*told), again.predict(*told)
     assert before.equals(after) if kind == "table" else np.array_equal(before, after)
-    assert again.get_params()["hidden"] == 16
+    assert again.get_params()["units"] == 16
     assert clone(again).get_params() == again.get_params()
 
 

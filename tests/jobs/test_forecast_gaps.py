@@ -1,4 +1,4 @@
-"""``--gaps fill``: what is put into a gap is read as a value, but it is none, and nothing is held against it."""
+"""``--gaps carry``: what is put into a gap is read as a value, but it is none, and nothing is held against it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def written(missing):
 
 @pytest.mark.parametrize("model", ["lstm", "direct"])
 def test_filled_values_are_counted_and_not_scored(model, capsys):
-    options = ["--horizon", "4", "--seeds", "1", "--epochs", "1", "--season", "7", "--model", model, "--out", "run"]
-    assert cli.main(["forecast", written(GAPS), "--gaps", "fill", *options]) == 0
+    options = ["--horizon", "4", "--ensemble", "1", "--epochs", "1", "--season", "7", "--model", model, "--out", "run"]
+    assert cli.main(["forecast", written(GAPS), "--gaps", "carry", *options]) == 0
     assert (
-        f"  missing    {len(GAPS)} values: not scored, not learnt from, read as the last value"
+        f"  missing     {len(GAPS)} values: not scored, not learnt from, read as the last value"
         in capsys.readouterr().out
     )
     metrics = json.loads(Path("run/metrics.json").read_text())
@@ -52,7 +52,7 @@ def test_what_is_filled_does_not_become_a_target(tmp_path):
     # All of the odd values of a row of +1 and -1 are missing: repeated, they would be +1 as well, and nothing changes.
     y = np.where(np.arange(200) % 2, -1.0, 1.0)
     y[150:-1][y[150:-1] < 0] = np.nan
-    filled = Forecaster(model="direct", horizon=2, season=1, gaps="fill", hidden=4, epochs=1).fit(y)
+    filled = Forecaster(model="direct", horizon=2, season=1, gaps="carry", units=4, epochs=1).fit(y)
     assert np.isfinite(filled.predict()).all()
     rows = Path("rows.csv")
     rows.write_text(
@@ -72,12 +72,12 @@ def test_what_is_filled_does_not_become_a_target(tmp_path):
                 "--layout",
                 "rows",
                 "--gaps",
-                "fill",
+                "carry",
                 "--horizon",
                 "2",
                 "--epochs",
                 "1",
-                "--seeds",
+                "--ensemble",
                 "1",
                 "--out",
                 "r",
@@ -93,6 +93,6 @@ def test_a_test_file_has_its_gaps_too(capsys):
     lines = Path(whole).read_text().splitlines()
     Path("train.csv").write_text("\n".join(lines[:81]) + "\n")
     Path("test.csv").write_text("\n".join([lines[0], *lines[81:]]) + "\n")
-    options = ["--gaps", "fill", "--horizon", "4", "--seeds", "1", "--epochs", "1", "--season", "7", "--out", "run"]
+    options = ["--gaps", "carry", "--horizon", "4", "--ensemble", "1", "--epochs", "1", "--season", "7", "--out", "run"]
     assert cli.main(["forecast", "train.csv", "--test", "test.csv", *options]) == 0
     assert json.loads(Path("run/metrics.json").read_text())["data"]["missing"] == len(GAPS)

@@ -11,18 +11,17 @@ from scipy import stats
 from statewise.jobs import InputError
 from statewise.jobs.forecast.bank import Track, make_bank
 from statewise.jobs.forecast.baselines import drift, fit_linear, persistence, seasonal_naive
+from statewise.jobs.forecast.config import Columns, Forecasting, decided
 from statewise.jobs.forecast.conformal import least_windows, shifts
 from statewise.jobs.forecast.covariates import Column, Encoding, find_encoding
 from statewise.jobs.forecast.differences import Differences, choose_differences
 from statewise.jobs.forecast.lags import choose_lags, partial_autocorrelation
 from statewise.jobs.forecast.outputs import Output
-from statewise.jobs.forecast.panel import Columns
 from statewise.jobs.forecast.reading import read_panel
 from statewise.jobs.forecast.scaling import Scaling, grows_with_level, standardise
 from statewise.jobs.forecast.scores import Truth, lost_to, score, seasonal_error
 from statewise.jobs.forecast.season import autocorrelation, common_season, find_season
 from statewise.jobs.forecast.segment import SegmentNetwork
-from statewise.jobs.forecast.settings import Settings, resolve
 from statewise.jobs.forecast.split import origins, split_rows
 from statewise.jobs.forecast.stepwise import FAR, Steps
 
@@ -213,19 +212,18 @@ def test_origins_lie_inside_and_cover_the_part():
 @pytest.mark.parametrize(
     ("settings", "rows", "horizon", "observed", "model"),
     [
-        (Settings(), 101, 12, False, "lstm"),
-        (Settings(), 101, 12, True, "direct"),
-        (Settings(), 5000, 12, False, "direct"),
-        (Settings(), 5000, 96, False, "segment"),
-        (Settings(model="gru"), 5000, 96, False, "gru"),
+        (Forecasting(), 101, 12, False, "lstm"),
+        (Forecasting(), 101, 12, True, "direct"),
+        (Forecasting(), 5000, 12, False, "direct"),
+        (Forecasting(), 5000, 96, False, "segment"),
+        (Forecasting(model="gru"), 5000, 96, False, "gru"),
     ],
 )
 def test_the_model_follows_from_the_data(settings, rows, horizon, observed, model):
-    plan = resolve(
-        settings, horizon=horizon, season=24, cycles=(), rows=rows, observed=observed, channels=False, log=False
-    )
+    data = {"season": 24, "cycles": (), "rows": rows, "learnt": rows, "channels": False, "log": False}
+    plan = decided(settings, horizon=horizon, observed=observed, **data)
     assert plan.model == model
-    assert plan.levels == (0.1, 0.5, 0.9)
+    assert plan.quantiles == (0.1, 0.5, 0.9)
     assert plan.model != "segment" or plan.lookback % plan.segment == 0
 
 
@@ -234,16 +232,16 @@ def test_the_model_follows_from_the_data(settings, rows, horizon, observed, mode
     [
         ({"model": "transformer"}, "model: expected one of auto, lstm"),
         ({"horizon": 0}, "horizon: expected a whole number of at least 1, got 0"),
-        ({"hidden": 2.5}, "hidden: expected a whole number"),
-        ({"dropout": 1.0}, "dropout: expected a number from 0 to below 1"),
-        ({"levels": (0.1, 1.0)}, "quantiles: expected numbers between 0 and 1"),
-        ({"output": "poisson"}, "output: expected one of quantiles, gaussian, student-t"),
+        ({"units": 2.5}, "units: expected a whole number"),
+        ({"dropout": 1.0}, "dropout: expected a number of at least 0 and below 1, got 1.0"),
+        ({"quantiles": (0.1, 1.0)}, "quantiles: expected numbers between 0 and 1"),
+        ({"distribution": "poisson"}, "distribution: expected one of gaussian, student-t, got 'poisson'"),
         ({"base": "mean"}, "base: expected one of auto, last, season"),
     ],
 )
 def test_settings_that_make_no_sense(change, said):
     with pytest.raises(InputError, match=said):
-        Settings(**change)
+        Forecasting(**change)
 
 
 # Covariates.
@@ -251,7 +249,7 @@ def test_settings_that_make_no_sense(change, said):
 
 def test_covariates_are_standardised_by_the_training_rows_and_categories_are_columns():
     frame = pl.DataFrame({"y": [*noise(9), None], "n": [*[1.0, 3.0] * 4, 5.0, 7.0], "c": [*"ababababzz"]})
-    panel = read_panel(frame, Columns(targets=("y",), known=("n", "c")))
+    panel = read_panel(frame, Columns(target=("y",), known=("n", "c")))
     encoding = find_encoding(panel, ("n", "c"), np.array([8]), ahead=True)
     found = encoding.encode("x", panel.series[0].cells, panel.series[0].labels, 10)
     np.testing.assert_allclose(found[:, 0], [*[-1, 1] * 4, 3, 5])
@@ -307,7 +305,7 @@ def test_distributions_are_scipys():
 
 def test_segments_are_read_in_the_order_of_time_and_written_from_their_places():
     torch.manual_seed(0)
-    sizes = {"features": 2, "known": 0, "channels": 3, "horizon": 5, "segment": 3, "hidden": 4, "layers": 1, "size": 2}
+    sizes = {"features": 2, "known": 0, "channels": 3, "horizon": 5, "segment": 3, "units": 4, "layers": 1, "size": 2}
     network = SegmentNetwork("gru", dropout=0.0, **sizes)
     torch.nn.init.normal_(network.head.weight)
     past, channel = torch.randn(2, 6, 2), torch.tensor([2, 0])

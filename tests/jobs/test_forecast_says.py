@@ -15,7 +15,7 @@ from statewise.jobs.forecast import picture
 from statewise.jobs.forecast.scores import Score
 from statewise.jobs.report import charts
 
-QUICK = ["--seeds", "1", "--epochs", "1", "--horizon", "4", "--season", "1", "--out", "run"]
+QUICK = ["--ensemble", "1", "--epochs", "1", "--horizon", "4", "--season", "1", "--out", "run"]
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +44,9 @@ def test_rows_are_counted_as_the_table_has_them(capsys):
     assert cli.main(["forecast", "data.csv", "--target", *names, *QUICK]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:4] == [
-        "  training   56 rows of each",
-        "  validation 12 rows of each",
-        "  test       28 rows of each",
+        "  training    56 rows of each",
+        "  validation  12 rows of each",
+        "  test        28 rows of each",
     ]
 
 
@@ -61,7 +61,7 @@ def test_series_of_several_lengths_have_their_sum_too(capsys):
         + "\n"
     )
     assert cli.main(["forecast", "rows.csv", "--layout", "rows", *QUICK]) == 0
-    assert "  test       12 to 18 rows of each, 30 in all" in capsys.readouterr().out
+    assert "  test        12 to 18 rows of each, 30 in all" in capsys.readouterr().out
 
 
 def test_help_tells_the_defaults_that_do_not_depend_on_the_model(capsys):
@@ -139,3 +139,16 @@ def test_the_picture_of_a_run_is_drawn(capsys):
     assert cli.main(["forecast", "data.csv", *QUICK]) == 0
     assert Path("run/forecast.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(Path("run/metrics.json").read_text())["series"] == 1
+
+
+def test_what_was_chosen_is_said_on_the_terminal_and_in_the_report(capsys):
+    written()
+    assert cli.main(["forecast", "data.csv", *QUICK]) == 0
+    out, page = capsys.readouterr().out, Path("run/report.html").read_text()
+    for said in (
+        "  season      none found\n",
+        "  scale       values as they are",
+        "  inputs      lags ",
+        "  trained     ",
+    ):
+        assert out.count(said) == page.count(said) == 1

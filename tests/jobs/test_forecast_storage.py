@@ -10,18 +10,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from statewise.jobs import InputError
-from statewise.jobs.forecast.learning import Trainer
+from statewise.jobs.experiment import Trainer
+from statewise.jobs.forecast.config import Forecasting
+from statewise.jobs.forecast.model import Model
 from statewise.jobs.forecast.reading import read_panel
-from statewise.jobs.forecast.settings import Settings
-from statewise.jobs.forecast.storage import load, save
 from statewise.jobs.forecast.training import prepare, train
 
 
 def made(**settings):
-    from dataclasses import replace
-
-    prepared = prepare(read_panel(), Settings(hidden=4, seeds=2, **settings))
-    return train(prepared, Trainer(replace(prepared.recipe, epochs=1)))
+    prepared = prepare(read_panel(), Forecasting(units=4, ensemble=2, epochs=1, **settings))
+    return train(prepared, Trainer())
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +30,7 @@ def model():
 @pytest.fixture
 def file(model, tmp_path):
     path = tmp_path / "model.safetensors"
-    save(model, path)
+    model.save(path)
     return path
 
 
@@ -50,14 +48,14 @@ def rewrite(path, change):
     [
         {"model": "gru"},
         {"model": "direct", "cell": "lstm", "layers": 2},
-        {"model": "segment", "output": "student-t", "levels": (0.05, 0.95)},
+        {"model": "segment", "distribution": "student-t", "quantiles": (0.05, 0.95)},
     ],
     ids=lambda settings: settings["model"],
 )
 def test_round_trip(settings, tmp_path):
     before = made(**settings)
-    save(before, tmp_path / "a")
-    after = load(tmp_path / "a")
+    before.save(tmp_path / "a")
+    after = Model.load(tmp_path / "a")
     np.testing.assert_array_equal(
         before.forecast_ahead(before.tails).quantiles, after.forecast_ahead(after.tails).quantiles
     )
@@ -67,7 +65,7 @@ def test_round_trip(settings, tmp_path):
         after.grid,
         after.names,
     )
-    save(after, tmp_path / "b")
+    after.save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -75,7 +73,7 @@ def test_round_trip(settings, tmp_path):
 def test_a_truncated_file_is_refused(file, keep):
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(InputError, match="not a whole"):
-        load(file)
+        Model.load(file)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +82,11 @@ def test_a_truncated_file_is_refused(file, keep):
         lambda content, tensors: content.pop("learner"),
         lambda content, tensors: content["learner"].update(lags="no"),
         lambda content, tensors: content["learner"].update(lags=[1, 2, 3, 4, 5], features=9),
-        lambda content, tensors: content["plan"].update(hidden=10**12),
-        lambda content, tensors: content["plan"].update(seeds=10**12),
-        lambda content, tensors: content["plan"].update(cell="os.system"),
-        lambda content, tensors: content["plan"].update(unknown=1),
-        lambda content, tensors: content.update(plan=3),
+        lambda content, tensors: content["config"].update(units=10**12),
+        lambda content, tensors: content["config"].update(ensemble=10**12),
+        lambda content, tensors: content["config"].update(cell="os.system"),
+        lambda content, tensors: content["config"].update(unknown=1),
+        lambda content, tensors: content.update(config=3),
         lambda content, tensors: content.update(names=["a", "b"]),
         lambda content, tensors: content.update(rows=[10**6]),
         lambda content, tensors: tensors.pop("network.1.head.bias"),
@@ -98,5 +96,5 @@ def test_a_truncated_file_is_refused(file, keep):
 def test_a_damaged_header_is_refused_in_one_line(file, change):
     rewrite(file, change)
     with pytest.raises(InputError, match="damaged forecast model") as caught:
-        load(file)
+        Model.load(file)
     assert "\n" not in str(caught.value)

@@ -17,8 +17,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     values = np.sin(np.arange(60.0))
     models = {
-        "first": Forecaster(horizon=3, seeds=1, epochs=1).fit(values),
-        "second": Forecaster(horizon=2, seeds=1, epochs=1).fit(values),
+        "first": Forecaster(horizon=3, ensemble=1, epochs=1).fit(values),
+        "second": Forecaster(horizon=2, ensemble=1, epochs=1).fit(values),
         "classes": Classifier(units=2, epochs=1).fit([values[:5], values[:6]] * 3, ["a", "b"] * 3),
         "words": Writer(units=4, layers=1, epochs=1).fit("it was, it is\n" * 20),
         "tags": Tagger(units=2, word_size=2, character_units=0, epochs=1).fit([["it", "was"]] * 4, [["A", "B"]] * 4),

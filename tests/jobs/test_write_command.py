@@ -21,7 +21,7 @@ from statewise.jobs.write.job import NAMES
 from statewise.jobs.write.text import lines_of
 
 FILES = [
-    "arguments.json",
+    "config.json",
     "metrics.json",
     "metrics.jsonl",
     "model.safetensors",
@@ -128,14 +128,8 @@ def test_words_and_a_validation_part_in_a_file_of_its_own(capsys):
     assert "nats per word" in out
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert metrics["terms"] == len(other.read_text().split()) + len(other.read_text().splitlines()) - 1
-    assert metrics["plan"]["shape"] == {
-        "cell": "lstm",
-        "units": 8,
-        "layers": 1,
-        "embedding": 8,
-        "dropout": 0.2,
-        "tie": True,
-    }
+    network = {"cell": "lstm", "units": 8, "layers": 1, "embedding": 8, "dropout": 0.2, "tie": True}
+    assert {name: metrics["config"][name] for name in network} == network
     assert "embedding.weight" not in load_file("run/model.safetensors")
     assert write("score", "run/model.safetensors", other) == 0
     score = capsys.readouterr().out
@@ -208,7 +202,7 @@ def test_only_new_lines(capsys):
         (["prose.txt", "--validation", "prose.txt", "--validation-share", "0.1"], "--validation-share: says how much"),
         (["prose.txt", "--validation", "greek.txt"], "the validation part has no two characters that the training"),
         (["prose.txt", "--tie", "--embedding", "8"], "tie: the output has the embedding's weights"),
-        (["once.txt", "--level", "word"], "no word that occurs 2 times; --at-least 1 takes all"),
+        (["once.txt", "--level", "word"], "no word that occurs 2 times; --min-count 1 takes all"),
         (["prose.txt", "--out", "prose.txt"], "--out prose.txt: is a file, expected a folder"),
         (["sample", "prose.txt"], "statewise write sample: prose.txt: not a whole .safetensors file"),
         (["score", "none", "prose.txt"], "statewise write score: none: no such file"),

@@ -11,16 +11,15 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from statewise.jobs import InputError
-from statewise.jobs.recipe import Recipe
 from statewise.jobs.write import ngrams
+from statewise.jobs.write.config import Plan, Writing
 from statewise.jobs.write.items import Items
 from statewise.jobs.write.network import Network
 from statewise.jobs.write.sampling import Draw, drawn
-from statewise.jobs.write.settings import Plan, Shape
 from statewise.jobs.write.streams import Streams
 from statewise.jobs.write.surprise import RUN_UP, STRETCH, line_numbers, surprise
 from statewise.jobs.write.text import checked, held_out, lines_of, read_text
-from statewise.jobs.write.training import corpora, streams_of
+from statewise.jobs.write.training import Lesson, streams_of
 from statewise.jobs.write.vocabulary import Corpus, Vocabulary
 
 CELLS = ["lstm", "gru", "rnn"]
@@ -28,7 +27,8 @@ CELLS = ["lstm", "gru", "rnn"]
 
 def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, tie=False, units=5):
     torch.manual_seed(3)
-    return Network(symbols, Shape(cell, units, layers, units if tie else 3, dropout, tie))
+    plan = Writing(cell=cell, units=units, layers=layers, embedding=units if tie else 3, dropout=dropout, tie=tie)
+    return Network(symbols, Plan.of(plan))
 
 
 def vocabulary_of(text, level="char", most=100, at_least=1):
@@ -154,19 +154,19 @@ def test_lines_are_known_by_their_ends():
 )
 def test_what_nothing_can_be_learnt_from_is_refused(text, held, said):
     with pytest.raises(InputError, match=said):
-        corpora(text, held, Plan())
+        Lesson.of(Writing(), text, held)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Shape(cell="transformer"),
-        lambda: Shape(units=0),
-        lambda: Shape(dropout=1.0),
-        lambda: Shape(units=8, embedding=4, tie=True),
-        lambda: Plan(level="byte"),
-        lambda: Plan(steps=0),
-        lambda: Plan(epochs=0),
+        lambda: Writing(cell="transformer"),
+        lambda: Writing(units=0),
+        lambda: Writing(dropout=1.0),
+        lambda: Writing(units=8, embedding=4, tie=True),
+        lambda: Writing(level="byte"),
+        lambda: Writing(steps=0),
+        lambda: Writing(epochs=0),
         lambda: Draw(temperature=-1),
         lambda: Draw(top_k=0),
         lambda: Draw(seed=-1),
@@ -178,10 +178,10 @@ def test_settings_that_cannot_be_used_are_refused(wrong):
 
 
 def test_the_number_of_epochs_follows_from_the_updates():
-    assert Plan().epochs_for(100) == 50
-    assert Plan(lines=True).epochs_for(401) == 20
-    assert Plan().epochs_for(1) == 300
-    assert Plan(epochs=7).epochs_for(1) == 7
+    assert Writing().epochs_for(100) == 50
+    assert Writing(lines=True).epochs_for(401) == 20
+    assert Writing().epochs_for(1) == 300
+    assert Writing(epochs=7).epochs_for(1) == 7
 
 
 # The tasks
@@ -247,7 +247,7 @@ def test_two_processes_go_on_with_what_one_left():
 
 
 def test_a_short_text_is_read_in_fewer_streams():
-    plan = Plan(steps=10, recipe=Recipe(batch=8))
+    plan = Writing(steps=10, batch=8)
     assert streams_of(corpus_of(np.zeros(1001)), plan) == 8
     assert streams_of(corpus_of(np.zeros(35)), plan) == 3
     assert streams_of(corpus_of(np.zeros(4)), plan) == 1
@@ -370,12 +370,14 @@ def test_the_likeliest_is_taken_at_temperature_zero_and_never_what_is_excluded()
     random = torch.Generator().manual_seed(0)
     assert drawn(logits, Draw(temperature=0), random) == 1
     assert drawn(logits, Draw(temperature=0), random, never=[1]) == 3
-    assert {drawn(logits, Draw(1.0), random, never=[0, 1]) for _ in range(200)} == {2, 3}
-    assert {drawn(logits, Draw(5.0, top_k=2), random) for _ in range(200)} == {1, 3}
+    assert {drawn(logits, Draw(temperature=1.0), random, never=[0, 1]) for _ in range(200)} == {2, 3}
+    assert {drawn(logits, Draw(temperature=5.0, top_k=2), random) for _ in range(200)} == {1, 3}
 
 
 def test_draws_follow_the_chances_at_their_temperature():
     logits, random = torch.tensor([0.0, 1.0, 2.0]), torch.Generator().manual_seed(0)
     for temperature in (0.5, 1.0, 2.0):
-        found = np.bincount([drawn(logits, Draw(temperature), random) for _ in range(4000)], minlength=3) / 4000
+        found = (
+            np.bincount([drawn(logits, Draw(temperature=temperature), random) for _ in range(4000)], minlength=3) / 4000
+        )
         np.testing.assert_allclose(found, (logits / temperature).softmax(0), atol=0.03)

@@ -95,7 +95,9 @@ def test_words(tie):
 
 def test_the_best_epoch_is_kept_by_what_is_held_out():
     noise = "".join(plain_random.Random(0).choices("abcd", k=1200))
-    writer = Writer(units=64, layers=1, steps=32, batch=4, epochs=40, dropout=0, validation=0.3, learning_rate=0.03)
+    writer = Writer(
+        units=64, layers=1, steps=32, batch=4, epochs=40, dropout=0, validation_share=0.3, learning_rate=0.03
+    )
     writer.fit(noise)
     losses = [record["validation"]["loss"] for record in writer.history_ if "validation" in record]
     assert min(losses) < losses[-1] - 0.1  # it learns the noise by heart in the end
@@ -160,10 +162,10 @@ def changed(path, change):
         (lambda c, t: c["symbols"].pop(), r"expected (embedding|output)\.weight of size"),
         (lambda c, t: c["symbols"].reverse(), "out of order"),
         (lambda c, t: c.update(symbols=[*c["symbols"][:-1], "a"]), "twice"),
-        (lambda c, t: c.update(level="byte"), "no symbols of level"),
-        (lambda c, t: c["shape"].update(units=10**9), "expected weights that a memory can hold"),
-        (lambda c, t: c["shape"].update(layers=2), "expected 2 layers"),
-        (lambda c, t: c["shape"].update(colour=1), "colour"),
+        (lambda c, t: c["config"].update(level="byte"), "level: expected one of char, word, got 'byte'"),
+        (lambda c, t: c["config"].update(units=10**9), "expected weights that a memory can hold"),
+        (lambda c, t: c["config"].update(layers=2), "expected 2 layers"),
+        (lambda c, t: c["config"].update(colour=1), "colour"),
         (lambda c, t: c.pop("longest"), "longest"),
         (lambda c, t: t.pop("output.bias"), "output.bias"),
         (lambda c, t: t.update({"embedding.weight": torch.zeros(3, 3)}), "expected embedding.weight"),
@@ -209,7 +211,8 @@ def test_text_that_cannot_be_used(text, said):
 
 
 @pytest.mark.parametrize(
-    "options", [{"validation": 1.0}, {"units": 0}, {"level": "byte"}, {"batch": 0}, {"epochs": 0}, {"cell": "cnn"}]
+    "options",
+    [{"validation_share": 1.0}, {"units": 0}, {"level": "byte"}, {"batch": 0}, {"epochs": 0}, {"cell": "cnn"}],
 )
 def test_arguments_that_cannot_be_used(options):
     with pytest.raises(InputError, match=f"{next(iter(options))}: expected"):

@@ -29,7 +29,8 @@ def hx_of(kind: str, *shape: int, dtype: torch.dtype = torch.float32):
 def test_layer_signature(kind):
     first = ["input_size", "hidden_size", "num_layers"] + ["nonlinearity"] * (kind == "RNN")
     rest = ["bias", "batch_first", "dropout", "bidirectional", "proj_size", "device", "dtype", "checkpoint"]
-    parameters = inspect.signature(getattr(statewise, kind)).parameters
+    parameters = dict(inspect.signature(getattr(statewise, kind)).parameters)
+    assert parameters.pop("options").kind is inspect.Parameter.VAR_KEYWORD  # ours, which come by name alone
     assert list(parameters) == first + rest
     assert parameters["checkpoint"].kind is inspect.Parameter.KEYWORD_ONLY  # torch.nn might add arguments of its own
     defaults = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}

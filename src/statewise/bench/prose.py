@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..jobs.recipe import Recipe
+from ..jobs.config import Cell
+from ..jobs.recipe import TrainingConfig
+from ..jobs.write.config import Plan, Writing
 from ..jobs.write.network import Network
-from ..jobs.write.settings import RECIPE, Plan, Shape
 from ..jobs.write.streams import Streams
 from ..jobs.write.vocabulary import Ids
 
 CHARACTERS = 65  # different ones
 FOLLOWERS = 4  # of each character
+CELLS: dict[str, Cell] = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,13 @@ class Prose:
     """A training of a writer, of which ``chunks`` updates are measured."""
 
     name: str
-    recipe: Recipe
+    recipe: TrainingConfig
     chunks: int
     epoch: int
     """Updates in an epoch of the real data, whose time is told."""
-    T: int = Plan.steps
-    H: int = Shape.units
-    L: int = Shape.layers
+    T: int = 64
+    H: int = 256
+    L: int = 2
 
     @property
     def updates(self) -> int:
@@ -40,12 +42,13 @@ class Prose:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = Network(CHARACTERS, Shape(cell.lower(), self.H, self.L), library)
+            plan = Plan.of(Writing(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
+            network = Network(CHARACTERS, plan, library)
         ids = text(self.recipe.batch * self.T * self.chunks + 1)
         return Streams(network, ids, self.recipe.batch, self.T, dict, None)
 
 
-SHAKESPEARE = Prose("tiny Shakespeare", replace(RECIPE, epochs=1), chunks=10, epoch=491)
+SHAKESPEARE = Prose("tiny Shakespeare", Writing(epochs=1), chunks=10, epoch=491)
 
 
 def text(length: int) -> Ids:

@@ -18,20 +18,45 @@ def register(cell: Cell) -> None:
 
 
 def by_name(name: str) -> Cell:
-    """The cell called ``name``, of statewise's own and those that the program has defined; KeyError names them all."""
+    """The cell called ``name``, of statewise's own and those that the program has defined; KeyError names them all.
+
+    A variant, ``lstm(tanh=relu)``, is made where it isn't there yet.
+    """
+    from .variants import parts_of_name, variant
+
     try:
         return _DEFINED[name]
     except KeyError:
+        parts = parts_of_name(name)
+        if parts is not None and parts[0] in _DEFINED:
+            return variant(_DEFINED[parts[0]], parts[1])
         known = ", ".join(_DEFINED)
         raise KeyError(
             f"no cell is called {name!r}; there are {known}. A cell of one's own is found once its module is imported"
         ) from None
 
 
+from .coupled_lstm import COUPLED_LSTM  # noqa: E402
 from .gru import GRU  # noqa: E402
+from .gru_reset_before import GRU_RESET_BEFORE  # noqa: E402
+from .indrnn import INDRNN, INDRNN_TANH  # noqa: E402
+from .layer_norm_gru import LAYER_NORM_GRU, LAYER_NORM_GRU_HASTE  # noqa: E402
+from .layer_norm_lstm import LAYER_NORM_LSTM  # noqa: E402
 from .lstm import LSTM  # noqa: E402
+from .mgu import MGU  # noqa: E402
+from .min_gru import MINGRU, MINGRU_LOG  # noqa: E402
+from .min_lstm import MINLSTM, MINLSTM_LOG  # noqa: E402
+from .peephole_lstm import PEEPHOLE_LSTM  # noqa: E402
 from .rnn import RNN_RELU, RNN_TANH  # noqa: E402
+from .slstm import SLSTM, SLSTM_HEADWISE  # noqa: E402
+from .sru import SRU  # noqa: E402
 
-CELLS = (RNN_TANH, RNN_RELU, LSTM, GRU)
+CELLS = (
+    *(RNN_TANH, RNN_RELU, LSTM, GRU),
+    *(PEEPHOLE_LSTM, COUPLED_LSTM, LAYER_NORM_LSTM),
+    *(GRU_RESET_BEFORE, MGU, LAYER_NORM_GRU, LAYER_NORM_GRU_HASTE),
+    *(INDRNN, INDRNN_TANH, MINGRU, MINGRU_LOG, MINLSTM, MINLSTM_LOG, SRU),
+    *(SLSTM, SLSTM_HEADWISE),
+)
 
 __all__ = ["CELLS", "GRU", "LSTM", "RNN_RELU", "RNN_TANH", "Cell", "Vector", "Weight", "by_name", "register"]

@@ -52,10 +52,11 @@ class Cell:
     """A recurrent cell. Cells are found by name: one that is made takes the place of another of its name.
 
     ``step(ops, x, r, w, state) -> state`` is one time step in plain operations. ``ops`` has them (``sigmoid``,
-    ``tanh``, ``relu``, ``exp``, ``log``, ``softplus``, ``logsigmoid``, ``maximum``, ``minimum``, ``abs``, ``sqrt``);
-    the operators +, -, *, / work on all values. ``x.i`` is the share of the input in gate i, W_ih x_t + b_ih, and
-    ``r.i`` that of the state before, W_hh h + b_hh; ``w`` has the vectors and what normalises; ``state`` are the states
-    before the step. Every value is (N, H), and every one of the states is returned.
+    ``tanh``, ``relu``, ``exp``, ``log``, ``softplus``, ``logsigmoid``, ``maximum``, ``minimum``, ``abs``, ``sqrt``,
+    and ``where(a, b, c)``: b where a isn't 0, else c); the operators +, -, *, / work on all values. ``x.i`` is the
+    share of the input in gate i, W_ih x_t + b_ih, and ``r.i`` that of the state before, W_hh h + b_hh; ``w`` has the
+    vectors and what normalises; ``state`` are the states before the step. Every value is (N, H), and every one of the
+    states is returned.
 
     Attributes:
         name: how kernels, model files and messages call it.
@@ -70,6 +71,7 @@ class Cell:
             ``"r"`` all gates' W_hh h, both before the bias is added and times a gain (``weight_norm_ih``,
             ``weight_norm_hh``); another letter is a state's, which ``step`` normalises by ``w.norm_c(c)``, with gain
             and bias (``weight_norm_c``, ``bias_norm_c``).
+        norm_groups: the gates whose products are normalised together, a group each. Default: all in one.
         heads: which weights are block-diagonal, with ``num_heads`` blocks, as the layer says: ``""`` none, ``"h"``
             ``weight_hh``, ``"xh"`` both. A block's columns are its units' alone: (n*H, H/heads).
         biases: ``"xh"``: ``bias_ih`` and ``bias_hh``, as torch.nn; ``"x"``: one for each gate. Default: the former
@@ -84,6 +86,7 @@ class Cell:
     late: Sequence[str] = ()
     vectors: tuple[Vector, ...] = ()
     norms: Sequence[str] = ()
+    norm_groups: Sequence[Sequence[str]] = ()
     heads: str = ""
     biases: str = ""
     # Whether h itself goes from step to step beside what W_hh reads of it, as in the GRU's z * h.
@@ -127,6 +130,8 @@ class Cell:
             refuse("no norms beside heads or late products, which the kernels don't normalise", self.norms)
         if not set(self.norms) <= {"x", "r", *tuple(self.states)[1:]} or ("r" in self.norms and not recurrent):
             refuse("norms to be among 'x', 'r' and the letters of states beside the first", self.norms)
+        if self.norm_groups and tuple(gate for group in self.norm_groups for gate in group) != gates:
+            refuse(f"norm_groups to cut the gates {self.gates!r} into runs", self.norm_groups)
         names = [w.name for w in self.weights(True, True)]
         if len(set(names)) < len(names):
             refuse("weights of different names", names)
@@ -142,7 +147,7 @@ class Cell:
         if bias and recurrent and self.biases == "xh":
             found.append(Weight("bias_hh", "vector", recurrent))
         found += [Weight(v.name, "vector", tuple(v.parts), v.initial) for v in self.vectors]
-        for norm in self.norms:
+        for norm in [n for n in ("x", "r", *self.states) if n in self.norms]:
             if norm == "x":
                 found.append(Weight("weight_norm_ih", "vector", tuple(self.gates), 1.0))
             elif norm == "r":
@@ -153,6 +158,9 @@ class Cell:
         if projection:
             found.append(Weight("weight_hr", "projection"))
         return tuple(found)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
+        return self  # and not the latest of its name, as from a file
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by name, never by its equations."""

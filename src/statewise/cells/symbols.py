@@ -23,6 +23,7 @@ OPERATIONS = (
     "minimum",
     "abs",
     "sqrt",
+    "where",
 )
 
 
@@ -78,8 +79,15 @@ def _operation(name: str) -> Callable[..., Symbol]:
     return lambda *args: Symbol(name, *[as_symbol(a) for a in args])
 
 
-class Parts(SimpleNamespace):
+class Parts:
     """The parts of a weight or product by their letters; what has no letters is handed out as it is."""
+
+    def __init__(self, **parts: Any) -> None:  # written out: torch.compile follows no SimpleNamespace
+        for letter, part in parts.items():
+            setattr(self, letter, part)
+
+    def __getattr__(self, letter: str) -> Any:
+        raise AttributeError(f"there is no {letter!r} here, but {', '.join(vars(self)) or 'nothing'}")
 
 
 def parts_of(letters: Sequence[str], make: Callable[[str], Any]) -> Parts:

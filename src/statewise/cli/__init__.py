@@ -43,6 +43,7 @@ examples:
 
 # What the commands need beyond the bare install, by the name of the import.
 OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm"}
+OPTIONAL |= {"annotated_types", "pydantic", "jinja2"}
 
 
 class Parser(argparse.ArgumentParser):

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 from . import model_file
+from .config import from_json
 from .errors import InputError
 from .recipe import Recipe
 from .task import Task
@@ -113,7 +114,7 @@ class Checkpoint:
 def _position(content: Any, recipe: Recipe, batches: int) -> Position:
     """Where the training of so many ``batches`` an epoch stood; ValueError where it can't have stood there."""
     history = content.get("history")
-    at = model_file.typed(Position, {name: value for name, value in content.items() if name != "history"})
+    at = from_json(Position, {name: value for name, value in content.items() if name != "history"})
     whole = at.epoch <= recipe.epochs and at.batch < batches and at.update == at.epoch * batches + at.batch
     if not whole or min(at.epoch, at.batch, at.stale, at.seconds, at.terms) < 0:
         raise ValueError(f"no place in a training of {recipe.epochs} epochs: epoch {at.epoch}, batch {at.batch}")

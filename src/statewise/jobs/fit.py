@@ -73,7 +73,7 @@ def fit(
                     parameter.grad = None
                 # The gradients of several processes are averaged: times their number, that is the sum again.
                 loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))
-                if recipe.clip is not None:
+                if recipe.clip:
                     clip(parameters, recipe.clip)
                 optimizer.step()
                 if counted:
@@ -100,7 +100,7 @@ def fit(
             _record(at, together.total(float(lost)), rate, began, watch, scores)
             lost.zero_()
             at.lost, at.seconds = 0.0, time.monotonic() - began
-            last = at.epoch == recipe.epochs or (recipe.patience is not None and at.stale >= recipe.patience)
+            last = at.epoch == recipe.epochs or bool(recipe.patience and at.stale >= recipe.patience)
             if checkpoint and together.leads and (last or checkpoint.due()):
                 checkpoint.save(task, recipe, optimizer, at, best)
 

@@ -8,14 +8,12 @@ before they are known to be those of the tensors.
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,12 +22,13 @@ from torch import Tensor, nn
 
 from .._version import __version__
 from . import atomic
+from .config import from_json, short, to_json
 from .errors import InputError
 
 KEY = "statewise"
 LARGEST = 2**53  # of whole numbers in a header: JSON has no larger ones
 
-Data = TypeVar("Data")
+Own = TypeVar("Own", bound="Model")
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -43,7 +42,14 @@ def save(path: Path, kind: str, format: int, content: Mapping[str, Any], tensors
 def load(
     path: Path, kind: str, format: int, *, missing: Collection[str] = ()
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What ``save`` was given, on the CPU.
+    """What ``save`` was given, on the CPU. Raises ``InputError`` as ``load_any``."""
+    return load_any(path, kind, (format,), missing=missing)[1:]
+
+
+def load_any(
+    path: Path, kind: str, formats: Collection[int], *, missing: Collection[str] = ()
+) -> tuple[int, dict[str, Any], dict[str, Tensor]]:
+    """The format of a file, one of ``formats``, and what ``save`` was given, on the CPU.
 
     Raises ``InputError`` for any other file, and where a number isn't finite: NaN may be in the tensors ``missing``.
     """
@@ -62,16 +68,64 @@ def load(
         named = isinstance(header, dict) and isinstance(header.get("kind"), str)
         found = f"a {' '.join(header['kind'].split())[:40]}" if named else "nothing of statewise's"
         raise InputError(f"{path}: expected a {kind}, the file holds {found}")
-    if header.get("format") != format or not isinstance(header.get("content"), dict):
+    if header.get("format") not in formats or not isinstance(header.get("content"), dict):
         raise InputError(
-            f"{path}: a {kind} of format {_short(header.get('format'))}, written by statewise"
+            f"{path}: a {kind} of format {short(header.get('format'))}, written by statewise"
             f" {' '.join(str(header.get('version')).split())[:40]};"
-            f" this is statewise {__version__}, which reads format {format}"
+            f" this is statewise {__version__}, which reads format {' and '.join(map(str, formats))}"
         )
     for name, tensor in tensors.items():
         if name not in missing and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise InputError(f"{path}: a damaged {kind}: {name} has numbers that are not finite")
-    return header["content"], tensors
+    return header["format"], header["content"], tensors
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model:
+    """The base of trained models: what they were told, what they can do, and the file that holds them."""
+
+    KIND: ClassVar[str]
+    FORMAT: ClassVar[int] = 2
+    CONFIG: ClassVar[type[Any]]
+    MISSING: ClassVar[Collection[str]] = ()
+    """Tensors in which NaN may be."""
+
+    config: Any
+    """What was set, with everything decided."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What else the file is to hold, as JSON."""
+
+    def content(self) -> dict[str, Any]:
+        """What the file's header has beside these two, as JSON."""
+        raise NotImplementedError
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The file's tensors."""
+        raise NotImplementedError
+
+    @classmethod
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """A header of format 1 as it would be today."""
+        raise NotImplementedError
+
+    @classmethod
+    def built(cls: type[Own], content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Own:
+        """The model of ``content`` and ``tensors``; ``shared`` are ``config`` and ``notes``."""
+        raise NotImplementedError
+
+    def save(self, path: Path) -> None:
+        """Write the model as one ``.safetensors`` file. The same model gives the same bytes."""
+        shared = {"config": to_json(self.config), "notes": dict(self.notes)}
+        save(path, self.KIND, self.FORMAT, {**shared, **self.content()}, self.tensors())
+
+    @classmethod
+    def load(cls: type[Own], path: Path) -> Own:
+        """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
+        format, content, tensors = load_any(path, cls.KIND, range(1, cls.FORMAT + 1), missing=cls.MISSING)
+        with checked(path, cls.KIND):
+            content = cls.former(content) if format < cls.FORMAT else content
+            config, notes = from_json(cls.CONFIG, content["config"]), dict(content["notes"])
+            return cls.built(content, tensors, config=config, notes=notes)
 
 
 @contextmanager
@@ -84,40 +138,6 @@ def checked(path: Path, kind: str) -> Iterator[None]:
         if isinstance(error, KeyError):
             reason = f"there is no {reason}"
         raise InputError(f"{path}: a damaged {kind}: {reason[:300]}") from None
-
-
-def typed(kind: type[Data], content: Any) -> Data:
-    """The dataclass ``kind`` that ``content``, a JSON object, holds the fields of. ValueError where it doesn't."""
-    if not isinstance(content, dict):
-        raise ValueError(f"expected the entries of {kind.__name__}, got {_short(content)}")
-    hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(content) - set(known)):
-        raise ValueError(f"{kind.__name__} has no {unknown[0]!r}")
-    for name, field in known.items():
-        if name not in content and field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"there is no {name!r}")
-    return kind(**{name: _value(name, hints[name], value) for name, value in content.items()})
-
-
-def _value(name: str, hint: Any, value: Any) -> Any:
-    """``value`` as ``hint`` has it: a number, a text, None, or a tuple of such."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        if value is None and NoneType in inner:
-            return None
-        hint = next(one for one in inner if one is not NoneType)
-        return _value(name, hint, value)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_value(name, inner[0], item) for item in value)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is float and number and math.isfinite(value):
-        return value
-    if hint is int and number and isinstance(value, int) and abs(value) <= LARGEST:
-        return value
-    if hint in (bool, str) and isinstance(value, hint):
-        return value
-    expected = {float: "a finite number", int: "a whole number", bool: "true or false", str: "a text"}
-    raise ValueError(f"{name}: expected {expected.get(hint, 'a list')}, got {_short(value)}")
 
 
 def filled(make: Callable[[], Module], tensors: Mapping[str, Tensor]) -> Module:
@@ -155,8 +175,3 @@ def check_sizes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
             raise ValueError(f"expected {name} of size {ours}, got {theirs}")
         if tensor.dtype != found[name].dtype:
             raise ValueError(f"expected {name} as {tensor.dtype}, got {found[name].dtype}")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

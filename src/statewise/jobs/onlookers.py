@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .adapters import TensorBoard, Visdom
 from .errors import InputError
@@ -16,12 +16,10 @@ from .watch import Log, Record, Several, Watch
 
 
 @contextmanager
-def onlookers(
-    description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: argparse.Namespace
-) -> Iterator[Watch]:
+def onlookers(description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: Any) -> Iterator[Watch]:
     """The bar, ``metrics.jsonl``, ``report.html`` as ``page`` draws it from the curve, and what ``args`` asks for.
 
-    ``args`` are those of ``options.add_run``. Of several processes the first one has them all, the others none.
+    ``args`` are the options of ``command.Run``. Of several processes the first one has them all, the others none.
     """
     if not leads():
         yield Watch()

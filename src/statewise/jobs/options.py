@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from .config import choices, hints_of
 from .content import GIGABYTE, limit
 from .errors import InputError
-from .recipe import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
+from .recipe import Recipe
 from .runs import arguments_of
 
 LARGEST = 2**62  # of whole numbers: torch and numpy take them as they are
+OPTIMIZERS, SCHEDULES, PRECISIONS = (choices(hints_of(Recipe)[name]) for name in ("optimizer", "schedule", "precision"))
 
 
 def add_training(parser: argparse.ArgumentParser, recipe: Recipe | None, *, epochs: str | None = None) -> None:

@@ -4,57 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-from .errors import InputError
+from .config import Config, Count, NotNegative, Part, Positive, Whole, option
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("auto", "float32", "bfloat16")
+training = partial(option, group="training")
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(kw_only=True)
+class TrainingConfig(Config):
     """The settings of ``fit``. Everything that decides the weights besides the data and the network is in here.
 
-    Raises ``InputError`` where a value can't be used.
+    Raises ``InputError`` where a value can't be used. Each job's configuration derives from this.
     """
 
-    epochs: int = 20
-    batch: int = 32
-    """Rows in a batch, over all processes together."""
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    """The highest; ``schedule`` says how it goes on from there."""
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    """Of ``sgd`` alone, with Nesterov's step."""
-    schedule: str = "cosine"
-    """``cosine`` and ``linear`` fall to zero at the last update."""
-    warmup: float = 0.0
-    """The share of all updates in which the rate rises from zero in a straight line."""
-    clip: float | None = 1.0
-    """The largest norm of all gradients together; None: any."""
-    patience: int | None = None
-    """Stop after so many epochs without a better validation score; None: never."""
-    seed: int = 0
-    device: str = "cpu"
-    precision: str = "auto"
-    """``auto``: bfloat16 where a GPU has it, float32 elsewhere."""
-
-    def __post_init__(self) -> None:
-        _least("epochs", self.epochs, 1)
-        _least("batch", self.batch, 1)
-        _least("patience", self.patience, 1)
-        _least("seed", self.seed, 0)
-        _one_of("optimizer", self.optimizer, OPTIMIZERS)
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("precision", self.precision, PRECISIONS)
-        _within("learning_rate", self.learning_rate, 0, math.inf, open_below=True)
-        _within("weight_decay", self.weight_decay, 0, math.inf)
-        _within("momentum", self.momentum, 0, 1)
-        _within("warmup", self.warmup, 0, 1)
-        if self.clip is not None:
-            _within("clip", self.clip, 0, math.inf, open_below=True)
+    epochs: Whole = training(20, "passes over the data at most", metavar="N")
+    batch: Whole = training(32, "rows in a batch", metavar="N")
+    optimizer: Literal["adamw", "adam", "sgd"] = training("adamw", "the optimizer")
+    learning_rate: Positive = training(1e-3, "the highest", metavar="X")
+    schedule: Literal["cosine", "linear", "constant"] = training("cosine", "how the learning rate falls")
+    warmup: Part = training(0.0, "share of the updates in which it rises", metavar="X")
+    momentum: Part = training(0.9, "of sgd alone", metavar="X")
+    weight_decay: NotNegative = training(0.0, "of the optimizer", metavar="X")
+    clip: NotNegative | None = training(1.0, "largest gradient norm, 0 for any", metavar="X")
+    patience: Count | None = training(None, "epochs without gain, 0: never stop", metavar="N")
+    seed: Count = training(0, "of all random numbers", metavar="N")
+    device: str = training("cpu", "cpu, cuda, cuda:1", metavar="NAME")
+    precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 on GPUs that have it")
 
     def rate(self, done: float) -> float:
         """The learning rate when the share ``done`` of all updates, from 0 to 1, has been made."""
@@ -66,19 +43,4 @@ class Recipe:
         return self.learning_rate * (rest if self.schedule == "linear" else 1.0)
 
 
-def _least(name: str, value: int | None, least: int) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise InputError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-
-
-def _within(name: str, value: float, low: float, high: float, *, open_below: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not (low < value < high or (value == low and not open_below)):
-        above = "above" if open_below else "of at least"
-        below = f" and below {high:g}" if high < math.inf else ""
-        raise InputError(f"{name}: expected a number {above} {low:g}{below}, got {value!r}")
+Recipe = TrainingConfig  # as jobs that are not on the frame yet call it

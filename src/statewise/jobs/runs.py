@@ -12,26 +12,36 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+from .._version import __version__
 from . import atomic
 from .errors import InputError, Interrupted
 from .rank import leads
 
 ARGUMENTS = "arguments.json"
+CONFIG = "config.json"
 DONE = "metrics.json"
 """Written last: a run folder that has it is complete."""
 
 
 @contextmanager
-def new_run(job: str, name: str, out: Path | None, arguments: Sequence[str] | None = None) -> Iterator[Path]:
+def new_run(
+    job: str,
+    name: str,
+    out: Path | None,
+    arguments: Sequence[str] | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> Iterator[Path]:
     """A run folder: ``out``, which must be empty or not exist, or else the next free ``runs/<job>-<name>-<n>``.
 
-    ``arguments`` are those of the command line, for ``resume``. Raises ``InputError`` where the folder can't be made.
-    Of several processes the first has the run folder, the others one that vanishes.
+    ``config``, as JSON, is what the run was told and has decided, for ``resume``. Raises ``InputError`` where the
+    folder can't be made. Of several processes the first has the run folder, the others one that vanishes.
     """
     if not leads():
         with tempfile.TemporaryDirectory() as other:
@@ -40,8 +50,11 @@ def new_run(job: str, name: str, out: Path | None, arguments: Sequence[str] | No
     folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
     with _kept_or_removed(job, folder, made):
         if arguments is not None:
-            content = {"job": job, "arguments": list(arguments), "folder": str(Path.cwd())}
+            content: Any = {"job": job, "arguments": list(arguments), "folder": str(Path.cwd())}
             atomic.write(folder / ARGUMENTS, json.dumps(content, indent=1) + "\n")
+        if config is not None:
+            content = {"job": job, "statewise": __version__, "folder": str(Path.cwd()), "config": dict(config)}
+            atomic.write(folder / CONFIG, json.dumps(content, indent=1) + "\n")
         yield folder
 
 
@@ -69,6 +82,25 @@ def arguments_of(job: str, folder: Path) -> tuple[list[str], Path]:
     if (folder / DONE).exists():
         raise InputError(f"--resume {folder}: the run is complete, there is nothing to go on with")
     return arguments, where
+
+
+def config_of(job: str, folder: Path) -> tuple[Any, Path]:
+    """The configuration of the run in ``folder``, as JSON, and where it was begun.
+
+    Raises ``InputError`` where there is none, or none that can be gone on with.
+    """
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        whose, config, where = content["job"], content["config"], Path(content["folder"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        if (folder / ARGUMENTS).exists():
+            raise InputError(f"--resume {folder}: an earlier version of statewise began it and has to end it") from None
+        raise InputError(f"--resume {folder}: not a run folder: no {CONFIG} that can be read") from None
+    if whose != job:
+        raise InputError(f"--resume {folder}: is a run of statewise {whose}, not of statewise {job}")
+    if (folder / DONE).exists():
+        raise InputError(f"--resume {folder}: the run is complete, there is nothing to go on with")
+    return config, where
 
 
 @contextmanager

@@ -10,17 +10,20 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 from .. import cells, ops
+from ..cells import Cell
 from ..ops.arguments import one_step
 from ..stack import Stack
 from .checks import as_states, check_same_place
+from .options import as_cell, check_heads, check_step
+from .parameters import initialise
 from .tools import Guest, is_proxy
 
 # The attributes that a cell's Stack is made of.
-_DESCRIPTION = frozenset({"mode", "nonlinearity", "input_size", "hidden_size", "bias"})
+_DESCRIPTION = frozenset({"mode", "nonlinearity", "cell", "input_size", "hidden_size", "bias", "num_heads"})
 
 
-class RecurrentCell(Guest, nn.RNNCellBase):
-    """One step of the cell that a subclass names in ``mode``.
+class SingleStep(Guest, nn.RNNCellBase):
+    """One step of the cell that a subclass names in ``mode``: the base of all of them.
 
     Parameters, as in torch.nn: ``weight_ih`` (G*H, I), ``weight_hh`` (G*H, H), ``bias_ih``, ``bias_hh`` (G*H,). Nothing
     is checked at construction, as in torch.nn, where a width of 0 is a cell too.
@@ -34,6 +37,7 @@ class RecurrentCell(Guest, nn.RNNCellBase):
     """
 
     mode: str
+    num_heads = 1
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class RecurrentCell(Guest, nn.RNNCellBase):
         dtype: torch.dtype | None = None,
     ) -> None:
         # By name: under ``accelerate`` the next in line is torch.nn's cell, whose arguments are others.
-        gates = len(cells.by_name(self.mode.lower()).gates)
+        gates = len(self._find_cell().gates)
         nn.RNNCellBase.__init__(self, input_size, hidden_size, bias, num_chunks=gates, device=device, dtype=dtype)
         self._describe()
 
@@ -57,11 +61,19 @@ class RecurrentCell(Guest, nn.RNNCellBase):
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._describe()
 
+    def _find_cell(self) -> Cell:
+        return cells.by_name(self.mode.lower())
+
+    def _find_title(self) -> str:
+        """For messages: what torch.nn calls it, whatever a subclass is called."""
+        return self.mode.partition("_")[0] + "Cell"
+
     def _describe(self) -> None:
         """Bring the Stack, and the weights' shapes that follow from it, in line with the attributes."""
-        cell = cells.by_name(self.mode.lower())
-        self._title = self.mode.partition("_")[0] + "Cell"  # for messages: what torch.nn calls it
-        self._stack = Stack(cell, self.input_size, self.hidden_size, bias=bool(self.bias))
+        self._title = self._find_title()
+        self._stack = Stack(
+            self._find_cell(), self.input_size, self.hidden_size, bias=bool(self.bias), num_heads=self.num_heads
+        )
         self._kernel = ops.kernel_of(self._stack)
         self._names = tuple(weight.name for weight in self._stack.weights)
         self._weight_shapes = [torch.Size(self._stack.weight_shape(weight, 0)) for weight in self._stack.weights]
@@ -148,10 +160,10 @@ class RecurrentCell(Guest, nn.RNNCellBase):
             check_same_place(self._title, name, weight, first, dtype=not cast)
 
 
-class RNNCell(RecurrentCell):
+class RNNCell(SingleStep):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it: stands where ``torch.nn.RNNCell`` stood.
 
-    Arguments as in ``RecurrentCell``, and:
+    Arguments as in ``SingleStep``, and:
 
     Args:
         nonlinearity: ``'tanh'`` or ``'relu'``; anything else is refused when the cell is called. Default: ``'tanh'``.
@@ -176,20 +188,84 @@ class RNNCell(RecurrentCell):
         super()._describe()
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """One step; see ``RecurrentCell.forward``. RuntimeError for an unknown nonlinearity."""
+        """One step; see ``SingleStep.forward``. RuntimeError for an unknown nonlinearity."""
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
         output: Tensor = super().forward(input, hx)
         return output
 
 
-class LSTMCell(RecurrentCell):
+class LSTMCell(SingleStep):
     """One step of the LSTM: stands where ``torch.nn.LSTMCell`` stood. State and result are a pair (h, c)."""
 
     mode = "LSTM"
 
 
-class GRUCell(RecurrentCell):
+class GRUCell(SingleStep):
     """One step of the GRU: stands where ``torch.nn.GRUCell`` stood."""
 
     mode = "GRU"
+
+
+class RecurrentCell(SingleStep):
+    """One step of any cell, built in or described by the user.
+
+    Its parameters, states and result follow from the description: a cell of one state takes and returns a tensor, (N,
+    H), one of several a tuple of them. The parameters are the layer's without ``_l0``, and begin as
+    ``statewise.Recurrent``'s do.
+
+    Args:
+        cell: a ``statewise.Cell``, or the name of one.
+        input_size: I, features of the input.
+        hidden_size: H, features of the state.
+        bias: whether there are biases. Default: True.
+        device: where the parameters are made. Default: torch's.
+        dtype: of the parameters. Default: torch's.
+        num_heads: into how many blocks the weights are cut that ``cell.heads`` names. Default: 1.
+
+    Raises:
+        TypeError, ValueError: an argument makes no sense; each message says what was expected and what came.
+
+    Example:
+        >>> step = statewise.RecurrentCell("gru", 3, 64)
+        >>> h = step(torch.randn(8, 3))
+        >>> h = step(torch.randn(8, 3), h)
+    """
+
+    def __init__(
+        self,
+        cell: Cell | str,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        num_heads: int = 1,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.cell = as_cell(self._find_title(), cell)
+        check_step(input_size, hidden_size, bias)
+        check_heads(self.cell, num_heads, (input_size,), (hidden_size,), 0)
+        self.input_size, self.hidden_size, self.bias, self.num_heads = input_size, hidden_size, bias, num_heads
+        self._describe()
+        for name, shape in zip(self._names, self._weight_shapes, strict=True):
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    def _find_cell(self) -> Cell:
+        return self.cell
+
+    def _find_title(self) -> str:
+        return "RecurrentCell"
+
+    def reset_parameters(self) -> None:
+        """Give every parameter the value that it begins with."""
+        initialise(self, zip(self._names, self._stack.weights, strict=True), self.hidden_size)
+
+    def extra_repr(self) -> str:
+        """The cell's name and the arguments that are not the defaults."""
+        shown = f"{self.cell.name}, {self.input_size}, {self.hidden_size}"
+        if not self.bias:
+            shown += f", bias={self.bias}"
+        return shown if self.num_heads == 1 else f"{shown}, num_heads={self.num_heads}"

@@ -26,6 +26,42 @@ def as_states(owner: str, hx: Any, letters: Sequence[str]) -> tuple[Tensor, ...]
     return tuple(hx)
 
 
+def as_layer_states(owner: str, hx: Any, letters: Sequence[str], layers: int) -> tuple[Tensor, ...]:
+    """Likewise where there is a tuple or list of ``layers`` tensors in the place of each; the states outermost.
+
+    Raises:
+        TypeError: ``hx`` is anything else.
+    """
+    states = [hx] if len(letters) == 1 else hx
+    good = isinstance(states, (tuple, list)) and len(states) == len(letters)
+    if not good or not all(_is_row_of(own, layers) for own in states):
+        one = f"a tuple of {layers} tensors, one a layer"
+        names = ", ".join(f"{letter}_0" for letter in letters)
+        expected = one if len(letters) == 1 else f"a tuple of {len(letters)} ({names}), each {one}"
+        raise TypeError(f"{owner}: Expected hx to be {expected}, got {_kind(hx)}")
+    return tuple([s for own in states for s in own])
+
+
+def _is_row_of(value: Any, count: int) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == count and all(isinstance(s, Tensor) for s in value)
+
+
+def as_reset(owner: str, reset: Any, shape: Sequence[int]) -> Tensor:
+    """``reset``, a bool tensor of ``shape``, the input's but for its features.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: its size is another.
+    """
+    if not isinstance(reset, Tensor) or reset.dtype is not torch.bool:
+        got = reset.dtype if isinstance(reset, Tensor) else _kind(reset)
+        raise TypeError(f"{owner}: Expected reset to be a tensor of bools, got {got}")
+    if reset.shape != tuple(shape):
+        size = list(reset.shape)
+        raise ValueError(f"{owner}: Expected reset of size {list(shape)}, one for each step of the input, got {size}")
+    return reset
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"{type(value).__name__} of ({', '.join(type(v).__name__ for v in value)})"
@@ -41,7 +77,8 @@ def check_state_ranks(states: Sequence[Tensor], rank: int) -> None:
         got = f"hx should also be {rank}-D but got {states[0].dim()}-D tensor"
     else:
         ranks = ", ".join(f"{s.dim()}-D" for s in states)
-        got = f"hx and cx should also be {rank}-D but got ({ranks}) tensors"
+        names = "hx and cx" if len(states) == 2 else "all of hx"
+        got = f"{names} should also be {rank}-D but got ({ranks}) tensors"
     raise RuntimeError(f"For {kind} {rank}-D input, {got}")
 
 

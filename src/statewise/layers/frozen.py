@@ -21,19 +21,19 @@ from ..kernels import cpu
 from ..ops import Form
 from ..ops.fallback import reason
 from ..stack import Stack
-from .cells import RecurrentCell
+from .cells import SingleStep
 from .recurrent import RecurrentLayer
 
 _HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
 # The attributes that decide what a call computes, or whether it passes through `forward` at all.
 _DECISIVE = frozenset(
-    {"mode", "nonlinearity", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"}
-    | {"batch_first", "forward", "_compiled_call_impl"}
+    {"mode", "nonlinearity", "cell", "input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size"}
+    | {"num_heads", "batch_first", "forward", "_compiled_call_impl"}
 )
 
 
 class Frozen(nn.Module):
-    """The base of both, which stands before ``RecurrentLayer`` or ``RecurrentCell``. The weights are buffers.
+    """The base of both, which stands before ``RecurrentLayer`` or ``SingleStep``. The weights are buffers.
 
     Made by ``statewise.freeze``, and by copying or unpickling. Whatever replaces the weights or moves them makes a new
     pack (``.to()``, ``load_state_dict``), and so does the next call after one was written to in place: all of them lie
@@ -111,7 +111,8 @@ class Frozen(nn.Module):
 
     def _can_be_packed(self, weights: Sequence[Tensor]) -> bool:
         if (
-            len(weights) != len(self._weight_shapes)
+            self._kernel is None
+            or len(weights) != len(self._weight_shapes)
             or weights[0].dtype is torch.bfloat16
             or reason(weights[0], None, weights, self._stack) is not None
         ):
@@ -170,15 +171,15 @@ def _no_shortcut(input: Any, hx: Any = None, rows: Any = None) -> None:
 class FrozenLayer(Frozen, RecurrentLayer):
     """Stands before a subclass of ``RecurrentLayer``."""
 
-    def __call__(self, input: Any, hx: Any = None, *, lengths: Any = None) -> Any:
+    def __call__(self, input: Any, hx: Any = None, *, lengths: Any = None, **more: Any) -> Any:
         """See ``RecurrentLayer.forward``; and RuntimeError for an input or a state that needs a gradient."""
-        if not is_compiling():
+        if not more and not is_compiling():
             results = self._shortcut(input, hx, lengths)
             if results is not None:
                 return results
-        if lengths is None:
+        if lengths is None and not more:
             return super().__call__(input) if hx is None else super().__call__(input, hx)
-        return super().__call__(input, hx, lengths=lengths)
+        return super().__call__(input, hx, lengths=lengths, **more)
 
     def _forward_eager(self, input: Any, hx: Any, lengths: Any) -> Any:
         if not isinstance(input, PackedSequence) or lengths is not None:
@@ -187,15 +188,18 @@ class FrozenLayer(Frozen, RecurrentLayer):
         results = self._shortcut(data, hx, tuple(rows))
         return results if results is None else (PackedSequence(results[0], *rows), results[1])
 
-    def _run(self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None) -> Any:
+    def _run(
+        self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None, **more: Any
+    ) -> Any:
         self._refuse_gradients((x, *(state or ())))
-        pack = self._pack_for(x, state, weights)
+        is_plain = more.get("reset") is None and not more.get("return_states") and not self._is_extended
+        pack = self._pack_for(x, state, weights) if is_plain else None
         if pack is not None:
             rows = lengths if batch_sizes is None else (batch_sizes, None, None)
             results = pack.run(x, _as_given(state), rows)
             if results is not None:
                 return results
-        return super()._run(x, state, weights, lengths, batch_sizes)
+        return super()._run(x, state, weights, lengths, batch_sizes, **more)
 
     def _current_weights(self) -> list[Tensor]:
         return self._buffered_weights()
@@ -209,11 +213,11 @@ class FrozenLayer(Frozen, RecurrentLayer):
         self.flatten_parameters()
 
 
-class FrozenCell(Frozen, RecurrentCell):
-    """Stands before a subclass of ``RecurrentCell``."""
+class FrozenCell(Frozen, SingleStep):
+    """Stands before a subclass of ``SingleStep``."""
 
     def __call__(self, input: Any, hx: Any = None) -> Any:
-        """See ``RecurrentCell.forward``; and RuntimeError for an input or a state that needs a gradient."""
+        """See ``SingleStep.forward``; and RuntimeError for an input or a state that needs a gradient."""
         if not is_compiling():
             results = self._shortcut(input, hx)
             if results is not None:

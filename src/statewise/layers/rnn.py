@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 
 from .options import check_nonlinearity
 from .recurrent import RecurrentLayer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import Options
 
 
 class RNN(RecurrentLayer):
@@ -13,7 +21,7 @@ class RNN(RecurrentLayer):
 
     Args:
         input_size: I, features of the input.
-        hidden_size: H, features of the state.
+        hidden_size: H, features of the state; or a list with that of each layer, see ``RecurrentLayer``.
         num_layers: L. Default: 1.
         nonlinearity: ``'tanh'`` or ``'relu'``. Default: ``'tanh'``.
         bias: whether there are ``bias_ih`` and ``bias_hh``. Default: True.
@@ -24,6 +32,7 @@ class RNN(RecurrentLayer):
         device: where the parameters are made. Default: torch's.
         dtype: of the parameters. Default: torch's.
         checkpoint: k > 0: training keeps the states of every k-th step alone; see ``RecurrentLayer``. Default: 0.
+        options: what torch.nn's layers have not; see ``statewise.layers.options.Options``.
 
     Raises:
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
@@ -32,7 +41,7 @@ class RNN(RecurrentLayer):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         nonlinearity: str = "tanh",
         bias: bool = True,
@@ -44,6 +53,7 @@ class RNN(RecurrentLayer):
         dtype: torch.dtype | None = None,
         *,
         checkpoint: int = 0,
+        **options: Unpack[Options],
     ) -> None:
         check_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
@@ -60,6 +70,7 @@ class RNN(RecurrentLayer):
             device,
             dtype,
             checkpoint=checkpoint,
+            **options,
         )
 
     def extra_repr(self) -> str:

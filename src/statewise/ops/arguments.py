@@ -14,7 +14,7 @@ Results = tuple[Tensor, ...]
 
 
 class Arguments(NamedTuple):
-    """The arguments of ``ops.recurrent``, all of them tensors but ``stack``."""
+    """The arguments of ``ops.recurrent`` that say what is computed."""
 
     x: Tensor
     state: Sequence[Tensor] | None
@@ -23,11 +23,36 @@ class Arguments(NamedTuple):
     masks: Sequence[Tensor] = ()
     lengths: Tensor | None = None
     batch_sizes: Tensor | None = None
+    reset: Tensor | None = None
+    initial: Sequence[Tensor] | None = None
+    recurrent_masks: Sequence[Tensor] = ()
+    rows: Tensor | None = None
+    starts: Tensor | None = None
+    seed: int | Tensor | None = None
+    return_states: bool = False
 
     @property
     def inputs(self) -> list[Tensor]:
-        """The tensors that have gradients: x, states, weights."""
-        return [self.x, *(self.state or ()), *self.weights]
+        """The tensors that have gradients: x, states, weights, the states that a sequence begins with."""
+        return [self.x, *(self.state or ()), *self.weights, *(self.initial or ())]
+
+    @property
+    def options(self) -> Options | None:
+        """What the kernels are told of them beside the tensors; None for a plain call."""
+        if not self.recurrent_masks and self.seed is None and not self.return_states:
+            return None
+        seed = None if self.seed is None else int(self.seed)
+        return Options(self.recurrent_masks, self.rows, self.starts, seed, self.return_states)
+
+
+class Options(NamedTuple):
+    """What a call has beside that, as the kernels take it: see ``ops.recurrent``."""
+
+    recurrent_masks: Sequence[Tensor] = ()
+    rows: Tensor | None = None
+    starts: Tensor | None = None
+    seed: int | None = None
+    return_states: bool = False
 
 
 def time_first(

@@ -6,7 +6,7 @@ import torch
 
 from .._version import __version__
 from ..kernels import cpu
-from .fallback import SERVED_CELLS, served_dtypes, warn_on_fallback
+from .fallback import served_dtypes, warn_on_fallback
 
 
 def show_config() -> str:
@@ -20,7 +20,7 @@ def show_config() -> str:
             f"statewise {__version__}, torch {torch.__version__}",
             f"instruction set: {cpu.instruction_set()} (this machine has {', '.join(cpu.instruction_sets())})",
             f"threads: {torch.get_num_threads()}, by {cpu.thread_runtime()}",
-            f"cells with kernels: {', '.join(sorted(SERVED_CELLS))}",
+            f"cells with kernels: {', '.join(sorted(cpu.cells()))}",
             f"by the kernels: {served_dtypes()} on the CPU, forward and backward, torch.compile, torch.func",
             f'bfloat16 (its weights, autocast, the matmul precision "medium"): {_bfloat16()}',
             "by torch's own kernels: other 16 bits on the CPU, CUDA, MPS, XPU",

@@ -16,9 +16,10 @@ from ..kernels import cpu
 from ..kernels.cpu import Form as Form
 from ..stack import Stack
 from . import dlpack as dlpack  # which connects
-from .arguments import Results
-from .fallback import SERVED_CELLS
+from .arguments import Options, Results
+from .fallback import stack_reason
 from .gradient import eager_by_reference
+from .served import cell_number
 
 Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
 
@@ -28,7 +29,7 @@ class EagerFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, done: tuple[Any, ...], *inputs: Tensor) -> Any:
-        results, extra, ctx.record, ctx.stack = done
+        results, extra, ctx.record, ctx.stack, ctx.options = done
         ctx.save_for_backward(*inputs, *extra)
         ctx.set_materialize_grads(False)
         return results
@@ -41,7 +42,7 @@ class EagerFunction(torch.autograd.Function):
         kept = ctx.saved_tensors
         found = ctx.record.backward(kept, incoming, needs, False)
         if found is None:
-            return None, *eager_by_reference(ctx.record, ctx.stack, kept, incoming, needs[1:])
+            return None, *eager_by_reference(ctx.record, ctx.stack, kept, incoming, needs[1:], ctx.options)
         return found
 
 
@@ -52,13 +53,14 @@ _apply = super(torch.autograd.Function, EagerFunction).apply
 
 @lru_cache(maxsize=1024)
 def kernel_of(stack: Stack) -> cpu.Stack | None:
-    """The stack as the kernels know it, or None if they don't compute its cell."""
+    """The stack as the kernels know it, or None if they don't compute it."""
     s = stack
-    if s.cell.name not in SERVED_CELLS:
+    number = cell_number(s.cell) if stack_reason(stack) is None else None
+    if number is None:
         return None
-    return cpu.Stack(
-        s.cell.name, s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint
-    )
+    heads = s.num_heads if s.cell.heads else 1
+    sizes = (s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint, heads)
+    return cpu.Stack(number, *sizes, list(s.zoneout), s.clip, s.gradient_clip)
 
 
 def run_eager(
@@ -71,6 +73,7 @@ def run_eager(
     masks: Masks = None,
     rows: Any = None,
     bfloat16_products: bool = False,
+    options: Options | None = None,
 ) -> Results | None:
     """The output (of a cell none) and the final states; None, and nothing has happened, if the kernels don't serve.
 
@@ -89,14 +92,17 @@ def run_eager(
         rows: None, lengths (N,), or (batch_sizes, sorted_indices, unsorted_indices) of a PackedSequence.
         bfloat16_products: whether products of float32 may round what they multiply to bfloat16. They may anyway where
             ``torch.set_float32_matmul_precision("medium")`` says so.
+        options: what torch.nn's layers haven't, of time-major input or packed input in its own order; default: none.
+            The states of all steps come as (L*D*T, N, .) or (L*D*S, .).
     """
     if kernel is None:
         return None
-    done = kernel.forward(form, x, hx, weights, masks, rows, bfloat16_products)
+    extras = None if options is None else (list(options.recurrent_masks), *options[1:])
+    done = kernel.forward(form, x, hx, weights, masks, rows, bfloat16_products, extras)
     if done is None:
         return None
     results, extra, record = done
     if record is None:
         return results  # type: ignore[no-any-return]
     state = () if hx is None else (hx,) if isinstance(hx, Tensor) else hx
-    return _apply((results, extra, record, stack), x, *state, *weights)  # type: ignore[no-untyped-call, no-any-return]
+    return _apply((results, extra, record, stack, options), x, *state, *weights)  # type: ignore[no-untyped-call, no-any-return]

@@ -13,17 +13,15 @@ from torch.utils._device import DeviceContext
 
 from ..kernels import cpu
 from ..stack import Stack
+from .arguments import Arguments
+from .served import FallbackWarning as FallbackWarning
+from .served import cell_reason
 
-SERVED_CELLS = frozenset(cpu.cells())
 _DTYPES = frozenset({torch.float32, torch.float64})
 _TYPES = frozenset({Tensor, Parameter})
 _STRIDED = torch.strided
 
 _warn = False
-
-
-class FallbackWarning(UserWarning):
-    """A call was computed by the slow reference; see ``statewise.warn_on_fallback``."""
 
 
 def warn_on_fallback(enabled: bool = True) -> None:
@@ -72,14 +70,45 @@ def transform_reason() -> str | None:
     return None
 
 
+# What of a layer and of a call torch's own kernels and the library's operation don't know.
+_OF_A_STACK = ("zoneout", "clip", "gradient_clip")
+_OF_A_CALL = ("reset", "initial", "recurrent_masks", "return_states")
+
+
+def stack_reason(stack: Stack) -> str | None:
+    """Why no call of this stack is for the kernels; None if they may serve."""
+    if stack.proj_size:
+        after_step = _first(stack, _OF_A_STACK)
+        if after_step is not None:
+            return f"{after_step} with a projection"
+        if stack.cell.late or stack.cell.heads:
+            return f"cell {stack.cell.name} has no kernel with a projection"
+    return cell_reason(stack.cell)
+
+
+def option_reason(a: Arguments) -> str | None:
+    """Which option of the layer or the call only the kernels and the reference know; None if there is none."""
+    return _first(a.stack, _OF_A_STACK) or _first(a, _OF_A_CALL)
+
+
+def _first(owner: Stack | Arguments, options: Sequence[str]) -> str | None:
+    """What is said of the first of ``options`` that ``owner`` has."""
+    for option in options:
+        value = getattr(owner, option)
+        if isinstance(value, Tensor) or value not in (None, (), [], 0):
+            return f"{option} has no kernel"
+    return None
+
+
 def reason(x: Tensor, state: Sequence[Tensor] | None, weights: Sequence[Tensor], stack: Stack) -> str | None:
     """Why the kernels don't serve this call; None if they do."""
     if x.dtype not in _DTYPES and not (x.dtype is torch.bfloat16 and cpu.computes_bfloat16()):
         return f"the dtype is {x.dtype}, the kernels compute in {served_dtypes()}"
     if not x.is_cpu:
         return f"the device is {x.device}, the kernels run on the CPU"
-    if stack.cell.name not in SERVED_CELLS:
-        return f"cell {stack.cell.name} has no kernel"
+    why = stack_reason(stack)
+    if why is not None:
+        return why
     if stack.hidden_size == 0 or stack.input_size == 0:
         return "a width is 0"
     for tensor in (x, *weights, *(state or ())):

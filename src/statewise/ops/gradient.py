@@ -12,7 +12,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from .. import reference
 from ..kernels.cpu import Form, Record
 from ..stack import Stack
-from .arguments import Arguments, Results, one_step, permuted, time_first
+from .arguments import Arguments, Options, Results, one_step, permuted, time_first
 from .fallback import report, transform_reason
 
 Incoming = Sequence[Tensor | None]  # the results' gradients; None means zeros
@@ -21,23 +21,30 @@ Gradients = list[Tensor | None]  # of x, of each state, of each weight; None whe
 
 def run_reference(a: Arguments) -> Results:
     """The reference on ``a``."""
-    return reference.recurrent(
-        a.x, a.state, a.weights, a.stack, masks=a.masks, lengths=a.lengths, batch_sizes=a.batch_sizes
-    )
+    options = a._asdict()
+    x, state, weights, stack = (options.pop(name) for name in ("x", "state", "weights", "stack"))
+    return reference.recurrent(x, state, weights, stack, **options)
 
 
 def by_reference(a: Arguments, incoming: Incoming, needs: Sequence[bool]) -> Gradients:
     """The gradients of ``a.inputs``, differentiable again where torch records."""
     states = 1 + len(a.state or ())
+    weights = states + len(a.weights)
 
     def run(inputs: list[Tensor]) -> Results:
-        return run_reference(a._replace(x=inputs[0], state=inputs[1:states] or None, weights=inputs[states:]))
+        state, initial = inputs[1:states] or None, inputs[weights:] or None
+        return run_reference(a._replace(x=inputs[0], state=state, weights=inputs[states:weights], initial=initial))
 
     return differentiate(run, a.inputs, incoming, needs)
 
 
 def eager_by_reference(
-    record: Record, stack: Stack, kept: Sequence[Any], incoming: Incoming, needs: Sequence[bool]
+    record: Record,
+    stack: Stack,
+    kept: Sequence[Any],
+    incoming: Incoming,
+    needs: Sequence[bool],
+    options: Options | None,
 ) -> Gradients:
     """Likewise of an eager call, from what was kept for its backward, in the caller's axes."""
     report(reason(incoming) or "a tensor kept for backward is no plain one")
@@ -45,19 +52,24 @@ def eager_by_reference(
     lengths = rows[0] if len(rows) == 1 else None
     batch_sizes, sorted_indices, unsorted_indices = rows if len(rows) == 3 else (None, None, None)
     states = 1 + record.states
+    more: dict[str, Any] = {} if options is None else options._asdict()
 
     def run(inputs: list[Tensor]) -> Results:
         x = inputs[0]
         state: Sequence[Tensor] | None = inputs[1:states] or None
         if record.form is Form.STEP:
             x, state, back = one_step(x, state)
-            return back(run_reference(Arguments(x, state, inputs[states:], stack))[1:])
+            return back(run_reference(Arguments(x, state, inputs[states:], stack, **more))[1:])
         if batch_sizes is None:
             x, state, back = time_first(record.form, x, state)
-            return back(run_reference(Arguments(x, state, inputs[states:], stack, masks, lengths)))
-        state = None if state is None else permuted(state, sorted_indices)
-        output, *final = run_reference(Arguments(x, state, inputs[states:], stack, masks, None, batch_sizes))
-        return output, *permuted(final, unsorted_indices)
+            results = back(run_reference(Arguments(x, state, inputs[states:], stack, masks, lengths, **more)))
+        else:
+            state = None if state is None else permuted(state, sorted_indices)
+            a = Arguments(x, state, inputs[states:], stack, masks, None, batch_sizes, **more)
+            output, *final = run_reference(a)
+            results = output, *permuted(final, unsorted_indices)
+        finals = 1 + len(stack.cell.states)  # those of all steps as the kernels give them
+        return *results[:finals], *[passed.flatten(0, 1) for passed in results[finals:]]
 
     return differentiate(run, inputs, incoming, needs)
 

@@ -30,9 +30,11 @@ from .arguments import Arguments
 from .eager import Form, kernel_of
 from .fallback import report
 from .gradient import by_reference, differentiate, run_reference
+from .torch_kernels import serves_stack
 
 _CONFIG = "str cell, int[] config"
 # No list is ever empty, which AOTInductor takes for None, nor optional, where the dispatcher doesn't look for tensors.
+# The states from the third on come in the list, between weights and masks.
 _TENSORS = "Tensor x, Tensor? h, Tensor? c, Tensor[] weights_and_masks, Tensor? lengths, Tensor? batch_sizes"
 _GIVEN = "Tensor output, Tensor tape, Tensor?[] incoming, bool[] needs"
 _library = library.Library("statewise", "DEF")
@@ -43,6 +45,7 @@ for _schema in (
 ):
     _library.define(_schema, tags=torch.Tag.pt2_compliant_tag)
 _ops = torch.ops.statewise
+_TAPE = 2  # version of the tape's layout: a compiled graph in a cache, from an earlier version, knows another size
 _HEAD = 8  # how many arguments tell the call: those of the first
 
 
@@ -55,9 +58,18 @@ def _flat(a: Arguments) -> tuple[Any, ...]:
     """``a`` as the operations take it."""
     s = a.stack
     # All numbers in one list: torch.jit.trace knows no lists of bools.
-    config = [s.input_size, s.hidden_size, s.num_layers, int(s.bidirectional), int(s.bias), s.proj_size, s.checkpoint]
-    h, c, *_ = (*(a.state or ()), None, None)
-    return a.x, h, c, [*a.weights, *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
+    sizes = (s.input_size, s.hidden_size, s.num_layers, s.bidirectional, s.bias, s.proj_size, s.checkpoint, s.num_heads)
+    config = [_TAPE, *map(int, sizes)]
+    state = list(a.state or ())
+    h, c = (*state[:2], None, None)[:2]
+    return a.x, h, c, [*a.weights, *state[2:], *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
+
+
+def _stack(cell: str, config: Sequence[int]) -> Stack:
+    _, input_size, hidden_size, num_layers, bidirectional, bias, projected, checkpoint, heads = config
+    directions, biases = bool(bidirectional), bool(bias)
+    own = cells.by_name(cell)
+    return Stack(own, input_size, hidden_size, num_layers, directions, biases, projected, checkpoint, heads)
 
 
 def _arguments(
@@ -71,11 +83,11 @@ def _arguments(
     config: Sequence[int],
 ) -> Arguments:
     """The inverse of ``_flat``."""
-    input_size, hidden_size, num_layers, bidirectional, bias, *rest = config
-    stack = Stack(cells.by_name(cell), input_size, hidden_size, num_layers, bool(bidirectional), bool(bias), *rest)
+    stack = _stack(cell, config)
     count = stack.weights_per_layer * stack.depth
-    state = [s for s in (h, c) if s is not None] or None
-    return Arguments(x, state, weights_and_masks[:count], stack, weights_and_masks[count:], lengths, batch_sizes)
+    masks = count + (0 if h is None else max(0, len(stack.cell.states) - 2))
+    state = [s for s in (h, c, *weights_and_masks[count:masks]) if s is not None] or None
+    return Arguments(x, state, weights_and_masks[:count], stack, weights_and_masks[masks:], lengths, batch_sizes)
 
 
 def _rows(a: Arguments) -> Any:
@@ -364,9 +376,10 @@ def _vmap_backward(info: Any, in_dims: Any, *args: Any) -> Vmapped:
 
 
 def _serves_by_identity(args: Any) -> bool:
-    """Whether ``_by_identity`` does: one layer in one direction that keeps all of its steps, not packed."""
+    """Whether ``_by_identity`` does: a layer of torch.nn's in one direction that keeps all of its steps, not packed."""
     a = _arguments(*args[:_HEAD])
-    return a.stack.depth == 1 and not a.stack.proj_size and not a.stack.checkpoint and a.batch_sizes is None
+    simple = a.stack.depth == 1 and not a.stack.proj_size and not a.stack.checkpoint and a.batch_sizes is None
+    return simple and serves_stack(a.stack)
 
 
 def _by_identity(a: Arguments, share: Tensor | None = None) -> Arguments:
@@ -489,25 +502,20 @@ def _flops(*shapes: Any, **_: Any) -> int:
 
 def _backward_flops(*shapes: Any, **_: Any) -> int:
     """A product for each gradient of a weight, and one for that of what it is multiplied with."""
-    products, needs, (directions, per_layer) = _products(shapes), shapes[-1], _counts(shapes)
-    first = range(0, per_layer * directions, per_layer)  # the W_ih of the lowest layer, which reads x
+    products, needs, stack = _products(shapes), shapes[-1], _stack(*shapes[6:8])
+    # The W_ih of the lowest layer, which reads x.
+    first = range(0, stack.weights_per_layer * stack.directions, stack.weights_per_layer)
     own = needs[len(needs) - len(products) :]
     return sum(flops * (own[i] + (i not in first or needs[0])) for i, flops in enumerate(products))
 
 
 def _products(shapes: Any) -> list[int]:
     """Of each weight with what it is multiplied with; a bias has none."""
-    x, _h, _c, weights, _lengths, batch_sizes, _cell, config, *_ = shapes
+    x, _h, _c, weights, _lengths, batch_sizes, cell, config, *_ = shapes
     rows = x[0] * x[1] if batch_sizes is None else x[0]
-    directions, per_layer = _counts(shapes)
-    own = weights[: config[2] * directions * per_layer]
+    stack = _stack(cell, config)
+    own = weights[: stack.depth * stack.weights_per_layer]
     return [2 * rows * w[0] * w[1] if len(w) == 2 else 0 for w in own]
-
-
-def _counts(shapes: Any) -> tuple[int, int]:
-    """D, and how many weights a layer has in one direction."""
-    _input, _hidden, _layers, bidirectional, bias, proj_size, *_ = shapes[7]
-    return 1 + bidirectional, 2 + 2 * bias + (proj_size > 0)
 
 
 for _name, _kernel, _fake in (

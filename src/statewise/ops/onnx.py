@@ -15,9 +15,11 @@ from torch import Tensor
 from ..stack import Stack
 from .arguments import Arguments, Results
 from .dropout import draw_masks
+from .fallback import option_reason
 from .gradient import run_reference
 from .torch_kernels import run_torch
 
+_KNOWN = frozenset({"rnn_tanh", "rnn_relu", "lstm", "gru"})
 # For each of ONNX's gates the place it has in torch: i o f c for i f g o, z r h for r z n.
 GATES = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 
@@ -25,14 +27,15 @@ GATES = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
     """As ``ops.recurrent``, in what ONNX has.
 
-    ONNX has no projection: the newer exporter gets the reference, whose loop is written out for one T.
+    ONNX has no projection and knows torch.nn's cells and no options: for the rest the newer exporter gets the
+    reference, whose loop is written out for one T.
 
     Raises:
         ValueError: the exporter that is used has nothing for the call.
     """
     x, stack = a.x, a.stack
-    if a.batch_sizes is None and x.dim() == 2:
-        return run_reference(a)
+    if (a.batch_sizes is None and x.dim() == 2) or stack.cell.name not in _KNOWN or option_reason(a) is not None:
+        return _by_reference(a, dropout, training)
     kind = _kind(stack)
     if torch._C._get_tracing_state() is not None:
         if stack.proj_size or a.lengths is not None:
@@ -41,8 +44,7 @@ def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
     if a.batch_sizes is not None:
         raise ValueError(f"{kind}: torch.onnx.export takes a PackedSequence with dynamo=False alone; give lengths")
     if stack.proj_size:
-        masks = draw_masks(stack, dropout, x, *x.shape[:-1]) if dropout and training else ()
-        return run_reference(a._replace(masks=masks))
+        return _by_reference(a, dropout, training)
     t, n, _ = x.shape
     depth, directions, h = stack.depth, stack.directions, stack.hidden_size
     state = a.state
@@ -65,6 +67,12 @@ def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
         x = output.transpose(1, 2).reshape(t, n, directions * h)  # (T, N, D*H)
         final.append(last)
     return x, *(torch.cat(letter) for letter in zip(*final, strict=True))
+
+
+def _by_reference(a: Arguments, dropout: float, training: bool) -> Results:
+    """Its loop, written out."""
+    masks = draw_masks(a.stack, dropout, a.x, *a.x.shape[:-1]) if dropout and training else ()
+    return run_reference(a._replace(masks=masks))
 
 
 def _kind(stack: Stack) -> str:

@@ -13,7 +13,7 @@ from ..kernels import cpu
 from ..stack import Stack
 from .arguments import Arguments
 from .autocast import are_cast, autocast_dtype
-from .fallback import transform_reason
+from .fallback import option_reason, transform_reason
 
 _LAYERS: dict[str, Callable[..., Any]] = {
     "rnn_tanh": torch._VF.rnn_tanh,
@@ -40,7 +40,7 @@ def serves_stack(stack: Stack) -> bool:
 def serves(a: Arguments) -> bool:
     """Whether this call is torch's: on its devices, and on the CPU in 16 bits, autocast or not, that aren't ours."""
     x, stack = a.x, a.stack
-    if a.lengths is not None or a.masks or x.size(0) == 0 or not serves_stack(stack):
+    if a.lengths is not None or a.masks or x.size(0) == 0 or not serves_stack(stack) or option_reason(a) is not None:
         return False
     if x.device.type in _DEVICES:
         return True
@@ -73,10 +73,14 @@ def run_expanded(a: Arguments, dropout: float, training: bool) -> tuple[Tensor, 
     """As ``run_torch``, with such weights.
 
     Raises:
-        NotImplementedError: there are ``lengths``.
+        NotImplementedError: there are ``lengths`` or options that torch.nn hasn't.
     """
     if a.lengths is not None:
         raise NotImplementedError("call_for_per_sample_grads takes no lengths: give a PackedSequence")
+    why = option_reason(a)
+    if why is not None or not serves_stack(a.stack):
+        what = why or a.stack.cell.name
+        raise NotImplementedError(f"call_for_per_sample_grads knows what torch.nn's layers do alone, not {what}")
     enabled = torch._C._get_mkldnn_enabled()
     torch._C._set_mkldnn_enabled(False)  # oneDNN's LSTM has no gradients by row
     try:

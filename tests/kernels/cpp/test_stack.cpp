@@ -113,7 +113,7 @@ class Attempt {
       : trial_(trial), p_(trial.problem), x_(trial, p_.I), y_(trial, p_.D * p_.P()), tight_(trial) {
     tight_.strides = kTight;
     const statewise::InstructionSet& set = statewise::instruction_set();
-    while (set.cells[call_.cell].name != p_.cell) ++call_.cell;
+    while (set.cells[call_.cell].shape.name != p_.cell) ++call_.cell;
     call_.float64 = sizeof(T) == 8;
     call_.bfloat16 = sizeof(T) == 2;
     call_.bfloat16_products = bfloat16_products;
@@ -131,10 +131,10 @@ class Attempt {
     }
     for (const Numbers& w : p_.weights) call_.weights.push_back(filled(w));
     for (const Numbers& m : p_.masks) call_.masks.push_back(sequence(Rows(tight_, p_.D * p_.P()), m).data);
-    call_.h0 = p_.h0.empty() ? nullptr : filled(p_.h0);
-    call_.c0 = p_.c0.empty() ? nullptr : filled(p_.c0);
-    call_.hn = empty(p_.L * p_.D * p_.N * p_.state_width());
-    call_.cn = p_.has_c() ? empty(p_.L * p_.D * p_.N * p_.H) : nullptr;
+    call_.state[0].initial = p_.h0.empty() ? nullptr : filled(p_.h0);
+    call_.state[1].initial = p_.c0.empty() ? nullptr : filled(p_.c0);
+    call_.state[0].final = empty(p_.L * p_.D * p_.N * p_.state_width());
+    call_.state[1].final = p_.has_c() ? empty(p_.L * p_.D * p_.N * p_.H) : nullptr;
   }
 
   ~Attempt() { std::free(tape_); }
@@ -156,12 +156,12 @@ class Attempt {
 
   void backward() {
     call_.dy = p_.dy.empty() ? statewise::Strided{} : sequence(y_, p_.dy);
-    call_.dhn = p_.dhn.empty() ? nullptr : filled(p_.dhn);
-    call_.dcn = p_.dcn.empty() ? nullptr : filled(p_.dcn);
+    call_.state[0].dfinal = p_.dhn.empty() ? nullptr : filled(p_.dhn);
+    call_.state[1].dfinal = p_.dcn.empty() ? nullptr : filled(p_.dcn);
     const auto wanted = [&](int leaf, int64_t count) { return trial_.wanted[size_t(leaf)] ? empty(count) : nullptr; };
     if (trial_.wanted[kX]) call_.dx = sequence(x_, {});
-    call_.dh0 = wanted(kH0, p_.L * p_.D * p_.N * p_.state_width());
-    call_.dc0 = p_.has_c() ? wanted(kC0, p_.L * p_.D * p_.N * p_.H) : nullptr;
+    call_.state[0].dinitial = wanted(kH0, p_.L * p_.D * p_.N * p_.state_width());
+    call_.state[1].dinitial = p_.has_c() ? wanted(kC0, p_.L * p_.D * p_.N * p_.H) : nullptr;
     for (size_t k = 0; k < p_.weights.size(); ++k)
       call_.weight_gradients.push_back(wanted(int(kWeights + k), int64_t(p_.weights[k].size())));
     poison_scratch();
@@ -169,14 +169,14 @@ class Attempt {
   }
 
   Numbers y() const { return padded(y_, call_.y.data); }
-  Numbers hn() const { return numbers(call_.hn, p_.L * p_.D * p_.N * p_.state_width()); }
-  Numbers cn() const { return numbers(call_.cn, p_.L * p_.D * p_.N * p_.H); }
+  Numbers hn() const { return numbers(call_.state[0].final, p_.L * p_.D * p_.N * p_.state_width()); }
+  Numbers cn() const { return numbers(call_.state[1].final, p_.L * p_.D * p_.N * p_.H); }
 
   // The gradient of a leaf, laid out as the leaf is in Problem; empty if it isn't asked for.
   Numbers gradient(int leaf) const {
     if (leaf == kX) return call_.dx.data ? padded(x_, call_.dx.data) : Numbers{};
-    if (leaf == kH0) return numbers(call_.dh0, p_.L * p_.D * p_.N * p_.state_width());
-    if (leaf == kC0) return numbers(call_.dc0, p_.L * p_.D * p_.N * p_.H);
+    if (leaf == kH0) return numbers(call_.state[0].dinitial, p_.L * p_.D * p_.N * p_.state_width());
+    if (leaf == kC0) return numbers(call_.state[1].dinitial, p_.L * p_.D * p_.N * p_.H);
     const size_t k = size_t(leaf - kWeights);
     return numbers(call_.weight_gradients[k], int64_t(p_.weights[k].size()));
   }

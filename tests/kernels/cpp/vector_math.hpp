@@ -6,13 +6,19 @@
 
 namespace statewise {
 
+template <class T>
+struct Functions {
+  using Unary = void (*)(const T* x, T* y, int64_t count);
+  using Binary = void (*)(const T* a, const T* b, T* y, int64_t count);
+  using Ternary = void (*)(const T* a, const T* b, const T* c, T* y, int64_t count);
+  Unary sigmoid, tanh, exp, log, softplus, logsigmoid, sqrt, relu, abs, sign, one_minus_exp;
+  Binary maximum, minimum, where_positive;
+  Ternary share_of_larger, where;
+};
+
 struct VectorMath {
-  void (*exp_float32)(const float* x, float* y, int64_t count);
-  void (*sigmoid_float32)(const float* x, float* y, int64_t count);
-  void (*tanh_float32)(const float* x, float* y, int64_t count);
-  void (*exp_float64)(const double* x, double* y, int64_t count);
-  void (*sigmoid_float64)(const double* x, double* y, int64_t count);
-  void (*tanh_float64)(const double* x, double* y, int64_t count);
+  Functions<float> float32;
+  Functions<double> float64;
 };
 
 }  // namespace statewise

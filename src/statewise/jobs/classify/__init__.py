@@ -21,9 +21,9 @@ from .command import add_arguments, run
 
 if TYPE_CHECKING:
     from .classifier import Classifier
+    from .config import Layout
     from .examples import Examples
     from .formats import read
-    from .layout import Layout
     from .model import Model
 
 __all__ = ["Classifier", "Examples", "Layout", "Model", "add_arguments", "read", "run"]
@@ -31,7 +31,7 @@ __all__ = ["Classifier", "Examples", "Layout", "Model", "add_arguments", "read",
 _HOMES = {
     "Classifier": ".classifier",
     "Examples": ".examples",
-    "Layout": ".layout",
+    "Layout": ".config",
     "Model": ".model",
     "read": ".formats",
 }

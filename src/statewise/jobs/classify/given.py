@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..columns import HUGE
 from ..errors import InputError
-from .layout import GAPS
 from .sequences import Sequences
 
 EXPECTED = "expected a list of arrays (T, I) or (T,), or an array (n, T, I) or (n, T)"
@@ -20,8 +19,6 @@ def as_sequences(X: Any, *, gaps: str = "refuse") -> Sequences:
 
     Raises ``InputError`` where that is not what it is, or where values are missing and ``gaps`` isn't ``carry``.
     """
-    if gaps not in GAPS:
-        raise InputError(f"gaps: expected one of {', '.join(GAPS)}, got {gaps!r}")
     if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
         sequences = _of_list(X)
     else:

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
+from .config import Classifying
 from .network import Network, logits_of
 from .scaler import Scaler
 from .sequences import Sequences
-from .settings import Shape
-
-KIND, FORMAT = "classification model", 1
 
 Label = str | int | float | bool
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(model_file.Model):
     """Tells to which of ``classes`` sequences belong."""
 
+    KIND: ClassVar[str] = "classification model"
+    CONFIG: ClassVar[type[Any]] = Classifying
+
+    config: Classifying
     network: Network
     scaler: Scaler
     classes: tuple[Label, ...]
-    shape: Shape
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file is to hold, as JSON, such as the columns that the sequences were read from."""
 
     @property
     def channels(self) -> int:
@@ -51,37 +49,38 @@ class Model:
         """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
-        logits = logits_of(self._frozen, self.scaler.batches(sequences, self.shape.segment))
+        logits = logits_of(self._frozen, self.scaler.batches(sequences, self.config.segment or 1))
         if not bool(logits.isfinite().all()):
             raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
         probabilities: NDArray[np.float64] = logits.softmax(-1).numpy()
         return probabilities
 
-    def save(self, path: Path) -> None:
-        """Write the model as one ``.safetensors`` file. The same model gives the same bytes."""
-        content = {
-            "shape": asdict(self.shape),
-            "channels": self.channels,
-            "classes": list(self.classes),
-            "notes": dict(self.notes),
-        }
+    def content(self) -> dict[str, Any]:
+        """The names of the classes, and how many channels there are."""
+        return {"channels": self.channels, "classes": list(self.classes)}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and scaler."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        tensors["scaler.mean"] = torch.from_numpy(self.scaler.mean)
-        tensors["scaler.scale"] = torch.from_numpy(self.scaler.scale)
-        model_file.save(path, KIND, FORMAT, content, tensors)
+        scaler = {f"scaler.{name}": torch.from_numpy(array) for name, array in vars(self.scaler).items()}
+        return tensors | scaler
 
     @classmethod
-    def load(cls, path: Path) -> Model:
-        """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
-        content, tensors = model_file.load(path, KIND, FORMAT)
-        with model_file.checked(path, KIND):
-            shape, classes = model_file.typed(Shape, content["shape"]), _classes(content["classes"])
-            scaler = Scaler(*(tensors.pop(f"scaler.{name}").numpy() for name in ("mean", "scale")))
-            channels, notes = len(scaler.mean), dict(content["notes"])
-            _check(shape, channels, content["channels"], scaler, tensors)
-            weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-            network = model_file.filled(lambda: Network(channels, len(classes), shape), weights)
-        return cls(network.eval(), scaler, classes, shape, notes)
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Format 1 had the network's part of the configuration alone, and what gaps are among the notes."""
+        gaps = {"gaps": content["notes"]["gaps"]} if "gaps" in content["notes"] else {}
+        return content | {"config": content["shape"] | gaps}
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
+        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+        config, classes = shared["config"], _classes(content["classes"])
+        scaler = Scaler(*(tensors.pop(f"scaler.{name}").numpy() for name in ("mean", "scale")))
+        channels = len(scaler.mean)
+        _check(config, channels, content["channels"], scaler, tensors)
+        weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+        network = model_file.filled(lambda: Network(channels, len(classes), config), weights)
+        return cls(network=network.eval(), scaler=scaler, classes=classes, **shared)
 
 
 def _classes(content: Any) -> tuple[Label, ...]:
@@ -92,13 +91,13 @@ def _classes(content: Any) -> tuple[Label, ...]:
     return tuple(content)
 
 
-def _check(shape: Shape, channels: int, said: object, scaler: Scaler, tensors: Mapping[str, torch.Tensor]) -> None:
+def _check(config: Classifying, channels: int, said: object, scaler: Scaler, tensors: Mapping[str, Tensor]) -> None:
     """ValueError where the scaler is none, or the header speaks of more layers than there are."""
     sizes = {(array.shape, array.dtype.name) for array in (scaler.mean, scaler.scale)}
     if said != channels or sizes != {((channels,), "float64")} or not (scaler.scale > 0).all():
         raise ValueError(f"expected {_counted(channels)}")
-    if f"network.recurrent.weight_ih_l{shape.layers - 1}" not in tensors:
-        raise ValueError(f"expected {shape.layers} layers")
+    if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
+        raise ValueError(f"expected {config.layers} layers")
 
 
 def _counted(channels: int) -> str:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ...layers import GRU, LSTM, RNN
+from .config import Classifying
 from .sequences import Batches
-from .settings import Shape
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
@@ -17,20 +17,20 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 class Network(nn.Module):
     """Gives the logits of ``classes`` classes for sequences of ``channels`` channels, read in segments."""
 
-    def __init__(self, channels: int, classes: int, shape: Shape) -> None:
+    def __init__(self, channels: int, classes: int, config: Classifying) -> None:
         super().__init__()
-        self.recurrent = CELLS[shape.cell](
-            channels * shape.segment,
-            shape.units,
-            shape.layers,
-            bidirectional=shape.bidirectional,
-            dropout=shape.dropout if shape.layers > 1 else 0.0,
+        self.recurrent = CELLS[config.cell](
+            channels * (config.segment or 1),
+            config.units,
+            config.layers,
+            bidirectional=config.bidirectional,
+            dropout=config.dropout if config.layers > 1 else 0.0,
         )
-        width = shape.units * (2 if shape.bidirectional else 1)
-        self.head = shape.head
-        if shape.head == "attention":
+        width = config.units * (2 if config.bidirectional else 1)
+        self.head = config.head
+        if config.head == "attention":
             self.attention = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(width, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from .sequences import Rows
 
@@ -53,26 +54,28 @@ class Result:
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """How often what is of class i was taken for class j: (classes, classes)."""
-        return confusion(self.truth, self.predicted, len(self.classes))
+        counts: NDArray[np.int64] = confusion_matrix(self.truth, self.predicted, labels=range(len(self.classes)))
+        return counts
 
     @property
     def score(self) -> Score:
         """The score of the likeliest classes."""
-        return score(self.name, self.truth, self.predicted, len(self.classes))
+        return score(self.name, self.truth, self.predicted)
 
     @property
     def by_class(self) -> list[ClassScore]:
-        """The scores of each class."""
+        """The scores of each class, 0 where there is nothing to divide by."""
+        known = range(len(self.classes))
+        found = precision_recall_fscore_support(self.truth, self.predicted, labels=known, zero_division=0)
         return [
             ClassScore(label, float(precision), float(recall), float(f1), int(count))
-            for label, (precision, recall, f1, count) in zip(self.classes, _by_class(self.confusion).T, strict=True)
+            for label, precision, recall, f1, count in zip(self.classes, *found, strict=True)
         ]
 
     @property
     def log_loss(self) -> float:
         """The mean of minus the logarithm of the probability that the right class was given."""
-        right = self.probabilities[np.arange(len(self.truth)), self.truth]
-        return float(-np.log(np.maximum(right, 1e-300)).mean())
+        return float(log_loss(self.truth, self.probabilities, labels=range(len(self.classes))))
 
     @property
     def mistakes(self) -> Rows:
@@ -89,26 +92,7 @@ class Result:
         return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def confusion(truth: Rows, predicted: Rows, classes: int) -> NDArray[np.int64]:
-    """How often class i was taken for class j: (classes, classes)."""
-    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def score(name: str, truth: Rows, predicted: Rows, classes: int) -> Score:
+def score(name: str, truth: Rows, predicted: Rows) -> Score:
     """The score of ``predicted`` (n,) against ``truth`` (n,). A class that is in neither doesn't count in the F1."""
-    counts = confusion(truth, predicted, classes)
-    seen = counts.sum(0) + counts.sum(1) > 0
-    return Score(name, float((truth == predicted).mean()), float(_by_class(counts)[2][seen].mean()))
-
-
-def _by_class(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision, recall, F1 and count of each class, 0 where there is nothing to divide by: (4, classes)."""
-    right, said, there = np.diag(counts).astype(float), counts.sum(0), counts.sum(1)
-    return np.stack(
-        [
-            right / np.maximum(said, 1),
-            right / np.maximum(there, 1),
-            2 * right / np.maximum(said + there, 1),
-            there,
-        ]
-    )
+    f1 = f1_score(truth, predicted, average="macro", zero_division=0)
+    return Score(name, float(accuracy_score(truth, predicted)), float(f1))

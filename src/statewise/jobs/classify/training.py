@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..checkpoint import Checkpoint
-from ..fit import fit
+from ..experiment import Trainer
 from ..task import Task
-from ..watch import Record, Watch
+from .config import Classifying
 from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
 from .sequences import Batches, Rows, Sequences, digest_of
-from .settings import Plan
 from .split import stratified
 
 
@@ -81,35 +79,50 @@ class Classification(Task):
         return [super().fingerprint(), self.data]
 
 
-def train(
-    sequences: Sequences,
-    targets: Rows,
-    classes: Sequence[Label],
-    plan: Plan,
-    *,
-    watch: Watch | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> tuple[Model, list[Record]]:
-    """A model of ``classes`` that has learnt ``targets`` (n,), numbers of classes, from ``sequences``; and the curve.
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is learnt, with everything decided: ``targets`` (n,) are numbers of ``classes``."""
 
-    Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of something else.
-    """
-    kept, held = stratified(targets, plan.validation_for(len(targets)), plan.recipe.seed)
-    ours = sequences.select(kept) if len(held) else sequences
-    scaler = Scaler.fitted(ours, plan.scaling)
-    shape = plan.shape_for(sequences.usual_length)
-    held_out = (scaler.batches(sequences.select(held), shape.segment), targets[held]) if len(held) else None
-    recipe = replace(plan.recipe, epochs=plan.epochs_for(len(kept)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        network = Network(sequences.channels, len(classes), shape)
-    weights = class_weights(targets[kept], len(classes)) if plan.balance else None
-    settings = [asdict(shape), plan.balance, plan.smoothing, plan.validation, plan.scaling, list(classes)]
-    data = [sequences.digest(), digest_of(targets), settings] if checkpoint else None
-    batches = scaler.batches(ours, shape.segment)
-    task = Classification(network, batches, targets[kept], held_out, weights, plan.smoothing, data)
-    history = fit(task, recipe, watch=watch, checkpoint=checkpoint)
-    return Model(network.cpu(), scaler, tuple(classes), shape), history
+    config: Classifying
+    sequences: Sequences
+    targets: Rows
+    classes: Sequence[Label]
+    kept: Rows
+    held: Rows
+
+    @classmethod
+    def of(
+        cls, config: Classifying, sequences: Sequences, targets: Rows, classes: Sequence[Label], *, image: bool = False
+    ) -> Lesson:
+        """To learn ``targets`` but for what ``config`` holds out."""
+        config = replace(config, validation_share=config.held_out(len(targets)))
+        kept, held = stratified(targets, config.validation_share or 0.0, config.seed)
+        config = config.decided(len(kept), sequences.usual_length, image=image)
+        return cls(config, sequences, targets, classes, kept, held)
+
+    def network(self) -> Network:
+        """The network before training: the same for the same seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return Network(self.sequences.channels, len(self.classes), self.config)
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that has learnt it.
+
+        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
+        """
+        config, targets = self.config, self.targets
+        ours = self.sequences.select(self.kept) if len(self.held) else self.sequences
+        scaler = Scaler.fitted(ours, config.scaling or "channel")
+        segment, held_out = config.segment or 1, None
+        if len(self.held):
+            held_out = scaler.batches(self.sequences.select(self.held), segment), targets[self.held]
+        network, batches = self.network(), scaler.batches(ours, segment)
+        weights = class_weights(targets[self.kept], len(self.classes)) if config.balance else None
+        data = [self.sequences.digest(), digest_of(targets), list(self.classes)] if trainer.folder else None
+        task = Classification(network, batches, targets[self.kept], held_out, weights, config.smoothing, data)
+        trainer.fit(task, config)
+        return Model(network=network, scaler=scaler, classes=tuple(self.classes), config=config)
 
 
 def class_weights(targets: Rows, classes: int) -> list[float]:

@@ -16,7 +16,7 @@ def ahead(model: Model, source: object = None) -> Forecast:
     """What follows the series of ``source``, a file or a frame; None: those the model has seen last."""
     if source is None:
         return model.forecast_ahead(model.tails)
-    panel = read_panel(source, model.columns, gaps=model.gaps, grid=model.grid)
+    panel = read_panel(source, model.columns, gaps=model.plan.gaps, grid=model.grid)
     tracks: Sequence[Track] = model.tracks(panel)
     return model.forecast_ahead(tracks, [series.labels[len(series) :] for series in panel.series])
 
@@ -30,7 +30,7 @@ def to_frame(forecast: Forecast, model: Model) -> pl.DataFrame:
         "step": np.tile(np.arange(1, horizon + 1), len(forecast.names)),
         "forecast": forecast.quantiles[..., model.plan.median].ravel(),
     }
-    for q, level in enumerate(model.plan.levels):
+    for q, level in enumerate(model.plan.quantiles):
         if level != 0.5:
             columns[quantile_name(level)] = forecast.quantiles[..., q].ravel()
     return pl.DataFrame(columns)

@@ -45,7 +45,7 @@ def backtest(model: Model, prepared: Prepared, stride: int = 1) -> Backtest:
         series,
         np.array([seasonal_error(values, plan.season) for values in prepared.before_test]),
         standardise([t.values[:end] for t, end in zip(tracks, split.train, strict=True)], log=False).spread,
-        plan.levels,
+        plan.quantiles,
     )
     quantiles = model.forecast(tracks, rows, series)
     scores = [score(plan.label, truth, quantiles)]
@@ -73,10 +73,10 @@ def _baselines(model: Model, prepared: Prepared, rows: Rows, series: Rows) -> li
     real = window_values(tracks, judged, judged_series, plan.horizon)
 
     def calibrated(test: Array, validation: Array) -> Array:
-        found = np.repeat(scaling.backward(test, series)[..., None], len(plan.levels), axis=2)
-        there = np.repeat(scaling.backward(validation, judged_series)[..., None], len(plan.levels), axis=2)
+        found = np.repeat(scaling.backward(test, series)[..., None], len(plan.quantiles), axis=2)
+        there = np.repeat(scaling.backward(validation, judged_series)[..., None], len(plan.quantiles), axis=2)
         own = unit[judged_series][:, None]
-        moved = shifts(heights(there, plan) / own[..., None], heights(real, plan) / own, plan.levels)
+        moved = shifts(heights(there, plan) / own[..., None], heights(real, plan) / own, plan.quantiles)
         return shifted(found, moved, unit[series], plan)
 
     return [(name, calibrated(*pair)) for name, pair in points.items()]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import from_json
 from ..errors import InputError
-from ..model_file import typed
 from .panel import Panel
 
 Array = NDArray[np.float64]
@@ -84,7 +84,7 @@ class Encoding:
     @staticmethod
     def from_json(content: Sequence[Any]) -> Encoding:
         """What ``to_json`` gave. ValueError for what it can't have given."""
-        return Encoding(tuple(typed(Column, column) for column in content))
+        return Encoding(tuple(from_json(Column, column) for column in content))
 
 
 def find_encoding(panel: Panel, names: Sequence[str], train: NDArray[np.int64], *, ahead: bool) -> Encoding:

@@ -27,19 +27,19 @@ class DirectNetwork(nn.Module):
         known: int,
         channels: int,
         horizon: int,
-        hidden: int,
+        units: int,
         layers: int,
         dropout: float,
         size: int,
     ) -> None:
         super().__init__()
         between = dropout if layers > 1 else 0.0
-        self.reader = CELLS[cell](features, hidden, layers, dropout=between)
-        self.writer = CELLS[cell](known + 2 * STEP if channels else known + STEP, hidden, layers, dropout=between)
+        self.reader = CELLS[cell](features, units, layers, dropout=between)
+        self.writer = CELLS[cell](known + 2 * STEP if channels else known + STEP, units, layers, dropout=between)
         self.position = nn.Parameter(torch.randn(horizon, STEP))
         self.channel = nn.Parameter(torch.randn(channels, STEP) * 0.1) if channels else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, size)
+        self.head = nn.Linear(units, size)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -50,6 +50,6 @@ class DirectNetwork(nn.Module):
         told = [ahead, self.position.expand(rows, horizon, -1)]
         if self.channel is not None:
             told.append(self.channel[channel][:, None].expand(rows, horizon, -1))
-        output, _ = self.writer(torch.cat(told, dim=-1).transpose(0, 1), state)  # (H, N, hidden)
+        output, _ = self.writer(torch.cat(told, dim=-1).transpose(0, 1), state)  # (H, N, units)
         result: Tensor = self.head(self.dropout(output)).transpose(0, 1)
         return result

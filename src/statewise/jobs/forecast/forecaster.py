@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from os import PathLike
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..config import part_of
 from ..errors import InputError
-from ..estimator import seed_of
-from ..recipe import Recipe
-from ..watch import Record, Watch
-from . import storage
+from ..estimator import Estimator, seed_of
+from ..experiment import Trainer
 from .ahead import ahead, to_frame
+from .config import Columns, Forecasting
 from .grid import Grid
-from .learning import Trainer
-from .panel import Columns, Panel, Series
+from .model import Model
+from .panel import Panel, Series
 from .paths import continued
 from .reading import read_panel
-from .settings import Settings
-from .training import prepare, train
+from .training import Prepared, prepare, train
 
 Array = NDArray[np.float64]
 
 
-class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+@dataclass(kw_only=True, eq=False, repr=False)
+class Forecaster(RegressorMixin, Estimator, Columns, Forecasting):  # type: ignore[misc]  # scikit-learn has no types
     """A recurrent network that continues one series or many.
 
     There are two ways to use it.
@@ -49,23 +47,6 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
     The last tenth of the rows, or more where that is no three horizons, decides when training stops, and how wide the
     intervals are. A short series is learnt from as a whole in the end.
 
-    Args:
-        model: ``lstm``, ``gru``, ``rnn`` (step by step), ``direct``, ``segment`` (the horizon at once) or ``auto``.
-        horizon: rows ahead. Default: a season, or 12. Beyond it ``predict(X)`` goes on from its own forecasts.
-        lookback: rows that a forecast reads. Default: by the model.
-        season: rows in a season, 1 for none. Default: found.
-        quantiles: what ``predict_quantiles`` gives; 0.5 is always among them.
-        distribution: ``gaussian`` or ``student-t``, which a window model writes in the place of quantiles.
-        time, target, id, known, observed, static: columns of a table; all but ``time`` and ``id`` are lists of names.
-        layout: ``long``, or ``rows`` where each row of a table is a whole series.
-        gaps: what missing values are: an error (``refuse``), left out (``mask``), the last value (``fill``); ``ignore``
-            takes rows as equally spaced, whatever their times say.
-        cell, hidden, layers, dropout, segment, seeds, windows, base, calendar, log: of the networks, as
-            ``statewise forecast --help`` describes them.
-        epochs, batch, learning_rate, patience: of the training. Default: by the model.
-        random_state: seed of everything drawn at random, or a ``numpy.random.RandomState``; None draws one.
-        device: ``cpu``, ``cuda`` or ``cuda:1``.
-
     Attributes:
         model_: the trained ``Model``.
         history_: the loss curve, a list of records.
@@ -77,90 +58,23 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         >>> forecaster.predict()
     """
 
-    def __init__(
-        self,
-        *,
-        model: str = "auto",
-        horizon: int | None = None,
-        lookback: int | None = None,
-        season: int | None = None,
-        quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
-        distribution: str | None = None,
-        time: str | None = None,
-        target: Any = (),
-        id: str | None = None,
-        known: Any = (),
-        observed: Any = (),
-        static: Any = (),
-        layout: str = "long",
-        gaps: str = "refuse",
-        cell: str = "gru",
-        hidden: int | None = None,
-        layers: int = 1,
-        dropout: float | None = None,
-        segment: int | None = None,
-        seeds: int | None = None,
-        windows: int = 60_000,
-        base: str = "auto",
-        calendar: bool = True,
-        log: bool | None = None,
-        epochs: int | None = None,
-        batch: int | None = None,
-        learning_rate: float | None = None,
-        patience: int | None = None,
-        random_state: Any = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.model = model
-        self.horizon = horizon
-        self.lookback = lookback
-        self.season = season
-        self.quantiles = quantiles
-        self.distribution = distribution
-        self.time = time
-        self.target = target
-        self.id = id
-        self.known = known
-        self.observed = observed
-        self.static = static
-        self.layout = layout
-        self.gaps = gaps
-        self.cell = cell
-        self.hidden = hidden
-        self.layers = layers
-        self.dropout = dropout
-        self.segment = segment
-        self.seeds = seeds
-        self.windows = windows
-        self.base = base
-        self.calendar = calendar
-        self.log = log
-        self.epochs = epochs
-        self.batch = batch
-        self.learning_rate = learning_rate
-        self.patience = patience
-        self.random_state = random_state
-        self.device = device
+    configuration: ClassVar[type[Forecasting]] = Forecasting
+    model_class: ClassVar[type[Model]] = Model
 
     def fit(self, X: Any, y: Any = None) -> Forecaster:
         """Train on the values ``y`` with covariates ``X``, or on the table or array ``X`` alone.
 
         Raises ``InputError``, a ValueError, where they or an argument can't be used.
         """
-        settings = self._settings()
-        self.shape_ = _shape(X if y is None else y)
+        config, columns = self.config(), part_of(Columns, self)
+        shape = _shape(X if y is None else y)
         if y is not None:
-            panel = _of_arrays(X, y, self.gaps)
-            self.n_features_in_ = _features(X).shape[1]
-        elif self.shape_ is not None:
-            panel = _of_arrays(np.zeros((self.shape_[0], 0)), X, self.gaps)
+            panel = _of_arrays(X, y, config.gaps)
+        elif shape is not None:
+            panel = _of_arrays(np.zeros((shape[0], 0)), X, config.gaps)
         else:
-            panel = read_panel(X, self._columns(), gaps=self.gaps)
-        prepared = prepare(panel, settings, gaps=self.gaps, test_rows=0)
-        recipe = self._recipe(prepared.recipe)
-        curve = _Curve()
-        self.model_ = replace(train(prepared, Trainer(recipe, curve)), dimensions=len(self.shape_ or ()))
-        self.history_, self.horizon_ = curve.history, prepared.plan.horizon
+            panel = read_panel(X, columns, gaps=config.gaps)
+        self._train(_Fit(prepare(panel, config, test_rows=0), len(shape or ())))
         return self
 
     def predict(self, X: Any = None) -> Any:
@@ -185,80 +99,22 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
         return self._shaped(self._continued(X))
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the trained forecaster as one ``.safetensors`` file, which ``statewise forecast predict`` reads too."""
-        check_is_fitted(self, "model_")
-        storage.save(self.model_, Path(path))
+    def config(self) -> Any:
+        """The arguments but for the columns. Raises ``InputError`` for what can't be used."""
+        given = {each.name: getattr(self, each.name) for each in fields(Forecasting) if each.name != "seed"}
+        return Forecasting(**given, seed=seed_of(self.random_state))
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Forecaster:
-        """The forecaster in ``path``, also one that ``statewise forecast`` wrote; on the CPU.
+    def _arguments(cls, model: Model) -> dict[str, Any]:
+        columns = Columns() if model.dimensions else model.columns
+        return super()._arguments(model) | {each.name: getattr(columns, each.name) for each in fields(Columns)}
 
-        Of the arguments it has those of the network and the table; how it was trained isn't in the file. Raises
-        ``InputError`` for any other file.
-        """
-        model = storage.load(Path(path))
-        plan, columns = model.plan, model.columns
-        same = {field.name for field in fields(Settings)} & set(cls().get_params()) - {"model"}
-        forecaster: Forecaster = cls(
-            model=plan.model,
-            quantiles=plan.levels,
-            distribution=None if plan.output == "quantiles" else plan.output,
-            time=columns.time,
-            target=columns.targets,
-            id=columns.id,
-            known=columns.known,
-            observed=columns.observed,
-            static=columns.static,
-            layout=columns.layout,
-            gaps=model.gaps,
-        )
-        forecaster.set_params(**{name: getattr(plan, name) for name in same if hasattr(plan, name)})
-        forecaster.model_, forecaster.history_, forecaster.horizon_ = model, [], plan.horizon
-        forecaster.shape_ = None
+    def _take(self, model: Model) -> None:
+        super()._take(model)
+        self.horizon_, self.shape_ = model.plan.horizon, None
         if model.dimensions:
-            forecaster.shape_ = (0,) if model.dimensions == 1 else (0, len(columns.targets))
-            forecaster.n_features_in_ = len(columns.known)
-        return forecaster
-
-    def _settings(self) -> Settings:
-        return Settings(
-            model=self.model,
-            cell=self.cell,
-            horizon=self.horizon,
-            lookback=self.lookback,
-            season=self.season,
-            levels=tuple(self.quantiles),
-            output=self.distribution or "quantiles",
-            hidden=self.hidden,
-            layers=self.layers,
-            dropout=self.dropout,
-            segment=self.segment,
-            seeds=self.seeds,
-            windows=self.windows,
-            base=self.base,
-            calendar=self.calendar,
-            log=self.log,
-        )
-
-    def _recipe(self, defaults: Recipe) -> Recipe:
-        given = {name: getattr(self, name) for name in ("epochs", "batch", "learning_rate", "patience")}
-        given = {name: value for name, value in given.items() if value is not None}
-        return replace(defaults, **given, seed=seed_of(self.random_state), device=self.device)
-
-    def _columns(self) -> Columns:
-        def names(given: Any) -> tuple[str, ...]:
-            return (given,) if isinstance(given, str) else tuple(given)
-
-        return Columns(
-            self.time,
-            self.id,
-            names(self.target),
-            names(self.known),
-            names(self.observed),
-            names(self.static),
-            self.layout,
-        )
+            self.shape_ = (0,) if model.dimensions == 1 else (0, len(model.columns.target))
+            self.n_features_in_ = len(model.columns.known)
 
     def _continued(self, X: Any, *, spread: bool = True) -> Array:
         """The quantiles of all rows of ``X``, or of the horizon, (rows, channels, Q); ``spread`` as there."""
@@ -279,14 +135,15 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         return forecast if len(self.shape_) == 2 else forecast[:, 0]
 
 
-class _Curve(Watch):
-    """Keeps the loss curve."""
+@dataclass
+class _Fit:
+    """What ``fit`` trains on, of an array of so many dimensions; 0: of a table."""
 
-    def __init__(self) -> None:
-        self.history: list[Record] = []
+    prepared: Prepared
+    dimensions: int
 
-    def record(self, record: Record) -> None:
-        self.history.append(record)
+    def train(self, trainer: Trainer) -> Model:
+        return replace(train(self.prepared, trainer), dimensions=self.dimensions)
 
 
 _NAME = "y"
@@ -327,13 +184,13 @@ def _of_arrays(X: Any, y: Any, gaps: str) -> Panel:
             **dict(zip(known, features.T, strict=True)),
         }
     )
-    columns = Columns(time=None, targets=names, known=known)
+    columns = Columns(target=names, known=known)
     return _array_panel(frame, columns, gaps)
 
 
 def _array_panel(frame: pl.DataFrame, columns: Columns, gaps: str) -> Panel:
     """The panel of a frame that has no column of times, however its columns look."""
-    targets = {name: frame[name].to_numpy() for name in columns.targets}
+    targets = {name: frame[name].to_numpy() for name in columns.target}
     for name, values in targets.items():
         if np.isinf(values).any() or (np.isnan(values).any() and gaps in ("refuse", "ignore")):
             row = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -354,8 +211,8 @@ def _series(name: str, values: Array, labels: list[str], known: dict[str, Array]
     if not len(there) or there[-1] != len(values) - 1:
         raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
     first = int(there[0])
-    filled = np.isnan(values[first:]) if gaps == "fill" else None
-    if gaps == "fill":
+    filled = np.isnan(values[first:]) if gaps == "carry" else None
+    if gaps == "carry":
         values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
     cells = {c: column[first:] for c, column in known.items()}
     return Series(name, first, values[first:], labels[first:], cells, filled)

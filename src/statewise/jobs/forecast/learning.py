@@ -4,54 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from ..checkpoint import Checkpoint
-from ..fit import fit
-from ..recipe import Recipe
-from ..task import Task
-from ..watch import Named, Watch
+from ..experiment import Trainer
 from .bank import Bank, Rows, Track, make_bank
 from .baselines import persistence, seasonal_naive
+from .config import WARM, Plan
 from .differences import choose_differences
 from .lags import choose_lags
 from .outputs import Output
 from .scaling import Scaling, standardise
-from .settings import WARM, Plan
 from .split import origins
 from .stepwise import StepLearner, StepNetwork, Steps, StepTask
 from .windowed import WindowLearner, Windows, WindowTask, make_network, seasonal_spread
 
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
 JUDGED = 256  # origins in the validation part that a stepwise network is judged by
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """Who trains: the recipe, who looks on, and where checkpoints go, None: nowhere."""
-
-    recipe: Recipe
-    watch: Watch | None = None
-    folder: Path | None = None
-    every: float = 30.0
-
-    def train(self, task: Task, name: str, seed: int, recipe: Recipe | None = None) -> None:
-        """Train ``task`` under ``name``, and leave its network on the CPU."""
-        checkpoint = (
-            Checkpoint(self.folder / f"{name.replace(' ', '-')}.checkpoint", self.every) if self.folder else None
-        )
-        watch = Named(self.watch, name) if self.watch else None
-        fit(task, replace(recipe or self.recipe, seed=seed), watch=watch, checkpoint=checkpoint)
-        task.model.cpu()
-
-    @property
-    def seed(self) -> int:
-        """The first network's seed."""
-        return self.recipe.seed
 
 
 Learner = StepLearner | WindowLearner
@@ -91,10 +62,10 @@ def _learn_steps(
     learner = StepLearner(plan, differences, lags, flags, steps.inputs.shape[1], ())
     judged = _judged(bank, train, validation, plan.horizon) if validation is not None else None
     networks = []
-    for seed in range(trainer.seed, trainer.seed + plan.seeds):
+    for number in range(plan.ensemble):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = StepNetwork(plan.cell, learner.features, plan.hidden, plan.layers, plan.dropout)
+            torch.manual_seed(plan.seed + number)
+            network = StepNetwork(plan.cell, learner.features, plan.units, plan.layers, plan.dropout)
 
         def judge(network: StepNetwork = network) -> dict[str, float]:
             if judged is None:
@@ -110,11 +81,11 @@ def _learn_steps(
             steps,
             bank.begin + train,
             width=WARM,
-            windows=trainer.recipe.batch * (1 if plan.short else 50),
+            windows=plan.batch * (1 if plan.short else 50),
             mirror=plan.short and steps.constant.shape[1] == 0,  # the calendar and covariates have no other way up
             judge=judge,
         )
-        trainer.train(task, f"{name}network {seed - trainer.seed + 1}", seed)
+        trainer.fit(task, replace(plan, seed=plan.seed + number), f"{name}network {number + 1}")
         networks.append(network)
     return replace(learner, networks=tuple(networks)), scaling
 
@@ -134,19 +105,19 @@ def _learn_windows(
     flags = short or any(bool(np.isnan(track.values).any()) for track in tracks)
     season = _naive_season(plan, bank, first, train)
     windows = Windows(bank, plan.lookback, plan.horizon, flags=flags, season=season)
-    output = Output(plan.output, plan.levels)
+    output = Output(plan.output, plan.quantiles)
     learnt, judged = _rows(bank, first, train, plan.horizon), _rows(bank, train, validation, plan.horizon)
     seen = np.isfinite(bank.window(learnt[0], plan.horizon)).any(1)
     learnt = (learnt[0][seen], learnt[1][seen])
     features, known = windows.rows.shape[1], windows.known.shape[1]
     channels = len(tracks) if plan.channels else 0
     networks = []
-    for seed in range(trainer.seed, trainer.seed + plan.seeds):
+    for number in range(plan.ensemble):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(plan.seed + number)
             network = make_network(plan, features, known, channels, output.size)
         task = WindowTask(network, output, windows, learnt, judged, plan.windows)
-        trainer.train(task, f"{name}network {seed - trainer.seed + 1}", seed)
+        trainer.fit(task, replace(plan, seed=plan.seed + number), f"{name}network {number + 1}")
         windows.to(torch.device("cpu"))
         networks.append(network)
     return WindowLearner(plan, features, known, channels, flags, season, tuple(networks)), scaling

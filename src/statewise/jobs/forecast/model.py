@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from .. import model_file
 from ..errors import InputError
+from . import storage
 from .bank import Array, Rows, Track, make_bank
+from .config import Columns, Plan
 from .covariates import Encoding
 from .grid import Grid
 from .learning import Learner
-from .panel import Columns, Panel
+from .panel import Panel
 from .scaling import Scaling, standardise
 from .scores import seasonal_error
-from .settings import Plan
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,17 @@ class Forecast:
     quantiles: Array  # (S, H, Q)
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(model_file.Model):
     """Trained networks (``learner``), how data reach them, and what the validation part taught about their errors."""
 
-    plan: Plan
+    KIND: ClassVar[str] = "forecast model"
+    CONFIG: ClassVar[type[Any]] = Plan
+    MISSING: ClassVar[Collection[str]] = ("tail.values",)
+
+    config: Plan
     columns: Columns
     grid: Grid
-    gaps: str
     known: Encoding
     observed: Encoding
     names: tuple[str, ...]
@@ -50,6 +57,29 @@ class Model:
     """(n, H), of some windows of the validation part: where among the misses of all windows each was, see paths.py."""
     dimensions: int = 0
     """Of the array that was fitted, 1 or 2; 0: a table was."""
+
+    @property
+    def plan(self) -> Plan:
+        """The configuration."""
+        return self.config
+
+    def content(self) -> dict[str, Any]:
+        """Everything but the numbers."""
+        return storage.content_of(self)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, constants and the last rows."""
+        return storage.tensors_of(self)
+
+    @classmethod
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Format 1 had other names."""
+        return storage.former(content)
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
+        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+        return cls(**shared, **storage.parts_of(shared["config"], content, tensors))
 
     def tracks(self, panel: Panel) -> list[Track]:
         """The series of ``panel`` as numbers."""

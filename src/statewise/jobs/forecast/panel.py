@@ -10,36 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .config import Columns
 from .grid import Grid
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column of a table is what. ``time`` and ``targets`` are found where there is one candidate."""
-
-    time: str | None = None
-    id: str | None = None
-    targets: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    """Covariates known ahead: a price plan, a holiday. Rows after the last target value hold their future."""
-    observed: tuple[str, ...] = ()
-    """Covariates known up to now: the weather as it was."""
-    static: tuple[str, ...] = ()
-    """Covariates that never change within a series: the kind of shop."""
-    layout: str = "long"
-    """``long``: a row is a time step, of one series or of that which ``id`` names. ``rows``: a row is a series."""
-
-    @property
-    def ahead(self) -> tuple[str, ...]:
-        """All covariates whose future is known."""
-        return self.known + self.static
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        """All covariates."""
-        return self.ahead + self.observed
 
 
 @dataclass(frozen=True)

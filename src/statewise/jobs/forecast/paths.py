@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bank import Array, Track
+from .config import Plan
 from .model import Model, heights, rising
-from .settings import Plan
 
 PATHS = 256  # of each series
 MOST_RANKS = 256  # windows of the validation part that paths are made of
@@ -31,7 +31,7 @@ def continued(model: Model, known: Array, *, spread: bool = True) -> Array:
     ``known`` are the cells of the covariates known ahead. Without ``spread`` the quantiles beyond the horizon are only
     those of the last block, which is all that the median needs.
     """
-    horizon, levels = model.plan.horizon, model.plan.levels
+    horizon, levels = model.plan.horizon, model.plan.quantiles
     random = np.random.default_rng(0)
     medians, paths = list(model.tails), list[Track]()
     parts = [np.zeros((len(medians), 0, len(levels)))]
@@ -99,11 +99,6 @@ def find_ranks(forecast: Array, real: Array, median: int) -> NDArray[np.float32]
     return ranks[every].astype(np.float32)
 
 
-def alike(horizon: int) -> NDArray[np.float32]:
-    """Ranks for a model that has none: all steps of a path are as far off as each other."""
-    return np.repeat((np.arange(MOST_RANKS, dtype=np.float32)[:, None] + 0.5) / MOST_RANKS, horizon, axis=1)
-
-
 def at_ranks(quantiles: Array, plan: Plan, ranks: Array) -> Array:
     """The values at ``ranks`` (n, h) of distributions whose quantiles at the plan's levels are these (n, h, Q).
 
@@ -112,10 +107,10 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array) -> Array:
     """
     from scipy.special import ndtri
 
-    if len(plan.levels) < 2:
+    if len(plan.quantiles) < 2:
         return quantiles[..., 0]
     scaled = heights(quantiles, plan)
-    knots, at = ndtri(np.array(plan.levels)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
+    knots, at = ndtri(np.array(plan.quantiles)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
     low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
     found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
@@ -128,4 +123,4 @@ def mixed(quantiles: Array, plan: Plan) -> Array:
     flat = quantiles.reshape(series * paths, steps, -1)
     drawn = [at_ranks(flat, plan, np.full((len(flat), steps), level)) for level in BETWEEN]  # each (S * P, h)
     values = np.stack(drawn, axis=1).reshape(series, paths * len(BETWEEN), steps)
-    return np.asarray(np.moveaxis(np.quantile(values, plan.levels, axis=1), 0, -1))
+    return np.asarray(np.moveaxis(np.quantile(values, plan.quantiles, axis=1), 0, -1))

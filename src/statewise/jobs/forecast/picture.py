@@ -86,7 +86,7 @@ def follow_one_another(
     axes.plot(when, track.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
     label: str | None = f"{plan.label}, median"
-    band: str | None = _band(plan.levels)
+    band: str | None = _band(plan.quantiles)
     for row in chosen:
         at = int(np.flatnonzero((tested.series == series) & (tested.rows == row))[0])
         times = model.grid.when(track.first + row + np.arange(plan.horizon))

@@ -4,7 +4,7 @@ Three layouts. Long: a row is a time step, several series told apart by an id co
 Rows: a row of the table is a whole series, of any length.
 
 Gaps are rows that the grid has and the table hasn't, and cells without a value. They are refused by row unless the
-user says how to go on: ``mask`` leaves them out of the loss and tells the network; ``fill`` repeats the last value;
+user says how to go on: ``mask`` leaves them out of the loss and tells the network; ``carry`` repeats the last value;
 ``ignore`` takes the rows as equally spaced, whatever their times say.
 """
 
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from .. import columns as cells
 from ..errors import InputError
 from ..table import name_of, read_table
+from .config import Columns
 from .grid import Grid, Places, find_grid
-from .panel import Array, Columns, Panel, Series
+from .panel import Array, Panel, Series
 
 BUNDLED = Path(__file__).parent.parent / "data" / "airline-passengers.csv"
-GAPS = ("refuse", "mask", "fill", "ignore")
 
 
 def read_panel(
@@ -39,10 +39,6 @@ def read_panel(
     used: a missing column, text among numbers, times out of order, and gaps, where ``gaps`` is ``refuse``.
     """
     columns = columns or Columns()
-    if gaps not in GAPS:
-        raise InputError(f"gaps: expected one of {', '.join(GAPS)}, got {gaps!r}")
-    if columns.layout not in ("long", "rows"):
-        raise InputError(f"layout: expected long or rows, got {columns.layout!r}")
     frame, where, name = _table(source)
     if not len(frame):
         raise InputError(f"{where}: a table without rows")
@@ -62,7 +58,7 @@ def _table(source: Any) -> tuple[pl.DataFrame, str, str]:
 
 
 def _rows(frame: pl.DataFrame, where: str, name: str, columns: Columns, gaps: str) -> Panel:
-    if columns.time or columns.targets or columns.covariates:
+    if columns.time or columns.target or columns.covariates:
         raise InputError(f"{where}: with --layout rows there are no columns of times, targets or covariates to name")
     first = frame.columns[0]
     named = columns.id or (first if not cells.reads_as_numbers(frame[first]) else None)
@@ -124,7 +120,7 @@ def _long(frame: pl.DataFrame, where: str, name: str, columns: Columns, gaps: st
         labels,
         grid if grid is not None and when is not None else Grid(),
         when,
-        {target: cells.numbers(where, frame[target], missing=True) for target in columns.targets},
+        {target: cells.numbers(where, frame[target], missing=True) for target in columns.target},
         {column: _cells(where, frame[column]) for column in columns.covariates},
         gaps,
     )
@@ -137,7 +133,7 @@ def _picked(frame: pl.DataFrame, where: str, columns: Columns) -> Columns:
     named = [("--id", columns.id)] + [("--known", c) for c in columns.known]
     named += [("--observed", c) for c in columns.observed] + [("--static", c) for c in columns.static]
     taken: dict[str, str] = {}
-    for option, column in named + [("--time", columns.time)] + [("--target", c) for c in columns.targets]:
+    for option, column in named + [("--time", columns.time)] + [("--target", c) for c in columns.target]:
         if column is None:
             continue
         if column not in frame.columns:
@@ -147,13 +143,13 @@ def _picked(frame: pl.DataFrame, where: str, columns: Columns) -> Columns:
             raise InputError(f"{where}: {column!r} is named both as {taken[column]} and as {option}")
         taken[column] = option
     rest = frame.drop([c for _, c in named if c is not None])
-    if len(columns.targets) > 1:
-        time, _ = cells.pick(where, rest.drop(columns.targets[1:]), columns.time, columns.targets[0])
-        targets = columns.targets
+    if len(columns.target) > 1:
+        time, _ = cells.pick(where, rest.drop(columns.target[1:]), columns.time, columns.target[0])
+        targets = columns.target
     else:
-        time, target = cells.pick(where, rest, columns.time, columns.targets[0] if columns.targets else None)
+        time, target = cells.pick(where, rest, columns.time, columns.target[0] if columns.target else None)
         targets = (target,)
-    return replace(columns, time=time, targets=targets)
+    return replace(columns, time=time, target=targets)
 
 
 def _groups(frame: pl.DataFrame, where: str, column: str | None) -> list[tuple[str | None, Places]]:
@@ -184,8 +180,8 @@ def _of_group(read: _Long, group: str | None, rows: Places) -> Iterator[Series]:
     places = _places(read, rows)
     span = int(places[-1] - places[0]) + 1
     at = places - places[0]
-    for target in read.columns.targets:
-        name = target if group is None else group if len(read.columns.targets) == 1 else f"{group}/{target}"
+    for target in read.columns.target:
+        name = target if group is None else group if len(read.columns.target) == 1 else f"{group}/{target}"
         values = _spread(read.targets[target][rows], at, span)
         filled = np.flatnonzero(np.isfinite(values))
         if not len(filled):
@@ -197,7 +193,7 @@ def _of_group(read: _Long, group: str | None, rows: Places) -> Iterator[Series]:
         carried = {c: _spread(read.covariates[c][rows], at, span)[keep] for c in read.columns.covariates}
         for column in read.columns.static:
             carried[column] = _constant(read, column, rows, len(carried[column]))
-        if read.gaps == "fill":
+        if read.gaps == "carry":
             carried = {c: _filled(column) for c, column in carried.items()}
         elif read.gaps in ("refuse", "ignore"):
             _refuse_missing_covariates(read, rows[keep], carried, end - first)
@@ -210,7 +206,7 @@ def _series(
     name: str, first: int, values: Array, labels: list[str], carried: Mapping[str, NDArray[Any]], gaps: str
 ) -> Series:
     """The series, its missing values filled where that is asked for, and known to be."""
-    if gaps != "fill":
+    if gaps != "carry":
         return Series(name, first, values, labels, carried)
     return Series(name, first, _filled(values), labels, carried, np.isnan(values))
 
@@ -233,7 +229,7 @@ def _places(read: _Long, rows: Places) -> Places:
         at = int(np.flatnonzero(steps > 1)[0]) + 1
         raise InputError(
             f"{read.where}: column {column!r}, row {rows[at] + 1}: from {written[at - 1]} to {written[at]} is"
-            f" {steps[at - 1] - 1} missing; the rows must be equally spaced (--gaps mask leaves gaps out, fill repeats"
+            f" {steps[at - 1] - 1} missing; the rows must be equally spaced (--gaps mask leaves gaps out, carry repeats"
             " the last value, ignore takes the rows as equally spaced)"
         )
     if int(places[-1] - places[0]) > 100 * len(rows):
@@ -295,14 +291,14 @@ def _refuse_missing_covariates(
         needed = column[:observed_end] if name in read.columns.observed else column
         bad = np.flatnonzero(~_there(needed))
         if len(bad):
-            missing = f"expected a value, it is missing ({len(bad)} of {len(needed)} are); --gaps mask or fill goes on"
+            missing = f"expected a value, it is missing ({len(bad)} of {len(needed)} are); --gaps mask or carry goes on"
             raise InputError(f"{read.where}: column {name!r}, row {rows[int(bad[0])] + 1}: {missing}")
 
 
 def _missing(column: Array) -> str:
     return (
         f"expected a number, the value is missing ({int(np.isnan(column).sum())} of {len(column)} are);"
-        " --gaps mask leaves them out, --gaps fill repeats the last value"
+        " --gaps mask leaves them out, --gaps carry repeats the last value"
     )
 
 

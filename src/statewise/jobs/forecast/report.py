@@ -1,32 +1,26 @@
-"""What a run says: the lines on the terminal, ``report.html``, ``predictions.csv`` and ``metrics.json``."""
+"""What this job alone says of a run: facts, the table, the page's sections, predictions.csv, metrics.json's entries."""
 
 from __future__ import annotations
 
 import json
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..._version import __version__
-from .. import atomic
-from ..recipe import Recipe
-from ..report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve, to_svg
-from ..watch import Record
+from ..experiment import Facts
+from ..report import Block, Heading, Note, Picture, Table, Text, to_svg
 from . import picture
 from .ahead import quantile_name
 from .backtest import Backtest, best_to_worst
+from .config import Plan
 from .conformal import least_windows
 from .model import Forecast, Model
 from .scores import Score, lost_to
-from .settings import Plan
 from .stepwise import StepLearner
 from .training import Prepared
 
@@ -34,27 +28,26 @@ FEW = 20  # series that are told one by one
 MOST_ROWS = 200_000  # of predictions.csv
 
 
-def data_lines(prepared: Prepared) -> str:
+def facts(prepared: Prepared) -> Facts:
     """What is forecast, and where it is split."""
     panel, plan, split = prepared.panel, prepared.plan, prepared.split
     names = [series.name for series in panel.series]
     what = names[0] if len(names) == 1 else f"{len(names)} series ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
-    lines = [f"{panel.name}: {what}, {panel.grid.steps(plan.horizon)} ahead"]
+    found = [("", f"{panel.name}: {what}, {panel.grid.steps(plan.horizon)} ahead")]
     if len(names) == 1:
         labels = panel.series[0].labels
         ends = [0, int(split.train[0]), int(split.validation[0]), int(split.test[0])]
         spans = [f", {labels[a]} to {labels[b - 1]}" if b > a else "" for a, b in pairwise(ends)]
     else:
         spans = ["", "", ""]
-    for (part, rows), span in zip(split.parts.items(), spans, strict=True):
-        lines.append(f"  {part:<11}{_rows(rows)}{span}")
+    found += [(part, _rows(rows) + span) for (part, rows), span in zip(split.parts.items(), spans, strict=True)]
     unused = np.array([len(series) for series in panel.series]) - split.test
     if unused.any():
-        lines.append(f"  {'unused':<11}{_rows(unused)} behind the test part")
+        found.append(("unused", f"{_rows(unused)} behind the test part"))
     if panel.missing:
-        told = "read as the last value before" if prepared.gaps == "fill" else "told to the network as missing"
-        lines.append(f"  {'missing':<11}{panel.missing} values: not scored, not learnt from, {told}")
-    return "\n".join(lines)
+        told = "read as the last value before" if plan.gaps == "carry" else "told to the network as missing"
+        found.append(("missing", f"{panel.missing} values: not scored, not learnt from, {told}"))
+    return found
 
 
 def _rows(counts: NDArray[np.int64]) -> str:
@@ -65,10 +58,9 @@ def _rows(counts: NDArray[np.int64]) -> str:
     return f"{most} rows of each" if least == most else f"{least} to {most} rows of each, {int(counts.sum())} in all"
 
 
-def choice_lines(model: Model, recipe: Recipe) -> str:
+def choices(model: Model) -> Facts:
     """What was chosen before the test part was looked at."""
     plan = model.plan
-    season = f"{plan.season} rows" if plan.season > 1 else "none found"
     scale = "logarithms" if plan.log else "values as they are"
     if isinstance(model.learner, StepLearner):
         scale += f", {model.learner.differences}"
@@ -79,15 +71,15 @@ def choice_lines(model: Model, recipe: Recipe) -> str:
         inputs += f", place in the cycle of {_list(told)}"
     if model.columns.covariates:
         inputs += f", {', '.join(model.columns.covariates)}"
-    seeds = f", {plan.seeds} networks averaged" if plan.seeds > 1 else ""
-    sizes = f"{plan.hidden} units" + (f", {plan.layers} layers" if plan.layers > 1 else "")
-    return (
-        f"  season     {season}\n"
-        f"  scale      {scale}\n"
-        f"  inputs     {inputs}\n"
-        f"  network    {plan.label}, {sizes}{seeds}; {recipe.optimizer}, rate {recipe.learning_rate:g},"
-        f" batch {recipe.batch}, at most {recipe.epochs} epochs"
-    )
+    ensemble = f", {plan.ensemble} networks averaged" if plan.ensemble > 1 else ""
+    sizes = f"{plan.units} units" + (f", {plan.layers} layers" if plan.layers > 1 else "")
+    optimizer = f"{plan.optimizer}, rate {plan.learning_rate:g}, batch {plan.batch}, at most {plan.epochs} epochs"
+    return [
+        ("season", f"{plan.season} rows" if plan.season > 1 else "none found"),
+        ("scale", scale),
+        ("inputs", inputs),
+        ("network", f"{plan.label}, {sizes}{ensemble}; {optimizer}"),
+    ]
 
 
 def told_cycles(model: Model) -> list[int]:
@@ -100,22 +92,19 @@ def told_cycles(model: Model) -> list[int]:
 HEAD = ("RMSE", "MAE", "sMAPE", "MASE", "MSE std.", "pinball", "coverage")
 
 
-def table(scores: Sequence[Score], plan: Plan, origins: int) -> str:
-    """The table of scores as text."""
+def table(scores: Sequence[Score], plan: Plan, origins: int) -> Table:
+    """How good the model and the baselines are."""
     title = f"{plan.horizon} steps ahead from {origins} origins"
-    width = max(len(title), *(len(score.name) for score in scores))
-    lines = [f"{title:<{width}}" + "".join(f" {head:>9}" for head in HEAD)]
-    lines += [f"{score.name:<{width}}" + "".join(f" {cell:>9}" for cell in _cells(score, plan)) for score in scores]
-    return "\n".join([*lines, meaning(plan)])
+    return Table([title, *HEAD], [[s.name, *_cells(s, plan)] for s in scores], caption=meaning(plan))
 
 
 def meaning(plan: Plan) -> str:
     """What the columns are relative to."""
     naive = f"the seasonal naive forecast ({plan.season} rows before)" if plan.season > 1 else "persistence"
     mase = f"MASE 1 is the mean absolute error of {naive} inside the part before the test."
-    if len(plan.levels) < 2:
+    if len(plan.quantiles) < 2:
         return mase
-    low, high = plan.levels[0], plan.levels[-1]
+    low, high = plan.quantiles[0], plan.quantiles[-1]
     return (
         f"{mase} Coverage: real values between the quantiles {low:g} and {high:g}, {100 * (high - low):.0f} % expected."
     )
@@ -132,57 +121,22 @@ def verdict(scores: Sequence[Score]) -> tuple[str, bool]:
     return f"The {model.name} beats every baseline; the best of them, {best.name}, by {gain:.1f} % in RMSE.", True
 
 
-def running_page(prepared: Prepared) -> Callable[[Sequence[Record]], Page]:
-    """The page while the networks train."""
-    title, subtitle, text = _title(prepared), _subtitle(prepared), data_lines(prepared)
-
-    def page(history: Sequence[Record]) -> Page:
-        blocks: list[Block] = [Text(text, plain=True), Heading("Training"), _curve(history)]
-        return Page(title, subtitle, blocks, running=True)
-
-    return page
+def future(model: Model) -> Forecast | None:
+    """The forecast beyond the data, for the pictures; None where covariates known ahead don't reach that far."""
+    horizon = model.plan.horizon
+    if model.known.columns and any(len(t.known) - len(t.values) < horizon for t in model.tails):
+        return None
+    return model.forecast_ahead(model.tails)
 
 
-def final_page(
-    prepared: Prepared,
-    model: Model,
-    tested: Backtest | None,
-    future: Forecast | None,
-    history: Sequence[Record],
-    recipe: Recipe,
-    seconds: float,
-) -> Page:
-    """The page of a complete run."""
-    plan = model.plan
-    blocks: list[Block] = []
-    if tested is not None:
-        said, good = verdict(tested.scores)
-        blocks += [Note(said, good), *_scored(prepared, model, tested, future)]
-    blocks += [
-        Heading("Training"),
-        _curve(history),
-        Heading("What was run"),
-        Text(data_lines(prepared) + "\n" + choice_lines(model, recipe), plain=True),
-        Text(f"{seconds:.1f} seconds in all; statewise {__version__}, torch {version('torch')}; seed {recipe.seed}."),
-    ]
+def blocks(prepared: Prepared, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
+    """The sections of the page."""
+    plan, found = model.plan, list[Block]()
     if plan.short:
-        blocks.append(
-            Text(
-                "The series is short: the networks that give the intervals saw the training part alone, those that"
-                " forecast the validation part as well."
-            )
-        )
-    return Page(_title(prepared), _subtitle(prepared), blocks)
-
-
-def _scored(prepared: Prepared, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
-    plan = model.plan
-    rows = [[score.name, *_cells(score, plan)] for score in tested.scores]
+        text = "The series is short: the networks that give the intervals saw the training part alone, those that"
+        found.append(Text(f"{text} forecast the validation part as well."))
+    found.append(Heading("Forecasts of the test part"))
     order = best_to_worst(tested.scores[0].mase_by_series) or [0]
-    blocks: list[Block] = [
-        Table(["", *HEAD], rows, strong=0, caption=meaning(plan)),
-        Heading("Forecasts of the test part"),
-    ]
     shown = (
         {order[0]: "best", order[len(order) // 2]: "median", order[-1]: "worst"} if len(order) > 1 else {order[0]: ""}
     )
@@ -191,19 +145,19 @@ def _scored(prepared: Prepared, model: Model, tested: Backtest, future: Forecast
         mase = tested.scores[0].mase_by_series[series]
         quality = f", the {rank} series: MASE {mase:.3g}" if rank and mase is not None else ""
         svg = to_svg(picture.series_figure(model, prepared, tested, future, series))
-        blocks.append(Picture(svg, f"{name}{quality}. Forecasts that follow one another, the last beyond the data."))
-    blocks += [
+        found.append(Picture(svg, f"{name}{quality}. Forecasts that follow one another, the last beyond the data."))
+    found += [
         Heading("The error by step"),
         Picture(to_svg(picture.step_figure(tested.scores)), "Mean absolute error at each step of the horizon."),
     ]
     if len(order) > FEW:
         svg = to_svg(picture.spread_figure(tested.scores))
-        blocks += [Heading("From series to series"), Picture(svg, "The share of the series with a MASE below a value.")]
+        found += [Heading("From series to series"), Picture(svg, "The share of the series with a MASE below a value.")]
     elif len(order) > 1:
-        blocks += [Heading("From series to series"), _by_series(prepared, tested, order)]
-    if len(plan.levels) > 1:
-        blocks += [Heading("Intervals"), *_intervals(plan, tested)]
-    return blocks
+        found += [Heading("From series to series"), _by_series(prepared, tested, order)]
+    if len(plan.quantiles) > 1:
+        found += [Heading("Intervals"), *_intervals(plan, tested)]
+    return found
 
 
 def _by_series(prepared: Prepared, tested: Backtest, order: Sequence[int]) -> Table:
@@ -219,7 +173,7 @@ def _by_series(prepared: Prepared, tested: Backtest, order: Sequence[int]) -> Ta
 
 
 def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
-    low, high = plan.levels[0], plan.levels[-1]
+    low, high = plan.quantiles[0], plan.quantiles[-1]
     score = tested.scores[0]
     expected = 100 * (high - low)
     text = (
@@ -228,23 +182,24 @@ def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
         f" moved by what was missed in {tested.calibrated} windows of the validation part."
     )
     series = max(1, len(set(tested.series.tolist())))
-    blocks: list[Block] = [Text(text)]
-    if tested.calibrated < least_windows(plan.levels) * series:
-        blocks.append(
+    found: list[Block] = [Text(text)]
+    if tested.calibrated < least_windows(plan.quantiles) * series:
+        found.append(
             Note(
-                f"Fewer than {least_windows(plan.levels)} windows can't tell quantiles as far out as these.", good=False
+                f"Fewer than {least_windows(plan.quantiles)} windows can't tell quantiles as far out as these.",
+                good=False,
             )
         )
     inside = (tested.real >= tested.quantiles[..., 0]) & (tested.real <= tested.quantiles[..., -1])
     there = np.isfinite(tested.real)
     steps = np.unique(np.linspace(0, plan.horizon - 1, 12).astype(int))
     rows = [[str(h + 1), f"{100 * inside[there[:, h], h].mean():.1f} %"] for h in steps if there[:, h].any()]
-    blocks.append(Table(["steps ahead", "coverage"], rows))
-    return blocks
+    found.append(Table(["steps ahead", "coverage"], rows))
+    return found
 
 
-def write_predictions(path: Path, prepared: Prepared, model: Model, tested: Backtest) -> int:
-    """One row for each forecast of the test part; of very many origins some. How many origins were left out."""
+def predictions(prepared: Prepared, model: Model, tested: Backtest) -> tuple[str, int]:
+    """One row for each forecast of the test part; of very many origins some. And how many origins were left out."""
     plan = model.plan
     every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
     rows, series = tested.rows[::every], tested.series[::every]
@@ -258,61 +213,28 @@ def write_predictions(path: Path, prepared: Prepared, model: Model, tested: Back
         "real": pl.Series(tested.real[::every].ravel()).fill_nan(None),
         "forecast": tested.quantiles[::every][..., plan.median].ravel(),
     }
-    for q, level in enumerate(plan.levels):
+    for q, level in enumerate(plan.quantiles):
         if level != 0.5:
             columns[quantile_name(level)] = tested.quantiles[::every][..., q].ravel()
-    atomic.write(path, pl.DataFrame(columns).write_csv())
-    return len(tested.rows) - len(rows)
+    return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
 
 
-def write_metrics(
-    path: Path, prepared: Prepared, model: Model, tested: Backtest | None, recipe: Recipe, seconds: float
-) -> None:
-    """Everything that is needed to know what was run, and what came out."""
-    panel = prepared.panel
-    learner = model.learner.to_json()
-    content: dict[str, Any] = {
-        "data": {
-            "name": panel.name,
-            "columns": asdict(panel.columns),
-            "step": panel.grid.step,
-            "missing": panel.missing,
-        },
-        "series": len(panel.series),
+def metrics(prepared: Prepared, model: Model, tested: Backtest) -> dict[str, Any]:
+    """What was run, beside the configuration, and what came out."""
+    return {
+        "series": len(prepared.panel.series),
         "rows": prepared.split.counts,
-        "plan": asdict(model.plan),
-        "learner": learner,
-        "recipe": asdict(recipe),
-        "origins": 0 if tested is None else len(tested.rows),
-        "calibration_windows": 0 if tested is None else tested.calibrated,
-        "scores": [] if tested is None else [_finite(asdict(score)) for score in tested.scores],
-        "seconds": round(seconds, 2),
-        "versions": {"statewise": __version__, "torch": version("torch"), "python": platform.python_version()},
+        "learner": model.learner.to_json(),
+        "origins": len(tested.rows),
+        "calibration_windows": tested.calibrated,
+        "scores": [_finite(asdict(score)) for score in tested.scores],
     }
-    atomic.write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _finite(content: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: None in its place."""
     whole: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda _: None)
     return whole
-
-
-def _curve(history: Sequence[Record]) -> Picture:
-    fits = len({record.get("fit") for record in history})
-    several = f" One line for each of {fits} networks." if fits > 1 else ""
-    return Picture(loss_curve(history), f"The loss over the updates.{several}")
-
-
-def _title(prepared: Prepared) -> str:
-    names = [series.name for series in prepared.panel.series]
-    return f"{names[0] if len(names) == 1 else prepared.panel.name}: forecast"
-
-
-def _subtitle(prepared: Prepared) -> str:
-    plan, panel = prepared.plan, prepared.panel
-    many = f"{len(panel.series)} series of " if len(panel.series) > 1 else ""
-    return f"{plan.label}, {panel.grid.steps(plan.horizon)} ahead; {many}{panel.name}"
 
 
 def _cells(score: Score, plan: Plan) -> list[str]:
@@ -323,7 +245,7 @@ def _cells(score: Score, plan: Plan) -> list[str]:
         "-" if score.mase is None else f"{score.mase:.3f}",
         f"{score.mse_standardised:.4f}",
         f"{score.pinball:.4g}",
-        f"{100 * score.coverage:.1f} %" if len(plan.levels) > 1 else "-",
+        f"{100 * score.coverage:.1f} %" if len(plan.quantiles) > 1 else "-",
     ]
 
 

@@ -34,7 +34,7 @@ class SegmentNetwork(nn.Module):
         channels: int,
         horizon: int,
         segment: int,
-        hidden: int,
+        units: int,
         layers: int,
         dropout: float,
         size: int,
@@ -42,14 +42,14 @@ class SegmentNetwork(nn.Module):
         super().__init__()
         self.horizon, self.segment, self.size = horizon, segment, size
         pieces = -(-horizon // segment)
-        own = hidden // 2 if channels else 0
-        self.project = nn.Linear(segment * features, hidden)
-        self.recurrent = CELLS[cell](hidden, hidden, layers, dropout=dropout if layers > 1 else 0.0)
-        self.position = nn.Parameter(torch.randn(pieces, hidden - own) * 0.1)
+        own = units // 2 if channels else 0
+        self.project = nn.Linear(segment * features, units)
+        self.recurrent = CELLS[cell](units, units, layers, dropout=dropout if layers > 1 else 0.0)
+        self.position = nn.Parameter(torch.randn(pieces, units - own) * 0.1)
         self.channel = nn.Parameter(torch.randn(channels, own) * 0.1) if channels else None
-        self.ahead = nn.Linear(segment * known, hidden, bias=False) if known else None
+        self.ahead = nn.Linear(segment * known, units, bias=False) if known else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, segment * size)
+        self.head = nn.Linear(units, segment * size)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -58,7 +58,7 @@ class SegmentNetwork(nn.Module):
         rows = past.shape[0]
         pieces = past.reshape(rows, -1, self.segment * past.shape[2]).transpose(0, 1)  # (L / segment, N, ...)
         _, state = self.recurrent(torch.relu(self.project(pieces)))
-        questions = self._questions(ahead, channel)  # (N, M, hidden)
+        questions = self._questions(ahead, channel)  # (N, M, units)
         count = questions.shape[1]
         output, _ = self.recurrent(questions.reshape(1, rows * count, -1), _repeated(state, count))
         written = self.head(self.dropout(output[0]))  # (N * M, segment * size)
@@ -66,7 +66,7 @@ class SegmentNetwork(nn.Module):
         return steps[:, : self.horizon]
 
     def _questions(self, ahead: Tensor, channel: Tensor) -> Tensor:
-        """What tells the segments of the future apart, (N, M, hidden): where, whose, and what is known of them."""
+        """What tells the segments of the future apart, (N, M, units): where, whose, and what is known of them."""
         rows, count = len(channel), len(self.position)
         questions = self.position.expand(rows, count, -1)
         if self.channel is not None:
@@ -80,7 +80,7 @@ class SegmentNetwork(nn.Module):
 
 
 def _repeated(state: Tensor | tuple[Tensor, Tensor], count: int) -> Tensor | tuple[Tensor, Tensor]:
-    """The state (layers, N, hidden), or a pair of them, once for each of M segments: (layers, N * M, hidden)."""
+    """The state (layers, N, units), or a pair of them, once for each of M segments: (layers, N * M, units)."""
     if isinstance(state, tuple):
         return state[0].repeat_interleave(count, dim=1), state[1].repeat_interleave(count, dim=1)
     return state.repeat_interleave(count, dim=1)

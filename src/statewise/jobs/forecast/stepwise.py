@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from ...layers import GRU, LSTM, RNN
-from .. import model_file
+from ..config import from_json
 from ..errors import InputError
 from ..task import Task
 from .bank import Array, Bank, Rows
+from .config import Plan
 from .differences import Differences
-from .settings import Plan
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 CALENDAR_AMPLITUDE = 0.3
@@ -38,10 +38,10 @@ CHUNK = 1024  # origins that are forecast at once
 class StepNetwork(nn.Module):
     """Reads rows one by one and gives, for each, the correction to the naive forecast. Untrained it gives zero."""
 
-    def __init__(self, cell: str, features: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, cell: str, features: int, units: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.recurrent = CELLS[cell](features, hidden, layers, dropout=dropout if layers > 1 else 0.0)
-        self.head = nn.Linear(hidden, 1)
+        self.recurrent = CELLS[cell](features, units, layers, dropout=dropout if layers > 1 else 0.0)
+        self.head = nn.Linear(units, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -195,7 +195,7 @@ class StepLearner:
             raise InputError(f"a forecast looks back {self.differences.start} rows; a series is shorter than that")
         if steps.gaps and not self.flags:
             raise InputError(
-                f"{self.plan.label} has learnt without missing values, and some are (--gaps fill repeats the last one)"
+                f"{self.plan.label} has learnt without missing values, and some are (--gaps carry repeats the last one)"
             )
         count = -(-len(origins) // CHUNK) or 1
         parts = [
@@ -203,7 +203,7 @@ class StepLearner:
             for rows, of in zip(np.array_split(origins, count), np.array_split(series, count), strict=True)
         ]
         points = np.concatenate(parts)  # (n, H)
-        return np.repeat(points[:, :, None], len(self.plan.levels), axis=2)
+        return np.repeat(points[:, :, None], len(self.plan.quantiles), axis=2)
 
     def naive(self, bank: Bank, origins: Rows, series: Rows) -> Array:
         """What networks that output zero would forecast: (n, H)."""
@@ -250,12 +250,12 @@ class StepLearner:
     def build(plan: Plan, content: Mapping[str, Any]) -> StepLearner:
         """The learner that ``to_json`` describes, its networks new."""
         features, flags = int(content["features"]), bool(content["flags"])
-        differences = model_file.typed(Differences, content["differences"])
+        differences = from_json(Differences, content["differences"])
         lags = tuple(map(int, content["lags"]))
         if not lags or min(lags) < 1 or features < 1:
             raise ValueError(f"expected rows to look back at, got {lags}")
         networks = tuple(
-            StepNetwork(plan.cell, features, plan.hidden, plan.layers, plan.dropout).eval() for _ in range(plan.seeds)
+            StepNetwork(plan.cell, features, plan.units, plan.layers, plan.dropout).eval() for _ in range(plan.ensemble)
         )
         return StepLearner(plan, differences, lags, flags, features, networks)
 

@@ -1,11 +1,10 @@
-"""A model as one ``.safetensors`` file: weights, constants and the last rows as tensors, the rest in its header."""
+"""A model's file: weights, constants and the last rows as tensors, the rest in its header."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,32 +12,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import model_file
+from ..config import from_json
 from .bank import Array, Track
+from .config import Columns, Plan
+from .config import former as former_plan
 from .covariates import Encoding
 from .grid import Grid
 from .learning import Learner
-from .model import Model
-from .panel import Columns
-from .paths import alike
-from .reading import GAPS
 from .scaling import Scaling
-from .settings import Plan
 from .stepwise import StepLearner
 from .windowed import WindowLearner
 
-KIND = "forecast model"
-FORMAT = 1
+if TYPE_CHECKING:
+    from .model import Model
+
+RANKS = 256  # of a model that has none
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
 FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
 
-def save(model: Model, path: Path) -> None:
-    """Write ``model``; the same one gives the same bytes. Raises ``InputError`` where that can't be done."""
-    content = {
-        "plan": asdict(model.plan),
+def content_of(model: Model) -> dict[str, Any]:
+    """What the header has beside the plan."""
+    return {
         "columns": asdict(model.columns),
         "grid": asdict(model.grid),
-        "gaps": model.gaps,
         "dimensions": model.dimensions,
         "known": model.known.to_json(),
         "observed": model.observed.to_json(),
@@ -48,63 +45,59 @@ def save(model: Model, path: Path) -> None:
         "rows": [len(track.values) for track in model.tails],
         "known_rows": [len(track.known) for track in model.tails],
     }
-    scaling, tails = model.scaling, model.tails
-    arrays = {
-        "scaling.floor": scaling.floor,
-        "scaling.centre": scaling.centre,
-        "scaling.spread": scaling.spread,
-        "unit": model.unit,
-        "shifts": model.shifts,
-        "ranks": model.ranks,
-        "tail.values": np.concatenate([track.values for track in tails]),
-        "tail.known": np.concatenate([track.known for track in tails]),
-        "tail.observed": np.concatenate([track.observed for track in tails]),
+
+
+def tensors_of(model: Model) -> dict[str, Tensor]:
+    """All numbers."""
+    tails = model.tails
+    arrays = {f"scaling.{name}": getattr(model.scaling, name) for name in _CONSTANTS}
+    arrays |= {name: getattr(model, name) for name in ("unit", "shifts", "ranks")}
+    arrays |= {
+        f"tail.{name}": np.concatenate([getattr(track, name) for track in tails])
+        for name in ("values", "known", "observed")
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    model_file.save(path, KIND, FORMAT, content, tensors | model.learner.tensors())
+    return tensors | model.learner.tensors()
 
 
-def load(path: Path) -> Model:
-    """Read what ``save`` wrote. Raises ``InputError`` for a file that is damaged, foreign or of a later format."""
-    content, tensors = model_file.load(path, KIND, FORMAT, missing=("tail.values",))
-    with model_file.checked(path, KIND):
-        return _model(content, tensors)
+def former(content: dict[str, Any]) -> dict[str, Any]:
+    """A header of format 1 under today's names."""
+    columns = {"target" if name == "targets" else name: value for name, value in content["columns"].items()}
+    return content | {"config": former_plan(content["plan"], content["gaps"]), "columns": columns, "notes": {}}
 
 
-def _model(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
-    plan, columns = model_file.typed(Plan, content["plan"]), model_file.typed(Columns, content["columns"])
+def parts_of(plan: Plan, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What ``content_of`` and ``tensors_of`` were given, by name. ValueError where they don't fit together."""
+    columns = from_json(Columns, content["columns"])
     known, observed = Encoding.from_json(content["known"]), Encoding.from_json(content["observed"])
     names = tuple(map(str, content["names"]))
-    if not names or len(set(names)) != len(names) or content["gaps"] not in GAPS:
-        raise ValueError(f"expected the names of the series and what gaps are, got {content['gaps']!r}")
+    if not names or len(set(names)) != len(names):
+        raise ValueError("expected the names of the series")
     scaling = Scaling(plan.log, *(_array(tensors, f"scaling.{name}", len(names)) for name in _CONSTANTS))
     unit = _array(tensors, "unit", len(names))
     if not (scaling.spread > 0).all() or not (unit > 0).all() or (plan.log and not (scaling.floor > 0).all()):
         raise ValueError("expected a spread and a unit above 0 for every series")
     tails = _tails(content, tensors, names, known.width, observed.width)
-    grid = _grid(content["grid"], tails, plan.horizon)
-    learner = _learner(plan, content["learner"], tensors, tails)
-    return Model(
-        plan=plan,
-        columns=columns,
-        grid=grid,
-        gaps=content["gaps"],
-        known=known,
-        observed=observed,
-        names=names,
-        scaling=scaling,
-        unit=unit,
-        shifts=_array(tensors, "shifts", plan.horizon, len(plan.levels)),
-        learner=learner,
-        tails=tails,
-        ranks=_ranks(tensors, plan.horizon),
-        dimensions=_dimensions(content, columns),
-    )
+    return {
+        "columns": columns,
+        "grid": _grid(content["grid"], tails, plan.horizon),
+        "known": known,
+        "observed": observed,
+        "names": names,
+        "scaling": scaling,
+        "unit": unit,
+        "shifts": _array(tensors, "shifts", plan.horizon, len(plan.quantiles)),
+        "learner": _learner(plan, content["learner"], tensors, tails),
+        "tails": tails,
+        "ranks": _ranks(tensors, plan.horizon),
+        "dimensions": _dimensions(content, columns),
+    }
 
 
 def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
     if "ranks" not in tensors:  # as in files of before there were any
-        return alike(horizon)
+        level = (np.arange(RANKS, dtype=np.float32)[:, None] + 0.5) / RANKS
+        return np.repeat(level, horizon, axis=1)  # all steps of a path as far off as each other
     ranks: NDArray[np.float32] = tensors["ranks"].numpy()
     if ranks.ndim != 2 or ranks.shape[1] != horizon or not len(ranks) or ranks.dtype != np.float32:
         raise ValueError(f"expected ranks over {horizon} steps, got {ranks.dtype} of the shape {ranks.shape}")
@@ -115,9 +108,9 @@ def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
 
 def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
     """What a file of before this was noted says of it by the names that ``Forecaster`` gives the columns of arrays."""
-    named = columns.time is None and columns.id is None and columns.targets[:1] in (("y",), ("y0",))
-    found = content.get("dimensions", (1 if columns.targets == ("y",) else 2) if named else 0)
-    if found not in (0, 1, 2) or (found == 1 and len(columns.targets) != 1):
+    named = columns.time is None and columns.id is None and columns.target[:1] in (("y",), ("y0",))
+    found = content.get("dimensions", (1 if columns.target == ("y",) else 2) if named else 0)
+    if found not in (0, 1, 2) or (found == 1 and len(columns.target) != 1):
         raise ValueError(f"expected a table or an array of 1 or 2 dimensions, got {found!r}")
     return int(found)
 
@@ -134,7 +127,7 @@ def _array(tensors: Mapping[str, Tensor], name: str, *shape: int) -> Array:
 
 def _grid(content: Any, tails: Sequence[Track], horizon: int) -> Grid:
     """The grid; ValueError where the rows and the horizon are not on its calendar."""
-    grid = model_file.typed(Grid, content)
+    grid = from_json(Grid, content)
     ends = np.array([(track.first, track.first + len(track.values) + horizon) for track in tails], dtype=np.int64)
     when = grid.size * ends.astype(np.float64) + grid.offset
     if not (np.abs(when) <= FURTHEST.get(grid.unit, model_file.LARGEST)).all():
@@ -143,8 +136,8 @@ def _grid(content: Any, tails: Sequence[Track], horizon: int) -> Grid:
 
 
 def _learner(plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Sequence[Track]) -> Learner:
-    if plan.seeds > len(tensors) or plan.layers > len(tensors):
-        raise ValueError(f"expected the weights of {plan.seeds} networks of {plan.layers} layers")
+    if plan.ensemble > len(tensors) or plan.layers > len(tensors):
+        raise ValueError(f"expected the weights of {plan.ensemble} networks of {plan.layers} layers")
     weights = {name: w for name, w in tensors.items() if name.startswith("network.")}
     kind = StepLearner if plan.stepwise else WindowLearner
     with (

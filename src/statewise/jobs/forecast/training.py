@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..recipe import Recipe
+from ..experiment import Trainer
 from .bank import Array, Rows, Track, make_bank
+from .config import WARM, Forecasting, Plan, decided, decided_horizon
 from .conformal import shifts
 from .covariates import Encoding, find_encoding
-from .learning import Learner, Trainer, learn
+from .learning import Learner, learn
 from .model import Model, encode, height_unit, heights, make_tails, shifted
 from .panel import Panel
 from .paths import find_ranks
 from .scaling import Scaling, grows_with_level
 from .season import common_season
-from .settings import WARM, Plan, Settings, default_recipe, resolve, resolve_horizon
 from .split import Split, origins, split_rows
 
 LEAST_ROWS = 20  # before the test part
@@ -31,17 +31,11 @@ class Prepared:
     """All that is decided before anything is trained."""
 
     panel: Panel
-    gaps: str
     plan: Plan
     split: Split
     known: Encoding
     observed: Encoding
     tracks: tuple[Track, ...]
-
-    @property
-    def recipe(self) -> Recipe:
-        """How its networks are trained unless the user says otherwise."""
-        return default_recipe(self.plan, self.split.counts["training"])
 
     @property
     def before_test(self) -> list[Array]:
@@ -51,9 +45,8 @@ class Prepared:
 
 def prepare(
     panel: Panel,
-    settings: Settings,
+    config: Forecasting,
     *,
-    gaps: str = "refuse",
     split: Sequence[float] | None = None,
     test_rows: int | None = None,
 ) -> Prepared:
@@ -66,27 +59,28 @@ def prepare(
     rough = split_rows(lengths, names, 1, split, test_rows)
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
-    season = settings.season or common_season(before, panel.grid.cycles or None)
+    season = config.season or common_season(before, panel.grid.cycles or None)
     _check_season(season, before)
-    _check_lookback(settings, before)
-    horizon = resolve_horizon(settings, season)
+    _check_lookback(config, before)
+    horizon = decided_horizon(config, season)
     parts = split_rows(lengths, names, horizon, split, test_rows)
     trains = [s.values[:end] for s, end in zip(panel.series, parts.train, strict=True)]
-    plan = resolve(
-        settings,
+    plan = decided(
+        config,
         horizon=horizon,
         season=season,
         cycles=_cycles(panel, season, max(map(len, trains))),
         rows=min(map(len, before)),
+        learnt=parts.counts["training"],
         observed=bool(panel.columns.observed),
-        channels=len(panel.columns.targets) > 1 and panel.columns.id is None,
+        channels=len(panel.columns.target) > 1 and panel.columns.id is None,
         log=grows_with_level(before, season),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
     known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
     observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
-    return Prepared(panel, gaps, plan, parts, known, observed, tuple(encode(panel, known, observed)))
+    return Prepared(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)))
 
 
 def train(prepared: Prepared, trainer: Trainer) -> Model:
@@ -102,10 +96,9 @@ def train(prepared: Prepared, trainer: Trainer) -> Model:
     unit = np.array([height_unit(values, plan) for values in prepared.before_test])
     moved, ranks = _calibrated(prepared, judge, scaling, unit)
     model = Model(
-        plan=plan,
+        config=plan,
         columns=prepared.panel.columns,
         grid=prepared.panel.grid,
-        gaps=prepared.gaps,
         known=prepared.known,
         observed=prepared.observed,
         names=tuple(track.name for track in tracks),
@@ -128,7 +121,7 @@ def _calibrated(
     found = scaling.backward(learner.forecast(bank, rows + bank.begin[series], series), series)
     real = window_values(prepared.tracks, rows, series, plan.horizon)
     own = unit[series][:, None]
-    moved = shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.levels)
+    moved = shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.quantiles)
     return moved, find_ranks(shifted(found, moved, unit[series], plan), real, plan.median)
 
 
@@ -172,10 +165,10 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         )
 
 
-def _check_lookback(settings: Settings, before: Sequence[Array]) -> None:
+def _check_lookback(config: Forecasting, before: Sequence[Array]) -> None:
     longest = max(map(len, before))
-    if settings.lookback is not None and settings.lookback > max(longest, WARM):
-        raise InputError(f"--lookback {settings.lookback}: there are no more than {longest} rows before the test part")
+    if config.lookback is not None and config.lookback > max(longest, WARM):
+        raise InputError(f"--lookback {config.lookback}: there are no more than {longest} rows before the test part")
 
 
 def _check_season(season: int, before: Sequence[Array]) -> None:

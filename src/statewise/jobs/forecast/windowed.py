@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..task import Task
 from .bank import Array, Bank, Rows
+from .config import Plan
 from .direct import DirectNetwork
 from .outputs import Output
 from .scores import seasonal_error
 from .segment import SegmentNetwork
-from .settings import Plan
 
 CHUNK = 1024  # windows that are forecast at once
 MOST_JUDGED = 4000  # windows of the validation part that are looked at after each epoch
@@ -78,7 +78,7 @@ def make_network(plan: Plan, features: int, known: int, channels: int, size: int
         "known": known,
         "channels": channels,
         "horizon": plan.horizon,
-        "hidden": plan.hidden,
+        "units": plan.units,
         "layers": plan.layers,
         "dropout": plan.dropout,
         "size": size,
@@ -175,7 +175,7 @@ class WindowLearner:
         """
         self._check(bank, origins)
         windows = Windows(bank, self.plan.lookback, self.plan.horizon, flags=self.flags, season=self.season)
-        output = Output(self.plan.output, self.plan.levels)
+        output = Output(self.plan.output, self.plan.quantiles)
         channel = torch.from_numpy(series) if self.channels else torch.zeros(len(series), dtype=torch.int64)
         parts = []
         for rows, own in zip(torch.split(torch.from_numpy(origins), CHUNK), torch.split(channel, CHUNK), strict=True):
@@ -185,7 +185,7 @@ class WindowLearner:
                 for network in self.networks
             ]
             parts.append(torch.stack(found).double().mean(0).numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.levels)))
+        return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))
 
     def _check(self, bank: Bank, origins: Rows) -> None:
         if self.flags or not len(origins):
@@ -194,7 +194,7 @@ class WindowLearner:
         if np.isnan(bank.levels[at]).any():
             raise InputError(
                 f"{self.plan.label} looks back {self.plan.lookback} rows and has learnt without missing values;"
-                " a series is shorter than that or has gaps (--gaps fill repeats the last value)"
+                " a series is shorter than that or has gaps (--gaps carry repeats the last value)"
             )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -215,8 +215,8 @@ class WindowLearner:
     def build(plan: Plan, content: Mapping[str, Any], networks: tuple[nn.Module, ...] = ()) -> WindowLearner:
         """The learner that ``to_json`` describes, with new networks unless some are given."""
         sizes = {name: int(content[name]) for name in ("features", "known", "channels")}
-        size = Output(plan.output, plan.levels).size
-        networks = networks or tuple(make_network(plan, **sizes, size=size).eval() for _ in range(plan.seeds))
+        size = Output(plan.output, plan.quantiles).size
+        networks = networks or tuple(make_network(plan, **sizes, size=size).eval() for _ in range(plan.ensemble))
         return WindowLearner(
             plan, **sizes, flags=bool(content["flags"]), season=int(content["season"]), networks=networks
         )

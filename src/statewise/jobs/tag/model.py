@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import model_file
+from ..config import from_json
 from ..errors import InputError
 from .corpus import Corpus, Sentences, counted
 from .decoding import allowed_by, in_words, predict
@@ -67,7 +68,7 @@ class Model:
         """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
         content, tensors = model_file.load(path, KIND, FORMAT)
         with model_file.checked(path, KIND):
-            shape, vocabulary = model_file.typed(Shape, content["shape"]), _vocabulary(content["vocabulary"])
+            shape, vocabulary = from_json(Shape, content["shape"]), _vocabulary(content["vocabulary"])
             strict, notes = bool(content["strict"]), dict(content["notes"])
             last = f"recurrent.weight_ih_l{shape.layers - 1}"
             if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):

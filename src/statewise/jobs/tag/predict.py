@@ -103,7 +103,8 @@ def _check_tags(corpus: Corpus, known: Sequence[str]) -> None:
 
 def _layout(path: Path, remembered: Any) -> Layout | None:
     """The layout that the model in ``path`` remembers; None where it has none."""
-    from ..model_file import checked, typed
+    from ..config import from_json
+    from ..model_file import checked
 
     with checked(path, "tagging model"):
-        return typed(Layout, remembered) if remembered is not None else None
+        return from_json(Layout, remembered) if remembered is not None else None

@@ -46,7 +46,7 @@ class Plan:
     """How a tagger is built and trained. Raises ``InputError`` where a value can't be used."""
 
     shape: Shape = field(default_factory=Shape)
-    recipe: Recipe = RECIPE
+    recipe: Recipe = field(default_factory=lambda: RECIPE)
     least: int = 1
     """Words that occur less often are unknown."""
     validation: float | None = None

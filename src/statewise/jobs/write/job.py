@@ -1,33 +1,22 @@
-"""The job from a file to a run folder: read, split, train, compare, write, report."""
+"""What is this job's own between its options and a full run folder: parts, what it writes, what counting reaches."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from ..checkpoint import Checkpoint
+from .. import experiment
+from ..config import part_of
 from ..errors import InputError
-from ..onlookers import onlookers
-from ..options import recipe_of
-from ..rank import leads
-from ..report import Page
-from ..runs import new_run, resumed_run
-from ..watch import Record
+from ..experiment import Facts, Outcome, Trainer
 from . import report
+from .config import Options, Writing
 from .model import Model
-from .network import Network
 from .ngrams import baselines
 from .sampling import Draw
-from .settings import RECIPE, Plan, Shape
-from .surprise import Score, Surprise
 from .text import held_out, lines_of, read_text
-from .training import corpora, streams_of, train
-from .vocabulary import Corpus, Vocabulary
+from .training import Lesson
 
-JOB = "write"
 NAMES = Path(__file__).parents[1] / "data" / "names.txt"
 
 TEMPERATURES = (0.5, 0.8, 1.0)
@@ -46,113 +35,91 @@ class Written:
     judged: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """How well the model, and counting, predict the part held out, and what the model wrote."""
+class Write(experiment.Job[Options, Model]):
+    """Learns one part of a text and is judged by another."""
 
-    model: Score
-    baselines: Sequence[Score]
-    surprise: Surprise
-    vocabulary: Vocabulary
-    written: Written
-    held: bool
-    """Whether a part was held out; else all this is of the training part."""
+    kind = "write"
 
+    def __init__(self, config: Options) -> None:
+        config = replace(config, lines=config.lines or config.file is None)
+        self.text, self.held, self.how = self._parts(config)
+        self.name = report.name_of(config.file or NAMES)
+        try:
+            self.lesson = Lesson.of(part_of(Writing, config), self.text, self.held)
+        except InputError as error:
+            raise InputError(f"{config.file}: {error}") from None
+        plan = self.lesson.config
+        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(Writing)})
 
-def plan_of(args: argparse.Namespace) -> Plan:
-    """How to train, from the options; without a file there are lines."""
-    lines = args.lines or args.file is None
-    shape = Shape.chosen(
-        args.level,
-        lines,
-        cell=args.cell,
-        units=args.units,
-        layers=args.layers,
-        embedding=args.embedding,
-        dropout=args.dropout,
-        tie=args.tie,
-    )
-    recipe = recipe_of(args, RECIPE)
-    return Plan(args.level, lines, shape, recipe, args.epochs, args.steps, args.vocabulary, args.at_least)
+    def _parts(self, config: Options) -> tuple[str, str, str]:
+        """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""
+        if config.validation is not None:
+            if config.file is None:
+                raise InputError("--validation: needs FILE, the training part, as well")
+            if config.validation_share is not None:
+                raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
+            return read_text(config.file), read_text(config.validation), f" ({config.validation})"
+        text = read_text(config.file or NAMES)
+        kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
+        return kept, held, f" (drawn with seed {config.seed})" if config.lines else " (the end of the text)"
 
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        return f"{self.name}: to write as a text is written"
 
-def parts(args: argparse.Namespace, plan: Plan) -> tuple[str, str, str]:
-    """The text to learn from, the one to validate with, empty where there is none, and in words where that is from."""
-    if args.validation is not None:
-        if args.file is None:
-            raise InputError("--validation: needs FILE, the training part, as well")
-        if args.validation_share is not None:
-            raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
-        return read_text(args.file), read_text(args.validation), f" ({args.validation})"
-    text = read_text(args.file or NAMES)
-    kept, held = held_out(text, args.validation_share, lines=plan.lines, level=plan.level, seed=plan.recipe.seed)
-    return kept, held, f" (drawn with seed {plan.recipe.seed})" if plan.lines else " (the end of the text)"
+    def facts(self) -> Facts:
+        """What is learnt from, what is held out, and by what network."""
+        lesson = self.lesson
+        facts = [
+            *report.parts(self.name, lesson.vocabulary, lesson.corpus, lesson.held_out, self.how),
+            ("network", report.network_line(lesson.config, lesson.network())),
+        ]
+        if not lesson.config.lines:
+            facts.append(("read", f"in {lesson.config.batch} streams, {lesson.config.steps} steps at a time"))
+        return facts
 
+    def train(self, trainer: Trainer) -> Model:
+        """The model."""
+        return self.lesson.train(trainer)
 
-def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """Run the job that ``args`` describe. ``say`` gets what the user is to read."""
-    plan = plan_of(args)
-    text, held, how = parts(args, plan)
-    name = report.name_of(args.file or NAMES)
-    try:
-        vocabulary, corpus, held_corpus = corpora(text, held, plan)
-    except InputError as error:
-        raise InputError(f"{args.file}: {error}") from None
-    with _folder(args, name) as folder:
-        facts = _facts(name, vocabulary, corpus, held_corpus, how, plan)
-        say(facts)
+    def judge(self, model: Model) -> Outcome:
+        """How well the model and counting predict the part held out, or else the one learnt, and what it writes."""
+        lesson, vocabulary = self.lesson, model.vocabulary
+        test, which = lesson.held_out or lesson.corpus, "validation" if lesson.held_out else "training"
+        surprised = model.surprise(self.held or self.text)
+        score = surprised.score(self.label)
+        others = list(baselines(lesson.corpus, test, len(vocabulary), vocabulary.level))
+        wrote = self.written(model)
+        return Outcome(
+            report.table([score, *others], surprised, vocabulary, which),
+            report.verdict(score, others, vocabulary.noun, held=lesson.held_out is not None),
+            {
+                "data": {"name": self.name, "training": len(lesson.corpus.ids), "symbols": len(vocabulary)},
+                "part": which,
+                **report.metrics(score, others, surprised),
+                "copies": wrote.copies,
+            },
+            ending=report.sample(wrote),
+            blocks=[*report.samples(wrote), *report.surprising(surprised, vocabulary, which)],
+            files={
+                "samples.txt": report.samples_text(wrote),
+                "predictions.csv": report.predictions(surprised, vocabulary),
+            },
+        )
 
-        def page(history: Sequence[Record]) -> Page:
-            return report.page(name, facts, history)
-
-        with onlookers(f"training a {plan.shape.cell.upper()}", folder, page, args) as watch:
-            checkpoint = Checkpoint(folder / "model.checkpoint", args.checkpoint_every)
-            model, history = train(text, held, plan, watch=watch, checkpoint=checkpoint)
-        if not leads():
-            return
-        model = replace(model, notes={"data": name})
-        facts += f"\n  trained     {report.training_line(history)}"
-        say(facts.rpartition("\n")[2] + "\n")
-        outcome = judged(model, text, held, corpus, held_corpus)
-        say(report.terminal(outcome))
-        report.page(name, facts, history, outcome).write(folder / "report.html")
-        report.write_samples(folder / "samples.txt", outcome)
-        report.write_predictions(folder / "predictions.csv", outcome.surprise, vocabulary)
-        model.save(folder / "model.safetensors")
-        report.write_metrics(folder / "metrics.json", name, corpus, plan, history, outcome)
-    say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
-
-
-def judged(model: Model, text: str, held: str, corpus: Corpus, held_corpus: Corpus | None) -> Outcome:
-    """What the model says of the part held out, of the training part where there is none, and what it writes."""
-    test, vocabulary = held_corpus or corpus, model.vocabulary
-    surprised = model.surprise(held or text)
-    others = list(baselines(corpus, test, len(vocabulary), vocabulary.level))
-    score = surprised.score(model.shape.cell.upper())
-    known = set(lines_of(text)) | set(lines_of(held))
-    return Outcome(score, others, surprised, vocabulary, written(model, known), held_corpus is not None)
+    def written(self, model: Model) -> Written:
+        """Samples at some temperatures; of lines, such as are not known."""
+        if not model.lines:
+            length = SHOWN[False] if model.vocabulary.level == "char" else SHOWN[False] // 5
+            draws = {t: Draw(temperature=t) for t in TEMPERATURES}
+            return Written({t: model.samples(1, length=length, draw=draw) for t, draw in draws.items()})
+        known = set(lines_of(self.text)) | set(lines_of(self.held))
+        samples = {t: model.samples(SHOWN[True], draw=Draw(temperature=t), without=known) for t in TEMPERATURES}
+        lines = model.samples(JUDGED, draw=Draw(temperature=1.0))
+        return Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
 
 
-def written(model: Model, known: set[str]) -> Written:
-    """Samples at some temperatures; of lines, such as are not ``known``."""
-    if not model.lines:
-        length = SHOWN[False] if model.vocabulary.level == "char" else SHOWN[False] // 5
-        return Written({t: model.samples(1, length=length, draw=Draw(t)) for t in TEMPERATURES})
-    samples = {t: model.samples(SHOWN[True], draw=Draw(t), without=known) for t in TEMPERATURES}
-    lines = model.samples(JUDGED, draw=Draw(1.0))
-    return Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
-
-
-def _facts(name: str, vocabulary: Vocabulary, corpus: Corpus, held: Corpus | None, how: str, plan: Plan) -> str:
-    network = Network(len(vocabulary), plan.shape)
-    lines = [
-        *report.data_lines(name, vocabulary, corpus, held, how),
-        f"  network     {report.network_line(plan.shape, network)}",
-    ]
-    if not plan.lines:
-        lines.append(f"  read        in {streams_of(corpus, plan)} streams, {plan.steps} steps at a time")
-    return "\n".join(lines)
-
-
-def _folder(args: argparse.Namespace, name: str) -> AbstractContextManager[Path]:
-    return resumed_run(JOB, args.resume) if args.resume else new_run(JOB, name, args.out, args.typed)
+def run(options: Options) -> None:
+    """Run the job."""
+    experiment.run(Write, options)

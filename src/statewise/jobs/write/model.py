@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,31 +15,30 @@ from torch import Tensor, nn
 from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
+from .config import Plan
 from .network import Network
 from .sampling import NOT_FINITE, Draw, symbols_after
-from .settings import LEVELS, Shape
 from .surprise import Surprise, surprise
 from .text import lines_of, of_lines
 from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
-
-KIND, FORMAT = "writing model", 1
 
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(model_file.Model):
     """Writes as the text did that it has learnt from, and says how likely a text is."""
 
+    KIND: ClassVar[str] = "writing model"
+    CONFIG: ClassVar[type[Any]] = Plan
+
+    config: Plan
     network: Network
     vocabulary: Vocabulary
-    shape: Shape
     longest: int
     """Symbols of the longest line, where the model has learnt lines; 0 where it has learnt a running text."""
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file is to hold, as JSON."""
 
     @property
     def lines(self) -> bool:
@@ -158,44 +156,40 @@ class Model:
 
     # The file
 
-    def save(self, path: Path) -> None:
-        """Write the model as one ``.safetensors`` file. The same model gives the same bytes."""
-        content = {
-            "shape": asdict(self.shape),
-            "level": self.vocabulary.level,
-            "symbols": list(self.vocabulary.symbols),
-            "longest": self.longest,
-            "notes": dict(self.notes),
-        }
-        model_file.save(path, KIND, FORMAT, content, _once(self.network, self.shape))
+    def content(self) -> dict[str, Any]:
+        """The symbols, and how long the longest line is."""
+        return {"symbols": list(self.vocabulary.symbols), "longest": self.longest}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights, tied ones once."""
+        state = self.network.state_dict()
+        return {name: t for name, t in state.items() if not (self.config.tie and name == "embedding.weight")}
 
     @classmethod
-    def load(cls, path: Path) -> Model:
-        """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
-        content, tensors = model_file.load(path, KIND, FORMAT)
-        with model_file.checked(path, KIND):
-            shape = model_file.typed(Shape, content["shape"])
-            vocabulary = _vocabulary(content["level"], content["symbols"])
-            longest, notes = content["longest"], dict(content["notes"])
-            if f"recurrent.{shape.layers - 1}.weight_ih_l0" not in tensors:
-                raise ValueError(f"expected {shape.layers} layers")
-            if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
-                raise ValueError(f"expected the length of the longest line, got {longest!r}")
-            if shape.tie:
-                tensors["embedding.weight"] = tensors["output.weight"]
-            network = model_file.filled(lambda: Network(len(vocabulary), shape), tensors)
-        return cls(network.eval(), vocabulary, shape, longest, notes)
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Format 1 had the network's part of the configuration alone, and the level beside it."""
+        own = {"level": content["level"], "lines": content["longest"] > 0}
+        return content | {"config": content["shape"] | own}
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
+        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+        config: Plan = shared["config"]
+        vocabulary, longest = _vocabulary(config.level, content["symbols"]), content["longest"]
+        if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
+            raise ValueError(f"expected {config.layers} layers")
+        if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
+            raise ValueError(f"expected the length of the longest line, got {longest!r}")
+        if config.tie:
+            tensors["embedding.weight"] = tensors["output.weight"]
+        network = model_file.filled(lambda: Network(len(vocabulary), config), tensors)
+        return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
 
 
-def _once(network: Network, shape: Shape) -> dict[str, Tensor]:
-    """The weights of ``network``, tied ones once."""
-    return {n: t for n, t in network.state_dict().items() if not (shape.tie and n == "embedding.weight")}
-
-
-def _vocabulary(level: Any, symbols: Any) -> Vocabulary:
+def _vocabulary(level: str, symbols: Any) -> Vocabulary:
     """ValueError for what makes none: characters must rise, words begin with the two that stand for others."""
-    if level not in LEVELS or not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
-        raise ValueError(f"no symbols of level {level!r}")
+    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
+        raise ValueError("expected symbols that are text")
     if len(set(symbols)) != len(symbols):
         raise ValueError("a symbol is there twice")
     if level == "char" and (symbols != sorted(symbols) or any(len(symbol) != 1 for symbol in symbols)):

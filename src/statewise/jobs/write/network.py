@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from ... import layers
-from .settings import Shape
+from .config import Plan
 
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 
@@ -21,17 +21,17 @@ State = Sequence[Any]
 class Network(nn.Module):
     """Gives the logits of ``symbols`` symbols for the step after each. ``library`` has the layers' classes."""
 
-    def __init__(self, symbols: int, shape: Shape, library: Any = layers) -> None:
+    def __init__(self, symbols: int, config: Plan, library: Any = layers) -> None:
         super().__init__()
-        layer = getattr(library, NAMES[shape.cell])
-        widths = [shape.embedding, *[shape.units] * (shape.layers - 1)]
-        self.dropout = shape.dropout
-        self.embedding = nn.Embedding(symbols, shape.embedding)
+        layer = getattr(library, NAMES[config.cell])
+        widths = [config.embedding, *[config.units] * (config.layers - 1)]
+        self.dropout = config.dropout
+        self.embedding = nn.Embedding(symbols, config.embedding)
         # A layer at a time, since what is dropped between them stays the same over the steps.
-        self.recurrent = nn.ModuleList([layer(width, shape.units) for width in widths])
-        self.output = nn.Linear(shape.units, symbols)
+        self.recurrent = nn.ModuleList([layer(width, config.units) for width in widths])
+        self.output = nn.Linear(config.units, symbols)
         nn.init.zeros_(self.output.bias)
-        if shape.tie:
+        if config.tie:
             nn.init.uniform_(self.output.weight, -0.1, 0.1)
             self.embedding.weight = self.output.weight
 

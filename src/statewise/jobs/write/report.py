@@ -1,30 +1,23 @@
-"""What a run says: lines on the terminal, ``report.html``, ``samples.txt``, ``predictions.csv``, ``metrics.json``."""
+"""What this job alone says of a run: facts, the table, sections of the page, samples.txt, predictions.csv."""
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-import torch
 
-from ..._version import __version__
-from .. import atomic
-from ..report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
-from ..watch import Record
+from ..experiment import Facts
+from ..report import Block, Heading, Table, Text
+from .config import Plan
 from .network import Network
-from .settings import Plan, Shape
 from .surprise import Score, Surprise, line_numbers
 from .vocabulary import END, Corpus, Vocabulary
 
 if TYPE_CHECKING:
-    from .job import Outcome, Written
+    from .job import Written
 
 TOLD = 10  # lines on the terminal, and of the most surprising ones
 CHARACTERS = 400  # of a running text on the terminal
@@ -37,15 +30,14 @@ def name_of(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".txt")
 
 
-def data_lines(name: str, vocabulary: Vocabulary, corpus: Corpus, held: Corpus | None, how: str) -> list[str]:
+def parts(name: str, vocabulary: Vocabulary, corpus: Corpus, held: Corpus | None, how: str) -> Facts:
     """What is learnt from, and what is held out."""
-    lines = [
-        f"{name}: {len(vocabulary):,} different {vocabulary.noun}s",
-        f"  training    {_described(corpus, vocabulary)}",
+    nothing = "none: nothing tells how well other text is predicted"
+    return [
+        ("", f"{name}: {len(vocabulary):,} different {vocabulary.noun}s"),
+        ("training", _described(corpus, vocabulary)),
+        ("validation", nothing if held is None else _described(held, vocabulary) + how),
     ]
-    if held is None:
-        return [*lines, "  validation  none: nothing tells how well other text is predicted"]
-    return [*lines, f"  validation  {_described(held, vocabulary)}{how}"]
 
 
 def _described(corpus: Corpus, vocabulary: Vocabulary) -> str:
@@ -57,56 +49,31 @@ def _described(corpus: Corpus, vocabulary: Vocabulary) -> str:
     return f"{lines}{len(corpus.ids):,} {vocabulary.noun}s{unknown}"
 
 
-def network_line(shape: Shape, network: Network) -> str:
+def network_line(config: Plan, network: Network) -> str:
     """The network in a line."""
     size = sum(p.numel() for p in network.parameters())
-    layers = f"{shape.layers} layers of {shape.units} units" if shape.layers > 1 else f"{shape.units} units"
-    tied = "tied embedding" if shape.tie else f"embedding of {shape.embedding}"
-    return f"{shape.cell.upper()}, {layers}, {tied}, {size:,} parameters"
+    layers = f"{config.layers} layers of {config.units} units" if config.layers > 1 else f"{config.units} units"
+    tied = "tied embedding" if config.tie else f"embedding of {config.embedding}"
+    return f"{config.cell.upper()}, {layers}, {tied}, {size:,} parameters"
 
 
-def training_line(history: Sequence[Record]) -> str:
-    """How long was trained."""
-    last = history[-1]
-    held = [record for record in history if record.get("validation")]
-    best = min(held, key=lambda r: r["validation"]["loss"]) if held else None
-    kept = f"; best epoch {best['epoch']}" if best is not None else ""
-    return f"{last['epoch']} epochs, {last['update']} updates, {last['seconds']:.1f} s{kept}"
-
-
-def terminal(outcome: Outcome) -> str:
-    """What came out, for the terminal."""
-    blocks = [table(outcome), verdict(outcome)[0], _sample(outcome.written)]
-    return "\n".join(filter(None, blocks))
-
-
-def table(outcome: Outcome) -> str:
-    """The scores; the first is the model's."""
-    head, rows = _cells(outcome)
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return "\n".join(
-        "  ".join([f"{row[0]:{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in [head, *rows]
-    )
-
-
-def _cells(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    noun = outcome.vocabulary.noun
-    which = "validation" if outcome.held else "training"
+def table(scores: Sequence[Score], surprised: Surprise, vocabulary: Vocabulary, which: str) -> Table:
+    """How well the model and counting predict the part ``which``."""
+    noun = vocabulary.noun
     head = [f"on the {which} part", f"nats per {noun}", "perplexity", "bits per character"]
-    rows = [
-        [score.name, f"{score.loss:.4f}", f"{score.perplexity:.2f}", f"{score.bits:.3f}"]
-        for score in (outcome.model, *outcome.baselines)
-    ]
-    return head, rows
+    rows = [[s.name, f"{s.loss:.4f}", f"{s.perplexity:.2f}", f"{s.bits:.3f}"] for s in scores]
+    caption = (
+        f"Perplexity: among how many equally likely {noun}s it would be as hard to choose the next. The likeliest"
+        f" {noun} was the right one in {100 * surprised.accuracy:.1f} % of all places."
+    )
+    return Table(head, rows, caption=caption)
 
 
-def verdict(outcome: Outcome) -> tuple[str, bool]:
-    """One line: does the model beat counting; and whether that is good news."""
-    model, noun = outcome.model, outcome.vocabulary.noun
-    best = min(outcome.baselines, key=lambda score: score.nats)
+def verdict(model: Score, baselines: Sequence[Score], noun: str, *, held: bool) -> tuple[str, bool]:
+    """One line: does the model beat counting, on a part ``held`` out; and whether that is good news."""
+    best = min(baselines, key=lambda score: score.nats)
     figures = f"{model.loss:.3f} instead of {best.loss:.3f} nats per {noun}"
-    if not outcome.held:
+    if not held:
         text = f"{figures} against {best.name}; but nothing was held out, so this tells how much was learnt by heart."
         return text, False
     if model.nats < best.nats:
@@ -114,7 +81,7 @@ def verdict(outcome: Outcome) -> tuple[str, bool]:
     return f"The {model.name} loses to {best.name}: {figures}.", False
 
 
-def _sample(written: Written) -> str:
+def sample(written: Written) -> str:
     """A little of what was written at the middle temperature."""
     temperature, found = list(written.samples.items())[1]
     if written.copies is None:
@@ -145,30 +112,8 @@ def score_lines(name: str, surprised: Surprise, vocabulary: Vocabulary) -> str:
 # The page
 
 
-def page(about: str, facts: str, history: Sequence[Record], outcome: Outcome | None = None) -> Page:
-    """The report: of a training that runs or, with ``outcome``, of a run that is done."""
-    blocks: list[Block] = []
-    if outcome is not None:
-        text, good = verdict(outcome)
-        head, rows = _cells(outcome)
-        blocks += [Note(text, good), Table(head, rows, strong=0, caption=_meaning(outcome))]
-    blocks.append(Text(facts, plain=True))
-    if history:
-        blocks += [Heading("Training"), Picture(loss_curve(history), "The loss, nats per symbol, by update.")]
-    if outcome is not None:
-        blocks += [*_samples(outcome.written), *_surprising(outcome)]
-    return Page(f"{about}: to write as a text is written", "statewise write", blocks, running=outcome is None)
-
-
-def _meaning(outcome: Outcome) -> str:
-    noun = outcome.vocabulary.noun
-    return (
-        f"Perplexity: among how many equally likely {noun}s it would be as hard to choose the next. The likeliest"
-        f" {noun} was the right one in {100 * outcome.surprise.accuracy:.1f} % of all places."
-    )
-
-
-def _samples(written: Written) -> list[Block]:
+def samples(written: Written) -> list[Block]:
+    """What it wrote."""
     blocks: list[Block] = [Heading("What it writes")]
     if written.copies is not None:
         blocks.append(Text(copies_line(written) + " Those below are not."))
@@ -189,18 +134,14 @@ def _wrapped(text: str) -> str:
     return "\n".join(lines)
 
 
-def _surprising(outcome: Outcome) -> list[Block]:
+def surprising(surprised: Surprise, vocabulary: Vocabulary, which: str) -> list[Block]:
     """The lines that were predicted worst."""
-    rows = _by_line(outcome.surprise, outcome.vocabulary)
-    few = min(FEW, outcome.surprise.corpus.terms // len(rows))
+    rows = _by_line(surprised, vocabulary)
+    few = min(FEW, surprised.corpus.terms // len(rows))
     rows = rows.filter(pl.col("symbols") >= few).sort("nats_per_symbol", descending=True)
     shown = [[row["text"][:WIDTH], f"{row['nats_per_symbol']:.2f}"] for row in rows.head(TOLD).iter_rows(named=True)]
-    which = "validation" if outcome.held else "training"
     caption = f"The lines of the {which} part that surprised the model most, of those with a few symbols."
-    return [
-        Heading("What it did not expect"),
-        Table(("line", f"nats per {outcome.vocabulary.noun}"), shown, caption=caption),
-    ]
+    return [Heading("What it did not expect"), Table(("line", f"nats per {vocabulary.noun}"), shown, caption=caption)]
 
 
 def _by_line(surprised: Surprise, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -226,39 +167,26 @@ def _by_line(surprised: Surprise, vocabulary: Vocabulary) -> pl.DataFrame:
 # Files
 
 
-def write_predictions(path: Path, surprised: Surprise, vocabulary: Vocabulary) -> None:
+def predictions(surprised: Surprise, vocabulary: Vocabulary) -> str:
     """A row for each line of the text that was predicted."""
-    atomic.write(path, _by_line(surprised, vocabulary).write_csv())
+    return _by_line(surprised, vocabulary).write_csv()
 
 
-def write_samples(path: Path, outcome: Outcome) -> None:
+def samples_text(written: Written) -> str:
     """All that was written for the report."""
-    blocks = [
-        f"--- temperature {temperature:g}\n" + "\n".join(found) + "\n"
-        for temperature, found in outcome.written.samples.items()
-    ]
-    atomic.write(path, "\n".join(blocks))
+    return "\n".join(
+        f"--- temperature {temperature:g}\n" + "\n".join(found) + "\n" for temperature, found in written.samples.items()
+    )
 
 
-def write_metrics(
-    path: Path, name: str, corpus: Corpus, plan: Plan, history: Sequence[Record], outcome: Outcome
-) -> None:
-    """Everything that is needed to know what was run, and what came out."""
-    last: dict[str, Any] = {**history[-1]}
-    content = {
-        "data": {"name": name, "training": len(corpus.ids), "symbols": len(outcome.vocabulary)},
-        "part": "validation" if outcome.held else "training",
-        **_figures(outcome.model),
-        "accuracy": outcome.surprise.accuracy,
-        "unknown": outcome.surprise.corpus.unknown,
-        "baselines": [{"name": score.name, **_figures(score)} for score in outcome.baselines],
-        "copies": outcome.written.copies,
-        "plan": asdict(plan),
-        "training": {key: last[key] for key in ("epoch", "update", "seconds", "loss")},
-        "threads": torch.get_num_threads(),
-        "versions": {"statewise": __version__, "torch": version("torch"), "python": platform.python_version()},
+def metrics(model: Score, baselines: Sequence[Score], surprised: Surprise) -> dict[str, Any]:
+    """What came out."""
+    return {
+        **_figures(model),
+        "accuracy": surprised.accuracy,
+        "unknown": surprised.corpus.unknown,
+        "baselines": [{"name": score.name, **_figures(score)} for score in baselines],
     }
-    atomic.write(path, json.dumps(content, indent=1) + "\n")
 
 
 def _figures(score: Score) -> dict[str, float]:

@@ -8,27 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..config import Config, Count, NotNegative, Whole
 from ..errors import InputError
 
 NOT_FINITE = "the model's output is not finite: its file is damaged"
 
 
-@dataclass(frozen=True)
-class Draw:
+@dataclass(kw_only=True)
+class Draw(Config):
     """How to draw. Raises ``InputError`` where a value can't be used."""
 
-    temperature: float = 0.8
+    temperature: NotNegative = 0.8
     """Logits are divided by it: below 1 the likely becomes likelier; at 0 the likeliest symbol is taken always."""
-    top_k: int | None = None
+    top_k: Whole | None = None
     """Among so many symbols, the likeliest; None for all."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.temperature, bool) or not 0 <= self.temperature < float("inf"):
-            raise InputError(f"temperature: expected a number of at least 0, got {self.temperature!r}")
-        for name, value, least in (("top_k", self.top_k, 1), ("seed", self.seed, 0)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InputError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    seed: Count = 0
 
 
 def symbols_after(

@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..options import add_reading, out_file
+from ..command import Command, Out
+from ..config import again, option
+from ..errors import InputError
 
-DESCRIPTION = """\
+
+@dataclass(kw_only=True)
+class Options(Out):
+    """What it can be told."""
+
+    model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
+    file: Path = option(..., "text in UTF-8, packed as .gz or not", metavar="FILE", positional=True)
+    out: Path | None = again(Out, "out", None, "none; a CSV file of what each line costs")
+
+
+COMMAND = Command(
+    "write score",
+    Options,
+    "statewise.jobs.write.score:score",
+    usage="statewise write score MODEL FILE [option ...]",
+    description="""\
 Say how well a model, trained by statewise write, predicts the text in a file: the
 perplexity, and the bits that a character costs.
-"""
-
-EXAMPLES = """\
+""",
+    examples="""\
 with files of your own:
   statewise write score MODEL.safetensors FILE
   statewise write score MODEL.safetensors FILE --out lines.csv
-"""
+""",
+)
+add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.usage = "statewise write score MODEL FILE [option ...]"
-    parser.description = DESCRIPTION
-    parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model.safetensors")
-    parser.add_argument("file", type=Path, metavar="FILE", help="text in UTF-8, packed as .gz or not")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write what each line costs into a CSV file")
-    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_reading(parser.add_argument)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the figures; the exit status."""
-    from ..errors import InputError
+def score(options: Options) -> None:
+    """Print the figures."""
+    from .. import atomic
     from .model import Model
-    from .report import score_lines, write_predictions
+    from .report import predictions, score_lines
     from .text import read_text
 
-    model = Model.load(args.model)
-    text = read_text(args.file)
-    if args.out is not None:
-        out_file(args, "")
+    model = Model.load(options.model)
+    text = read_text(options.file)
+    out = options.out_file("") if options.out is not None else None
     try:
         surprised = model.surprise(text)
     except InputError as error:
-        raise InputError(f"{args.file}: {error}") from None
-    print(score_lines(str(args.file), surprised, model.vocabulary))
-    if args.out is not None:
-        write_predictions(args.out, surprised, model.vocabulary)
-        print(f"{args.out}: a row for each line")
-    return 0
+        raise InputError(f"{options.file}: {error}") from None
+    print(score_lines(str(options.file), surprised, model.vocabulary))
+    if out is not None:
+        atomic.write(out, predictions(surprised, model.vocabulary))
+        print(f"{out}: a row for each line")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..content import read_content
 from ..errors import InputError
-from .settings import HELD_OUT, LEAST_HELD_OUT
+from .config import HELD_OUT, LEAST_HELD_OUT
 
 
 def read_text(path: Path) -> str:

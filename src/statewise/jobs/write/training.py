@@ -1,82 +1,101 @@
-"""Train a network to write as a text is written: a plan becomes a model."""
+"""Train a network to write as a text is written: a text becomes a lesson, a lesson a model."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from ..checkpoint import Checkpoint
 from ..errors import InputError
-from ..fit import fit
+from ..experiment import Trainer
 from ..task import Task
-from ..watch import Record, Watch
+from .config import Plan, Writing
 from .items import Items
 from .model import Model
 from .network import Network
-from .settings import Plan
 from .streams import Streams
 from .surprise import surprise
 from .text import lines_of, of_lines
 from .vocabulary import Corpus, Vocabulary
 
 
-def train(
-    text: str,
-    held: str,
-    plan: Plan,
-    *,
-    watch: Watch | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> tuple[Model, list[Record]]:
-    """A model that has learnt from ``text``, its best by ``held`` where that isn't empty; and the curve.
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is learnt, and validated with where that isn't None, with everything decided."""
 
-    Raises ``InputError`` where there is too little text, the training diverges, the device isn't there or the
-    checkpoint is of something else.
-    """
-    vocabulary, corpus, held_out = corpora(text, held, plan)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.recipe.seed)
-        network = Network(len(vocabulary), plan.shape)
-    task, recipe = _task(network, corpus, held_out, plan, _digest(vocabulary, corpus, held_out, plan)), plan.recipe
-    batch = task.count if isinstance(task, Streams) else recipe.batch
-    recipe = replace(recipe, batch=batch, epochs=plan.epochs_for(-(-task.rows // batch)))
-    history = fit(task, recipe, watch=watch, checkpoint=checkpoint)
-    longest = int(corpus.lengths.max()) if corpus.lengths is not None else 0
-    return Model(network.cpu(), vocabulary, plan.shape, longest), history
+    config: Plan
+    vocabulary: Vocabulary
+    corpus: Corpus
+    held_out: Corpus | None
+
+    @classmethod
+    def of(cls, config: Writing, text: str, held: str) -> Lesson:
+        """To learn ``text``, and keep the weights that do best on ``held`` where that isn't empty.
+
+        Raises ``InputError`` where nothing can be learnt from them.
+        """
+        if config.lines:
+            text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
+        vocabulary = Vocabulary.of(text, config.level, most=config.max_words, at_least=config.min_count)
+        corpus = vocabulary.encode(text, lines=config.lines)
+        if len(set(corpus.ids.tolist())) < 2:
+            symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
+            raise InputError(
+                f"the training part is {len(text)} times {symbol!r}; expected at least two different symbols"
+            )
+        held_out = vocabulary.encode(held, lines=config.lines) if held else None
+        if held_out is not None and held_out.terms < 1:
+            raise InputError(f"the validation part has no two {vocabulary.noun}s that the training part has")
+        plan = Plan.of(config)
+        if corpus.lengths is not None:
+            updates = -(-len(corpus.lengths) // plan.batch)
+        else:
+            plan = replace(plan, batch=streams_of(corpus, plan))
+            updates = -(-((len(corpus.ids) - 1) // plan.batch) // plan.steps)
+        return cls(replace(plan, epochs=plan.epochs_for(updates)), vocabulary, corpus, held_out)
+
+    def network(self) -> Network:
+        """The network before training: the same for the same seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return Network(len(self.vocabulary), self.config)
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that has learnt it.
+
+        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
+        """
+        network = self.network()
+        trainer.fit(self.task(network), self.config)
+        longest = int(self.corpus.lengths.max()) if self.corpus.lengths is not None else 0
+        return Model(network=network, vocabulary=self.vocabulary, longest=longest, config=self.config)
+
+    def task(self, network: Network) -> Task:
+        """Train ``network`` on this."""
+
+        def judge() -> Mapping[str, float]:
+            return scores(network, self.held_out, self.config.level) if self.held_out is not None else {}
+
+        if self.config.lines:
+            return Items(network, self.corpus, judge, self._digest())
+        return Streams(network, self.corpus.ids, self.config.batch, self.config.steps, judge, self._digest())
+
+    def _digest(self) -> Any:
+        """What must agree for a checkpoint to go on, besides the sizes and the configuration."""
+        parts = hashlib.sha256("\n".join(self.vocabulary.symbols).encode())
+        for part in (self.corpus, self.held_out):
+            parts.update(b"" if part is None else part.ids.tobytes())
+            parts.update(b"|")
+        return parts.hexdigest()
 
 
-def corpora(text: str, held: str, plan: Plan) -> tuple[Vocabulary, Corpus, Corpus | None]:
-    """The symbols of ``text``, it, and ``held``, None where that is empty. Refuses what nothing can be learnt from."""
-    if plan.lines:
-        text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
-    vocabulary = Vocabulary.of(text, plan.level, most=plan.most_words, at_least=plan.at_least)
-    corpus = vocabulary.encode(text, lines=plan.lines)
-    if len(set(corpus.ids.tolist())) < 2:
-        symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
-        raise InputError(f"the training part is {len(text)} times {symbol!r}; expected at least two different symbols")
-    held_out = vocabulary.encode(held, lines=plan.lines) if held else None
-    if held_out is not None and held_out.terms < 1:
-        raise InputError(f"the validation part has no two {vocabulary.noun}s that the training part has")
-    return vocabulary, corpus, held_out
-
-
-def streams_of(corpus: Corpus, plan: Plan) -> int:
+def streams_of(corpus: Corpus, config: Writing) -> int:
     """In how many streams a running text is read: as many as a batch has rows, fewer where it is short."""
-    return max(1, min(plan.recipe.batch, (len(corpus.ids) - 1) // plan.steps))
-
-
-def _task(network: Network, corpus: Corpus, held_out: Corpus | None, plan: Plan, data: Any) -> Task:
-    def judge() -> Mapping[str, float]:
-        return scores(network, held_out, plan.level) if held_out is not None else {}
-
-    if plan.lines:
-        return Items(network, corpus, judge, data)
-    return Streams(network, corpus.ids, streams_of(corpus, plan), plan.steps, judge, data)
+    return max(1, min(config.batch, (len(corpus.ids) - 1) // config.steps))
 
 
 def scores(network: Network, held_out: Corpus, level: str) -> dict[str, float]:
@@ -85,12 +104,3 @@ def scores(network: Network, held_out: Corpus, level: str) -> dict[str, float]:
     if level == "word":
         return {"loss": score.loss, "perplexity": score.perplexity}
     return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
-
-
-def _digest(vocabulary: Vocabulary, corpus: Corpus, held_out: Corpus | None, plan: Plan) -> Any:
-    """What must agree for a checkpoint to go on, besides the sizes and the recipe."""
-    parts = hashlib.sha256("\n".join(vocabulary.symbols).encode())
-    for part in (corpus, held_out):
-        parts.update(b"" if part is None else part.ids.tobytes())
-        parts.update(b"|")
-    return [parts.hexdigest(), plan.level, plan.lines, asdict(plan.shape)]

@@ -57,7 +57,7 @@ class Vocabulary:
             counts.pop(special, None)
         kept = sorted((word for word, n in counts.items() if n >= at_least), key=lambda word: (-counts[word], word))
         if not kept:
-            raise InputError(f"the training part has no word that occurs {at_least} times; --at-least 1 takes all")
+            raise InputError(f"the training part has no word that occurs {at_least} times; --min-count 1 takes all")
         return cls(level, (END, UNKNOWN, *kept[:most]))
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ def instruction_set() -> str: ...
 def instruction_sets() -> list[str]: ...
 def computes_bfloat16() -> bool: ...
 def use_instruction_set(name: str) -> None: ...
+def load_cell(path: str, key: str) -> int: ...
 def thread_runtime() -> str: ...
 def nanoseconds_in_kernels() -> int: ...
 
@@ -42,7 +43,7 @@ class Stack:
     reads_output: bool
     def __init__(
         self,
-        cell: str,
+        cell: int | str,
         input_size: int,
         hidden_size: int,
         proj_size: int,
@@ -50,6 +51,10 @@ class Stack:
         directions: int,
         bias: bool,
         checkpoint: int,
+        num_heads: int = 1,
+        zoneout: list[float] = ...,
+        clip: float = 0.0,
+        gradient_clip: float = 0.0,
     ) -> None: ...
     def tape_bytes(self, float64: bool, masked: bool) -> tuple[int, int, int, int]: ...
     def forward(
@@ -61,6 +66,7 @@ class Stack:
         masks: object,
         rows: object,
         bfloat16_products: bool = False,
+        extras: tuple[Any, ...] | None = None,
     ) -> Any: ...
     def forward_below(
         self, form: Form, x: object, hx: object, weights: list[Any], masks: object, rows: object, tape: object

@@ -22,43 +22,49 @@ class Twin {
  public:
   explicit Twin(const Call& call) : call_(call), twin_(call), set_(bfloat16_set()) {
     if (!set_) throw std::invalid_argument("bfloat16: this machine has no kernels for it");
-    const Kernels& k = set_->cells[call.cell].float32;
+    shape_ = &cell_of(instruction_set(), call.cell).shape;
     P_ = call.projected ? call.projected : call.H;
-    h_ = call.L * call.D * call.N * (k.carries_h ? call.H : P_);
-    c_ = call.L * call.D * call.N * call.H;
     steps_ = call.T * call.N;
     if (call.batch_sizes) steps_ = std::accumulate(call.batch_sizes, call.batch_sizes + call.T, int64_t{0});
-    const int64_t rows = k.gates * call.H;
-    for (int64_t i = 0; i < call.L * call.D; ++i) {
-      weights_.push_back(rows * (i < call.D ? call.I : call.D * P_));
-      weights_.push_back(rows * P_);
-      if (call.bias) weights_.insert(weights_.end(), 2, rows);
-      if (call.projected) weights_.push_back(P_ * call.H);
-    }
+    WeightOf list[kMaxWeights];
+    const int per = list_weights(*shape_, call.bias, call.projected, list);
+    for (int64_t i = 0; i < call.L * call.D; ++i)
+      for (int k = 0; k < per; ++k) {
+        const int64_t rows = list[k].parts * call.H;
+        switch (list[k].kind) {
+          case WeightKind::kInput:
+            weights_.push_back(rows * (i < call.D ? call.I : call.D * P_) / (shape_->heads_x ? call.heads : 1));
+            break;
+          case WeightKind::kRecurrent:
+            weights_.push_back(rows * P_ / call.heads);
+            break;
+          case WeightKind::kProjection:
+            weights_.push_back(P_ * call.H);
+            break;
+          default:
+            weights_.push_back(rows);
+        }
+      }
     twin_.bfloat16 = false;
     twin_.bfloat16_products = true;
     sequence(twin_.x, call.I, kRead);
-    tensor(twin_.h0, h_, kRead);
-    tensor(twin_.c0, c_, kRead);
+    each_state(&Call::State::initial, kRead);
     tensors(twin_.weights, kRead);
     for (void*& mask : twin_.masks) tensor(mask, steps_ * call.D * P_, kRead);
   }
 
   void forward() {
     sequence(twin_.y, call_.D * P_, kWritten);
-    tensor(twin_.hn, h_, kWritten);
-    tensor(twin_.cn, c_, kWritten);
+    each_state(&Call::State::final, kWritten);
     run(statewise::forward);
   }
 
   void backward() {
     sequence(twin_.y, call_.D * P_, kRead);
     sequence(twin_.dy, call_.D * P_, kRead);
-    tensor(twin_.dhn, h_, kRead);
-    tensor(twin_.dcn, c_, kRead);
+    each_state(&Call::State::dfinal, kRead);
     sequence(twin_.dx, call_.I, kWritten);
-    tensor(twin_.dh0, h_, kWritten);
-    tensor(twin_.dc0, c_, kWritten);
+    each_state(&Call::State::dinitial, kWritten);
     tensors(twin_.weight_gradients, kWritten);
     run(statewise::backward);
   }
@@ -68,6 +74,13 @@ class Twin {
     Bfloat16* data;
     int64_t at, count;
   };
+
+  void each_state(void* Call::State::* which, Use use) {
+    for (int k = 0; k < shape_->states; ++k) {
+      const int64_t width = k > 0 || shape_->carries_h ? call_.H : P_;
+      tensor(twin_.state[k].*which, call_.L * call_.D * call_.N * width, use);
+    }
+  }
 
   void tensors(std::vector<void*>& all, Use use) {
     for (size_t i = 0; i < all.size(); ++i) tensor(all[i], weights_[i], use);
@@ -123,7 +136,8 @@ class Twin {
   const Call& call_;
   Call twin_;
   const InstructionSet* const set_;
-  int64_t P_, h_, c_, steps_;  // what W_hh reads; elements of the states; steps of all rows together
+  const CellShape* shape_;
+  int64_t P_, steps_;  // what W_hh reads; steps of all rows together
   std::vector<int64_t> weights_;
   std::vector<Run> runs_[2];
   std::vector<std::pair<void**, int64_t>> places_;

@@ -1,7 +1,12 @@
 #include "dispatch.hpp"
 
+#include <dlfcn.h>
+
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <mutex>
 #include <stdexcept>
 
 namespace statewise {
@@ -63,7 +68,88 @@ const InstructionSet* find(const std::string& name) {
 
 std::atomic<const InstructionSet*> in_use{nullptr};
 
+// The cells that were loaded: of each a copy for each of the instruction sets, as instruction_sets() has them.
+struct Loaded {
+  std::string key, name;
+  std::atomic<const Cell*> copies[8]{};
+};
+std::mutex loading;
+
+std::deque<Loaded>& loaded() {
+  static std::deque<Loaded> all;  // grows at its end, which moves none of those before
+  return all;
+}
+
+int built_in() { return *instruction_sets().front()->count; }
+
+size_t place_of(const InstructionSet& set) {
+  const auto sets = instruction_sets();
+  for (size_t i = 0; i < sets.size(); ++i)
+    if (sets[i] == &set) return i;
+  return sets.size();
+}
+
 }  // namespace
+
+int cell_number(const std::string& name) {
+  const std::lock_guard lock(loading);
+  for (int i = int(loaded().size()) - 1; i >= 0; --i)
+    if (loaded()[size_t(i)].name == name) return built_in() + i;
+  for (int i = 0; i < built_in(); ++i)
+    if (name == instruction_sets().front()->cells[i].shape.name) return i;
+  return -1;
+}
+
+int cell_count() {
+  const std::lock_guard lock(loading);
+  return built_in() + int(loaded().size());
+}
+
+const std::string& cell_name(int cell) {
+  static const std::vector<std::string> own = [] {
+    std::vector<std::string> names;
+    for (int i = 0; i < built_in(); ++i) names.push_back(instruction_sets().front()->cells[i].shape.name);
+    return names;
+  }();
+  const std::lock_guard lock(loading);
+  return cell < built_in() ? own[size_t(cell)] : loaded()[size_t(cell - built_in())].name;
+}
+
+const Cell* find_cell(const InstructionSet& set, int cell) {
+  if (cell < *set.count) return &set.cells[cell];
+  const size_t place = place_of(set);
+  if (place >= 8) return nullptr;
+  const std::lock_guard lock(loading);
+  return loaded()[size_t(cell - *set.count)].copies[place];
+}
+
+const Cell& cell_of(const InstructionSet& set, int cell) {
+  const Cell* const found = find_cell(set, cell);
+  if (!found)
+    throw std::invalid_argument("cell '" + cell_name(cell) + "' was not compiled for the instruction set " + set.name);
+  return *found;
+}
+
+int load_cell(const std::string& path, const std::string& key) {
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) throw std::invalid_argument(dlerror());
+  const auto symbol = reinterpret_cast<const CompiledCell* (*)()>(dlsym(library, "statewise_cell"));
+  const CompiledCell* const found = symbol ? symbol() : nullptr;
+  if (!found || found->version != kCellVersion)
+    throw std::invalid_argument(path + ": Expected a cell for this version of the kernels");
+  const InstructionSet* const set = find(found->instruction_set);
+  const std::lock_guard lock(loading);
+  auto& all = loaded();
+  size_t i = 0;
+  while (i < all.size() && all[i].key != key) ++i;
+  if (i == all.size()) {
+    all.emplace_back();
+    all[i].key = key;
+    all[i].name = found->cell->shape.name;
+  }
+  all[i].copies[place_of(*set)] = found->cell;
+  return built_in() + int(i);
+}
 
 const InstructionSet& instruction_set() {
   const InstructionSet* set = in_use.load(std::memory_order_acquire);

@@ -20,6 +20,24 @@ const InstructionSet& instruction_set();
 // float take their operands as bfloat16, and it has no others.
 const InstructionSet* bfloat16_set();
 
+// A cell's number, the same for all instruction sets: those that come with statewise first, then what was loaded. The
+// latest of its name; -1 if there is none.
+int cell_number(const std::string& name);
+
+// How many there are.
+int cell_count();
+
+// What it is called.
+const std::string& cell_name(int cell);
+
+// An instruction set's copy of a cell; null, or std::invalid_argument, if it has none.
+const Cell* find_cell(const InstructionSet& set, int cell);
+const Cell& cell_of(const InstructionSet& set, int cell);
+
+// Loads a cell that was compiled by itself (see cell.hpp), unless one with this key is there for its instruction set;
+// its number. The key tells cells of a name apart. Throws std::invalid_argument for a file that isn't one.
+int load_cell(const std::string& path, const std::string& key);
+
 // Use the one so called from now on; throws std::invalid_argument likewise.
 void use_instruction_set(const std::string& name);
 

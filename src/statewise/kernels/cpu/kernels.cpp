@@ -2,46 +2,53 @@
 // gives.
 
 #include "backward.hpp"
-#include "cells.hpp"
 #include "forward.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-template <class C, class T, class O>
+template <class T, class O>
 void compute_layout(Job& job) {
   constexpr int L = lanes<T>;
-  const Sizes<C, T> z(job);
+  const Sizes<T> z(job);
   const int64_t recurrent_input_vectors = panel_vectors<T>(plain_panels<T>(job.P)),
                 unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
-  const auto depth = [&](const int (&from)[4]) { return z.blocks.template depth<O>(from).total(); };
+  const bool recurrent = z.cell.recurrent > 0;
+  const auto depth = [&](const Fed& fed) { return z.blocks.template depth<O>(fed).total(); };
   Layout& o = job.layout;
   o.columns = z.columns;
   o.units = z.units;
   o.recurrent_input = z.recurrent_input;
-  o.columns_ih = panel_vectors<T>(z.blocks.panels(C::from_x)) * L * operands<O>(job.widest);
-  o.columns_hh = panel_vectors<T>(z.blocks.panels(C::from_h)) * L * operands<O>(job.P);
+  o.columns_ih = panel_vectors<T>(z.blocks.panels(z.by_x)) * L * operands<O>(job.widest);
+  o.columns_hh = recurrent ? panel_vectors<T>(z.blocks.panels(z.by_h)) * L * operands<O>(job.P) : 0;
   o.columns_hr = job.projected ? recurrent_input_vectors * L * operands<O>(job.H) : 0;
-  o.rows_ih = depth(C::from_x) * round_up(job.widest, L);
-  o.rows_hh = depth(C::from_h) * recurrent_input_vectors * L;
+  o.rows_ih = depth(z.by_x) * round_up(job.widest, L);
+  o.rows_hh = recurrent ? depth(z.by_h) * recurrent_input_vectors * L : 0;
   o.rows_hr = job.projected ? operands<O>(job.P) * unit_vectors * L : 0;
   o.sum_hr = job.projected ? job.H * z.recurrent_input : 0;
   o.sum_b = z.columns;
+  o.sum_v = vector_rows(z.cell) * z.units;
+  o.sum_n = 2 * (z.cell.norm_x || z.cell.norm_r) * z.columns;
+  o.sum_late = z.cell.late ? partial_size(z.blocks, z.late, false, job.H) : 0;
+  o.columns_late = z.cell.late ? panel_vectors<T>(z.blocks.panels(z.late)) * L * operands<O>(job.H) : 0;
+  o.rows_late = z.cell.late ? depth(z.late) * unit_vectors * L : 0;
   for (int64_t l = 0; l < job.L; ++l) {
     Layer& layer = job.layer[l];
-    const auto partials = [&](bool direct, int64_t width) {
-      return (job.groups - direct) * partial_size(z.blocks, direct, width);
+    const auto partials = [&](const Fed& fed, bool direct, int64_t width) {
+      return (job.groups - direct) * partial_size(z.blocks, fed, direct, width);
     };
-    layer.direct_ih = worth_direct(z.blocks, C::from_x, layer.input, job.steps, job.groups);
-    layer.direct_hh = worth_direct(z.blocks, C::from_h, job.P, job.steps, job.groups);
-    layer.sum_ih = partials(layer.direct_ih, layer.input);
-    layer.sum_hh = partials(layer.direct_hh, job.P);
+    const bool together = job.heads == 1 || job.groups == 1;  // of heads, parts of a weight don't follow each other
+    layer.direct_ih = together && worth_direct(z.blocks, z.by_x, layer.input_per_head, job.steps, job.groups);
+    layer.sum_ih = partials(z.by_x, layer.direct_ih, layer.input_per_head);
+    layer.direct_hh =
+        together && recurrent && !z.cell.late && worth_direct(z.blocks, z.by_h, job.P, job.steps, job.groups);
+    layer.sum_hh = recurrent ? partials(z.by_h, layer.direct_hh, job.P) : 0;
   }
   if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
   Arena forward{nullptr}, backward{nullptr};
-  ForwardScratch<C, T, O>(forward, job, z);
-  BackwardScratch<C, T, O>(backward, job, z);
+  ForwardScratch<T, O>(forward, job, z);
+  BackwardScratch<T, O>(backward, job, z);
   o.forward_scratch = round_up(forward.used, 64);
   o.backward_scratch = round_up(backward.used, 64);
 }
@@ -57,90 +64,128 @@ struct WeightTask {
         part(task % kWeightParts) {}
 };
 
-template <class C, class T, class O>
+// The vectors one after the other, filled up with zeros, and the norms' gains as rows of gates.
+template <class T>
+void pack_vectors(const Sizes<T>& z, const Direction& w) {
+  for (int i = 0; i < vector_rows(z.cell); ++i) {
+    T* const to = static_cast<T*>(w.vector_rows) + i * z.units;
+    copy(to, static_cast<const T*>(w.vectors[i]), z.H);
+    clear(to + z.H, z.units - z.H);
+  }
+  const auto gains = [&](const void* from, const Fed& fed, void* row) {
+    if (!from) return;
+    T* const to = static_cast<T*>(row);
+    clear(to, z.columns);
+    for (int s = fed.first; s < fed.first + fed.count; ++s)
+      for (int64_t u = 0; u < z.H; ++u) to[z.blocks.column(s, u)] = static_cast<const T*>(from)[fed.from[s] * z.H + u];
+  };
+  gains(w.norm_ih, z.by_x, w.gains_ih);
+  gains(w.norm_hh, z.by_h, w.gains_hh);
+}
+
+template <class T, class O>
 void pack_forward(const Job& job, int64_t task) {
-  const Blocks<C, T> blocks(job.H);
+  const Sizes<T> z(job);
   const auto [layer, w, part] = WeightTask(job, task);
+  const bool recurrent = z.cell.recurrent > 0;
   if (job.read_forward == Weights::kPacked) {
-    pack_columns(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.columns_ih), part,
-                 kWeightParts);
-    pack_columns(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
-                 kWeightParts);
+    pack_columns(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.columns_ih),
+                 part, kWeightParts);
+    if (recurrent)
+      pack_columns(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
+                   kWeightParts);
+    if (z.cell.late)
+      pack_columns(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_late), part,
+                   kWeightParts);
   }
   if (part > 0) return;
   if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.columns_hr));
+  pack_vectors(z, w);
   T* bias = static_cast<T*>(w.bias);
-  clear(bias, blocks.columns());
+  clear(bias, z.columns);
   if (!job.bias) return;
   const T *b_ih = static_cast<const T*>(w.b_ih), *b_hh = static_cast<const T*>(w.b_hh);
-  for (int s = 0; s < (C::units == 4 ? 1 : 4); ++s)
+  const auto share = [&](const T* b, int part_of, int64_t u) {
+    return !b || part_of < 0 ? T(0) : b[part_of * z.by_x.part_rows + u];
+  };
+  for (int s = 0; s < z.cell.slots; ++s)
     for (int64_t u = 0; u < job.H; ++u)
-      bias[blocks.column(s, u)] = (C::from_x[s] < 0 ? T(0) : b_ih[C::from_x[s] * job.H + u]) +
-                                  (C::from_h[s] < 0 ? T(0) : b_hh[C::from_h[s] * job.H + u]);
+      bias[z.blocks.column(s, u)] = share(b_ih, z.cell.from_x[s], u) + share(b_hh, z.cell.from_h[s], u);
 }
 
-template <class C, class T, class O>
+template <class T, class O>
 void pack_backward(const Job& job, int64_t task) {
-  if (job.saved == Saved::kStates) pack_forward<C, T, O>(job, task);
-  if (job.read_backward == Weights::kUnpacked) return;
-  const Blocks<C, T> blocks(job.H);
+  const Sizes<T> z(job);
   const auto [layer, w, part] = WeightTask(job, task);
+  if (job.saved == Saved::kStates) pack_forward<T, O>(job, task);
+  if (job.saved != Saved::kStates && part == 0) pack_vectors<T>(z, w);
+  if (job.read_backward == Weights::kUnpacked) return;
   if (w.dx.data)
-    pack_rows(blocks, C::from_x, static_cast<const T*>(w.w_ih), layer.input, static_cast<O*>(w.rows_ih), part,
+    pack_rows(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.rows_ih), part,
               kWeightParts);
-  pack_rows(blocks, C::from_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
+  if (z.cell.recurrent)
+    pack_rows(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_hh), part, kWeightParts);
+  if (z.cell.late)
+    pack_rows(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.rows_late), part, kWeightParts);
   if (job.projected && part == 0)
     pack_projection_rows(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.rows_hr));
 }
 
 // The groups' partials of the gradients, added in the groups' order, as torch lays them out.
-template <class C, class T>
+template <class T>
 void reduce(const Job& job, int64_t task) {
-  const Blocks<C, T> blocks(job.H);
+  const Sizes<T> z(job);
   const Layout& o = job.layout;
   const auto [layer, w, part] = WeightTask(job, task);
-  const auto weight = [&](void* dw, const int (&from)[4], const void* sums, bool direct, int64_t width) {
+  const auto weight = [&](void* dw, const Fed& fed, const void* sums, bool direct, int64_t width) {
     if (!dw) return;
     T* const to = static_cast<T*>(dw);
     const T* const sum = static_cast<const T*>(sums);
     if (direct) {
-      const int64_t size = partial_size(blocks, true, width);
+      const int64_t size = partial_size(z.blocks, fed, true, width);
       if (job.groups > 1)
         add_partials(sum, job.groups, size, size * part / kWeightParts, size * (part + 1) / kWeightParts, to);
       return;
     }
-    for (int64_t b = part; b < blocks.count(); b += kWeightParts)
-      transpose_block(blocks, from, sum, job.groups, width, to, b);
+    for (int64_t b = part; b < z.blocks.count(); b += kWeightParts)
+      transpose_block(z.blocks, fed, sum, job.groups, width, to, b);
   };
-  weight(w.dw_ih, C::from_x, w.sum_ih, layer.direct_ih, layer.input);
-  weight(w.dw_hh, C::from_h, w.sum_hh, layer.direct_hh, job.P);
+  weight(w.dw_ih, z.by_x, w.sum_ih, layer.direct_ih, layer.input_per_head);
+  weight(w.dw_hh, z.by_h, w.sum_hh, layer.direct_hh, job.P);
+  if (z.cell.late) weight(w.dw_hh, z.late, w.sum_late, false, job.H);
   if (part > 0) return;
-  const auto bias = [&](void* to, const int (&from)[4]) {
-    if (!to) return;
-    const T* sum = static_cast<const T*>(w.sum_b);
-    for (int s = 0; s < (C::units == 4 ? 1 : 4); ++s)
-      for (int64_t u = 0; from[s] >= 0 && u < job.H; ++u) {
-        T v = 0;
-        for (int64_t g = 0; g < job.groups; ++g) v += sum[g * o.sum_b + blocks.column(s, u)];
-        static_cast<T*>(to)[from[s] * job.H + u] = v;
-      }
+  const auto total = [&](const void* sums, int64_t size, int64_t at) {
+    T v = 0;
+    for (int64_t g = 0; g < job.groups; ++g) v += static_cast<const T*>(sums)[g * size + at];
+    return v;
   };
-  bias(w.db_ih, C::from_x);
-  bias(w.db_hh, C::from_h);
-  const T* hr = static_cast<const T*>(w.sum_hr);
+  const auto bias = [&](void* to, const int* from) {
+    for (int s = 0; to && s < z.cell.slots; ++s)
+      for (int64_t u = 0; from[s] >= 0 && u < job.H; ++u)
+        static_cast<T*>(to)[from[s] * z.by_x.part_rows + u] = total(w.sum_b, o.sum_b, z.blocks.column(s, u));
+  };
+  bias(w.db_ih, z.cell.from_x);
+  bias(w.db_hh, z.cell.from_h);
+  const auto gains = [&](void* to, const Fed& fed, int64_t first) {
+    for (int s = fed.first; to && s < fed.first + fed.count; ++s)
+      for (int64_t u = 0; u < job.H; ++u)
+        static_cast<T*>(to)[fed.from[s] * job.H + u] = total(w.sum_n, o.sum_n, first + z.blocks.column(s, u));
+  };
+  gains(w.dnorm_ih, z.by_x, 0);
+  gains(w.dnorm_hh, z.by_h, z.columns);
+  for (int i = 0; i < vector_rows(z.cell); ++i)
+    for (int64_t u = 0; w.dvectors[i] && u < job.H; ++u)
+      static_cast<T*>(w.dvectors[i])[u] = total(w.sum_v, o.sum_v, i * z.units + u);
   for (int64_t p = 0; w.dw_hr && p < job.P; ++p)
-    for (int64_t u = 0; u < job.H; ++u) {
-      T v = 0;
-      for (int64_t g = 0; g < job.groups; ++g) v += hr[g * o.sum_hr + u * o.recurrent_input + p];
-      static_cast<T*>(w.dw_hr)[p * job.H + u] = v;
-    }
+    for (int64_t u = 0; u < job.H; ++u)
+      static_cast<T*>(w.dw_hr)[p * job.H + u] = total(w.sum_hr, o.sum_hr, u * o.recurrent_input + p);
 }
 
 // The directions' parts of the gradient of the stack's input, where they were computed side by side.
 template <class T>
 void add_dx(const Job& job, int64_t part) {
   const Layer& layer = job.layer[0];
-  const Sequence &to = layer.direction[0].dx, &beside = layer.direction[1].dx;
+  const Sequence &to = layer.direction[0].dx, &beside = layer.direction[job.heads].dx;
   const Span p{0, 0, job.T * part / kWeightParts, job.T * (part + 1) / kWeightParts};
   for (int64_t i = 0; i < job.groups; ++i)
     each_row<T>(job.group[i], p, 0, to, beside, {}, [&](T* dx, const T* more, const T*) {
@@ -148,31 +193,17 @@ void add_dx(const Job& job, int64_t part) {
     });
 }
 
-template <class C, class T, class O>
+template <class T, class O>
 constexpr Kernels kernels() {
   return {.element = sizeof(T),
-          .gates = C::gates,
-          .states = 1 + C::has_c,
-          .carries_h = C::carries_h,
-          .h_in_gates = C::units == 4,
-          .compute_layout = compute_layout<C, T, O>,
-          .pack_forward = pack_forward<C, T, O>,
-          .forward = forward<C, T, O>,
-          .pack_backward = pack_backward<C, T, O>,
-          .backward = backward<C, T, O>,
-          .reduce = reduce<C, T>,
+          .compute_layout = compute_layout<T, O>,
+          .pack_forward = pack_forward<T, O>,
+          .forward = forward<T, O>,
+          .pack_backward = pack_backward<T, O>,
+          .backward = backward<T, O>,
+          .reduce = reduce<T>,
           .add_dx = add_dx<T>};
 }
-
-constexpr Cell cells[] = {
-#if defined(__AVX512BF16__)  // a copy for products of bfloat16 alone
-#define STATEWISE_CELL(name, type) {#name, kernels<type, float, Pair>(), {}},
-#else
-#define STATEWISE_CELL(name, type) {#name, kernels<type, float, float>(), kernels<type, double, double>()},
-#endif
-#include "cells.def"
-#undef STATEWISE_CELL
-};
 
 #if defined(__AVX512BF16__)
 void widen(const Bfloat16* from, int64_t count, float* to) {
@@ -200,11 +231,22 @@ constexpr void (*narrow)(const float*, int64_t, Bfloat16*) = nullptr;
 
 }  // namespace
 
-#define STATEWISE_QUOTE(x) #x
-#define STATEWISE_NAME(x) STATEWISE_QUOTE(x)
+extern const Cell cells[];  // cells.cpp
+extern const int cell_count;
 
 extern const InstructionSet instruction_set;
-const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS), cells, sizeof cells / sizeof *cells, widen, narrow};
+#if defined(__AVX512BF16__)  // a copy for products of bfloat16 alone
+const InstructionSet instruction_set{
+    STATEWISE_NAME(STATEWISE_NS), kernels<float, Pair>(), {}, cells, &cell_count, widen, narrow};
+#else
+const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS),
+                                     kernels<float, float>(),
+                                     kernels<double, double>(),
+                                     cells,
+                                     &cell_count,
+                                     widen,
+                                     narrow};
+#endif
 
 }  // namespace STATEWISE_NS
 }  // namespace statewise

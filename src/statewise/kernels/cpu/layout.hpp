@@ -1,8 +1,9 @@
 // How a row of gates lies in memory, and how weights are packed to match. README.md has the picture.
 //
-// A row is cut into blocks of four slots. A full block has four vectors: for a gated cell the four gates of the same L
-// units (L lanes a vector), for an ungated one 4*L units. What is left of H goes into a tail block with slots of L/4 or
-// L/2 lanes, one or two vectors in all, if that is enough; so H = 50 costs 13 vectors of 16 lanes, not 16.
+// A row is cut into blocks. A block has, for each slot of the cell, as many vectors of units as make about four vectors
+// in all: of a cell with four slots the four slots of the same L units (L lanes a vector), of one with one slot 4*L
+// units. What is left of H goes into a tail block whose vectors have L/4 or L/2 lanes, if that is enough; so H = 50
+// costs 13 vectors of 16 lanes, not 16.
 
 #pragma once
 
@@ -13,139 +14,124 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
-template <class C, class T>
+// What a weight feeds: of the slots `count` from `first` on, by which part of its rows.
+struct Fed {
+  const int* from;
+  int first, count;
+  int parts;
+  int64_t part_rows;  // between the parts' first rows
+};
+
+STATEWISE_INLINE Fed fed_by_x(const CellShape& c, int64_t part_rows) {
+  int n = 0;
+  while (n < c.slots && c.from_x[n] >= 0) ++n;
+  return {c.from_x, 0, n, c.gates, part_rows};
+}
+
+STATEWISE_INLINE Fed fed_late(const CellShape& c, int64_t part_rows) {
+  return {c.from_h, c.late_first, c.late, c.recurrent, part_rows};
+}
+
+STATEWISE_INLINE Fed fed_by_h(const CellShape& c, int64_t part_rows) {
+  int first = 0, n = 0;
+  const auto is_fed = [&](int s) { return c.from_h[s] >= 0 && !(s >= c.late_first && s < c.late_first + c.late); };
+  while (first < c.slots && !is_fed(first)) ++first;
+  while (first + n < c.slots && is_fed(first + n)) ++n;
+  return {c.from_h, first, n, c.recurrent, part_rows};
+}
+
+template <class T>
 struct Blocks {
   static constexpr int L = lanes<T>;
-  static constexpr int per_block = C::units * L;  // units in a full block
+  int slots, units;   // of a block: so many slots of so many vectors
+  int width;          // vectors of a full block
+  int64_t per_block;  // units in a full block
   int64_t full;
-  int tail;  // vectors of the tail block: 0, 1 or 2
+  int tail;        // vectors of the tail block, 0: there is none
+  int tail_lanes;  // of each of its slots' vectors
   int64_t hidden;
 
-  explicit Blocks(int64_t h) : full(h / per_block), tail(0), hidden(h) {
+  Blocks(const CellShape& c, int64_t h)
+      : slots(c.slots),
+        units(units_of(c)),
+        width(slots * units),
+        per_block(units * L),
+        full(h / per_block),
+        tail(0),
+        tail_lanes(0),
+        hidden(h) {
     const int64_t left = h - full * per_block;
     if (left > 0 && left * 4 <= per_block && L >= 4)
-      tail = 1;
+      tail_lanes = L / 4;
     else if (left > 0 && left * 2 <= per_block)
-      tail = 2;
+      tail_lanes = L / 2;
     else if (left > 0)
       ++full;
+    tail = (width * tail_lanes + L - 1) / L;
   }
 
-  int tail_width() const { return tail * L / 4; }  // lanes of a slot
-  int64_t columns() const { return (full * 4 + tail) * L; }
-  int64_t units() const { return full * per_block + tail_width() * C::units; }
+  int64_t columns() const { return (full * width + tail) * L; }
+  int64_t padded_units() const { return full * per_block + tail_lanes * units; }
+  int64_t count() const { return full + (tail > 0); }
+  int64_t first_column(int64_t b) const { return b * width * L; }
 
-  // Where unit u's pre-activation of slot s lies in a row. Of an ungated cell the slots are consecutive units.
+  // Where unit u's pre-activation of slot s lies in a row: a slot's units are consecutive within a block.
   int64_t column(int s, int64_t u) const {
-    if (C::units == 4) return u;
-    const int64_t block = u / L;
-    return block < full ? block * 4 * L + s * L + u % L : full * 4 * L + s * tail_width() + (u - full * L);
+    const int64_t block = u / per_block, of_slot = units * (block < full ? L : tail_lanes);
+    return first_column(block) + s * of_slot + u % per_block;
   }
 
-  // Slot `s` of block `b`, of which the tail is block `full`.
-  struct Slot {
+  // Vector `v` of block `b`, of which the tail is block `full`; v / units is its slot.
+  struct Part {
     int lanes;
     int64_t column;      // where it lies in a row of gates
     int64_t row, units;  // the rows of a weight that feed it, as many as there are units; none if it isn't fed
   };
-  Slot slot(int64_t b, int s, const int (&from)[4]) const {
-    const int width = b < full ? L : tail_width();
-    const int64_t unit = b * per_block + (C::units == 4 ? int64_t(s) * width : 0);
-    const int64_t units = from[s] < 0 ? 0 : max(0, min(width, hidden - unit));
-    return {width, b * 4 * L + int64_t(s) * width, from[s] * hidden + unit, units};
+  Part part(int64_t b, int v, const Fed& fed) const {
+    const int lanes_of = b < full ? L : tail_lanes, slot = v / units;
+    const int64_t unit = b * per_block + int64_t(v % units) * lanes_of;
+    const bool is_fed = slot >= fed.first && slot < fed.first + fed.count;
+    const int64_t there = is_fed ? max(0, min(lanes_of, hidden - unit)) : 0;
+    return {lanes_of, first_column(b) + int64_t(v) * lanes_of, is_fed ? fed.from[slot] * fed.part_rows + unit : 0,
+            there};
   }
-  int64_t count() const { return full + (tail > 0); }
 
-  // The slots fed by one of the two weights. A product writes these and no others: what it would add to them is zero
-  // times data, which is NaN where the data are infinite.
-  static constexpr int skipped(const int (&from)[4]) { return from[0] < 0 ? 1 : 0; }
-  static constexpr int used(const int (&from)[4]) { return (from[0] < 0 || from[3] < 0) ? 3 : 4; }
-  Panels panels(const int (&from)[4]) const {
-    return {.full = full,
-            .used = used(from),
-            .skip = skipped(from),
-            .tail = tail,
-            .tail_skip = skipped(from) * tail_width(),
+  // The slots fed by one of the weights. A product writes these and no others: what it would add to them is zero times
+  // data, which is NaN where the data are infinite.
+  Panels panels(const Fed& fed) const {
+    const int used = fed.count * units, cuts = (used + 3) / 4;
+    return {.full = full * cuts,
+            .width = width,
+            .used = used,
+            .cuts = cuts,
+            .skip = fed.first * units,
+            .tail = (used * tail_lanes + L - 1) / L,
+            .tail_column = full * width * L + fed.first * units * tail_lanes,
             .dots = 0};
   }
-  int64_t end(const int (&from)[4]) const { return columns() - (from[3] < 0 ? tail_width() : 0); }
+  int64_t end(const Fed& fed) const {
+    return tail ? first_column(full) + (fed.first + fed.count) * units * tail_lanes : columns();
+  }
 
   // The same slots as what a product with the gates' gradients, as operands O, sums over; of the tail block what isn't
   // padding, but for pairs.
   template <class O>
-  Depth depth(const int (&from)[4]) const {
+  Depth depth(const Fed& fed) const {
     constexpr int n = elements<O>;
-    Depth d{.full = full, .length = used(from) * L / n, .stride = 4 * L / n, .offset = skipped(from) * L / n};
-    const int w = tail_width();
-    d.tail_offset = skipped(from) * w / n;
+    const int64_t of_slot = units * tail_lanes, skip = fed.first * units, used = fed.count * units;
+    Depth d{.full = full, .length = used * L / n, .stride = width * L / n, .offset = skip * L / n};
+    d.tail_offset = fed.first * of_slot / n;
     if (paired<O>) {
       d.tail_runs = tail > 0;
-      d.tail_length = used(from) * w / n;
+      d.tail_length = fed.count * of_slot / n;
     } else if (tail) {
-      d.tail_runs = C::units == 4 ? 1 : used(from);
+      d.tail_runs = fed.count;
       d.tail_length = hidden - full * per_block;
-      d.tail_stride = w;
+      d.tail_stride = of_slot;
     }
     return d;
   }
 };
-
-// Two vectors of W lanes as one, and its halves. For those that rows_at_once calls for alone.
-template <class T, int W>
-STATEWISE_INLINE Vec<T, 2 * W> join(Vec<T, W> a, Vec<T, W> b) {
-#if defined(__AVX512F__)
-  if constexpr (W * sizeof(T) == 32)
-    return (Vec<T, 2 * W>)_mm512_insertf64x4(_mm512_castpd256_pd512((__m256d)a), (__m256d)b, 1);
-#endif
-#if defined(__AVX2__)
-  if constexpr (W * sizeof(T) == 16)
-    return (Vec<T, 2 * W>)_mm256_insertf128_pd(_mm256_castpd128_pd256((__m128d)a), (__m128d)b, 1);
-#endif
-  Vec<T, 2 * W> v{};
-  for (int i = 0; i < W; ++i) v[i] = a[i], v[W + i] = b[i];
-  return v;
-}
-
-template <class T, int W, bool upper>
-STATEWISE_INLINE Vec<T, W / 2> half(Vec<T, W> v) {
-#if defined(__AVX512F__)
-  if constexpr (W * sizeof(T) == 64) return (Vec<T, W / 2>)_mm512_extractf64x4_pd((__m512d)v, upper);
-#endif
-#if defined(__AVX2__)
-  if constexpr (W * sizeof(T) == 32) return (Vec<T, W / 2>)_mm256_extractf128_pd((__m256d)v, upper);
-#endif
-  Vec<T, W / 2> h{};
-  for (int i = 0; i < W / 2; ++i) h[i] = v[i + (upper ? W / 2 : 0)];
-  return h;
-}
-
-// How many rows a cell takes at once where its slots have W lanes: as many as fill a vector, where halves of a vector
-// are registers too.
-template <class T, int W>
-constexpr int rows_at_once = kVectorBytes > 16 && W * sizeof(T) >= 16 ? lanes<T> / W : 1;
-
-// A vector of R rows of W lanes, row after row: that of row r is at row(r).
-template <class T, int W, int R, class Row>
-STATEWISE_INLINE Vec<T, W * R> load_rows(const Row& row) {
-  if constexpr (R == 1)
-    return load<Vec<T, W>>(row(0));
-  else
-    return join<T, W * R / 2>(
-        load_rows<T, W, R / 2>(row),
-        load_rows<T, W, R / 2>([&](int r) __attribute__((always_inline)) { return row(r + R / 2); }));
-}
-
-// The inverse: each(r, row r's lanes).
-template <class T, int W, int R, class Each>
-STATEWISE_INLINE void split_rows(Vec<T, W * R> v, const Each& each) {
-  if constexpr (R == 1) {
-    each(0, v);
-  } else {
-    split_rows<T, W, R / 2>(half<T, W * R, false>(v), each);
-    split_rows<T, W, R / 2>(half<T, W * R, true>(v),
-                            [&](int r, Vec<T, W> part) __attribute__((always_inline)) { each(r + R / 2, part); });
-  }
-}
 
 // to[k * distance + i] = operand k of row i of w, for `rows` <= L rows: one vector's column of a panel. Missing rows
 // are zero.
@@ -166,52 +152,50 @@ void pack_transposed(const T* w, int64_t width, int64_t rows, O* to, int64_t dis
       to[k * distance + i] = i < rows ? load_operand<O>(w + i * width + k * E, width - k * E) : O(0);
 }
 
-// W (G*H, width) as B of gates = A * W^T: of its panels every `parts`th from `part` on.
-template <class C, class T, class O>
-void pack_columns(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, O* to, int64_t part,
+// W (parts * H, width) as B of gates = A * W^T: of its blocks every `parts`th from `part` on.
+template <class T, class O>
+void pack_columns(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, O* to, int64_t part,
                   int64_t parts) {
   constexpr int L = lanes<T>;
-  const Panels p = blocks.panels(from);
+  const Panels p = blocks.panels(fed);
   const int64_t depth = operands<O>(width);
-  const auto slot = [&](int64_t unit, int s, int lanes_of_slot, O* at, int64_t distance) {
-    const int64_t u = unit + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0);
-    const int64_t rows = from[s] < 0 ? 0 : max(0, min(lanes_of_slot, blocks.hidden - u));
-    const T* rows_at = rows ? w + (from[s] * blocks.hidden + u) * width : w;
-    pack_transposed(rows_at, width, rows, at, distance, lanes_of_slot);
+  const auto vector = [&](int64_t b, int v, O* at, int64_t distance) {
+    const auto one = blocks.part(b, v, fed);
+    pack_transposed(w + one.row * width, width, one.units, at, distance, one.lanes);
   };
-  for (int64_t b = part; b < p.full; b += parts)
-    for (int s = p.skip; s < p.skip + p.used; ++s)
-      slot(b * blocks.per_block, s, L, to + (b * depth * p.used + s - p.skip) * L, p.used * L);
-  if (p.full % parts != part) return;
-  O* const tail = to + p.full * depth * p.used * L;
-  for (int s = 0; p.tail && s < 4; ++s)  // those that aren't fed come last
-    slot(p.full * blocks.per_block, s, blocks.tail_width(), tail + (s + 4 - p.skip) % 4 * blocks.tail_width(),
-         p.tail * L);
+  for (int64_t b = part; b < blocks.full; b += parts)
+    for (int i = 0; i < p.used; ++i) {
+      const int cut = i / 4 * 4;
+      vector(b, p.skip + i, to + (b * p.used + cut) * depth * L + (i - cut) * L, min(4, p.used - cut) * L);
+    }
+  if (blocks.full % parts != part || !p.tail) return;
+  O* const tail = to + blocks.full * p.used * depth * L;
+  const int64_t distance = p.tail * L;
+  for (int i = 0; i < p.used; ++i) vector(blocks.full, p.skip + i, tail + i * blocks.tail_lanes, distance);
+  const int64_t filled = p.used * blocks.tail_lanes;
+  for (int64_t k = 0; filled < distance && k < depth; ++k) clear(tail + k * distance + filled, distance - filled);
 }
 
-// W (G*H, width) as B of A's gradient = gates' gradient * W: rows of W in the order of the slots. Of its panels every
-// `parts`th from `part` on.
-template <class C, class T, class O>
-void pack_rows(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, O* to, int64_t part,
-               int64_t parts) {
+// W (parts * H, width) as B of A's gradient = gates' gradient * W: rows of W in the order of the slots. Of its panels
+// every `parts`th from `part` on.
+template <class T, class O>
+void pack_rows(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, O* to, int64_t part, int64_t parts) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
   const Panels p = row_panels<T, O>(width);
-  const int64_t depth = blocks.template depth<O>(from).total();
+  const int64_t depth = blocks.template depth<O>(fed).total();
   const auto each_row = [&](const auto& pack) {  // of operands, as that of the first number and the one after it
-    const auto block = [&](int64_t unit, int lanes_of_slot) {
-      for (int s = blocks.skipped(from); s < blocks.skipped(from) + blocks.used(from); ++s)
-        for (int i = 0; i < lanes_of_slot; i += elements<O>) {
-          const int64_t first = unit + i + (C::units == 4 ? int64_t(s) * lanes_of_slot : 0);
+    for (int64_t b = 0; b < blocks.count(); ++b) {
+      const int64_t of_slot = blocks.units * (b < blocks.full ? L : blocks.tail_lanes);
+      for (int s = fed.first; s < fed.first + fed.count; ++s)
+        for (int64_t i = 0; i < of_slot; i += elements<O>) {
           const auto row = [&](int64_t u) {  // null: one of zeros
-            return from[s] >= 0 && u < blocks.hidden ? w + (from[s] * blocks.hidden + u) * width : nullptr;
+            return u < blocks.hidden ? w + (fed.from[s] * fed.part_rows + u) * width : nullptr;
           };
-          if (paired<O> || lanes_of_slot == L || row(first))
-            pack(row(first), row(first + 1));  // as Blocks::depth has it
+          const int64_t first = b * blocks.per_block + i;
+          if (paired<O> || b < blocks.full || row(first)) pack(row(first), row(first + 1));  // as Blocks::depth has it
         }
-    };
-    for (int64_t b = 0; b < blocks.full; ++b) block(b * blocks.per_block, L);
-    if (blocks.tail) block(blocks.full * blocks.per_block, blocks.tail_width());
+    }
   };
   const auto panel = [&](int64_t column, int vectors) {
     O* at = to + column * depth;

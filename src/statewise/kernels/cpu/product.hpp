@@ -70,23 +70,45 @@ struct Depth {
 
 STATEWISE_INLINE Depth contiguous(int64_t n) { return {.full = 1, .length = n, .stride = n, .offset = 0}; }
 
-// How B's columns are cut: `full` panels of four vectors, of which `used` from vector `skip` on are stored, then one
-// panel of `tail` vectors (none if 0), from its element `tail_skip` on, then `dots` columns that lie one after the
-// other, each filled up to whole vectors.
+// How B's columns are cut: into blocks of `width` vectors, of which `used` from vector `skip` on are stored, as `cuts`
+// panels of up to four; then one panel of `tail` vectors (none if 0), which begins at C's column tail_column; then
+// `dots` columns that lie one after the other, each filled up to whole vectors. `full` counts panels.
 struct Panels {
   int64_t full;
-  int used, skip, tail, tail_skip, dots;
+  int width, used, cuts, skip, tail;
+  int64_t tail_column;
+  int dots;
 };
 
 template <class T>
 STATEWISE_INLINE int64_t panel_vectors(const Panels& p) {
-  return p.full * p.used + p.tail;
+  return p.full / p.cuts * p.used + p.tail;
 }
 
 template <class T>
 STATEWISE_INLINE Panels plain_panels(int64_t columns) {
   const int64_t vectors = (columns + lanes<T> - 1) / lanes<T>;
-  return {.full = vectors / 4, .used = 4, .skip = 0, .tail = int(vectors % 4), .tail_skip = 0, .dots = 0};
+  return {.full = vectors / 4,
+          .width = 4,
+          .used = 4,
+          .cuts = 1,
+          .skip = 0,
+          .tail = int(vectors % 4),
+          .tail_column = vectors / 4 * 4 * lanes<T>,
+          .dots = 0};
+}
+
+// Full panel `i`: its first vector in C, how many it has, and how many there are in the panels before it.
+struct Panel {
+  int64_t vector, stored;
+  int vectors;
+};
+
+STATEWISE_INLINE Panel panel_at(const Panels& p, int64_t i) {
+  if (p.cuts == 1) return {i * p.width + p.skip, i * p.used, p.used};
+  const int64_t block = i / p.cuts;
+  const int cut = int(i % p.cuts) * 4;
+  return {block * p.width + p.skip + cut, block * p.used + cut, int(min(4, p.used - cut))};
 }
 
 // Up to two columns too many for whole vectors are cheaper as dot products; not of pairs, of which those lack a second.
@@ -275,24 +297,10 @@ STATEWISE_INLINE void panel_rows(const Product<T, O>& x, const O* b, int64_t col
   }
 }
 
-// Full panel i, for callers that want to work on a part of C while it is in cache.
 template <class T, class O>
-void multiply_panel(const Product<T, O>& x, int64_t i) {
-  constexpr int L = lanes<T>;
-  const O* b = x.b + i * x.depth.total() * x.panels.used * L;
-  const int64_t column = (i * 4 + x.panels.skip) * L;
-  if (x.panels.used == 4)
-    panel_rows<4>(x, b, column);
-  else
-    panel_rows<3>(x, b, column);
-}
-
-template <class T, class O>
-void multiply_tail(const Product<T, O>& x) {
-  constexpr int L = lanes<T>;
-  const O* b = x.b + x.panels.full * x.depth.total() * x.panels.used * L;
-  const int64_t column = x.panels.full * 4 * L + x.panels.tail_skip;
-  switch (x.panels.tail) {
+STATEWISE_INLINE void multiply_vectors(const Product<T, O>& x, int vectors, int64_t stored, int64_t column) {
+  const O* const b = x.b + stored * x.depth.total() * lanes<T>;
+  switch (vectors) {
     case 1:
       panel_rows<1>(x, b, column);
       break;
@@ -302,9 +310,32 @@ void multiply_tail(const Product<T, O>& x) {
     case 3:
       panel_rows<3>(x, b, column);
       break;
+    case 4:
+      panel_rows<4>(x, b, column);
+      break;
     default:
       break;
   }
+}
+
+template <class T, class O>
+void multiply_panel(const Product<T, O>& x, int64_t i) {
+  const Panel p = panel_at(x.panels, i);
+  multiply_vectors(x, p.vectors, p.stored, p.vector * lanes<T>);
+}
+
+template <class T, class O>
+void multiply_tail(const Product<T, O>& x) {
+  const Panels& p = x.panels;
+  multiply_vectors(x, p.tail, p.full / p.cuts * p.used, p.tail_column);
+}
+
+// Block `b`'s panels, for callers that want to work on a part of C while it is in cache.
+template <class T, class O>
+void multiply_block(const Product<T, O>& x, int64_t b) {
+  const int cuts = x.panels.cuts;
+  if (b * cuts >= x.panels.full) return multiply_tail(x);
+  for (int i = 0; i < cuts; ++i) multiply_panel(x, b * cuts + i);
 }
 
 // The elements of C that are dot products, D of each of up to M rows from `row` on: M * D sums at most fill a vector.

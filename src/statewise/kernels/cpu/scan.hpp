@@ -3,6 +3,7 @@
 #pragma once
 
 #include "layout.hpp"
+#include "rows.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
@@ -34,28 +35,6 @@ struct Arena {
   }
 };
 
-// The group's rows at step t; its steps before t; row j's place in the caller's tensors, and by descending length.
-STATEWISE_INLINE int64_t rows_at(const Group& g, int64_t t) { return g.count ? g.count[t] : g.rows; }
-STATEWISE_INLINE int64_t rows_before(const Group& g, int64_t t) { return g.start ? g.start[t] : t * g.rows; }
-STATEWISE_INLINE int64_t original(const Group& g, int64_t j) { return g.original ? g.original[j] : g.before + j; }
-STATEWISE_INLINE int64_t sorted(const Group& g, int64_t j) { return g.sorted ? g.sorted[j] : g.before + j; }
-
-template <class T>
-STATEWISE_INLINE T* row_at(const Sequence& s, const Group& g, int64_t t, int64_t j) {
-  const int64_t n = s.sorted ? sorted(g, j) : original(g, j);
-  return static_cast<T*>(s.data) + (s.at ? s.at[t] * s.row : t * s.step) + n * s.row;
-}
-
-template <class T>
-STATEWISE_INLINE void copy(T* to, const T* from, int64_t n) {
-  __builtin_memcpy(to, from, n * sizeof(T));
-}
-
-template <class T>
-STATEWISE_INLINE void clear(T* to, int64_t n) {
-  __builtin_memset(to, 0, n * sizeof(T));
-}
-
 // Rows of numbers as a product reads them: as they are, or as pairs, which are written to `room`.
 template <class T, class O>
 STATEWISE_INLINE RowsOf<const O> as_operands(const RowsOf<const T>& from, int64_t rows, int64_t width, O* room,
@@ -82,18 +61,25 @@ STATEWISE_INLINE int64_t operand_stride(int64_t width) {
   return paired<O> ? round_up(operands<O>(width), lanes<O>) : 0;
 }
 
-// What the steps of a group leave for backward: rows of gates, cells (of cells with c) and unprojected outputs (with a
-// projection), the first of which is row `first` of all of the group's.
+// What the steps of a group leave for backward: rows of gates, of the states but the first, and of unprojected outputs
+// (with a projection), the first of which is row `first` of all of the group's.
 template <class T>
 struct Tape {
-  T *gates, *cells, *outputs;
+  T *gates, *raw_x, *raw_h, *states[kMaxStates], *mixed[kMaxStates], *outputs;
   int64_t first;
 };
 
-template <class C, class T>
-STATEWISE_INLINE Tape<T> full_tape(const Direction& w, const Group& g, int64_t columns, int64_t units) {
+template <class T>
+STATEWISE_INLINE Tape<T> full_tape(const Job& job, const Direction& w, const Group& g) {
   const auto at = [&](void* base, int64_t width) { return base ? static_cast<T*>(base) + g.first * width : nullptr; };
-  return {at(w.gates, columns), at(w.cells, units), at(w.outputs, units), 0};
+  const int64_t columns = job.layout.columns;
+  Tape<T> tape{
+      at(w.gates, columns), at(w.raw_x, columns), at(w.raw_h, columns), {}, {}, at(w.outputs, job.layout.units), 0};
+  for (int k = 1; k < job.shape->states; ++k) {
+    tape.states[k] = at(w.state[k].steps, job.layout.units);
+    tape.mixed[k] = at(w.state[k].mixed, job.layout.units);
+  }
+  return tape;
 }
 
 // work(i) for all pieces: by the helpers, which the ticket waits for, or here and now.
@@ -119,12 +105,12 @@ STATEWISE_INLINE void prefetch(const void* p, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i, 0, 2);
 }
 
-// Row j of a state given by the caller as (N, width), or zeros, into a padded row.
+// Row j of a state given by the caller as (N, heads, width), or zeros, into a padded row.
 template <class T>
-void take_state(const void* from, const Group& g, int64_t width, T* to, int64_t stride) {
+void take_state(const Job& job, const void* from, const Group& g, int64_t width, T* to, int64_t stride) {
   for (int64_t j = 0; j < g.rows; ++j) {
     if (from)
-      copy(to + j * stride, static_cast<const T*>(from) + original(g, j) * width, width);
+      copy(to + j * stride, static_cast<const T*>(from) + original(g, j) * job.heads * width, width);
     else
       clear(to + j * stride, width);
     clear(to + j * stride + width, stride - width);
@@ -132,15 +118,25 @@ void take_state(const void* from, const Group& g, int64_t width, T* to, int64_t 
 }
 
 template <class T>
-void give_state(void* to, const Group& g, int64_t first, int64_t last, int64_t width, const T* from, int64_t stride) {
+void give_state(const Job& job, void* to, const Group& g, int64_t first, int64_t last, int64_t width, const T* from,
+                int64_t stride) {
   if (!to) return;
-  for (int64_t j = first; j < last; ++j) copy(static_cast<T*>(to) + original(g, j) * width, from + j * stride, width);
+  for (int64_t j = first; j < last; ++j)
+    copy(static_cast<T*>(to) + original(g, j) * job.heads * width, from + j * stride, width);
 }
 
 // The steps from s0 to before s1, in the order in which a direction reads: the times from t0 to before t1.
 struct Span {
   int64_t s0, s1, t0, t1;
 };
+
+// Whether direction `d` of a layer reads backwards.
+STATEWISE_INLINE bool is_reverse(const Job& job, int64_t d) { return d >= job.heads; }
+
+// The first of the columns that direction `d` reads of its layer's x.
+STATEWISE_INLINE int64_t first_input(const Job& job, const Layer& layer, int64_t d) {
+  return job.shape->heads_x ? d % job.heads * layer.input_per_head : 0;
+}
 
 // In the order in which a direction reads: step s of T is time t; rows that end with s, or begin with it, are those
 // between the counts of neighbouring steps.
@@ -158,24 +154,30 @@ struct Order {
 // product (the GRU), its projection, while h stays as wide as it is.
 enum class Reads { kH, kProjectedH, kProjectionOfH };
 
-template <class C, class T>
+template <class T>
 struct Sizes {
-  Blocks<C, T> blocks;
+  const CellShape& cell;
+  Blocks<T> blocks;
+  Fed by_x, by_h, late;
   Reads reads;
   int64_t H, P;                    // P: the width of what W_hh reads
   int64_t units, recurrent_input;  // padded
   int64_t columns;                 // padded row of gates
   explicit Sizes(const Job& job)
-      : blocks(job.H),
-        reads(!job.projected ? Reads::kH
-              : C::carries_h ? Reads::kProjectionOfH
-                             : Reads::kProjectedH),
+      : cell(*job.shape),
+        blocks(cell, job.H),
+        by_x(fed_by_x(cell, job.H * job.heads)),
+        by_h(fed_by_h(cell, job.H * job.heads)),
+        late(fed_late(cell, job.H * job.heads)),
+        reads(!job.projected   ? Reads::kH
+              : cell.carries_h ? Reads::kProjectionOfH
+                               : Reads::kProjectedH),
         H(job.H),
         P(job.P),
-        units(round_up(blocks.units(), lanes<T>)),
+        units(round_up(blocks.padded_units(), lanes<T>)),
         recurrent_input(round_up(job.P, lanes<T>)),
         columns(blocks.columns()) {}
-  // Of h as the caller knows it: its width, and the distance between its rows while the scan has it.
+  // Of the first state as the caller knows it: its width, and the distance between its rows while the scan has it.
   int64_t state_width() const { return reads == Reads::kProjectionOfH ? H : P; }
   int64_t state_stride() const { return reads == Reads::kProjectedH ? recurrent_input : units; }
 };

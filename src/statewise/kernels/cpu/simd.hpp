@@ -158,6 +158,25 @@ STATEWISE_INLINE V fma(V a, V b, V c) {
 #endif
 }
 
+template <class V>
+STATEWISE_INLINE V square_root(V x) {
+  constexpr int n = sizeof(V) / sizeof(x[0]);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(x[0]) == 4) return (V)_mm512_sqrt_ps((__m512)x);
+  if constexpr (sizeof(V) == 64 && sizeof(x[0]) == 8) return (V)_mm512_sqrt_pd((__m512d)x);
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && sizeof(x[0]) == 4) return (V)_mm256_sqrt_ps((__m256)x);
+  if constexpr (sizeof(V) == 32 && sizeof(x[0]) == 8) return (V)_mm256_sqrt_pd((__m256d)x);
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(V) == 16 && sizeof(x[0]) == 4) return (V)_mm_sqrt_ps((__m128)x);
+  if constexpr (sizeof(V) == 16 && sizeof(x[0]) == 8) return (V)_mm_sqrt_pd((__m128d)x);
+#endif
+  for (int i = 0; i < n; ++i) x[i] = sizeof(x[0]) == 4 ? __builtin_sqrtf(x[i]) : __builtin_sqrt(x[i]);
+  return x;
+}
+
 // The smaller or larger of limit and x, lane by lane; x where x is NaN, as the instructions do.
 template <class V>
 STATEWISE_INLINE V at_most(V limit, V x) {
@@ -209,6 +228,16 @@ STATEWISE_INLINE void unroll(const F& f) {
   }
 }
 #define STATEWISE_EACH(i) [&](auto i) __attribute__((always_inline))
+
+template <class T>
+STATEWISE_INLINE void copy(T* to, const T* from, int64_t n) {
+  __builtin_memcpy(to, from, n * sizeof(T));
+}
+
+template <class T>
+STATEWISE_INLINE void clear(T* to, int64_t n) {
+  __builtin_memset(to, 0, n * sizeof(T));
+}
 
 STATEWISE_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 STATEWISE_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -59,36 +59,69 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
-  explicit Plan(const Call& call) : call_(call), kernels_(&pick(call)) {
+  explicit Plan(const Call& call)
+      : call_(call),
+        cell_(&cell_of(instruction_set(), call.cell)),
+        shape_(&cell_->shape),
+        kernels_(call.float64 ? &instruction_set().float64 : &instruction_set().float32) {
+    job_.shape = shape_;
+    job_.steps_of_cell = call.float64 ? &cell_->float64 : &cell_->float32;
     job_.T = call.T;
     job_.N = call.N;
-    job_.H = call.H;
+    job_.heads = call.heads;
+    job_.H = call.H / call.heads;
     job_.projected = call.projected > 0;
-    job_.P = job_.projected ? call.projected : call.H;
+    job_.P = job_.projected ? call.projected : job_.H;
     job_.L = call.L;
-    job_.D = call.D;
+    job_.D = call.D * call.heads;
     job_.bias = call.bias;
     job_.saved = !call.training ? Saved::kNothing : call.checkpoint ? Saved::kStates : Saved::kSteps;
     job_.segment = call.checkpoint;
+    job_.mixes = mixes(call);
+    job_.draws = call.has_seed;
+    job_.seed = call.seed;
+    job_.clip = call.clip;
+    job_.gradient_clip = call.gradient_clip;
+    job_.noise_rows = call.noise_rows;
+    job_.starts = call.starts;
+    job_.masked = !call.recurrent_masks.empty();
+    job_.adds_to_states = job_.mixes || call.gradient_clip > 0;
+    for (int k = 0; k < shape_->states; ++k) {
+      job_.zoneout[k] = call.state[k].zoneout;
+      job_.adds_to_states = job_.adds_to_states || call.state[k].dpassed;
+    }
     job_.widest = call.L > 1 ? std::max(call.I, job_.D * job_.P) : call.I;
     layers_.resize(size_t(call.L));
     job_.layer = layers_.data();
-    for (int64_t l = 0; l < job_.L; ++l) layers_[size_t(l)].input = l == 0 ? call.I : job_.D * job_.P;
+    directions_.resize(size_t(directions()));
+    for (int64_t l = 0; l < job_.L; ++l) {
+      Layer& layer = layers_[size_t(l)];
+      layer.input = l == 0 ? call.I : job_.D * job_.P;
+      layer.input_per_head = layer.input / (shape_->heads_x ? job_.heads : 1);
+      layer.direction = directions_.data() + l * job_.D;
+    }
     cut_groups();
     // Packing is what makes pairs; the weights that a frozen layer keeps packed are numbers.
-    if (call.bfloat16_products && !call.float64 && !call.packed && job_.steps >= kFewRowsBackward)
-      if (const InstructionSet* found = bfloat16_set()) kernels_ = &found->cells[call.cell].float32;
-    job_.chunk_rows = kernels_->gates * job_.H * job_.P * kernels_->element > kHugeWeight
+    if (call.bfloat16_products && !call.float64 && !call.packed && !job_.masked && job_.steps >= kFewRowsBackward)
+      if (const InstructionSet* found = bfloat16_set())
+        if (const Cell* cell = find_cell(*found, call.cell); cell && cell->float32.forward[0]) {
+          kernels_ = &found->float32;
+          job_.steps_of_cell = &cell->float32;
+        }
+    job_.chunk_rows = shape_->gates * job_.H * job_.P * kernels_->element > kHugeWeight
                           ? kLargeChunkRows
                           : std::clamp(job_.T * job_.largest_group / kChunks, kFewChunkRows, kChunkRows);
-    const auto read = [&](bool few) { return few && !job_.projected ? Weights::kUnpacked : Weights::kPacked; };
+    const auto read = [&](bool few) {
+      return few && !job_.projected && !is_staged(*shape_) ? Weights::kUnpacked : Weights::kPacked;
+    };
     job_.read_forward = read(!call.packed && job_.steps < kFewRowsForward);
     job_.read_backward = read(job_.steps < kFewRowsBackward);
     threads_ = useful_threads();
-    const int64_t step = job_.largest_group * kernels_->gates * job_.H * job_.P;
-    job_.help = job_.groups >= threads_          ? Help::kNone
-                : step < call.limits.shared_step ? Help::kBetweenSteps
-                                                 : Help::kWithinSteps;
+    const int64_t step = job_.largest_group * shape_->gates * job_.H * job_.P;
+    const bool one_by_one = job_.heads > 1 && !shape_->heads_x;  // heads that add to the same dx
+    job_.help = job_.groups >= threads_ || one_by_one ? Help::kNone
+                : step < call.limits.shared_step      ? Help::kBetweenSteps
+                                                      : Help::kWithinSteps;
     kernels_->compute_layout(job_);
   }
 
@@ -97,9 +130,9 @@ class Plan {
 
   Job& job() { return job_; }
   const Kernels& kernels() const { return *kernels_; }
-  Direction& direction(int64_t i) { return layers_[size_t(i / job_.D)].direction[i % job_.D]; }
+  Direction& direction(int64_t i) { return directions_[size_t(i)]; }
   int64_t directions() const { return job_.L * job_.D; }
-  int64_t state_width() const { return kernels_->carries_h ? job_.H : job_.P; }
+  int64_t state_width(int k) const { return k > 0 || shape_->carries_h ? job_.H : job_.P; }
 
   int threads() const { return threads_; }
 
@@ -153,19 +186,23 @@ class Plan {
       Direction& w = direction(i);
       if (job_.saved == Saved::kStates) {
         const int64_t kept = (job_.T + job_.segment - 1) / job_.segment * job_.N * kernels_->element;
-        w.kept_h = carver.take(kept * o.units);
-        if (kernels_->states > 1) w.kept_c = carver.take(kept * o.units);
+        for (int k = 0; k < shape_->states; ++k) w.state[k].kept = carver.take(kept * o.units);
         if (job_.projected) w.kept_recurrent_input = carver.take(kept * o.recurrent_input);
       } else {
         w.gates = carver.take(job_.steps * o.columns * kernels_->element);
-        if (kernels_->states > 1) w.cells = carver.take(job_.steps * o.units * kernels_->element);
+        if (shape_->norm_x) w.raw_x = carver.take(job_.steps * o.columns * kernels_->element);
+        if (shape_->norm_r) w.raw_h = carver.take(job_.steps * o.columns * kernels_->element);
+        for (int k = 1; k < shape_->states; ++k)
+          w.state[k].steps = carver.take(job_.steps * o.units * kernels_->element);
+        for (int k = 1; job_.mixes && k < shape_->states; ++k)
+          w.state[k].mixed = carver.take(job_.steps * o.units * kernels_->element);
         if (job_.projected) w.outputs = carver.take(job_.steps * o.units * kernels_->element);
       }
-      if (job_.projected && kernels_->carries_h)
+      if (job_.projected && shape_->carries_h)
         w.first_recurrent_input = carver.take(job_.N * job_.P * kernels_->element);
     }
     place_between(carver);
-    if (!reads_output() && !kernels_->h_in_gates) {
+    if (copies_output()) {
       Layer& last = layers_.back();
       last.copy = last.y;
       last.y = between(carver);
@@ -173,24 +210,25 @@ class Plan {
     return carver.used();
   }
 
-  // Whether backward reads the last layer's output from the caller's memory: of a checkpointed sequence and of what is
-  // projected the tape has none.
-  bool reads_output() const {
-    return job_.saved == Saved::kStates || job_.projected || !(kernels_->h_in_gates || kernels_->carries_h);
+  // Whether the tape has an output of its own.
+  bool copies_output() const {
+    return shape_->reads_h && !(shape_->h_in_slots && !job_.mixes) && job_.saved != Saved::kStates && !job_.projected;
   }
 
   // What place_tape takes at most: each of its arrays may be followed by a gap.
   TapeBytes tape_bytes(int64_t layers, int64_t directions, bool checkpoints, bool masked) const {
     const Layout& o = job_.layout;
     const int64_t all = layers * directions, element = kernels_->element;
-    const int64_t state = o.units * (kernels_->states > 1), projection = job_.projected ? o.units : 0;
-    const int64_t kept = o.units + state + (job_.projected ? o.recurrent_input : 0);
-    const bool output = !checkpoints && !job_.projected && !kernels_->h_in_gates && kernels_->carries_h;
+    const int64_t states = o.units * (shape_->states - 1) * (1 + job_.mixes), projection = job_.projected ? o.units : 0;
+    const int64_t kept = o.units * shape_->states + (job_.projected ? o.recurrent_input : 0);
+    const bool output = !checkpoints && copies_output();
     const int64_t between = ((layers - 1) * (1 + masked) + output) * directions * job_.P;
-    return {.a_step = ((checkpoints ? 0 : all * (o.columns + state + projection)) + between) * element,
-            .a_row = job_.projected && kernels_->carries_h ? all * job_.P * element : 0,
+    const int64_t columns = (1 + shape_->norm_x + shape_->norm_r) * o.columns;
+    return {.a_step = ((checkpoints ? 0 : all * (columns + states + projection)) + between) * element,
+            .a_row = job_.projected && shape_->carries_h ? all * job_.P * element : 0,
             .a_kept = checkpoints ? all * kept * element : 0,
-            .always = kAligned * (4 * all + 2 * layers)};
+            .always = kAligned *
+                      ((2 + shape_->norm_x + shape_->norm_r + shape_->states * (1 + job_.mixes)) * all + 2 * layers)};
   }
 
   // Places the outputs between layers.
@@ -228,33 +266,54 @@ class Plan {
   void place_call() {
     layers_.front().x = outer(call_.x);
     layers_.back().y = outer(call_.y);
-    const int64_t per = 2 + 2 * job_.bias + job_.projected, element = kernels_->element;
-    const int64_t h = job_.N * state_width() * element, c = job_.N * job_.H * element;
-    const auto at = [](void* base, int64_t offset) -> void* {
-      return base ? static_cast<char*>(base) + offset : nullptr;
-    };
-    const auto pick_five = [&](const std::vector<void*>& all, int64_t i, void*(&five)[5]) {
-      for (void*& p : five) p = nullptr;
-      if (all.empty()) return;
-      void* const* w = all.data() + i * per;
-      five[0] = w[0];
-      five[1] = w[1];
-      if (job_.bias) five[2] = w[2], five[3] = w[3];
-      if (job_.projected) five[4] = w[per - 1];
-    };
+    WeightOf list[kMaxWeights];
+    const int per = list_weights(*shape_, job_.bias, job_.projected, list);
+    const int64_t element = kernels_->element, vector = job_.heads * job_.H * element;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
-      void* five[5];
-      pick_five(call_.weights, i, five);
-      w.w_ih = five[0], w.w_hh = five[1], w.b_ih = five[2], w.b_hh = five[3], w.w_hr = five[4];
-      pick_five(call_.weight_gradients, i, five);
-      w.dw_ih = five[0], w.dw_hh = five[1], w.db_ih = five[2], w.db_hh = five[3], w.dw_hr = five[4];
-      w.h0 = at(call_.h0, i * h), w.hn = at(call_.hn, i * h), w.dhn = at(call_.dhn, i * h),
-      w.dh0 = at(call_.dh0, i * h);
-      w.c0 = at(call_.c0, i * c), w.cn = at(call_.cn, i * c), w.dcn = at(call_.dcn, i * c),
-      w.dc0 = at(call_.dc0, i * c);
+      const int64_t weights = i / job_.heads, row = i % job_.heads * job_.H;  // of its head in each part
+      for (int k = 0; k < per; ++k) {
+        const auto [kind, parts, first] = list[k];
+        const int64_t width = kind == WeightKind::kInput       ? layers_[size_t(i / job_.D)].input_per_head
+                              : kind == WeightKind::kRecurrent ? job_.P
+                                                               : 1;
+        const auto of = [&](const std::vector<void*>& all) {
+          return all.empty() ? nullptr : at(all[size_t(weights * per + k)], row * width * element);
+        };
+        void *const weight = of(call_.weights), *const gradient = of(call_.weight_gradients);
+        if (kind == WeightKind::kInput) w.w_ih = weight, w.dw_ih = gradient;
+        if (kind == WeightKind::kRecurrent) w.w_hh = weight, w.dw_hh = gradient;
+        if (kind == WeightKind::kInputBias) w.b_ih = weight, w.db_ih = gradient;
+        if (kind == WeightKind::kRecurrentBias) w.b_hh = weight, w.db_hh = gradient;
+        if (kind == WeightKind::kInputNorm) w.norm_ih = weight, w.dnorm_ih = gradient;
+        if (kind == WeightKind::kRecurrentNorm) w.norm_hh = weight, w.dnorm_hh = gradient;
+        if (kind == WeightKind::kProjection) w.w_hr = weight, w.dw_hr = gradient;
+        for (int p = 0; kind == WeightKind::kVector && p < parts; ++p)
+          w.vectors[first + p] = at(weight, p * vector), w.dvectors[first + p] = at(gradient, p * vector);
+      }
+      for (int k = 0; k < shape_->states; ++k) {
+        const int64_t offset = (weights * job_.N * job_.heads + i % job_.heads) * state_width(k) * element;
+        const Call::State& given = call_.state[k];
+        w.state[k].initial = at(given.initial, offset);
+        w.state[k].final = at(given.final, offset);
+        w.state[k].dfinal = at(given.dfinal, offset);
+        w.state[k].dinitial = at(given.dinitial, offset);
+        w.state[k].passed = passed(given.passed, k, weights, i % job_.heads);
+        w.state[k].dpassed = passed(given.dpassed, k, weights, i % job_.heads);
+      }
+      if (job_.masked) w.recurrent_mask = at(call_.recurrent_masks[size_t(weights)], i % job_.heads * job_.P * element);
     }
   }
+
+  // The states of one head of direction `d` of all, after all steps.
+  Sequence passed(void* base, int k, int64_t d, int64_t head) const {
+    if (!base) return {};
+    const int64_t width = state_width(k), row = width * job_.heads;
+    const int64_t steps = call_.batch_sizes ? job_.steps : job_.T * job_.N;
+    return outer({at(base, (d * steps * row + head * width) * kernels_->element), job_.N * row, row});
+  }
+
+  static void* at(void* base, int64_t offset) { return base ? static_cast<char*>(base) + offset : nullptr; }
 
   void place_forward_packs(Carver& carver) {
     const Layout& o = job_.layout;
@@ -263,17 +322,27 @@ class Plan {
       w.columns_ih = carver.take(o.columns_ih * kernels_->element);
       w.columns_hh = carver.take(o.columns_hh * kernels_->element);
       w.columns_hr = carver.take(o.columns_hr * kernels_->element);
+      if (shape_->late) w.columns_late = carver.take(o.columns_late * kernels_->element);
       w.bias = carver.take(o.columns * kernels_->element);
+      place_vectors(carver, w);
     }
+  }
+
+  void place_vectors(Carver& carver, Direction& w) const {
+    if (vector_rows(*shape_)) w.vector_rows = carver.take(job_.layout.sum_v * kernels_->element);
+    if (shape_->norm_x) w.gains_ih = carver.take(job_.layout.columns * kernels_->element);
+    if (shape_->norm_r) w.gains_hh = carver.take(job_.layout.columns * kernels_->element);
   }
 
   void place_backward(Carver& carver) {
     const Layout& o = job_.layout;
     for (int64_t i = 0; i < directions(); ++i) {
       Direction& w = direction(i);
+      if (job_.saved != Saved::kStates) place_vectors(carver, w);
       w.rows_ih = carver.take(o.rows_ih * kernels_->element);
       w.rows_hh = carver.take(o.rows_hh * kernels_->element);
       w.rows_hr = carver.take(o.rows_hr * kernels_->element);
+      if (shape_->late) w.rows_late = carver.take(o.rows_late * kernels_->element);
       const Layer& layer = layers_[size_t(i / job_.D)];
       const auto sum = [&](bool wanted, int64_t size) {
         return wanted ? carver.take(size * kernels_->element) : nullptr;
@@ -282,9 +351,13 @@ class Plan {
       w.sum_hh = sum(w.dw_hh, layer.sum_hh);
       w.sum_hr = sum(w.dw_hr, job_.groups * o.sum_hr);
       w.sum_b = sum(w.db_ih || w.db_hh, job_.groups * o.sum_b);
+      w.sum_late = sum(shape_->late && w.dw_hh, job_.groups * o.sum_late);
+      w.sum_v = sum(std::any_of(w.dvectors, w.dvectors + vector_rows(*shape_), [](void* p) { return p != nullptr; }),
+                    job_.groups * o.sum_v);
+      w.sum_n = sum(w.dnorm_ih || w.dnorm_hh, job_.groups * o.sum_n);
     }
     // Where each direction's part of dx goes: to the same place, unless they are computed side by side.
-    beside_ = job_.D > 1 && job_.help != Help::kNone;
+    beside_ = job_.D > job_.heads && job_.help != Help::kNone;
     Sequence alternating[2][2]{};
     for (int64_t i = 0; i < std::min<int64_t>(job_.L - 1, 2); ++i)
       for (int k = 0; k <= beside_; ++k) alternating[i][k] = between(carver);
@@ -299,32 +372,28 @@ class Plan {
       } else if (beside_ && first.data) {
         second = own(carver, job_.layer[0].input);
       }
-      layer.direction[0].dx = first;
-      layer.direction[1].dx = beside_ ? second : first;
-      layer.direction[1].adds_dx = !beside_;
+      for (int64_t d = 0; d < job_.D; ++d) {
+        const bool reverse = d >= job_.heads, own = shape_->heads_x || d % job_.heads == 0;
+        layer.direction[d].dx = reverse && beside_ ? second : first;
+        layer.direction[d].adds_dx = !own || (reverse && !beside_);
+      }
     }
   }
 
  private:
-  static const Kernels& pick(const Call& call) {
-    const Cell& cell = instruction_set().cells[call.cell];
-    return call.float64 ? cell.float64 : cell.float32;
-  }
-
   // No more than have something to do.
   int useful_threads() const {
-    const double work = double(job_.steps) * double(job_.H) * double(kernels_->gates) *
+    const double work = double(job_.steps) * double(job_.H) * double(shape_->gates) *
                         double(call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P) * double(job_.D);
     if (work < kWorthThreads || job_.read_forward == Weights::kUnpacked) return 1;
-    const int64_t panels = kernels_->gates * job_.H * kernels_->element / kPanelBytes + 1;
+    const int64_t panels = shape_->gates * job_.H * kernels_->element / kPanelBytes + 1;
     return int(std::min<int64_t>(call_.threads, job_.groups * directions() * panels));
   }
 
   // Deals the rows out: neighbours together where all are equally long (their memory is close), in turn, sorted by
   // length, where they are ragged (their work is equal).
   void cut_groups() {
-    const int64_t N = job_.N, row = kernels_->gates * job_.H * job_.D * kernels_->element,
-                  weight = row / job_.D * job_.P;
+    const int64_t N = job_.N, row = shape_->gates * job_.H * job_.D * kernels_->element, weight = row / job_.D * job_.P;
     const int64_t most = call_.limits.partial_bytes / (row * (call_.I + job_.P + (job_.L - 1) * (job_.D + 1) * job_.P));
     if (call_.lengths || call_.batch_sizes) return cut_ragged(weight, most);
     job_.steps = job_.T * N;
@@ -391,11 +460,14 @@ class Plan {
 
   const Call& call_;
   std::vector<int64_t> progress_;
+  const Cell* cell_;
+  const CellShape* shape_;
   const Kernels* kernels_;
   Job job_{};
   int threads_ = 1;
   bool beside_ = false;  // whether backward computes a layer's directions side by side
   std::vector<Layer> layers_;
+  std::vector<Direction> directions_;
   std::vector<Group> groups_;
   std::vector<int64_t> order_, original_, sorted_, counts_, starts_, offsets_;
 };
@@ -405,8 +477,11 @@ class Plan {
 TapeBytes tape_bytes(const Call& call) {
   Call sizes;
   sizes.cell = call.cell, sizes.float64 = call.float64, sizes.H = call.H, sizes.projected = call.projected;
+  sizes.heads = call.heads;
+  sizes.clip = call.clip;
+  for (int k = 0; k < kMaxStates; ++k) sizes.state[k].zoneout = call.state[k].zoneout;
   const Plan plan(sizes);
-  return plan.tape_bytes(call.L, call.D, call.checkpoint > 0, !call.masks.empty());
+  return plan.tape_bytes(call.L, call.D * call.heads, call.checkpoint > 0, !call.masks.empty());
 }
 
 int64_t tape_size(const Call& call) {
@@ -415,9 +490,14 @@ int64_t tape_size(const Call& call) {
   return Plan(training).place_tape(nullptr);
 }
 
+bool mixes(const Call& call) {
+  return call.clip > 0 || std::any_of(call.state, call.state + kMaxStates, [](const auto& s) { return s.zoneout > 0; });
+}
+
 bool reads_output(const Call& call) {
-  const Cell& cell = instruction_set().cells[call.cell];
-  return call.checkpoint > 0 || call.projected > 0 || !(cell.float32.h_in_gates || cell.float32.carries_h);
+  const CellShape& c = cell_of(instruction_set(), call.cell).shape;
+  return (needs_h(c) || call.clip > 0) &&
+         (call.checkpoint > 0 || call.projected > 0 || !(c.reads_h || (c.h_in_slots && !mixes(call))));
 }
 
 int64_t packed_bytes(const Call& call) {

@@ -25,7 +25,7 @@ struct Limits {
 // What a call computes on. All tensors but x and y, and their gradients, are contiguous; null means absent (a state:
 // zeros; a gradient: not wanted, or zero where it comes in).
 struct Call {
-  int cell = 0;  // index into the instruction set's cells
+  int cell = 0;  // its number: see dispatch.hpp
   bool float64 = false;
   // All tensors are bfloat16. Served where bfloat16_set() isn't null; see bfloat16.hpp.
   bool bfloat16 = false;
@@ -34,6 +34,7 @@ struct Call {
   bool bfloat16_products = false;
   int threads = 1;
   int64_t T = 0, N = 0, I = 0, H = 0, projected = 0, L = 1, D = 1;
+  int64_t heads = 1;  // blocks of the weights that the cell has in blocks
   bool bias = true, training = false;
   // Training: of how many steps the tape keeps the states of one alone; backward computes the others again. 0: keep
   // all.
@@ -41,15 +42,25 @@ struct Call {
   const int64_t* lengths = nullptr;         // (N,) of padded input
   const int64_t* batch_sizes = nullptr;     // (T,) of packed input
   const int64_t* sorted_indices = nullptr;  // (N,) of packed input: where its rows' states lie; null: in its own order
-  std::vector<void*> weights;               // per layer and direction: W_ih, W_hh, [b_ih, b_hh,] [W_hr]
+  std::vector<void*> weights;               // per layer and direction, as list_weights() has them
   const void* packed = nullptr;             // what pack() made of them, which forward then reads instead
   Strided x{}, y{};
-  std::vector<void*> masks;                                         // (T, N, D*P) or (S, D*P), L - 1 of them or none
-  void* tape = nullptr;                                             // 64-byte aligned, tape_bytes() of it, if training
-  void *h0 = nullptr, *c0 = nullptr, *hn = nullptr, *cn = nullptr;  // (L*D, N, width)
+  double clip = 0, gradient_clip = 0;  // of all states and of their gradients after each step; 0: none
+  bool has_seed = false;               // without one zoneout is what it is on average
+  uint64_t seed = 0;                   // of zoneout's noise: see noise.py
+  const int64_t *noise_rows = nullptr, *starts = nullptr;  // (N,): the rows' names for the noise, and their first steps
+  std::vector<void*> recurrent_masks;                      // (N, P), L*D of them or none
+  std::vector<void*> masks;                                // (T, N, D*P) or (S, D*P), L - 1 of them or none
+  void* tape = nullptr;                                    // 64-byte aligned, tape_bytes() of it, if training
+  struct State {                                           // (L*D, N, width), or null
+    void *initial = nullptr, *final = nullptr;
+    void *dfinal = nullptr, *dinitial = nullptr;  // backward only
+    void *passed = nullptr, *dpassed = nullptr;   // after all steps: (L*D, T, N, width) or (L*D, S, width)
+    double zoneout = 0;                           // the probability that a unit keeps its value
+  };
+  State state[kMaxStates];
   // backward only
   Strided dx{}, dy{};
-  void *dhn = nullptr, *dcn = nullptr, *dh0 = nullptr, *dc0 = nullptr;
   std::vector<void*> weight_gradients;  // in the order of weights
   Limits limits{};
 };
@@ -66,13 +77,16 @@ TapeBytes tape_bytes(const Call& call);
 // What the tape of this very call takes: at most what TapeBytes says.
 int64_t tape_size(const Call& call);
 
+// Whether something is done with the states after each step: then the kernels serve no projection.
+bool mixes(const Call& call);
+
 // Whether backward reads y as forward wrote it; else what it needs of it is on the tape, and the caller may overwrite
 // y.
 bool reads_output(const Call& call);
 
 // Weights in the order in which the forward products read them, for whoever keeps them from call to call: they are
-// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, bias and
-// weights count.
+// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, heads, bias
+// and weights count.
 int64_t packed_bytes(const Call& call);
 void pack(const Call& call, void* to);
 

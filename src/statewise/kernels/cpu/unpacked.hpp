@@ -35,42 +35,42 @@ STATEWISE_INLINE Vec<T, lanes<T>> dot_rows(const T* w, int64_t rows, int64_t wid
   return add_across<T>(sums);
 }
 
-// Block `b` (the tail is block blocks.full) of gates = bias + A W^T, or of gates += A W^T without a bias, for W (G*H,
-// width). Slots that W doesn't feed get their bias alone.
-template <class C, class T>
-void multiply_unpacked(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, int64_t b,
-                       int64_t rows, const RowsOf<const T>& a, const T* bias, const RowsOf<T>& gates) {
+// Block `b` (the tail is block blocks.full) of gates = bias + A W^T, or of gates += A W^T without a bias, for W (parts
+// * H, width). Slots that W doesn't feed get their bias alone.
+template <class T>
+void multiply_unpacked(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, int64_t b, int64_t rows,
+                       const RowsOf<const T>& a, const T* bias, const RowsOf<T>& gates) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
-  for (int s = 0; s < 4; ++s) {
-    const auto slot = blocks.slot(b, s, from);
-    for (int64_t r = 0; r < rows && (slot.units > 0 || bias); ++r) {
-      T* to = gates[r] + slot.column;
-      V v = load_first<V>(bias ? bias + slot.column : to, slot.lanes);
-      if (slot.units > 0) v += dot_rows<T>(w + slot.row * width, slot.units, width, a[r]);
-      store_first(to, v, slot.lanes);
+  for (int v = 0; v < blocks.width; ++v) {
+    const auto part = blocks.part(b, v, fed);
+    for (int64_t r = 0; r < rows && (part.units > 0 || bias); ++r) {
+      T* to = gates[r] + part.column;
+      V sum = load_first<V>(bias ? bias + part.column : to, part.lanes);
+      if (part.units > 0) sum += dot_rows<T>(w + part.row * width, part.units, width, a[r]);
+      store_first(to, sum, part.lanes);
     }
   }
 }
 
 // One row of C = D W, or of C += D W: N vectors at `c`, of which the first `columns` elements exist.
-template <class C, class T, int N>
-void row_tile(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, const T* d, T* c,
-              int64_t columns, bool add) {
+template <class T, int N>
+void row_tile(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, const T* d, T* c, int64_t columns,
+              bool add) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
   V acc[N];
   unroll<N>(STATEWISE_EACH(n) { acc[n] = V{}; });
   const int last = int(columns - (N - 1) * L);  // lanes of the last vector
   for (int64_t b = 0; b < blocks.count(); ++b) {
-    for (int s = 0; s < 4; ++s) {
-      const auto slot = blocks.slot(b, s, from);
-      const T* row = w + slot.row * width;
-      for (int64_t i = 0; i < slot.units; ++i, row += width) {
-        const V x = broadcast<V>(d[slot.column + i]);
+    for (int v = 0; v < blocks.width; ++v) {
+      const auto part = blocks.part(b, v, fed);
+      const T* row = w + part.row * width;
+      for (int64_t i = 0; i < part.units; ++i, row += width) {
+        const V x = broadcast<V>(d[part.column + i]);
         unroll<N>(STATEWISE_EACH(n) {
-          const V v = n < N - 1 || last == L ? load<V>(row + n * L) : load_first<V>(row + n * L, last);
-          acc[n] = fma<V>(x, v, acc[n]);
+          const V w = n < N - 1 || last == L ? load<V>(row + n * L) : load_first<V>(row + n * L, last);
+          acc[n] = fma<V>(x, w, acc[n]);
         });
       }
     }
@@ -81,16 +81,16 @@ void row_tile(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int6
   });
 }
 
-// C = D W, or C += D W, for W (G*H, width) and D rows of gates' gradients.
-template <class C, class T>
-void multiply_rows_unpacked(const Blocks<C, T>& blocks, const int (&from)[4], const T* w, int64_t width, int64_t rows,
+// C = D W, or C += D W, for W (parts * H, width) and D rows of gates' gradients.
+template <class T>
+void multiply_rows_unpacked(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, int64_t rows,
                             const RowsOf<const T>& d, const RowsOf<T>& c, bool add) {
   constexpr int L = lanes<T>;
   for (int64_t k = 0; k < width; k += 4 * L) {
     const int64_t columns = min(4 * L, width - k);
     const auto all = STATEWISE_EACH(vectors) {
       for (int64_t r = 0; r < rows; ++r)
-        row_tile<C, T, decltype(vectors){}>(blocks, from, w + k, width, d[r], c[r] + k, columns, add);
+        row_tile<T, decltype(vectors){}>(blocks, fed, w + k, width, d[r], c[r] + k, columns, add);
     };
     const int64_t vectors = (columns + L - 1) / L;
     if (vectors == 4) all(Index<4>());

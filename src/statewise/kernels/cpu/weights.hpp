@@ -17,19 +17,19 @@ namespace {
 constexpr int64_t kSumRows = 128;           // rows that are summed in registers before they are added to a total
 constexpr int64_t kPanelReach = 256 << 10;  // bytes: 64 pages, what the first level's TLB holds
 
-// Elements that a direct or transposed partial of dW (gates, width) has.
-template <class C, class T>
-STATEWISE_INLINE int64_t partial_size(const Blocks<C, T>& blocks, bool direct, int64_t width) {
-  return direct ? C::gates * blocks.hidden * width : width * blocks.columns();
+// Elements that a direct or transposed partial of dW (parts * H, width) has.
+template <class T>
+STATEWISE_INLINE int64_t partial_size(const Blocks<T>& blocks, const Fed& fed, bool direct, int64_t width) {
+  return direct ? fed.parts * blocks.hidden * width : width * blocks.columns();
 }
 
 // Whether the direct way costs less, for a dW of `width` columns summed over `rows` rows in `groups` groups. Counted
 // in vector operations; transposing takes about four for each vector of each partial.
-template <class C, class T>
-bool worth_direct(const Blocks<C, T>& blocks, const int (&from)[4], int64_t width, int64_t rows, int64_t groups) {
+template <class T>
+bool worth_direct(const Blocks<T>& blocks, const Fed& fed, int64_t width, int64_t rows, int64_t groups) {
   constexpr int L = lanes<T>;
-  const int64_t direct = C::gates * blocks.hidden * ((width + L - 1) / L),
-                transposed = width * panel_vectors<T>(blocks.panels(from));
+  const int64_t direct = fed.parts * blocks.hidden * ((width + L - 1) / L),
+                transposed = width * panel_vectors<T>(blocks.panels(fed));
   return direct * rows <= transposed * (rows + 4 * groups);
 }
 
@@ -92,13 +92,15 @@ struct PanelOfD {
 };
 
 // The part of dW that belongs to panel `i` of D (the tail is panel p.full).
-template <class C, class T, class O>
-void outer_piece(const Outer<T, O>& x, const Blocks<C, T>& blocks, const int (&from)[4], int64_t i) {
+template <class T, class O>
+void outer_piece(const Outer<T, O>& x, const Blocks<T>& blocks, const Fed& fed, int64_t i) {
   constexpr int L = lanes<T>;
-  const Panels p = blocks.panels(from);
+  const Panels p = blocks.panels(fed);
   const bool tail = i == p.full;
-  const int vectors = tail ? p.tail : p.used;
-  const int64_t column = (i * 4 + (tail ? 0 : p.skip)) * L;
+  const Panel panel = tail ? Panel{blocks.full * blocks.width, 0, blocks.tail} : panel_at(p, i);
+  const int vectors = panel.vectors;
+  const int64_t column = panel.vector * L, b = tail ? blocks.full : i / p.cuts;
+  const int first = tail ? 0 : int(panel.vector - b * blocks.width), last = tail ? blocks.width : first + vectors;
   alignas(64) O copies[operands<O>(kSumRows) * 4 * L];
   for (int64_t r = 0; r < x.rows; r += kSumRows) {
     const int64_t rows = min(kSumRows, x.rows - r);
@@ -112,11 +114,11 @@ void outer_piece(const Outer<T, O>& x, const Blocks<C, T>& blocks, const int (&f
       continue;
     }
     for (int64_t k = 0; k < x.width; k += 4 * L)  // a's panel stays in cache for all slots
-      for (int s = 0; s < 4; ++s) {
-        const auto slot = blocks.slot(i, s, from);
-        if (slot.units > 0)
-          outer<T, O>({depth, d.rows + slot.column - column, d.stride, slot.units, a + k, x.a_stride,
-                       min(4 * L, x.width - k), x.sum + slot.row * x.width + k, x.width, add});
+      for (int v = first; v < last; ++v) {
+        const auto part = blocks.part(b, v, fed);
+        if (part.units > 0)
+          outer<T, O>({depth, d.rows + part.column - column, d.stride, part.units, a + k, x.a_stride,
+                       min(4 * L, x.width - k), x.sum + part.row * x.width + k, x.width, add});
       }
   }
 }
@@ -148,16 +150,16 @@ void sum_columns(int64_t rows, const E* d, int64_t d_stride, int64_t columns, T*
 
 // The groups' transposed partials of one weight's gradient, added in their order and transposed into torch's layout:
 // the inverse of pack_columns. Block `b`; the tail is block blocks.full.
-template <class C, class T>
-void transpose_block(const Blocks<C, T>& blocks, const int (&from)[4], const T* sum, int64_t groups, int64_t width,
-                     T* dw, int64_t b) {
+template <class T>
+void transpose_block(const Blocks<T>& blocks, const Fed& fed, const T* sum, int64_t groups, int64_t width, T* dw,
+                     int64_t b) {
   constexpr int L = lanes<T>;
   using V = Vec<T, L>;
-  const int64_t stride = blocks.columns(), size = partial_size(blocks, false, width);
-  for (int s = 0; s < 4; ++s) {
-    const auto slot = blocks.slot(b, s, from);
-    const int64_t column = slot.column, units = slot.units;
-    T* to = dw + slot.row * width;
+  const int64_t stride = blocks.columns(), size = partial_size(blocks, fed, false, width);
+  for (int v = 0; v < blocks.width; ++v) {
+    const auto part = blocks.part(b, v, fed);
+    const int64_t column = part.column, units = part.units;
+    T* to = dw + part.row * width;
     int64_t k = 0;
     if (units == L) {
       for (; k + L <= width; k += L) {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ..config import Layout
 from ..examples import Examples
-from ..layout import Layout
 from . import arrays, idx, tables, ts
 from .content import beginning_of, content_of
 from .digits import digits

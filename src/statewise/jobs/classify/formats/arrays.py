@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ...columns import listed
 from ...content import check_unpacked
 from ...errors import InputError
+from ..config import Layout
 from ..examples import Examples
 from ..given import check_values
-from ..layout import Layout
 from ..sequences import Sequences
 from . import pictures
 from .content import content_of, numbered, plain_name

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ..config import Layout
 from ..examples import Examples
 from ..given import check_values
-from ..layout import Layout
 from ..sequences import Sequences
 from . import pictures
 from .content import content_of, numbered, plain_name

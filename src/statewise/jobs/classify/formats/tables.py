@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ...columns import MISSING, numbers, times
 from ...errors import InputError
 from ...table import name_of, read_table
+from ..config import Layout
 from ..examples import Examples
-from ..layout import Layout
 from ..sequences import Rows, Sequences
 from .content import numbered, plain_name
 

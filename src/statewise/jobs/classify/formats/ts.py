@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ..config import Layout
 from ..examples import Examples
 from ..given import check_values
-from ..layout import Layout
 from ..sequences import Sequences
 from .content import numbered, plain_name
 

@@ -84,23 +84,26 @@ void run(Operands& operands, void (*kernel)(const Call&)) {
 
 nb::object make_results(Operands& operands, nb::handle x) {
   const int states = operands.states(), outputs = operands.has_output();
-  nb::object results = new_tuple(outputs + states);
+  nb::object results = new_tuple(outputs + states * (1 + operands.all_states()));
   if (outputs) put(results, 0, operands.make_output(x));
   for (int k = 0; k < states; ++k) put(results, outputs + k, operands.make_state(x, k));
+  for (int k = 0; operands.all_states() && k < states; ++k)
+    put(results, outputs + states + k, operands.make_passed(x, k));
   return results;
 }
 
 nb::object forward_tensors(nb::handle stack, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
-                           nb::handle rows, bool bfloat16_products) {
+                           nb::handle rows, bool bfloat16_products, nb::handle extras) {
   if (!torch_is_known() || !torch_is_plain() || autocast_enabled()) return nb::none();
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
   nb::object dropout = nb::borrow(masks), extra = nb::none(), record = nb::none();
-  if (!read(operands, x, hx, weights, dropout, rows)) return nb::none();
+  if (!read(operands, x, hx, weights, dropout, rows) || !operands.read_extras(extras)) return nb::none();
   operands.call().bfloat16_products = bfloat16_products || (bfloat16_set() && precision_is_medium());
   nb::object results = make_results(operands, x);
   if (is_differentiated(x, operands, weights)) {
     Record made{nb::borrow(stack), form};
     made.bfloat16_products = operands.call().bfloat16_products;
+    made.extras = nb::borrow(extras);
     extra = keep(operands, x, dropout, rows, tuple_item(results, 0), made);
     record = nb::cast(std::move(made));
   }
@@ -129,6 +132,7 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
   Operands operands(nb::inst_ptr<Stack>(record.stack)->sizes, record.form);
   if (!torch_is_known() || (!below && (!torch_is_plain() || grad_enabled()))) return nb::none();
   const auto at = [&](int64_t i) { return tuple_item(kept, i); };
+  if (record.states > kMaxStates) return nb::none();
   const int64_t first_weight = 1 + record.states, after = record.outputs + 1 + record.masks + record.rows,
                 weights = int64_t(nb::len(kept)) - first_weight - after, output = first_weight + weights,
                 tape = output + record.outputs, masks = tape + 1, rows = masks + record.masks;
@@ -140,7 +144,9 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
     row_tensors = new_tuple(record.rows);
     for (int i = 0; i < record.rows; ++i) put(row_tensors, i, nb::borrow(at(rows + i)));
   }
-  const nb::handle x = at(0), given[2] = {at(1), at(2)};  // the tuple is longer than that in any case
+  const nb::handle x = at(0);
+  nb::handle given[kMaxStates];
+  for (int k = 0; k < record.states; ++k) given[k] = at(1 + k);
   if (!operands.read_input(x, row_tensors)) return nb::none();
   if (record.states && (record.states != operands.states() || !operands.read_states(given))) return nb::none();
   if (!operands.read_weights(weights, [&](int64_t i) { return at(first_weight + i); })) return nb::none();
@@ -148,11 +154,14 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
   if (!operands.read_tape(at(tape))) return nb::none();
   if (record.masks && !operands.read_masks(record.masks, [&](int64_t i) { return at(masks + i); })) return nb::none();
 
-  const int outputs = operands.has_output();
-  if (int64_t(nb::len(incoming)) != outputs + operands.states()) return nb::none();
+  if (!operands.read_extras(record.extras)) return nb::none();
+  const int outputs = operands.has_output(), states = operands.states();
+  if (int64_t(nb::len(incoming)) != outputs + states * (1 + operands.all_states())) return nb::none();
   if (outputs && !operands.read_output_gradient(incoming[0])) return nb::none();
   for (int k = 0; k < operands.states(); ++k)
     if (!operands.read_state_gradient(incoming[outputs + k], k)) return nb::none();
+  for (int k = 0; operands.all_states() && k < states; ++k)
+    if (!operands.read_passed_gradient(incoming[outputs + states + k], k)) return nb::none();
 
   const auto needed = [&](int64_t i) { return tuple_item(needs, 1 + i).is(Py_True); };
   nb::object gradients = new_tuple(1 + first_weight + weights);

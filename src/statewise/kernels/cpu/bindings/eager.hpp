@@ -20,6 +20,7 @@ struct Record {
   Form form;
   int states = 0, outputs = 0, masks = 0, rows = 0;
   bool bfloat16_products = false;
+  nanobind::object extras = nanobind::none();  // see Operands::read_extras
 };
 
 // None, and nothing has happened, if the call is not for the kernels, because of what it is given or because torch
@@ -28,10 +29,11 @@ struct Record {
 // beside x, the states and the weights; else extra and record are None.
 //
 // masks: None, a list, or a function that draws them: it is called with x and the sizes of a mask but the last. rows:
-// see Operands::read_input. bfloat16_products: see Call; they are allowed too where torch's precision is medium.
+// see Operands::read_input. extras: see Operands::read_extras; with all states these come after the final ones, each
+// (L*D*T, N, .) or (L*D*S, .). bfloat16_products: see Call; they are allowed too where torch's precision is medium.
 nanobind::object forward_tensors(nanobind::handle stack, Form form, nanobind::handle x, nanobind::handle hx,
                                  nanobind::list weights, nanobind::handle masks, nanobind::handle rows,
-                                 bool bfloat16_products);
+                                 bool bfloat16_products, nanobind::handle extras);
 
 // The results alone, of a call that comes from below all that; with what backward needs in `tape`, unless that is None.
 nanobind::object forward_below(nanobind::handle stack, Form form, nanobind::handle x, nanobind::handle hx,

@@ -3,12 +3,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "dispatch.hpp"
 #include "dlpack.hpp"
@@ -28,33 +30,47 @@ using statewise::PackedStack;
 using statewise::Record;
 using statewise::Stack;
 
-int cell_index(const std::string& name) {
-  const statewise::InstructionSet& set = statewise::instruction_set();
-  for (int i = 0; i < set.count; ++i)
-    if (name == set.cells[i].name) return i;
-  throw std::invalid_argument("no kernel computes the cell '" + name + "'");
+// By its number, or by the name that a pickled Stack has.
+int number_of(nb::handle cell) {
+  int number = -1;
+  if (nb::try_cast(cell, number)) {
+    if (number < 0 || number >= statewise::cell_count()) throw std::invalid_argument("no cell has this number");
+    return number;
+  }
+  const std::string name = nb::cast<std::string>(cell);
+  number = statewise::cell_number(name);
+  if (number < 0) throw std::invalid_argument("no kernel computes the cell '" + name + "'");
+  return number;
 }
 
 void add_stack(nb::module_& m) {
   nb::class_<Stack>(m, "Stack")
       .def(
           "__init__",
-          [](Stack* self, const std::string& cell, int64_t input_size, int64_t hidden_size, int64_t proj_size,
-             int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint) {
+          [](Stack* self, nb::handle cell, int64_t input_size, int64_t hidden_size, int64_t proj_size,
+             int64_t num_layers, int64_t directions, bool bias, int64_t checkpoint, int64_t num_heads,
+             const std::vector<double>& zoneout, double clip, double gradient_clip) {
             statewise::Call sizes;
-            sizes.cell = cell_index(cell);
+            sizes.cell = number_of(cell);
             sizes.I = input_size, sizes.H = hidden_size, sizes.projected = proj_size;
             sizes.L = num_layers, sizes.D = directions, sizes.bias = bias, sizes.checkpoint = checkpoint;
+            sizes.heads = num_heads, sizes.clip = clip, sizes.gradient_clip = gradient_clip;
+            if (zoneout.size() > size_t(statewise::kMaxStates)) throw std::invalid_argument("too many states");
+            for (size_t k = 0; k < zoneout.size(); ++k) sizes.state[k].zoneout = zoneout[k];
             new (self) Stack{sizes};
           },
           "cell"_a, "input_size"_a, "hidden_size"_a, "proj_size"_a, "num_layers"_a, "directions"_a, "bias"_a,
-          "checkpoint"_a)
+          "checkpoint"_a, "num_heads"_a = 1, "zoneout"_a = std::vector<double>(), "clip"_a = 0.0,
+          "gradient_clip"_a = 0.0)
       .def("__reduce__",
            [](nb::handle self) {
              const statewise::Call& s = nb::inst_ptr<Stack>(self)->sizes;
-             const char* const cell = statewise::instruction_set().cells[s.cell].name;
+             const std::string& cell = statewise::cell_name(s.cell);
+             std::vector<double> zoneout;
+             for (const auto& state : s.state) zoneout.push_back(state.zoneout);
              return nb::make_tuple(self.type(),
-                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint));
+                                   nb::make_tuple(cell, s.I, s.H, s.projected, s.L, s.D, s.bias, s.checkpoint, s.heads,
+                                                  zoneout, s.clip, s.gradient_clip));
            })
       .def_prop_ro("reads_output", [](const Stack& s) { return statewise::reads_output(s.sizes); })
       .def(
@@ -70,11 +86,12 @@ void add_stack(nb::module_& m) {
       .def(
           "forward",
           [](nb::handle self, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
-             nb::handle rows, bool bfloat16_products) {
-            return statewise::forward_tensors(self, form, x, hx, std::move(weights), masks, rows, bfloat16_products);
+             nb::handle rows, bool bfloat16_products, nb::handle extras) {
+            return statewise::forward_tensors(self, form, x, hx, std::move(weights), masks, rows, bfloat16_products,
+                                              extras);
           },
           "form"_a, "x"_a.none(), "hx"_a.none(), "weights"_a, "masks"_a.none(), "rows"_a.none(),
-          "bfloat16_products"_a = false)
+          "bfloat16_products"_a = false, "extras"_a.none() = nb::none())
       .def(
           "forward_below",
           [](nb::handle self, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
@@ -133,7 +150,7 @@ NB_MODULE(_kernels, m) {
   m.def("cells", [] {
     nb::list names;
     const statewise::InstructionSet& set = statewise::instruction_set();
-    for (int i = 0; i < set.count; ++i) names.append(set.cells[i].name);
+    for (int i = 0; i < *set.count; ++i) names.append(set.cells[i].shape.name);
     return names;
   });
   m.def("instruction_set", [] { return std::string(statewise::instruction_set().name); });
@@ -143,6 +160,7 @@ NB_MODULE(_kernels, m) {
     return names;
   });
   m.def("computes_bfloat16", [] { return statewise::bfloat16_set() != nullptr; });
+  m.def("load_cell", &statewise::load_cell, "path"_a, "key"_a);
   m.def("use_instruction_set", &statewise::use_instruction_set, "name"_a);
   m.def("thread_runtime", &statewise::thread_runtime);
   m.def("nanoseconds_in_kernels", &statewise::nanoseconds_in_kernels);

@@ -26,9 +26,11 @@ bool Operands::read_dtype(nb::handle tensor, View& v) {
     return false;
   call_.float64 = bits_ == 64;
   call_.bfloat16 = bits_ == 16;
-  const Cell& cell = instruction_set().cells[call_.cell];
-  kernels_ = call_.float64 ? &cell.float64 : &cell.float32;
-  return true;
+  const Cell* const cell = find_cell(instruction_set(), call_.cell);
+  if (!cell) return false;
+  shape_ = &cell->shape;
+  const bool after_step = mixes(call_) || call_.gradient_clip > 0;
+  return !(call_.projected && (shape_->late || shape_->heads_h || after_step));
 }
 
 bool Operands::read_input(nb::handle x, nb::handle rows) {
@@ -85,7 +87,7 @@ bool Operands::read_hx(nb::handle hx) {
   const bool tuple = PyTuple_CheckExact(hx.ptr());
   if (!tuple && !PyList_CheckExact(hx.ptr())) return false;
   if ((tuple ? PyTuple_GET_SIZE(hx.ptr()) : PyList_GET_SIZE(hx.ptr())) != states()) return false;
-  nb::handle given[2];
+  nb::handle given[kMaxStates];
   for (int k = 0; k < states(); ++k) {
     given[k] = item(hx, k);
     if (!tuple) copies_.push_back(nb::borrow(given[k]));  // a list may change while the kernels run
@@ -94,11 +96,27 @@ bool Operands::read_hx(nb::handle hx) {
 }
 
 bool Operands::read_states(const nb::handle* given) {
-  void** const starts[2] = {&call_.h0, &call_.c0};
   for (int k = 0; k < states(); ++k) {
     given_[k] = given[k];
-    if (!read_dense(given[k], state_sizes(k), *starts[k])) return false;
+    if (!read_dense(given[k], state_sizes(k), call_.state[k].initial)) return false;
   }
+  return true;
+}
+
+bool Operands::read_extras(nb::handle extras) {
+  if (extras.is_none()) return true;
+  const nb::handle masks = item(extras, 0), names = item(extras, 1), starts = item(extras, 2), seed = item(extras, 3);
+  const Py_ssize_t count = PyList_GET_SIZE(masks.ptr());
+  if (count != 0 && count != call_.L * call_.D) return false;
+  call_.recurrent_masks.resize(size_t(count));
+  for (Py_ssize_t i = 0; i < count; ++i)
+    if (!read_dense(item(masks, i), {{call_.N, recurrent_input(), 0}, 2}, call_.recurrent_masks[size_t(i)]))
+      return false;
+  if (!names.is_none() && !read_counts(names, call_.N, call_.noise_rows)) return false;
+  if (!starts.is_none() && !read_counts(starts, call_.N, call_.starts)) return false;
+  call_.has_seed = !seed.is_none();
+  if (call_.has_seed) call_.seed = uint64_t(nb::cast<int64_t>(seed));
+  all_states_ = item(extras, 4).is(Py_True);
   return true;
 }
 
@@ -116,7 +134,18 @@ bool Operands::read_output_gradient(nb::handle g) {
 }
 
 bool Operands::read_state_gradient(nb::handle g, int k) {
-  return g.is_none() || read_dense(g, state_sizes(k), k == 0 ? call_.dhn : call_.dcn);
+  return g.is_none() || read_dense(g, state_sizes(k), call_.state[k].dfinal);
+}
+
+bool Operands::read_passed_gradient(nb::handle g, int k) {
+  return g.is_none() || read_dense(g, passed_sizes(k), call_.state[k].dpassed);
+}
+
+nb::object Operands::make_passed(nb::handle x, int k) {
+  View v;
+  nb::object made = empty(x, passed_sizes(k), v);
+  call_.state[k].passed = v.begin();
+  return made;
 }
 
 nb::object Operands::make_output(nb::handle x) {
@@ -131,7 +160,7 @@ nb::object Operands::make_state(nb::handle x, int k) {
   View v;
   nb::object made = given_[k].is_valid() ? empty_like(given_[k], v) : empty(x, state_sizes(k), v);
   if (!is_dense(v, state_sizes(k))) made = empty(x, state_sizes(k), v);
-  (k == 0 ? call_.hn : call_.cn) = v.begin();
+  call_.state[k].final = v.begin();
   if (k == 0 && !has_output()) call_.y = {v.begin(), 0, call_.H};  // it is no harm to write it twice
   return made;
 }
@@ -154,7 +183,7 @@ nb::object Operands::make_state_gradient(int k, nb::handle state) {
   View v;
   nb::object made = empty_like(state, v);
   if (!is_dense(v, state_sizes(k))) made = empty(state, state_sizes(k), v);
-  (k == 0 ? call_.dh0 : call_.dc0) = v.begin();
+  call_.state[k].dinitial = v.begin();
   return made;
 }
 
@@ -210,17 +239,32 @@ Sizes Operands::sequence_sizes(int64_t width) const {
 }
 
 Sizes Operands::state_sizes(int k) const {
-  const int64_t width = k == 0 && !kernels_->carries_h ? recurrent_input() : call_.H;
+  const int64_t width = k == 0 && !shape_->carries_h ? recurrent_input() : call_.H;
   if (form_ == Form::kStep) return batched_ ? Sizes{{call_.N, width, 0}, 2} : Sizes{{width, 0, 0}, 1};
   const int64_t depth = call_.L * call_.D;
   return batched_ ? Sizes{{depth, call_.N, width}, 3} : Sizes{{depth, width, 0}, 2};
 }
 
+Sizes Operands::passed_sizes(int k) const {
+  const int64_t width = k == 0 && !shape_->carries_h ? recurrent_input() : call_.H, depth = call_.L * call_.D;
+  return packed() ? Sizes{{depth * steps_, width, 0}, 2} : Sizes{{depth * call_.T, call_.N, width}, 3};
+}
+
+bool Operands::list_weights(int64_t count) {
+  if (!shape_) return false;
+  per_direction_ = statewise::list_weights(*shape_, call_.bias, call_.projected > 0, weight_list_);
+  return count == per_direction_ * call_.L * call_.D;
+}
+
 Sizes Operands::weight_sizes(int64_t i) const {
-  const int64_t each = weight_count() / (call_.L * call_.D), kind = i % each, rows = kernels_->gates * call_.H;
-  if (kind == 0) return {{rows, i / each < call_.D ? call_.I : width(), 0}, 2};
-  if (kind == 1) return {{rows, recurrent_input(), 0}, 2};
-  if (call_.projected && kind == each - 1) return {{call_.projected, call_.H, 0}, 2};
+  const auto [kind, parts, first] = weight_list_[i % per_direction_];
+  const int64_t rows = parts * call_.H;
+  if (kind == WeightKind::kInput) {
+    const int64_t input = i / per_direction_ < call_.D ? call_.I : width();
+    return {{rows, input / (shape_->heads_x ? call_.heads : 1), 0}, 2};
+  }
+  if (kind == WeightKind::kRecurrent) return {{rows, recurrent_input() / call_.heads, 0}, 2};
+  if (kind == WeightKind::kProjection) return {{call_.projected, call_.H, 0}, 2};
   return {{rows, 0, 0}, 1};
 }
 

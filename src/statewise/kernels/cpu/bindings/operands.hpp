@@ -32,10 +32,10 @@ class Operands {
   // As a layer or cell is given it: None, a tensor, or a tuple or list of one tensor a state.
   bool read_hx(nanobind::handle hx);
   bool read_states(const nanobind::handle* given);
-  // Per layer and direction W_ih, W_hh, [b_ih, b_hh,] [W_hr]. `get(i)` is the i-th.
+  // Per layer and direction, in the order of statewise::list_weights. `get(i)` is the i-th.
   template <class Get>
   bool read_weights(int64_t count, const Get& get) {
-    if (count != weight_count()) return false;
+    if (!list_weights(count)) return false;
     call_.weights.resize(size_t(count));
     for (int64_t i = 0; i < count; ++i)
       if (!read_dense(get(i), weight_sizes(i), call_.weights[size_t(i)])) return false;
@@ -51,24 +51,30 @@ class Operands {
       if (!read_dense(get(i), sizes, call_.masks[size_t(i)])) return false;
     return true;
   }
+  // What a call has beside these: None, or (masks of what W_hh reads, a list; the noise's names of the rows and their
+  // first steps, both (N,) or None; its seed or None; whether all states are asked for).
+  bool read_extras(nanobind::handle extras);
   bool read_output(nanobind::handle y);
   bool read_tape(nanobind::handle tape);
   // Gradients that come in; None means zeros.
   bool read_output_gradient(nanobind::handle g);
   bool read_state_gradient(nanobind::handle g, int k);
+  bool read_passed_gradient(nanobind::handle g, int k);
 
   // New tensors, whose memory the call will write.
   nanobind::object make_output(nanobind::handle x);
   nanobind::object make_state(nanobind::handle x, int k);
+  nanobind::object make_passed(nanobind::handle x, int k);
   nanobind::object make_tape(nanobind::handle x);
   nanobind::object make_input_gradient(nanobind::handle x);
   nanobind::object make_state_gradient(int k, nanobind::handle state);
   nanobind::object make_weight_gradient(int64_t i, nanobind::handle weight);
 
   Call& call() { return call_; }
-  int states() const { return kernels_->states; }
+  int states() const { return shape_->states; }
   nanobind::handle given(int k) const { return given_[k]; }
   bool has_output() const { return form_ != Form::kStep; }  // a cell's is its state
+  bool all_states() const { return all_states_; }
   bool packed() const { return call_.batch_sizes != nullptr; }
   int64_t steps() const { return steps_; }  // of all rows together
   double multiply_adds() const;             // of a gate
@@ -82,18 +88,21 @@ class Operands {
   Strided strided(const View& v) const;
   Sizes sequence_sizes(int64_t width) const;
   Sizes state_sizes(int k) const;
+  Sizes passed_sizes(int k) const;
+  bool list_weights(int64_t count);
   Sizes weight_sizes(int64_t i) const;
-  int64_t weight_count() const { return (2 + 2 * call_.bias + (call_.projected > 0)) * call_.L * call_.D; }
   int64_t recurrent_input() const { return call_.projected ? call_.projected : call_.H; }  // P, what W_hh reads
   int64_t width() const { return call_.D * recurrent_input(); }
 
   Call call_;
   Form form_;
-  bool batched_ = true;
+  bool batched_ = true, all_states_ = false;
   int bits_ = 0;
   int64_t steps_ = 0;
-  const Kernels* kernels_ = nullptr;
-  nanobind::handle given_[2];
+  const CellShape* shape_ = nullptr;
+  WeightOf weight_list_[kMaxWeights];
+  int per_direction_ = 0;
+  nanobind::handle given_[kMaxStates];
   std::vector<nanobind::object> copies_;  // of tensors that didn't lie right, while the kernels read them
 };
 

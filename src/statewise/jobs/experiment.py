@@ -1,0 +1,252 @@
+"""A job from its command to a full run folder. What is a job's own is a ``Job``; everything around it is here, once.
+
+read, split, decide     the job, when it is made
+folder, config.json     a new one, or the one of a run that was broken off
+train                   the job, by ``Trainer``: the loop, a checkpoint for each network, all who look on
+judge                   the job: the model and its baselines on data held out
+write                   the verdict, report.html, the job's files, the model, metrics.json
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+
+from .._version import __version__
+from . import atomic
+from .checkpoint import Checkpoint
+from .command import Run, say
+from .config import to_json
+from .fit import fit
+from .model_file import Model
+from .onlookers import onlookers
+from .parallel import find_device
+from .rank import leads
+from .recipe import TrainingConfig
+from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
+from .runs import new_run, resumed_run
+from .task import Task
+from .watch import Log, Named, Record, Watch
+
+Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
+Trained = TypeVar("Trained", bound=Model)
+
+Facts = list[tuple[str, str]]
+"""What a run is about, as lines: what it says, after a label; the first has none."""
+
+
+@dataclass
+class Trainer:
+    """Who trains the networks of a job: by default nobody looks on, and nothing is written."""
+
+    watch: Watch | None = None
+    folder: Path | None = None
+    every: float = 30.0
+    history: list[Record] = field(default_factory=list)
+    """The curve of all networks that were trained."""
+
+    def fit(self, task: Task, config: TrainingConfig, name: str = "") -> None:
+        """Train the network of ``task`` and leave it on the CPU; ``name`` tells it from others of the same run."""
+        watch = Named(self.watch, name) if self.watch and name else self.watch
+        file = f"{name.replace(' ', '-') or 'model'}.checkpoint"
+        checkpoint = Checkpoint(self.folder / file, self.every) if self.folder else None
+        records = fit(task, config, watch=watch, checkpoint=checkpoint)
+        self.history += [{"fit": name, **record} for record in records] if name else records
+        task.model.cpu()
+
+
+@dataclass
+class Outcome:
+    """What a model and its baselines are worth, in words and as files."""
+
+    table: Table
+    """The scores, the model's first, and as its caption a sentence or two below them."""
+    verdict: tuple[str, bool]
+    """A sentence, and whether it is good news."""
+    metrics: Mapping[str, Any]
+    """For metrics.json."""
+    ending: str = ""
+    """What the terminal says beside that."""
+    blocks: Sequence[Block] = ()
+    """The page's sections beside these."""
+    files: Mapping[str, bytes | str | Callable[[Path], object]] = field(default_factory=dict)
+    """By name: what is in it, or what writes it."""
+
+
+class Job(ABC, Generic[Options, Trained]):
+    """What one job does with what it is told: ``__init__`` reads and splits the data and decides what was left open.
+
+    Raises ``InputError`` for what can't be used. Nothing is written and nothing said before it is made.
+    """
+
+    kind: ClassVar[str]
+    """The command's name."""
+    config: Options
+    """What it was told, with everything decided."""
+    name: str
+    """What the run is called after."""
+
+    @abstractmethod
+    def __init__(self, config: Options) -> None: ...
+
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        return self.name
+
+    @property
+    def label(self) -> str:
+        """The model's name for readers."""
+        return str(self.config.cell).upper()
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What is known before training."""
+
+    @abstractmethod
+    def train(self, trainer: Trainer) -> Trained:
+        """The model."""
+
+    def facts_of(self, model: Trained) -> Facts:
+        """What is known after training beside that."""
+        return []
+
+    def validated(self, scores: Mapping[str, float]) -> str:
+        """What the best of the validation's scores say; empty: nothing that a reader needs."""
+        return ""
+
+    @abstractmethod
+    def judge(self, model: Trained) -> Outcome:
+        """The model and its baselines on what was held out of training."""
+
+
+def run(kind: type[Job[Options, Trained]], options: Options) -> None:
+    """Run the job ``kind`` as ``options`` say."""
+    began = time.monotonic()
+    find_device(options.device)  # before anything is read, said or made
+    job = kind(options)
+    with _folder(job, options) as folder:
+        facts = job.facts()
+        say(lines(facts))
+
+        def page(history: Sequence[Record]) -> Page:
+            return page_of(job, facts, history)
+
+        with onlookers(f"training a {job.label}", folder, page, options) as watch:
+            model = job.train(Trainer(watch, folder, options.checkpoint_every))
+        if not leads():
+            return
+        history = Log(folder / "metrics.jsonl").records
+        told = len(facts)
+        facts = [*facts, *job.facts_of(model), ("trained", training_line(history, job.validated))]
+        say("\n".join(lines(facts).split("\n")[told:]) + "\n")
+        outcome = job.judge(model)
+        said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
+        say("\n".join(filter(None, said)))
+        page_of(job, facts, history, outcome).write(folder / "report.html")
+        for name, content in outcome.files.items():
+            if callable(content):
+                content(folder / name)
+            else:
+                atomic.write(folder / name, content)
+        replace(model, notes={**model.notes, "data": job.name}).save(folder / "model.safetensors")
+        metrics = {
+            **outcome.metrics,
+            "config": to_json(job.config),
+            "training": {key: history[-1][key] for key in ("epoch", "update", "seconds", "loss")},
+            "seconds": round(time.monotonic() - began, 2),
+            "threads": torch.get_num_threads(),
+            "versions": {
+                "statewise": __version__,
+                "torch": version("torch"),
+                "scikit-learn": version("scikit-learn"),
+                "python": platform.python_version(),
+            },
+        }
+        atomic.write(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir() if p.is_file()))}")
+
+
+def _folder(job: Job[Any, Any], options: Run) -> AbstractContextManager[Path]:
+    if options.resume:
+        return resumed_run(job.kind, options.resume)
+    told = {name: value for name, value in to_json(job.config).items() if name not in ("out", "resume")}
+    return new_run(job.kind, job.name, options.out, config=told)
+
+
+# What a run says
+
+
+def page_of(job: Job[Any, Any], facts: Facts, history: Sequence[Record], outcome: Outcome | None = None) -> Page:
+    """The report: of a training that runs or, with ``outcome``, of a run that is done."""
+    blocks: list[Block] = []
+    if outcome is not None:
+        blocks += [Note(*outcome.verdict), replace(outcome.table, strong=0)]
+    blocks.append(Text(lines(facts), plain=True))
+    if history:
+        fits = len({record.get("fit") for record in history})
+        text = f"The loss by update.{f' One line for each of {fits} networks.' if fits > 1 else ''}"
+        held = [record["validation"] for record in history if record.get("validation")]
+        if fits == 1 and held and (said := job.validated(held[-1])):
+            text += f" On the validation part in the end: {said}."
+        blocks += [Heading("Training"), Picture(loss_curve(history), text)]
+    if outcome is not None:
+        blocks += outcome.blocks
+    return Page(job.title, f"statewise {job.kind}", blocks, running=outcome is None)
+
+
+def training_line(history: Sequence[Record], validated: Callable[[Mapping[str, float]], str]) -> str:
+    """How long was trained, and how good that was where it was best."""
+    last = history[-1]
+    fits = list(dict.fromkeys(record.get("fit") for record in history))
+    if len(fits) > 1:
+        ends = [[record for record in history if record.get("fit") == fit][-1] for fit in fits]
+        seconds = sum(end["seconds"] for end in ends)
+        return f"{len(fits)} networks, {sum(end['update'] for end in ends)} updates, {seconds:.1f} s"
+    held = [record for record in history if record.get("validation")]
+    kept = ""
+    if held:
+        best = min(held, key=lambda record: next(iter(record["validation"].values())))
+        said = validated(best["validation"])
+        kept = f"; best epoch {best['epoch']}" + (f", validation {said}" if said else "")
+    return f"{last['epoch']} epochs, {last['update']} updates, {last['seconds']:.1f} s{kept}"
+
+
+def lines(facts: Facts) -> str:
+    """The facts below one another, what they say in one column."""
+    width = max(len(label) for label, _ in facts)
+    return "\n".join(f"  {label:{width}}  {said}" if label else said for label, said in facts)
+
+
+def as_text(table: Table) -> str:
+    """A table as a terminal shows it."""
+    rows = [table.head, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
+    return "\n".join(
+        "  ".join([f"{row[0]:{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    )
+
+
+def verdict(
+    model: tuple[str, float], baselines: Sequence[tuple[str, float]], measure: str, form: Callable[[float], str]
+) -> tuple[str, bool]:
+    """Whether the model beats all baselines in what decides, of which more is better, and if that is good news."""
+    (name, value), better = model, [b for b in baselines if b[1] > model[1]]
+    if better:
+        to = "; to ".join(f"{other} ({form(theirs)})" for other, theirs in better)
+        return f"The {name} loses in {measure} ({form(value)}) to {to}.", False
+    best, theirs = max(baselines, key=lambda b: b[1])
+    if theirs == value:
+        return f"The {name} is no better than {best}: {measure} {form(value)} both.", False
+    return f"The {name} beats the best baseline, {best}: {measure} {form(value)} against {form(theirs)}.", True
