@@ -23,12 +23,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 import statewise
-from statewise.jobs.checkpoint import Checkpoint
 from statewise.jobs.errors import InputError
-from statewise.jobs.fit import fit
-from statewise.jobs.recipe import TrainingConfig
-from statewise.jobs.task import Task
-from statewise.jobs.watch import Log, Several, Watch
+from statewise.jobs.training.callbacks import Log, Several, Watch
+from statewise.jobs.training.checkpoint import Checkpoint
+from statewise.jobs.training.config import TrainingConfig
+from statewise.jobs.training.fit import fit
+from statewise.jobs.training.task import Task
 
 T, I, H = 5, 3, 6  # noqa: E741
 

@@ -297,10 +297,10 @@ def _train(path: Path, optimizer: str) -> None:
     import torch
     from torch import nn
 
-    from statewise.jobs.checkpoint import Checkpoint
-    from statewise.jobs.fit import fit
-    from statewise.jobs.recipe import TrainingConfig
-    from statewise.jobs.task import Task
+    from statewise.jobs.training.checkpoint import Checkpoint
+    from statewise.jobs.training.config import TrainingConfig
+    from statewise.jobs.training.fit import fit
+    from statewise.jobs.training.task import Task
 
     class Line(Task):
         def __init__(self) -> None:
@@ -335,9 +335,9 @@ def _train(path: Path, optimizer: str) -> None:
 
 def read_table_forecast(path: Path, draw: random.Random) -> None:
     """As ``statewise forecast`` does, up to the split."""
-    from statewise.jobs.forecast.config import Columns, ForecastConfig
-    from statewise.jobs.forecast.reading import read_panel
-    from statewise.jobs.forecast.training import prepare
+    from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
+    from statewise.jobs.tasks.forecast.reading import read_panel
+    from statewise.jobs.tasks.forecast.training import prepare
 
     columns = draw.choice(
         (
@@ -355,9 +355,9 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
 
 def read_sequences(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does."""
-    from statewise.jobs.classify.config import Layout
-    from statewise.jobs.classify.examples import classes_of
-    from statewise.jobs.classify.formats import read
+    from statewise.jobs.tasks.classify.config import Layout
+    from statewise.jobs.tasks.classify.examples import classes_of
+    from statewise.jobs.tasks.classify.formats import read
 
     examples = read(path, Layout(gaps=draw.choice(("refuse", "carry"))))
     examples.described()
@@ -367,7 +367,7 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tag.formats import read
+    from statewise.jobs.tasks.tag.formats import read
 
     corpus, _ = read(path, tagged=draw.random() < 0.5)
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
@@ -375,8 +375,8 @@ def read_corpus(path: Path, draw: random.Random) -> None:
 
 def read_any_text(path: Path, draw: random.Random) -> None:
     """As ``statewise write`` does."""
-    from statewise.jobs.write.text import held_out, read_text
-    from statewise.jobs.write.vocabulary import Vocabulary
+    from statewise.jobs.tasks.write.text import held_out, read_text
+    from statewise.jobs.tasks.write.vocabulary import Vocabulary
 
     level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5
@@ -386,8 +386,8 @@ def read_any_text(path: Path, draw: random.Random) -> None:
 
 def use_forecaster(path: Path, draw: random.Random) -> None:
     """Load it and forecast what comes next."""
-    from statewise.jobs.forecast import ahead
-    from statewise.jobs.forecast.model import Model
+    from statewise.jobs.tasks.forecast import ahead
+    from statewise.jobs.tasks.forecast.model import Model
 
     model = Model.load(path)
     ahead.to_frame(model.forecast_ahead(model.tails), model).write_csv()
@@ -454,7 +454,7 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
 
     import torch
 
-    import statewise.jobs.forecast.report  # noqa: F401  # so that no mutant pays for imports
+    import statewise.jobs.tasks.forecast.report  # noqa: F401  # so that no mutant pays for imports
     from statewise.jobs.errors import InputError
 
     torch.set_num_threads(1)

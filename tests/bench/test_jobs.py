@@ -15,7 +15,7 @@ from statewise.bench.clock import Effort
 from statewise.bench.prose import Prose
 from statewise.bench.samples import Summary
 from statewise.cli import main
-from statewise.jobs.recipe import TrainingConfig
+from statewise.jobs.training.config import TrainingConfig
 
 EFFORT = Effort(clean=1, at_least=1, seconds=0.0)
 SMALL = (

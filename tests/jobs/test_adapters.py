@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from statewise.jobs import adapters
-from statewise.jobs.adapters import TensorBoard, Visdom
-from statewise.jobs.watch import Named
+from statewise.jobs.training import trackers as adapters
+from statewise.jobs.training.callbacks import Named
+from statewise.jobs.training.trackers import TensorBoard, Visdom
 
 HISTORY = [
     {"epoch": 1, "update": 10, "seconds": 0.1, "loss": 2.0, "learning_rate": 0.1},

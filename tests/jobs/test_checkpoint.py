@@ -14,11 +14,12 @@ import torch
 from safetensors.torch import load_file
 
 import toy
-from statewise.jobs import InputError, model_file
-from statewise.jobs.checkpoint import Checkpoint
-from statewise.jobs.fit import fit
-from statewise.jobs.recipe import TrainingConfig
-from statewise.jobs.watch import Log, Several, Watch
+from statewise.jobs import InputError
+from statewise.jobs.artifacts import model_file
+from statewise.jobs.training.callbacks import Log, Several, Watch
+from statewise.jobs.training.checkpoint import Checkpoint
+from statewise.jobs.training.config import TrainingConfig
+from statewise.jobs.training.fit import fit
 from toy import Toy, weights
 
 RECIPE = TrainingConfig(epochs=3, batch=10, learning_rate=0.01)  # of 4 batches each
@@ -83,7 +84,7 @@ def test_killed_after_every_single_update(tmp_path, whole):
 
 
 def test_between_two_points_of_the_curve(tmp_path, monkeypatch):
-    monkeypatch.setattr("statewise.jobs.fit.POINTS", 2)  # every sixth update, and the end of an epoch
+    monkeypatch.setattr("statewise.jobs.training.fit.POINTS", 2)  # every sixth update, and the end of an epoch
     expected = train(tmp_path, RECIPE, every=1e9)
     log = toy.log(tmp_path / "metrics.jsonl")
     assert [record["update"] for record in log] == [4, 6, 8, 12]
@@ -200,7 +201,7 @@ def test_it_is_written_now_and_then(tmp_path):
 
 
 def toy_position():
-    from statewise.jobs.checkpoint import Position
+    from statewise.jobs.training.checkpoint import Position
 
     return Position(epoch=1, history=[{"epoch": 1, "update": 4, "loss": 0.5}])
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from statewise.jobs import Classifier
-from statewise.jobs.classify import read
-from statewise.jobs.classify.formats import digits
-from statewise.jobs.classify.split import stratified
+from statewise.jobs.tasks.classify import read
+from statewise.jobs.tasks.classify.formats import digits
+from statewise.jobs.tasks.classify.split import stratified
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "classify"
 

@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from statewise.jobs import Classifier, InputError
-from statewise.jobs.classify.sequences import Sequences
-from statewise.jobs.classify.split import stratified
+from statewise.jobs.tasks.classify.sequences import Sequences
+from statewise.jobs.tasks.classify.split import stratified
 
 QUICK = {"units": 8, "epochs": 15, "learning_rate": 0.02}
 

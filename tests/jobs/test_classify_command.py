@@ -133,8 +133,8 @@ def test_files_to_predict_are_read_as_the_training_part_was(capsys):
     alone = frame.head(1).drop("what").select("y", "when", "x", "who").with_columns(other=pl.lit("text"))
     alone.write_csv("alone.csv")  # ids don't repeat, columns come in another order, and there is one more
     assert classify("predict", "run/model.safetensors", "alone.csv") == 0
-    from statewise.jobs.classify import Model
-    from statewise.jobs.classify.sequences import Sequences
+    from statewise.jobs.tasks.classify import Model
+    from statewise.jobs.tasks.classify.sequences import Sequences
 
     expected = Model.load(Path("run/model.safetensors")).probabilities(
         Sequences.of([frame.head(1).select("x", "y").to_numpy()])
@@ -144,7 +144,7 @@ def test_files_to_predict_are_read_as_the_training_part_was(capsys):
 
 def test_a_program_reads_the_model_of_a_run():
     assert classify(toy(), *QUICK, "--out", "run", "--test", toy(6, 3, name="test.csv")) == 0
-    from statewise.jobs.classify import read
+    from statewise.jobs.tasks.classify import read
 
     examples = read(Path("test.csv"))
     classifier = Classifier.load("run/model.safetensors")
@@ -191,9 +191,9 @@ def test_pixel_by_pixel():
 
 
 def test_while_it_trains_the_report_shows_the_curve():
-    from statewise.jobs.classify.config import Options
-    from statewise.jobs.classify.job import Classify
     from statewise.jobs.experiment import page_of
+    from statewise.jobs.tasks.classify.config import Options
+    from statewise.jobs.tasks.classify.job import Classify
 
     history = [
         {"epoch": n, "update": 9 * n, "seconds": 1.0, "loss": 1 / n, "learning_rate": 0.1}

@@ -8,17 +8,17 @@ import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from statewise.jobs import InputError
-from statewise.jobs.classify.baselines import baselines, flattened, summary
-from statewise.jobs.classify.config import ClassifyConfig
-from statewise.jobs.classify.network import Network, logits_of
-from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
-from statewise.jobs.classify.report import confusions, loss_line, verdict
-from statewise.jobs.classify.result import Result, Score, score
-from statewise.jobs.classify.scaler import Scaler
-from statewise.jobs.classify.sequences import Batches, Sequences, segmented
-from statewise.jobs.classify.split import stratified
-from statewise.jobs.classify.training import Classification, class_weights
 from statewise.jobs.config import choices, hints_of
+from statewise.jobs.tasks.classify.baselines import baselines, flattened, summary
+from statewise.jobs.tasks.classify.config import ClassifyConfig
+from statewise.jobs.tasks.classify.network import Network, logits_of
+from statewise.jobs.tasks.classify.pictures import confusion_matrix as draw_confusion
+from statewise.jobs.tasks.classify.report import confusions, loss_line, verdict
+from statewise.jobs.tasks.classify.result import Result, Score, score
+from statewise.jobs.tasks.classify.scaler import Scaler
+from statewise.jobs.tasks.classify.sequences import Batches, Sequences, segmented
+from statewise.jobs.tasks.classify.split import stratified
+from statewise.jobs.tasks.classify.training import Classification, class_weights
 
 LENGTHS = [5, 1, 63, 7]
 CELLS, HEADS = (choices(hints_of(ClassifyConfig)[name]) for name in ("cell", "head"))
@@ -210,7 +210,7 @@ def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
 
 def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
     network = Network(3, 4, shape("gru", 5, 1, True, "attention")).eval()
-    monkeypatch.setattr("statewise.jobs.classify.network.STEPS_AT_ONCE", 20)  # one, two, and one longer than that
+    monkeypatch.setattr("statewise.jobs.tasks.classify.network.STEPS_AT_ONCE", 20)  # one, two, and one longer than that
     together = logits_of(network, batches)
     for row in range(4):
         alone = network(*batches.take(torch.tensor([row])))[0].double()
@@ -393,7 +393,7 @@ def test_baselines_learn_what_is_easy_and_say_when_they_saw_a_part(monkeypatch):
         "logistic regression on mean, spread, ends of each channel": 1.0,
         "nearest neighbour": 1.0,
     }
-    monkeypatch.setattr("statewise.jobs.classify.baselines.NEIGHBOUR_COST", 30 * 60 * 2 * 5)
+    monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.NEIGHBOUR_COST", 30 * 60 * 2 * 5)
     names = [name for name, _ in baselines(batches, targets, batches, images=True)]
     assert names[1] == "logistic regression on pixels"
     assert "of 60)" in names[2]

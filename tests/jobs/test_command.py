@@ -11,10 +11,10 @@ from typing import Literal
 import pytest
 
 from statewise.jobs import InputError
+from statewise.jobs.artifacts.runs import new_run
 from statewise.jobs.command import Command, Out, Run, declare
 from statewise.jobs.config import Config, Part, Whole, again, from_json, option, part_of, to_json
-from statewise.jobs.recipe import TrainingConfig
-from statewise.jobs.runs import new_run
+from statewise.jobs.training.config import TrainingConfig
 
 
 @dataclass(kw_only=True)

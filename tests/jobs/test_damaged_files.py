@@ -23,13 +23,13 @@ from safetensors.torch import save_file
 
 from statewise import cli
 from statewise.jobs import Classifier, Forecaster, Tagger, Writer
-from statewise.jobs.checkpoint import Checkpoint
-from statewise.jobs.classify.config import Layout
-from statewise.jobs.classify.formats import read as read_sequences
 from statewise.jobs.errors import InputError
-from statewise.jobs.fit import fit
-from statewise.jobs.recipe import TrainingConfig
-from statewise.jobs.watch import Log
+from statewise.jobs.tasks.classify.config import Layout
+from statewise.jobs.tasks.classify.formats import read as read_sequences
+from statewise.jobs.training.callbacks import Log
+from statewise.jobs.training.checkpoint import Checkpoint
+from statewise.jobs.training.config import TrainingConfig
+from statewise.jobs.training.fit import fit
 from toy import Toy
 
 VALUES = np.sin(np.arange(60.0))
@@ -305,7 +305,7 @@ def test_a_parquet_file_that_makes_polars_panic_is_refused_in_one_line():
     frame.write_parquet("whole.parquet")
     whole = Path("whole.parquet").read_bytes()
     code = (
-        "import sys; from pathlib import Path; from statewise.jobs.table import read_table\n"
+        "import sys; from pathlib import Path; from statewise.jobs.data.tables import read_table\n"
         "from statewise.jobs.errors import InputError\n"
         "whole = Path('whole.parquet').read_bytes()\n"
         "for at in range(4, len(whole), 23):\n"
@@ -429,7 +429,7 @@ def test_the_driver_finds_what_is_wrong(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.count(" 0 findings") == 4
-    broken = "from statewise.jobs.classify.formats import ts\nts._header = lambda *_: {}[1]\n"
+    broken = "from statewise.jobs.tasks.classify.formats import ts\nts._header = lambda *_: {}[1]\n"
     (tmp_path / "sitecustomize.py").write_text(broken)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [*command[:2], "--mutants", "5", "ts"]

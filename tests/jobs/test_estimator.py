@@ -13,7 +13,7 @@ from sklearn.base import clone
 from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
 from statewise.jobs.config import Whole, again, option
 from statewise.jobs.estimator import Estimator, seed_of
-from statewise.jobs.recipe import TrainingConfig
+from statewise.jobs.training.config import TrainingConfig
 
 
 def test_a_number_is_the_seed_itself():

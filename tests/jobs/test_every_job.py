@@ -27,13 +27,13 @@ from torch import nn
 import in_turn
 from commands import finished, kill, logged, start
 from statewise import cli
-from statewise.jobs.forecast.stepwise import StepTask
-from statewise.jobs.parallel import Group
-from statewise.jobs.tag.example import sentences
-from statewise.jobs.watch import Several
-from statewise.jobs.write import job as write_job
-from statewise.jobs.write.job import NAMES
-from statewise.jobs.write.text import lines_of
+from statewise.jobs.tasks.forecast.stepwise import StepTask
+from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.write import job as write_job
+from statewise.jobs.tasks.write.job import NAMES
+from statewise.jobs.tasks.write.text import lines_of
+from statewise.jobs.training.callbacks import Several
+from statewise.jobs.training.distributed import Group
 
 
 def numbers(seed: int) -> str:

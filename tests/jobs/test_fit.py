@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from statewise.jobs import InputError
-from statewise.jobs.fit import fit
-from statewise.jobs.recipe import TrainingConfig
-from statewise.jobs.task import Task
-from statewise.jobs.watch import Watch
+from statewise.jobs.training.callbacks import Watch
+from statewise.jobs.training.config import TrainingConfig
+from statewise.jobs.training.fit import fit
+from statewise.jobs.training.task import Task
 from toy import Toy, weights
 
 
@@ -199,7 +199,7 @@ def test_the_curve_is_the_mean_loss():
 
 
 def test_the_curve_has_few_points_however_long_it_is(monkeypatch):
-    monkeypatch.setattr("statewise.jobs.fit.POINTS", 10)
+    monkeypatch.setattr("statewise.jobs.training.fit.POINTS", 10)
     history = fit(Line(rows=100), TrainingConfig(epochs=2, batch=1))
     assert [record["update"] for record in history] == list(range(20, 201, 20))
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from statewise.jobs.experiment import Trainer
-from statewise.jobs.forecast.backtest import backtest
-from statewise.jobs.forecast.config import Columns, ForecastConfig
-from statewise.jobs.forecast.panel import joined
-from statewise.jobs.forecast.reading import read_panel
-from statewise.jobs.forecast.training import prepare, train
+from statewise.jobs.tasks.forecast.backtest import backtest
+from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
+from statewise.jobs.tasks.forecast.panel import joined
+from statewise.jobs.tasks.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.training import prepare, train
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "forecast"
 

@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 
 from statewise import cli
-from statewise.jobs.forecast.model import Model
-from statewise.jobs.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.model import Model
+from statewise.jobs.tasks.forecast.reading import read_panel
 
 FILES = [
     "config.json",

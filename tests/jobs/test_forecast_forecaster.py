@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from statewise.jobs import Forecaster, InputError
-from statewise.jobs.forecast.reading import BUNDLED
+from statewise.jobs.tasks.forecast.reading import BUNDLED
 
 
 def quick(**arguments):

@@ -9,21 +9,21 @@ import torch
 from scipy import stats
 
 from statewise.jobs import InputError
-from statewise.jobs.forecast.bank import Track, make_bank
-from statewise.jobs.forecast.baselines import drift, fit_linear, persistence, seasonal_naive
-from statewise.jobs.forecast.config import Columns, ForecastConfig, decided
-from statewise.jobs.forecast.conformal import least_windows, shifts
-from statewise.jobs.forecast.covariates import Column, Encoding, find_encoding
-from statewise.jobs.forecast.differences import Differences, choose_differences
-from statewise.jobs.forecast.lags import choose_lags, partial_autocorrelation
-from statewise.jobs.forecast.outputs import Output
-from statewise.jobs.forecast.reading import read_panel
-from statewise.jobs.forecast.scaling import Scaling, grows_with_level, standardise
-from statewise.jobs.forecast.scores import Truth, lost_to, score, seasonal_error
-from statewise.jobs.forecast.season import autocorrelation, common_season, find_season
-from statewise.jobs.forecast.segment import SegmentNetwork
-from statewise.jobs.forecast.split import origins, split_rows
-from statewise.jobs.forecast.stepwise import FAR, Steps
+from statewise.jobs.tasks.forecast.bank import Track, make_bank
+from statewise.jobs.tasks.forecast.baselines import drift, fit_linear, persistence, seasonal_naive
+from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig, decided
+from statewise.jobs.tasks.forecast.conformal import least_windows, shifts
+from statewise.jobs.tasks.forecast.covariates import Column, Encoding, find_encoding
+from statewise.jobs.tasks.forecast.differences import Differences, choose_differences
+from statewise.jobs.tasks.forecast.lags import choose_lags, partial_autocorrelation
+from statewise.jobs.tasks.forecast.outputs import Output
+from statewise.jobs.tasks.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.scaling import Scaling, grows_with_level, standardise
+from statewise.jobs.tasks.forecast.scores import Truth, lost_to, score, seasonal_error
+from statewise.jobs.tasks.forecast.season import autocorrelation, common_season, find_season
+from statewise.jobs.tasks.forecast.segment import SegmentNetwork
+from statewise.jobs.tasks.forecast.split import origins, split_rows
+from statewise.jobs.tasks.forecast.stepwise import FAR, Steps
 
 
 def noise(n, seed=0):

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 
 from statewise.jobs import InputError
 from statewise.jobs.experiment import Trainer
-from statewise.jobs.forecast.config import ForecastConfig
-from statewise.jobs.forecast.model import Model
-from statewise.jobs.forecast.reading import read_panel
-from statewise.jobs.forecast.training import prepare, train
+from statewise.jobs.tasks.forecast.config import ForecastConfig
+from statewise.jobs.tasks.forecast.model import Model
+from statewise.jobs.tasks.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.training import prepare, train
 
 
 def made(**settings):

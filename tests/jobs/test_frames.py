@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from statewise.jobs import InputError
-from statewise.jobs.table import read_table
+from statewise.jobs.data.tables import read_table
 
 DAYS = [datetime(2020, 1, 1), datetime(2020, 1, 2), datetime(2020, 1, 3)]
 PLAIN = {"day": DAYS, "n": [1, 2, 3], "x": [0.5, 1.5, -2.0], "s": ["a", "b", None]}

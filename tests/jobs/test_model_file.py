@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from statewise.jobs import InputError, atomic, model_file
+from statewise.jobs import InputError
+from statewise.jobs.artifacts import atomic, model_file
 
 CONTENT = {"scale": 2.5, "names": ["ä", "b"], "lags": [1, 12]}
 TENSORS = {"w": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor(3, dtype=torch.int64)}

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import toy
 from commands import ended
 from statewise.jobs import InputError
-from statewise.jobs.parallel import Group, find_device
+from statewise.jobs.training.distributed import Group, find_device
 
 # 61 rows in batches of 5: the last one has a single row, fewer than there are processes.
 ARGUMENTS = ("--epochs", "3", "--batch", "5", "--rows", "61", "--plain")

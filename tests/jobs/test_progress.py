@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from statewise.jobs.progress import bar
+from statewise.jobs.training.progress import bar
 
 CODE = """
 import time
-from statewise.jobs.progress import bar
+from statewise.jobs.training.progress import bar
 with bar("working") as progress:
     progress.plan(3)
     progress.plan(2)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from statewise.jobs import InputError
-from statewise.jobs.recipe import TrainingConfig
+from statewise.jobs.training.config import TrainingConfig
 
 
 @pytest.mark.parametrize(

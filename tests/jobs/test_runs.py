@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from statewise.jobs import InputError
+from statewise.jobs.artifacts.runs import config_of, new_run, resumed_run
 from statewise.jobs.errors import Interrupted
-from statewise.jobs.runs import config_of, new_run, resumed_run
 
 
 @pytest.fixture(autouse=True)

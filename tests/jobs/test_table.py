@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from statewise.jobs import InputError
-from statewise.jobs.table import name_of, read_table
+from statewise.jobs.data.tables import name_of, read_table
 
 FRAME = pl.DataFrame({"day": ["2020-01-01", "2020-01-02"], "sold": ["3", "4.5"]})
 
@@ -105,7 +105,7 @@ def test_what_messages_call_it(tmp_path):
 
 MEASURED = """
 import resource, sys
-from statewise.jobs.table import read_table
+from statewise.jobs.data.tables import read_table
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 read_table(sys.argv[1] + ".small")
 before = peak()

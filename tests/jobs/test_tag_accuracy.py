@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from statewise.jobs.experiment import Trainer
-from statewise.jobs.tag.config import Layout, TagConfig
-from statewise.jobs.tag.formats import read
-from statewise.jobs.tag.result import score
-from statewise.jobs.tag.training import Lesson
+from statewise.jobs.tasks.tag.config import Layout, TagConfig
+from statewise.jobs.tasks.tag.formats import read
+from statewise.jobs.tasks.tag.result import score
+from statewise.jobs.tasks.tag.training import Lesson
 
 TAGGING = Path(__file__).parents[2] / "../shared/data/tagging"
 pytestmark = [

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from statewise import cli
-from statewise.jobs.tag.corpus import Corpus
-from statewise.jobs.tag.example import sentences
-from statewise.jobs.tag.formats import read
+from statewise.jobs.tasks.tag.corpus import Corpus
+from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.tag.formats import read
 
 FILES = [
     "config.json",

@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 
-from statewise.jobs.tag.crf import CRF, NEVER, best, score
-from statewise.jobs.tag.log_sum import log_sum, plain_log_sum
+from statewise.jobs.tasks.tag.crf import CRF, NEVER, best, score
+from statewise.jobs.tasks.tag.log_sum import log_sum, plain_log_sum
 
 LENGTHS = (4, 2, 2, 1)
 K = 3

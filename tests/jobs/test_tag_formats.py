@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from statewise.jobs import InputError
-from statewise.jobs.tag.config import Layout
-from statewise.jobs.tag.corpus import Corpus
-from statewise.jobs.tag.formats import read
+from statewise.jobs.tasks.tag.config import Layout
+from statewise.jobs.tasks.tag.corpus import Corpus
+from statewise.jobs.tasks.tag.formats import read
 
 COLUMNS = """\
 -DOCSTART- -X- O

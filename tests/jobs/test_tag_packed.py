@@ -9,16 +9,16 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from statewise.jobs import InputError
-from statewise.jobs.checkpoint import _identity
-from statewise.jobs.tag.config import TagConfig
-from statewise.jobs.tag.corpus import Corpus, all_of
-from statewise.jobs.tag.decoding import allowed_by, predict
-from statewise.jobs.tag.example import sentences
-from statewise.jobs.tag.network import Network
-from statewise.jobs.tag.packed import LONGEST, Packed, pack
-from statewise.jobs.tag.spans import Grammar
-from statewise.jobs.tag.training import Lesson, split
-from statewise.jobs.tag.vocabulary import SHAPES, plain, shape_of, vocabulary_of
+from statewise.jobs.tasks.tag.config import TagConfig
+from statewise.jobs.tasks.tag.corpus import Corpus, all_of
+from statewise.jobs.tasks.tag.decoding import allowed_by, predict
+from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.tag.network import Network
+from statewise.jobs.tasks.tag.packed import LONGEST, Packed, pack
+from statewise.jobs.tasks.tag.spans import Grammar
+from statewise.jobs.tasks.tag.training import Lesson, split
+from statewise.jobs.tasks.tag.vocabulary import SHAPES, plain, shape_of, vocabulary_of
+from statewise.jobs.training.checkpoint import _identity
 
 WORDS = [["The", "cat", "sat"], ["Yes"], ["the", "Cat", "of", "1984", "sat"], ["a", "b"]]
 TAGS = [["D", "N", "V"], ["X"], ["D", "N", "P", "C", "V"], ["X", "X"]]

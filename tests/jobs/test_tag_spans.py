@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from statewise.jobs.tag.baselines import most_frequent
-from statewise.jobs.tag.config import Layout
-from statewise.jobs.tag.formats import read
-from statewise.jobs.tag.spans import Counts, Grammar, are_spans, count, spans, total
+from statewise.jobs.tasks.tag.baselines import most_frequent
+from statewise.jobs.tasks.tag.config import Layout
+from statewise.jobs.tasks.tag.formats import read
+from statewise.jobs.tasks.tag.spans import Counts, Grammar, are_spans, count, spans, total
 
 CONLL2000 = Path(__file__).parents[2] / "../shared/data/tagging/conll2000"
 

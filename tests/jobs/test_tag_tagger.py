@@ -9,8 +9,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from statewise.jobs import InputError, Tagger
-from statewise.jobs.tag.example import sentences
-from statewise.jobs.tag.spans import count, total
+from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.tag.spans import count, total
 
 SMALL = {"units": 12, "word_size": 12, "character_units": 6}
 

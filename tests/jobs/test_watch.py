@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from statewise.jobs.onlookers import onlookers
 from statewise.jobs.report import Page
 from statewise.jobs.report.live import LiveReport
-from statewise.jobs.watch import Log, Named, Several, Watch
+from statewise.jobs.training.callbacks import Log, Named, Several, Watch
+from statewise.jobs.training.onlookers import onlookers
 
 
 def record(update, **more):

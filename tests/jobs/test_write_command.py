@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 
 from statewise import cli
 from statewise.jobs import Writer
-from statewise.jobs.write import job as job_module
-from statewise.jobs.write.job import NAMES
-from statewise.jobs.write.text import lines_of
+from statewise.jobs.tasks.write import job as job_module
+from statewise.jobs.tasks.write.job import NAMES
+from statewise.jobs.tasks.write.text import lines_of
 
 FILES = [
     "config.json",

@@ -11,16 +11,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from statewise.jobs import InputError
-from statewise.jobs.write import ngrams
-from statewise.jobs.write.config import Plan, WriteConfig
-from statewise.jobs.write.items import Items
-from statewise.jobs.write.network import Network
-from statewise.jobs.write.sampling import Draw, drawn
-from statewise.jobs.write.streams import Streams
-from statewise.jobs.write.surprise import RUN_UP, STRETCH, line_numbers, surprise
-from statewise.jobs.write.text import checked, held_out, lines_of, read_text
-from statewise.jobs.write.training import Lesson, streams_of
-from statewise.jobs.write.vocabulary import Corpus, Vocabulary
+from statewise.jobs.tasks.write import ngrams
+from statewise.jobs.tasks.write.config import Plan, WriteConfig
+from statewise.jobs.tasks.write.items import Items
+from statewise.jobs.tasks.write.network import Network
+from statewise.jobs.tasks.write.sampling import Draw, drawn
+from statewise.jobs.tasks.write.streams import Streams
+from statewise.jobs.tasks.write.surprise import RUN_UP, STRETCH, line_numbers, surprise
+from statewise.jobs.tasks.write.text import checked, held_out, lines_of, read_text
+from statewise.jobs.tasks.write.training import Lesson, streams_of
+from statewise.jobs.tasks.write.vocabulary import Corpus, Vocabulary
 
 CELLS = ["lstm", "gru", "rnn"]
 

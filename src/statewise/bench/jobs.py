@@ -19,10 +19,10 @@ from torch.nn.functional import cross_entropy
 
 import statewise
 
-from ..jobs.fit import fit, make_optimizer
-from ..jobs.recipe import TrainingConfig
-from ..jobs.task import Task
-from ..jobs.watch import Log
+from ..jobs.training.callbacks import Log
+from ..jobs.training.config import TrainingConfig
+from ..jobs.training.fit import fit, make_optimizer
+from ..jobs.training.task import Task
 from .clock import Clock, Effort
 from .prose import SHAKESPEARE, Prose
 from .samples import Summary

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ..jobs.config import Cell
-from ..jobs.recipe import TrainingConfig
-from ..jobs.write.config import Plan, WriteConfig
-from ..jobs.write.network import Network
-from ..jobs.write.streams import Streams
-from ..jobs.write.vocabulary import Ids
+from ..jobs.tasks.write.config import Plan, WriteConfig
+from ..jobs.tasks.write.network import Network
+from ..jobs.tasks.write.streams import Streams
+from ..jobs.tasks.write.vocabulary import Ids
+from ..jobs.training.config import TrainingConfig
 
 CHARACTERS = 65  # different ones
 FOLLOWERS = 4  # of each character

@@ -15,20 +15,20 @@ from typing import NoReturn
 
 from .._version import __version__
 from ..jobs.errors import InputError, Interrupted
-from ..jobs.rank import leads
+from ..jobs.training.rank import leads
 
 # name: (module with add_arguments and run, help)
 COMMANDS = {
-    "forecast": ("statewise.jobs.forecast", "learn to forecast one series or many"),
-    "forecast predict": ("statewise.jobs.forecast.predict", "forecast them, with a model that has learnt it"),
-    "classify": ("statewise.jobs.classify", "learn to tell to which class a sequence belongs"),
-    "classify predict": ("statewise.jobs.classify.predict", "tell it, with a model that has learnt it"),
-    "write": ("statewise.jobs.write", "learn to write as a text is written"),
-    "write sample": ("statewise.jobs.write.sample", "write, with a model that has learnt it"),
-    "write complete": ("statewise.jobs.write.complete", "say what comes next, with a model that has learnt it"),
-    "write score": ("statewise.jobs.write.score", "say how well a model that has learnt it predicts a text"),
-    "tag": ("statewise.jobs.tag", "learn to give every word of a sentence a tag"),
-    "tag predict": ("statewise.jobs.tag.predict", "give tags with a model that has learnt it"),
+    "forecast": ("statewise.jobs.tasks.forecast", "learn to forecast one series or many"),
+    "forecast predict": ("statewise.jobs.tasks.forecast.predict", "forecast them, with a model that has learnt it"),
+    "classify": ("statewise.jobs.tasks.classify", "learn to tell to which class a sequence belongs"),
+    "classify predict": ("statewise.jobs.tasks.classify.predict", "tell it, with a model that has learnt it"),
+    "write": ("statewise.jobs.tasks.write", "learn to write as a text is written"),
+    "write sample": ("statewise.jobs.tasks.write.sample", "write, with a model that has learnt it"),
+    "write complete": ("statewise.jobs.tasks.write.complete", "say what comes next, with a model that has learnt it"),
+    "write score": ("statewise.jobs.tasks.write.score", "say how well a model that has learnt it predicts a text"),
+    "tag": ("statewise.jobs.tasks.tag", "learn to give every word of a sentence a tag"),
+    "tag predict": ("statewise.jobs.tasks.tag.predict", "give tags with a model that has learnt it"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .classify import Classifier
-    from .forecast import Forecaster
-    from .tag import Tagger
-    from .write import Writer
+    from .tasks.classify import Classifier
+    from .tasks.forecast import Forecaster
+    from .tasks.tag import Tagger
+    from .tasks.write import Writer
 
 __all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Writer"]
 
-_HOMES = {"Classifier": ".classify", "Forecaster": ".forecast", "Tagger": ".tag", "Writer": ".write"}
+_HOMES = {
+    "Classifier": ".tasks.classify",
+    "Forecaster": ".tasks.forecast",
+    "Tagger": ".tasks.tag",
+    "Writer": ".tasks.write",
+}
 
 
 def __getattr__(name: str) -> Any:

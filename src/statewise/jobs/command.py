@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from annotated_types import Predicate
 
+from .artifacts.runs import config_of
 from .config import (
     Config,
     NotNegative,
@@ -32,10 +33,9 @@ from .config import (
     plain,
     read_word,
 )
-from .content import GIGABYTE, limit
+from .data.content import GIGABYTE, limit
 from .errors import InputError
-from .rank import leads
-from .runs import config_of
+from .training.rank import leads
 
 Options = TypeVar("Options", bound=Config)
 

@@ -13,12 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .artifacts.model_file import Model
 from .command import by_group, default_in_words
 from .config import Config
 from .experiment import Trainer
-from .model_file import Model
-from .recipe import TrainingConfig
-from .watch import Record
+from .training.callbacks import Record
+from .training.config import TrainingConfig
 
 Own = TypeVar("Own", bound="Estimator")
 

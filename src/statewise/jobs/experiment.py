@@ -23,20 +23,20 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 
 from .._version import __version__
-from . import atomic
-from .checkpoint import Checkpoint
+from .artifacts import atomic
+from .artifacts.model_file import Model
+from .artifacts.runs import new_run, resumed_run
 from .command import Run, say
 from .config import to_json
-from .fit import fit
-from .model_file import Model
-from .onlookers import onlookers
-from .parallel import find_device
-from .rank import leads
-from .recipe import TrainingConfig
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
-from .runs import new_run, resumed_run
-from .task import Task
-from .watch import Log, Named, Record, Watch
+from .training.callbacks import Log, Named, Record, Watch
+from .training.checkpoint import Checkpoint
+from .training.config import TrainingConfig
+from .training.distributed import find_device
+from .training.fit import fit
+from .training.onlookers import onlookers
+from .training.rank import leads
+from .training.task import Task
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
 Trained = TypeVar("Trained", bound=Model)

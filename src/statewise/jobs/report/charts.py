@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import ScaledTranslation
 
-from ..watch import Record
+from ..training.callbacks import Record
 
 REAL, MODEL, SECOND, QUIET, GROUND, LINE = "#1f2933", "#e4572e", "#2e7d9a", "#7b8794", "#f3f5f7", "#d9dee4"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..watch import Record, Watch
+from ..training.callbacks import Record, Watch
 from .page import Note, Page
 
 COST = 0.02  # the share of the time that drawing may take

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..._version import __version__
-from .. import atomic
+from ..artifacts import atomic
 
 REFRESH = 5  # seconds
 

@@ -1,0 +1,1 @@
+"""Tables, columns, frames and text, as they are read; and the built-in examples."""

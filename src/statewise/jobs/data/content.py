@@ -1,0 +1,70 @@
+"""The bytes of a file, unpacked where it is a ``.gz``.
+
+A packed file may hold a thousand times its size, so there is a limit to what is unpacked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from ..errors import InputError
+
+PACKED = b"\x1f\x8b"  # what a .gz begins with, whatever it is called
+GIGABYTE = 10**9
+PIECE = 2**20
+
+limit: ContextVar[float] = ContextVar("limit", default=4 * GIGABYTE)
+"""Bytes that a packed file may hold at most; the commands' option ``--unpack`` sets it."""
+
+
+def read_content(path: Path, expected: str = "a file") -> bytes:
+    """All of ``path``. Raises ``InputError`` where it is a folder, not ``expected``, is damaged, or can't be read.
+
+    Also where it is packed and holds more than ``limit``.
+    """
+    with refusing(path, expected):
+        content = path.read_bytes()
+        return _unpacked(path, content) if content.startswith(PACKED) else content
+
+
+def check_unpacked(path: Path, size: float, what: str = "unpacked") -> None:
+    """Raise ``InputError`` where ``path`` holds more bytes than ``limit``, unpacked."""
+    if size > limit.get():
+        raise InputError(
+            f"{path}: holds more than {limit.get() / GIGABYTE:g} GB {what}; a larger --unpack GB takes it all the same"
+        )
+
+
+@contextmanager
+def refusing(path: Path, expected: str = "a file") -> Iterator[None]:
+    """What goes wrong while ``path`` is read or unpacked becomes an ``InputError``."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected {expected}")
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(f"{path}: a damaged .gz file") from None
+    except MemoryError:
+        raise InputError(f"{path}: is larger than the memory that there is") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _unpacked(path: Path, content: bytes) -> bytes:
+    """Piece by piece, so that no more is unpacked than ``limit``."""
+    found = bytearray()
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        while piece := file.read(PIECE):
+            found += piece
+            check_unpacked(path, len(found))
+    return bytes(found)

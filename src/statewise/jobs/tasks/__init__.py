@@ -1,0 +1,1 @@
+"""The jobs, a folder each: what is their own alone."""

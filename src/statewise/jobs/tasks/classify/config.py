@@ -1,0 +1,106 @@
+"""What can be set: the network, how it is trained, how files are read. No torch here: help comes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ...command import Run
+from ...config import Cell, Config, NotNegative, Part, Positive, Share, Whole, again, option
+from ...training.config import TrainingConfig
+
+UPDATES = 2000
+SEGMENTS, LEAST_SEGMENTED = 32, 64
+LEAST_EPOCHS, MOST_EPOCHS = 12, 300
+HELD_OUT, LEAST_HELD_OUT = 0.1, 50  # a smaller part held out says little of which epoch is best
+
+data, network, reading = (partial(option, group=group) for group in ("data", "network", "reading files"))
+
+
+@dataclass(kw_only=True)
+class ClassifyConfig(TrainingConfig):
+    """How a classifier is built and trained; what is None is decided by the data, see ``decided``."""
+
+    epochs: Whole | None = again(  # type: ignore[assignment]
+        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300"
+    )
+    learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
+    weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
+
+    cell: Cell = network("gru", "the kind of layer")
+    units: Whole = network(64, "hidden units of each layer and direction", metavar="N")
+    layers: Whole = network(1, "layers", metavar="N")
+    bidirectional: bool = network(True, "whether each layer reads backwards too")
+    head: Literal["last", "mean", "max", "attention"] = network(
+        "max", "what the output sees: the last state, the mean or the maximum over the steps, or learnt attention"
+    )
+    segment: Whole | None = network(
+        None, "steps read at a time, as one", metavar="N", default="a 32nd of 65 or more; images: 1"
+    )
+    dropout: Part = network(
+        0.2, "probability of dropping a unit between layers and before the output, in training", metavar="X"
+    )
+    balance: bool = network(False, "every class weighs the same in the loss, however rare")
+    smoothing: Part = network(
+        0.1, "share of the target that is spread over all classes, against overconfidence", metavar="X"
+    )
+    validation_share: Part | None = data(
+        None,
+        "of the training part to hold out, to keep the weights that do best on it, 0 for none",
+        metavar="X",
+        default="0.1 where that is 50 or more",
+    )
+    scaling: Literal["channel", "all", "none"] | None = data(
+        None, "what gets mean 0 and spread 1", default="each channel; images: all"
+    )
+    gaps: Literal["refuse", "carry"] = reading("refuse", "missing values: refuse, or carry the last one on")
+
+    def decided(self, rows: int, length: float, *, image: bool = False) -> ClassifyConfig:
+        """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``."""
+        segment = 1 if image or length <= LEAST_SEGMENTED else round(length / SEGMENTS)
+        epochs = min(max(-(-UPDATES // -(-rows // self.batch)), LEAST_EPOCHS), MOST_EPOCHS)
+        return replace(
+            self,
+            epochs=self.epochs or epochs,
+            segment=self.segment or segment,
+            scaling=self.scaling or ("all" if image else "channel"),
+        )
+
+    def held_out(self, rows: int) -> float:
+        """The share to hold out of ``rows`` sequences."""
+        if self.validation_share is not None:
+            return self.validation_share
+        return HELD_OUT if rows * HELD_OUT >= LEAST_HELD_OUT else 0.0
+
+
+@dataclass(kw_only=True)
+class Layout(Config):
+    """How sequences lie in files. Column names are those of CSV and Parquet files and of frames."""
+
+    id: str | None = reading(
+        None, "says of which sequence a row is", metavar="COLUMN", default="id, sequence, series or case"
+    )
+    label: str | None = reading(None, "the class", metavar="COLUMN", default="label, class or target")
+    time: str | None = reading(None, "orders the rows", metavar="COLUMN", default="time, timestamp, date, t or step")
+    channels: tuple[str, ...] | None = reading(
+        None, "the columns of values", metavar="A,B,...", default="all others", commas=True
+    )
+    pixels: bool = reading(False, "read images pixel by pixel instead of row by row")
+    gaps: Literal["refuse", "carry"] = again(ClassifyConfig, "gaps", "refuse")
+    long: bool | None = None
+    """Whether a row is a step, and not a sequence; None: where ids repeat."""
+    labelled: bool = True
+    """Whether a column named as ``label`` has to be there."""
+
+
+@dataclass(kw_only=True)
+class Options(Run, Layout, ClassifyConfig):
+    """What ``statewise classify`` can be told."""
+
+    file: Path | None = option(None, "the training part, or all there is", metavar="FILE", positional=True, default="")
+    test: Path | None = data(None, "the test part", metavar="FILE", default="split off FILE")
+    test_share: Share = data(0.2, "of each class to split off", metavar="X")
+    labels: Path | None = data(None, "the labels, where they are in a file of their own", metavar="FILE", default="")
+    test_labels: Path | None = data(None, "those of the test part", metavar="FILE", default="")

@@ -1,0 +1,102 @@
+"""What is read from a file: sequences, their labels where there are any, and what is known of them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import InputError
+from .sequences import Rows, Sequences
+
+LONGEST = 200  # characters of a class's name
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """``n`` sequences of a file, or of a part of one."""
+
+    name: str
+    """What run folders and titles are called after."""
+    source: str
+    """The file, for messages."""
+    sequences: Sequences
+    labels: Sequence[str] | None
+    """(n,); None where the file has none."""
+    ids: Sequence[str]
+    """What each sequence is called: (n,)."""
+    channels: tuple[str, ...] | None = None
+    """The channels' names, where the file has any."""
+    picture: tuple[int, int] | None = None
+    """Height and width, where each sequence is an image."""
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def select(self, rows: Rows) -> Examples:
+        """Those that ``rows`` name, in that order."""
+        labels = None if self.labels is None else [self.labels[row] for row in rows]
+        sequences, ids = self.sequences.select(rows), [self.ids[row] for row in rows]
+        return Examples(self.name, self.source, sequences, labels, ids, self.channels, self.picture)
+
+    def described(self) -> str:
+        """How many there are of what, in words."""
+        lengths, channels = self.sequences.lengths, self.sequences.channels
+        if self.picture is not None:
+            height, width = self.picture
+            way = "pixel by pixel" if channels == 1 and width > 1 else "row by row"
+            return f"{len(self)} images of {height} x {width}, read {way}"
+        least, most = int(lengths.min()), int(lengths.max())
+        steps = f"{least}" if least == most else f"{least} to {most}"
+        return f"{len(self)} sequences of {steps} steps, {channels} channel{'s' if channels != 1 else ''}"
+
+
+def classes_of(examples: Examples) -> list[str]:
+    """The labels that there are, numbers by size, others by letter. Refuses a single one."""
+    if examples.labels is None:
+        raise InputError(f"{examples.source}: has no labels; --label names a table's column of them, --labels a file")
+    found = sorted(set(examples.labels), key=_rank)
+    longest = max(found, key=len)
+    if len(longest) > LONGEST:
+        raise InputError(
+            f"{examples.source}: a label of {len(longest)} characters, {longest[:30]!r}...; expected names of classes,"
+            " choose their column with --label"
+        )
+    if len(found) < 2:
+        raise InputError(
+            f"{examples.source}: expected sequences of at least two classes, all are labelled {found[0]!r}"
+        )
+    return found
+
+
+def targets_of(examples: Examples, classes: Sequence[str]) -> Rows:
+    """The labels as places in ``classes``: (n,). Refuses a label that is not among them."""
+    place = {label: index for index, label in enumerate(classes)}
+    labels = examples.labels or []
+    for row, label in enumerate(labels):
+        if label not in place:
+            raise InputError(
+                f"{examples.source}: sequence {examples.ids[row]!r} has the label {label!r}, which the training part"
+                f" hasn't got; there: {', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}"
+            )
+    return np.array([place[label] for label in labels], np.int64)
+
+
+def check_alike(train: Examples, other: Examples) -> None:
+    """Refuse ``other`` where its channels are not those of ``train``."""
+    ours, theirs = train.sequences.channels, other.sequences.channels
+    if ours != theirs:
+        raise InputError(f"{other.source}: expected as many channels as in {train.source}, {ours}, got {theirs}")
+    if train.channels != other.channels:
+        raise InputError(
+            f"{other.source}: has the channels {', '.join(other.channels or ('of no name',))},"
+            f" {train.source} has {', '.join(train.channels or ('of no name',))}; expected the same"
+        )
+
+
+def _rank(label: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(label), label
+    except ValueError:
+        return True, 0.0, label

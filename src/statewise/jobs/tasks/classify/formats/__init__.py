@@ -1,0 +1,44 @@
+"""Reads sequences and their labels from files. What a file is, its content tells, not its name."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ....errors import InputError
+from ..config import Layout
+from ..examples import Examples
+from . import arrays, idx, tables, ts
+from .content import beginning_of, content_of
+from .digits import digits
+
+__all__ = ["digits", "read"]
+
+
+def read(source: Any, layout: Layout | None = None, *, labels: Path | None = None) -> Examples:
+    """The sequences in ``source``: the path of a ``.ts`` archive, a CSV, Parquet, ``.npz``, ``.npy`` or IDX file,
+    packed as ``.gz`` or not; or a data frame.
+
+    ``labels`` is a file that has them apart, for ``.npy`` and IDX; for an IDX file named as MNIST's are it is found.
+    Raises ``InputError`` for what can't be used.
+    """
+    layout = layout or Layout()
+    if not isinstance(source, (str, PathLike)):
+        return tables.read(source, layout)
+    path = Path(source)
+    beginning = beginning_of(path)
+    apart = False
+    if beginning.startswith((arrays.NPY, arrays.NPZ)):
+        apart = beginning.startswith(arrays.NPY)
+        examples = arrays.read(path, content_of(path), layout, labels)
+    elif idx.is_idx(beginning):
+        apart = True
+        examples = idx.read(path, content_of(path), layout, labels)
+    elif ts.is_ts(path, beginning):
+        examples = ts.read(path, content_of(path), layout)
+    else:
+        examples = tables.read(path, layout)
+    if labels is not None and not apart:
+        raise InputError(f"--labels {labels}: {path} is a file that has its labels in it")
+    return examples

@@ -1,0 +1,72 @@
+"""IDX files, as MNIST's are: a header of big-endian sizes, then the numbers. Images in one file, labels in another.
+
+The format: yann.lecun.com/exdb/mnist. Two zero bytes, a byte for the type, one for the number of axes, the size of each
+axis as 4 bytes.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import InputError
+from ..config import Layout
+from ..examples import Examples
+from ..given import check_values
+from ..sequences import Sequences
+from . import pictures
+from .content import content_of, numbered, plain_name
+
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def is_idx(content: bytes) -> bool:
+    """Whether ``content`` begins as an IDX file does."""
+    return len(content) >= 4 and content[:2] == b"\0\0" and content[2] in TYPES and 1 <= content[3] <= 8
+
+
+def read(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Examples:
+    """Images (n, height, width) or sequences (n, T), and their labels where there is a file of them."""
+    block = _array(path, content)
+    if block.ndim not in (2, 3) or 0 in block.shape:
+        hint = "; give the file of images, and this one as --labels" if block.ndim == 1 else ""
+        raise InputError(f"{path}: expected images (n, height, width), got an array of {block.shape}{hint}")
+    picture = None
+    if block.ndim == 3:
+        sequences, picture = pictures.as_sequences(block, layout.pixels)
+    else:
+        sequences = Sequences.equal(block[:, :, None])
+    check_values(sequences, layout.gaps, f"{path}: ")
+    labels = labels or _beside(path)
+    found = None if labels is None else _labels(labels, len(block), path)
+    return Examples(plain_name(path), str(path), sequences, found, numbered(len(block)), picture=picture)
+
+
+def _labels(path: Path, count: int, images: Path) -> list[str]:
+    content = content_of(path)
+    if not is_idx(content):
+        raise InputError(f"{path}: expected an IDX file of labels")
+    labels = _array(path, content)
+    if labels.shape != (count,):
+        raise InputError(f"{path}: expected {count} labels, one for each image in {images}, got {labels.shape}")
+    return [str(label) for label in labels.tolist()]
+
+
+def _array(path: Path, content: bytes) -> NDArray[Any]:
+    begin = 4 + 4 * content[3]
+    shape = tuple(int(size) for size in np.frombuffer(content[4:begin], ">u4")) if len(content) >= begin else ()
+    kind = np.dtype(TYPES[content[2]])
+    expected, got = prod(shape) * kind.itemsize, len(content) - begin
+    if got != expected or not shape:
+        raise InputError(f"{path}: cut short or damaged: expected {expected} bytes after the header, got {max(got, 0)}")
+    return np.frombuffer(content, kind, offset=begin).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def _beside(path: Path) -> Path | None:
+    """The file of labels that belongs to one of images, by MNIST's way of naming; None where there is none."""
+    guess = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    return guess if guess != path and guess.is_file() else None

@@ -1,0 +1,192 @@
+"""CSV and Parquet files and data frames, in long form (a row is a step, an id column says of which sequence) or in wide
+form (a row is a sequence, its columns are the steps).
+
+Where ids repeat a row is a step, otherwise a sequence. In the wide form a sequence ends with its last value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ....data.columns import MISSING, numbers, times
+from ....data.tables import name_of, read_table
+from ....errors import InputError
+from ..config import Layout
+from ..examples import Examples
+from ..sequences import Rows, Sequences
+from .content import numbered, plain_name
+
+IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
+LABELS = ("label", "class", "target")
+TIMES = ("time", "timestamp", "date", "datetime", "t", "step")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A frame and which column is what; None where there is none."""
+
+    where: str
+    name: str
+    frame: pl.DataFrame
+    id: str | None
+    label: str | None
+    time: str | None
+    channels: Sequence[str]
+    gaps: str
+
+
+def read(source: Any, layout: Layout) -> Examples:
+    """The sequences in a file or a frame. Columns that the layout doesn't name are known by their usual names."""
+    frame, where = read_table(source), name_of(source)
+    if not len(frame):
+        raise InputError(f"{where}: no rows, expected at least one sequence")
+    id, label, time = _columns(where, frame, layout)
+    channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])
+    name = plain_name(Path(source)) if isinstance(source, (str, PathLike)) else "frame"
+    table = _Table(where, name, frame, id, label, time, channels, layout.gaps)
+    repeat = id is not None and frame[id].n_unique() < len(frame)
+    if id is not None and (repeat if layout.long is None else layout.long):
+        return _long(table, id)
+    if time is not None:
+        raise InputError(f"{where}: {time!r} is the time, so a row is a step; name the sequences' column with --id")
+    return _wide(table)
+
+
+def _long(table: _Table, id: str) -> Examples:
+    where, frame = table.where, table.frame
+    names = _text(where, frame[id])
+    ids, first, number = _numbered(names)
+    order = np.argsort(number, kind="stable")
+    if table.time is not None:
+        when = times(where, frame[table.time])
+        order = np.lexsort((when, number))
+        _check_times(where, table.time, when, number, order)
+    steps = np.stack([_values(where, frame[name], table.gaps) for name in table.channels], axis=1)  # (S, I)
+    labels = None
+    if table.label is not None:
+        labels = _labels_of_sequences(where, frame[table.label], names, first, number)
+    lengths = np.bincount(number).astype(np.int64)
+    return Examples(table.name, where, Sequences(steps[order], lengths), labels, ids, tuple(table.channels))
+
+
+def _wide(table: _Table) -> Examples:
+    where, frame = table.where, table.frame
+    block = np.stack([_values(where, frame[name], "carry") for name in table.channels], axis=1)  # (n, T)
+    known = ~np.isnan(block)
+    lengths = np.where(known.any(1), block.shape[1] - known[:, ::-1].argmax(1), 0).astype(np.int64)
+    if not lengths.all():
+        raise InputError(f"{where}: row {int(lengths.argmin()) + 1}: a sequence without a value")
+    holes = ~known & (np.arange(block.shape[1]) < lengths[:, None])
+    if table.gaps != "carry" and holes.any():
+        row, column = (int(i) for i in np.argwhere(holes)[0])
+        raise InputError(
+            f"{where}: column {table.channels[column]!r}, row {row + 1}: expected a number, the value is missing and"
+            " others follow; --gaps carry takes the value before it"
+        )
+    ids = numbered(len(frame)) if table.id is None else _text(where, frame[table.id])
+    labels = None if table.label is None else _text(where, frame[table.label])
+    return Examples(table.name, where, Sequences.padded(block[:, :, None], lengths), labels, ids)
+
+
+def _columns(where: str, frame: pl.DataFrame, layout: Layout) -> tuple[str | None, str | None, str | None]:
+    """The columns of the id, the label and the time."""
+    named = (("--id", layout.id), ("--label", layout.label), ("--time", layout.time))
+    for option, name in (*named, *(("--channels", name) for name in layout.channels or ())):
+        if name not in (None, *frame.columns) and (layout.labelled or option != "--label"):
+            raise InputError(f"{where}: no column {name!r} for {option}; there are: {_listed(frame.columns)}")
+    taken = {*(layout.channels or ()), layout.id, layout.label, layout.time}
+    free = [name for name in frame.columns if name not in taken]
+    id, label, time = (
+        name or next((column for column in free if column.lower() in usual), None)
+        for (_, name), usual in zip(named, (IDS, LABELS, TIMES), strict=True)
+    )
+    return id, label if label in frame.columns else None, time
+
+
+def _channels(where: str, frame: pl.DataFrame, layout: Layout, taken: Sequence[str]) -> list[str]:
+    channels = list(layout.channels or [name for name in frame.columns if name not in taken])
+    twice = next((name for name in (*channels, *taken) if [*channels, *taken].count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{where}: the column {twice!r} is named twice among id, label, time and channels")
+    if not channels:
+        raise InputError(f"{where}: no column of values beside {_listed(taken)}")
+    return channels
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], list[int], Rows]:
+    """The ids in the order in which they come, the first row of each, and for each row the number of its sequence."""
+    place: dict[str, int] = {}
+    first: list[int] = []
+    number = np.empty(len(names), np.int64)
+    for row, name in enumerate(names):
+        if name not in place:
+            place[name] = len(place)
+            first.append(row)
+        number[row] = place[name]
+    return list(place), first, number
+
+
+def _labels_of_sequences(
+    where: str, column: pl.Series, names: Sequence[str], first: Sequence[int], number: Rows
+) -> list[str]:
+    """The label of each sequence; refuses one that changes within it."""
+    cells = _text(where, column)
+    for row, cell in enumerate(cells):
+        begin = first[number[row]]
+        if cell != cells[begin]:
+            raise InputError(
+                f"{where}: column {column.name!r}, row {row + 1}: sequence {names[row]!r} is labelled {cell!r} here"
+                f" and {cells[begin]!r} in row {begin + 1}; expected one label"
+            )
+    return [cells[row] for row in first]
+
+
+def _check_times(where: str, column: str, when: NDArray[Any], number: Rows, order: Rows) -> None:
+    """Refuse a time that comes twice in a sequence."""
+    same = (when[order][1:] == when[order][:-1]) & (number[order][1:] == number[order][:-1])
+    if same.any():
+        earlier, later = sorted(int(row) + 1 for row in order[same.argmax() :][:2])
+        raise InputError(f"{where}: column {column!r}, row {later}: the time of row {earlier} again, in one sequence")
+
+
+def _values(where: str, column: pl.Series, gaps: str) -> NDArray[np.float64]:
+    """The cells as float64, missing ones NaN where ``gaps`` is ``carry`` and refused otherwise."""
+    if gaps != "carry":
+        return numbers(where, column)
+    if column.dtype == pl.String:
+        missing = column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(sorted(MISSING))
+        column = column.set(missing, "0")
+    else:
+        missing = column.is_null() | (column.is_nan().fill_null(True) if column.dtype.is_float() else False)
+        column = column.set(missing, 0) if missing.any() else column
+    values = numbers(where, column).astype(np.float64)
+    values[missing.to_numpy()] = np.nan
+    return values
+
+
+def _text(where: str, column: pl.Series) -> list[str]:
+    """The cells of the id or label column as text; refuses an empty one."""
+    cells = [_written(cell) for cell in column.to_list()]
+    if "" in cells:
+        raise InputError(f"{where}: column {column.name!r}, row {cells.index('') + 1}: the cell is empty")
+    return cells
+
+
+def _written(cell: Any) -> str:
+    """A cell as text. A whole number is written as one, whatever its type: a gap makes whole numbers floats."""
+    if cell is None:
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

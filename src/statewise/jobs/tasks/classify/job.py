@@ -1,0 +1,102 @@
+"""What is this job's own between its options and a full run folder: parts, facts, baselines, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ... import experiment
+from ...config import part_of
+from ...errors import InputError
+from ...experiment import Facts, Outcome, Trainer
+from . import report
+from .baselines import baselines
+from .config import ClassifyConfig, Layout, Options
+from .examples import Examples, check_alike, classes_of, targets_of
+from .formats import digits, read
+from .model import Model
+from .result import Result, Score, score
+from .split import stratified
+from .training import Lesson
+
+
+class Classify(experiment.Job[Options, Model]):
+    """Learns the classes of one part of the sequences and is tested on another."""
+
+    kind = "classify"
+
+    def __init__(self, config: Options) -> None:
+        self.layout = part_of(Layout, config)
+        self.examples, self.test, self.how = self._parts(config)
+        self.classes, self.name = classes_of(self.examples), self.examples.name
+        targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
+        told, image = part_of(ClassifyConfig, config), self.examples.picture is not None
+        self.lesson = Lesson.of(told, self.examples.sequences, targets, self.classes, image=image)
+        self.config = replace(config, **vars(self.lesson.config))
+
+    def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
+        """The training part, the test part, and in words how they were told apart."""
+        if config.file is None:
+            if config.test is not None:
+                raise InputError("--test: needs FILE, the training part, as well")
+            examples = digits(pixels=config.pixels)
+        else:
+            examples = read(config.file, self.layout, labels=config.labels)
+        if examples.channels:  # other files have to be as this one
+            self.layout = replace(self.layout, channels=examples.channels, long=True)
+        classes = classes_of(examples)
+        if config.test is not None:
+            test = read(config.test, self.layout, labels=config.test_labels)
+            check_alike(examples, test)
+            if test.labels is None:
+                raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
+            return examples, test, f" ({config.test})"
+        kept, held = stratified(targets_of(examples, classes), config.test_share, config.seed)
+        if not len(held):
+            raise InputError(f"{examples.source}: no class has two sequences; give a test part with --test")
+        how = f" ({100 * config.test_share:g} % of each class, split off with seed {config.seed})"
+        return examples.select(kept), examples.select(held), how
+
+    def facts(self) -> Facts:
+        """What is classified, into what, where it is split, and by what network."""
+        return [
+            ("", f"{self.name}: {len(self.classes)} classes ({report.listed(self.classes)})"),
+            ("training", self.examples.described()),
+            ("test", self.test.described() + self.how),
+            ("network", report.network_line(self.lesson.config, self.lesson.network())),
+            ("loss", report.loss_line(self.config.smoothing, len(self.classes))),
+        ]
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that remembers how its files were read."""
+        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
+
+    def validated(self, scores: Any) -> str:
+        """How many are right."""
+        return f"accuracy {100 * scores['accuracy']:.2f} %"
+
+    def judge(self, model: Model) -> Outcome:
+        """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
+        result = Result(self.label, self.classes, self.truth, model.probabilities(self.test.sequences))
+        others = self.compared(model)
+        content = report.predictions(self.test, self.classes, result.probabilities)
+        sizes = {"training": len(self.examples), "test": len(self.test), "source": self.examples.source}
+        return Outcome(
+            report.scores(result, others),
+            report.verdict(result.score, others),
+            {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
+            ending=report.confusions(result),
+            blocks=[*report.classes(result), *report.mistakes(self.test, result)],
+            files={"predictions.csv": content},
+        )
+
+    def compared(self, model: Model) -> list[Score]:
+        """The scores of the baselines."""
+        train, test = (model.scaler.batches(part.sequences) for part in (self.examples, self.test))
+        found = baselines(train, self.lesson.targets, test, images=self.examples.picture is not None)
+        return [score(name, self.truth, predicted) for name, predicted in found]
+
+
+def run(options: Options) -> None:
+    """Run the job."""
+    experiment.run(Classify, options)

@@ -1,0 +1,101 @@
+"""The network: recurrent layers over a sequence, a head that makes one vector of its steps, a linear output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from ....layers import GRU, LSTM, RNN
+from .config import ClassifyConfig
+from .sequences import Batches
+
+CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
+
+
+class Network(nn.Module):
+    """Gives the logits of ``classes`` classes for sequences of ``channels`` channels, read in segments."""
+
+    def __init__(self, channels: int, classes: int, config: ClassifyConfig) -> None:
+        super().__init__()
+        self.recurrent = CELLS[config.cell](
+            channels * (config.segment or 1),
+            config.units,
+            config.layers,
+            bidirectional=config.bidirectional,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        width = config.units * (2 if config.bidirectional else 1)
+        self.head = config.head
+        if config.head == "attention":
+            self.attention = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (N, classes) of x (T, N, I), segments as steps, of which the first ``lengths`` (N,) count.
+
+        All count where ``lengths`` is None.
+        """
+        steps, last = self._read(x, lengths)
+        summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
+        logits: Tensor = self.output(self.dropout(summary))
+        return logits
+
+    def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
+        if lengths is not None and self.packs(x):
+            packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+            outputs, states = self.recurrent(packed)
+            steps, _ = pad_packed_sequence(outputs, total_length=len(x))
+        else:
+            steps, states = self.recurrent(x) if lengths is None else self.recurrent(x, lengths=lengths)
+        final = states[0] if isinstance(states, tuple) else states  # (L*D, N, H)
+        directions = 2 if self.recurrent.bidirectional else 1
+        return steps, torch.cat(tuple(final[-directions:]), dim=-1)
+
+    def packs(self, x: Tensor) -> bool:
+        """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
+        return x.is_cuda
+
+    def _pool(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
+        """One vector for each sequence, of its own steps alone: (N, D*H)."""
+        if self.head == "mean":
+            count = len(steps) if lengths is None else lengths.to(steps)[:, None]
+            return steps.sum(0) / count  # past the end are zeros
+        if self.head == "max":
+            return _without(steps, lengths).amax(0)
+        weights = _without(self.attention(steps), lengths).softmax(0)  # (T, N, 1)
+        return (weights * steps).sum(0)
+
+
+def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
+    """``steps`` (T, N, F) with minus infinity past the end of a sequence."""
+    if lengths is None:
+        return steps
+    past = torch.arange(len(steps), device=steps.device)[:, None] >= lengths.to(steps.device)  # (T, N)
+    return steps.masked_fill(past[:, :, None], -torch.inf)
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, batches: Batches) -> Tensor:
+    """What ``network`` says of all sequences: (n, classes), float64 on the CPU.
+
+    Sequences of like length go together, so that a long one takes its memory once.
+    """
+    order = batches.lengths.argsort(stable=True)
+    result: Tensor | None = None
+    begin = 0
+    while begin < len(order):
+        # In rising order the longest of a batch is its last: take as many as fit.
+        longest = batches.lengths[order[begin:]]
+        fits = int((longest * torch.arange(1, len(longest) + 1) <= STEPS_AT_ONCE).sum())
+        rows = order[begin : begin + max(1, fits)]
+        logits = network(*batches.take(rows)).double().cpu()
+        if result is None:
+            result = logits.new_empty(len(order), logits.shape[1])
+        result[rows] = logits
+        begin += len(rows)
+    assert result is not None
+    return result

@@ -1,0 +1,300 @@
+"""What a forecast can be told, and what becomes of it once the data are known. No torch here: help comes at once.
+
+The defaults of the stepwise models were chosen on the first 101 months of the airline series, those of the window
+models on the validation part of ETTh1; docs/jobs.md tells how. No default has seen a test part.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import MinLen, Predicate
+
+from ...command import Run
+from ...config import Cell, Config, Count, NotNegative, Part, Positive, Says, Share, Whole, again, option
+from ...errors import InputError
+from ...training.config import TrainingConfig
+
+STEPWISE = ("lstm", "gru", "rnn")
+
+SHORT = 500  # rows before the test part: too few to hold any out of the last training
+MANY = 20_000  # training rows from which on batches are large
+WARM = 256  # rows that a stepwise network reads before it forecasts
+MOST_HORIZON = 168  # unless one is asked for
+
+Names = tuple[str, ...]
+Quantiles = Annotated[tuple[Share, ...], MinLen(1), Says("numbers between 0 and 1")]
+
+data, forecast, network = (partial(option, group=group) for group in ("data", "forecast", "network"))
+
+
+def _splits(numbers: tuple[float, ...]) -> bool:
+    shares = all(0 < number < 1 for number in numbers) and sum(numbers) <= 1 + 1e-9
+    return len(numbers) == 3 and (shares or all(number >= 1 and number == int(number) for number in numbers))
+
+
+Split = Annotated[
+    tuple[float, ...],
+    Predicate(_splits),
+    Says("three numbers of rows, or three shares that add up to 1 at most"),
+]
+
+
+@dataclass(kw_only=True)
+class Columns(Config):
+    """Which column of a table is what. ``time`` and ``target`` are found where there is one candidate."""
+
+    time: str | None = data(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
+    target: Names = data((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
+    id: str | None = data(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
+    known: Names = data((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
+    observed: Names = data((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
+    static: Names = data((), "covariates that never change within a series", metavar="COLUMN")
+    layout: Literal["long", "rows"] = data("long", "rows: each row is a whole series")
+
+    def __post_init__(self) -> None:
+        for name in ("target", "known", "observed", "static"):
+            if isinstance(getattr(self, name), str):
+                setattr(self, name, (getattr(self, name),))
+        super().__post_init__()
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """All covariates whose future is known."""
+        return self.known + self.static
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """All covariates."""
+        return self.ahead + self.observed
+
+
+@dataclass(kw_only=True)
+class ForecastConfig(TrainingConfig):
+    """How a forecaster is built and trained; what is None is decided by the model and the data, see ``decided``."""
+
+    epochs: Whole | None = again(TrainingConfig, "epochs", None, "by the model")  # type: ignore[assignment]
+    batch: Whole | None = again(TrainingConfig, "batch", None, "by the model")  # type: ignore[assignment]
+    learning_rate: Positive | None = again(  # type: ignore[assignment]
+        TrainingConfig, "learning_rate", None, "by the model"
+    )
+    schedule: Literal["cosine", "linear", "constant"] | None = again(  # type: ignore[assignment]
+        TrainingConfig, "schedule", None, "by the model"
+    )
+    weight_decay: NotNegative | None = again(  # type: ignore[assignment]
+        TrainingConfig, "weight_decay", None, "by the model"
+    )
+    patience: Count | None = again(TrainingConfig, "patience", None, "by the model")
+
+    gaps: Literal["refuse", "mask", "carry", "ignore"] = data(
+        "refuse",
+        "missing rows and values: refuse, leave them out, carry the last value on, or take rows as equally spaced",
+    )
+    horizon: Whole | None = forecast(None, "rows ahead", metavar="ROWS", default="a season, or 12")
+    lookback: Whole | None = forecast(None, "rows that a forecast reads", metavar="ROWS", default="by the model")
+    season: Whole | None = forecast(
+        None, "rows in a season, 1 for none", metavar="ROWS", default="found before the test part"
+    )
+    quantiles: Quantiles = forecast(
+        (0.1, 0.5, 0.9), "to forecast; 0.5, the point forecast, is always among them", metavar="Q,Q,...", commas=True
+    )
+    distribution: Literal["gaussian", "student-t"] | None = forecast(
+        None, "let a window model write a distribution in the place of quantiles", default=""
+    )
+    model: Literal["auto", "lstm", "gru", "rnn", "direct", "segment"] = network(
+        "auto",
+        "lstm, gru, rnn: step by step, feeding forecasts back; direct, segment: the whole horizon at once",
+        default="lstm for short series, segment from horizon 24 on, else direct",
+    )
+    cell: Cell = network("gru", "of direct and segment")
+    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="16, direct 64, segment 128")
+    layers: Whole = network(1, "layers", metavar="N")
+    dropout: Part | None = network(
+        None, "probability of dropping a unit, in training", metavar="X", default="0; direct and segment 0.3"
+    )
+    segment: Whole | None = network(
+        None, "rows read, and written, at a time", metavar="ROWS", default="by season and horizon"
+    )
+    ensemble: Whole | None = network(None, "networks to average", metavar="N", default="10 for short series, else 1")
+    windows: Whole = network(60_000, "windows that a window model sees in an epoch at most", metavar="N")
+    base: Literal["auto", "last", "season"] = network(
+        "auto", "the naive forecast that direct and segment correct", default="what misses less in training"
+    )
+    calendar: bool = network(True, "tell the networks the hour, weekday and month, where times are known")
+    log: bool | None = network(None, "whether networks read and write logarithms", default="where they help")
+
+
+@dataclass(kw_only=True)
+class Options(Run, Columns, ForecastConfig):
+    """What ``statewise forecast`` can be told."""
+
+    file: Path | None = option(None, "a CSV or Parquet file", metavar="FILE", positional=True, default="")
+    test: Path | None = data(None, "a file that continues each series, as the test part", metavar="FILE", default="")
+    split: Split | None = data(
+        None,
+        "rows, or shares, of training, validation and test",
+        metavar="A,B,C",
+        default="the last 30 % are the test",
+        commas=True,
+    )
+    stride: Whole = forecast(1, "from test origin to test origin", metavar="ROWS")
+
+
+@dataclass(kw_only=True)
+class Plan(ForecastConfig):
+    """A configuration in which nothing is open any more; what a model's file keeps."""
+
+    epochs: Whole
+    batch: Whole
+    learning_rate: Positive
+    schedule: Literal["cosine", "linear", "constant"]
+    weight_decay: NotNegative
+    horizon: Whole
+    lookback: Whole
+    season: Whole
+    cycles: tuple[int, ...]
+    model: Literal["lstm", "gru", "rnn", "direct", "segment"]
+    units: Whole
+    dropout: Part
+    segment: Whole
+    ensemble: Whole
+    log: bool
+    channels: bool
+    """Whether each series has an embedding of its own: where several columns are forecast."""
+    short: bool
+    """Whether the last networks train on the validation part as well, which has served its purpose then."""
+
+    def __post_init__(self) -> None:
+        """ValueError where a file has a plan that none could have made."""
+        super().__post_init__()
+        if min(self.cycles, default=2) < 2 or (self.stepwise and self.cell != self.model):
+            raise ValueError(f"no plan: {self}")
+        if self.quantiles != tuple(sorted({*self.quantiles, 0.5})):
+            raise ValueError(f"expected rising quantiles with 0.5 among them, got {self.quantiles}")
+        if self.model == "segment" and self.lookback % self.segment:
+            raise ValueError(f"expected a lookback in segments of {self.segment} rows, got {self.lookback}")
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether the network forecasts one step and feeds it back."""
+        return self.model in STEPWISE
+
+    @property
+    def output(self) -> str:
+        """What a window model writes for each step."""
+        return self.distribution or "quantiles"
+
+    @property
+    def median(self) -> int:
+        """Which of ``quantiles`` is 0.5."""
+        return self.quantiles.index(0.5)
+
+    @property
+    def label(self) -> str:
+        """The model's name for readers."""
+        return self.model.upper() if self.stepwise else f"{self.model} {self.cell.upper()}"
+
+
+def decided_horizon(config: ForecastConfig, season: int) -> int:
+    """The horizon: what was asked for, or a season, or 12."""
+    return config.horizon or (min(season, MOST_HORIZON) if season > 1 else 12)
+
+
+def decided(
+    config: ForecastConfig,
+    *,
+    horizon: int,
+    season: int,
+    cycles: tuple[int, ...],
+    rows: int,
+    learnt: int,
+    observed: bool,
+    channels: bool,
+    log: bool,
+) -> Plan:
+    """The plan for series of which the shortest has ``rows`` before the test part, with ``learnt`` to train on in all.
+
+    ``observed``: whether there are covariates known up to now alone, which no stepwise model can take, since it would
+    have to forecast them too. Raises ``InputError`` for settings that don't go together.
+    """
+    model = config.model
+    if model == "auto":
+        model = "lstm" if rows < SHORT and not observed else "segment" if horizon >= 24 else "direct"
+    stepwise = model in STEPWISE
+    if stepwise and observed:
+        raise InputError(
+            f"--observed: {model} feeds its own forecasts back and can't; choose --model direct or segment"
+        )
+    if stepwise and config.distribution:
+        raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose direct")
+    segment = config.segment or _segment(horizon, season)
+    lookback = config.lookback or (WARM if stepwise else max(1, min(max(4 * horizon, 2 * season), rows // 2)))
+    if model == "segment":
+        if config.lookback and config.segment and lookback % segment:
+            raise InputError(f"--lookback {lookback}: expected a multiple of --segment {segment}")
+        segment = segment if lookback % segment == 0 or not config.lookback else math.gcd(lookback, segment)
+        lookback = max(lookback // segment, 1) * segment
+    short = stepwise and rows < SHORT
+    found = {
+        **_training(stepwise, short, learnt, config.windows),
+        "horizon": horizon,
+        "lookback": lookback,
+        "season": season,
+        "units": 16 if stepwise else 128 if model == "segment" else 64,
+        "dropout": 0.0 if stepwise else 0.3,
+        "segment": segment,
+        "ensemble": 10 if short else 1,
+        "log": log,
+    }
+    told = {each.name: getattr(config, each.name) for each in fields(ForecastConfig) if each.init}
+    found |= {name: value for name, value in told.items() if value is not None}
+    found |= {"model": model, "lookback": lookback, "segment": segment, "distribution": config.distribution}
+    return Plan(
+        **found
+        | {
+            "cell": model if stepwise else config.cell,
+            "quantiles": tuple(sorted({*config.quantiles, 0.5})),
+            "cycles": cycles if config.calendar else (),
+            "channels": channels and not stepwise,
+            "short": short,
+        }
+    )
+
+
+def _training(stepwise: bool, short: bool, rows: int, windows: int) -> dict[str, Any]:
+    """How networks are trained on ``rows`` rows of all series, unless the user says otherwise.
+
+    Window models make 20 passes, or as many as 1500 updates need: few windows come in smaller batches, more often.
+    """
+    if short:
+        rate, batch, epochs, patience = 0.02, 8, 40, 0
+    elif stepwise:
+        rate, batch, epochs, patience = 0.005, 16, 40, 6
+    else:
+        batch = 256 if rows >= MANY else 64
+        epochs = min(max(20, 1500 * batch // min(rows, windows)), 200)
+        rate, patience = 1e-3, max(4, epochs // 6)
+    decay = {"schedule": "linear", "weight_decay": 0.01} if stepwise else {"schedule": "cosine", "weight_decay": 0.0}
+    return {"epochs": epochs, "batch": batch, "learning_rate": rate, "patience": patience, **decay}
+
+
+def former(plan: dict[str, Any], gaps: str) -> dict[str, Any]:
+    """The plan of a model's file of format 1, which didn't tell how it was trained, under today's names."""
+    names = {"hidden": "units", "seeds": "ensemble", "levels": "quantiles", "output": "distribution"}
+    plan = {names.get(name, name): value for name, value in plan.items()}
+    if plan["distribution"] == "quantiles":
+        plan["distribution"] = None
+    stepwise = plan["model"] in STEPWISE
+    return _training(stepwise, bool(plan["short"]), MANY, MANY) | plan | {"gaps": "carry" if gaps == "fill" else gaps}
+
+
+def _segment(horizon: int, season: int) -> int:
+    """A whole season, or half of one, or a divisor of the horizon near a quarter of it."""
+    if 1 < season <= 48 and horizon >= season:
+        return season
+    near = max(1, min(horizon // 2, 24))
+    return next(w for w in range(near, 0, -1) if horizon % w == 0)

@@ -1,0 +1,218 @@
+"""``Forecaster``: the job for programs, with scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ...config import part_of
+from ...errors import InputError
+from ...estimator import Estimator, seed_of
+from ...experiment import Trainer
+from .ahead import ahead, to_frame
+from .config import Columns, ForecastConfig
+from .grid import Grid
+from .model import Model
+from .panel import Panel, Series
+from .paths import continued
+from .reading import read_panel
+from .training import Prepared, prepare, train
+
+Array = NDArray[np.float64]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: ignore[misc]  # scikit-learn has no types
+    """A recurrent network that continues one series or many.
+
+    There are two ways to use it.
+
+    *Arrays*, as scikit-learn's other regressors: ``fit(X, y)`` with ``y`` (n,) or (n, channels), the values in the
+    order of time, and ``X`` (n, columns) what is known of each row ahead of time, such as prices or holidays; no
+    columns, (n, 0), where nothing is. ``predict(X)`` continues ``y`` by as many rows as ``X`` has, told what is known
+    of them. So ``cross_val_score(forecaster, X, y, cv=TimeSeriesSplit())`` is a backtest: each fold continues the one
+    that was learnt from. A split that shuffles makes no sense here.
+
+    *Tables*: ``fit(table)`` with a CSV or Parquet file or a frame of polars, pandas or Arrow, its columns named by the
+    arguments below; ``predict()`` continues every series by the horizon, ``predict(table)`` the series in another
+    table. Both give a polars frame with a row for each series and step. ``fit(values)`` with an array (n,) or
+    (n, channels) is ``fit(X, y)`` without covariates; ``predict()`` gives an array then.
+
+    The last tenth of the rows, or more where that is no three horizons, decides when training stops, and how wide the
+    intervals are. A short series is learnt from as a whole in the end.
+
+    Attributes:
+        model_: the trained ``Model``.
+        history_: the loss curve, a list of records.
+        horizon_: rows ahead.
+        n_features_in_: columns of ``X``, where arrays were fitted.
+
+    Example:
+        >>> forecaster = Forecaster(horizon=12).fit(values)
+        >>> forecaster.predict()
+    """
+
+    configuration: ClassVar[type[ForecastConfig]] = ForecastConfig
+    model_class: ClassVar[type[Model]] = Model
+
+    def fit(self, X: Any, y: Any = None) -> Forecaster:
+        """Train on the values ``y`` with covariates ``X``, or on the table or array ``X`` alone.
+
+        Raises ``InputError``, a ValueError, where they or an argument can't be used.
+        """
+        config, columns = self.config(), part_of(Columns, self)
+        shape = _shape(X if y is None else y)
+        if y is not None:
+            panel = _of_arrays(X, y, config.gaps)
+        elif shape is not None:
+            panel = _of_arrays(np.zeros((shape[0], 0)), X, config.gaps)
+        else:
+            panel = read_panel(X, columns, gaps=config.gaps)
+        self._train(_Fit(prepare(panel, config, test_rows=0), len(shape or ())))
+        return self
+
+    def predict(self, X: Any = None) -> Any:
+        """The forecast, the median: an array for arrays, a polars frame for tables; see the class.
+
+        Raises ``InputError`` for covariates or a table that can't be used.
+        """
+        check_is_fitted(self, "model_")
+        if self.shape_ is None:
+            return to_frame(ahead(self.model_, X), self.model_)
+        return self._shaped(self._continued(X, spread=False)[..., self.model_.plan.median])
+
+    def predict_quantiles(self, X: Any = None) -> Array:
+        """The quantiles, rising, as the last dimension: (rows, Q) or (rows, channels, Q). For arrays; tables have them.
+
+        Beyond the horizon they are those of many paths that the forecast might take, so their errors add up.
+
+        Raises ``InputError`` where a table was fitted.
+        """
+        check_is_fitted(self, "model_")
+        if self.shape_ is None:
+            raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
+        return self._shaped(self._continued(X))
+
+    def config(self) -> Any:
+        """The arguments but for the columns. Raises ``InputError`` for what can't be used."""
+        given = {each.name: getattr(self, each.name) for each in fields(ForecastConfig) if each.name != "seed"}
+        return ForecastConfig(**given, seed=seed_of(self.random_state))
+
+    @classmethod
+    def _arguments(cls, model: Model) -> dict[str, Any]:
+        columns = Columns() if model.dimensions else model.columns
+        return super()._arguments(model) | {each.name: getattr(columns, each.name) for each in fields(Columns)}
+
+    def _take(self, model: Model) -> None:
+        super()._take(model)
+        self.horizon_, self.shape_ = model.plan.horizon, None
+        if model.dimensions:
+            self.shape_ = (0,) if model.dimensions == 1 else (0, len(model.columns.target))
+            self.n_features_in_ = len(model.columns.known)
+
+    def _continued(self, X: Any, *, spread: bool = True) -> Array:
+        """The quantiles of all rows of ``X``, or of the horizon, (rows, channels, Q); ``spread`` as there."""
+        known = None if X is None else _features(X)
+        if known is None:
+            if self.model_.known.columns:
+                names = len(self.model_.known.columns)
+                raise InputError(f"predict: expected X, the {names} covariates of the rows to forecast, got nothing")
+            known = np.zeros((self.horizon_, 0))
+        width = len(self.model_.known.columns)
+        if known.shape[1] != width:
+            raise InputError(f"predict: expected X with {width} columns as in fit, got {known.shape[1]}")
+        return continued(self.model_, known, spread=spread).transpose(1, 0, 2)
+
+    def _shaped(self, forecast: Array) -> Array:
+        """(rows, channels, ...) without the channels where one series was fitted as (n,)."""
+        assert self.shape_ is not None
+        return forecast if len(self.shape_) == 2 else forecast[:, 0]
+
+
+@dataclass
+class _Fit:
+    """What ``fit`` trains on, of an array of so many dimensions; 0: of a table."""
+
+    prepared: Prepared
+    dimensions: int
+
+    def train(self, trainer: Trainer) -> Model:
+        return replace(train(self.prepared, trainer), dimensions=self.dimensions)
+
+
+_NAME = "y"
+
+
+def _shape(values: Any) -> tuple[int, ...] | None:
+    """The shape of an array, or of a list of numbers; None for a table."""
+    if isinstance(values, (list, tuple, np.ndarray)) and not getattr(np.asarray(values).dtype, "names", None):
+        return np.asarray(values).shape
+    if isinstance(values, pl.Series):
+        return (len(values),)
+    return None
+
+
+def _features(X: Any) -> Array:
+    """``X`` as (n, columns) numbers."""
+    features = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
+    if features.ndim == 1 and len(features):
+        features = features[:, None]
+    if features.ndim != 2 or features.dtype.kind not in "biuf":
+        raise InputError(f"X: expected numbers of the shape (n, columns), got {features.dtype} {features.shape}")
+    return features.astype(np.float64)
+
+
+def _of_arrays(X: Any, y: Any, gaps: str) -> Panel:
+    """The panel of the columns of ``y`` with the covariates ``X``."""
+    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or 0 in values.shape:
+        raise InputError(f"y: expected numbers of the shape (n,) or (n, channels), got {values.dtype} {values.shape}")
+    features = _features(X)
+    if len(features) != len(values):
+        raise InputError(f"expected as many rows of X as of y, got {len(features)} and {len(values)}")
+    names = (_NAME,) if values.ndim == 1 else tuple(f"{_NAME}{c}" for c in range(values.shape[1]))
+    known = tuple(f"x{c}" for c in range(features.shape[1]))
+    frame = pl.DataFrame(
+        {
+            **dict(zip(names, values.reshape(len(values), -1).T.astype(np.float64), strict=True)),
+            **dict(zip(known, features.T, strict=True)),
+        }
+    )
+    columns = Columns(target=names, known=known)
+    return _array_panel(frame, columns, gaps)
+
+
+def _array_panel(frame: pl.DataFrame, columns: Columns, gaps: str) -> Panel:
+    """The panel of a frame that has no column of times, however its columns look."""
+    targets = {name: frame[name].to_numpy() for name in columns.target}
+    for name, values in targets.items():
+        if np.isinf(values).any() or (np.isnan(values).any() and gaps in ("refuse", "ignore")):
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(
+                f"{name}, row {row}: expected a finite number, got {values[row]}; gaps='mask' leaves NaN out"
+            )
+    known = {name: frame[name].to_numpy() for name in columns.known}
+    for name, values in known.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"X: expected finite numbers, column {name} has {values[~np.isfinite(values)][0]}")
+    labels = [str(row + 1) for row in range(len(frame))]
+    series = tuple(_series(name, values, labels, known, gaps) for name, values in targets.items())
+    return Panel("series", "the array", series, Grid(), columns)
+
+
+def _series(name: str, values: Array, labels: list[str], known: dict[str, Array], gaps: str) -> Series:
+    there = np.flatnonzero(np.isfinite(values))
+    if not len(there) or there[-1] != len(values) - 1:
+        raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
+    first = int(there[0])
+    filled = np.isnan(values[first:]) if gaps == "carry" else None
+    if gaps == "carry":
+        values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
+    cells = {c: column[first:] for c, column in known.items()}
+    return Series(name, first, values[first:], labels[first:], cells, filled)

@@ -1,0 +1,183 @@
+"""The grid that the rows of a series stand on: equal steps in time or in a number, or, without either, one row a step.
+
+A row's *place* counts the steps from a fixed zero, so that rows of two files, or of two series, can be told to be the
+same hour, and a place in the calendar's cycles follows from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+
+Places = NDArray[np.int64]
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_YEAR = 365.25 * 86_400
+_MONTHS = {1: "month", 3: "quarter", 12: "year"}
+_MICRO = 1_000_000
+_FORMS = {r"\d{4}-\d{2}": "M", r"\d{4}-\d{2}-\d{2}": "D", r"[\d-]+[ T]\d{2}:\d{2}": "m"}  # numpy's names of precisions
+END = -1  # of a month
+UNITS = ("month", "microsecond", "number", "row")
+PRECISIONS = (*_FORMS.values(), "s")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``size`` units a step, place 0 ``offset`` units after the unit's zero. Units: month, microsecond, number, row."""
+
+    unit: str = "row"
+    size: float = 1
+    offset: float = 0
+    into: int = 0
+    """Where in the month, in microseconds from its beginning; ``END`` for its last day."""
+    precision: str = "s"
+    """How far a time is written out: months M, days D, minutes m, seconds s."""
+
+    def __post_init__(self) -> None:
+        whole = self.unit not in ("month", "microsecond") or (self.size == int(self.size) and self.offset % 1 == 0)
+        if self.unit not in UNITS or self.precision not in PRECISIONS or not self.size > 0 or not whole:
+            raise ValueError(f"no grid: {self}")
+
+    @property
+    def step(self) -> str:
+        """A step in words: month, 30 minutes, row."""
+        if self.unit == "month":
+            return _MONTHS.get(int(self.size), f"{self.size:g} months")
+        return _span(self.size / _MICRO) if self.unit == "microsecond" else "row"
+
+    @property
+    def _one(self) -> str:
+        return self.step if self.step[0].isdigit() else f"one {self.step}"
+
+    def steps(self, count: int) -> str:
+        """``count`` steps in words: 12 months, 12 x 30 minutes."""
+        if self.step[0].isdigit():
+            return f"{count} x {self.step}"
+        return f"{count} {self.step}{'s' if count > 1 else ''}"
+
+    @property
+    def cycles(self) -> tuple[int, ...]:
+        """The calendar's periods in steps; () where there is no calendar."""
+        if self.unit == "month":
+            return _whole(12 / self.size)
+        if self.unit == "microsecond":
+            seconds = self.size / _MICRO
+            hour = () if seconds > 900 else (3600 / seconds,)
+            return _whole(*hour, 86_400 / seconds, 604_800 / seconds, _YEAR / seconds)
+        return ()
+
+    def places(self, where: str, column: str, when: NDArray[Any], labels: Sequence[str], rows: Places) -> Places:
+        """The place of every time in ``when``, whose rows in the table are ``rows``, counted from 0.
+
+        Raises ``InputError`` for a time between two places.
+        """
+        if self.unit == "row":
+            return np.arange(len(when), dtype=np.int64)
+        steps = (_measure(self.unit, when) - self.offset) / self.size
+        places = np.round(steps).astype(np.int64)
+        off = np.abs(steps - places) > 1e-6
+        if self.unit == "month" and len(when):
+            off |= _into(when, self.into) != self.into
+        if off.any():
+            at = int(np.flatnonzero(off)[0])
+            raise InputError(
+                f"{where}: column {column!r}, row {rows[at] + 1}: {labels[at]} is not the usual step of {self._one}"
+                " from the rows before; the rows must be equally spaced (--gaps ignore takes them as if they were)"
+            )
+        return places
+
+    def when(self, places: Places) -> NDArray[Any]:
+        """The times of ``places``, or the numbers; plain row numbers count from 1."""
+        if self.unit == "row":
+            return places + 1
+        if self.unit == "number":
+            return places * self.size + self.offset
+        if self.unit == "microsecond":
+            return (places * int(self.size) + int(self.offset)).astype("datetime64[us]")
+        months = (places * int(self.size) + int(self.offset)).astype("datetime64[M]")
+        if self.into == END:
+            return ((months + 1).astype("datetime64[D]") - 1).astype("datetime64[us]")
+        return months.astype("datetime64[us]") + np.timedelta64(self.into, "us")
+
+    def labels(self, places: Places) -> list[str]:
+        """The times of ``places`` as they are written."""
+        when = self.when(places)
+        if self.unit in ("row", "number"):
+            return [f"{x:.10g}" for x in when]
+        written = np.datetime_as_string(when.astype(f"datetime64[{self.precision}]"))
+        return [text.replace("T", " ") for text in written.tolist()]
+
+
+def find_grid(where: str, column: str, when: NDArray[Any], labels: Sequence[str], groups: Sequence[Places]) -> Grid:
+    """The grid whose step most neighbouring rows have; ``groups`` are the rows of each series, counted from 0.
+
+    Raises ``InputError`` where a time comes twice or goes back.
+    """
+    for rows in groups:
+        _check_order(where, column, when[rows], [labels[row] for row in rows], rows)
+    unit, into = _unit(when, groups)
+    measured = _measure(unit, when)
+    steps = np.concatenate([np.diff(measured[rows]) for rows in groups])
+    size = float(np.sort(steps)[len(steps) // 2]) if len(steps) else 1.0
+    precision = next((p for form, p in _FORMS.items() if re.fullmatch(form, labels[-1])), "s")
+    return Grid(unit, size, float(measured[groups[0][0]] % size), into, precision)
+
+
+def _check_order(where: str, column: str, when: NDArray[Any], labels: Sequence[str], rows: Places) -> None:
+    bad = np.flatnonzero(when[1:] <= when[:-1])
+    if len(bad):
+        at = int(bad[0]) + 1
+        if when[at] == when[at - 1]:
+            reason = (
+                f"the time {labels[at]} comes twice in a row; name the column that tells the series apart with --id"
+            )
+        else:
+            reason = f"the time goes back from {labels[at - 1]} to {labels[at]}; sort the rows by time"
+        raise InputError(f"{where}: column {column!r}, row {rows[at] + 1}: {reason}")
+
+
+def _unit(when: NDArray[Any], groups: Sequence[Places]) -> tuple[str, int]:
+    """Months, where every time is the first or the last day of one, or the same day; else microseconds or numbers."""
+    if not np.issubdtype(when.dtype, np.datetime64):
+        return "number", 0
+    if all(bool(np.all(np.diff(when[rows].astype("datetime64[M]").astype(np.int64)) > 0)) for rows in groups):
+        for candidate in (int(_into(when[:1], 0)[0]), END):
+            if np.all(_into(when, candidate) == candidate):
+                return "month", candidate
+    return "microsecond", 0
+
+
+def _into(when: NDArray[Any], like: int) -> NDArray[np.int64]:
+    """How far into its month each time is, in microseconds, or ``END`` where that is asked for and so."""
+    month = when.astype("datetime64[M]")
+    into = (when.astype("datetime64[us]") - month.astype("datetime64[us]")).astype(np.int64)
+    if like == END:
+        last = when.astype("datetime64[D]") + 1 == (month + 1).astype("datetime64[D]")
+        return np.asarray(np.where(last & (into % (86_400 * _MICRO) == 0), END, into), dtype=np.int64)
+    return np.asarray(into, dtype=np.int64)
+
+
+def _measure(unit: str, when: NDArray[Any]) -> NDArray[np.float64]:
+    if unit == "month":
+        return when.astype("datetime64[M]").astype(np.int64).astype(np.float64)
+    if unit == "microsecond":
+        return when.astype("datetime64[us]").astype(np.int64).astype(np.float64)
+    return np.asarray(when, dtype=np.float64)
+
+
+def _whole(*rows: float) -> tuple[int, ...]:
+    return tuple(round(r) for r in rows if r >= 2 and abs(r - round(r)) < 0.01 * r)
+
+
+def _span(seconds: float) -> str:
+    name, size = max(((n, s) for n, s in _SECONDS.items() if seconds % s == 0), key=lambda x: x[1], default=("", 0))
+    if not size:
+        return f"{seconds:g} seconds"
+    return name if seconds == size else f"{round(seconds / size)} {name}s"

@@ -1,0 +1,90 @@
+"""What is this job's own between its options and a full run folder: series, split, backtest, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from ... import experiment
+from ...config import part_of
+from ...errors import InputError
+from ...experiment import Facts, Outcome, Trainer
+from . import picture, report
+from .backtest import backtest, best_to_worst
+from .config import Columns, ForecastConfig, Options
+from .model import Model
+from .panel import joined
+from .reading import BUNDLED, read_panel
+from .training import prepare, train
+
+
+class Forecast(experiment.Job[Options, Model]):
+    """Learns the first part of every series and forecasts the last."""
+
+    kind = "forecast"
+
+    def __init__(self, config: Options) -> None:
+        if config.file is None and config.test is not None:
+            raise InputError("--test: expected a FILE that it continues")
+        columns, told = part_of(Columns, config), part_of(ForecastConfig, config)
+        panel, rows = read_panel(config.file or BUNDLED, columns, gaps=config.gaps), None
+        if config.test is not None:
+            later = read_panel(config.test, panel.columns, gaps=config.gaps, grid=panel.grid)
+            panel, rows = joined(panel, later), max(map(len, later.series))
+        self.prepared = prepare(panel, told, split=config.split, test_rows=rows)
+        self.name = panel.name
+        plan = self.prepared.plan
+        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(ForecastConfig)})
+
+    @property
+    def title(self) -> str:
+        """What is forecast."""
+        names = [series.name for series in self.prepared.panel.series]
+        return f"{names[0] if len(names) == 1 else self.name}: forecast"
+
+    @property
+    def label(self) -> str:
+        """The model's name for readers."""
+        return self.prepared.plan.label
+
+    def facts(self) -> Facts:
+        """What is forecast, and where it is split."""
+        return report.facts(self.prepared)
+
+    def train(self, trainer: Trainer) -> Model:
+        """The model."""
+        return train(self.prepared, trainer)
+
+    def facts_of(self, model: Model) -> Facts:
+        """What was chosen before the test part was looked at."""
+        return report.choices(model)
+
+    def judge(self, model: Model) -> Outcome:
+        """How well the model and simple baselines forecast the test part."""
+        prepared, plan = self.prepared, self.prepared.plan
+        tested = backtest(model, prepared, self.config.stride)
+        future = report.future(model)
+        order = best_to_worst(tested.scores[0].mase_by_series) or [0]
+        predictions, left_out = report.predictions(prepared, model, tested)
+        said = f"predictions.csv leaves out {left_out} of {len(tested.rows)} origins; --stride chooses them"
+
+        def draw(path: Any) -> None:
+            picture.draw(path, model, prepared, tested, future, order[len(order) // 2])
+
+        return Outcome(
+            report.table(tested.scores, plan, len(tested.rows)),
+            report.verdict(tested.scores),
+            {
+                "data": {"name": self.name, "columns": asdict(model.columns), "step": model.grid.step}
+                | {"missing": prepared.panel.missing},
+                **report.metrics(prepared, model, tested),
+            },
+            ending=said if left_out else "",
+            blocks=report.blocks(prepared, model, tested, future),
+            files={"forecast.png": draw, "predictions.csv": predictions},
+        )
+
+
+def run(options: Options) -> None:
+    """Run the job."""
+    experiment.run(Forecast, options)

@@ -1,0 +1,253 @@
+"""What this job alone says of a run: facts, the table, the page's sections, predictions.csv, metrics.json's entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ...experiment import Facts
+from ...report import Block, Heading, Note, Picture, Table, Text, to_svg
+from . import picture
+from .ahead import quantile_name
+from .backtest import Backtest, best_to_worst
+from .config import Plan
+from .conformal import least_windows
+from .model import Forecast, Model
+from .scores import Score, lost_to
+from .stepwise import StepLearner
+from .training import Prepared
+
+FEW = 20  # series that are told one by one
+MOST_ROWS = 200_000  # of predictions.csv
+
+
+def facts(prepared: Prepared) -> Facts:
+    """What is forecast, and where it is split."""
+    panel, plan, split = prepared.panel, prepared.plan, prepared.split
+    names = [series.name for series in panel.series]
+    what = names[0] if len(names) == 1 else f"{len(names)} series ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+    found = [("", f"{panel.name}: {what}, {panel.grid.steps(plan.horizon)} ahead")]
+    if len(names) == 1:
+        labels = panel.series[0].labels
+        ends = [0, int(split.train[0]), int(split.validation[0]), int(split.test[0])]
+        spans = [f", {labels[a]} to {labels[b - 1]}" if b > a else "" for a, b in pairwise(ends)]
+    else:
+        spans = ["", "", ""]
+    found += [(part, _rows(rows) + span) for (part, rows), span in zip(split.parts.items(), spans, strict=True)]
+    unused = np.array([len(series) for series in panel.series]) - split.test
+    if unused.any():
+        found.append(("unused", f"{_rows(unused)} behind the test part"))
+    if panel.missing:
+        told = "read as the last value before" if plan.gaps == "carry" else "told to the network as missing"
+        found.append(("missing", f"{panel.missing} values: not scored, not learnt from, {told}"))
+    return found
+
+
+def _rows(counts: NDArray[np.int64]) -> str:
+    """``counts`` (S,) rows, one number a series, in words."""
+    least, most = int(counts.min()), int(counts.max())
+    if len(counts) == 1:
+        return f"{most} rows"
+    return f"{most} rows of each" if least == most else f"{least} to {most} rows of each, {int(counts.sum())} in all"
+
+
+def choices(model: Model) -> Facts:
+    """What was chosen before the test part was looked at."""
+    plan = model.plan
+    scale = "logarithms" if plan.log else "values as they are"
+    if isinstance(model.learner, StepLearner):
+        scale += f", {model.learner.differences}"
+        inputs = f"lags {_list(model.learner.lags)}"
+    else:
+        inputs = f"{plan.lookback} rows" + (f" in segments of {plan.segment}" if plan.model == "segment" else "")
+    if told := told_cycles(model):
+        inputs += f", place in the cycle of {_list(told)}"
+    if model.columns.covariates:
+        inputs += f", {', '.join(model.columns.covariates)}"
+    ensemble = f", {plan.ensemble} networks averaged" if plan.ensemble > 1 else ""
+    sizes = f"{plan.units} units" + (f", {plan.layers} layers" if plan.layers > 1 else "")
+    optimizer = f"{plan.optimizer}, rate {plan.learning_rate:g}, batch {plan.batch}, at most {plan.epochs} epochs"
+    return [
+        ("season", f"{plan.season} rows" if plan.season > 1 else "none found"),
+        ("scale", scale),
+        ("inputs", inputs),
+        ("network", f"{plan.label}, {sizes}{ensemble}; {optimizer}"),
+    ]
+
+
+def told_cycles(model: Model) -> list[int]:
+    """The calendar's cycles that the networks are told: not the one that differences have taken out."""
+    learner, cycles = model.learner, list(model.plan.cycles)
+    taken = learner.differences.season if isinstance(learner, StepLearner) and learner.differences.seasonal else 0
+    return [cycle for cycle in cycles if cycle != taken]
+
+
+HEAD = ("RMSE", "MAE", "sMAPE", "MASE", "MSE std.", "pinball", "coverage")
+
+
+def table(scores: Sequence[Score], plan: Plan, origins: int) -> Table:
+    """How good the model and the baselines are."""
+    title = f"{plan.horizon} steps ahead from {origins} origins"
+    return Table([title, *HEAD], [[s.name, *_cells(s, plan)] for s in scores], caption=meaning(plan))
+
+
+def meaning(plan: Plan) -> str:
+    """What the columns are relative to."""
+    naive = f"the seasonal naive forecast ({plan.season} rows before)" if plan.season > 1 else "persistence"
+    mase = f"MASE 1 is the mean absolute error of {naive} inside the part before the test."
+    if len(plan.quantiles) < 2:
+        return mase
+    low, high = plan.quantiles[0], plan.quantiles[-1]
+    return (
+        f"{mase} Coverage: real values between the quantiles {low:g} and {high:g}, {100 * (high - low):.0f} % expected."
+    )
+
+
+def verdict(scores: Sequence[Score]) -> tuple[str, bool]:
+    """One line: does the model beat the baselines, and where not; and whether that is good news."""
+    model, *baselines = scores
+    lost = lost_to(model, baselines)
+    if lost:
+        return f"The {model.name} loses to {'; to '.join(lost)}.", False
+    best = min(baselines, key=lambda score: score.rmse)
+    gain = 100 * (1 - model.rmse / best.rmse) if best.rmse > 0 else 0.0
+    return f"The {model.name} beats every baseline; the best of them, {best.name}, by {gain:.1f} % in RMSE.", True
+
+
+def future(model: Model) -> Forecast | None:
+    """The forecast beyond the data, for the pictures; None where covariates known ahead don't reach that far."""
+    horizon = model.plan.horizon
+    if model.known.columns and any(len(t.known) - len(t.values) < horizon for t in model.tails):
+        return None
+    return model.forecast_ahead(model.tails)
+
+
+def blocks(prepared: Prepared, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
+    """The sections of the page."""
+    plan, found = model.plan, list[Block]()
+    if plan.short:
+        text = "The series is short: the networks that give the intervals saw the training part alone, those that"
+        found.append(Text(f"{text} forecast the validation part as well."))
+    found.append(Heading("Forecasts of the test part"))
+    order = best_to_worst(tested.scores[0].mase_by_series) or [0]
+    shown = (
+        {order[0]: "best", order[len(order) // 2]: "median", order[-1]: "worst"} if len(order) > 1 else {order[0]: ""}
+    )
+    for series, rank in shown.items():
+        name = prepared.tracks[series].name
+        mase = tested.scores[0].mase_by_series[series]
+        quality = f", the {rank} series: MASE {mase:.3g}" if rank and mase is not None else ""
+        svg = to_svg(picture.series_figure(model, prepared, tested, future, series))
+        found.append(Picture(svg, f"{name}{quality}. Forecasts that follow one another, the last beyond the data."))
+    found += [
+        Heading("The error by step"),
+        Picture(to_svg(picture.step_figure(tested.scores)), "Mean absolute error at each step of the horizon."),
+    ]
+    if len(order) > FEW:
+        svg = to_svg(picture.spread_figure(tested.scores))
+        found += [Heading("From series to series"), Picture(svg, "The share of the series with a MASE below a value.")]
+    elif len(order) > 1:
+        found += [Heading("From series to series"), _by_series(prepared, tested, order)]
+    if len(plan.quantiles) > 1:
+        found += [Heading("Intervals"), *_intervals(plan, tested)]
+    return found
+
+
+def _by_series(prepared: Prepared, tested: Backtest, order: Sequence[int]) -> Table:
+    """The MASE of each series, best first, of the model and of every baseline."""
+    rows = [
+        [
+            prepared.tracks[s].name,
+            *("-" if (mase := score.mase_by_series[s]) is None else f"{mase:.3f}" for score in tested.scores),
+        ]
+        for s in order
+    ]
+    return Table(["MASE", *(score.name for score in tested.scores)], rows)
+
+
+def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
+    low, high = plan.quantiles[0], plan.quantiles[-1]
+    score = tested.scores[0]
+    expected = 100 * (high - low)
+    text = (
+        f"Between the quantiles {low:g} and {high:g}, {expected:.0f} % of the real values should lie; on the test part"
+        f" {100 * score.coverage:.1f} % do, at a mean width of {score.width:.4g}. The quantiles are split-conformal:"
+        f" moved by what was missed in {tested.calibrated} windows of the validation part."
+    )
+    series = max(1, len(set(tested.series.tolist())))
+    found: list[Block] = [Text(text)]
+    if tested.calibrated < least_windows(plan.quantiles) * series:
+        found.append(
+            Note(
+                f"Fewer than {least_windows(plan.quantiles)} windows can't tell quantiles as far out as these.",
+                good=False,
+            )
+        )
+    inside = (tested.real >= tested.quantiles[..., 0]) & (tested.real <= tested.quantiles[..., -1])
+    there = np.isfinite(tested.real)
+    steps = np.unique(np.linspace(0, plan.horizon - 1, 12).astype(int))
+    rows = [[str(h + 1), f"{100 * inside[there[:, h], h].mean():.1f} %"] for h in steps if there[:, h].any()]
+    found.append(Table(["steps ahead", "coverage"], rows))
+    return found
+
+
+def predictions(prepared: Prepared, model: Model, tested: Backtest) -> tuple[str, int]:
+    """One row for each forecast of the test part; of very many origins some. And how many origins were left out."""
+    plan = model.plan
+    every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
+    rows, series = tested.rows[::every], tested.series[::every]
+    at = rows[:, None] + np.arange(plan.horizon)  # (n, H)
+    labels = [prepared.panel.series[s].labels for s in range(len(prepared.tracks))]
+    columns: dict[str, Any] = {
+        "series": np.repeat([prepared.tracks[s].name for s in series], plan.horizon),
+        "origin": np.repeat([labels[s][row - 1] for s, row in zip(series, rows, strict=True)], plan.horizon),
+        "time": [labels[s][row] for s, window in zip(series, at, strict=True) for row in window],
+        "step": np.tile(np.arange(1, plan.horizon + 1), len(rows)),
+        "real": pl.Series(tested.real[::every].ravel()).fill_nan(None),
+        "forecast": tested.quantiles[::every][..., plan.median].ravel(),
+    }
+    for q, level in enumerate(plan.quantiles):
+        if level != 0.5:
+            columns[quantile_name(level)] = tested.quantiles[::every][..., q].ravel()
+    return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
+
+
+def metrics(prepared: Prepared, model: Model, tested: Backtest) -> dict[str, Any]:
+    """What was run, beside the configuration, and what came out."""
+    return {
+        "series": len(prepared.panel.series),
+        "rows": prepared.split.counts,
+        "learner": model.learner.to_json(),
+        "origins": len(tested.rows),
+        "calibration_windows": tested.calibrated,
+        "scores": [_finite(asdict(score)) for score in tested.scores],
+    }
+
+
+def _finite(content: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: None in its place."""
+    whole: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    return whole
+
+
+def _cells(score: Score, plan: Plan) -> list[str]:
+    return [
+        f"{score.rmse:.4g}",
+        f"{score.mae:.4g}",
+        f"{score.smape:.2f}",
+        "-" if score.mase is None else f"{score.mase:.3f}",
+        f"{score.mse_standardised:.4f}",
+        f"{score.pinball:.4g}",
+        f"{100 * score.coverage:.1f} %" if len(plan.quantiles) > 1 else "-",
+    ]
+
+
+def _list(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,128 @@
+"""What is this job's own between its options and a full run folder: parts, facts, baselines, and what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ... import experiment
+from ...config import part_of
+from ...errors import InputError
+from ...experiment import Facts, Outcome, Trainer
+from . import example, report
+from .baselines import baselines
+from .config import CONLLU, Layout, Options, TagConfig
+from .corpus import Corpus, all_of, counted
+from .formats import read
+from .model import Model
+from .result import Result, score
+from .spans import are_spans
+from .training import Lesson, split
+
+
+class Tag(experiment.Job[Options, Model]):
+    """Learns the tags of one part of the sentences and is tested on another."""
+
+    kind = "tag"
+
+    def __init__(self, config: Options) -> None:
+        told = part_of(Layout, config)
+        if config.file is None:
+            if config.test or config.validation:
+                which = "test" if config.test else "validation"
+                raise InputError(f"--{which}: needs FILE, the training part, as well")
+            self.train_part, self.layout, self.name = example.sentences(), Layout(), "built-in sentences"
+        else:
+            self.train_part, self.layout = read(config.file, told)
+            self.name = plain_name(config.file)
+        if config.validation and config.validation_share is not None:
+            raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
+        held_out = self._beside(config.validation, told) if config.validation else None
+        if config.test:
+            self.test, self.how = self._beside(config.test, told), f" ({config.test})"
+        else:
+            self.train_part, test = split(self.train_part, config.test_share, config.seed)
+            if test is None:
+                about = f"{self.train_part.source}: {self.train_part.described()}"
+                raise InputError(f"{about}, too few to split; give a test part with --test")
+            self.test = test
+            self.how = f" ({100 * config.test_share:g} %, split off with seed {config.seed})"
+        self.lesson = Lesson.of(part_of(TagConfig, config), self.train_part, held_out)
+        self.config = replace(config, **vars(self.lesson.config))
+
+    def _beside(self, path: Path, told: Layout) -> Corpus:
+        """The sentences in ``path``, read as those of the training part were."""
+        other, _ = read(path, told, remembered=self.layout)
+        features = self.train_part.features
+        if len(other.features) != len(features):
+            expected = counted(len(features), "feature")
+            raise InputError(f"{path}: expected {expected} of every word, got {len(other.features)}")
+        return other
+
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        return f"{self.name}: a tag for every word"
+
+    def facts(self) -> Facts:
+        """What is tagged, with which tags, where it is split, and by what network."""
+        lesson, held = self.lesson, "none"
+        if lesson.held_out is not None:
+            given = self.config.validation is not None
+            where = f" ({lesson.held_out.source})" if given else " (split off the training part)"
+            held = lesson.held_out.described() + where
+        tags = lesson.vocabulary.tags
+        return [
+            ("", f"{self.name}: {report.tags_line(tags, are_spans(tags))}"),
+            ("training", lesson.corpus.described()),
+            ("validation", held),
+            ("test", self.test.described() + self.how),
+            ("network", report.network_line(lesson.config, lesson.network())),
+        ]
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that remembers how its files were read."""
+        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
+
+    def validated(self, scores: Mapping[str, float]) -> str:
+        """How much is right: the first of the scores, which says how much is not."""
+        measure, wrong = next(iter(scores.items()))
+        return f"{measure.removeprefix('1 - ')} {100 * (1 - wrong):.2f} %"
+
+    def judge(self, model: Model) -> Outcome:
+        """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""
+        result = self.tested(model)
+        found = baselines(self.train_part, self.test, self.layout.features)
+        others = [score(name, result.truth, tags, of_spans=result.of_spans) for name, tags in found]
+        sizes = {"training": len(self.lesson.corpus), "test": len(self.test), "source": self.train_part.source}
+        # The predicted tags stand in CoNLL-U in the place of the true ones, else in a column after them.
+        conllu = self.layout.format == CONLLU and self.test.document is not None
+        text = self.test.as_document().with_tags(result.predicted, beside=not conllu)
+        return Outcome(
+            report.table(result, others),
+            report.verdict(result.score, others),
+            {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
+            blocks=report.blocks(result),
+            files={"predictions.conllu" if conllu else "predictions.conll": text},
+        )
+
+    def tested(self, model: Model) -> Result:
+        """What the model says of the test part."""
+        truth = self.test.known_tags
+        known = frozenset(all_of(self.train_part.words))
+        of_spans = are_spans({*model.vocabulary.tags, *all_of(truth)})
+        return Result(self.label, self.test.words, truth, model.tags(self.test), known, of_spans)
+
+
+def plain_name(path: Path) -> str:
+    """The name of the data in ``path``: without endings, and without what says which part it is."""
+    name = re.sub(r"(\.(gz|conllu|conll|txt|tsv|iob2?|bio|pos))+$", "", path.name, flags=re.IGNORECASE)
+    name = re.sub(r"[-_.]?train$", "", name, flags=re.IGNORECASE)
+    return name or path.absolute().parent.name or "data"
+
+
+def run(options: Options) -> None:
+    """Run the job."""
+    experiment.run(Tag, options)

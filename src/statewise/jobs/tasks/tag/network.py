@@ -1,0 +1,93 @@
+"""The network: a vector for every word, made of the word, its characters and what else is known of it; recurrent layers
+over the sentence in both directions; scores for the tags (Lample et al., 2016, without its pretrained vectors).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import PackedSequence
+
+from .... import layers
+from . import crf
+from .config import TagConfig
+from .packed import Batch
+from .vocabulary import SHAPES, UNKNOWN, Vocabulary
+
+CHARACTER_SIZE, SHAPE_SIZE = 24, 5
+REPLACED = 0.5  # how often a word that occurs once is taken for an unknown one, in training
+
+
+class Network(nn.Module):
+    """Scores every tag of ``vocabulary`` for every word.
+
+    ``allowed`` (K+1, K+1) says which tag may follow which (crf.py); None: any. ``library`` has the recurrent layers.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, config: TagConfig, allowed: Tensor | None = None, library: Any = layers
+    ) -> None:
+        super().__init__()
+        cell = getattr(library, config.cell.upper())
+        self.words = nn.Embedding(1 + len(vocabulary.words), config.word_size)
+        self.shapes = nn.Embedding(len(SHAPES), SHAPE_SIZE)
+        self.features = nn.ModuleList(nn.Embedding(1 + len(v), config.feature_size) for v in vocabulary.features)
+        width = config.word_size + SHAPE_SIZE + config.feature_size * len(vocabulary.features)
+        self.characters: nn.Embedding | None = None
+        if config.character_units:
+            self.characters = nn.Embedding(1 + len(vocabulary.characters), CHARACTER_SIZE)
+            self.spelling = cell(CHARACTER_SIZE, config.character_units, bidirectional=True)
+            width += 2 * config.character_units
+        self.dropout = config.dropout
+        between = config.dropout if config.layers > 1 else 0.0
+        self.recurrent = cell(width, config.units, config.layers, bidirectional=True, dropout=between)
+        self.output = nn.Linear(2 * config.units, len(vocabulary.tags))
+        self.crf = crf.CRF(len(vocabulary.tags), allowed) if config.crf else None
+        for embedding in self.modules():
+            if isinstance(embedding, nn.Embedding):
+                nn.init.uniform_(embedding.weight, -(bound := (3 / embedding.embedding_dim) ** 0.5), bound)
+
+    def forward(self, batch: Batch, targets: Tensor | None = None) -> Tensor:
+        """Scores (S, K) of the tags or, with ``targets`` (S,), the sum of the losses, a scalar."""
+        x = self._drop(self._read(batch), batch)  # (S, I)
+        steps = self.recurrent(PackedSequence(x, batch.sizes))[0].data  # (S, 2*H)
+        emissions: Tensor = self.output(self._drop(steps, batch))
+        if targets is None:
+            return emissions
+        return self.loss(emissions, batch.sizes, targets)
+
+    def loss(self, emissions: Tensor, sizes: Tensor, targets: Tensor) -> Tensor:
+        """The sum of the losses of ``targets`` (S,), a scalar: cross entropy, or by the CRF."""
+        if self.crf is None:
+            return cross_entropy(emissions.float(), targets, reduction="sum")
+        loss: Tensor = self.crf(emissions.float(), sizes, targets)
+        return loss
+
+    def _drop(self, x: Tensor, batch: Batch) -> Tensor:
+        """Dropout of x (S, F) that is the same for all words of a sentence (Gal and Ghahramani, 2016).
+
+        So it is drawn once a sentence; drawing it for every word took 8 % of a training step.
+        """
+        if not self.training or not self.dropout:
+            return x
+        kept = 1 - self.dropout
+        mask = x.new_empty(int(batch.sizes[0]), x.shape[1]).bernoulli_(kept).div_(kept)
+        return x * mask.index_select(0, batch.rows)
+
+    def _read(self, batch: Batch) -> Tensor:
+        """What is known of every word: (S, I)."""
+        words = batch.words
+        if self.training:
+            replaced = batch.rare & (torch.rand(words.shape, device=words.device) < REPLACED)
+            words = words.masked_fill(replaced, UNKNOWN)
+        parts = [self.words(words), self.shapes(batch.shapes)]
+        parts += [embedding(column) for embedding, column in zip(self.features, batch.features, strict=True)]
+        if self.characters is not None:
+            packed = PackedSequence(self.characters(batch.characters), batch.character_sizes)
+            states = self.spelling(packed)[1]
+            final = states[0] if isinstance(states, tuple) else states  # (2, W, H): after the last, and the first one
+            parts.append(torch.cat(tuple(final), 1).index_select(0, batch.forms))
+        return torch.cat(parts, 1)

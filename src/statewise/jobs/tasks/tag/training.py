@@ -1,0 +1,139 @@
+"""Train a network to tag: the task for the fitting loop, and the model it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .... import layers
+from ...experiment import Trainer
+from ...training.task import Task
+from .config import TagConfig
+from .corpus import Corpus, Sentences, all_of
+from .decoding import allowed_by, in_words, predict
+from .model import Model
+from .network import Network
+from .packed import Packed
+from .spans import Grammar, are_spans, count, total
+from .vocabulary import Vocabulary, vocabulary_of
+
+
+class Tagging(Task):
+    """Tag the words of ``packed`` as its targets say. ``held_out`` are other sentences and their tags."""
+
+    model: Network
+
+    def __init__(
+        self,
+        network: Network,
+        packed: Packed,
+        held_out: tuple[Packed, Sentences] | None,
+        tags: Sequence[str],
+        allowed: Tensor | None,
+        data: Any,
+    ) -> None:
+        self.model, self.rows = network, len(packed)
+        self.packed, self.held_out = packed, held_out
+        self.tags, self.allowed, self.data = tags, allowed, data
+
+    def to(self, device: torch.device) -> None:
+        """Move the network to ``device``; batches go there as they are drawn."""
+        super().to(device)
+        self.packed.device = device
+        if self.held_out is not None:
+            self.held_out[0].device = device
+
+    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        """The loss of the sentences, its terms their words."""
+        batch = self.packed.take(rows.numpy())
+        loss: Tensor = model(batch, batch.targets)
+        return loss, len(batch.words)
+
+    def validate(self) -> Mapping[str, float]:
+        """How far from 1 the F1 of the spans is or, where the tags mark none, the accuracy; and the loss."""
+        if self.held_out is None:
+            return {}
+        packed, truth = self.held_out
+        numbers, loss = predict(self.model, packed, self.allowed)
+        told = in_words(numbers, packed.lengths, self.tags)
+        right = sum(map(str.__eq__, all_of(truth), all_of(told))) / packed.tokens
+        scores = {"loss": loss / packed.tokens, "accuracy": right}
+        if not are_spans(self.tags):
+            return {"1 - accuracy": 1 - right, **scores}
+        return {"1 - F1": 1 - total(count(truth, told).values()).f1, **scores}
+
+    def fingerprint(self) -> Any:
+        """What must agree for a checkpoint to go on: sizes, and a hash of the sentences and their tags."""
+        return [super().fingerprint(), self.data]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is learnt from and validated with, and what is known of it before training."""
+
+    config: TagConfig
+    corpus: Corpus
+    held_out: Corpus | None
+    vocabulary: Vocabulary
+    strict: bool
+    """Whether the tags mark spans and all sentences keep to the grammar of spans."""
+
+    @classmethod
+    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> Lesson:
+        """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
+
+        Raises ``InputError`` where there is nothing to learn.
+        """
+        everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
+        if held_out is None:
+            config = replace(config, validation_share=config.held_out(len(corpus)))
+            corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
+        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
+        strict = are_spans(vocabulary.tags) and all(map(Grammar(vocabulary.tags).keeps, everything))
+        return cls(config, corpus, held_out, vocabulary, strict)
+
+    @property
+    def allowed(self) -> Tensor | None:
+        """Which tag may follow which: see ``Network``."""
+        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
+
+    def network(self, library: Any = layers) -> Network:
+        """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return Network(self.vocabulary, self.config, self.allowed, library)
+
+    def task(self, network: Network) -> Tagging:
+        """Train ``network`` on this."""
+        packed = Packed(self.corpus, self.vocabulary)
+        held = None
+        if self.held_out is not None:
+            held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
+        tags, digests = self.vocabulary.tags, [packed.digest(), None if held is None else held[0].digest()]
+        return Tagging(network, packed, held, tags, self.allowed, [*digests, list(tags), self.strict])
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that has learnt it.
+
+        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
+        """
+        network = self.network()
+        trainer.fit(self.task(network), self.config)
+        return Model(network=network, vocabulary=self.vocabulary, strict=self.strict, config=self.config)
+
+
+def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:
+    """``corpus`` without a ``share`` of its sentences, rounded and drawn by ``seed``, and those; None: there are none.
+
+    At least one sentence stays. The same seed gives the same sentences.
+    """
+    out = min(round(share * len(corpus)), len(corpus) - 1)
+    if not out:
+        return corpus, None
+    order = np.random.default_rng(seed).permutation(len(corpus))
+    return corpus.select(np.sort(order[out:]).tolist()), corpus.select(np.sort(order[:out]).tolist())

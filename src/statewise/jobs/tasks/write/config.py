@@ -1,0 +1,98 @@
+"""What can be set: what is written next, the network, how it is trained. No torch here: help comes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ...command import Run
+from ...config import Cell, NotNegative, Part, Positive, Whole, again, option
+from ...errors import InputError
+from ...training.config import TrainingConfig
+
+UPDATES = {False: 5000, True: 8000}  # of a training of running text, and of lines
+MOST_EPOCHS = 300
+UNITS = {False: 256, True: 128}
+LAYERS = {False: 2, True: 1}
+NARROW = 64  # an embedding of characters as wide as this tells any alphabet apart
+
+HELD_OUT = 0.1
+LEAST_HELD_OUT = {False: 500, True: 20}  # characters, lines; a smaller part held out says little
+
+data, network = (partial(option, group=group) for group in ("data", "network"))
+
+
+@dataclass(kw_only=True)
+class WriteConfig(TrainingConfig):
+    """How a writer is built and trained; what is None is decided by the text, see ``Plan``."""
+
+    epochs: Whole | None = again(  # type: ignore[assignment]
+        TrainingConfig, "epochs", None, "as many as make 5000 updates, of lines 8000; 300 at most"
+    )
+    learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
+    warmup: Part = again(TrainingConfig, "warmup", 0.02)
+    weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
+
+    level: Literal["char", "word"] = data("char", "what is written next: a character, or what stands between blanks")
+    lines: bool = data(False, "every line is one for itself, such as names, instead of one running text")
+    max_words: Whole = data(10_000, "how many words are known, the most frequent", metavar="N")
+    min_count: Whole = data(2, "words that occur less often are <unk>", metavar="N")
+    validation_share: Part | None = data(
+        None,
+        "to hold out, the end, of lines any, to keep the weights that do best on it, 0 for none",
+        metavar="X",
+        default="0.1 where that says enough",
+    )
+    cell: Cell = network("gru", "the kind of layer")
+    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="256, of lines 128")
+    layers: Whole | None = network(None, "layers", metavar="N", default="2, of lines 1")
+    embedding: Whole | None = network(
+        None, "numbers that stand for a symbol in the input", metavar="N", default="64; words, tied: as many as units"
+    )
+    dropout: Part = network(
+        0.2,
+        "probability of dropping a unit before and after each layer, in training, the same over the steps",
+        metavar="X",
+    )
+    tie: bool = network(False, "the output has the embedding's weights")
+    steps: Whole = network(64, "how far the gradient goes back in a running text, where the state goes on", metavar="N")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tie and self.embedding and self.units and self.embedding != self.units:
+            raise InputError(
+                f"tie: the output has the embedding's weights, so both must be as wide as the layers: expected an"
+                f" embedding of {self.units}, got {self.embedding}"
+            )
+
+    def epochs_for(self, updates: int) -> int:
+        """The epochs where one has so many ``updates``."""
+        return self.epochs or min(-(-UPDATES[self.lines] // updates), MOST_EPOCHS)
+
+
+@dataclass(kw_only=True)
+class Plan(WriteConfig):
+    """A configuration in which the network is decided."""
+
+    units: Whole
+    layers: Whole
+    embedding: Whole
+
+    @classmethod
+    def of(cls, config: WriteConfig) -> Plan:
+        """2 layers of 256 units, 1 of 128 for lines; of characters 64 numbers."""
+        told = {each.name: getattr(config, each.name) for each in fields(WriteConfig)}
+        units = config.units or UNITS[config.lines]
+        narrow = units if config.tie or config.level == "word" else min(units, NARROW)
+        decided = {"units": units, "layers": config.layers or LAYERS[config.lines]}
+        return cls(**told | decided | {"embedding": config.embedding or narrow})
+
+
+@dataclass(kw_only=True)
+class Options(Run, WriteConfig):
+    """What ``statewise write`` can be told."""
+
+    file: Path | None = option(None, "a text file", metavar="FILE", positional=True, default="")
+    validation: Path | None = data(None, "the validation part", metavar="FILE", default="held out of FILE")

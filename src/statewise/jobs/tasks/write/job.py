@@ -1,0 +1,125 @@
+"""What is this job's own between its options and a full run folder: parts, what it writes, what counting reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from ... import experiment
+from ...config import part_of
+from ...errors import InputError
+from ...experiment import Facts, Outcome, Trainer
+from . import report
+from .config import Options, WriteConfig
+from .model import Model
+from .ngrams import baselines
+from .sampling import Draw
+from .text import held_out, lines_of, read_text
+from .training import Lesson
+
+NAMES = Path(__file__).parents[2] / "data" / "names.txt"
+
+TEMPERATURES = (0.5, 0.8, 1.0)
+SHOWN = {True: 20, False: 600}  # lines, or symbols of a running text
+JUDGED = 1000  # lines written to see how many of them are copies
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model wrote."""
+
+    samples: dict[float, list[str]]
+    """By temperature: new lines, or one text."""
+    copies: float | None = None
+    """Of ``judged`` lines written at temperature 1, the share that stands in the file; None of a running text."""
+    judged: int = 0
+
+
+class Write(experiment.Job[Options, Model]):
+    """Learns one part of a text and is judged by another."""
+
+    kind = "write"
+
+    def __init__(self, config: Options) -> None:
+        config = replace(config, lines=config.lines or config.file is None)
+        self.text, self.held, self.how = self._parts(config)
+        self.name = report.name_of(config.file or NAMES)
+        try:
+            self.lesson = Lesson.of(part_of(WriteConfig, config), self.text, self.held)
+        except InputError as error:
+            raise InputError(f"{config.file}: {error}") from None
+        plan = self.lesson.config
+        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(WriteConfig)})
+
+    def _parts(self, config: Options) -> tuple[str, str, str]:
+        """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""
+        if config.validation is not None:
+            if config.file is None:
+                raise InputError("--validation: needs FILE, the training part, as well")
+            if config.validation_share is not None:
+                raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
+            return read_text(config.file), read_text(config.validation), f" ({config.validation})"
+        text = read_text(config.file or NAMES)
+        kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
+        return kept, held, f" (drawn with seed {config.seed})" if config.lines else " (the end of the text)"
+
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        return f"{self.name}: to write as a text is written"
+
+    def facts(self) -> Facts:
+        """What is learnt from, what is held out, and by what network."""
+        lesson = self.lesson
+        facts = [
+            *report.parts(self.name, lesson.vocabulary, lesson.corpus, lesson.held_out, self.how),
+            ("network", report.network_line(lesson.config, lesson.network())),
+        ]
+        if not lesson.config.lines:
+            facts.append(("read", f"in {lesson.config.batch} streams, {lesson.config.steps} steps at a time"))
+        return facts
+
+    def train(self, trainer: Trainer) -> Model:
+        """The model."""
+        return self.lesson.train(trainer)
+
+    def judge(self, model: Model) -> Outcome:
+        """How well the model and counting predict the part held out, or else the one learnt, and what it writes."""
+        lesson, vocabulary = self.lesson, model.vocabulary
+        test, which = lesson.held_out or lesson.corpus, "validation" if lesson.held_out else "training"
+        surprised = model.surprise(self.held or self.text)
+        score = surprised.score(self.label)
+        others = list(baselines(lesson.corpus, test, len(vocabulary), vocabulary.level))
+        wrote = self.written(model)
+        return Outcome(
+            report.table([score, *others], surprised, vocabulary, which),
+            report.verdict(score, others, vocabulary.noun, held=lesson.held_out is not None),
+            {
+                "data": {"name": self.name, "training": len(lesson.corpus.ids), "symbols": len(vocabulary)},
+                "part": which,
+                **report.metrics(score, others, surprised),
+                "copies": wrote.copies,
+            },
+            ending=report.sample(wrote),
+            blocks=[*report.samples(wrote), *report.surprising(surprised, vocabulary, which)],
+            files={
+                "samples.txt": report.samples_text(wrote),
+                "predictions.csv": report.predictions(surprised, vocabulary),
+            },
+        )
+
+    def written(self, model: Model) -> Written:
+        """Samples at some temperatures; of lines, such as are not known."""
+        if not model.lines:
+            length = SHOWN[False] if model.vocabulary.level == "char" else SHOWN[False] // 5
+            draws = {t: Draw(temperature=t) for t in TEMPERATURES}
+            return Written({t: model.samples(1, length=length, draw=draw) for t, draw in draws.items()})
+        known = set(lines_of(self.text)) | set(lines_of(self.held))
+        samples = {t: model.samples(SHOWN[True], draw=Draw(temperature=t), without=known) for t in TEMPERATURES}
+        lines = model.samples(JUDGED, draw=Draw(temperature=1.0))
+        return Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
+
+
+def run(options: Options) -> None:
+    """Run the job."""
+    experiment.run(Write, options)

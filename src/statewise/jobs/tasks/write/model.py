@@ -1,0 +1,199 @@
+"""A trained model: network and vocabulary, what it can do, and the file that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ....freezing import freeze
+from ...artifacts import model_file
+from ...errors import InputError
+from .config import Plan
+from .network import Network
+from .sampling import NOT_FINITE, Draw, symbols_after
+from .surprise import Surprise, surprise
+from .text import lines_of, of_lines
+from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
+
+LENGTH = 500  # of a sample of running text
+LONGEST = 2**24  # symbols of a line
+TRIES = 20  # lines drawn for one that is wanted, before too few are new
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(model_file.Model):
+    """Writes as the text did that it has learnt from, and says how likely a text is."""
+
+    KIND: ClassVar[str] = "writing model"
+    CONFIG: ClassVar[type[Any]] = Plan
+
+    config: Plan
+    network: Network
+    vocabulary: Vocabulary
+    longest: int
+    """Symbols of the longest line, where the model has learnt lines; 0 where it has learnt a running text."""
+
+    @property
+    def lines(self) -> bool:
+        """Whether it has learnt lines, each for itself."""
+        return self.longest > 0
+
+    @cached_property
+    def _frozen(self) -> nn.Module:
+        frozen: nn.Module = freeze(self.network)
+        return frozen
+
+    # Writing
+
+    def write(self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None) -> Iterator[str]:
+        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most."""
+        draw = draw or Draw()
+        yield from self._write(prompt, length, draw, torch.Generator().manual_seed(draw.seed))
+
+    def samples(
+        self,
+        count: int = 1,
+        prompt: str = "",
+        length: int | None = None,
+        draw: Draw | None = None,
+        without: Collection[str] = (),
+    ) -> list[str]:
+        """``count`` texts that begin with ``prompt``: ``length`` symbols more or, of lines, up to their end.
+
+        With ``without``, no line that is in it and none twice: fewer than ``count`` where the model knows no more.
+        """
+        draw = draw or Draw()
+        length = self.reach if length is None else length
+        random, found = torch.Generator().manual_seed(draw.seed), list[str]()
+        taken = set(without)
+        for _ in range(count * TRIES if without else count):
+            text = self.begun(prompt) + "".join(self._write(prompt, length, draw, random))
+            if without and text in taken:
+                continue
+            taken.add(text)
+            found.append(text)
+            if len(found) == count:
+                break
+        return found
+
+    def begun(self, prompt: str) -> str:
+        """``prompt`` as a text goes on from it: words set themselves apart from what is before them."""
+        return prompt.rstrip(" ") if self.vocabulary.level == "word" else prompt
+
+    @property
+    def reach(self) -> int:
+        """How many symbols a sample has, or a line at most."""
+        return 2 * self.longest if self.lines else LENGTH
+
+    def _write(self, prompt: str, length: int, draw: Draw, random: torch.Generator) -> Iterator[str]:
+        vocabulary, unknown = self.vocabulary, self.vocabulary.unknown
+        never = () if unknown is None else (unknown,)
+        ids = self._begun(prompt)
+        before = vocabulary.symbols[ids[-1]]
+        for place in islice(symbols_after(self._frozen, ids, draw, random, never), length):
+            symbol = vocabulary.symbols[place]
+            if self.lines and symbol == END:
+                return
+            apart = vocabulary.level == "word" and END not in (before, symbol)
+            yield f" {symbol}" if apart else symbol
+            before = symbol
+
+    # Completing
+
+    def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
+        """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
+        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        if not bool(logits[-1].isfinite().all()):
+            raise InputError(NOT_FINITE)
+        likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
+        names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
+        return list(zip(names, likely.values.tolist(), strict=True))
+
+    def complete(self, text: str, length: int = 1) -> str:
+        """``text`` with the likeliest ``length`` symbols after it; a line to its end at most."""
+        return self.begun(text) + "".join(self._write(text, length, Draw(temperature=0), torch.Generator()))
+
+    # Judging
+
+    def encode(self, text: str) -> Corpus:
+        """``text`` as the model reads it. Raises ``InputError`` where there is nothing in it that it could predict."""
+        corpus = self.vocabulary.encode(of_lines(lines_of(text)) if self.lines else text, lines=self.lines)
+        if corpus.terms < 1:
+            raise InputError(f"expected text of {self.vocabulary.noun}s that the model knows, got {text[:40]!r}")
+        return corpus
+
+    def surprise(self, text: str) -> Surprise:
+        """How likely each symbol of ``text`` is."""
+        found = surprise(self._frozen, self.encode(text))
+        if not np.isfinite(found.nats).all():
+            raise InputError(NOT_FINITE)
+        return found
+
+    def _begun(self, prompt: str) -> list[int]:
+        """What a network reads to go on after ``prompt``: the end of a line before it, and its symbols.
+
+        A word that the model doesn't know is ``<unk>`` to it. Raises ``InputError`` for a character that it doesn't
+        know.
+        """
+        vocabulary = self.vocabulary
+        if self.lines and END in prompt:
+            raise InputError(f"expected a beginning of a line, got one with a line's end in it: {prompt!r}")
+        ids = vocabulary.numbers(prompt).tolist()
+        if vocabulary.level == "word" and not prompt.endswith(END):
+            ids.pop()  # the end of a line that isn't there
+        if vocabulary.unknown is not None:
+            ids = [vocabulary.unknown if place < 0 else place for place in ids]
+        if -1 in ids:
+            raise InputError(f"{prompt!r}: the model has never seen the character {prompt[ids.index(-1)]!r}")
+        return [vocabulary.end, *ids] if vocabulary.end is not None else ids or [0]
+
+    # The file
+
+    def content(self) -> dict[str, Any]:
+        """The symbols, and how long the longest line is."""
+        return {"symbols": list(self.vocabulary.symbols), "longest": self.longest}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights, tied ones once."""
+        state = self.network.state_dict()
+        return {name: t for name, t in state.items() if not (self.config.tie and name == "embedding.weight")}
+
+    @classmethod
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Format 1 had the network's part of the configuration alone, and the level beside it."""
+        own = {"level": content["level"], "lines": content["longest"] > 0}
+        return content | {"config": content["shape"] | own}
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
+        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+        config: Plan = shared["config"]
+        vocabulary, longest = _vocabulary(config.level, content["symbols"]), content["longest"]
+        if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
+            raise ValueError(f"expected {config.layers} layers")
+        if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
+            raise ValueError(f"expected the length of the longest line, got {longest!r}")
+        if config.tie:
+            tensors["embedding.weight"] = tensors["output.weight"]
+        network = model_file.filled(lambda: Network(len(vocabulary), config), tensors)
+        return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
+
+
+def _vocabulary(level: str, symbols: Any) -> Vocabulary:
+    """ValueError for what makes none: characters must rise, words begin with the two that stand for others."""
+    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
+        raise ValueError("expected symbols that are text")
+    if len(set(symbols)) != len(symbols):
+        raise ValueError("a symbol is there twice")
+    if level == "char" and (symbols != sorted(symbols) or any(len(symbol) != 1 for symbol in symbols)):
+        raise ValueError("its characters are out of order")
+    if level == "word" and symbols[:2] != [END, UNKNOWN]:
+        raise ValueError("its words begin otherwise")
+    return Vocabulary(level, tuple(symbols))

@@ -1,0 +1,144 @@
+"""Who looks on while a network is trained: the progress bar, the log, the report, TensorBoard, Visdom."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from ..artifacts import atomic
+from ..errors import InputError
+
+
+class Record(TypedDict, total=False):
+    """A point of the loss curve, and a line of ``metrics.jsonl``."""
+
+    fit: str
+    """Which of the run's networks this is about; only where there are several."""
+    epoch: int
+    update: int
+    """Updates made so far."""
+    seconds: float
+    """Time trained so far, over all resumed parts."""
+    loss: float
+    """The mean training loss since the record before."""
+    learning_rate: float
+    validation: dict[str, float]
+    """At the end of an epoch, where there is a validation part; the first entry decides which weights are kept."""
+
+
+def is_record(content: Any) -> bool:
+    """Whether ``content`` is one: numbers under these names."""
+    if not isinstance(content, dict) or not {"epoch", "update", "seconds", "loss"} <= content.keys():
+        return False
+    numbers = {name: value for name, value in content.items() if name not in ("fit", "validation")}
+    scores = content.get("validation", {})
+    if not isinstance(scores, dict) or not isinstance(content.get("fit", ""), str):
+        return False
+    return all(isinstance(x, (int, float)) and abs(x) < math.inf for x in (*numbers.values(), *scores.values()))
+
+
+class Watch:
+    """Looks on and does nothing; those who do something derive from it."""
+
+    def plan(self, updates: int) -> None:
+        """So many more updates are coming, or fewer, where the number is negative."""
+
+    def tick(self) -> None:
+        """One of them is done. Called in every update, so this must be quick."""
+
+    def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
+        """Training begins, or goes on after these records; ``fit`` names the network where there are several."""
+
+    def record(self, record: Record) -> None:
+        """A new point of the curve."""
+
+    def close(self) -> None:
+        """No more is coming."""
+
+
+class Several(Watch):
+    """Passes everything on to all of ``watches``."""
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self.watches = tuple(watches)
+
+    def plan(self, updates: int) -> None:
+        for watch in self.watches:
+            watch.plan(updates)
+
+    def tick(self) -> None:
+        for watch in self.watches:
+            watch.tick()
+
+    def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
+        for watch in self.watches:
+            watch.begin(history, fit)
+
+    def record(self, record: Record) -> None:
+        for watch in self.watches:
+            watch.record(record)
+
+    def close(self) -> None:
+        for watch in self.watches:
+            watch.close()
+
+
+class Named(Watch):
+    """Passes on to ``watch`` what one of several networks does, its records under the name ``fit``."""
+
+    def __init__(self, watch: Watch, fit: str) -> None:
+        self.watch, self.fit = watch, fit
+
+    def plan(self, updates: int) -> None:
+        self.watch.plan(updates)
+
+    def tick(self) -> None:
+        self.watch.tick()
+
+    def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
+        self.watch.begin([self._named(record) for record in history], fit or self.fit)
+
+    def record(self, record: Record) -> None:
+        self.watch.record(self._named(record))
+
+    def _named(self, record: Record) -> Record:
+        return {"fit": self.fit, **record}
+
+
+class Log(Watch):
+    """``metrics.jsonl``: a line for every record, in the order in which the networks were trained."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records: list[Record] = _read(path)
+
+    def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
+        # What was logged after the checkpoint is trained, and logged, again.
+        self.records = [r for r in self.records if r.get("fit") != fit] + list(history)
+        atomic.write(self.path, "".join(map(_line, self.records)))
+
+    def record(self, record: Record) -> None:
+        self.records.append(record)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(record))
+
+
+def _read(path: Path) -> list[Record]:
+    if not path.exists():
+        return []
+    try:
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # a line that a kill cut short is no record
+        records: list[Record] = [json.loads(line) for line in whole.split("\n") if line]
+    except (ValueError, RecursionError):
+        records = [{}]
+    if not all(map(is_record, records)):
+        raise InputError(f"{path}: damaged: expected a record of the training in every line")
+    return records
+
+
+def _line(record: Record) -> str:
+    content: Any = record
+    return json.dumps(content) + "\n"

@@ -1,0 +1,178 @@
+"""The fitting loop that all jobs share: read it from top to bottom.
+
+It knows nothing of the job. What is trained, on which rows, with which loss, is a ``Task``; how, is a
+``TrainingConfig``. A training that is killed goes on from its checkpoint with the same bits; several processes under
+``torchrun`` make the same steps as one with the same batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ..errors import InputError
+from .callbacks import Record, Watch
+from .checkpoint import Checkpoint, Position
+from .config import TrainingConfig
+from .distributed import Group, find_device, join
+from .task import Task
+
+POINTS = 500  # of the loss curve
+
+
+def fit(
+    task: Task, config: TrainingConfig, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
+) -> list[Record]:
+    """Train ``task.model`` in place, leave the weights of the best validation in it, and give the curve.
+
+    Where ``checkpoint`` has a file already, training goes on from it. The caller's random numbers stay as they were.
+    Raises ``InputError`` for a device that isn't there, a checkpoint of something else, or a loss that isn't finite.
+    """
+    if task.rows < 1:
+        raise InputError("there is nothing to train on: no rows")
+    device = find_device(config.device)
+    together = join(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        watch = watch if watch is not None and together.leads else Watch()
+        task.to(device)
+        optimizer = make_optimizer(config, task.model)
+        mixed = precision(config, device)
+        at, best = Position(), dict[str, Tensor]()
+        batches = -(-task.rows // config.batch)  # in an epoch
+        updates = config.epochs * batches
+        stretch = max(1, updates // POINTS)
+
+        if checkpoint and (loaded := together.told(checkpoint.load)):
+            at, best = checkpoint.restore(loaded, task, config, optimizer)
+        model = together.wrap(task.model)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        watch.begin(at.history)
+        watch.plan(updates - at.update)
+        lost, began = torch.tensor(float(at.lost), device=device), time.monotonic() - at.seconds
+
+        while at.epoch < config.epochs and not (config.patience and at.stale >= config.patience):
+            if at.batch == 0:
+                torch.manual_seed(_seed(config.seed, at.epoch, together.rank))
+            order = task.order(at.epoch, torch.Generator().manual_seed(_seed(config.seed, at.epoch)))
+            model.train()
+            while at.batch < batches:
+                rows, counted = together.share(order[at.batch * config.batch : (at.batch + 1) * config.batch])
+                rate = config.rate(at.update / updates)
+                for parameter_group in optimizer.param_groups:
+                    parameter_group["lr"] = rate
+                with mixed:
+                    loss, terms = task.loss(model, rows)
+                terms = together.total(terms if counted else 0.0)
+                for parameter in parameters:
+                    parameter.grad = None
+                # The gradients of several processes are averaged: times their number, that is the sum again.
+                loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))
+                if config.clip:
+                    clip(parameters, config.clip)
+                optimizer.step()
+                if counted:
+                    lost += loss.detach()
+                at.terms += terms
+                at.batch += 1
+                at.update += 1
+                watch.tick()
+                if at.batch < batches:
+                    if at.update % stretch == 0 and at.terms:
+                        _record(at, together.total(float(lost)), rate, began, watch)
+                        lost.zero_()
+                    if checkpoint and together.size == 1 and checkpoint.due():
+                        at.lost, at.seconds = float(lost), time.monotonic() - began
+                        checkpoint.save(task, config, optimizer, at, best)
+
+            at.epoch, at.batch = at.epoch + 1, 0
+            scores = _validate(task, together)
+            better = bool(scores) and (at.best is None or next(iter(scores.values())) < at.best)
+            at.stale = 0 if better or not scores else at.stale + 1
+            if better:
+                at.best = next(iter(scores.values()))
+                best = {name: tensor.detach().clone() for name, tensor in task.model.state_dict().items()}
+            _record(at, together.total(float(lost)), rate, began, watch, scores)
+            lost.zero_()
+            at.lost, at.seconds = 0.0, time.monotonic() - began
+            last = at.epoch == config.epochs or bool(config.patience and at.stale >= config.patience)
+            if checkpoint and together.leads and (last or checkpoint.due()):
+                checkpoint.save(task, config, optimizer, at, best)
+
+        watch.plan(at.update - updates)
+        if best:
+            task.model.load_state_dict(best)
+        task.model.eval()
+        return at.history
+
+
+def make_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
+    """The optimizer of ``config`` over what of ``model`` can be trained, in its one-kernel form."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        nesterov = config.momentum > 0
+        return SGD(parameters, lr=rate, momentum=config.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
+    adam = AdamW if config.optimizer == "adamw" else Adam
+    return adam(parameters, lr=rate, weight_decay=decay, fused=True)
+
+
+def precision(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which losses are computed: mixed with bfloat16 where that is asked for, or suits the device."""
+    suits = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if config.precision == "bfloat16" or (config.precision == "auto" and suits):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
+    """Scale the gradients down where the norm of all of them together is over ``largest``.
+
+    What ``torch.nn.utils.clip_grad_norm_`` does, without its sorting of gradients by device and type: half the time.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))  # no look at the norm: a GPU needn't be waited for
+
+
+def _validate(task: Task, together: Group) -> dict[str, float]:
+    """What ``task.validate`` says; of several processes the first one asks."""
+    task.model.eval()
+    with torch.no_grad():
+        return together.told(lambda: dict(task.validate()))
+
+
+def _record(
+    at: Position, lost: float, rate: float, began: float, watch: Watch, scores: dict[str, float] | None = None
+) -> None:
+    """A point of the curve: what was lost since the one before, and what the validation says at an epoch's end."""
+    if at.terms:
+        loss = lost / at.terms
+    elif at.history:  # the last batches of the epoch had nothing that counts
+        loss = at.history[-1]["loss"]
+    else:
+        raise InputError("there is nothing to train on: no row has a term of the loss")
+    if not math.isfinite(loss) or not all(map(math.isfinite, (scores or {}).values())):
+        raise InputError(
+            f"the loss is no longer finite after {at.update} updates at a learning rate of {rate:.3g};"
+            " a lower one may help"
+        )
+    record = Record(epoch=at.epoch, update=at.update, seconds=time.monotonic() - began, loss=loss, learning_rate=rate)
+    if scores:
+        record["validation"] = scores
+    at.history.append(record)
+    at.terms = 0.0
+    watch.record(record)
+
+
+def _seed(*numbers: int) -> int:
+    """A seed of its own for every epoch and process."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 6364136223846793005 + number + 1442695040888963407) % 2**63
+    return mixed
