@@ -26,7 +26,7 @@ import statewise
 from statewise.jobs.checkpoint import Checkpoint
 from statewise.jobs.errors import InputError
 from statewise.jobs.fit import fit
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 from statewise.jobs.task import Task
 from statewise.jobs.watch import Log, Several, Watch
 
@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--break-off", type=int, default=0)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    recipe = Recipe(epochs=args.epochs, batch=args.batch, learning_rate=0.01)
+    recipe = TrainingConfig(epochs=args.epochs, batch=args.batch, learning_rate=0.01)
     rank = int(os.environ.get("RANK", "0"))
 
     def train(number: int, losses: int | None = None) -> None:

@@ -283,7 +283,7 @@ def make_files(folder: Path) -> None:
     X = [random_numbers.normal(size=(5 + n % 3, 2)) for n in range(12)]
     Classifier(units=3, **common).fit(X, ["a", "b"] * 6).save(folder / "classify")
     Writer(units=4, layers=1, **common).fit((folder / "text").read_text()).save(folder / "write")
-    Writer(units=4, layers=1, level="word", lines=True, at_least=1, **common).fit(["a b c", "b c d"]).save(
+    Writer(units=4, layers=1, level="word", lines=True, min_count=1, **common).fit(["a b c", "b c d"]).save(
         folder / "write-words"
     )
     named = [[word for word, _, _ in words]] * 4, [[tag for _, _, tag in words]] * 4
@@ -299,7 +299,7 @@ def _train(path: Path, optimizer: str) -> None:
 
     from statewise.jobs.checkpoint import Checkpoint
     from statewise.jobs.fit import fit
-    from statewise.jobs.recipe import Recipe
+    from statewise.jobs.recipe import TrainingConfig
     from statewise.jobs.task import Task
 
     class Line(Task):
@@ -314,7 +314,7 @@ def _train(path: Path, optimizer: str) -> None:
             return {"loss": float(self.model(self.x).square().mean())}
 
     torch.manual_seed(0)
-    recipe = Recipe(epochs=3, batch=4, optimizer=optimizer)
+    recipe = TrainingConfig(epochs=3, batch=4, optimizer=optimizer)
     checkpoint = Checkpoint(path, 0.0)
     if path.exists():
         fit(Line(), recipe, checkpoint=checkpoint)
@@ -335,7 +335,7 @@ def _train(path: Path, optimizer: str) -> None:
 
 def read_table_forecast(path: Path, draw: random.Random) -> None:
     """As ``statewise forecast`` does, up to the split."""
-    from statewise.jobs.forecast.config import Columns, Forecasting
+    from statewise.jobs.forecast.config import Columns, ForecastConfig
     from statewise.jobs.forecast.reading import read_panel
     from statewise.jobs.forecast.training import prepare
 
@@ -350,7 +350,7 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
     gaps = draw.choice(("refuse", "mask", "carry", "ignore"))
     panel = read_panel(path, columns, gaps=gaps)
     if sum(map(len, panel.series)) < 10_000:
-        prepare(panel, Forecasting(horizon=3, gaps=gaps))
+        prepare(panel, ForecastConfig(horizon=3, gaps=gaps))
 
 
 def read_sequences(path: Path, draw: random.Random) -> None:

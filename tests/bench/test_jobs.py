@@ -15,13 +15,13 @@ from statewise.bench.clock import Effort
 from statewise.bench.prose import Prose
 from statewise.bench.samples import Summary
 from statewise.cli import main
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 
 EFFORT = Effort(clean=1, at_least=1, seconds=0.0)
 SMALL = (
-    jobs.Job("classes", 3, 2, 4, 1, 3, False, Recipe(epochs=1, batch=4), rows=12, epoch=30),
-    jobs.Job("numbers", 3, 2, 4, 1, 1, True, Recipe(epochs=2, batch=4), rows=4, epoch=50),
-    Prose("text", Recipe(epochs=1, batch=2), chunks=3, epoch=9, T=4, H=5, L=2),
+    jobs.Job("classes", 3, 2, 4, 1, 3, False, TrainingConfig(epochs=1, batch=4), rows=12, epoch=30),
+    jobs.Job("numbers", 3, 2, 4, 1, 1, True, TrainingConfig(epochs=2, batch=4), rows=4, epoch=50),
+    Prose("text", TrainingConfig(epochs=1, batch=2), chunks=3, epoch=9, T=4, H=5, L=2),
 )
 NAMES = ("classes", "numbers", "text")
 

@@ -17,11 +17,11 @@ import toy
 from statewise.jobs import InputError, model_file
 from statewise.jobs.checkpoint import Checkpoint
 from statewise.jobs.fit import fit
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 from statewise.jobs.watch import Log, Several, Watch
 from toy import Toy, weights
 
-RECIPE = Recipe(epochs=3, batch=10, learning_rate=0.01)  # of 4 batches each
+RECIPE = TrainingConfig(epochs=3, batch=10, learning_rate=0.01)  # of 4 batches each
 UPDATES = 12
 
 
@@ -41,7 +41,7 @@ class Kill(Watch):
             raise Killed
 
 
-def train(folder: Path, recipe: Recipe, *, task: Toy | None = None, kill: int = -1, every: float = 0.0):
+def train(folder: Path, recipe: TrainingConfig, *, task: Toy | None = None, kill: int = -1, every: float = 0.0):
     task = task or Toy()
     watch = Several([Log(folder / "metrics.jsonl"), Kill(kill)])
     fit(task, recipe, watch=watch, checkpoint=Checkpoint(folder / "x.checkpoint", every))
@@ -58,7 +58,7 @@ def whole(tmp_path_factory):
     results = {}
     for optimizer in ("adamw", "sgd"):
         folder = tmp_path_factory.mktemp(optimizer)
-        recipe = Recipe(**{**RECIPE.__dict__, "optimizer": optimizer})
+        recipe = TrainingConfig(**{**RECIPE.__dict__, "optimizer": optimizer})
         results[optimizer] = recipe, train(folder, recipe, every=1e9), toy.log(folder / "metrics.jsonl")
     return results
 
@@ -97,7 +97,7 @@ def test_between_two_points_of_the_curve(tmp_path, monkeypatch):
 
 
 def test_early_stopping_counts_on(tmp_path):
-    recipe = Recipe(epochs=40, batch=10, learning_rate=0.3, patience=2)
+    recipe = TrainingConfig(epochs=40, batch=10, learning_rate=0.3, patience=2)
     expected = train(tmp_path, recipe, every=1e9)
     log = toy.log(tmp_path / "metrics.jsonl")
     assert len({record["epoch"] for record in log}) < 40
@@ -147,8 +147,16 @@ def test_a_complete_training_is_not_repeated(tmp_path, whole):
     [
         (Toy(seed=1), RECIPE, "of another task: its data or its network are not the ones given now"),
         (Toy(rows=38), RECIPE, "of another task"),
-        (Toy(), Recipe(epochs=4, batch=10, learning_rate=0.01), "of another recipe: epochs 3 there, 4 here"),
-        (Toy(), Recipe(epochs=3, batch=10, learning_rate=0.1), "of another recipe: learning_rate 0.01 there, 0.1 here"),
+        (
+            Toy(),
+            TrainingConfig(epochs=4, batch=10, learning_rate=0.01),
+            "of another configuration: epochs 3 there, 4 here",
+        ),
+        (
+            Toy(),
+            TrainingConfig(epochs=3, batch=10, learning_rate=0.1),
+            "of another configuration: learning_rate 0.01 there, 0.1 here",
+        ),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, task, recipe, said):

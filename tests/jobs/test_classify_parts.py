@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 
 from statewise.jobs import InputError
 from statewise.jobs.classify.baselines import baselines, flattened, summary
-from statewise.jobs.classify.config import Classifying
+from statewise.jobs.classify.config import ClassifyConfig
 from statewise.jobs.classify.network import Network, logits_of
 from statewise.jobs.classify.pictures import confusion_matrix as draw_confusion
 from statewise.jobs.classify.report import confusions, loss_line, verdict
@@ -21,11 +21,13 @@ from statewise.jobs.classify.training import Classification, class_weights
 from statewise.jobs.config import choices, hints_of
 
 LENGTHS = [5, 1, 63, 7]
-CELLS, HEADS = (choices(hints_of(Classifying)[name]) for name in ("cell", "head"))
+CELLS, HEADS = (choices(hints_of(ClassifyConfig)[name]) for name in ("cell", "head"))
 
 
 def shape(cell, units, layers, bidirectional, head, dropout=0.2):
-    return Classifying(cell=cell, units=units, layers=layers, bidirectional=bidirectional, head=head, dropout=dropout)
+    return ClassifyConfig(
+        cell=cell, units=units, layers=layers, bidirectional=bidirectional, head=head, dropout=dropout
+    )
 
 
 @pytest.fixture
@@ -227,7 +229,7 @@ def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
 )
 def test_shapes_that_make_no_network(arguments, said):
     with pytest.raises(InputError, match=said):
-        Classifying(**arguments)
+        ClassifyConfig(**arguments)
 
 
 # Training
@@ -275,13 +277,13 @@ def test_validation_is_of_the_part_held_out(batches):
 
 
 def test_epochs_and_validation_follow_the_size():
-    config = Classifying(batch=32)
+    config = ClassifyConfig(batch=32)
     assert [config.decided(rows, 1).epochs for rows in (10, 320, 1600, 60000)] == [300, 200, 40, 12]
     assert [config.held_out(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
-    assert Classifying(epochs=7).decided(10, 1).epochs == 7
-    assert Classifying(validation_share=0.0).held_out(1000) == 0
+    assert ClassifyConfig(epochs=7).decided(10, 1).epochs == 7
+    assert ClassifyConfig(validation_share=0.0).held_out(1000) == 0
     assert [config.decided(9, length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
-    assert Classifying(segment=5).decided(9, 10).segment == 5
+    assert ClassifyConfig(segment=5).decided(9, 10).segment == 5
     assert [config.decided(9, 784, image=image).scaling for image in (False, True)] == ["channel", "all"]
     assert config.decided(9, 784, image=True).segment == 1
 

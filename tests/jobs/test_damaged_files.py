@@ -28,7 +28,7 @@ from statewise.jobs.classify.config import Layout
 from statewise.jobs.classify.formats import read as read_sequences
 from statewise.jobs.errors import InputError
 from statewise.jobs.fit import fit
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 from statewise.jobs.watch import Log
 from toy import Toy
 
@@ -142,8 +142,8 @@ def with_nan(t):
         ("write", put("symbols", to=["\ud800", "b"])),
         ("write", tensor("output.weight", with_nan)),
         ("write", tensor("output.weight", lambda t: t.half())),
-        ("tag", put("shape", "layers", to=2**31)),
-        ("tag", put("shape", "word_size", to=2**40)),
+        ("tag", put("config", "layers", to=2**31)),
+        ("tag", put("config", "word_size", to=2**40)),
         ("tag", put("vocabulary", "tags", to=[""])),
         ("tag", put("vocabulary", "words", to=["it", "it"])),
         ("tag", put("notes", to=4)),
@@ -247,7 +247,7 @@ class Stopping(Checkpoint):
 )
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_damaged_checkpoint_is_refused(optimizer, change, tmp_path):
-    recipe = Recipe(epochs=3, batch=4, optimizer=optimizer)
+    recipe = TrainingConfig(epochs=3, batch=4, optimizer=optimizer)
     path = tmp_path / "toy"
     with pytest.raises(Stopped):
         fit(Toy(), recipe, checkpoint=Stopping(path, 0.0))

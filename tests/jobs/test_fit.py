@@ -10,7 +10,7 @@ from torch import nn
 
 from statewise.jobs import InputError
 from statewise.jobs.fit import fit
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 from statewise.jobs.task import Task
 from statewise.jobs.watch import Watch
 from toy import Toy, weights
@@ -78,7 +78,9 @@ class Seen(Line):
     ],
 )
 def test_the_steps_are_those_of_a_plain_loop(name, oracle, largest):
-    recipe = Recipe(epochs=4, batch=3, optimizer=name, learning_rate=0.05, weight_decay=0.1, clip=largest, warmup=0.2)
+    recipe = TrainingConfig(
+        epochs=4, batch=3, optimizer=name, learning_rate=0.05, weight_decay=0.1, clip=largest, warmup=0.2
+    )
     task, other = Seen(), Seen()
     start = weights(task)
     fit(task, recipe)
@@ -91,7 +93,7 @@ def test_the_steps_are_those_of_a_plain_loop(name, oracle, largest):
 
 def test_sgd_without_momentum():
     task, other = Seen(), Seen()
-    recipe = Recipe(epochs=2, batch=4, optimizer="sgd", momentum=0.0, learning_rate=0.1)
+    recipe = TrainingConfig(epochs=2, batch=4, optimizer="sgd", momentum=0.0, learning_rate=0.1)
     fit(task, recipe)
     other.seen = task.seen
     plain_loop(other, torch.optim.SGD(other.model.parameters(), lr=1), recipe, recipe.clip)
@@ -104,7 +106,7 @@ def test_the_gradient_is_that_of_the_mean_over_terms():
             return super().loss(model, rows)[0], 4.0 * len(rows)
 
     task, other = Weighted(), Line()
-    fit(task, Recipe(epochs=1, batch=10, optimizer="sgd", momentum=0.0, schedule="constant", clip=None))
+    fit(task, TrainingConfig(epochs=1, batch=10, optimizer="sgd", momentum=0.0, schedule="constant", clip=None))
     (other.loss(other.model, torch.arange(10))[0] / 40).backward()
     for name, parameter in other.model.named_parameters():
         torch.testing.assert_close(weights(task)[name], parameter.detach() - 1e-3 * parameter.grad)
@@ -112,7 +114,7 @@ def test_the_gradient_is_that_of_the_mean_over_terms():
 
 def test_every_row_once_an_epoch_in_another_order():
     task = Toy(rows=11)
-    fit(task, Recipe(epochs=3, batch=4))
+    fit(task, TrainingConfig(epochs=3, batch=4))
     epochs = [[row for batch in task.seen[n : n + 3] for row in batch] for n in (0, 3, 6)]
     assert [len(rows) for rows in task.seen] == [4, 4, 3] * 3
     assert all(sorted(epoch) == list(range(11)) for epoch in epochs)
@@ -122,14 +124,14 @@ def test_every_row_once_an_epoch_in_another_order():
 def test_it_learns():
     task = Toy(rows=200, noise=0.0)
     before = task.validate()["mse"]
-    history = fit(task, Recipe(epochs=40, batch=16, learning_rate=0.01))
+    history = fit(task, TrainingConfig(epochs=40, batch=16, learning_rate=0.01))
     assert task.validate()["mse"] < 0.1 * before
     assert history[-1]["loss"] < 0.1 * history[0]["loss"]
 
 
 def test_the_best_weights_are_kept_and_patience_ends_it():
     task = Line(scores=[3.0, 1.0, 2.0, 1.0, 0.5])
-    history = fit(task, Recipe(epochs=10, batch=5, patience=2))
+    history = fit(task, TrainingConfig(epochs=10, batch=5, patience=2))
     assert [r["epoch"] for r in history if "validation" in r] == [1, 2, 3, 4]  # 1.0 again is no gain
     torch.testing.assert_close(weights(task), task.snapshots[1], rtol=0, atol=0)
     assert not torch.equal(task.snapshots[3]["weight"], task.snapshots[1]["weight"])
@@ -138,26 +140,26 @@ def test_the_best_weights_are_kept_and_patience_ends_it():
 
 def test_without_patience_all_epochs_run_and_the_best_is_kept_all_the_same():
     task = Line(scores=[3.0, 1.0, 2.0, 4.0])
-    assert len(fit(task, Recipe(epochs=4, batch=10))) == 4
+    assert len(fit(task, TrainingConfig(epochs=4, batch=10))) == 4
     torch.testing.assert_close(weights(task), task.snapshots[1], rtol=0, atol=0)
 
 
 def test_without_validation_the_last_weights_stay_and_patience_says_nothing():
     task = Line()
-    history = fit(task, Recipe(epochs=3, batch=5, patience=1))
+    history = fit(task, TrainingConfig(epochs=3, batch=5, patience=1))
     torch.testing.assert_close(weights(task), task.snapshots[2], rtol=0, atol=0)
     assert all("validation" not in record for record in history)
 
 
 def test_the_model_is_in_the_right_mode():
     task = Line(scores=[1.0, 2.0])
-    fit(task, Recipe(epochs=2, batch=5))
+    fit(task, TrainingConfig(epochs=2, batch=5))
     assert task.modes == ([(True, True, False)] * 2 + [(False, False, False)]) * 2
 
 
 def test_mixed_precision_is_for_the_losses_alone():
     task = Line(scores=[1.0])
-    fit(task, Recipe(epochs=1, batch=5, precision="bfloat16"))
+    fit(task, TrainingConfig(epochs=1, batch=5, precision="bfloat16"))
     assert task.modes == [(True, True, True)] * 2 + [(False, False, False)]
     assert task.model.weight.dtype == torch.float32
 
@@ -165,13 +167,13 @@ def test_mixed_precision_is_for_the_losses_alone():
 def test_recurrent_layers_train_in_mixed_precision():
     task = Toy(rows=100, noise=0.0)
     before = task.validate()["mse"]
-    fit(task, Recipe(epochs=20, batch=10, learning_rate=0.01, precision="bfloat16"))
+    fit(task, TrainingConfig(epochs=20, batch=10, learning_rate=0.01, precision="bfloat16"))
     assert task.validate()["mse"] < 0.5 * before
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_the_rate_follows_its_schedule(schedule):
-    recipe = Recipe(epochs=5, batch=5, schedule=schedule, warmup=0.2, learning_rate=0.5)
+    recipe = TrainingConfig(epochs=5, batch=5, schedule=schedule, warmup=0.2, learning_rate=0.5)
     rates = [record["learning_rate"] for record in fit(Line(), recipe)]
     assert rates == [recipe.rate(n / 10) for n in range(10)]
     assert rates[:3] == [0.0, 0.25, 0.5]
@@ -180,7 +182,9 @@ def test_the_rate_follows_its_schedule(schedule):
 
 
 def test_the_schedules_halfway():
-    middle = {name: Recipe(schedule=name, learning_rate=1.0).rate(0.25) for name in ("cosine", "linear", "constant")}
+    middle = {
+        name: TrainingConfig(schedule=name, learning_rate=1.0).rate(0.25) for name in ("cosine", "linear", "constant")
+    }
     assert middle == {"cosine": pytest.approx((1 + 0.5**0.5) / 2), "linear": 0.75, "constant": 1.0}
 
 
@@ -188,7 +192,7 @@ def test_the_curve_is_the_mean_loss():
     task = Line()
     with torch.no_grad():
         first = float(Line.loss(task, task.model, torch.arange(10))[0]) / 10
-    (record,) = fit(task, Recipe(epochs=1, batch=10))
+    (record,) = fit(task, TrainingConfig(epochs=1, batch=10))
     assert record["loss"] == pytest.approx(first)
     assert (record["epoch"], record["update"]) == (1, 1)
     assert record["seconds"] > 0
@@ -196,7 +200,7 @@ def test_the_curve_is_the_mean_loss():
 
 def test_the_curve_has_few_points_however_long_it_is(monkeypatch):
     monkeypatch.setattr("statewise.jobs.fit.POINTS", 10)
-    history = fit(Line(rows=100), Recipe(epochs=2, batch=1))
+    history = fit(Line(rows=100), TrainingConfig(epochs=2, batch=1))
     assert [record["update"] for record in history] == list(range(20, 201, 20))
 
 
@@ -220,7 +224,7 @@ class Counting(Watch):
 
 def test_who_watches_is_told_all():
     watch = Counting()
-    history = fit(Line(scores=[1.0, 2.0, 3.0, 0.0]), Recipe(epochs=4, batch=3, patience=2), watch=watch)
+    history = fit(Line(scores=[1.0, 2.0, 3.0, 0.0]), TrainingConfig(epochs=4, batch=3, patience=2), watch=watch)
     assert watch.ticks == watch.planned == 3 * 4
     assert watch.records == history
 
@@ -229,18 +233,18 @@ def test_the_callers_random_numbers_stay_and_decide_nothing():
     torch.manual_seed(5)
     before = torch.get_rng_state()
     one = Toy()
-    fit(one, Recipe(epochs=2, batch=8))
+    fit(one, TrainingConfig(epochs=2, batch=8))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(6)
     two = Toy()
-    fit(two, Recipe(epochs=2, batch=8))
+    fit(two, TrainingConfig(epochs=2, batch=8))
     torch.testing.assert_close(weights(one), weights(two), rtol=0, atol=0)
 
 
 def test_the_seed_decides():
     tasks = [Toy(), Toy()]
     for seed, task in enumerate(tasks):
-        fit(task, Recipe(epochs=1, batch=8, seed=seed))
+        fit(task, TrainingConfig(epochs=1, batch=8, seed=seed))
     assert tasks[0].seen != tasks[1].seen
 
 
@@ -249,12 +253,12 @@ def test_a_loss_that_is_not_finite_is_refused(bad):
     task = Line()
     task.y[3] = bad
     with pytest.raises(InputError, match=r"no longer finite after \d+ updates at a learning rate of 0.00"):
-        fit(task, Recipe(epochs=2, batch=5))
+        fit(task, TrainingConfig(epochs=2, batch=5))
 
 
 def test_so_is_such_a_validation():
     with pytest.raises(InputError, match="no longer finite"):
-        fit(Line(scores=[1.0, math.nan]), Recipe(epochs=2, batch=5))
+        fit(Line(scores=[1.0, math.nan]), TrainingConfig(epochs=2, batch=5))
 
 
 class Empty(Line):
@@ -266,20 +270,20 @@ class Empty(Line):
 
 
 def test_a_batch_without_terms_is_no_harm():
-    history = fit(Empty(), Recipe(epochs=5, batch=1))
+    history = fit(Empty(), TrainingConfig(epochs=5, batch=1))
     assert all(math.isfinite(record["loss"]) for record in history)
     assert history[-1]["epoch"] == 5
 
 
 def test_nothing_to_train_on_is_refused():
     with pytest.raises(InputError, match="no rows"):
-        fit(Line(rows=0), Recipe())
+        fit(Line(rows=0), TrainingConfig())
     with pytest.raises(InputError, match="no row has a term"):
-        fit(Empty(rows=1), Recipe(batch=1))
+        fit(Empty(rows=1), TrainingConfig(batch=1))
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "gpu", "cpu:x"])
 def test_a_device_that_is_not_there_is_refused_in_one_line(device):
     with pytest.raises(InputError, match=f"device '{device}' can't be used") as error:
-        fit(Line(), Recipe(device=device))
+        fit(Line(), TrainingConfig(device=device))
     assert "\n" not in str(error.value)

@@ -11,7 +11,7 @@ import torch
 
 from statewise.jobs.experiment import Trainer
 from statewise.jobs.forecast.backtest import backtest
-from statewise.jobs.forecast.config import Columns, Forecasting
+from statewise.jobs.forecast.config import Columns, ForecastConfig
 from statewise.jobs.forecast.panel import joined
 from statewise.jobs.forecast.reading import read_panel
 from statewise.jobs.forecast.training import prepare, train
@@ -40,7 +40,7 @@ def with_values(panel, values):
 
 
 def test_airline_reaches_the_bar(airline):
-    tested, found = scores(airline, Forecasting())
+    tested, found = scores(airline, ForecastConfig())
     assert len(tested.rows) == 32
     assert found["LSTM"].mase <= 0.68
     assert found["seasonal naive"].mase == pytest.approx(1.196, abs=5e-4)
@@ -49,7 +49,7 @@ def test_airline_reaches_the_bar(airline):
 
 
 def test_networks_that_output_zero_give_the_classic_forecast(airline):
-    prepared, model = trained(airline, Forecasting(ensemble=1), epochs=1, learning_rate=1e-30)
+    prepared, model = trained(airline, ForecastConfig(ensemble=1), epochs=1, learning_rate=1e-30)
     y, rows = airline.series[0].values, np.array([101, 120])
     found = model.forecast(prepared.tracks, rows, np.zeros(2, dtype=np.int64))[..., 1]
     for row, forecast in zip(rows, found, strict=True):  # y[t-12] * y[t-1] / y[t-13], its own forecasts fed back
@@ -59,21 +59,21 @@ def test_networks_that_output_zero_give_the_classic_forecast(airline):
 @pytest.mark.slow
 def test_the_result_does_not_hang_on_the_seed(airline):
     for seed in (1000, 2000):
-        _, found = scores(airline, Forecasting(), seed=seed)
+        _, found = scores(airline, ForecastConfig(), seed=seed)
         assert found["LSTM"].mase <= 0.70
         assert found["LSTM"].rmse < found["linear"].rmse
 
 
 @pytest.mark.parametrize("model", ["rnn", "gru"])
 def test_other_cells_reach_about_as_much(airline, model):
-    _, found = scores(airline, Forecasting(model=model, ensemble=5))
+    _, found = scores(airline, ForecastConfig(model=model, ensemble=5))
     assert found[model.upper()].mase <= 0.71
 
 
 MODELS = [
-    Forecasting(ensemble=1),
-    Forecasting(model="direct", horizon=12, lookback=24, units=8),
-    Forecasting(model="segment", horizon=12, lookback=24, segment=6, units=8),
+    ForecastConfig(ensemble=1),
+    ForecastConfig(model="direct", horizon=12, lookback=24, units=8),
+    ForecastConfig(model="segment", horizon=12, lookback=24, segment=6, units=8),
 ]
 
 
@@ -123,7 +123,7 @@ def test_a_covariate_known_ahead_is_made_use_of(model):
     sale = (random.random(420) < 0.2).astype(float)
     frame = pl.DataFrame({"y": 10 + 5 * sale + 0.2 * random.standard_normal(420), "sale": sale})
     panel = read_panel(frame, Columns(target=("y",), known=("sale",)))
-    settings = Forecasting(model=model, horizon=4, season=1, units=16, ensemble=1, lookback=8)
+    settings = ForecastConfig(model=model, horizon=4, season=1, units=16, ensemble=1, lookback=8)
     _, found = scores(panel, settings, epochs=60 if model == "lstm" else 15, batch=16, learning_rate=0.01)
     name = model.upper() if model == "lstm" else f"{model} GRU"
     assert found[name].rmse < 0.5 * found["linear"].rmse
@@ -141,7 +141,7 @@ def test_missing_values_are_neither_learnt_nor_scored(model, share):
     values[gone] = np.nan
     panel = read_panel(pl.DataFrame({"y": values}), Columns(target=("y",)), gaps="mask")
     assert panel.missing == gone.sum()
-    settings = Forecasting(model=model, horizon=6, season=12, ensemble=1, lookback=24, units=16)
+    settings = ForecastConfig(model=model, horizon=6, season=12, ensemble=1, lookback=24, units=16)
     tested, found = scores(panel, settings, gaps="mask", epochs=20, batch=16)
     assert np.isnan(tested.real).any() == (share > 0)
     assert np.isfinite(tested.quantiles).all()
@@ -160,7 +160,7 @@ def test_odd_series_give_finite_forecasts(values, model):
     import polars as pl
 
     panel = read_panel(pl.DataFrame({"y": values}), Columns(target=("y",)))
-    prepared, forecaster = trained(panel, Forecasting(model=model, horizon=3, ensemble=1), epochs=1)
+    prepared, forecaster = trained(panel, ForecastConfig(model=model, horizon=3, ensemble=1), epochs=1)
     assert np.isfinite(backtest(forecaster, prepared).quantiles).all()
     assert np.isfinite(forecaster.forecast_ahead(forecaster.tails).quantiles).all()
 
@@ -172,7 +172,7 @@ def test_m4_hourly_beats_the_seasonal_naive_forecast():
         pytest.skip(f"{files[0]} is not here")
     panel, later = (read_panel(file, Columns(layout="rows")) for file in files)
     panel = joined(panel, later)
-    settings = Forecasting(model="segment", horizon=48, lookback=336, segment=24, season=24, windows=20_000)
+    settings = ForecastConfig(model="segment", horizon=48, lookback=336, segment=24, season=24, windows=20_000)
     _, found = scores(panel, settings, test_rows=48, epochs=5)
     assert found["seasonal naive"].mase == pytest.approx(1.193, abs=5e-4)
     assert found["seasonal naive"].smape == pytest.approx(13.912, abs=5e-3)
@@ -186,7 +186,7 @@ def test_etth1_is_split_and_scored_as_in_the_papers():
         pytest.skip(f"{path} is not here")
     names = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
     panel = read_panel(path, Columns(target=names))
-    settings = Forecasting(
+    settings = ForecastConfig(
         model="segment", horizon=96, lookback=720, segment=48, season=24, dropout=0.5, base="last", calendar=False,
         units=64, windows=20_000,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from scipy import stats
 from statewise.jobs import InputError
 from statewise.jobs.forecast.bank import Track, make_bank
 from statewise.jobs.forecast.baselines import drift, fit_linear, persistence, seasonal_naive
-from statewise.jobs.forecast.config import Columns, Forecasting, decided
+from statewise.jobs.forecast.config import Columns, ForecastConfig, decided
 from statewise.jobs.forecast.conformal import least_windows, shifts
 from statewise.jobs.forecast.covariates import Column, Encoding, find_encoding
 from statewise.jobs.forecast.differences import Differences, choose_differences
@@ -212,11 +212,11 @@ def test_origins_lie_inside_and_cover_the_part():
 @pytest.mark.parametrize(
     ("settings", "rows", "horizon", "observed", "model"),
     [
-        (Forecasting(), 101, 12, False, "lstm"),
-        (Forecasting(), 101, 12, True, "direct"),
-        (Forecasting(), 5000, 12, False, "direct"),
-        (Forecasting(), 5000, 96, False, "segment"),
-        (Forecasting(model="gru"), 5000, 96, False, "gru"),
+        (ForecastConfig(), 101, 12, False, "lstm"),
+        (ForecastConfig(), 101, 12, True, "direct"),
+        (ForecastConfig(), 5000, 12, False, "direct"),
+        (ForecastConfig(), 5000, 96, False, "segment"),
+        (ForecastConfig(model="gru"), 5000, 96, False, "gru"),
     ],
 )
 def test_the_model_follows_from_the_data(settings, rows, horizon, observed, model):
@@ -241,7 +241,7 @@ def test_the_model_follows_from_the_data(settings, rows, horizon, observed, mode
 )
 def test_settings_that_make_no_sense(change, said):
     with pytest.raises(InputError, match=said):
-        Forecasting(**change)
+        ForecastConfig(**change)
 
 
 # Covariates.

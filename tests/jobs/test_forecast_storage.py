@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 
 from statewise.jobs import InputError
 from statewise.jobs.experiment import Trainer
-from statewise.jobs.forecast.config import Forecasting
+from statewise.jobs.forecast.config import ForecastConfig
 from statewise.jobs.forecast.model import Model
 from statewise.jobs.forecast.reading import read_panel
 from statewise.jobs.forecast.training import prepare, train
 
 
 def made(**settings):
-    prepared = prepare(read_panel(), Forecasting(units=4, ensemble=2, epochs=1, **settings))
+    prepared = prepare(read_panel(), ForecastConfig(units=4, ensemble=2, epochs=1, **settings))
     return train(prepared, Trainer())
 
 

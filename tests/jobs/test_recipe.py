@@ -7,7 +7,7 @@ import math
 import pytest
 
 from statewise.jobs import InputError
-from statewise.jobs.recipe import Recipe
+from statewise.jobs.recipe import TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,16 @@ from statewise.jobs.recipe import Recipe
 )
 def test_what_cannot_be_used_is_refused_by_name(given, said):
     with pytest.raises(InputError) as error:
-        Recipe(**given)
+        TrainingConfig(**given)
     assert str(error.value) == said
 
 
 def test_the_edges_are_allowed():
-    Recipe(epochs=1, batch=1, patience=None, clip=None, momentum=0.0, warmup=0.0, weight_decay=0.0, learning_rate=1)
+    TrainingConfig(
+        epochs=1, batch=1, patience=None, clip=None, momentum=0.0, warmup=0.0, weight_decay=0.0, learning_rate=1
+    )
 
 
 @pytest.mark.parametrize("nothing", [{"patience": 0, "clip": 0}, {"patience": None, "clip": None}])
 def test_no_patience_and_no_clipping_can_be_said_as_0_too(nothing):
-    Recipe(**nothing)
+    TrainingConfig(**nothing)

@@ -1,4 +1,4 @@
-"""Run folders: they appear with their arguments, are complete or can be resumed, or are not there."""
+"""Run folders: they appear with their configuration, are complete or can be resumed, or are not there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from statewise.jobs import InputError
 from statewise.jobs.errors import Interrupted
-from statewise.jobs.runs import arguments_of, new_run, resumed_run
+from statewise.jobs.runs import config_of, new_run, resumed_run
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +23,9 @@ def finish(folder: Path) -> None:
     (folder / "metrics.json").write_text("{}")
 
 
-def break_off(out: Path | None, error: BaseException, *files: str, arguments=()) -> None:
+def break_off(out: Path | None, error: BaseException, *files: str, config=None) -> None:
     """A run that has made ``files`` when it ends with ``error``."""
-    with new_run("forecast", "x", out, arguments) as folder:
+    with new_run("forecast", "x", out, config or {}) as folder:
         for name in files:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("")
@@ -48,9 +48,9 @@ def test_any_name_makes_a_plain_folder(name, plain):
     assert folder.name == f"forecast-{plain}-1"
 
 
-def test_arguments_are_kept_for_resume(tmp_path):
-    with new_run("forecast", "x", Path("a/b"), ["x.csv", "--epochs", "3"]) as folder:
-        assert arguments_of("forecast", folder) == (["x.csv", "--epochs", "3"], tmp_path)
+def test_the_configuration_is_kept_for_resume(tmp_path):
+    with new_run("forecast", "x", Path("a/b"), {"file": "x.csv", "epochs": 3}) as folder:
+        assert config_of("forecast", folder) == ({"file": "x.csv", "epochs": 3}, tmp_path)
 
 
 def test_a_run_that_fails_leaves_nothing():
@@ -63,7 +63,7 @@ def test_what_was_there_before_stays():
     Path("mine").mkdir()
     Path("a").mkdir()
     for out in ("mine", "a/b/c"):
-        with pytest.raises(ZeroDivisionError), new_run("forecast", "x", Path(out), []):
+        with pytest.raises(ZeroDivisionError), new_run("forecast", "x", Path(out), {}):
             raise ZeroDivisionError
     assert sorted(str(path) for path in Path().rglob("*")) == ["a", "mine"]
 
@@ -79,15 +79,15 @@ def test_other_runs_stay():
 def test_with_a_checkpoint_it_can_be_resumed():
     folder = Path("my run")
     with pytest.raises(Interrupted) as error:
-        break_off(folder, KeyboardInterrupt(), "a.checkpoint", arguments=["x.csv"])
+        break_off(folder, KeyboardInterrupt(), "a.checkpoint", config={"epochs": 3})
     assert str(error.value) == "go on with: statewise forecast --resume 'my run'"
-    assert arguments_of("forecast", folder)[0] == ["x.csv"]
+    assert config_of("forecast", folder)[0] == {"epochs": 3}
     (folder / ".a.checkpoint.77.part").write_text("half of it")  # a kill -9 meanwhile
     with resumed_run("forecast", folder) as again:
         assert again == folder
         assert [path.name for path in folder.glob(".*")] == []
         finish(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["arguments.json", "metrics.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "metrics.json"]
 
 
 def test_a_resumed_run_that_fails_stays():
@@ -96,29 +96,29 @@ def test_a_resumed_run_that_fails_stays():
     Path("a/a.checkpoint").unlink()
     with pytest.raises(InputError), resumed_run("forecast", Path("a")):
         raise InputError("the data changed")
-    assert arguments_of("forecast", Path("a"))[0] == []
+    assert config_of("forecast", Path("a"))[0] == {}
 
 
 def test_a_complete_run_is_not_resumed():
-    with new_run("forecast", "x", Path("a"), []) as folder:
+    with new_run("forecast", "x", Path("a"), {}) as folder:
         finish(folder)
     with pytest.raises(InputError, match="--resume a: the run is complete"):
-        arguments_of("forecast", folder)
+        config_of("forecast", folder)
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"job": "forecast"}', '{"job": "forecast", "arguments": 3}'])
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"job": "forecast"}', '{"job": "forecast", "config": {}}'])
 def test_what_is_no_run_is_refused(content):
     Path("a").mkdir()
     if content is not None:
-        Path("a/arguments.json").write_text(content)
-    with pytest.raises(InputError, match=r"--resume a: not a run folder: no arguments\.json that can be read"):
-        arguments_of("forecast", Path("a"))
+        Path("a/config.json").write_text(content)
+    with pytest.raises(InputError, match=r"--resume a: not a run folder: no config\.json that can be read"):
+        config_of("forecast", Path("a"))
 
 
 def test_the_run_of_another_job_is_refused():
-    Path("arguments.json").write_text(json.dumps({"job": "classify", "arguments": [], "folder": "/"}))
+    Path("config.json").write_text(json.dumps({"job": "classify", "config": {}, "folder": "/"}))
     with pytest.raises(InputError, match="is a run of statewise classify, not of statewise forecast"):
-        arguments_of("forecast", Path())
+        config_of("forecast", Path())
 
 
 def test_a_folder_that_is_not_empty_is_refused():

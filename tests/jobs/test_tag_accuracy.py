@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from statewise.jobs.experiment import Trainer
+from statewise.jobs.tag.config import Layout, TagConfig
 from statewise.jobs.tag.formats import read
-from statewise.jobs.tag.layout import Layout
 from statewise.jobs.tag.result import score
-from statewise.jobs.tag.settings import RECIPE, Plan, Shape
-from statewise.jobs.tag.training import Lesson, train
+from statewise.jobs.tag.training import Lesson
 
 TAGGING = Path(__file__).parents[2] / "../shared/data/tagging"
 pytestmark = [
@@ -23,8 +22,8 @@ pytestmark = [
 def test_chunks_of_conll_2000():
     corpus, test = (read(TAGGING / f"conll2000/{p}.txt.gz", Layout(features=("2",)))[0] for p in ("train", "test"))
     assert (len(corpus), corpus.tokens, len(test), test.tokens) == (8936, 211727, 2012, 47377)
-    plan = Plan(Shape(crf=True), replace(RECIPE, epochs=3), least=2)
-    model, _ = train(Lesson.of(corpus, plan), plan)
+    config = TagConfig(crf=True, epochs=3, min_count=2)
+    model = Lesson.of(config, corpus).train(Trainer())
     assert 100 * score("", test.known_tags, model.tags(test), of_spans=True).spans.f1 >= 92
 
 
@@ -34,7 +33,7 @@ def test_parts_of_speech_of_ud_ewt():
     )
     assert (len(train_part), len(dev), len(test)) == (12544, 2001, 2077)
     assert (train_part.tokens, dev.tokens, test.tokens) == (204577, 25147, 25094)
-    plan = Plan(Shape(), replace(RECIPE, epochs=2), least=2)
-    model, _ = train(Lesson.of(train_part, plan, dev), plan)
+    config = TagConfig(epochs=2, min_count=2)
+    model = Lesson.of(config, train_part, dev).train(Trainer())
     found = score("", test.known_tags, model.tags(test), of_spans=False)
     assert 100 * found.accuracy >= 92

@@ -15,7 +15,7 @@ from statewise.jobs.tag.example import sentences
 from statewise.jobs.tag.formats import read
 
 FILES = [
-    "arguments.json",
+    "config.json",
     "metrics.json",
     "metrics.jsonl",
     "model.safetensors",
@@ -88,7 +88,7 @@ def test_without_an_argument_it_tags_its_own_sentences(capsys):
 
 def test_parts_in_files_of_their_own(capsys):
     train, dev, test = toy(), toy(9, 1, "dev.txt"), toy(11, 2, "test.txt")
-    assert tag(train, "--dev", dev, "--test", test, *QUICK, "--out", "run") == 0
+    assert tag(train, "--validation", dev, "--test", test, *QUICK, "--out", "run") == 0
     out = capsys.readouterr().out
     assert "training    40 sentences" in out
     assert re.search(r"validation  9 sentences of \d+ words \(dev.txt\)", out)
@@ -172,8 +172,11 @@ def test_a_model_that_loses_says_so(capsys):
     [
         (["nothing.txt"], "nothing.txt: no such file"),
         (["--test", "toy.txt"], "--test: needs FILE, the training part, as well"),
-        (["--dev", "toy.txt"], "--dev: needs FILE, the training part, as well"),
-        (["toy.txt", "--dev", "toy.txt", "--validation", "0.2"], "--validation: there is a validation part already"),
+        (["--validation", "toy.txt"], "--validation: needs FILE, the training part, as well"),
+        (
+            ["toy.txt", "--validation", "toy.txt", "--validation-share", "0.2"],
+            "--validation-share: says how much of FILE to hold out, but --validation names a file",
+        ),
         (["toy.txt", "--column", "7"], "toy.txt: no column 7 for --column; the file has 2 columns"),
         (["toy.txt", "--features", "1,1"], "--features 1,1: names a column twice"),
         (["one.txt"], "one.txt: every word has the tag 'X', there is nothing to learn"),

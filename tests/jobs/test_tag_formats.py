@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from statewise.jobs import InputError
+from statewise.jobs.tag.config import Layout
 from statewise.jobs.tag.corpus import Corpus
 from statewise.jobs.tag.formats import read
-from statewise.jobs.tag.layout import Layout
 
 COLUMNS = """\
 -DOCSTART- -X- O
@@ -51,21 +51,21 @@ def test_columns(file):
     corpus, layout = read(file(COLUMNS))
     assert corpus.words == [["He", "reckons", "#"], ["On"]]
     assert corpus.tags == [["B-NP", "B-VP", "B-NP"], ["B-PP"]]
-    assert layout == Layout("1", "3", (), "columns")
+    assert layout == Layout(words="1", column="3", features=(), format="columns")
     assert corpus.described() == "2 sentences of 4 words"
 
 
 def test_columns_that_are_named(file):
-    corpus, layout = read(file(COLUMNS), Layout(words="2", tag="1", features=("3",)))
+    corpus, layout = read(file(COLUMNS), Layout(words="2", column="1", features=("3",)))
     assert corpus.words == [["PRP", "VBZ", "#"], ["IN"]]
     assert corpus.tags == [["He", "reckons", "#"], ["On"]]
     assert corpus.features == [[["B-NP", "B-VP", "B-NP"], ["B-PP"]]]
-    assert layout == Layout("2", "1", ("3",), "columns")
+    assert layout == Layout(words="2", column="1", features=("3",), format="columns")
 
 
 def test_columns_with_names(file):
     text = "# global.columns = ID FORM MISC\n1\ta\tX\n2\tb\tY\n"
-    corpus, layout = read(file(text), Layout(tag="misc"))
+    corpus, layout = read(file(text), Layout(column="misc"))
     assert (corpus.words, corpus.tags) == ([["a", "b"]], [["X", "Y"]])
     assert layout.words == "2"
 
@@ -88,7 +88,7 @@ def test_tabs_may_have_blanks_between_them(file):
 
 
 def test_what_has_no_tags_gets_a_further_column(file):
-    remembered = Layout("1", "3", (), "columns")
+    remembered = Layout(words="1", column="3", features=(), format="columns")
     corpus, _ = read(file("He PRP\nis VBZ\n"), remembered=remembered, tagged=False)
     assert corpus.tags is None
     assert corpus.as_document().with_tags([["a", "b"]]) == "He PRP a\nis VBZ b\n"
@@ -100,7 +100,7 @@ def test_conllu(file):
     corpus, layout = read(file(CONLLU))
     assert corpus.words == [["Do", "n't", "go", "."], ["Go"]]
     assert corpus.tags == [["AUX", "PART", "VERB", "PUNCT"], ["VERB"]]
-    assert layout == Layout("2", "4", (), "CoNLL-U")
+    assert layout == Layout(words="2", column="4", features=(), format="CoNLL-U")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_conllu(file):
     ],
 )
 def test_any_field_of_conllu(file, field, tags):
-    assert read(file(CONLLU), Layout(tag=field))[0].known_tags[0] == tags
+    assert read(file(CONLLU), Layout(column=field))[0].known_tags[0] == tags
 
 
 def test_conllu_keeps_everything_but_the_tags(file):
@@ -185,9 +185,12 @@ def test_what_is_refused_and_where(file, text, said):
 @pytest.mark.parametrize(
     ("layout", "said"),
     [
-        (Layout(tag="4"), "no column 4 for --column; the file has 3 columns"),
-        (Layout(tag="0"), "no column 0 for --column"),
-        (Layout(tag="pos"), "no column 'pos' for --column; the file has 3 columns, which have no names, only numbers"),
+        (Layout(column="4"), "no column 4 for --column; the file has 3 columns"),
+        (Layout(column="0"), "no column 0 for --column"),
+        (
+            Layout(column="pos"),
+            "no column 'pos' for --column; the file has 3 columns, which have no names, only numbers",
+        ),
         (Layout(words="3"), "column 3 is both the tag and the words"),
         (Layout(features=("3",)), "column 3 is both the tag and a feature"),
         (Layout(features=("9",)), "no column 9 for --features"),
@@ -200,11 +203,11 @@ def test_columns_that_are_not_there(file, layout, said):
 
 def test_a_name_that_conllu_does_not_have(file):
     with pytest.raises(InputError, match="no column 'pos' for --column; the file has 10 columns: ID, FORM, LEMMA"):
-        read(file(CONLLU), Layout(tag="pos"))
+        read(file(CONLLU), Layout(column="pos"))
 
 
 def test_too_few_columns_for_a_model(file):
-    remembered = Layout("1", "4", (), "columns")
+    remembered = Layout(words="1", column="4", features=(), format="columns")
     with pytest.raises(InputError, match="expected 3 columns before the tags, or 4 with them, got 2"):
         read(file("He PRP\n"), remembered=remembered, tagged=False)
 

@@ -9,12 +9,13 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from statewise.jobs import InputError
+from statewise.jobs.checkpoint import _identity
+from statewise.jobs.tag.config import TagConfig
 from statewise.jobs.tag.corpus import Corpus, all_of
 from statewise.jobs.tag.decoding import allowed_by, predict
 from statewise.jobs.tag.example import sentences
 from statewise.jobs.tag.network import Network
 from statewise.jobs.tag.packed import LONGEST, Packed, pack
-from statewise.jobs.tag.settings import Plan, Shape
 from statewise.jobs.tag.spans import Grammar
 from statewise.jobs.tag.training import Lesson, split
 from statewise.jobs.tag.vocabulary import SHAPES, plain, shape_of, vocabulary_of
@@ -126,7 +127,7 @@ def test_plain_words():
 def network(crf=False, library=None, **shape):
     torch.manual_seed(0)
     options = {} if library is None else {"library": library}
-    return Network(vocabulary(), Shape(units=7, word_size=6, character_units=5, crf=crf, **shape), **options)
+    return Network(vocabulary(), TagConfig(units=7, word_size=6, character_units=5, crf=crf, **shape), **options)
 
 
 @pytest.mark.parametrize("crf", [False, True])
@@ -175,18 +176,18 @@ def test_dropout_is_the_same_for_all_words_of_a_sentence():
 
 def test_without_characters_and_features():
     bare = Corpus("bare", WORDS, TAGS)
-    net = Network(vocabulary_of(bare, {"D", "N"}), Shape(units=3, character_units=0))
+    net = Network(vocabulary_of(bare, {"D", "N"}), TagConfig(units=3, character_units=0))
     assert net(Packed(bare, vocabulary_of(bare, set(all_of(TAGS)))).take(np.arange(4))).shape == (11, 2)
 
 
 @pytest.mark.parametrize("crf", [False, True])
 def test_predicted_tags_keep_to_the_grammar(crf):
     given = sentences(30)
-    lesson = Lesson.of(given, Plan(Shape(crf=crf), validation=0.0))
+    lesson = Lesson.of(TagConfig(crf=crf, validation_share=0.0), given)
     assert lesson.strict
     grammar = Grammar(lesson.vocabulary.tags)
     torch.manual_seed(1)
-    net = Network(lesson.vocabulary, Shape(units=4, crf=crf), lesson.allowed).eval()
+    net = Network(lesson.vocabulary, TagConfig(units=4, crf=crf), lesson.allowed).eval()
     nn.init.normal_(net.output.weight, std=20.0)  # a network that says anything
     nn.init.normal_(net.recurrent.weight_ih_l0, std=20.0)
     packed = Packed(given, lesson.vocabulary)
@@ -204,7 +205,7 @@ def test_predicted_tags_keep_to_the_grammar(crf):
 
 def test_without_spans_anything_is_allowed():
     assert allowed_by(None) is None
-    assert Lesson.of(corpus(), Plan(validation=0.0)).allowed is None
+    assert Lesson.of(TagConfig(validation_share=0.0), corpus()).allowed is None
 
 
 def test_splitting_keeps_every_sentence_once():
@@ -220,23 +221,23 @@ def test_splitting_keeps_every_sentence_once():
 
 def test_there_must_be_something_to_learn():
     with pytest.raises(InputError, match="every word has the tag 'X', there is nothing to learn"):
-        Lesson.of(Corpus("c", [["a"]], [["X"]]), Plan())
+        Lesson.of(TagConfig(), Corpus("c", [["a"]], [["X"]]))
     many = Corpus("c", [[str(n) for n in range(5001)]], [[str(n) for n in range(5001)]])
     with pytest.raises(InputError, match=r"5,001 different tags.*--column"):
-        Lesson.of(many, Plan())
+        Lesson.of(TagConfig(), many)
 
 
 def test_a_checkpoint_of_other_sentences_or_tags_is_told_apart():
-    def fingerprint(words=WORDS, tags=TAGS, **shape):
-        plan = Plan(Shape(**shape), validation=0.0)
-        lesson = Lesson.of(Corpus("c", words, tags), plan)
-        return lesson.task(lesson.network(plan), plan).fingerprint()
+    def identity(words=WORDS, tags=TAGS, **shape):
+        config = TagConfig(**shape, validation_share=0.0)
+        lesson = Lesson.of(config, Corpus("c", words, tags))
+        return _identity(lesson.task(lesson.network()), lesson.config)
 
-    assert fingerprint() == fingerprint()
+    assert identity() == identity()
     swapped = [WORDS[3], *WORDS[1:3], WORDS[0]]
     others = [
-        fingerprint(words=swapped, tags=[TAGS[3], *TAGS[1:3], TAGS[0]]),
-        fingerprint(tags=[["N", "D", "V"], *TAGS[1:]]),
-        fingerprint(dropout=0.1),
+        identity(words=swapped, tags=[TAGS[3], *TAGS[1:3], TAGS[0]]),
+        identity(tags=[["N", "D", "V"], *TAGS[1:]]),
+        identity(dropout=0.1),
     ]
-    assert fingerprint() not in others
+    assert identity() not in others

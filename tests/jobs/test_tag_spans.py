@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from statewise.jobs.tag.baselines import most_frequent
+from statewise.jobs.tag.config import Layout
 from statewise.jobs.tag.formats import read
-from statewise.jobs.tag.layout import Layout
 from statewise.jobs.tag.spans import Counts, Grammar, are_spans, count, spans, total
 
 CONLL2000 = Path(__file__).parents[2] / "../shared/data/tagging/conll2000"

@@ -148,8 +148,8 @@ def test_what_is_refused(X, y, said):
         ({"units": 0}, "units: expected a whole number of at least 1, got 0"),
         ({"character_units": -1}, "character_units: expected a whole number of at least 0, got -1"),
         ({"dropout": 1.0}, "dropout: expected a number of at least 0 and below 1, got 1.0"),
-        ({"least": 0}, "least: expected a whole number of at least 1, got 0"),
-        ({"validation": 1}, "validation: expected a number of at least 0 and below 1, got 1"),
+        ({"min_count": 0}, "min_count: expected a whole number of at least 1, got 0"),
+        ({"validation_share": 1}, "validation_share: expected a number of at least 0 and below 1, got 1"),
         ({"epochs": 0}, "epochs: expected a whole number of at least 1, got 0"),
     ],
 )

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from statewise.jobs import InputError
 from statewise.jobs.write import ngrams
-from statewise.jobs.write.config import Plan, Writing
+from statewise.jobs.write.config import Plan, WriteConfig
 from statewise.jobs.write.items import Items
 from statewise.jobs.write.network import Network
 from statewise.jobs.write.sampling import Draw, drawn
@@ -27,7 +27,7 @@ CELLS = ["lstm", "gru", "rnn"]
 
 def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, tie=False, units=5):
     torch.manual_seed(3)
-    plan = Writing(cell=cell, units=units, layers=layers, embedding=units if tie else 3, dropout=dropout, tie=tie)
+    plan = WriteConfig(cell=cell, units=units, layers=layers, embedding=units if tie else 3, dropout=dropout, tie=tie)
     return Network(symbols, Plan.of(plan))
 
 
@@ -154,19 +154,19 @@ def test_lines_are_known_by_their_ends():
 )
 def test_what_nothing_can_be_learnt_from_is_refused(text, held, said):
     with pytest.raises(InputError, match=said):
-        Lesson.of(Writing(), text, held)
+        Lesson.of(WriteConfig(), text, held)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Writing(cell="transformer"),
-        lambda: Writing(units=0),
-        lambda: Writing(dropout=1.0),
-        lambda: Writing(units=8, embedding=4, tie=True),
-        lambda: Writing(level="byte"),
-        lambda: Writing(steps=0),
-        lambda: Writing(epochs=0),
+        lambda: WriteConfig(cell="transformer"),
+        lambda: WriteConfig(units=0),
+        lambda: WriteConfig(dropout=1.0),
+        lambda: WriteConfig(units=8, embedding=4, tie=True),
+        lambda: WriteConfig(level="byte"),
+        lambda: WriteConfig(steps=0),
+        lambda: WriteConfig(epochs=0),
         lambda: Draw(temperature=-1),
         lambda: Draw(top_k=0),
         lambda: Draw(seed=-1),
@@ -178,10 +178,10 @@ def test_settings_that_cannot_be_used_are_refused(wrong):
 
 
 def test_the_number_of_epochs_follows_from_the_updates():
-    assert Writing().epochs_for(100) == 50
-    assert Writing(lines=True).epochs_for(401) == 20
-    assert Writing().epochs_for(1) == 300
-    assert Writing(epochs=7).epochs_for(1) == 7
+    assert WriteConfig().epochs_for(100) == 50
+    assert WriteConfig(lines=True).epochs_for(401) == 20
+    assert WriteConfig().epochs_for(1) == 300
+    assert WriteConfig(epochs=7).epochs_for(1) == 7
 
 
 # The tasks
@@ -247,7 +247,7 @@ def test_two_processes_go_on_with_what_one_left():
 
 
 def test_a_short_text_is_read_in_fewer_streams():
-    plan = Writing(steps=10, batch=8)
+    plan = WriteConfig(steps=10, batch=8)
     assert streams_of(corpus_of(np.zeros(1001)), plan) == 8
     assert streams_of(corpus_of(np.zeros(35)), plan) == 3
     assert streams_of(corpus_of(np.zeros(4)), plan) == 1

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 import statewise
 
 from ..jobs.fit import fit, make_optimizer
-from ..jobs.recipe import Recipe
+from ..jobs.recipe import TrainingConfig
 from ..jobs.task import Task
 from ..jobs.watch import Log
 from .clock import Clock, Effort
@@ -45,7 +45,7 @@ class Job:
     L: int
     outputs: int
     every_step: bool  # whether each step has a target, a number, or the last one, a class
-    recipe: Recipe
+    recipe: TrainingConfig
     rows: int
     epoch: int  # updates in an epoch of the real data, whose time is told
 
@@ -61,12 +61,12 @@ class Job:
 
 # MNIST's 60,000 images, a row of pixels a step, as in the classic tutorial; one of the networks of statewise forecast.
 JOBS: tuple[Job | Prose | Sentences, ...] = (
-    Job("row-MNIST", 28, 28, 50, 2, 10, False, Recipe(epochs=1, batch=32), rows=3200, epoch=1875),
-    Job("airline", 89, 4, 16, 1, 1, True, Recipe(epochs=50, batch=8, learning_rate=0.01), rows=8, epoch=50),
+    Job("row-MNIST", 28, 28, 50, 2, 10, False, TrainingConfig(epochs=1, batch=32), rows=3200, epoch=1875),
+    Job("airline", 89, 4, 16, 1, 1, True, TrainingConfig(epochs=50, batch=8, learning_rate=0.01), rows=8, epoch=50),
     SHAKESPEARE,
     CONLL2000,
 )
-TINY = Job("tiny", 2, 3, 4, 2, 1, True, Recipe(epochs=1, batch=2), rows=1000, epoch=500)
+TINY = Job("tiny", 2, 3, 4, 2, 1, True, TrainingConfig(epochs=1, batch=2), rows=1000, epoch=500)
 
 
 class Training(Task):
@@ -194,7 +194,7 @@ class Loops:
 
     def __init__(self, clip: bool) -> None:
         recipe = asdict(TINY.recipe) | {"clip": 1.0 if clip else None}
-        self.recipe, self.task = Recipe(**recipe), Training(TINY, statewise, "LSTM")
+        self.recipe, self.task = TrainingConfig(**recipe), Training(TINY, statewise, "LSTM")
         self.sides = [lambda: fit(self.task, self.recipe), self.bare]
 
     def bare(self) -> None:

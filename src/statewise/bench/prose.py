@@ -10,7 +10,7 @@ import torch
 
 from ..jobs.config import Cell
 from ..jobs.recipe import TrainingConfig
-from ..jobs.write.config import Plan, Writing
+from ..jobs.write.config import Plan, WriteConfig
 from ..jobs.write.network import Network
 from ..jobs.write.streams import Streams
 from ..jobs.write.vocabulary import Ids
@@ -42,13 +42,13 @@ class Prose:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            plan = Plan.of(Writing(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
+            plan = Plan.of(WriteConfig(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
             network = Network(CHARACTERS, plan, library)
         ids = text(self.recipe.batch * self.T * self.chunks + 1)
         return Streams(network, ids, self.recipe.batch, self.T, dict, None)
 
 
-SHAKESPEARE = Prose("tiny Shakespeare", Writing(epochs=1), chunks=10, epoch=491)
+SHAKESPEARE = Prose("tiny Shakespeare", WriteConfig(epochs=1), chunks=10, epoch=491)
 
 
 def text(length: int) -> Ids:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from ..jobs.recipe import Recipe
+from ..jobs.tag.config import TagConfig
 from ..jobs.tag.corpus import Corpus, all_of
-from ..jobs.tag.settings import RECIPE, Plan, Shape
 from ..jobs.tag.training import Lesson, Tagging
 from ..jobs.tag.vocabulary import vocabulary_of
+from .prose import CELLS
 
 # Of CoNLL-2000's training part: words of a sentence (mean 23.7, deviation 11.1), different words, their letters (mean
 # 7.3 each, 4.5 as they occur: the shorter the more frequent), parts of speech, tags.
@@ -23,12 +23,12 @@ class Sentences:
     """A training of a tagger: ``all_rows`` sentences make the vocabulary, of ``rows`` an epoch is measured."""
 
     name: str
-    recipe: Recipe
+    recipe: TagConfig
     rows: int
     all_rows: int
     epoch: int
     """Updates in an epoch of the real data, whose time is told."""
-    H: int = Shape.units
+    H: int = 64
 
     @property
     def updates(self) -> int:
@@ -37,14 +37,20 @@ class Sentences:
 
     def task(self, library: Any, cell: str) -> Tagging:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
-        plan = Plan(Shape(cell.lower(), units=self.H, crf=True), self.recipe, least=2, validation=0.0)
+        config = replace(self.recipe, cell=CELLS[cell.upper()], units=self.H)
         everything = corpus(self.all_rows)
-        vocabulary = vocabulary_of(everything, set(all_of(everything.known_tags)), plan.least)
-        lesson = Lesson(everything.select(range(self.rows)), None, vocabulary, strict=False)
-        return lesson.task(lesson.network(plan, library), plan)
+        vocabulary = vocabulary_of(everything, set(all_of(everything.known_tags)), config.min_count)
+        lesson = Lesson(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
+        return lesson.task(lesson.network(library))
 
 
-CONLL2000 = Sentences("CoNLL-2000", replace(RECIPE, epochs=1), rows=320, all_rows=8936, epoch=559)
+CONLL2000 = Sentences(
+    "CoNLL-2000",
+    TagConfig(epochs=1, crf=True, min_count=2, validation_share=0.0),
+    rows=320,
+    all_rows=8936,
+    epoch=559,
+)
 
 
 @lru_cache(maxsize=1)

@@ -67,7 +67,6 @@ def _main(argv: Sequence[str] | None) -> int:
         parser.print_help()
         return 0
     prog = f"statewise {args.command}"
-    args.typed = argv[argv.index(args.command) + 1 :]  # which a job keeps for --resume
     try:
         return int(import_module(COMMANDS[args.command][0]).run(args))
     except InputError as error:

@@ -20,11 +20,11 @@ from torch.optim import SGD, Optimizer
 from . import model_file
 from .config import from_json
 from .errors import InputError
-from .recipe import Recipe
+from .recipe import TrainingConfig
 from .task import Task
 from .watch import Record, is_record
 
-FORMAT = 1
+FORMAT = 2
 COST = 0.02  # the share of the time that writing may take
 
 
@@ -61,11 +61,11 @@ class Checkpoint:
         return time.monotonic() >= self.next
 
     def save(
-        self, task: Task, recipe: Recipe, optimizer: Optimizer, position: Position, best: Mapping[str, Tensor]
+        self, task: Task, config: TrainingConfig, optimizer: Optimizer, position: Position, best: Mapping[str, Tensor]
     ) -> None:
         """Write all that the rest of the training depends on."""
         began = time.monotonic()
-        content = {**_identity(task, recipe), "position": asdict(position)}
+        content = {**_identity(task, config), "position": asdict(position)}
         tensors = {
             **_under("model", task.model.state_dict()),
             **_under("best", best),
@@ -86,20 +86,20 @@ class Checkpoint:
         self,
         loaded: tuple[dict[str, Any], dict[str, Tensor]],
         task: Task,
-        recipe: Recipe,
+        config: TrainingConfig,
         optimizer: Optimizer,
     ) -> tuple[Position, dict[str, Tensor]]:
         """Put everything back where it was; how far the training had come, and the best weights.
 
-        Raises ``InputError`` where the checkpoint belongs to other data, another network or another recipe.
+        Raises ``InputError`` where the checkpoint belongs to other data, another network or another configuration.
         """
         content, tensors = loaded
-        for what, ours in _identity(task, recipe).items():
+        for what, ours in _identity(task, config).items():
             if content.get(what) != ours:
                 difference = _difference(content.get(what), ours)
                 raise InputError(f"{self.path}: the checkpoint is of another {what}: {difference}")
         with model_file.checked(self.path, "checkpoint"):
-            position = _position(content["position"], recipe, -(-task.rows // recipe.batch))
+            position = _position(content["position"], config, -(-task.rows // config.batch))
             weights, best = _below("model", tensors), _below("best", tensors)
             for found in (weights, best) if best or position.best is not None else (weights,):
                 model_file.check_sizes(task.model.state_dict(), found)
@@ -111,13 +111,13 @@ class Checkpoint:
             return position, best
 
 
-def _position(content: Any, recipe: Recipe, batches: int) -> Position:
+def _position(content: Any, config: TrainingConfig, batches: int) -> Position:
     """Where the training of so many ``batches`` an epoch stood; ValueError where it can't have stood there."""
     history = content.get("history")
     at = from_json(Position, {name: value for name, value in content.items() if name != "history"})
-    whole = at.epoch <= recipe.epochs and at.batch < batches and at.update == at.epoch * batches + at.batch
+    whole = at.epoch <= config.epochs and at.batch < batches and at.update == at.epoch * batches + at.batch
     if not whole or min(at.epoch, at.batch, at.stale, at.seconds, at.terms) < 0:
-        raise ValueError(f"no place in a training of {recipe.epochs} epochs: epoch {at.epoch}, batch {at.batch}")
+        raise ValueError(f"no place in a training of {config.epochs} epochs: epoch {at.epoch}, batch {at.batch}")
     if not isinstance(history, list) or not all(map(is_record, history)):
         raise ValueError("the curve is none")
     return replace(at, history=history)
@@ -140,9 +140,9 @@ def _optimizer_state(tensors: Mapping[str, Tensor], optimizer: Optimizer, begun:
     return state
 
 
-def _identity(task: Task, recipe: Recipe) -> dict[str, Any]:
+def _identity(task: Task, config: TrainingConfig) -> dict[str, Any]:
     """What must be the same for a training to go on, as it reads after a way through a file: tuples are lists there."""
-    identity: dict[str, Any] = json.loads(json.dumps({"recipe": asdict(recipe), "task": task.fingerprint()}))
+    identity: dict[str, Any] = json.loads(json.dumps({"configuration": asdict(config), "task": task.fingerprint()}))
     return identity
 
 

@@ -17,7 +17,7 @@ from .command import by_group, default_in_words
 from .config import Config
 from .experiment import Trainer
 from .model_file import Model
-from .recipe import Recipe, TrainingConfig
+from .recipe import TrainingConfig
 from .watch import Record
 
 Own = TypeVar("Own", bound="Estimator")
@@ -43,10 +43,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
     def __init_subclass__(cls) -> None:
         """Describe the arguments in the class's text."""
-        if "configuration" in vars(cls):
-            described = [*_described(cls), "random_state: seed of everything drawn at random, or a"]
-            described[-1] += " ``numpy.random.RandomState``; None draws one."
-            said = "\n".join(fill(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12) for text in described)
+        described = [text for base in cls.__bases__ if issubclass(base, Config) for text in _described(base)]
+        if described:
+            drawn = "seed of everything drawn at random, or a ``numpy.random.RandomState``; None draws one"
+            said = "\n".join(
+                fill(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12)
+                for text in (*described, f"random_state: {drawn}.")
+            )
             before, mark, after = (cls.__doc__ or "").partition("\n\n    Attributes:")
             cls.__doc__ = f"{before}\n\n    Args:\n{said}{mark}{after}"
 
@@ -106,11 +109,3 @@ def seed_of(random_state: Any) -> int:
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
-
-
-def recipe_of(estimator: Any, defaults: Recipe) -> Recipe:
-    """``defaults`` with what ``estimator`` has of the same names; ``epochs`` of None leaves the default."""
-    given = {name: getattr(estimator, name) for name in Recipe.__dataclass_fields__ if hasattr(estimator, name)}
-    if given.get("epochs") is None:
-        given.pop("epochs", None)
-    return replace(defaults, **given, seed=seed_of(estimator.random_state))

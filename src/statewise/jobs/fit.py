@@ -1,8 +1,8 @@
 """The fitting loop that all jobs share: read it from top to bottom.
 
-It knows nothing of the job. What is trained, on which rows, with which loss, is a ``Task``; how, is a ``Recipe``. A
-training that is killed goes on from its checkpoint with the same bits; several processes under ``torchrun`` make the
-same steps as one with the same batch.
+It knows nothing of the job. What is trained, on which rows, with which loss, is a ``Task``; how, is a
+``TrainingConfig``. A training that is killed goes on from its checkpoint with the same bits; several processes under
+``torchrun`` make the same steps as one with the same batch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from .checkpoint import Checkpoint, Position
 from .errors import InputError
 from .parallel import Group, find_device, join
-from .recipe import Recipe
+from .recipe import TrainingConfig
 from .task import Task
 from .watch import Record, Watch
 
@@ -27,7 +27,7 @@ POINTS = 500  # of the loss curve
 
 
 def fit(
-    task: Task, recipe: Recipe, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
+    task: Task, config: TrainingConfig, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
 ) -> list[Record]:
     """Train ``task.model`` in place, leave the weights of the best validation in it, and give the curve.
 
@@ -36,34 +36,34 @@ def fit(
     """
     if task.rows < 1:
         raise InputError("there is nothing to train on: no rows")
-    device = find_device(recipe.device)
+    device = find_device(config.device)
     together = join(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         watch = watch if watch is not None and together.leads else Watch()
         task.to(device)
-        optimizer = make_optimizer(recipe, task.model)
-        mixed = precision(recipe, device)
+        optimizer = make_optimizer(config, task.model)
+        mixed = precision(config, device)
         at, best = Position(), dict[str, Tensor]()
-        batches = -(-task.rows // recipe.batch)  # in an epoch
-        updates = recipe.epochs * batches
+        batches = -(-task.rows // config.batch)  # in an epoch
+        updates = config.epochs * batches
         stretch = max(1, updates // POINTS)
 
         if checkpoint and (loaded := together.told(checkpoint.load)):
-            at, best = checkpoint.restore(loaded, task, recipe, optimizer)
+            at, best = checkpoint.restore(loaded, task, config, optimizer)
         model = together.wrap(task.model)
         parameters = [p for p in model.parameters() if p.requires_grad]
         watch.begin(at.history)
         watch.plan(updates - at.update)
         lost, began = torch.tensor(float(at.lost), device=device), time.monotonic() - at.seconds
 
-        while at.epoch < recipe.epochs and not (recipe.patience and at.stale >= recipe.patience):
+        while at.epoch < config.epochs and not (config.patience and at.stale >= config.patience):
             if at.batch == 0:
-                torch.manual_seed(_seed(recipe.seed, at.epoch, together.rank))
-            order = task.order(at.epoch, torch.Generator().manual_seed(_seed(recipe.seed, at.epoch)))
+                torch.manual_seed(_seed(config.seed, at.epoch, together.rank))
+            order = task.order(at.epoch, torch.Generator().manual_seed(_seed(config.seed, at.epoch)))
             model.train()
             while at.batch < batches:
-                rows, counted = together.share(order[at.batch * recipe.batch : (at.batch + 1) * recipe.batch])
-                rate = recipe.rate(at.update / updates)
+                rows, counted = together.share(order[at.batch * config.batch : (at.batch + 1) * config.batch])
+                rate = config.rate(at.update / updates)
                 for parameter_group in optimizer.param_groups:
                     parameter_group["lr"] = rate
                 with mixed:
@@ -73,8 +73,8 @@ def fit(
                     parameter.grad = None
                 # The gradients of several processes are averaged: times their number, that is the sum again.
                 loss.backward(loss.new_tensor(counted * together.size / (terms or 1.0)))
-                if recipe.clip:
-                    clip(parameters, recipe.clip)
+                if config.clip:
+                    clip(parameters, config.clip)
                 optimizer.step()
                 if counted:
                     lost += loss.detach()
@@ -88,7 +88,7 @@ def fit(
                         lost.zero_()
                     if checkpoint and together.size == 1 and checkpoint.due():
                         at.lost, at.seconds = float(lost), time.monotonic() - began
-                        checkpoint.save(task, recipe, optimizer, at, best)
+                        checkpoint.save(task, config, optimizer, at, best)
 
             at.epoch, at.batch = at.epoch + 1, 0
             scores = _validate(task, together)
@@ -100,9 +100,9 @@ def fit(
             _record(at, together.total(float(lost)), rate, began, watch, scores)
             lost.zero_()
             at.lost, at.seconds = 0.0, time.monotonic() - began
-            last = at.epoch == recipe.epochs or bool(recipe.patience and at.stale >= recipe.patience)
+            last = at.epoch == config.epochs or bool(config.patience and at.stale >= config.patience)
             if checkpoint and together.leads and (last or checkpoint.due()):
-                checkpoint.save(task, recipe, optimizer, at, best)
+                checkpoint.save(task, config, optimizer, at, best)
 
         watch.plan(at.update - updates)
         if best:
@@ -111,21 +111,21 @@ def fit(
         return at.history
 
 
-def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
-    """The optimizer of ``recipe`` over what of ``model`` can be trained, in its one-kernel form."""
+def make_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
+    """The optimizer of ``config`` over what of ``model`` can be trained, in its one-kernel form."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.optimizer == "sgd":
-        nesterov = recipe.momentum > 0
-        return SGD(parameters, lr=rate, momentum=recipe.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
-    adam = AdamW if recipe.optimizer == "adamw" else Adam
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        nesterov = config.momentum > 0
+        return SGD(parameters, lr=rate, momentum=config.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
+    adam = AdamW if config.optimizer == "adamw" else Adam
     return adam(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
-def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+def precision(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
     """The context in which losses are computed: mixed with bfloat16 where that is asked for, or suits the device."""
     suits = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if recipe.precision == "bfloat16" or (recipe.precision == "auto" and suits):
+    if config.precision == "bfloat16" or (config.precision == "auto" and suits):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 

@@ -41,6 +41,3 @@ class TrainingConfig(Config):
         if self.schedule == "cosine":
             return self.learning_rate * (1 - math.cos(math.pi * rest)) / 2
         return self.learning_rate * (rest if self.schedule == "linear" else 1.0)
-
-
-Recipe = TrainingConfig  # as jobs that are not on the frame yet call it

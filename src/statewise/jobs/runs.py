@@ -1,6 +1,6 @@
 """Run folders: where a job leaves what it makes, and what it needs to go on after a kill.
 
-A run folder appears when the input has been found good, with ``arguments.json`` in it, and every file in it appears
+A run folder appears when the input has been found good, with ``config.json`` in it, and every file in it appears
 whole or not at all. A job that ends early leaves nothing behind, unless there is a checkpoint to go on from.
 """
 
@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -23,8 +23,9 @@ from . import atomic
 from .errors import InputError, Interrupted
 from .rank import leads
 
-ARGUMENTS = "arguments.json"
 CONFIG = "config.json"
+FORMER = "arguments.json"
+"""What runs of earlier versions have in its place."""
 DONE = "metrics.json"
 """Written last: a run folder that has it is complete."""
 
@@ -34,8 +35,6 @@ def new_run(
     job: str,
     name: str,
     out: Path | None,
-    arguments: Sequence[str] | None = None,
-    *,
     config: Mapping[str, Any] | None = None,
 ) -> Iterator[Path]:
     """A run folder: ``out``, which must be empty or not exist, or else the next free ``runs/<job>-<name>-<n>``.
@@ -49,9 +48,6 @@ def new_run(
         return
     folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
     with _kept_or_removed(job, folder, made):
-        if arguments is not None:
-            content: Any = {"job": job, "arguments": list(arguments), "folder": str(Path.cwd())}
-            atomic.write(folder / ARGUMENTS, json.dumps(content, indent=1) + "\n")
         if config is not None:
             content = {"job": job, "statewise": __version__, "folder": str(Path.cwd()), "config": dict(config)}
             atomic.write(folder / CONFIG, json.dumps(content, indent=1) + "\n")
@@ -70,20 +66,6 @@ def resumed_run(job: str, folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def arguments_of(job: str, folder: Path) -> tuple[list[str], Path]:
-    """The arguments of the run in ``folder``, and where they were given. Raises ``InputError`` where there is none."""
-    try:
-        content = json.loads((folder / ARGUMENTS).read_text(encoding="utf-8"))
-        whose, arguments, where = content["job"], list(map(str, content["arguments"])), Path(content["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"--resume {folder}: not a run folder: no {ARGUMENTS} that can be read") from None
-    if whose != job:
-        raise InputError(f"--resume {folder}: is a run of statewise {whose}, not of statewise {job}")
-    if (folder / DONE).exists():
-        raise InputError(f"--resume {folder}: the run is complete, there is nothing to go on with")
-    return arguments, where
-
-
 def config_of(job: str, folder: Path) -> tuple[Any, Path]:
     """The configuration of the run in ``folder``, as JSON, and where it was begun.
 
@@ -93,7 +75,7 @@ def config_of(job: str, folder: Path) -> tuple[Any, Path]:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         whose, config, where = content["job"], content["config"], Path(content["folder"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        if (folder / ARGUMENTS).exists():
+        if (folder / FORMER).exists():
             raise InputError(f"--resume {folder}: an earlier version of statewise began it and has to end it") from None
         raise InputError(f"--resume {folder}: not a run folder: no {CONFIG} that can be read") from None
     if whose != job:

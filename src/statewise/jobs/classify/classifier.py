@@ -13,14 +13,14 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_
 
 from ..errors import InputError
 from ..estimator import Estimator
-from .config import Classifying
+from .config import ClassifyConfig
 from .given import as_sequences
 from .model import Label, Model
 from .training import Lesson
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Classifier(ClassifierMixin, Estimator, Classifying):  # type: ignore[misc]  # scikit-learn has no types
+class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[misc]  # scikit-learn has no types
     """A recurrent network that tells to which class a sequence belongs, trained by ``fit``.
 
     Sequences (``X``) are a list of arrays (T, I), or (T,) for one channel, of any lengths T; or one array (n, T, I), or
@@ -39,7 +39,7 @@ class Classifier(ClassifierMixin, Estimator, Classifying):  # type: ignore[misc]
         >>> classifier.score(X_test, y_test)
     """
 
-    configuration: ClassVar[type[Classifying]] = Classifying
+    configuration: ClassVar[type[ClassifyConfig]] = ClassifyConfig
     model_class: ClassVar[type[Model]] = Model
 
     def fit(self, X: Any, y: ArrayLike) -> Classifier:

@@ -20,7 +20,7 @@ data, network, reading = (partial(option, group=group) for group in ("data", "ne
 
 
 @dataclass(kw_only=True)
-class Classifying(TrainingConfig):
+class ClassifyConfig(TrainingConfig):
     """How a classifier is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
@@ -57,7 +57,7 @@ class Classifying(TrainingConfig):
     )
     gaps: Literal["refuse", "carry"] = reading("refuse", "missing values: refuse, or carry the last one on")
 
-    def decided(self, rows: int, length: float, *, image: bool = False) -> Classifying:
+    def decided(self, rows: int, length: float, *, image: bool = False) -> ClassifyConfig:
         """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``."""
         segment = 1 if image or length <= LEAST_SEGMENTED else round(length / SEGMENTS)
         epochs = min(max(-(-UPDATES // -(-rows // self.batch)), LEAST_EPOCHS), MOST_EPOCHS)
@@ -88,7 +88,7 @@ class Layout(Config):
         None, "the columns of values", metavar="A,B,...", default="all others", commas=True
     )
     pixels: bool = reading(False, "read images pixel by pixel instead of row by row")
-    gaps: Literal["refuse", "carry"] = again(Classifying, "gaps", "refuse")
+    gaps: Literal["refuse", "carry"] = again(ClassifyConfig, "gaps", "refuse")
     long: bool | None = None
     """Whether a row is a step, and not a sequence; None: where ids repeat."""
     labelled: bool = True
@@ -96,7 +96,7 @@ class Layout(Config):
 
 
 @dataclass(kw_only=True)
-class Options(Run, Layout, Classifying):
+class Options(Run, Layout, ClassifyConfig):
     """What ``statewise classify`` can be told."""
 
     file: Path | None = option(None, "the training part, or all there is", metavar="FILE", positional=True, default="")

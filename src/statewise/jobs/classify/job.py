@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..experiment import Facts, Outcome, Trainer
 from . import report
 from .baselines import baselines
-from .config import Classifying, Layout, Options
+from .config import ClassifyConfig, Layout, Options
 from .examples import Examples, check_alike, classes_of, targets_of
 from .formats import digits, read
 from .model import Model
@@ -30,7 +30,7 @@ class Classify(experiment.Job[Options, Model]):
         self.examples, self.test, self.how = self._parts(config)
         self.classes, self.name = classes_of(self.examples), self.examples.name
         targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
-        told, image = part_of(Classifying, config), self.examples.picture is not None
+        told, image = part_of(ClassifyConfig, config), self.examples.picture is not None
         self.lesson = Lesson.of(told, self.examples.sequences, targets, self.classes, image=image)
         self.config = replace(config, **vars(self.lesson.config))
 

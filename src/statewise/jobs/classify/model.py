@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...freezing import freeze
 from .. import model_file
 from ..errors import InputError
-from .config import Classifying
+from .config import ClassifyConfig
 from .network import Network, logits_of
 from .scaler import Scaler
 from .sequences import Sequences
@@ -28,9 +28,9 @@ class Model(model_file.Model):
     """Tells to which of ``classes`` sequences belong."""
 
     KIND: ClassVar[str] = "classification model"
-    CONFIG: ClassVar[type[Any]] = Classifying
+    CONFIG: ClassVar[type[Any]] = ClassifyConfig
 
-    config: Classifying
+    config: ClassifyConfig
     network: Network
     scaler: Scaler
     classes: tuple[Label, ...]
@@ -91,7 +91,7 @@ def _classes(content: Any) -> tuple[Label, ...]:
     return tuple(content)
 
 
-def _check(config: Classifying, channels: int, said: object, scaler: Scaler, tensors: Mapping[str, Tensor]) -> None:
+def _check(config: ClassifyConfig, channels: int, said: object, scaler: Scaler, tensors: Mapping[str, Tensor]) -> None:
     """ValueError where the scaler is none, or the header speaks of more layers than there are."""
     sizes = {(array.shape, array.dtype.name) for array in (scaler.mean, scaler.scale)}
     if said != channels or sizes != {((channels,), "float64")} or not (scaler.scale > 0).all():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ...layers import GRU, LSTM, RNN
-from .config import Classifying
+from .config import ClassifyConfig
 from .sequences import Batches
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
@@ -17,7 +17,7 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 class Network(nn.Module):
     """Gives the logits of ``classes`` classes for sequences of ``channels`` channels, read in segments."""
 
-    def __init__(self, channels: int, classes: int, config: Classifying) -> None:
+    def __init__(self, channels: int, classes: int, config: ClassifyConfig) -> None:
         super().__init__()
         self.recurrent = CELLS[config.cell](
             channels * (config.segment or 1),

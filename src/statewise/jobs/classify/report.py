@@ -12,7 +12,7 @@ import polars as pl
 from .. import experiment
 from ..report import Block, Heading, Note, Picture, Table
 from . import pictures
-from .config import Classifying
+from .config import ClassifyConfig
 from .examples import Examples
 from .network import Network
 from .result import Result, Score
@@ -25,7 +25,7 @@ def listed(classes: Sequence[str]) -> str:
     return ", ".join(classes) if len(classes) <= 12 else f"{', '.join(classes[:10])} and {len(classes) - 10} more"
 
 
-def network_line(config: Classifying, network: Network) -> str:
+def network_line(config: ClassifyConfig, network: Network) -> str:
     """The network in a line."""
     size = sum(p.numel() for p in network.parameters())
     layers = f"{config.layers} layers of {config.units} units" if config.layers > 1 else f"{config.units} units"

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from ..experiment import Trainer
 from ..task import Task
-from .config import Classifying
+from .config import ClassifyConfig
 from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
@@ -83,7 +83,7 @@ class Classification(Task):
 class Lesson:
     """What is learnt, with everything decided: ``targets`` (n,) are numbers of ``classes``."""
 
-    config: Classifying
+    config: ClassifyConfig
     sequences: Sequences
     targets: Rows
     classes: Sequence[Label]
@@ -92,7 +92,13 @@ class Lesson:
 
     @classmethod
     def of(
-        cls, config: Classifying, sequences: Sequences, targets: Rows, classes: Sequence[Label], *, image: bool = False
+        cls,
+        config: ClassifyConfig,
+        sequences: Sequences,
+        targets: Rows,
+        classes: Sequence[Label],
+        *,
+        image: bool = False,
     ) -> Lesson:
         """To learn ``targets`` but for what ``config`` holds out."""
         config = replace(config, validation_share=config.held_out(len(targets)))

@@ -74,7 +74,7 @@ class Columns(Config):
 
 
 @dataclass(kw_only=True)
-class Forecasting(TrainingConfig):
+class ForecastConfig(TrainingConfig):
     """How a forecaster is built and trained; what is None is decided by the model and the data, see ``decided``."""
 
     epochs: Whole | None = again(TrainingConfig, "epochs", None, "by the model")  # type: ignore[assignment]
@@ -129,7 +129,7 @@ class Forecasting(TrainingConfig):
 
 
 @dataclass(kw_only=True)
-class Options(Run, Columns, Forecasting):
+class Options(Run, Columns, ForecastConfig):
     """What ``statewise forecast`` can be told."""
 
     file: Path | None = option(None, "a CSV or Parquet file", metavar="FILE", positional=True, default="")
@@ -145,7 +145,7 @@ class Options(Run, Columns, Forecasting):
 
 
 @dataclass(kw_only=True)
-class Plan(Forecasting):
+class Plan(ForecastConfig):
     """A configuration in which nothing is open any more; what a model's file keeps."""
 
     epochs: Whole
@@ -199,13 +199,13 @@ class Plan(Forecasting):
         return self.model.upper() if self.stepwise else f"{self.model} {self.cell.upper()}"
 
 
-def decided_horizon(config: Forecasting, season: int) -> int:
+def decided_horizon(config: ForecastConfig, season: int) -> int:
     """The horizon: what was asked for, or a season, or 12."""
     return config.horizon or (min(season, MOST_HORIZON) if season > 1 else 12)
 
 
 def decided(
-    config: Forecasting,
+    config: ForecastConfig,
     *,
     horizon: int,
     season: int,
@@ -250,7 +250,7 @@ def decided(
         "ensemble": 10 if short else 1,
         "log": log,
     }
-    told = {each.name: getattr(config, each.name) for each in fields(Forecasting) if each.init}
+    told = {each.name: getattr(config, each.name) for each in fields(ForecastConfig) if each.init}
     found |= {name: value for name, value in told.items() if value is not None}
     found |= {"model": model, "lookback": lookback, "segment": segment, "distribution": config.distribution}
     return Plan(

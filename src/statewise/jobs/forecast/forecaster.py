@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..estimator import Estimator, seed_of
 from ..experiment import Trainer
 from .ahead import ahead, to_frame
-from .config import Columns, Forecasting
+from .config import Columns, ForecastConfig
 from .grid import Grid
 from .model import Model
 from .panel import Panel, Series
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Forecaster(RegressorMixin, Estimator, Columns, Forecasting):  # type: ignore[misc]  # scikit-learn has no types
+class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: ignore[misc]  # scikit-learn has no types
     """A recurrent network that continues one series or many.
 
     There are two ways to use it.
@@ -58,7 +58,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, Forecasting):  # type: igno
         >>> forecaster.predict()
     """
 
-    configuration: ClassVar[type[Forecasting]] = Forecasting
+    configuration: ClassVar[type[ForecastConfig]] = ForecastConfig
     model_class: ClassVar[type[Model]] = Model
 
     def fit(self, X: Any, y: Any = None) -> Forecaster:
@@ -101,8 +101,8 @@ class Forecaster(RegressorMixin, Estimator, Columns, Forecasting):  # type: igno
 
     def config(self) -> Any:
         """The arguments but for the columns. Raises ``InputError`` for what can't be used."""
-        given = {each.name: getattr(self, each.name) for each in fields(Forecasting) if each.name != "seed"}
-        return Forecasting(**given, seed=seed_of(self.random_state))
+        given = {each.name: getattr(self, each.name) for each in fields(ForecastConfig) if each.name != "seed"}
+        return ForecastConfig(**given, seed=seed_of(self.random_state))
 
     @classmethod
     def _arguments(cls, model: Model) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..experiment import Facts, Outcome, Trainer
 from . import picture, report
 from .backtest import backtest, best_to_worst
-from .config import Columns, Forecasting, Options
+from .config import Columns, ForecastConfig, Options
 from .model import Model
 from .panel import joined
 from .reading import BUNDLED, read_panel
@@ -26,7 +26,7 @@ class Forecast(experiment.Job[Options, Model]):
     def __init__(self, config: Options) -> None:
         if config.file is None and config.test is not None:
             raise InputError("--test: expected a FILE that it continues")
-        columns, told = part_of(Columns, config), part_of(Forecasting, config)
+        columns, told = part_of(Columns, config), part_of(ForecastConfig, config)
         panel, rows = read_panel(config.file or BUNDLED, columns, gaps=config.gaps), None
         if config.test is not None:
             later = read_panel(config.test, panel.columns, gaps=config.gaps, grid=panel.grid)
@@ -34,7 +34,7 @@ class Forecast(experiment.Job[Options, Model]):
         self.prepared = prepare(panel, told, split=config.split, test_rows=rows)
         self.name = panel.name
         plan = self.prepared.plan
-        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(Forecasting)})
+        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(ForecastConfig)})
 
     @property
     def title(self) -> str:

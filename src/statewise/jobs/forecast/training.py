@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..experiment import Trainer
 from .bank import Array, Rows, Track, make_bank
-from .config import WARM, Forecasting, Plan, decided, decided_horizon
+from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .conformal import shifts
 from .covariates import Encoding, find_encoding
 from .learning import Learner, learn
@@ -45,7 +45,7 @@ class Prepared:
 
 def prepare(
     panel: Panel,
-    config: Forecasting,
+    config: ForecastConfig,
     *,
     split: Sequence[float] | None = None,
     test_rows: int | None = None,
@@ -165,7 +165,7 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         )
 
 
-def _check_lookback(config: Forecasting, before: Sequence[Array]) -> None:
+def _check_lookback(config: ForecastConfig, before: Sequence[Array]) -> None:
     longest = max(map(len, before))
     if config.lookback is not None and config.lookback > max(longest, WARM):
         raise InputError(f"--lookback {config.lookback}: there are no more than {longest} rows before the test part")

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from .command import add_arguments, run
 
 if TYPE_CHECKING:
+    from .config import Layout
     from .corpus import Corpus
     from .formats import read
-    from .layout import Layout
     from .model import Model
     from .tagger import Tagger
 
@@ -32,7 +32,7 @@ __all__ = ["Corpus", "Layout", "Model", "Tagger", "add_arguments", "read", "run"
 
 _HOMES = {
     "Corpus": ".corpus",
-    "Layout": ".layout",
+    "Layout": ".config",
     "Model": ".model",
     "Tagger": ".tagger",
     "read": ".formats",

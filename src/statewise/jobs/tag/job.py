@@ -1,157 +1,119 @@
-"""The job from files to a run folder: read, split, train, predict, compare, write."""
+"""What is this job's own between its options and a full run folder: parts, facts, baselines, and what they say."""
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from .. import atomic
-from ..checkpoint import Checkpoint
+from .. import experiment
+from ..config import part_of
 from ..errors import InputError
-from ..onlookers import onlookers
-from ..options import recipe_of
-from ..parallel import find_device
-from ..rank import leads
-from ..report import Page
-from ..runs import new_run, resumed_run
-from ..watch import Record
+from ..experiment import Facts, Outcome, Trainer
 from . import example, report
 from .baselines import baselines
-from .command import layout_of
+from .config import CONLLU, Layout, Options, TagConfig
 from .corpus import Corpus, all_of, counted
 from .formats import read
-from .layout import CONLLU, Layout
 from .model import Model
-from .result import Result, Score, score
-from .settings import RECIPE, Plan, Shape
+from .result import Result, score
 from .spans import are_spans
-from .training import Lesson, split, train
-
-JOB = "tag"
+from .training import Lesson, split
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The sentences to train on, to validate with (None: some of those) and to test with."""
+class Tag(experiment.Job[Options, Model]):
+    """Learns the tags of one part of the sentences and is tested on another."""
 
-    train: Corpus
-    dev: Corpus | None
-    test: Corpus
-    layout: Layout
-    name: str
-    how: str
-    """In words how the test part came about."""
+    kind = "tag"
 
+    def __init__(self, config: Options) -> None:
+        told = part_of(Layout, config)
+        if config.file is None:
+            if config.test or config.validation:
+                which = "test" if config.test else "validation"
+                raise InputError(f"--{which}: needs FILE, the training part, as well")
+            self.train_part, self.layout, self.name = example.sentences(), Layout(), "built-in sentences"
+        else:
+            self.train_part, self.layout = read(config.file, told)
+            self.name = plain_name(config.file)
+        if config.validation and config.validation_share is not None:
+            raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
+        held_out = self._beside(config.validation, told) if config.validation else None
+        if config.test:
+            self.test, self.how = self._beside(config.test, told), f" ({config.test})"
+        else:
+            self.train_part, test = split(self.train_part, config.test_share, config.seed)
+            if test is None:
+                about = f"{self.train_part.source}: {self.train_part.described()}"
+                raise InputError(f"{about}, too few to split; give a test part with --test")
+            self.test = test
+            self.how = f" ({100 * config.test_share:g} %, split off with seed {config.seed})"
+        self.lesson = Lesson.of(part_of(TagConfig, config), self.train_part, held_out)
+        self.config = replace(config, **vars(self.lesson.config))
 
-def parts_of(args: argparse.Namespace) -> Parts:
-    """The parts that ``args`` name; what is not named is split off."""
-    if args.file is None:
-        if args.test or args.dev:
-            raise InputError(f"--{'test' if args.test else 'dev'}: needs FILE, the training part, as well")
-        corpus, found, name = example.sentences(), Layout(), "built-in sentences"
-    else:
-        corpus, found = read(args.file, layout_of(args))
-        name = plain_name(args.file)
-    if args.dev and args.validation is not None:
-        raise InputError("--validation: there is a validation part already, given with --dev")
-    dev = _beside(args.dev, args, corpus, found) if args.dev else None
-    if args.test:
-        return Parts(corpus, dev, _beside(args.test, args, corpus, found), found, name, f" ({args.test})")
-    ours, test = split(corpus, args.test_share, args.seed or 0)
-    if test is None:
-        raise InputError(f"{corpus.source}: {corpus.described()}, too few to split; give a test part with --test")
-    how = f" ({100 * args.test_share:g} %, split off with seed {args.seed or 0})"
-    return Parts(ours, dev, test, found, name, how)
+    def _beside(self, path: Path, told: Layout) -> Corpus:
+        """The sentences in ``path``, read as those of the training part were."""
+        other, _ = read(path, told, remembered=self.layout)
+        features = self.train_part.features
+        if len(other.features) != len(features):
+            expected = counted(len(features), "feature")
+            raise InputError(f"{path}: expected {expected} of every word, got {len(other.features)}")
+        return other
 
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        return f"{self.name}: a tag for every word"
 
-def _beside(path: Path, args: argparse.Namespace, corpus: Corpus, found: Layout) -> Corpus:
-    """The sentences in ``path``, read as those of ``corpus`` were."""
-    other, _ = read(path, layout_of(args), remembered=found)
-    if len(other.features) != len(corpus.features):
-        expected = counted(len(corpus.features), "feature")
-        raise InputError(f"{path}: expected {expected} of every word, got {len(other.features)}")
-    return other
+    def facts(self) -> Facts:
+        """What is tagged, with which tags, where it is split, and by what network."""
+        lesson, held = self.lesson, "none"
+        if lesson.held_out is not None:
+            given = self.config.validation is not None
+            where = f" ({lesson.held_out.source})" if given else " (split off the training part)"
+            held = lesson.held_out.described() + where
+        tags = lesson.vocabulary.tags
+        return [
+            ("", f"{self.name}: {report.tags_line(tags, are_spans(tags))}"),
+            ("training", lesson.corpus.described()),
+            ("validation", held),
+            ("test", self.test.described() + self.how),
+            ("network", report.network_line(lesson.config, lesson.network())),
+        ]
 
+    def train(self, trainer: Trainer) -> Model:
+        """A model that remembers how its files were read."""
+        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
 
-def plan_of(args: argparse.Namespace) -> Plan:
-    """How to train, from the options."""
-    shape = Shape(
-        args.cell,
-        args.units,
-        args.layers,
-        args.word_size,
-        args.character_units,
-        args.feature_size,
-        args.dropout,
-        args.crf,
-    )
-    return Plan(shape, recipe_of(args, RECIPE), args.least, args.validation)
+    def validated(self, scores: Mapping[str, float]) -> str:
+        """How much is right: the first of the scores, which says how much is not."""
+        measure, wrong = next(iter(scores.items()))
+        return f"{measure.removeprefix('1 - ')} {100 * (1 - wrong):.2f} %"
 
+    def judge(self, model: Model) -> Outcome:
+        """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""
+        result = self.tested(model)
+        found = baselines(self.train_part, self.test, self.layout.features)
+        others = [score(name, result.truth, tags, of_spans=result.of_spans) for name, tags in found]
+        sizes = {"training": len(self.lesson.corpus), "test": len(self.test), "source": self.train_part.source}
+        # The predicted tags stand in CoNLL-U in the place of the true ones, else in a column after them.
+        conllu = self.layout.format == CONLLU and self.test.document is not None
+        text = self.test.as_document().with_tags(result.predicted, beside=not conllu)
+        return Outcome(
+            report.table(result, others),
+            report.verdict(result.score, others),
+            {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
+            blocks=report.blocks(result),
+            files={"predictions.conllu" if conllu else "predictions.conll": text},
+        )
 
-def tag(args: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """Run the job that ``args`` describe. ``say`` gets what the user is to read."""
-    plan = plan_of(args)
-    find_device(plan.recipe.device)
-    parts = parts_of(args)
-    lesson = Lesson.of(parts.train, plan, parts.dev)
-    with _folder(args, parts.name) as folder:
-        facts = _facts(parts, lesson, plan)
-        say(facts)
-
-        def page(history: Sequence[Record]) -> Page:
-            return report.page(parts.name, facts, history)
-
-        with onlookers(f"training a {plan.shape.cell.upper()}", folder, page, args) as watch:
-            checkpoint = Checkpoint(folder / "model.checkpoint", args.checkpoint_every)
-            model, history = train(lesson, plan, watch=watch, checkpoint=checkpoint)
-        if not leads():
-            return
-        model = replace(model, notes={"layout": asdict(parts.layout), "data": parts.name})
-        say(f"  trained     {report.training_line(history)}\n")
-        result = tested(model, parts)
-        others = compared(parts, result)
-        say(report.table([result.score, *others]))
-        say(report.unknown_line(result))
-        say(report.verdict(result.score, others)[0])
-        facts += f"\n  trained     {report.training_line(history)}"
-        report.page(parts.name, facts, history, result, others).write(folder / "report.html")
-        write_tagged(folder, parts.test, result, parts.layout)
-        model.save(folder / "model.safetensors")
-        data = {
-            "name": parts.name,
-            "training": len(lesson.corpus),
-            "test": len(parts.test),
-            "source": parts.train.source,
-        }
-        report.write_metrics(folder / "metrics.json", data, plan, history, result, others)
-    files = ", ".join(sorted(p.name for p in folder.iterdir()))
-    say(f"\n{folder}: {files}")
-
-
-def tested(model: Model, parts: Parts) -> Result:
-    """What the model says of the test part."""
-    truth = parts.test.known_tags
-    known = frozenset(all_of(parts.train.words))
-    of_spans = are_spans({*model.vocabulary.tags, *all_of(truth)})
-    return Result(model.shape.cell.upper(), parts.test.words, truth, model.tags(parts.test), known, of_spans)
-
-
-def compared(parts: Parts, result: Result) -> list[Score]:
-    """The scores of the baselines."""
-    found = baselines(parts.train, parts.test, parts.layout.features)
-    return [score(name, result.truth, tags, of_spans=result.of_spans) for name, tags in found]
-
-
-def write_tagged(folder: Path, test: Corpus, result: Result, layout: Layout) -> None:
-    """The test part with the predicted tags: in CoNLL-U in the place of the true ones, else in a column after them."""
-    document = test.as_document()
-    conllu = layout.format == CONLLU and test.document is not None
-    text = document.with_tags(result.predicted, beside=not conllu)
-    atomic.write(folder / ("predictions.conllu" if conllu else "predictions.conll"), text)
+    def tested(self, model: Model) -> Result:
+        """What the model says of the test part."""
+        truth = self.test.known_tags
+        known = frozenset(all_of(self.train_part.words))
+        of_spans = are_spans({*model.vocabulary.tags, *all_of(truth)})
+        return Result(self.label, self.test.words, truth, model.tags(self.test), known, of_spans)
 
 
 def plain_name(path: Path) -> str:
@@ -161,16 +123,6 @@ def plain_name(path: Path) -> str:
     return name or path.absolute().parent.name or "data"
 
 
-def _facts(parts: Parts, lesson: Lesson, plan: Plan) -> str:
-    if lesson.held_out is None:
-        held = "none"
-    else:
-        where = " (split off the training part)" if parts.dev is None else f" ({parts.dev.source})"
-        held = lesson.held_out.described() + where
-    tags = lesson.vocabulary.tags
-    lines = report.data_lines(parts.name, lesson.corpus, parts.test, parts.how, held, tags, are_spans(tags))
-    return f"{lines}\n  network     {report.network_line(plan.shape, lesson.network(plan))}"
-
-
-def _folder(args: argparse.Namespace, name: str) -> AbstractContextManager[Path]:
-    return resumed_run(JOB, args.resume) if args.resume else new_run(JOB, name, args.out, args.typed)
+def run(options: Options) -> None:
+    """Run the job."""
+    experiment.run(Tag, options)

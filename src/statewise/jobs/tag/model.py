@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from .. import model_file
-from ..config import from_json
 from ..errors import InputError
+from .config import TagConfig
 from .corpus import Corpus, Sentences, counted
 from .decoding import allowed_by, in_words, predict
 from .network import Network
 from .packed import Packed
-from .settings import Shape
 from .spans import Grammar
 from .vocabulary import Vocabulary
 
-KIND, FORMAT = "tagging model", 1
 
-
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(model_file.Model):
     """Tags the words of sentences."""
 
+    KIND: ClassVar[str] = "tagging model"
+    CONFIG: ClassVar[type[Any]] = TagConfig
+
+    config: TagConfig
     network: Network
     vocabulary: Vocabulary
-    shape: Shape
     strict: bool
     """Whether predicted tags keep to the grammar of spans, as all of those learnt from did."""
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file is to hold, as JSON, such as the columns that the words were read from."""
 
     @cached_property
     def _allowed(self) -> Tensor | None:
@@ -52,30 +49,34 @@ class Model:
         numbers, _ = predict(self.network, packed, self._allowed)
         return in_words(numbers, packed.lengths, self.vocabulary.tags)
 
-    def save(self, path: Path) -> None:
-        """Write the model as one ``.safetensors`` file. The same model gives the same bytes."""
+    def content(self) -> dict[str, Any]:
+        """The words, characters, features and tags."""
         vocabulary = asdict(self.vocabulary) | {"rare": [n for n, rare in enumerate(self.vocabulary.rare) if rare]}
-        content = {
-            "shape": asdict(self.shape),
-            "vocabulary": vocabulary,
-            "strict": self.strict,
-            "notes": dict(self.notes),
-        }
-        model_file.save(path, KIND, FORMAT, content, self.network.state_dict())
+        return {"vocabulary": vocabulary, "strict": self.strict}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights."""
+        return self.network.state_dict()
 
     @classmethod
-    def load(cls, path: Path) -> Model:
-        """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
-        content, tensors = model_file.load(path, KIND, FORMAT)
-        with model_file.checked(path, KIND):
-            shape, vocabulary = from_json(Shape, content["shape"]), _vocabulary(content["vocabulary"])
-            strict, notes = bool(content["strict"]), dict(content["notes"])
-            last = f"recurrent.weight_ih_l{shape.layers - 1}"
-            if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):
-                raise ValueError(f"expected {shape.layers} layers and {len(vocabulary.tags)} tags")
-            allowed = allowed_by(Grammar(vocabulary.tags)) if strict else None
-            network = model_file.filled(lambda: Network(vocabulary, shape, allowed), tensors)
-        return cls(network.eval(), vocabulary, shape, strict, notes)
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Format 1 had the network's part of the configuration alone, and another name for a column."""
+        notes = dict(content["notes"])
+        if isinstance(notes.get("layout"), dict):
+            names = {"tag": "column"}
+            notes["layout"] = {names.get(name, name): value for name, value in notes["layout"].items()}
+        return content | {"config": content["shape"], "notes": notes}
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
+        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+        config, vocabulary, strict = shared["config"], _vocabulary(content["vocabulary"]), bool(content["strict"])
+        last = f"recurrent.weight_ih_l{config.layers - 1}"
+        if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):
+            raise ValueError(f"expected {config.layers} layers and {len(vocabulary.tags)} tags")
+        allowed = allowed_by(Grammar(vocabulary.tags)) if strict else None
+        network = model_file.filled(lambda: Network(vocabulary, config, allowed), tensors)
+        return cls(network=network.eval(), vocabulary=vocabulary, strict=strict, **shared)
 
 
 def _vocabulary(content: Mapping[str, Any]) -> Vocabulary:

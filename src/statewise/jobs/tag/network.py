@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ... import layers
 from . import crf
+from .config import TagConfig
 from .packed import Batch
-from .settings import Shape
 from .vocabulary import SHAPES, UNKNOWN, Vocabulary
 
 CHARACTER_SIZE, SHAPE_SIZE = 24, 5
@@ -28,24 +28,24 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, shape: Shape, allowed: Tensor | None = None, library: Any = layers
+        self, vocabulary: Vocabulary, config: TagConfig, allowed: Tensor | None = None, library: Any = layers
     ) -> None:
         super().__init__()
-        cell = getattr(library, shape.cell.upper())
-        self.words = nn.Embedding(1 + len(vocabulary.words), shape.word_size)
+        cell = getattr(library, config.cell.upper())
+        self.words = nn.Embedding(1 + len(vocabulary.words), config.word_size)
         self.shapes = nn.Embedding(len(SHAPES), SHAPE_SIZE)
-        self.features = nn.ModuleList(nn.Embedding(1 + len(v), shape.feature_size) for v in vocabulary.features)
-        width = shape.word_size + SHAPE_SIZE + shape.feature_size * len(vocabulary.features)
+        self.features = nn.ModuleList(nn.Embedding(1 + len(v), config.feature_size) for v in vocabulary.features)
+        width = config.word_size + SHAPE_SIZE + config.feature_size * len(vocabulary.features)
         self.characters: nn.Embedding | None = None
-        if shape.character_units:
+        if config.character_units:
             self.characters = nn.Embedding(1 + len(vocabulary.characters), CHARACTER_SIZE)
-            self.spelling = cell(CHARACTER_SIZE, shape.character_units, bidirectional=True)
-            width += 2 * shape.character_units
-        self.dropout = shape.dropout
-        between = shape.dropout if shape.layers > 1 else 0.0
-        self.recurrent = cell(width, shape.units, shape.layers, bidirectional=True, dropout=between)
-        self.output = nn.Linear(2 * shape.units, len(vocabulary.tags))
-        self.crf = crf.CRF(len(vocabulary.tags), allowed) if shape.crf else None
+            self.spelling = cell(CHARACTER_SIZE, config.character_units, bidirectional=True)
+            width += 2 * config.character_units
+        self.dropout = config.dropout
+        between = config.dropout if config.layers > 1 else 0.0
+        self.recurrent = cell(width, config.units, config.layers, bidirectional=True, dropout=between)
+        self.output = nn.Linear(2 * config.units, len(vocabulary.tags))
+        self.crf = crf.CRF(len(vocabulary.tags), allowed) if config.crf else None
         for embedding in self.modules():
             if isinstance(embedding, nn.Embedding):
                 nn.init.uniform_(embedding.weight, -(bound := (3 / embedding.embedding_dim) ** 0.5), bound)

@@ -2,71 +2,77 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from .. import atomic
+from ..command import Command, Out, say
+from ..config import again, from_json, option, part_of
 from ..errors import InputError
-from ..options import add_out, out_file
-from .command import add_layout, layout_of
+from .config import Layout
 from .corpus import Corpus, all_of
-from .layout import Layout
 
-DESCRIPTION = """\
+
+@dataclass(kw_only=True)
+class Options(Out, Layout):
+    """What it can be told; of the layout what is None is as the model remembers it."""
+
+    model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
+    file: Path = option(..., "the words, as CoNLL's columns or CoNLL-U", metavar="FILE", positional=True)
+    text: bool = option(False, "FILE is running text, to be cut into words first")
+    out: Path | None = again(Out, "out", None, "FILE's name with -tagged, here; -: stdout")
+
+
+COMMAND = Command(
+    "tag predict",
+    Options,
+    "statewise.jobs.tag.predict:predict",
+    usage="statewise tag predict MODEL FILE [option ...]",
+    description="""\
 Tag the words of a file with a model that statewise tag has written. The result is the
 same file with the predicted tags in the column of the tags or, where it has none, in
 a further one; all else in it stays. Columns are as in the training part; options say
 what is different. With --text FILE is running text: the result has a line for every
 word, with where it begins and ends in the text, and its tag.
-"""
-
-EXAMPLES = """\
+""",
+    examples="""\
 with files of your own:
   statewise tag predict runs/tag-built-in-sentences-1/model.safetensors FILE
   statewise tag predict MODEL.safetensors FILE.conllu --out TAGGED.conllu
   statewise tag predict MODEL.safetensors FILE --out - | less
-"""
+""",
+)
+add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.usage = "statewise tag predict MODEL FILE [option ...]"
-    parser.description = DESCRIPTION
-    parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model.safetensors")
-    parser.add_argument("file", type=Path, metavar="FILE", help="the words, as CoNLL's columns or CoNLL-U")
-    parser.add_argument("--text", action="store_true", help="FILE is running text, to be cut into words first")
-    add_out(parser, "FILE's name with -tagged, here; -: stdout")
-    add_layout(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Predict; the exit status."""
+def predict(options: Options) -> None:
+    """Tag, and say how much of it is as the file has it, where it has tags."""
+    from .. import atomic
+    from ..model_file import checked
     from .formats import read, running
     from .model import Model
     from .result import score
     from .spans import are_spans
 
-    if args.text and (args.words or args.column or args.features):
+    if options.text and (options.words or options.column or options.features):
         raise InputError("--text: running text has no columns to name with --words, --column or --features")
-    to_stdout = args.out == Path("-")
-    out = args.out if to_stdout else _out(args)
-    model = Model.load(args.model)
-    if args.text:
-        corpus = running.read(args.file)
+    to_stdout = options.out == Path("-")
+    out = Path("-") if to_stdout else _out(options)
+    model = Model.load(options.model)
+    if options.text:
+        corpus = running.read(options.file)
     else:
-        remembered = _layout(args.model, model.notes.get("layout"))
-        corpus, _ = read(args.file, layout_of(args), remembered=remembered, tagged=False)
+        remembered = model.notes.get("layout")
+        with checked(options.model, Model.KIND):
+            known = from_json(Layout, remembered) if remembered is not None else None
+        corpus, _ = read(options.file, part_of(Layout, options), remembered=known, tagged=False)
         _check_tags(corpus, model.vocabulary.tags)
     tags = model.tags(corpus)
     text = corpus.as_document().with_tags(tags)
     if to_stdout:
         sys.stdout.write(text)
-        return 0
+        return
     atomic.write(out, text)
     said = ""
     if corpus.tags is not None:
@@ -74,16 +80,16 @@ def run(args: argparse.Namespace) -> int:
         found = score("", corpus.tags, tags, of_spans=of_spans)
         f1 = f", F1 {100 * found.spans.f1:.2f} %" if of_spans else ""
         said = f"; beside the tags that the file had: accuracy {100 * found.accuracy:.2f} %{f1}"
-    print(f"{out}: {corpus.described()}{said}")
-    return 0
+    say(f"{out}: {corpus.described()}{said}")
 
 
-def _out(args: argparse.Namespace) -> Path:
+def _out(options: Options) -> Path:
     """``FILE-tagged.conllu`` for ``FILE.conllu.gz``, ``FILE-tagged.conll`` for running text; or what was asked for."""
-    if args.out is not None and args.out.exists() and args.file.exists() and args.out.samefile(args.file):
-        raise InputError(f"--out {args.out}: is the file to be tagged itself")
-    name = Path(args.file.name.removesuffix(".gz"))
-    return out_file(args, f"{name.stem}-tagged{'.conll' if args.text else name.suffix}")
+    out, file = options.out, options.file
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise InputError(f"--out {out}: is the file to be tagged itself")
+    name = Path(file.name.removesuffix(".gz"))
+    return options.out_file(f"{name.stem}-tagged{'.conll' if options.text else name.suffix}")
 
 
 def _check_tags(corpus: Corpus, known: Sequence[str]) -> None:
@@ -99,12 +105,3 @@ def _check_tags(corpus: Corpus, known: Sequence[str]) -> None:
             f" {corpus.document.column + 1}, got {cell[:40]!r}; --column names another column, and --text reads running"
             " text"
         )
-
-
-def _layout(path: Path, remembered: Any) -> Layout | None:
-    """The layout that the model in ``path`` remembers; None where it has none."""
-    from ..config import from_json
-    from ..model_file import checked
-
-    with checked(path, "tagging model"):
-        return from_json(Layout, remembered) if remembered is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ... import layers
-from ..checkpoint import Checkpoint
-from ..fit import fit
+from ..experiment import Trainer
 from ..task import Task
-from ..watch import Record, Watch
+from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
 from .decoding import allowed_by, in_words, predict
 from .model import Model
 from .network import Network
 from .packed import Packed
-from .settings import Plan
 from .spans import Grammar, are_spans, count, total
 from .vocabulary import Vocabulary, vocabulary_of
 
@@ -78,6 +76,7 @@ class Tagging(Task):
 class Lesson:
     """What is learnt from and validated with, and what is known of it before training."""
 
+    config: TagConfig
     corpus: Corpus
     held_out: Corpus | None
     vocabulary: Vocabulary
@@ -85,51 +84,47 @@ class Lesson:
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
 
     @classmethod
-    def of(cls, corpus: Corpus, plan: Plan, held_out: Corpus | None = None) -> Lesson:
-        """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``plan`` holds out.
+    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> Lesson:
+        """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
 
         Raises ``InputError`` where there is nothing to learn.
         """
         everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
         if held_out is None:
-            corpus, held_out = split(corpus, plan.validation_for(len(corpus)), plan.recipe.seed)
-        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, plan.least)
+            config = replace(config, validation_share=config.held_out(len(corpus)))
+            corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
+        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
         strict = are_spans(vocabulary.tags) and all(map(Grammar(vocabulary.tags).keeps, everything))
-        return cls(corpus, held_out, vocabulary, strict)
+        return cls(config, corpus, held_out, vocabulary, strict)
 
     @property
     def allowed(self) -> Tensor | None:
         """Which tag may follow which: see ``Network``."""
         return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
 
-    def network(self, plan: Plan, library: Any = layers) -> Network:
+    def network(self, library: Any = layers) -> Network:
         """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.recipe.seed)
-            return Network(self.vocabulary, plan.shape, self.allowed, library)
+            torch.manual_seed(self.config.seed)
+            return Network(self.vocabulary, self.config, self.allowed, library)
 
-    def task(self, network: Network, plan: Plan) -> Tagging:
+    def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
         packed = Packed(self.corpus, self.vocabulary)
         held = None
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
-        tags = self.vocabulary.tags
-        digests = [packed.digest(), None if held is None else held[0].digest()]
-        data = [*digests, asdict(plan.shape), plan.least, list(tags), self.strict]
-        return Tagging(network, packed, held, tags, self.allowed, data)
+        tags, digests = self.vocabulary.tags, [packed.digest(), None if held is None else held[0].digest()]
+        return Tagging(network, packed, held, tags, self.allowed, [*digests, list(tags), self.strict])
 
+    def train(self, trainer: Trainer) -> Model:
+        """A model that has learnt it.
 
-def train(
-    lesson: Lesson, plan: Plan, *, watch: Watch | None = None, checkpoint: Checkpoint | None = None
-) -> tuple[Model, list[Record]]:
-    """A model that has learnt ``lesson``, and the curve.
-
-    Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of something else.
-    """
-    network = lesson.network(plan)
-    history = fit(lesson.task(network, plan), plan.recipe, watch=watch, checkpoint=checkpoint)
-    return Model(network.cpu(), lesson.vocabulary, plan.shape, lesson.strict), history
+        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
+        """
+        network = self.network()
+        trainer.fit(self.task(network), self.config)
+        return Model(network=network, vocabulary=self.vocabulary, strict=self.strict, config=self.config)
 
 
 def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:

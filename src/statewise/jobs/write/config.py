@@ -25,7 +25,7 @@ data, network = (partial(option, group=group) for group in ("data", "network"))
 
 
 @dataclass(kw_only=True)
-class Writing(TrainingConfig):
+class WriteConfig(TrainingConfig):
     """How a writer is built and trained; what is None is decided by the text, see ``Plan``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class Writing(TrainingConfig):
 
 
 @dataclass(kw_only=True)
-class Plan(Writing):
+class Plan(WriteConfig):
     """A configuration in which the network is decided."""
 
     units: Whole
@@ -81,9 +81,9 @@ class Plan(Writing):
     embedding: Whole
 
     @classmethod
-    def of(cls, config: Writing) -> Plan:
+    def of(cls, config: WriteConfig) -> Plan:
         """2 layers of 256 units, 1 of 128 for lines; of characters 64 numbers."""
-        told = {each.name: getattr(config, each.name) for each in fields(Writing)}
+        told = {each.name: getattr(config, each.name) for each in fields(WriteConfig)}
         units = config.units or UNITS[config.lines]
         narrow = units if config.tie or config.level == "word" else min(units, NARROW)
         decided = {"units": units, "layers": config.layers or LAYERS[config.lines]}
@@ -91,7 +91,7 @@ class Plan(Writing):
 
 
 @dataclass(kw_only=True)
-class Options(Run, Writing):
+class Options(Run, WriteConfig):
     """What ``statewise write`` can be told."""
 
     file: Path | None = option(None, "a text file", metavar="FILE", positional=True, default="")

@@ -10,7 +10,7 @@ from ..config import part_of
 from ..errors import InputError
 from ..experiment import Facts, Outcome, Trainer
 from . import report
-from .config import Options, Writing
+from .config import Options, WriteConfig
 from .model import Model
 from .ngrams import baselines
 from .sampling import Draw
@@ -45,11 +45,11 @@ class Write(experiment.Job[Options, Model]):
         self.text, self.held, self.how = self._parts(config)
         self.name = report.name_of(config.file or NAMES)
         try:
-            self.lesson = Lesson.of(part_of(Writing, config), self.text, self.held)
+            self.lesson = Lesson.of(part_of(WriteConfig, config), self.text, self.held)
         except InputError as error:
             raise InputError(f"{config.file}: {error}") from None
         plan = self.lesson.config
-        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(Writing)})
+        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(WriteConfig)})
 
     def _parts(self, config: Options) -> tuple[str, str, str]:
         """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""

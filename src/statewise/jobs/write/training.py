@@ -13,7 +13,7 @@ import torch
 from ..errors import InputError
 from ..experiment import Trainer
 from ..task import Task
-from .config import Plan, Writing
+from .config import Plan, WriteConfig
 from .items import Items
 from .model import Model
 from .network import Network
@@ -33,7 +33,7 @@ class Lesson:
     held_out: Corpus | None
 
     @classmethod
-    def of(cls, config: Writing, text: str, held: str) -> Lesson:
+    def of(cls, config: WriteConfig, text: str, held: str) -> Lesson:
         """To learn ``text``, and keep the weights that do best on ``held`` where that isn't empty.
 
         Raises ``InputError`` where nothing can be learnt from them.
@@ -93,7 +93,7 @@ class Lesson:
         return parts.hexdigest()
 
 
-def streams_of(corpus: Corpus, config: Writing) -> int:
+def streams_of(corpus: Corpus, config: WriteConfig) -> int:
     """In how many streams a running text is read: as many as a batch has rows, fewer where it is short."""
     return max(1, min(config.batch, (len(corpus.ids) - 1) // config.steps))
 

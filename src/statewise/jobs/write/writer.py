@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
 from ..estimator import Estimator
-from .config import Writing
+from .config import WriteConfig
 from .model import Model
 from .sampling import Draw
 from .surprise import Score
@@ -21,7 +21,7 @@ from .training import Lesson
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Writer(Estimator, Writing):
+class Writer(Estimator, WriteConfig):
     """A recurrent network that writes as the text did that it was trained on by ``fit``.
 
     A text (``X``) is a string, a list of strings, which are lines each for itself, or the path of a file in UTF-8 as a
@@ -37,7 +37,7 @@ class Writer(Estimator, Writing):
         >>> writer.sample(10, temperature=0.9)
     """
 
-    configuration: ClassVar[type[Writing]] = Writing
+    configuration: ClassVar[type[WriteConfig]] = WriteConfig
     model_class: ClassVar[type[Model]] = Model
 
     def fit(self, X: Any, y: None = None) -> Writer:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...text_file import read_text
+from ..config import Layout
 from ..corpus import Corpus
-from ..layout import Layout
 from . import columns, conllu
 from .lines import Table, corpus_of
 

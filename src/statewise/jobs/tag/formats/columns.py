@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import InputError
+from ..config import COLUMNS
 from ..corpus import CELL, counted
-from ..layout import COLUMNS
 from .lines import Row, Table
 
 DOCUMENT = "-DOCSTART-"

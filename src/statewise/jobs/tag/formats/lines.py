@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import InputError
+from ..config import COLUMNS, Layout
 from ..corpus import Corpus, Document, Sentences, counted
-from ..layout import COLUMNS, Layout
 
 NOTHING = "_"
 """What stands in CoNLL-U, and by custom in columns, where nothing is said."""
@@ -54,7 +54,7 @@ def corpus_of(table: Table, layout: Layout, *, tagged: bool) -> tuple[Corpus, La
     named = {name.lower(): index for index, name in enumerate(table.names)}
     last = table.width - 1 if tagged or table.width > 1 else table.width
     words = _column(table, named, "--words", layout.words, named.get("form", 0))
-    tag = _column(table, named, "--column", layout.tag, named.get("upos", last), absent=not tagged)
+    tag = _column(table, named, "--column", layout.column, named.get("upos", last), absent=not tagged)
     features = [_column(table, named, "--features", name, 0) for name in layout.features]
     _check_apart(table, words, tag, features)
     tags = None if tag >= table.width else table.cells(tag)
@@ -64,7 +64,12 @@ def corpus_of(table: Table, layout: Layout, *, tagged: bool) -> tuple[Corpus, La
         raise InputError(f"{table.path}: column {tag + 1} has no tags: {NOTHING} everywhere")
     places = [[row.line for row in rows] for rows in table.sentences]
     document = Document(table.lines, places, tag if tag < table.width else None, table.tabs)
-    found = Layout(str(words + 1), str(tag + 1), tuple(str(f + 1) for f in features), table.format)
+    found = Layout(
+        words=str(words + 1),
+        column=str(tag + 1),
+        features=tuple(str(f + 1) for f in features),
+        format=table.format,
+    )
     columns = [table.cells(feature) for feature in features]
     return Corpus(str(table.path), table.cells(words), tags, columns, document), found
 

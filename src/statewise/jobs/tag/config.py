@@ -1,0 +1,94 @@
+"""What can be set: the network, its training, which column of a file is what. No torch here: help comes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ..command import Run
+from ..config import Cell, Config, Count, NotNegative, Part, Positive, Share, Whole, again, option
+from ..errors import InputError
+from ..recipe import TrainingConfig
+
+COLUMNS, CONLLU = "columns", "CoNLL-U"
+HELD_OUT, LEAST_HELD_OUT = 0.1, 50  # sentences; a smaller part held out says little of which epoch is best
+
+data, network, reading = (partial(option, group=group) for group in ("data", "network", "reading files"))
+
+
+@dataclass(kw_only=True)
+class TagConfig(TrainingConfig):
+    """How a tagger is built and trained."""
+
+    epochs: Whole = again(TrainingConfig, "epochs", 15)
+    batch: Whole = again(TrainingConfig, "batch", 16)
+    learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
+    weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
+
+    validation_share: Part | None = data(
+        None,
+        "of the sentences to hold out, to keep the weights that do best on it, 0 for none",
+        metavar="X",
+        default="0.1 where that is 50 or more",
+    )
+    cell: Cell = network("lstm", "the kind of layer")
+    units: Whole = network(64, "hidden units of each layer and direction", metavar="N")
+    layers: Whole = network(2, "layers", metavar="N")
+    word_size: Whole = network(64, "numbers learnt for each word", metavar="N")
+    character_units: Count = network(24, "of the layer that reads a word's characters, 0: none", metavar="N")
+    feature_size: Whole = network(20, "numbers learnt for each value of a feature", metavar="N")
+    dropout: Part = network(
+        0.5, "probability of dropping an input or an output of the recurrent layers, in training", metavar="X"
+    )
+    crf: bool = network(False, "score tags together with the one before, by a conditional random field")
+    min_count: Whole = network(1, "words that occur less often are unknown", metavar="N")
+
+    def held_out(self, rows: int) -> float:
+        """The share to hold out of ``rows`` sentences."""
+        if self.validation_share is not None:
+            return self.validation_share
+        return HELD_OUT if rows * HELD_OUT >= LEAST_HELD_OUT else 0.0
+
+
+@dataclass(kw_only=True)
+class Layout(Config):
+    """Columns by number, from 1, or by name where the format has names; those of CoNLL-U do."""
+
+    words: str | None = reading(None, "the words", metavar="COLUMN", default="FORM, or the first")
+    column: str | None = reading(
+        None,
+        "the tags: upos, xpos, feats, deprel, 4",
+        metavar="COLUMN",
+        default="UPOS, or the last",
+        alias="--field",
+    )
+    features: tuple[str, ...] = reading(
+        (), "columns that the network reads beside the words", metavar="A,B,...", default="none", commas=True
+    )
+    format: str | None = None
+    """Of the file that the numbers are about: ``columns`` or ``CoNLL-U``; None: any."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.features)) < len(self.features):
+            raise InputError(f"--features {','.join(self.features)}: names a column twice")
+
+    def over(self, other: Layout) -> Layout:
+        """This layout with what ``other`` says where this one says nothing."""
+        return Layout(
+            words=self.words or other.words,
+            column=self.column or other.column,
+            features=self.features or other.features,
+            format=self.format or other.format,
+        )
+
+
+@dataclass(kw_only=True)
+class Options(Run, Layout, TagConfig):
+    """What ``statewise tag`` can be told."""
+
+    file: Path | None = option(None, "the training part, or all there is", metavar="FILE", positional=True, default="")
+    test: Path | None = data(None, "the test part", metavar="FILE", default="split off FILE")
+    test_share: Share = data(0.2, "of the sentences to split off", metavar="X")
+    validation: Path | None = data(None, "the validation part", metavar="FILE", default="split off FILE")
