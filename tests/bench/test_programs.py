@@ -179,7 +179,7 @@ def test_the_page():
     assert "## Left out\n\n- flair: no wheel\n" in page
     slow = report.page({"darts": _record(theirs=0.00119, disturbed=True)})
     assert "**1.19** (busy)" in slow
-    assert "- darts, forward, threads 2: 1.19. The layers are 100% of the time" in slow
+    assert "- darts, forward, threads 2: **1.19** (busy). The layers are 100% of the time" in slow
     assert "Left out" not in slow
 
 
