@@ -296,7 +296,6 @@ class RecurrentLayer(Guest, nn.RNNBase):
         input: Tensor | PackedSequence,
         hx: Any = None,
         lengths: Tensor | Sequence[int] | None = None,
-        *,
         reset: Tensor | None = None,
         return_states: bool = False,
     ) -> Any:
