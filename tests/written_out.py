@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, tanh
 
 Step = Callable[[SimpleNamespace, Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
 STEPS: dict[str, Step] = {}
@@ -23,10 +23,6 @@ def written_out(step: Step) -> Step:
 
 def sigmoid(a: Tensor) -> Tensor:
     return 1 / (1 + torch.exp(-a))
-
-
-def tanh(a: Tensor) -> Tensor:
-    return 2 * sigmoid(2 * a) - 1
 
 
 def normalised(a: Tensor) -> Tensor:

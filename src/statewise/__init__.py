@@ -13,7 +13,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .cells import Cell, Vector
     from .freezing import freeze
-    from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, detach
     from .ops.config import show_config, warn_on_fallback
     from .swap import accelerate, restore
 
@@ -30,6 +30,7 @@ _HOMES = {
     "Cell": ".cells",
     "Vector": ".cells",
     "accelerate": ".swap",
+    "detach": ".layers",
     "freeze": ".freezing",
     "restore": ".swap",
     "show_config": ".ops.config",
@@ -49,6 +50,7 @@ __all__ = [
     "Vector",
     "__version__",
     "accelerate",
+    "detach",
     "freeze",
     "restore",
     "show_config",

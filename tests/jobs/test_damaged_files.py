@@ -231,7 +231,7 @@ class Stopping(Checkpoint):
         put("position", "history", to=[{"epoch": 0, "update": 1, "seconds": 0.0, "loss": float("nan")}]),
         put("position", "another", to=1),
         put("task", to=None),
-        put("recipe", "another", to=None),
+        put("configuration", "another", to=None),
         lambda content, tensors: content.pop("position"),
         lambda content, tensors: tensors.pop("random.cpu"),
         lambda content, tensors: tensors.pop(next(n for n in tensors if n.startswith("model."))),

@@ -276,7 +276,7 @@ def test_heads():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: statewise.Recurrent("nix", 1, 1), ValueError, "Recurrent: no cell is called 'nix'; there are gru"),
+        (lambda: statewise.Recurrent("nix", 1, 1), ValueError, "Recurrent: no cell is called 'nix'; there are .*gru"),
         (lambda: statewise.Recurrent(nn.LSTM, 1, 1), TypeError, "Recurrent: Expected cell to be a statewise.Cell or"),
         (lambda: statewise.RecurrentCell(3, 1, 1), TypeError, "RecurrentCell: Expected cell to be a statewise.Cell or"),
         (lambda: statewise.RecurrentCell("gru", 0, 1), ValueError, "input_size must be greater than zero"),

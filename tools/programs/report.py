@@ -28,7 +28,8 @@ that takes one.
 
 The two columns on the right are of the recurrent layers alone: the calls that the program makes of them, made again
 with nothing else around them, in the same rounds. The share is what they are of the whole program's time with torch.nn,
-the gain torch.nn's time over statewise's in them alone."""
+the gain torch.nn's time over statewise's in them alone. `(busy)` stands where other processes left too few
+undisturbed samples."""
 
 
 def page(records: Records) -> str:
@@ -62,7 +63,7 @@ def table(figures: Iterable[Figure]) -> str:
             f.mode,
             str(f.threads),
             *(f"{seconds * 1e3:.1f} ms" for seconds in (f.theirs, f.ours)),
-            f"**{f.ratio:.2f}**" + (" (busy)" if f.disturbed else ""),
+            _ratio(f),
             f"{f.share:.0%}",
             f"{f.layers_ratio:.2f}",
         ]
@@ -71,9 +72,13 @@ def table(figures: Iterable[Figure]) -> str:
     return markdown([head, *rows])
 
 
+def _ratio(figure: Figure) -> str:
+    return f"**{figure.ratio:.2f}**" + (" (busy)" if figure.disturbed else "")
+
+
 def _explanations(records: Records) -> str:
     lines = [
-        f"- {name}, {f.mode}, threads {f.threads}: {f.ratio:.2f}. {blame(f)}"
+        f"- {name}, {f.mode}, threads {f.threads}: {_ratio(f)}. {blame(f)}"
         for name, record in records.items()
         for f in figures_of(record)
         if f.ratio < LITTLE

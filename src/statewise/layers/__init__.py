@@ -11,6 +11,7 @@ from .gru import GRU
 from .lstm import LSTM
 from .recurrent import RecurrentLayer
 from .rnn import RNN
+from .states import detach
 
 __all__ = [
     "GRU",
@@ -23,4 +24,5 @@ __all__ = [
     "RecurrentCell",
     "RecurrentLayer",
     "SingleStep",
+    "detach",
 ]

@@ -296,7 +296,6 @@ class RecurrentLayer(Guest, nn.RNNBase):
         input: Tensor | PackedSequence,
         hx: Any = None,
         lengths: Tensor | Sequence[int] | None = None,
-        *,
         reset: Tensor | None = None,
         return_states: bool = False,
     ) -> Any:
@@ -369,9 +368,6 @@ class RecurrentLayer(Guest, nn.RNNBase):
 
         Then ``forward`` begins anew: nothing is computed here, no parametrization either, before all is known to fit.
         """
-        kernel = self._kernel
-        if kernel is None:
-            return None
         parameters, rows = self._parameters, lengths
         weights: list[Any] = [parameters.get(name) for name in self._flat_weights_names]
         if self._given_weights is not None:
@@ -383,7 +379,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
             input, *rows = input
             rows = tuple(rows)
         masks = self._draw_masks if self.dropout and self.training and self.num_layers > 1 else None
-        results = ops.run_eager(kernel, self._stack, self._form, input, hx, weights, masks, rows)
+        results = ops.run_eager(self._kernel, self._stack, self._form, input, hx, weights, masks, rows)
         if results is None:
             return None
         output, final = _plain(results)

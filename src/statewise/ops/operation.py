@@ -109,6 +109,8 @@ def recurrent(
         return _outside_the_graph(a)
     if served and _is_watched():
         return _step_by_library(a) if batch_sizes is None and x.dim() == 2 else library.run_library(a)
+    if torch.compiler.is_compiling():
+        return run_reference(a)  # whose operations are written out in the graph
     return _as_it_comes(a, bfloat16_products)
 
 
@@ -133,7 +135,7 @@ def _without_autocast(
 ) -> Results:
     """The same call with its tensors cast."""
     options = a._asdict()
-    for name in ("x", "state", "weights"):
+    for name in ("x", "state", "weights", "starts"):
         del options[name]
     return recurrent(
         x, state, weights, dropout=dropout, training=training, bfloat16_products=bfloat16_products, **options

@@ -6,6 +6,8 @@ import warnings
 from functools import lru_cache
 from hashlib import sha256
 
+import torch
+
 from .. import cells
 from ..cells import Cell
 from ..cells.slots import Unsupported
@@ -44,5 +46,19 @@ def cell_number(cell: Cell) -> int | None:
 
 def cell_reason(cell: Cell) -> str | None:
     """Why the kernels don't compute the cell; None if they do."""
+    found: str | None = _constant_reason(cell.name) if torch.compiler.is_compiling() else _reason(cell)
+    return found
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator] # so that no graph breaks at the C++ asked here
+def _constant_reason(name: str) -> str | None:
+    return _reason(cells.by_name(name))
+
+
+def _reason(cell: Cell) -> str | None:
     found = number_or_reason(cell, cpu.instruction_set())
     return found if isinstance(found, str) else None
+
+
+# A graph keeps what was found when it was traced: torch.compile doesn't look into the kernels.
+torch.compiler.assume_constant_result(cell_reason)

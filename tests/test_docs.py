@@ -1,0 +1,42 @@
+"""The examples of docs/layers.md run as they stand, one after the other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import statewise
+
+LAYERS = Path(__file__).parents[1] / "docs" / "layers.md"
+
+
+def test_examples_of_the_layers():
+    text = LAYERS.read_text()
+    names: dict[str, object] = {}
+    blocks = list(re.finditer(r"```python\n(.*?)```", text, flags=re.DOTALL))
+    assert len(blocks) > 8
+    for block in blocks:
+        line = text.count("\n", 0, block.start()) + 1
+        exec(compile("\n" * line + block[1], str(LAYERS), "exec"), names)
+
+
+def test_every_option_has_an_example():
+    text = LAYERS.read_text()
+    missing = [name for name in statewise.layers.options.DEFAULTS if not re.search(rf"\(.*\b{name}=.*\)", text)]
+    assert not missing
+
+
+def test_detach():
+    layer = statewise.LSTM(2, [3, 4])
+    _, state = layer(torch.randn(5, 2, 2))
+    again = statewise.detach(state)
+    assert [[s.shape for s in letter] for letter in again] == [[s.shape for s in letter] for letter in state]
+    assert again[0][1].data_ptr() == state[0][1].data_ptr()
+    assert not any(s.requires_grad for letter in again for s in letter)
+    assert statewise.detach(None) is None
+    assert not statewise.detach(torch.zeros(2, requires_grad=True)).requires_grad
+    with pytest.raises(TypeError, match="detach: Expected states as a layer returns them, got str"):
+        statewise.detach("h")
