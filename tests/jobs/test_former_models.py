@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from statewise import cli
-from statewise.jobs import Classifier, Forecaster, Tagger, Writer
+from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
 
 FORMER = Path(__file__).parent / "former"
 SAID = json.loads((FORMER / "said.json").read_text())
@@ -74,3 +76,26 @@ def test_the_commands_read_them_too(tmp_path, monkeypatch, capsys):
     assert cli.main(["write", "sample", str(former("write-lines"))]) == 0
     assert cli.main(["tag", "predict", str(former("tag")), "words.txt", "--features", "2"]) == 0
     assert "words-tagged.txt: 1 sentence" in capsys.readouterr().out
+
+
+CLASSES = {"forecast": Forecaster, "classify": Classifier, "write": Writer, "tag": Tagger}
+
+
+@pytest.mark.parametrize("path", sorted(FORMER.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_one_that_is_damaged_is_refused_in_one_line(path, tmp_path):
+    with safe_open(path, "pt") as opened:
+        header = json.loads(opened.metadata()["statewise"])
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    assert header["format"] == 1
+    refused = 0
+    for name in header["content"]:
+        for other in (3, None, {}, []):
+            damaged = {**header, "content": {**header["content"], name: other}}
+            save_file(tensors, tmp_path / "model", metadata={"statewise": json.dumps(damaged)})
+            try:
+                CLASSES[path.stem.split("-")[0]].load(tmp_path / "model")
+            except InputError as error:
+                assert "damaged" in str(error)  # noqa: PT017  # what is not refused is read
+                assert "\n" not in str(error)
+                refused += 1
+    assert refused > len(header["content"])

@@ -160,7 +160,7 @@ def test_a_document_of_sentences_without_one():
         ("a\nb\n", "line 1: expected a word and its tag in columns separated by blanks or tabs, got one column"),
         ("a\t\tX\nb\tc\tY\n", None),
         ("a\t \n", "line 1: column 2 is empty"),
-        (b"a X\nb\xe9 Y\n", "line 2: not text in UTF-8 (byte 0xe9)"),
+        (b"a X\nb\xe9 Y\n", "expected text in UTF-8, got the byte 0xe9 in line 2"),
         (gzip.compress(COLUMNS.encode(), mtime=0)[:-9], "a damaged .gz file"),
         (CONLLU.replace("3\tgo", "4\tgo"), "line 6: expected word 3 of the sentence, got 4"),
         (
@@ -213,7 +213,7 @@ def test_too_few_columns_for_a_model(file):
 
 
 def test_files_that_are_none(tmp_path):
-    with pytest.raises(InputError, match="is a folder, expected a file"):
+    with pytest.raises(InputError, match="is a folder, expected a text file"):
         read(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / Path("nothing.txt"))

@@ -25,6 +25,7 @@ from .config import (
     Says,
     checked,
     choices,
+    expected,
     from_json,
     hints_of,
     items,
@@ -211,8 +212,8 @@ def _type(hint: Any, each: Any) -> Callable[[str], Any]:
             if get_origin(plain(each)) is not tuple:
                 return read_word(each, word)
             return checked("", hint, tuple(read_word(items(each), part) for part in word.split(",")))
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
+        except InputError:  # each of them could be, but not all together
+            raise argparse.ArgumentTypeError(f"expected {expected(hint)}, got {word!r}") from None
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ..errors import InputError
 PACKED = b"\x1f\x8b"  # what a .gz begins with, whatever it is called
 GIGABYTE = 10**9
 PIECE = 2**20
+ENDINGS = "gz|ts|csv|tsv|txt|parquet|npz|npy|conllu|conll|iob2?|bio|pos"
 
 limit: ContextVar[float] = ContextVar("limit", default=4 * GIGABYTE)
 """Bytes that a packed file may hold at most; the commands' option ``--unpack`` sets it."""
@@ -68,3 +70,11 @@ def _unpacked(path: Path, content: bytes) -> bytes:
             found += piece
             check_unpacked(path, len(found))
     return bytes(found)
+
+
+def plain_name(path: Path) -> str:
+    """The name of the data in ``path``: without endings and what says which part it is, or else its folder's name."""
+    name = re.sub(rf"(\.({ENDINGS}))+$", "", path.name, flags=re.IGNORECASE)
+    name = re.sub(r"[-_.](images|idx\d|ubyte)\b", "", name, flags=re.IGNORECASE)
+    name = re.sub(r"(^|[-_.])(train(ing)?|test|t10k)$", "", name, flags=re.IGNORECASE)
+    return name or path.absolute().parent.name or "data"

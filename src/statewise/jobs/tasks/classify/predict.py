@@ -47,8 +47,8 @@ add_arguments, run = COMMAND.add_arguments, COMMAND.run
 def predict(options: Options) -> None:
     """Predict, and say how much of it is as the file has it, where it has labels."""
     from ...artifacts import atomic
+    from ...data.content import plain_name
     from .formats import read
-    from .formats.content import plain_name
     from .model import Model
     from .report import predictions
 

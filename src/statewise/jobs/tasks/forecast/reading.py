@@ -21,6 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...data import columns as cells
+from ...data.content import plain_name
 from ...data.tables import name_of, read_table
 from ...errors import InputError
 from .config import Columns
@@ -50,7 +51,7 @@ def read_panel(
 def _table(source: Any) -> tuple[pl.DataFrame, str, str]:
     """The table, what errors call it, and its plain name."""
     where = name_of(source)
-    name = Path(source).name.split(".")[0] if isinstance(source, (str, PathLike)) else "table"
+    name = plain_name(Path(source)) if isinstance(source, (str, PathLike)) else "table"
     return read_table(source), where, name
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ... import experiment
 from ...config import part_of
+from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome, Trainer
 from . import example, report
@@ -114,13 +114,6 @@ class Tag(experiment.Job[Options, Model]):
         known = frozenset(all_of(self.train_part.words))
         of_spans = are_spans({*model.vocabulary.tags, *all_of(truth)})
         return Result(self.label, self.test.words, truth, model.tags(self.test), known, of_spans)
-
-
-def plain_name(path: Path) -> str:
-    """The name of the data in ``path``: without endings, and without what says which part it is."""
-    name = re.sub(r"(\.(gz|conllu|conll|txt|tsv|iob2?|bio|pos))+$", "", path.name, flags=re.IGNORECASE)
-    name = re.sub(r"[-_.]?train$", "", name, flags=re.IGNORECASE)
-    return name or path.absolute().parent.name or "data"
 
 
 def run(options: Options) -> None:

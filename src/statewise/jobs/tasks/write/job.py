@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ... import experiment
 from ...config import part_of
+from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome, Trainer
 from . import report
@@ -43,7 +44,7 @@ class Write(experiment.Job[Options, Model]):
     def __init__(self, config: Options) -> None:
         config = replace(config, lines=config.lines or config.file is None)
         self.text, self.held, self.how = self._parts(config)
-        self.name = report.name_of(config.file or NAMES)
+        self.name = plain_name(config.file or NAMES)
         try:
             self.lesson = Lesson.of(part_of(WriteConfig, config), self.text, self.held)
         except InputError as error:

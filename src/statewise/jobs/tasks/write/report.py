@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +22,6 @@ TOLD = 10  # lines on the terminal, and of the most surprising ones
 CHARACTERS = 400  # of a running text on the terminal
 WIDTH = 80
 FEW = 5  # symbols of a line that say little
-
-
-def name_of(path: Path) -> str:
-    """What a run is called after the file."""
-    return path.name.removesuffix(".gz").removesuffix(".txt")
 
 
 def parts(name: str, vocabulary: Vocabulary, corpus: Corpus, held: Corpus | None, how: str) -> Facts:

@@ -6,23 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.content import read_content
+from ...data.text import decoded
 from ...errors import InputError
 from .config import HELD_OUT, LEAST_HELD_OUT
 
 
 def read_text(path: Path) -> str:
     """The text in ``path``, packed as .gz or not. Raises ``InputError`` where there is none."""
-    content = read_content(path, "a text file")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}: expected text in UTF-8, got the byte 0x{content[error.start]:02x} in line {line};"
-            " to convert a file: iconv -t utf-8"
-        ) from None
-    return checked(text, str(path))
+    return checked(decoded(path), str(path))
 
 
 def checked(text: str, where: str) -> str:

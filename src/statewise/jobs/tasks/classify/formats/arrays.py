@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.columns import listed
-from ....data.content import check_unpacked
+from ....data.content import check_unpacked, plain_name
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
 from ..given import check_values
 from ..sequences import Sequences
 from . import pictures
-from .content import content_of, numbered, plain_name
+from .content import content_of, numbered
 
 # What numpy and zipfile raise for a file that is damaged, in its directory, in a header or in packed data.
 DAMAGED = (

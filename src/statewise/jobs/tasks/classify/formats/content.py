@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 from pathlib import Path
 
 from ....data.content import PACKED, read_content, refusing
@@ -29,14 +28,6 @@ def content_of(path: Path) -> bytes:
     if not content:
         raise InputError(f"{path}: the file is empty")
     return content
-
-
-def plain_name(path: Path) -> str:
-    """The name of the data in ``path``: without endings and what says which part it is, or else its folder's name."""
-    name = re.sub(r"(\.(gz|ts|csv|tsv|txt|parquet|npz|npy))+$", "", path.name, flags=re.IGNORECASE)
-    name = re.sub(r"[-_.](images|idx\d|ubyte)\b", "", name, flags=re.IGNORECASE)
-    name = re.sub(r"(^|[-_.])(train(ing)?|test|t10k)$", "", name, flags=re.IGNORECASE)
-    return name or path.resolve().parent.name or "data"
 
 
 def numbered(count: int) -> list[str]:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....data.content import plain_name
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
 from ..given import check_values
 from ..sequences import Sequences
 from . import pictures
-from .content import content_of, numbered, plain_name
+from .content import content_of, numbered
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

@@ -17,12 +17,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....data.columns import MISSING, numbers, times
+from ....data.content import plain_name
 from ....data.tables import name_of, read_table
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
 from ..sequences import Rows, Sequences
-from .content import numbered, plain_name
+from .content import numbered
 
 IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
 LABELS = ("label", "class", "target")

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ....data.content import plain_name
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
 from ..given import check_values
 from ..sequences import Sequences
-from .content import numbered, plain_name
+from .content import numbered
 
 Array = NDArray[np.float64]
 
