@@ -76,6 +76,7 @@ bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews REA
 	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
 	  --readme README.md --readme docs/performance.md
 	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md
+	$(BIN)/statewise bench --cells --json docs/cells.json --readme docs/cells.md
 	$(BIN)/statewise bench --memory --json docs/memory.json --readme docs/performance.md
 	$(BIN)/statewise bench --jobs --json docs/jobs-bench.json --readme docs/jobs.md
 	$(BIN)/statewise bench --sweep --json docs/sweep.json --plots docs --readme docs/performance.md

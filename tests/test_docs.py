@@ -1,4 +1,4 @@
-"""The examples of docs/layers.md run as they stand, one after the other."""
+"""The examples of docs/layers.md and docs/cells.md run as they stand, one after the other."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def test_examples_of_the_layers():
     for block in blocks:
         line = text.count("\n", 0, block.start()) + 1
         exec(compile("\n" * line + block[1], str(LAYERS), "exec"), names)
+
+
+def test_the_guide_from_equations_to_a_layer():
+    """Its cell is the mgu that statewise has."""
+    text = (LAYERS.parent / "cells.md").read_text()
+    names: dict[str, object] = {}
+    exec(re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)[1], names)
+    theirs = statewise.Recurrent("mgu", 3, 20, num_layers=2)
+    theirs.load_state_dict(names["layer"].state_dict())
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(names["layer"](x)[0], theirs(x)[0])
 
 
 def test_every_option_has_an_example():

@@ -26,6 +26,7 @@ SECTIONS = {
     "memory": ("memory",),
     "bfloat16": ("bfloat16",),
     "jobs": ("jobs",),
+    "cells": ("cells",),
     "sweep": ("sweep",),
     "peers": ("peers",),
 }
@@ -92,6 +93,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whole trainings with each library's layers in the same loop, and what that loop costs",
     )
     kind.add_argument(
+        "--cells",
+        action="store_true",
+        help="every cell, every option and a cell of one's own, in units of the plain LSTM's time",
+    )
+    kind.add_argument(
         "--everyday",
         action="store_true",
         help="the everyday calls alone (cells, both directions, dropout, packed, bfloat16, ...), not the plain shapes",
@@ -129,13 +135,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, kind: str) -> None:
     """What options go together."""
-    if kind in ("overhead", "memory", "bfloat16", "jobs"):
+    if kind in ("overhead", "memory", "bfloat16", "jobs", "cells"):
         if args.markdown or args.plots:
             raise InputError(f"--{kind} has no page and no pictures: --json and --readme take its figures")
         if kind == "memory" and (args.quick or args.mode or len(args.threads or ()) > 1):
             raise InputError("--memory measures one training step on one number of threads, 2 unless given")
         if kind == "bfloat16" and (args.mode or len(args.threads or ()) > 1):
             raise InputError("--bfloat16 measures both modes on one number of threads, 1 unless given")
+        if kind == "cells" and (args.mode or args.shape or args.cell or len(args.threads or ()) > 1):
+            raise InputError("--cells measures all of them, in both modes, on one number of threads, 1 unless given")
         if kind == "jobs" and (args.mode or args.shape):
             raise InputError("--jobs measures whole trainings of its own shapes: no --mode, no --shape")
     elif kind != "bench":
@@ -341,6 +349,22 @@ def _jobs(args: argparse.Namespace, facts: Facts) -> Report | None:
     )
 
 
+def _cells(args: argparse.Namespace, facts: Facts) -> Report | None:
+    from . import cells, clock
+    from .machine import sentence
+
+    effort = clock.QUICK if args.quick else clock.SWEEP
+    figures = []
+    for figure in cells.measure(effort, (args.threads or [1])[0], compiled=not args.quick):
+        figures.append(figure)
+        print(figure, flush=True)
+    table = cells.table(figures)
+    return Report(
+        {"machine": facts, "cells": [figure.as_dict() for figure in figures]},
+        {"cells": f"{table}\n\nT, N, I, H, L = {cells.SHAPE}. Measured on {sentence(facts)}."},
+    )
+
+
 def _selected(args: argparse.Namespace, shapes: Iterable[Shape]) -> Iterable[Case]:
     return cases(args.cell or CELLS, args.shape or shapes, args.mode or MODES, _threads(args))
 
@@ -357,6 +381,7 @@ RUNS: dict[str, Callable[[argparse.Namespace, Facts], Report | None]] = {
     "memory": _memory,
     "bfloat16": _bfloat16,
     "jobs": _jobs,
+    "cells": _cells,
 }
 
 
