@@ -294,3 +294,9 @@ def test_a_damaged_header_is_refused_in_one_line(file, change):
     with pytest.raises(InputError, match="damaged classification model") as caught:
         Classifier.load(file)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_of_a_type_that_is_none_are_refused_with_the_file(file):
+    rewrite(file, lambda header, _: header["content"]["notes"].update(dtype="<U99999999999"))
+    with pytest.raises(InputError, match=r"model\.safetensors: a damaged classification model: "):
+        Classifier.load(file)

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .artifacts.model_file import Model
+from .artifacts.model_file import Model, checked
 from .command import by_group, default_in_words
 from .config import Config
 from .experiment import Trainer
@@ -72,7 +72,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         model = cls.model_class.load(Path(path))
         loaded = cls(**cls._arguments(model), random_state=model.config.seed)
         loaded.history_ = []
-        loaded._take(model)
+        with checked(Path(path), cls.model_class.KIND):
+            loaded._take(model)
         return loaded
 
     @classmethod

@@ -85,10 +85,7 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
         self.steps_ = model.notes.get("steps", getattr(self, "steps_", None))
         self.n_features_in_ = self.steps_ or model.channels
         if not hasattr(self, "classes_"):
-            try:
-                self.classes_ = np.array(model.classes, dtype=model.notes.get("dtype"))
-            except (TypeError, ValueError) as error:
-                raise InputError(f"a damaged model: {error}") from None
+            self.classes_ = np.array(model.classes, dtype=model.notes.get("dtype"))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
