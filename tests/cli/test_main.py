@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,15 @@ def test_what_a_command_raises_becomes_one_line(monkeypatch, capsys, error, code
     assert capsys.readouterr().err == f"statewise forecast: {said}\n"
 
 
+def test_what_a_bare_install_lacks_is_named_before_a_command_is_known(monkeypatch, capsys):
+    def missing(name):
+        raise ModuleNotFoundError("", name="annotated_types")
+
+    monkeypatch.setattr(cli, "import_module", missing)
+    assert cli.main(["forecast", "--help"]) == 2
+    assert capsys.readouterr().err == "statewise: needs annotated_types: pip install 'statewise[jobs]'\n"
+
+
 def test_a_defect_of_ours_is_not_hidden(monkeypatch):
     for error in (ZeroDivisionError(), ModuleNotFoundError("", name="statewise.gone")):
         fake(monkeypatch, error)
@@ -137,3 +148,19 @@ def test_a_defect_of_ours_is_not_hidden(monkeypatch):
 def test_as_a_module():
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"statewise {statewise.__version__}\n")
+
+
+def commands_of(path):
+    """The commands in the blocks of a page, without comments, variables before them, and where their output goes."""
+    lines = path.read_text().replace("\\\n", " ").splitlines()
+    found = [re.sub(r"\s#.*| [|>].*", "", line) for line in lines if re.match(r"(\w+=\S+ )*statewise ", line)]
+    return [line.split()[line.split().index("statewise") + 1 :] for line in found]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/jobs.md"])
+def test_commands_in_the_docs_parse(page):
+    commands = commands_of(Path(__file__).parents[2] / page)
+    assert len(commands) > 3
+    for command in commands:
+        command = cli._joined(command)
+        assert cli.build(command).parse_args(command).command in cli.COMMANDS

@@ -42,8 +42,8 @@ examples:
 """
 
 # What the commands need beyond the bare install, by the name of the import.
-OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm"}
-OPTIONAL |= {"annotated_types", "pydantic", "jinja2"}
+OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"}
+OPTIONAL |= {"annotated_types"}  # which comes with pydantic
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     argv = _joined(sys.argv[1:] if argv is None else list(argv))
-    parser = build(argv)
+    try:
+        parser = build(argv)
+    except ModuleNotFoundError as error:
+        return _needs("statewise", error)
     args = parser.parse_args(argv)
     if args.command is None:
         parser.print_help()
@@ -73,10 +76,7 @@ def _main(argv: Sequence[str] | None) -> int:
         _say(f"{prog}: {' '.join(str(error).split())}")
         return 2
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in OPTIONAL:
-            raise
-        _say(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'")
-        return 2
+        return _needs(prog, error)
     except Interrupted as error:
         _say(f"{prog}: interrupted; {error}")
         return 130
@@ -89,6 +89,14 @@ def _main(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:  # whoever read our output is gone, as in `statewise forecast | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _needs(prog: str, error: ModuleNotFoundError) -> int:
+    """Say what has to be installed, where that is of the jobs; the exit status. Anything else is a defect of ours."""
+    if error.name is None or error.name.split(".")[0] not in OPTIONAL:
+        raise error
+    _say(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'")
+    return 2
 
 
 def _say(text: str) -> None:
