@@ -131,11 +131,11 @@ def test_what_a_command_raises_becomes_one_line(monkeypatch, capsys, error, code
 
 def test_what_a_bare_install_lacks_is_named_before_a_command_is_known(monkeypatch, capsys):
     def missing(name):
-        raise ModuleNotFoundError("", name="annotated_types")
+        raise ModuleNotFoundError("", name="polars")
 
     monkeypatch.setattr(cli, "import_module", missing)
     assert cli.main(["forecast", "--help"]) == 2
-    assert capsys.readouterr().err == "statewise: needs annotated_types: pip install 'statewise[jobs]'\n"
+    assert capsys.readouterr().err == "statewise: needs polars: pip install 'statewise[jobs]'\n"
 
 
 def test_a_defect_of_ours_is_not_hidden(monkeypatch):

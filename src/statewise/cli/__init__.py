@@ -43,7 +43,6 @@ examples:
 
 # What the commands need beyond the bare install, by the name of the import.
 OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"}
-OPTIONAL |= {"annotated_types"}  # which comes with pydantic
 
 
 class Parser(argparse.ArgumentParser):

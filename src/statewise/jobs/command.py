@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 from urllib.parse import urlsplit
 
-from annotated_types import Predicate
-
 from .artifacts.runs import config_of
 from .config import (
     Config,
@@ -51,7 +49,7 @@ def _is_address(text: str) -> bool:
         return False
 
 
-Address = Annotated[str, Predicate(_is_address), Says("an address such as http://localhost:8097")]
+Address = Annotated[str, Says("an address such as http://localhost:8097", _is_address)]
 VISDOM = "http://localhost:8097"
 
 

@@ -9,13 +9,11 @@ No torch here and, until a value is looked at, no pydantic: help comes at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-from annotated_types import Ge, Gt, Le, Lt
 
 from .errors import InputError
 
@@ -24,22 +22,48 @@ if TYPE_CHECKING:
 
 LARGEST = 2**62  # of whole numbers: torch and numpy take them as they are
 
-Whole = Annotated[int, Ge(1), Le(LARGEST)]
-Count = Annotated[int, Ge(0), Le(LARGEST)]
-Positive = Annotated[float, Gt(0)]
-NotNegative = Annotated[float, Ge(0)]
-Share = Annotated[float, Gt(0), Lt(1)]
-Part = Annotated[float, Ge(0), Lt(1)]
-Cell = Literal["lstm", "gru", "rnn"]
 
-Data = TypeVar("Data")
+@dataclass(frozen=True)
+class Bounds:
+    """Beside a type of numbers: at least, above, at most, below."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """How pydantic is told of them."""
+        return handler(source) | {name: bound for name, bound in vars(self).items() if bound is not None}
 
 
 @dataclass(frozen=True)
 class Says:
-    """Beside a type: what ``expected`` says of it."""
+    """Beside a type: what ``expected`` says of it, and what must hold of a value besides."""
 
     words: str
+    holds: Callable[[Any], object] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """How pydantic is told of it."""
+        from pydantic_core.core_schema import no_info_after_validator_function
+
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any) -> Any:
+        assert self.holds is None or self.holds(value)
+        return value
+
+
+Whole = Annotated[int, Bounds(ge=1, le=LARGEST)]
+Count = Annotated[int, Bounds(ge=0, le=LARGEST)]
+Positive = Annotated[float, Bounds(gt=0)]
+NotNegative = Annotated[float, Bounds(ge=0)]
+Share = Annotated[float, Bounds(gt=0, lt=1)]
+Part = Annotated[float, Bounds(ge=0, lt=1)]
+Cell = Literal["lstm", "gru", "rnn"]
+
+Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
@@ -210,13 +234,13 @@ def expected(hint: Any, *, large: bool = False) -> str:
     if kind not in (int, float):
         return "a text"
     what = "a whole number" if kind is int else "a number"
-    ends = {type(each): getattr(each, type(each).__name__.lower()) for each in bounds}
+    known = next((each for each in bounds if isinstance(each, Bounds)), Bounds())
     if large:
-        return f"{what} from {ends.get(Ge, 0)} to {ends[Le]}"
-    if Gt in ends and Lt in ends:
-        return f"{what} between {ends[Gt]:g} and {ends[Lt]:g}"
-    low = f" above {ends[Gt]:g}" if Gt in ends else f" of at least {ends[Ge]:g}" if Ge in ends else ""
-    return what + low + (f" and below {ends[Lt]:g}" if Lt in ends else "")
+        return f"{what} from {known.ge} to {known.le}"
+    if known.gt is not None and known.lt is not None:
+        return f"{what} between {known.gt:g} and {known.lt:g}"
+    low = f" above {known.gt:g}" if known.gt is not None else "" if known.ge is None else f" of at least {known.ge:g}"
+    return what + low + ("" if known.lt is None else f" and below {known.lt:g}")
 
 
 def choices(hint: Any) -> tuple[Any, ...] | None:

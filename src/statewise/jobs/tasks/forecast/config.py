@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import MinLen, Predicate
-
 from ...command import Run
 from ...config import Cell, Config, Count, NotNegative, Part, Positive, Says, Share, Whole, again, option
 from ...errors import InputError
@@ -27,7 +25,7 @@ WARM = 256  # rows that a stepwise network reads before it forecasts
 MOST_HORIZON = 168  # unless one is asked for
 
 Names = tuple[str, ...]
-Quantiles = Annotated[tuple[Share, ...], MinLen(1), Says("numbers between 0 and 1")]
+Quantiles = Annotated[tuple[Share, ...], Says("numbers between 0 and 1", bool)]
 
 data, forecast, network = (partial(option, group=group) for group in ("data", "forecast", "network"))
 
@@ -37,11 +35,7 @@ def _splits(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 3 and (shares or all(number >= 1 and number == int(number) for number in numbers))
 
 
-Split = Annotated[
-    tuple[float, ...],
-    Predicate(_splits),
-    Says("three numbers of rows, or three shares that add up to 1 at most"),
-]
+Split = Annotated[tuple[float, ...], Says("three numbers of rows, or three shares that add up to 1 at most", _splits)]
 
 
 @dataclass(kw_only=True)
