@@ -313,3 +313,40 @@ def test_what_a_call_can_not_take():
         step(x)
     with pytest.raises(RuntimeError, match="hidden1 has inconsistent hidden_size: got 3, expected 4"):
         step(x[0], (torch.zeros(N, H), torch.zeros(N, 3)))
+
+
+def test_a_compiled_layer_keeps_its_cell_where_another_takes_the_name():
+    def described(function):
+        return statewise.Cell(
+            "test taken", gates="h", states="h", step=lambda ops, x, r, w, s: (function(ops)(x.h + r.h),)
+        )
+
+    x = torch.ones(3, 2, 3)
+    layer = statewise.Recurrent(described(lambda ops: ops.tanh), 3, 4)
+    compiled = torch.compile(layer, backend="eager")
+    expected = layer(x)[0]
+    described(lambda ops: ops.relu)
+    assert torch.equal(compiled(x)[0], expected)
+    assert torch.equal(layer(x)[0], expected)
+    later = statewise.Recurrent("test taken", 3, 4)
+    later.load_state_dict(layer.state_dict())
+    assert not torch.equal(later(x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda ops, x, r, w, s: (x.h if x.h > 0 else r.h,), "can't branch on a value"),
+        (lambda ops, x, r, w, s: (torch.tanh(x.h + r.h),), "not with torch's own functions"),
+        (lambda ops, x, r, w, s: (x.h**3,), "no power but the second"),
+        (3, "'int' object is not callable"),
+    ],
+)
+def test_a_step_that_cannot_be_traced(step, message):
+    with pytest.raises(TypeError, match=f"cell test untraced: step failed on symbols.*{message}"):
+        statewise.Cell("test untraced", gates="h", states="h", step=step)
+
+
+def test_a_cell_needs_a_name():
+    with pytest.raises(ValueError, match="Expected name to be some letters without a '#', got ''"):
+        statewise.Cell("", gates="h", states="h", step=lambda ops, x, r, w, s: (x.h,))

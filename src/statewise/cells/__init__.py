@@ -8,13 +8,25 @@ from __future__ import annotations
 from .cell import Cell, Vector, Weight
 
 _DEFINED: dict[str, Cell] = {}
+_KEYED: dict[str, Cell] = {}
 
 
-def register(cell: Cell) -> None:
-    """Have ``by_name`` find ``cell``. ValueError for the name of one of statewise's own cells."""
+def register(cell: Cell) -> str:
+    """Have ``by_name`` find ``cell``; its key, which no other cell ever has, though another may take its name.
+
+    ValueError for the name of one of statewise's own cells.
+    """
     if any(cell.name == own.name for own in globals().get("CELLS", ())):
         raise ValueError(f"a cell called {cell.name!r} is statewise's own; give yours another name")
-    _DEFINED[cell.name] = cell
+    count = sum(other.name == cell.name for other in _KEYED.values())
+    key = f"{cell.name}#{count + 1}" if count else cell.name
+    _DEFINED[cell.name] = _KEYED[key] = cell
+    return key
+
+
+def by_key(key: str) -> Cell:
+    """The cell with that key; of a key from another process the cell of that name."""
+    return _KEYED[key] if key in _KEYED else by_name(key)
 
 
 def by_name(name: str) -> Cell:
@@ -59,4 +71,4 @@ CELLS = (
     *(SLSTM, SLSTM_HEADWISE),
 )
 
-__all__ = ["CELLS", "GRU", "LSTM", "RNN_RELU", "RNN_TANH", "Cell", "Vector", "Weight", "by_name", "register"]
+__all__ = ["CELLS", "GRU", "LSTM", "RNN_RELU", "RNN_TANH", "Cell", "Vector", "Weight", "by_key", "by_name", "register"]

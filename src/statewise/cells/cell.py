@@ -91,6 +91,7 @@ class Cell:
     biases: str = ""
     # Whether h itself goes from step to step beside what W_hh reads of it, as in the GRU's z * h.
     carries_h: bool = field(init=False)
+    key: str = field(init=False)  # what a graph that was compiled knows it by: see ``cells.register``
 
     def __post_init__(self) -> None:
         from . import register
@@ -105,7 +106,7 @@ class Cell:
         if not self.biases:
             default("biases", "xh" if self.recurrent else "x")
         default("carries_h", trace(self).reads_h or not self.recurrent)
-        register(self)
+        default("key", register(self))
 
     def _check(self) -> None:
         """ValueError for a description that contradicts itself."""
@@ -113,6 +114,8 @@ class Cell:
         def refuse(expected: str, got: Any) -> None:
             raise ValueError(f"cell {self.name}: Expected {expected}, got {got!r}")
 
+        if not isinstance(self.name, str) or not self.name or "#" in self.name:
+            raise ValueError(f"cell: Expected name to be some letters without a '#', got {self.name!r}")
         gates, recurrent, late = tuple(self.gates), tuple(self.recurrent or ()), tuple(self.late)
         if not gates or len(set(gates)) < len(gates):
             refuse("gates to be different letters, one at least", self.gates)

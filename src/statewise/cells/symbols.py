@@ -62,8 +62,18 @@ class Symbol:
     def __neg__(self) -> Symbol:
         return Symbol("neg", self)
 
+    def __pow__(self, other: Any) -> Symbol:
+        if other != 2:
+            raise TypeError("a cell's step has no power but the second: write the product, or exp and log")
+        return Symbol("mul", self, self)
+
     def __bool__(self) -> bool:
-        raise TypeError("a cell's step can't branch on a value: use maximum, minimum or relu")
+        raise TypeError("a cell's step can't branch on a value: use where, maximum, minimum or relu")
+
+    def _compared(self, other: Any) -> bool:
+        return bool(self)
+
+    __lt__ = __le__ = __gt__ = __ge__ = _compared
 
 
 def as_symbol(value: Any) -> Symbol:
@@ -135,7 +145,13 @@ def trace(cell: Cell) -> Trace:
         if letter not in ("x", "r"):
             setattr(w, f"norm_{letter}", normalise(letter))
     before = tuple([Symbol("state", k) for k in range(len(cell.states))])
-    found = cell.step(ops, x, r, w, before)
+    try:
+        found = cell.step(ops, x, r, w, before)
+    except (TypeError, AttributeError) as error:
+        raise type(error)(
+            f"cell {cell.name}: step failed on symbols, with which it is traced: {error}. It may compute with its "
+            "arguments, numbers, + - * / and what is in ops, and not with torch's own functions"
+        ) from error
     if not isinstance(found, tuple) or len(found) != len(cell.states):
         raise ValueError(
             f"cell {cell.name}: Expected step to return a tuple of {len(cell.states)} states "

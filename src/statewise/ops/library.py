@@ -62,13 +62,13 @@ def _flat(a: Arguments) -> tuple[Any, ...]:
     config = [_TAPE, *map(int, sizes)]
     state = list(a.state or ())
     h, c = (*state[:2], None, None)[:2]
-    return a.x, h, c, [*a.weights, *state[2:], *a.masks], a.lengths, a.batch_sizes, s.cell.name, config
+    return a.x, h, c, [*a.weights, *state[2:], *a.masks], a.lengths, a.batch_sizes, s.cell.key, config
 
 
 def _stack(cell: str, config: Sequence[int]) -> Stack:
     _, input_size, hidden_size, num_layers, bidirectional, bias, projected, checkpoint, heads = config
     directions, biases = bool(bidirectional), bool(bias)
-    own = cells.by_name(cell)
+    own = cells.by_key(cell)
     return Stack(own, input_size, hidden_size, num_layers, directions, biases, projected, checkpoint, heads)
 
 

@@ -46,16 +46,6 @@ def cell_number(cell: Cell) -> int | None:
 
 def cell_reason(cell: Cell) -> str | None:
     """Why the kernels don't compute the cell; None if they do."""
-    found: str | None = _constant_reason(cell.name) if torch.compiler.is_compiling() else _reason(cell)
-    return found
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator] # so that no graph breaks at the C++ asked here
-def _constant_reason(name: str) -> str | None:
-    return _reason(cells.by_name(name))
-
-
-def _reason(cell: Cell) -> str | None:
     found = number_or_reason(cell, cpu.instruction_set())
     return found if isinstance(found, str) else None
 
