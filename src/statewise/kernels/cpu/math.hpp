@@ -188,7 +188,7 @@ STATEWISE_INLINE Vec<T, W> log(Vec<T, W> x) {
   const I denormal = x < K::normal;
   const V y = denormal ? x * K::lift : x;
   // y = m * 2^k with m from the root of 1/2 to that of 2.
-  const I root = (I)broadcast<V>(K::root_half), above = (I)y - root;
+  const I root = (I)broadcast<V>(K::root_half), positive = (I)y & ~(I)broadcast<V>(T(-0.0)), above = positive - root;
   const I k = (above >> E::mantissa) - (denormal & K::lifted);
   const I one_power = (I{} + 1) << E::mantissa;
   const V m = (V)((above & (one_power - 1)) + root);
