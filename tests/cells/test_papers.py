@@ -134,4 +134,4 @@ def test_a_step_computes_with_numbers_too():
         expected = torch.where(a > 0, a.clamp(max=1), 0.5) + a.clamp(min=-2) + a.clamp(max=0.25)
         torch.testing.assert_close(run(stack, w, x)[0][0], expected)
     finally:
-        del cells._DEFINED["with_numbers"]
+        del cells.registry._DEFINED["with_numbers"]

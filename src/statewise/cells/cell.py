@@ -94,7 +94,7 @@ class Cell:
     key: str = field(init=False)  # what a graph that was compiled knows it by: see ``cells.register``
 
     def __post_init__(self) -> None:
-        from . import register
+        from .registry import register
         from .symbols import trace
 
         def default(name: str, value: Any) -> None:
@@ -167,6 +167,6 @@ class Cell:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by name, never by its equations."""
-        from . import by_name
+        from .registry import by_name
 
         return by_name, (self.name,)
