@@ -13,9 +13,8 @@ from . import picture, report
 from .backtest import backtest, best_to_worst
 from .config import Columns, ForecastConfig, Options
 from .model import Model
-from .panel import joined
-from .reading import BUNDLED, read_panel
-from .training import prepare, train
+from .panel import BUNDLED, joined, read_panel
+from .training import prepare
 
 
 class Forecast(experiment.Job[Options, Model]):
@@ -53,7 +52,7 @@ class Forecast(experiment.Job[Options, Model]):
 
     def train(self, trainer: Trainer) -> Model:
         """The model."""
-        return train(self.prepared, trainer)
+        return self.prepared.train(trainer)
 
     def facts_of(self, model: Model) -> Facts:
         """What was chosen before the test part was looked at."""

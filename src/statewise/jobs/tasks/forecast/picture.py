@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ...report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, legend_outside, new_figure
-from .backtest import Backtest
-from .bank import Array, Rows
+from .backtest import Backtest, Score
 from .model import Forecast, Model
-from .scores import Score
+from .split import Array, Rows
 from .training import Prepared
 
 SHOWN = 6  # horizons of the test part at most, in the picture from near
@@ -36,7 +35,7 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
     figure = new_figure(11, 7.2)
     figure.set_dpi(160)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 2), width_ratios=(3, 2))
-    name = prepared.tracks[series].name
+    name = prepared.series[series].name
     steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else model.grid.steps(model.plan.horizon)
     title = f"{name}: rolling forecasts of {steps}\n"
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=REAL, parse_math=False)
@@ -76,31 +75,31 @@ def follow_one_another(
     legend: bool,
 ) -> None:
     """A series, its test part shaded, with forecasts that don't overlap, the last of them beyond the data."""
-    plan, track = model.plan, prepared.tracks[series]
+    plan, shown = model.plan, prepared.series[series]
     start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
     last = min(end, max(start + SHOWN * plan.horizon, start + 60))
     span = last - start
     first = max(0, start - max(min(HISTORY * span, max(span, DENSE)), 2 * plan.horizon))
-    when = model.grid.when(track.first + np.arange(first, last))
+    when = model.grid.when(shown.first + np.arange(first, last))
     dense = last - first > DENSE
-    axes.plot(when, track.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
+    axes.plot(when, shown.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
     label: str | None = f"{plan.label}, median"
     band: str | None = _band(plan.quantiles)
     for row in chosen:
         at = int(np.flatnonzero((tested.series == series) & (tested.rows == row))[0])
-        times = model.grid.when(track.first + row + np.arange(plan.horizon))
+        times = model.grid.when(shown.first + row + np.arange(plan.horizon))
         _fan(axes, times, tested.quantiles[at], plan.median, label, band)
         label = band = None
-    if future is not None and last == len(track.values):
+    if future is not None and last == len(shown.values):
         _fan(axes, model.grid.when(future.places[series]), future.quantiles[series], plan.median, label, band)
     if len(when):
-        left = model.grid.when(np.array([track.first + start]))[0]
-        right = model.grid.when(np.array([track.first + last - 1]))[0]
+        left = model.grid.when(np.array([shown.first + start]))[0]
+        right = model.grid.when(np.array([shown.first + last - 1]))[0]
         axes.axvspan(left, right, color=GROUND, zorder=0)
         axes.axvline(left, color=QUIET, lw=1, ls=(0, (4, 3)))
         _beside_split(axes, left, start, end - start)
-    dress(axes, prepared.panel.columns.time or "row", track.name)
+    dress(axes, prepared.panel.columns.time or "row", shown.name)
     _ticks(axes, when)
     if legend:
         legend_outside(axes, above=ABOVE)
@@ -108,20 +107,20 @@ def follow_one_another(
 
 def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest, series: int) -> None:
     """The test part from near, with the point forecast from every origin as a thin line."""
-    plan, track = model.plan, prepared.tracks[series]
+    plan, shown = model.plan, prepared.series[series]
     start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
     last = min(end, start + max(SHOWN // 2 * plan.horizon, 60))
     mine = np.flatnonzero((tested.series == series) & (tested.rows + plan.horizon <= last))
     mine = mine[:: -(-len(mine) // 60) or 1]
     for at in mine:
-        times = model.grid.when(track.first + tested.rows[at] + np.arange(plan.horizon))
+        times = model.grid.when(shown.first + tested.rows[at] + np.arange(plan.horizon))
         axes.plot(times, tested.quantiles[at][:, plan.median], color=MODEL, lw=0.7, alpha=0.45)
-    when = model.grid.when(track.first + np.arange(start, last))
-    axes.plot(when, track.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
+    when = model.grid.when(shown.first + np.arange(start, last))
+    axes.plot(when, shown.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
     axes.set_facecolor(GROUND)
     which = "The test part" if last == end else f"The first {last - start} rows of the test part"
     axes.set_title(f"{which}, forecasts from {len(mine)} origins", loc="left", fontsize=10.5, color=REAL)
-    dress(axes, prepared.panel.columns.time or "row", track.name)
+    dress(axes, prepared.panel.columns.time or "row", shown.name)
     _ticks(axes, when)
 
 

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from ...experiment import Facts
 from ...report import Block, Heading, Note, Picture, Table, Text, to_svg
 from . import picture
-from .ahead import quantile_name
-from .backtest import Backtest, best_to_worst
+from .backtest import Backtest, Score, best_to_worst, lost_to
 from .config import Plan
-from .conformal import least_windows
-from .model import Forecast, Model
-from .scores import Score, lost_to
-from .stepwise import StepLearner
+from .intervals import least_windows
+from .model import Forecast, Model, quantile_columns
+from .recursive import Recursive
 from .training import Prepared
 
 FEW = 20  # series that are told one by one
@@ -62,11 +60,11 @@ def choices(model: Model) -> Facts:
     """What was chosen before the test part was looked at."""
     plan = model.plan
     scale = "logarithms" if plan.log else "values as they are"
-    if isinstance(model.learner, StepLearner):
-        scale += f", {model.learner.differences}"
-        inputs = f"lags {_list(model.learner.lags)}"
+    if isinstance(model.learner, Recursive):
+        scale += f", {model.learner.inputs.differences}"
+        inputs = f"lags {_list(model.learner.inputs.lags)}"
     else:
-        inputs = f"{plan.lookback} rows" + (f" in segments of {plan.segment}" if plan.model == "segment" else "")
+        inputs = f"{plan.lookback} rows" + (f" in segments of {plan.segment}" if plan.model == "segrnn" else "")
     if told := told_cycles(model):
         inputs += f", place in the cycle of {_list(told)}"
     if model.columns.covariates:
@@ -85,7 +83,11 @@ def choices(model: Model) -> Facts:
 def told_cycles(model: Model) -> list[int]:
     """The calendar's cycles that the networks are told: not the one that differences have taken out."""
     learner, cycles = model.learner, list(model.plan.cycles)
-    taken = learner.differences.season if isinstance(learner, StepLearner) and learner.differences.seasonal else 0
+    taken = (
+        learner.inputs.differences.season
+        if isinstance(learner, Recursive) and learner.inputs.differences.seasonal
+        else 0
+    )
     return [cycle for cycle in cycles if cycle != taken]
 
 
@@ -141,7 +143,7 @@ def blocks(prepared: Prepared, model: Model, tested: Backtest, future: Forecast 
         {order[0]: "best", order[len(order) // 2]: "median", order[-1]: "worst"} if len(order) > 1 else {order[0]: ""}
     )
     for series, rank in shown.items():
-        name = prepared.tracks[series].name
+        name = prepared.series[series].name
         mase = tested.scores[0].mase_by_series[series]
         quality = f", the {rank} series: MASE {mase:.3g}" if rank and mase is not None else ""
         svg = to_svg(picture.series_figure(model, prepared, tested, future, series))
@@ -164,7 +166,7 @@ def _by_series(prepared: Prepared, tested: Backtest, order: Sequence[int]) -> Ta
     """The MASE of each series, best first, of the model and of every baseline."""
     rows = [
         [
-            prepared.tracks[s].name,
+            prepared.series[s].name,
             *("-" if (mase := score.mase_by_series[s]) is None else f"{mase:.3f}" for score in tested.scores),
         ]
         for s in order
@@ -204,18 +206,15 @@ def predictions(prepared: Prepared, model: Model, tested: Backtest) -> tuple[str
     every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
     rows, series = tested.rows[::every], tested.series[::every]
     at = rows[:, None] + np.arange(plan.horizon)  # (n, H)
-    labels = [prepared.panel.series[s].labels for s in range(len(prepared.tracks))]
+    labels = [prepared.panel.series[s].labels for s in range(len(prepared.series))]
     columns: dict[str, Any] = {
-        "series": np.repeat([prepared.tracks[s].name for s in series], plan.horizon),
+        "series": np.repeat([prepared.series[s].name for s in series], plan.horizon),
         "origin": np.repeat([labels[s][row - 1] for s, row in zip(series, rows, strict=True)], plan.horizon),
         "time": [labels[s][row] for s, window in zip(series, at, strict=True) for row in window],
         "step": np.tile(np.arange(1, plan.horizon + 1), len(rows)),
         "real": pl.Series(tested.real[::every].ravel()).fill_nan(None),
-        "forecast": tested.quantiles[::every][..., plan.median].ravel(),
     }
-    for q, level in enumerate(plan.quantiles):
-        if level != 0.5:
-            columns[quantile_name(level)] = tested.quantiles[::every][..., q].ravel()
+    columns |= quantile_columns(tested.quantiles[::every], plan)
     return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
 
 
