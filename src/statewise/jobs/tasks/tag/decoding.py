@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -13,32 +14,23 @@ from . import crf
 from .corpus import Sentences
 from .network import Network
 from .packed import Numbers, Packed
-from .spans import Grammar
 
 TOKENS_AT_ONCE = 4096
 
 
-def allowed_by(grammar: Grammar | None) -> Tensor | None:
-    """Which tag may follow which, as the network wants it: (K+1, K+1), the last row and column for the ends."""
-    if grammar is None:
-        return None
-    states = [*grammar.tags, None]
-    return torch.tensor([[grammar.allows(before, tag) for tag in states] for before in states])
-
-
-def decode(network: Network, emissions: Tensor, sizes: Tensor, allowed: Tensor | None) -> Tensor:
+def decode(network: Network, emissions: Tensor, sizes: Tensor) -> Tensor:
     """The best tags (S,) under ``emissions`` (S, K), packed."""
     if network.crf is not None:
         return crf.best(emissions.float(), sizes, *network.crf.scores())
-    if allowed is None:
+    if network.allowed is None:
         return emissions.argmax(1)
-    scores = torch.zeros(allowed.shape, device=emissions.device).masked_fill(~allowed.to(emissions.device), crf.NEVER)
+    scores = torch.zeros_like(network.allowed, dtype=torch.float32).masked_fill(~network.allowed, crf.NEVER)
     # Whether a tag may be is all that is asked, so of each word only how far it is from the others counts.
     return crf.best(emissions.float().log_softmax(1), sizes, scores[:-1, :-1], scores[-1, :-1], scores[:-1, -1])
 
 
 @torch.no_grad()
-def predict(network: Network, packed: Packed, allowed: Tensor | None) -> tuple[Numbers, float]:
+def predict(network: Network, packed: Packed) -> tuple[Numbers, float]:
     """The tags of all words, one sentence after the other, and the sum of the losses where there are targets."""
     tags = np.empty(packed.tokens, np.int64)
     loss = 0.0
@@ -47,7 +39,7 @@ def predict(network: Network, packed: Packed, allowed: Tensor | None) -> tuple[N
         emissions = network(batch)
         if not bool(emissions.isfinite().all()):
             raise InputError("the model's output is not finite: its file is damaged")
-        tags[packed.places(rows)[0]] = decode(network, emissions, batch.sizes, allowed).cpu().numpy()
+        tags[packed.places(rows)[0]] = decode(network, emissions, batch.sizes).cpu().numpy()
         if batch.targets is not None:
             loss += float(network.loss(emissions, batch.sizes, batch.targets))
     return tags, loss
@@ -55,9 +47,8 @@ def predict(network: Network, packed: Packed, allowed: Tensor | None) -> tuple[N
 
 def in_words(numbers: Numbers, lengths: Numbers, tags: Sequence[str]) -> Sentences:
     """The tags by sentence, of which ``lengths`` (n,) are given, of their ``numbers``, one after the other."""
-    names = [tags[number] for number in numbers.tolist()]
-    ends = np.cumsum(lengths).tolist()
-    return [names[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    names = (tags[number] for number in numbers.tolist())
+    return [list(islice(names, length)) for length in lengths.tolist()]
 
 
 def _batches(lengths: Numbers) -> Iterator[Numbers]:
