@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...artifacts import model_file
 from ...errors import InputError
+from . import decoding
 from .config import TagConfig
 from .corpus import Corpus, Sentences, counted
-from .decoding import in_words, predict
+from .decoding import in_words
 from .network import Network
 from .packed import Packed
 from .vocabulary import Vocabulary
@@ -29,17 +32,37 @@ class Model(model_file.Model):
     network: Network
     vocabulary: Vocabulary
 
-    def tags(self, corpus: Corpus) -> Sentences:
-        """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
+    def packed(self, corpus: Corpus) -> Packed:
+        """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
             reads = counted(expected, "feature")
             raise InputError(f"{corpus.source}: the model reads {reads} of every word, got {got}")
+        return Packed(replace(corpus, tags=None), self.vocabulary)
+
+    def tags(self, corpus: Corpus) -> Sentences:
+        """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
         if not len(corpus):
             return []
-        packed = Packed(replace(corpus, tags=None), self.vocabulary)
-        numbers, _ = predict(self.network, packed)
+        packed = self.packed(corpus)
+        numbers, _ = decoding.predict(self.network, packed)
         return in_words(numbers, packed.lengths, self.vocabulary.tags)
+
+    def probabilities(self, corpus: Corpus) -> list[NDArray[np.float64]]:
+        """The probability of each tag of each word: of each sentence (words, tags)."""
+        packed = self.packed(corpus)
+        found = decoding.probabilities(self.network, packed)
+        return np.split(found, packed.lengths.cumsum()[:-1]) if len(packed) else []
+
+    def n_best(self, corpus: Corpus, count: int) -> list[list[tuple[list[str], float]]]:
+        """The ``count`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first."""
+        packed = self.packed(corpus)
+        numbers, likely = decoding.n_best(self.network, packed, count)
+        ranks = [in_words(column, packed.lengths, self.vocabulary.tags) for column in numbers.T]
+        return [
+            [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
+            for row, line in enumerate(likely)
+        ]
 
     def content(self) -> dict[str, Any]:
         """The words, characters, features and tags."""
