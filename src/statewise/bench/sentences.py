@@ -9,8 +9,9 @@ from typing import Any
 
 from ..jobs.tasks.tag.config import TagConfig
 from ..jobs.tasks.tag.corpus import Corpus, all_of
-from ..jobs.tasks.tag.training import Lesson, Tagging
+from ..jobs.tasks.tag.training import Tagging, TagProblem
 from ..jobs.tasks.tag.vocabulary import vocabulary_of
+from ..jobs.training.problem import seeded
 from .prose import CELLS
 
 # Of CoNLL-2000's training part: words of a sentence (mean 23.7, deviation 11.1), different words, their letters (mean
@@ -40,8 +41,8 @@ class Sentences:
         config = replace(self.recipe, cell=CELLS[cell.upper()], units=self.H)
         everything = corpus(self.all_rows)
         vocabulary = vocabulary_of(everything, set(all_of(everything.known_tags)), config.min_count)
-        lesson = Lesson(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
-        return lesson.task(lesson.network(library))
+        problem = TagProblem(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
+        return problem.task(seeded(config.seed, lambda: problem.make(library)))
 
 
 CONLL2000 = Sentences(
