@@ -29,7 +29,6 @@ COMMANDS = {
     "write score": ("statewise.jobs.tasks.write.score", "say how well a model that has learnt it predicts a text"),
     "tag": ("statewise.jobs.tasks.tag", "learn to give every word of a sentence a tag"),
     "tag predict": ("statewise.jobs.tasks.tag.predict", "give tags with a model that has learnt it"),
-    "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
 EXAMPLES = """\

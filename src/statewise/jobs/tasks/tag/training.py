@@ -15,12 +15,12 @@ from ...training.problem import Problem
 from ...training.task import Task
 from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
-from .decoding import allowed_by, in_words, predict
+from .decoding import in_words, predict
 from .model import Model
 from .network import Network
 from .packed import Packed
-from .spans import Grammar, are_spans, count, total
-from .vocabulary import Vocabulary, vocabulary_of
+from .spans import are_spans, count, keep_to_grammar, total
+from .vocabulary import Vocabulary
 
 
 class Tagging(Task):
@@ -34,12 +34,11 @@ class Tagging(Task):
         packed: Packed,
         held_out: tuple[Packed, Sentences] | None,
         tags: Sequence[str],
-        allowed: Tensor | None,
         strict: bool,
     ) -> None:
         self.model, self.rows = network, len(packed)
         self.packed, self.held_out = packed, held_out
-        self.tags, self.allowed = tags, allowed
+        self.tags = tags
         self.data = [*packed.arrays(), *(held_out[0].arrays() if held_out else ()), list(tags), strict]
 
     def to(self, device: torch.device) -> None:
@@ -60,7 +59,7 @@ class Tagging(Task):
         if self.held_out is None:
             return {}
         packed, truth = self.held_out
-        numbers, loss = predict(self.model, packed, self.allowed)
+        numbers, loss = predict(self.model, packed)
         told = in_words(numbers, packed.lengths, self.tags)
         right = sum(map(str.__eq__, all_of(truth), all_of(told))) / packed.tokens
         scores = {"loss": loss / packed.tokens, "accuracy": right}
@@ -90,18 +89,13 @@ class TagProblem(Problem[Model]):
         if held_out is None:
             config = replace(config, validation_share=config.held_out(len(corpus)))
             corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
-        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
-        strict = are_spans(vocabulary.tags) and all(map(Grammar(vocabulary.tags).keeps, everything))
+        vocabulary = Vocabulary.of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
+        strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
         return cls(config, corpus, held_out, vocabulary, strict)
-
-    @property
-    def allowed(self) -> Tensor | None:
-        """Which tag may follow which: see ``Network``."""
-        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
 
     def make(self, library: Any = layers) -> Network:
         """The network, its weights drawn at random. ``library`` has the recurrent layers."""
-        return Network(self.vocabulary, self.config, self.allowed, library)
+        return Network(self.vocabulary, self.config, self.strict, library)
 
     def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
@@ -109,11 +103,11 @@ class TagProblem(Problem[Model]):
         held = None
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
-        return Tagging(network, packed, held, self.vocabulary.tags, self.allowed, self.strict)
+        return Tagging(network, packed, held, self.vocabulary.tags, self.strict)
 
     def model(self, network: Network) -> Model:
         """What tags, with the trained ``network``."""
-        return Model(network=network, vocabulary=self.vocabulary, strict=self.strict, config=self.config)
+        return Model(network=network, vocabulary=self.vocabulary, config=self.config)
 
 
 def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:

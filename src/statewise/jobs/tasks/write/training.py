@@ -1,4 +1,4 @@
-"""Train a network to write as a text is written: a text becomes a lesson, a lesson a model."""
+"""Train a network to write as a text is written: a text becomes a problem, a problem a model."""
 
 from __future__ import annotations
 
