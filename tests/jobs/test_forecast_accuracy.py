@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from statewise.jobs.experiment import Trainer
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.panel import joined, read_panel
 from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.training.problem import Trainer
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "forecast"
 

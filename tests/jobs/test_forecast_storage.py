@@ -10,11 +10,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from statewise.jobs import InputError
-from statewise.jobs.experiment import Trainer
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.model import Model
 from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.training.problem import Trainer
 
 
 def made(**settings):

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .baselines import drift, fit_linear, persistence, seasonal_naive
 from .dataset import PanelDataset, make_dataset, standardise, values_before, window_values
 from .intervals import shifted, shifts_of
-from .model import Model
+from .model import Forecast, Model
 from .season import seasonal_error
 from .split import Array, Rows, origins
-from .training import Prepared, calibration_origins
+from .training import ForecastProblem, calibration_origins
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Truth:
 class Backtest:
     """n forecasts of H steps, what came, and the scores: the model's first."""
 
+    problem: ForecastProblem
+    model: Model
     rows: Rows  # (n,), the first row of each in its series
     series: Rows  # (n,)
     real: Array  # (n, H)
@@ -71,32 +74,51 @@ class Backtest:
     calibrated: int
     """How many windows of the validation part each step's intervals come from."""
 
+    @cached_property
+    def future(self) -> Forecast | None:
+        """The forecast beyond the data; None where covariates known ahead don't reach that far."""
+        tails, horizon = self.model.tails, self.model.plan.horizon
+        if self.model.known.columns and any(len(t.known) - len(t.values) < horizon for t in tails):
+            return None
+        return self.model.forecast_ahead(tails)
 
-def backtest(model: Model, prepared: Prepared, stride: int = 1) -> Backtest:
+    def test_part(self, series: int) -> tuple[int, int]:
+        """The first row of a series' test part, and the one behind its last."""
+        return int(self.problem.split.validation[series]), int(self.problem.split.test[series])
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The series, best first; the first one where none has a score."""
+        known = [(mase, s) for s, mase in enumerate(self.scores[0].mase_by_series) if mase is not None]
+        return [s for _, s in sorted(known)] or [0]
+
+
+def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtest:
     """Roll over the test part."""
-    plan, split = model.plan, prepared.split
+    plan, split = model.plan, problem.split
     rows, series = origins(split.validation, split.test, plan.horizon, stride)
     truth = Truth(
-        window_values(prepared.series, rows, series, plan.horizon),
+        window_values(problem.series, rows, series, plan.horizon),
         series,
-        np.array([seasonal_error(values, plan.season) for values in prepared.before_test]),
-        standardise(values_before(prepared.series, split.train), log=False).spread,
+        np.array([seasonal_error(values, plan.season) for values in problem.before_test]),
+        standardise(values_before(problem.series, split.train), log=False).spread,
         plan.quantiles,
     )
-    quantiles = model.forecast(prepared.series, rows, series)
+    quantiles = model.forecast(problem.series, rows, series)
     scores = [score(plan.label, truth, quantiles)]
-    scores += [score(name, truth, found) for name, found in _baselines(model, prepared, rows, series)]
-    return Backtest(rows, series, truth.real, quantiles, tuple(scores), len(calibration_origins(prepared)[0]))
+    scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series)]
+    calibrated = len(calibration_origins(problem)[0])
+    return Backtest(problem, model, rows, series, truth.real, quantiles, tuple(scores), calibrated)
 
 
-def _baselines(model: Model, prepared: Prepared, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
+def _baselines(model: Model, problem: ForecastProblem, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
     """The quantiles of each baseline, their intervals taken from the validation part as the model's are."""
     plan, horizon, unit = model.plan, model.plan.horizon, model.unit
-    tried, tried_series = calibration_origins(prepared)
-    scaling = standardise(values_before(prepared.series, prepared.split.train), plan.log)
-    lookback = _linear_lookback(prepared)
+    tried, tried_series = calibration_origins(problem)
+    scaling = standardise(values_before(problem.series, problem.split.train), plan.log)
+    lookback = _linear_lookback(problem)
     before = max(lookback, plan.season, model.learner.before)
-    dataset = make_dataset(prepared.series, scaling, plan.cycles, before, horizon)
+    dataset = make_dataset(problem.series, scaling, plan.cycles, before, horizon)
     of = np.concatenate([series, tried_series])
     at = np.concatenate([rows, tried]) + dataset.begin[of]
     points = {"persistence": persistence(dataset, at, horizon)}
@@ -105,8 +127,8 @@ def _baselines(model: Model, prepared: Prepared, rows: Rows, series: Rows) -> li
     points["drift"] = drift(dataset, at, of, horizon)
     if lookback:
         name = f"linear ({lookback} rows)"
-        points[name] = _linear(dataset, prepared, lookback, at[: len(rows)], at[len(rows) :])
-    real = window_values(prepared.series, tried, tried_series, horizon)
+        points[name] = _linear(dataset, problem, lookback, at[: len(rows)], at[len(rows) :])
+    real = window_values(problem.series, tried, tried_series, horizon)
 
     def calibrated(point: Array) -> Array:
         found = np.repeat(scaling.backward(point, of)[..., None], len(plan.quantiles), axis=2)
@@ -116,9 +138,9 @@ def _baselines(model: Model, prepared: Prepared, rows: Rows, series: Rows) -> li
     return [(name, calibrated(point)) for name, point in points.items()]
 
 
-def _linear(dataset: PanelDataset, prepared: Prepared, lookback: int, at: Rows, tried: Rows) -> Array:
+def _linear(dataset: PanelDataset, problem: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> Array:
     """What the linear model says at the rows ``at``, and what one that hadn't seen them says at ``tried``."""
-    horizon, split = prepared.plan.horizon, prepared.split
+    horizon, split = problem.plan.horizon, problem.split
 
     def windows(end: Rows) -> Rows:
         found, of = origins(np.minimum(lookback, end), end, horizon)
@@ -126,14 +148,14 @@ def _linear(dataset: PanelDataset, prepared: Prepared, lookback: int, at: Rows, 
 
     model = fit_linear(dataset, windows(split.train), tried, lookback, horizon)
     last = model
-    if prepared.plan.short:  # as the networks do
+    if problem.plan.short:  # as the networks do
         last = fit_linear(dataset, windows(split.validation), tried, lookback, horizon, model.penalty)
     return np.concatenate([last.forecast(dataset, at), model.forecast(dataset, tried)])
 
 
-def _linear_lookback(prepared: Prepared) -> int:
+def _linear_lookback(problem: ForecastProblem) -> int:
     """As many rows as a direct model reads, or two seasons; 0 where the training parts are too short for that."""
-    plan, shortest = prepared.plan, int(prepared.split.train.min())
+    plan, shortest = problem.plan, int(problem.split.train.min())
     wanted = max(2 * plan.season + 1, 12) if plan.recursive else plan.lookback
     return wanted if shortest >= wanted + plan.horizon + 10 else 0
 
@@ -197,9 +219,3 @@ def _root(error: Array) -> float:
 def _mean(values: Array) -> float:
     there = values[np.isfinite(values)]
     return float(there.mean()) if len(there) else float("nan")
-
-
-def best_to_worst(scores: Sequence[float | None]) -> list[int]:
-    """The series with a score, best first."""
-    known = [(value, s) for s, value in enumerate(scores) if value is not None]
-    return [s for _, s in sorted(known)]

@@ -209,8 +209,9 @@ def _beside(constants: Array | np.float64, values: Array) -> Array:
 
 def grows_with_level(trains: Sequence[Array], season: int) -> bool:
     """Whether, in most series, all values are positive and the spread inside a season grows with its level."""
-    grow = sum(spread_grows(train, season) for train in trains)
-    return all(np.nanmin(train) > 0 for train in trains) and 2 * grow > len(trains)
+    if any(np.nanmin(train) <= 0 for train in trains):
+        return False
+    return 2 * sum(spread_grows(train, season) for train in trains) > len(trains)
 
 
 def spread_grows(train: Array, season: int) -> bool:

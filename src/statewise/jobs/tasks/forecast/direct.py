@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...training.task import Task
 from .dataset import PanelDataset
-from .networks import Learner, Output, SegRNN, Seq2Seq, digest, move
+from .networks import Learner, Output, SegRNN, Seq2Seq, move
 from .season import seasonal_spread
 from .split import Array, Rows
 
@@ -79,6 +79,8 @@ class WindowTask(Task):
         self.origins, self.channel = map(torch.from_numpy, train)  # (n,) each
         self.judged, self.judged_channel = (_some(x, MOST_JUDGED) for x in validation)
         self.rows = min(len(self.origins), most)
+        dataset, judged = (windows.rows, windows.scaled, windows.seen), (self.judged, self.judged_channel)
+        self.data = [*dataset, self.origins, *judged, output.kind, list(output.quantiles)]
 
     def to(self, device: torch.device) -> None:
         super().to(device)
@@ -105,11 +107,6 @@ class WindowTask(Task):
             lost, terms = lost + float(loss), terms + count
             squares += float(((middle - window.target).square() * window.seen).sum())
         return {"loss": lost / max(terms, 1.0), "mse": squares / max(terms, 1.0)}
-
-    def fingerprint(self) -> Any:
-        windows, output = self.windows, self.output
-        data = digest((windows.rows, windows.scaled, windows.seen, self.origins, self.judged, self.judged_channel))
-        return [*super().fingerprint(), output.kind, list(output.quantiles), data]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from ...config import part_of
 from ...errors import InputError
 from ...estimator import Estimator, seed_of
-from ...experiment import Trainer
 from .config import Columns, ForecastConfig
 from .intervals import continued
 from .model import Model
 from .panel import array_panel, features, read_panel
 from .split import Array
-from .training import Prepared, prepare
+from .training import prepare
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,7 +68,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
             panel = array_panel(np.zeros((shape[0], 0)), X, config.gaps)
         else:
             panel = read_panel(X, columns, gaps=config.gaps)
-        self._train(_Fit(prepare(panel, config, test_rows=0), len(shape or ())))
+        self._train(prepare(panel, config, test_rows=0, dimensions=len(shape or ())))
         return self
 
     def predict(self, X: Any = None) -> Any:
@@ -128,17 +127,6 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         """(rows, channels, ...) without the channels where one series was fitted as (n,)."""
         assert self.shape_ is not None
         return forecast if len(self.shape_) == 2 else forecast[:, 0]
-
-
-@dataclass
-class _Fit:
-    """What ``fit`` trains on, of an array of so many dimensions; 0: of a table."""
-
-    prepared: Prepared
-    dimensions: int
-
-    def train(self, trainer: Trainer) -> Model:
-        return replace(self.prepared.train(trainer), dimensions=self.dimensions)
 
 
 def _shape(values: Any) -> tuple[int, ...] | None:

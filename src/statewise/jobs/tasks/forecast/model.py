@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...artifacts import model_file
 from ...config import from_json
@@ -91,6 +91,10 @@ class Model(model_file.Model):
     def plan(self) -> Plan:
         """The configuration."""
         return self.config
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Those that are averaged."""
+        return {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
         """The series of ``panel`` as numbers."""

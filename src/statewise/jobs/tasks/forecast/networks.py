@@ -7,10 +7,9 @@ they correct.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -281,11 +280,3 @@ def move(owner: object, device: torch.device) -> None:
     for name, value in vars(owner).items():
         if isinstance(value, Tensor):
             setattr(owner, name, value.to(device))
-
-
-def digest(tensors: Iterable[Tensor]) -> str:
-    """A hash of all numbers."""
-    found = hashlib.sha256()
-    for tensor in tensors:
-        found.update(tensor.cpu().numpy().tobytes())
-    return found.hexdigest()

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...training.task import Task
 from .dataset import PanelDataset
-from .networks import Learner, StepNetwork, digest, move
+from .networks import Learner, StepNetwork, move
 from .season import Differences
 from .split import Array, Rows
 
@@ -93,6 +93,7 @@ class StepTask(Task):
         lengths = (self.end - self.first).clamp(min=0)
         self.width = min(width, int(lengths.max()))
         self.choices = torch.where(lengths > 0, (lengths - self.width).clamp(min=0) + 1, 0).cumsum(0)  # (S,)
+        self.data = [self.x, self.y, self.seen, self.end, self.width, mirror]
         self.noise = (RIDGE / max(1, int(lengths.sum()))) ** 0.5
 
     def to(self, device: torch.device) -> None:
@@ -120,10 +121,6 @@ class StepTask(Task):
 
     def validate(self) -> Mapping[str, float]:
         return dict(self.judge())
-
-    def fingerprint(self) -> Any:
-        data = digest((self.x, self.y, self.seen, self.end))
-        return [*super().fingerprint(), self.width, self.mirror, data]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ...errors import InputError
-from ...experiment import Trainer
+from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
 from .baselines import persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
@@ -46,15 +46,22 @@ JUDGED = 256  # origins in the validation part that a recursive network is judge
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that is decided before anything is trained."""
+class ForecastProblem(Problem[Model]):
+    """The series, split and encoded, and what is decided of them before anything is trained."""
 
     panel: Panel
-    plan: Plan
+    config: Plan
     split: Split
     known: Encoding
     observed: Encoding
     series: tuple[EncodedSeries, ...]
+    dimensions: int = 0
+    """Of the array that the series came as; 0: a table."""
+
+    @property
+    def plan(self) -> Plan:
+        """The configuration."""
+        return self.config
 
     @property
     def before_test(self) -> list[Array]:
@@ -62,7 +69,7 @@ class Prepared:
         return [each.real[:end] for each, end in zip(self.series, self.split.validation, strict=True)]
 
     def train(self, trainer: Trainer) -> Model:
-        """The model."""
+        """A model that has learnt it. Raises ``InputError`` as ``Problem.train``."""
         plan, split, series = self.plan, self.split, self.series
         if plan.short:
             # A short series has no rows to spare: those that calibrated train the networks that stay.
@@ -85,6 +92,7 @@ class Prepared:
             learner=learner,
             tails=(),
             ranks=ranks,
+            dimensions=self.dimensions,
         )
         return make_tails(model, series)
 
@@ -95,7 +103,8 @@ def prepare(
     *,
     split: Sequence[float] | None = None,
     test_rows: int | None = None,
-) -> Prepared:
+    dimensions: int = 0,
+) -> ForecastProblem:
     """Settle season, horizon, model and split. ``split`` and ``test_rows`` are those of ``split_rows``.
 
     Raises ``InputError`` where the series are too short, never change, or the settings don't fit them.
@@ -128,7 +137,7 @@ def prepare(
         raise InputError("--log: expected values above 0 in all series")
     known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
     observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
-    return Prepared(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)))
+    return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions)
 
 
 def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
@@ -249,9 +258,7 @@ def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Train
     networks = []
     for number in range(learner.plan.ensemble):
         seed = learner.plan.seed + number
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = learner.network()
+        network = seeded(seed, learner.network)
         trainer.fit(task(network), replace(learner.plan, seed=seed), f"{name}network {number + 1}")
         networks.append(network)
     return tuple(networks)
@@ -296,18 +303,18 @@ def _one_thread() -> Iterator[None]:
 
 
 def _calibrated(
-    prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array
+    problem: ForecastProblem, learner: Learner, scaling: Scaling, unit: Array
 ) -> tuple[Array, NDArray[np.float32]]:
     """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
-    plan, (rows, series) = prepared.plan, calibration_origins(prepared)
-    dataset = make_dataset(prepared.series, scaling, plan.cycles, learner.before, plan.horizon)
+    plan, (rows, series) = problem.plan, calibration_origins(problem)
+    dataset = make_dataset(problem.series, scaling, plan.cycles, learner.before, plan.horizon)
     found = scaling.backward(learner.forecast(dataset, rows + dataset.begin[series], series), series)
-    real = window_values(prepared.series, rows, series, plan.horizon)
+    real = window_values(problem.series, rows, series, plan.horizon)
     shifts = shifts_of(found, real, unit[series], plan)
     return shifts, find_ranks(shifted(found, shifts, unit[series], plan), real, plan.median)
 
 
-def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
+def calibration_origins(problem: ForecastProblem) -> tuple[Rows, Rows]:
     """The first rows of the forecasts inside the validation part, and their series."""
-    split = prepared.split
-    return thinned(*origins(split.train, split.validation, prepared.plan.horizon), most=MOST_CALIBRATED)
+    split = problem.split
+    return thinned(*origins(split.train, split.validation, problem.plan.horizon), most=MOST_CALIBRATED)
