@@ -1,8 +1,8 @@
-"""A trained model: network and vocabulary, what it can do, and the file that holds it."""
+"""A trained model: network and vocabulary, what it can do (write, complete, judge), and the file that holds it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,17 +14,28 @@ from torch import Tensor, nn
 
 from ....freezing import freeze
 from ...artifacts import model_file
+from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
 from .config import Plan
 from .network import Network
-from .sampling import NOT_FINITE, Draw, symbols_after
-from .surprise import Surprise, surprise
-from .text import lines_of, of_lines
-from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
+from .likelihood import Likelihood, likelihood
+from .text import END, Corpus, Vocabulary, lines_of, of_lines
 
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
+NOT_FINITE = "the model's output is not finite: its file is damaged"
+
+
+@dataclass(kw_only=True)
+class Draw(Config):
+    """How to draw. Raises ``InputError`` where a value can't be used."""
+
+    temperature: NotNegative = 0.8
+    """Logits are divided by it: below 1 the likely becomes likelier; at 0 the likeliest symbol is taken always."""
+    top_k: Whole | None = None
+    """Among so many symbols, the likeliest; None for all."""
+    seed: Count = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,9 +140,9 @@ class Model(model_file.Model):
             raise InputError(f"expected text of {self.vocabulary.noun}s that the model knows, got {text[:40]!r}")
         return corpus
 
-    def surprise(self, text: str) -> Surprise:
+    def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = surprise(self._frozen, self.encode(text))
+        found = likelihood(self._frozen, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found
@@ -175,7 +186,7 @@ class Model(model_file.Model):
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
         config: Plan = shared["config"]
-        vocabulary, longest = _vocabulary(config.level, content["symbols"]), content["longest"]
+        vocabulary, longest = Vocabulary.from_json(config.level, content["symbols"]), content["longest"]
         if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
@@ -186,14 +197,27 @@ class Model(model_file.Model):
         return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
 
 
-def _vocabulary(level: str, symbols: Any) -> Vocabulary:
-    """ValueError for what makes none: characters must rise, words begin with the two that stand for others."""
-    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
-        raise ValueError("expected symbols that are text")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError("a symbol is there twice")
-    if level == "char" and (symbols != sorted(symbols) or any(len(symbol) != 1 for symbol in symbols)):
-        raise ValueError("its characters are out of order")
-    if level == "word" and symbols[:2] != [END, UNKNOWN]:
-        raise ValueError("its words begin otherwise")
-    return Vocabulary(level, tuple(symbols))
+def symbols_after(
+    network: nn.Module, prompt: Sequence[int], draw: Draw, random: torch.Generator, never: Sequence[int] = ()
+) -> Iterator[int]:
+    """Symbols that go on after ``prompt``, without end; ``never`` are not drawn. The network keeps the state."""
+    logits, state = network(torch.tensor(prompt)[:, None])
+    while True:
+        symbol = drawn(logits[-1], draw, random, never)
+        yield symbol
+        logits, state = network(torch.tensor([[symbol]]), state)
+
+
+def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
+    """One symbol by ``logits`` (symbols,). Raises ``InputError`` where they are no numbers."""
+    if not bool(logits.isfinite().all()):
+        raise InputError(NOT_FINITE)
+    if never:
+        logits = logits.index_fill(0, torch.tensor(never), -torch.inf)
+    if draw.temperature == 0:
+        return int(logits.argmax())
+    logits = logits.double() / draw.temperature
+    if draw.top_k is not None and draw.top_k < len(logits):
+        least = logits.topk(draw.top_k).values[-1]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    return int(torch.multinomial(logits.softmax(-1), 1, generator=random))

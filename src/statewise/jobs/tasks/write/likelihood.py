@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .items import Lines
-from .vocabulary import Corpus, Ids
+from .text import Corpus, Ids
 
 STRETCH, RUN_UP = 2048, 256
 SIDE_BY_SIDE = 64
@@ -21,8 +21,8 @@ STEPS_AT_ONCE = 256
 LOGITS_AT_ONCE = 1 << 23
 
 Nats = NDArray[np.float64]
-Judged = Iterator[tuple[Ids, Nats, NDArray[np.bool_]]]
-"""Places in a corpus, what each surprised by, and whether it was the likeliest."""
+Judged = Iterator[tuple[Ids, Tensor, Tensor]]
+"""Places in a corpus, the logits there (S, symbols), and what stands there."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
-class Surprise:
-    """Of each symbol of a corpus how much it surprised, in nats, and whether it was the likeliest: (S,) each.
+class Likelihood:
+    """Of each symbol of a corpus minus the logarithm of its likelihood, and whether it was the likeliest: (S,) each.
 
     The first symbol of a running text is not predicted: it has 0 nats.
     """
@@ -72,58 +72,50 @@ class Surprise:
 
 
 @torch.no_grad()
-def surprise(network: nn.Module, corpus: Corpus) -> Surprise:
+def likelihood(network: nn.Module, corpus: Corpus) -> Likelihood:
     """What ``network``, in evaluation mode, says of ``corpus``. Lines are read from their beginning.
 
     A running text is read once, up to ``STRETCH`` + ``RUN_UP`` symbols. Of a longer one stretches are read side by
     side, each after a run-up of the ``RUN_UP`` symbols before it that aren't counted again.
     """
     nats, right = np.zeros(len(corpus.ids)), np.zeros(len(corpus.ids), bool)
-    device = next(iter(network.state_dict().values())).device
-    symbols = network.state_dict()["output.bias"].numel()
-    for places, found, hits in (_of_text if corpus.lengths is None else _of_lines)(network, corpus, device, symbols):
-        nats[places], right[places] = found, hits
-    return Surprise(corpus, nats, right)
+    bias = network.state_dict()["output.bias"]
+    for places, logits, targets in (_of_text if corpus.lengths is None else _of_lines)(network, corpus, bias):
+        found = cross_entropy(logits.float(), targets, reduction="none")
+        nats[places] = found.double().cpu().numpy()
+        right[places] = (logits.argmax(-1) == targets).cpu().numpy()
+    return Likelihood(corpus, nats, right)
 
 
-def _of_text(network: nn.Module, corpus: Corpus, device: torch.device, symbols: int) -> Judged:
+def _of_text(network: nn.Module, corpus: Corpus, bias: Tensor) -> Judged:
     """Stretches of a running text, side by side."""
-    ids = torch.from_numpy(corpus.ids)
+    ids, device = torch.from_numpy(corpus.ids), bias.device
     terms = len(ids) - 1
     stretches = max(1, -(-(terms - RUN_UP) // STRETCH))
     for first in range(0, stretches, SIDE_BY_SIDE):
         begin = torch.arange(first, min(first + SIDE_BY_SIDE, stretches)) * STRETCH  # (N,)
         longest = min(STRETCH + RUN_UP, terms - int(begin[0]))
-        at_once = max(1, min(STEPS_AT_ONCE, LOGITS_AT_ONCE // (len(begin) * symbols)))
+        at_once = max(1, min(STEPS_AT_ONCE, LOGITS_AT_ONCE // (len(begin) * len(bias))))
         state = None
         for time in torch.split(torch.arange(longest), at_once):
             places = begin + time[:, None]  # (T, N), of the inputs
             logits, state = network(ids[places.clamp(max=terms - 1)].to(device), state)
             counts = (places < terms) & ((time[:, None] >= RUN_UP) | (begin == 0))
             targets = places[counts] + 1
-            yield targets.numpy(), *_judged(logits[counts.flatten().to(device)], ids[targets].to(device))
+            yield targets.numpy(), logits[counts.flatten().to(device)], ids[targets].to(device)
 
 
-def _of_lines(network: nn.Module, corpus: Corpus, device: torch.device, symbols: int) -> Judged:
+def _of_lines(network: nn.Module, corpus: Corpus, bias: Tensor) -> Judged:
     """Lines, those of like length together."""
     lines = Lines(corpus)
-    lines.to(device)
+    lines.to(bias.device)
     order = lines.lengths.argsort(stable=True)
-    begin = 0
-    while begin < len(order):
+    while len(order):
         # In rising order the longest of a batch is its last: take as many as fit.
-        longest = lines.lengths[order[begin:]]
-        fits = int((longest * torch.arange(1, len(longest) + 1) * symbols <= LOGITS_AT_ONCE).sum())
-        inputs, lengths, targets, places = lines.take(order[begin : begin + max(1, fits)])
-        logits, _ = network(inputs, None, lengths)
-        yield places.numpy(), *_judged(logits, targets)
-        begin += max(1, fits)
-
-
-def _judged(logits: Tensor, targets: Tensor) -> tuple[Nats, NDArray[np.bool_]]:
-    """The nats of ``targets`` (S,), and whether they were the likeliest."""
-    nats = cross_entropy(logits.float(), targets, reduction="none")
-    return nats.double().cpu().numpy(), (logits.argmax(-1) == targets).cpu().numpy()
+        fits = lines.lengths[order] * torch.arange(1, len(order) + 1) * len(bias) <= LOGITS_AT_ONCE
+        rows, order = order.tensor_split([max(1, int(fits.sum()))])
+        inputs, lengths, targets, places = lines.take(rows)
+        yield places.numpy(), network(inputs, None, lengths)[0], targets
 
 
 def line_numbers(corpus: Corpus, end: int | None) -> Ids:
