@@ -20,13 +20,22 @@ from ..jobs.training.rank import is_main_process
 # name: (module:command, help)
 COMMANDS = {
     "forecast": ("statewise.jobs.tasks.forecast.command:COMMAND", "learn to forecast one series or many"),
-    "forecast predict": ("statewise.jobs.tasks.forecast.predict:COMMAND", "forecast them, with a model that has learnt it"),
+    "forecast predict": (
+        "statewise.jobs.tasks.forecast.predict:COMMAND",
+        "forecast them, with a model that has learnt it",
+    ),
     "classify": ("statewise.jobs.tasks.classify.command:COMMAND", "learn to tell to which class a sequence belongs"),
     "classify predict": ("statewise.jobs.tasks.classify.predict:COMMAND", "tell it, with a model that has learnt it"),
     "write": ("statewise.jobs.tasks.write.command:COMMAND", "learn to write as a text is written"),
     "write sample": ("statewise.jobs.tasks.write.command:SAMPLE", "write, with a model that has learnt it"),
-    "write complete": ("statewise.jobs.tasks.write.command:COMPLETE", "say what comes next, with a model that has learnt it"),
-    "write score": ("statewise.jobs.tasks.write.command:SCORE", "say how well a model that has learnt it predicts a text"),
+    "write complete": (
+        "statewise.jobs.tasks.write.command:COMPLETE",
+        "say what comes next, with a model that has learnt it",
+    ),
+    "write score": (
+        "statewise.jobs.tasks.write.command:SCORE",
+        "say how well a model that has learnt it predicts a text",
+    ),
     "tag": ("statewise.jobs.tasks.tag.command:COMMAND", "learn to give every word of a sentence a tag"),
     "tag predict": ("statewise.jobs.tasks.tag.predict:COMMAND", "give tags with a model that has learnt it"),
 }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .items import Lines
+from .network import counting
 from .text import Corpus, Ids
 
 STRETCH, RUN_UP = 2048, 256
@@ -71,6 +71,35 @@ class Likelihood:
         return float(self.right.sum()) / self.corpus.terms
 
 
+class LineDataset:
+    """Lines on a device, to be drawn as batches. A line begins after an end, and its own end is to be predicted."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        assert corpus.lengths is not None
+        self.ids = torch.from_numpy(corpus.ids)  # (S,)
+        self.before = self.ids.roll(1)  # before a line stands the end of another, before the first that of the last
+        self.lengths = torch.from_numpy(corpus.lengths)  # (n,), on the CPU always
+        self.starts = torch.from_numpy(corpus.starts)  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device) -> None:
+        """Move the text to ``device``."""
+        self.ids, self.before = self.ids.to(device), self.before.to(device)
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of the lines ``rows`` (N,): inputs (T, N), their lengths (N,), and the targets that count (S,), with places.
+
+        T is the longest of these; past its end a line repeats its last symbol. The places, (S,), are those in ``ids``.
+        """
+        lengths, starts = self.lengths[rows], self.starts[rows]
+        time = torch.arange(int(lengths.max()))[:, None]  # (T, 1)
+        places = torch.minimum(time, lengths - 1) + starts  # (T, N)
+        counted = places[counting(len(time), lengths)]  # (S,)
+        return self.before[places.to(self.ids.device)], lengths, self.ids[counted.to(self.ids.device)], counted
+
+
 @torch.no_grad()
 def likelihood(network: nn.Module, corpus: Corpus) -> Likelihood:
     """What ``network``, in evaluation mode, says of ``corpus``. Lines are read from their beginning.
@@ -107,7 +136,7 @@ def _of_text(network: nn.Module, corpus: Corpus, bias: Tensor) -> Judged:
 
 def _of_lines(network: nn.Module, corpus: Corpus, bias: Tensor) -> Judged:
     """Lines, those of like length together."""
-    lines = Lines(corpus)
+    lines = LineDataset(corpus)
     lines.to(bias.device)
     order = lines.lengths.argsort(stable=True)
     while len(order):

@@ -17,8 +17,8 @@ from ...artifacts import model_file
 from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
 from .config import Plan
-from .network import Network
 from .likelihood import Likelihood, likelihood
+from .network import Network
 from .text import END, Corpus, Vocabulary, lines_of, of_lines
 
 LENGTH = 500  # of a sample of running text

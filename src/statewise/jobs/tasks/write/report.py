@@ -11,9 +11,9 @@ import polars as pl
 from ...experiment import Facts
 from ...report import Block, Heading, Table, Text
 from .config import Plan
+from .likelihood import Likelihood, Score, line_numbers
 from .network import Network
-from .surprise import Score, Surprise, line_numbers
-from .vocabulary import END, Corpus, Vocabulary
+from .text import END, Corpus, Vocabulary
 
 if TYPE_CHECKING:
     from .job import Written
@@ -51,14 +51,14 @@ def network_line(config: Plan, network: Network) -> str:
     return f"{config.cell.upper()}, {layers}, {tied}, {size:,} parameters"
 
 
-def table(scores: Sequence[Score], surprised: Surprise, vocabulary: Vocabulary, which: str) -> Table:
+def table(scores: Sequence[Score], found: Likelihood, vocabulary: Vocabulary, which: str) -> Table:
     """How well the model and counting predict the part ``which``."""
     noun = vocabulary.noun
     head = [f"on the {which} part", f"nats per {noun}", "perplexity", "bits per character"]
     rows = [[s.name, f"{s.loss:.4f}", f"{s.perplexity:.2f}", f"{s.bits:.3f}"] for s in scores]
     caption = (
         f"Perplexity: among how many equally likely {noun}s it would be as hard to choose the next. The likeliest"
-        f" {noun} was the right one in {100 * surprised.accuracy:.1f} % of all places."
+        f" {noun} was the right one in {100 * found.accuracy:.1f} % of all places."
     )
     return Table(head, rows, caption=caption)
 
@@ -91,15 +91,15 @@ def copies_line(written: Written) -> str:
     return f"Of {written.judged} lines written at temperature 1, {100 * written.copies:.1f} % are in the file."
 
 
-def score_lines(name: str, surprised: Surprise, vocabulary: Vocabulary) -> str:
+def score_lines(name: str, found: Likelihood, vocabulary: Vocabulary) -> str:
     """What ``statewise write score`` says."""
-    score, noun = surprised.score(name), vocabulary.noun
+    score, noun = found.score(name), vocabulary.noun
     return (
-        f"{name}: {_described(surprised.corpus, vocabulary)}\n"
+        f"{name}: {_described(found.corpus, vocabulary)}\n"
         f"  nats per {noun:9}  {score.loss:.4f}\n"
         f"  perplexity          {score.perplexity:.3f}\n"
         f"  bits per character  {score.bits:.4f}\n"
-        f"  likeliest right     {100 * surprised.accuracy:.2f} %"
+        f"  likeliest right     {100 * found.accuracy:.2f} %"
     )
 
 
@@ -128,23 +128,23 @@ def _wrapped(text: str) -> str:
     return "\n".join(lines)
 
 
-def surprising(surprised: Surprise, vocabulary: Vocabulary, which: str) -> list[Block]:
+def surprising(found: Likelihood, vocabulary: Vocabulary, which: str) -> list[Block]:
     """The lines that were predicted worst."""
-    rows = _by_line(surprised, vocabulary)
-    few = min(FEW, surprised.corpus.terms // len(rows))
+    rows = _by_line(found, vocabulary)
+    few = min(FEW, found.corpus.terms // len(rows))
     rows = rows.filter(pl.col("symbols") >= few).sort("nats_per_symbol", descending=True)
     shown = [[row["text"][:WIDTH], f"{row['nats_per_symbol']:.2f}"] for row in rows.head(TOLD).iter_rows(named=True)]
     caption = f"The lines of the {which} part that surprised the model most, of those with a few symbols."
     return [Heading("What it did not expect"), Table(("line", f"nats per {vocabulary.noun}"), shown, caption=caption)]
 
 
-def _by_line(surprised: Surprise, vocabulary: Vocabulary) -> pl.DataFrame:
+def _by_line(found: Likelihood, vocabulary: Vocabulary) -> pl.DataFrame:
     """A row for each line of the text: its number, it, how many symbols of it were predicted, and how well."""
-    corpus = surprised.corpus
+    corpus = found.corpus
     numbers = line_numbers(corpus, vocabulary.end)
     counted = np.ones(len(corpus.ids))
     counted[: len(corpus.ids) - corpus.terms] = 0  # the first symbol of a running text
-    nats, symbols = np.bincount(numbers, surprised.nats), np.bincount(numbers, counted)
+    nats, symbols = np.bincount(numbers, found.nats), np.bincount(numbers, counted)
     pieces = np.split(corpus.ids, np.flatnonzero(np.diff(numbers)) + 1)
     texts = [vocabulary.decode(piece.tolist()).removesuffix(END) for piece in pieces]
     frame = pl.DataFrame(
@@ -161,9 +161,9 @@ def _by_line(surprised: Surprise, vocabulary: Vocabulary) -> pl.DataFrame:
 # Files
 
 
-def predictions(surprised: Surprise, vocabulary: Vocabulary) -> str:
+def predictions(found: Likelihood, vocabulary: Vocabulary) -> str:
     """A row for each line of the text that was predicted."""
-    return _by_line(surprised, vocabulary).write_csv()
+    return _by_line(found, vocabulary).write_csv()
 
 
 def samples_text(written: Written) -> str:
@@ -173,12 +173,12 @@ def samples_text(written: Written) -> str:
     )
 
 
-def metrics(model: Score, baselines: Sequence[Score], surprised: Surprise) -> dict[str, Any]:
+def metrics(model: Score, baselines: Sequence[Score], found: Likelihood) -> dict[str, Any]:
     """What came out."""
     return {
         **_figures(model),
-        "accuracy": surprised.accuracy,
-        "unknown": surprised.corpus.unknown,
+        "accuracy": found.accuracy,
+        "unknown": found.corpus.unknown,
         "baselines": [{"name": score.name, **_figures(score)} for score in baselines],
     }
 
