@@ -123,8 +123,8 @@ class Vocabulary:
     def from_json(cls, level: str, content: object) -> Vocabulary:
         """That of the symbols which a header lists. ValueError where they can't be those of this ``level``."""
         symbols = Symbols.from_json(content)
-        if level == "char" and any(len(symbol) != 1 for symbol in symbols):
-            raise ValueError("expected characters")
+        if level == "char" and (list(symbols) != sorted(symbols) or any(len(symbol) != 1 for symbol in symbols)):
+            raise ValueError("its characters are out of order")
         if level == "word" and symbols[:2] != (END, UNKNOWN):
             raise ValueError("its words begin otherwise")
         return cls(level, symbols)
