@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,10 +62,25 @@ class Model(model_file.Model):
 
     # Writing
 
-    def write(self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None) -> Iterator[str]:
-        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most."""
-        draw = draw or Draw()
-        yield from self._write(prompt, length, draw, torch.Generator().manual_seed(draw.seed))
+    def write(
+        self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None, random: torch.Generator | None = None
+    ) -> Iterator[str]:
+        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most.
+
+        ``random`` is where numbers come from, by default from the seed of ``draw`` on.
+        """
+        vocabulary, ids, draw = self.vocabulary, self._begun(prompt), draw or Draw()
+        random = random or torch.Generator().manual_seed(draw.seed)
+        never = [] if vocabulary.unknown is None else [vocabulary.unknown]
+        before, read, state = vocabulary.symbols[ids[-1]], ids, None
+        for _ in range(length):
+            logits, state = self._frozen(torch.tensor(read)[:, None], state)
+            place = drawn(logits[-1], draw, random, never)
+            symbol = vocabulary.symbols[place]
+            if self.lines and symbol == END:
+                return
+            yield f" {symbol}" if vocabulary.level == "word" and END not in (before, symbol) else symbol
+            before, read = symbol, [place]
 
     def samples(
         self,
@@ -82,14 +96,12 @@ class Model(model_file.Model):
         """
         draw = draw or Draw()
         length = self.reach if length is None else length
-        random, found = torch.Generator().manual_seed(draw.seed), list[str]()
-        taken = set(without)
+        random, taken, found = torch.Generator().manual_seed(draw.seed), set(without), list[str]()
         for _ in range(count * TRIES if without else count):
-            text = self.begun(prompt) + "".join(self._write(prompt, length, draw, random))
-            if without and text in taken:
-                continue
-            taken.add(text)
-            found.append(text)
+            text = self.begun(prompt) + "".join(self.write(prompt, length, draw, random))
+            if not without or text not in taken:
+                taken.add(text)
+                found.append(text)
             if len(found) == count:
                 break
         return found
@@ -102,19 +114,6 @@ class Model(model_file.Model):
     def reach(self) -> int:
         """How many symbols a sample has, or a line at most."""
         return 2 * self.longest if self.lines else LENGTH
-
-    def _write(self, prompt: str, length: int, draw: Draw, random: torch.Generator) -> Iterator[str]:
-        vocabulary, unknown = self.vocabulary, self.vocabulary.unknown
-        never = () if unknown is None else (unknown,)
-        ids = self._begun(prompt)
-        before = vocabulary.symbols[ids[-1]]
-        for place in islice(symbols_after(self._frozen, ids, draw, random, never), length):
-            symbol = vocabulary.symbols[place]
-            if self.lines and symbol == END:
-                return
-            apart = vocabulary.level == "word" and END not in (before, symbol)
-            yield f" {symbol}" if apart else symbol
-            before = symbol
 
     # Completing
 
@@ -129,7 +128,7 @@ class Model(model_file.Model):
 
     def complete(self, text: str, length: int = 1) -> str:
         """``text`` with the likeliest ``length`` symbols after it; a line to its end at most."""
-        return self.begun(text) + "".join(self._write(text, length, Draw(temperature=0), torch.Generator()))
+        return self.begun(text) + "".join(self.write(text, length, Draw(temperature=0)))
 
     # Judging
 
@@ -197,19 +196,8 @@ class Model(model_file.Model):
         return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
 
 
-def symbols_after(
-    network: nn.Module, prompt: Sequence[int], draw: Draw, random: torch.Generator, never: Sequence[int] = ()
-) -> Iterator[int]:
-    """Symbols that go on after ``prompt``, without end; ``never`` are not drawn. The network keeps the state."""
-    logits, state = network(torch.tensor(prompt)[:, None])
-    while True:
-        symbol = drawn(logits[-1], draw, random, never)
-        yield symbol
-        logits, state = network(torch.tensor([[symbol]]), state)
-
-
 def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
-    """One symbol by ``logits`` (symbols,). Raises ``InputError`` where they are no numbers."""
+    """One symbol by ``logits`` (symbols,), none of ``never``. Raises ``InputError`` where they are no numbers."""
     if not bool(logits.isfinite().all()):
         raise InputError(NOT_FINITE)
     if never:
