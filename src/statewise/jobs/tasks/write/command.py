@@ -171,7 +171,7 @@ def score(options: ScoreOptions) -> None:
     """Print the figures."""
     from ...artifacts import atomic
     from .model import Model
-    from .report import predictions, score_lines
+    from .report import score_lines
     from .text import read_text
 
     model = Model.load(options.model)
@@ -183,5 +183,5 @@ def score(options: ScoreOptions) -> None:
         raise InputError(f"{options.file}: {error}") from None
     print(score_lines(str(options.file), found, model.vocabulary))
     if out is not None:
-        atomic.write(out, predictions(found, model.vocabulary))
+        atomic.write(out, found.by_line(model.vocabulary).write_csv())
         print(f"{out}: a row for each line")

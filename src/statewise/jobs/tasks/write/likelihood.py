@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .network import counting
-from .text import Corpus, Ids
+from .text import END, Corpus, Ids, Vocabulary
 
 STRETCH, RUN_UP = 2048, 256
 SIDE_BY_SIDE = 64
@@ -69,6 +70,21 @@ class Likelihood:
     def accuracy(self) -> float:
         """The share of symbols that were the likeliest."""
         return float(self.right.sum()) / self.corpus.terms
+
+    def by_line(self, vocabulary: Vocabulary) -> pl.DataFrame:
+        """A row for each line of the text: its number, it, how many symbols of it were predicted, and how well."""
+        corpus, numbers = self.corpus, line_numbers(self.corpus, vocabulary.end)
+        counted = np.ones(len(corpus.ids))
+        counted[: len(corpus.ids) - corpus.terms] = 0  # the first symbol of a running text
+        nats, symbols = np.bincount(numbers, self.nats), np.bincount(numbers, counted)
+        pieces = np.split(corpus.ids, np.flatnonzero(np.diff(numbers)) + 1)
+        columns = {
+            "line": np.arange(1, len(pieces) + 1),
+            "text": [vocabulary.decode(piece.tolist()).removesuffix(END) for piece in pieces],
+            "symbols": symbols.astype(np.int64),
+            "nats_per_symbol": nats / np.maximum(symbols, 1),
+        }
+        return pl.DataFrame(columns).filter(pl.col("symbols") > 0)
 
 
 class LineDataset:
