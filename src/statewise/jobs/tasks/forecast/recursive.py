@@ -156,7 +156,7 @@ class Recursive(Learner):
         return Steps(dataset, self.inputs, self.plan.cycles)
 
     @torch.no_grad()
-    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows) -> Array:
+    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         """The point forecast, as every quantile."""
         steps = self.steps(dataset)
         if (origins < steps.first[series]).any():
