@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .artifacts.model_file import Model, checked
 from .command import by_group, default_in_words
-from .config import Config
+from .config import Config, Whole
+from .config import checked as checked_value
 from .experiment import Trainer
 from .training.callbacks import Record
 from .training.config import TrainingConfig
@@ -76,6 +77,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             loaded._take(model)
         return loaded
 
+    def stream(self, rows: int | None = None) -> Stream:
+        """Read sequences a step at a time, ``rows`` of them side by side; None: a single one.
+
+        Raises ``InputError`` for a model that needs whole sequences.
+        """
+        check_is_fitted(self, "model_")
+        return Stream(self.model_, rows)
+
     @classmethod
     def _arguments(cls, model: Any) -> dict[str, Any]:
         """The arguments that ``model`` was trained with, but for the random state."""
@@ -95,6 +104,22 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         trainer = Trainer()
         self._take(job.train(trainer))
         self.history_ = trainer.history
+
+
+class Stream:
+    """Sequences that are read a step at a time: what is said after each is what is said of the whole up to there.
+
+    ``state`` is all that is remembered, and of a size that doesn't grow; put back, it goes on from there.
+    """
+
+    def __init__(self, model: Any, rows: int | None) -> None:
+        self.model, self.rows = model, rows
+        self.state: Any = model.start(1 if rows is None else checked_value("rows", Whole, rows))
+
+    def step(self, x: Any) -> Any:
+        """Read a step ``x`` of each sequence, (rows, ...), or of the single one; what is said of each by now."""
+        said, self.state = self.model.step([x] if self.rows is None else x, self.state)
+        return said[0] if self.rows is None else said
 
 
 def _described(configuration: type[Config]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ....freezing import freeze
@@ -17,7 +19,7 @@ from ...artifacts import model_file
 from ...errors import InputError
 from .config import Plan
 from .network import Network
-from .sampling import NOT_FINITE, Draw, symbols_after
+from .sampling import NOT_FINITE, Draw, likeliest, symbols_after
 from .surprise import Surprise, surprise
 from .text import lines_of, of_lines
 from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
@@ -49,6 +51,24 @@ class Model(model_file.Model):
     def _frozen(self) -> nn.Module:
         frozen: nn.Module = freeze(self.network)
         return frozen
+
+    # A step at a time
+
+    def start(self, rows: int) -> Any:
+        """The state of ``rows`` texts that nothing has been read of."""
+        if self.vocabulary.end is None:
+            return None
+        return self._frozen(torch.full((1, rows), self.vocabulary.end))[1]
+
+    def step(self, x: Sequence[str], state: Any) -> tuple[NDArray[np.float64], Any]:
+        """Read a symbol of each text, ``x``; the probability of each to come next, (rows, symbols), and the state."""
+        numbers = [self.vocabulary.places.get(symbol, self.vocabulary.unknown) for symbol in x]
+        if None in numbers:
+            raise InputError(
+                f"expected one {self.vocabulary.noun} that the model knows, got {x[numbers.index(None)]!r}"
+            )
+        logits, state = self._frozen(torch.tensor([numbers]), state)
+        return _probabilities(logits), state
 
     # Writing
 
@@ -92,29 +112,46 @@ class Model(model_file.Model):
         """How many symbols a sample has, or a line at most."""
         return 2 * self.longest if self.lines else LENGTH
 
+    @property
+    def _never(self) -> Sequence[int]:
+        """What is not written: the word that stands for those that aren't known."""
+        return () if self.vocabulary.unknown is None else (self.vocabulary.unknown,)
+
     def _write(self, prompt: str, length: int, draw: Draw, random: torch.Generator) -> Iterator[str]:
-        vocabulary, unknown = self.vocabulary, self.vocabulary.unknown
-        never = () if unknown is None else (unknown,)
         ids = self._begun(prompt)
-        before = vocabulary.symbols[ids[-1]]
-        for place in islice(symbols_after(self._frozen, ids, draw, random, never), length):
-            symbol = vocabulary.symbols[place]
+        return self._spelt(ids[-1], islice(symbols_after(self._frozen, ids, draw, random, self._never), length))
+
+    def _spelt(self, before: int, numbers: Iterable[int]) -> Iterator[str]:
+        """The symbols ``numbers`` after the symbol ``before`` as text, words set apart; a line to its end."""
+        told = self.vocabulary.symbols[before]
+        for number in numbers:
+            symbol = self.vocabulary.symbols[number]
             if self.lines and symbol == END:
                 return
-            apart = vocabulary.level == "word" and END not in (before, symbol)
+            apart = self.vocabulary.level == "word" and END not in (told, symbol)
             yield f" {symbol}" if apart else symbol
-            before = symbol
+            told = symbol
 
     # Completing
 
+    def probabilities(self, text: str) -> NDArray[np.float64]:
+        """Of each symbol to come next after ``text``: (symbols,)."""
+        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        return _probabilities(logits[-1])
+
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
-        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
-        if not bool(logits[-1].isfinite().all()):
-            raise InputError(NOT_FINITE)
-        likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
-        names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
-        return list(zip(names, likely.values.tolist(), strict=True))
+        likely = self.probabilities(text)
+        return [
+            (self.vocabulary.symbols[place], float(likely[place])) for place in (-likely).argsort(kind="stable")[:count]
+        ]
+
+    def continuations(self, text: str, length: int, width: int) -> list[tuple[str, float]]:
+        """What ``likeliest`` finds after ``text``, as text, with probabilities."""
+        end = self.vocabulary.end if self.lines else None
+        ids = self._begun(text)
+        found = likeliest(self._frozen, ids, length, width, end=end, never=self._never)
+        return [("".join(self._spelt(ids[-1], numbers)), math.exp(score)) for numbers, score in found]
 
     def complete(self, text: str, length: int = 1) -> str:
         """``text`` with the likeliest ``length`` symbols after it; a line to its end at most."""
@@ -184,6 +221,14 @@ class Model(model_file.Model):
             tensors["embedding.weight"] = tensors["output.weight"]
         network = model_file.filled(lambda: Network(len(vocabulary), config), tensors)
         return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
+
+
+def _probabilities(logits: Tensor) -> NDArray[np.float64]:
+    """Those of ``logits`` (..., symbols). Raises ``InputError`` where they are no numbers."""
+    if not bool(logits.isfinite().all()):
+        raise InputError(NOT_FINITE)
+    found: NDArray[np.float64] = logits.double().softmax(-1).numpy()
+    return found
 
 
 def _vocabulary(level: str, symbols: Any) -> Vocabulary:

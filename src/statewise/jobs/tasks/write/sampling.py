@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,3 +50,42 @@ def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[i
         least = logits.topk(draw.top_k).values[-1]
         logits = logits.masked_fill(logits < least, -torch.inf)
     return int(torch.multinomial(logits.softmax(-1), 1, generator=random))
+
+
+@torch.no_grad()
+def likeliest(
+    network: nn.Module, prompt: Sequence[int], length: int, width: int, *, end: int | None, never: Sequence[int] = ()
+) -> list[tuple[list[int], float]]:
+    """Continuations of ``prompt`` by ``length`` symbols, or to ``end``, and the logarithms of their probabilities.
+
+    Falling, ``width`` of them. Beam search: ``width`` beginnings go on from step to step, so that these are the
+    likeliest of all where no beginning was left out.
+    """
+    logits, state = network(torch.tensor(prompt)[:, None])
+    live, written = torch.zeros(1, dtype=torch.float64), torch.empty(1, 0, dtype=torch.int64)  # (B,), (B, steps)
+    done: list[tuple[list[int], float]] = []
+    for _ in range(length):
+        if not bool(logits.isfinite().all()):
+            raise InputError(NOT_FINITE)
+        scores = logits[-len(live) :].double().log_softmax(-1)  # (B, symbols)
+        scores[:, list(never)] = -torch.inf
+        ways = (live[:, None] + scores).flatten()
+        best, places = ways.topk(min(width, len(ways)))
+        places = places[best > -torch.inf]
+        rows, symbols = places // scores.shape[1], places % scores.shape[1]
+        live, written = ways[places], torch.cat([written[rows], symbols[:, None]], 1)
+        ends = symbols == (-1 if end is None else end)
+        done += zip(written[ends].tolist(), live[ends].tolist(), strict=True)
+        live, written, rows = live[~ends], written[~ends], rows[~ends]
+        if not len(live):
+            break
+        logits, state = network(written[None, :, -1], picked(state, rows))
+    done += zip(written.tolist(), live.tolist(), strict=True)
+    return sorted(done, key=lambda each: -each[1])[:width]
+
+
+def picked(state: Any, rows: Tensor) -> Any:
+    """``state`` of the sequences ``rows`` alone: in each of its tensors (L, N, H)."""
+    if isinstance(state, Tensor):
+        return state.index_select(1, rows)
+    return type(state)(picked(each, rows) for each in state)

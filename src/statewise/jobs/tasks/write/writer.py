@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ...errors import InputError
@@ -18,6 +19,8 @@ from .sampling import Draw
 from .surprise import Score
 from .text import checked, held_out, of_lines, read_text
 from .training import Lesson
+
+WIDTH = 10  # beginnings that a search follows
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -82,6 +85,42 @@ class Writer(Estimator, WriteConfig):
         if isinstance(X, str):
             return self.model_.complete(X, length)
         return [self.model_.complete(str(text), length) for text in X]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The probability of each of ``symbols_`` to come next after the text ``X``: (symbols,); a list: (n, symbols).
+
+        Where lines were learnt, ``\\n`` is the end of the line.
+        """
+        check_is_fitted(self, "model_")
+        if isinstance(X, str):
+            return self.model_.probabilities(X)  # type: ignore[no-any-return]
+        return np.array([self.model_.probabilities(str(text)) for text in X]).reshape(-1, len(self.symbols_))
+
+    def predict_n_best(self, X: Any, n: int = 5, *, length: int = 1, width: int | None = None) -> Any:
+        """The ``n`` likeliest continuations of the text ``X`` with their probabilities; a list of texts: of each.
+
+        They are ``length`` symbols long or, of lines, end before that where the line does. Found by beam search, which
+        follows ``width`` beginnings (default: 10, and at least ``n``): exactly, where none is left out, as at length 1.
+        """
+        check_is_fitted(self, "model_")
+        for name, value in {"n": n, "length": length, "width": n if width is None else width}.items():
+            _whole(name, value)
+        wide = max(n, width or WIDTH)
+        if isinstance(X, str):
+            return self.model_.continuations(X, length, wide)[:n]
+        return [self.model_.continuations(str(text), length, wide)[:n] for text in X]
+
+    def score_samples(self, X: Any) -> Any:
+        """The logarithm of the likelihood of each symbol of the text ``X``, given those before it; a list: of each.
+
+        Of a running text all but the first, which nothing is before; of a line all and its end. Characters that the
+        model doesn't know are left out, words are ``<unk>`` to it.
+        """
+        if not isinstance(X, (str, PathLike)):
+            return [self.score_samples(text) for text in X]
+        check_is_fitted(self, "model_")
+        found = self.model_.surprise(_text(X)[0])
+        return -found.nats[len(found.nats) - found.corpus.terms :]
 
     def score(self, X: Any, y: None = None) -> float:
         """The mean logarithm of the likelihood that each symbol of the text ``X`` is given: the higher the better."""
