@@ -10,7 +10,7 @@ from typing import Any
 from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus, all_of
 from statewise.jobs.tasks.tag.training import Lesson, Tagging
-from statewise.jobs.tasks.tag.vocabulary import vocabulary_of
+from statewise.jobs.tasks.tag.vocabulary import Vocabulary
 
 from .prose import CELLS
 
@@ -40,7 +40,7 @@ class Sentences:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
         config = replace(self.recipe, cell=CELLS[cell.upper()], units=self.H)
         everything = corpus(self.all_rows)
-        vocabulary = vocabulary_of(everything, set(all_of(everything.known_tags)), config.min_count)
+        vocabulary = Vocabulary.of(everything, set(all_of(everything.known_tags)), config.min_count)
         lesson = Lesson(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
         return lesson.task(lesson.network(library))
 

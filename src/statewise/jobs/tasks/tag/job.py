@@ -12,12 +12,11 @@ from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome, Trainer
 from . import example, report
-from .baselines import baselines
 from .config import CONLLU, Layout, Options, TagConfig
 from .corpus import Corpus, all_of, counted
 from .formats import read
 from .model import Model
-from .result import Result, score
+from .result import Result, baselines, score
 from .spans import are_spans
 from .training import Lesson, split
 
@@ -95,7 +94,7 @@ class Tag(experiment.Job[Options, Model]):
         """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""
         result = self.tested(model)
         found = baselines(self.train_part, self.test, self.layout.features)
-        others = [score(name, result.truth, tags, of_spans=result.of_spans) for name, tags in found]
+        others = [score(name, result.truth, tags, of_spans=result.score.of_spans) for name, tags in found]
         sizes = {"training": len(self.lesson.corpus), "test": len(self.test), "source": self.train_part.source}
         # The predicted tags stand in CoNLL-U in the place of the true ones, else in a column after them.
         conllu = self.layout.format == CONLLU and self.test.document is not None
@@ -112,8 +111,9 @@ class Tag(experiment.Job[Options, Model]):
         """What the model says of the test part."""
         truth = self.test.known_tags
         known = frozenset(all_of(self.train_part.words))
-        of_spans = are_spans({*model.vocabulary.tags, *all_of(truth)})
-        return Result(self.label, self.test.words, truth, model.tags(self.test), known, of_spans)
+        predicted, of_spans = model.tags(self.test), are_spans({*model.vocabulary.tags, *all_of(truth)})
+        own = score(self.label, truth, predicted, of_spans=of_spans)
+        return Result(own, self.test.words, truth, predicted, known)
 
 
 def run(options: Options) -> None:

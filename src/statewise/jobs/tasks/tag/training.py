@@ -15,12 +15,12 @@ from ...experiment import Trainer
 from ...training.task import Task
 from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
-from .decoding import allowed_by, in_words, predict
+from .decoding import in_words, predict
 from .model import Model
 from .network import Network
 from .packed import Packed
-from .spans import Grammar, are_spans, count, total
-from .vocabulary import Vocabulary, vocabulary_of
+from .spans import are_spans, count, keep_to_grammar, total
+from .vocabulary import Vocabulary
 
 
 class Tagging(Task):
@@ -34,12 +34,11 @@ class Tagging(Task):
         packed: Packed,
         held_out: tuple[Packed, Sentences] | None,
         tags: Sequence[str],
-        allowed: Tensor | None,
         data: Any,
     ) -> None:
         self.model, self.rows = network, len(packed)
         self.packed, self.held_out = packed, held_out
-        self.tags, self.allowed, self.data = tags, allowed, data
+        self.tags, self.data = tags, data
 
     def to(self, device: torch.device) -> None:
         """Move the network to ``device``; batches go there as they are drawn."""
@@ -59,7 +58,7 @@ class Tagging(Task):
         if self.held_out is None:
             return {}
         packed, truth = self.held_out
-        numbers, loss = predict(self.model, packed, self.allowed)
+        numbers, loss = predict(self.model, packed)
         told = in_words(numbers, packed.lengths, self.tags)
         right = sum(map(str.__eq__, all_of(truth), all_of(told))) / packed.tokens
         scores = {"loss": loss / packed.tokens, "accuracy": right}
@@ -93,20 +92,15 @@ class Lesson:
         if held_out is None:
             config = replace(config, validation_share=config.held_out(len(corpus)))
             corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
-        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
-        strict = are_spans(vocabulary.tags) and all(map(Grammar(vocabulary.tags).keeps, everything))
+        vocabulary = Vocabulary.of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
+        strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
         return cls(config, corpus, held_out, vocabulary, strict)
-
-    @property
-    def allowed(self) -> Tensor | None:
-        """Which tag may follow which: see ``Network``."""
-        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
 
     def network(self, library: Any = layers) -> Network:
         """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return Network(self.vocabulary, self.config, self.allowed, library)
+            return Network(self.vocabulary, self.config, self.strict, library)
 
     def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
@@ -115,7 +109,7 @@ class Lesson:
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
         tags, digests = self.vocabulary.tags, [packed.digest(), None if held is None else held[0].digest()]
-        return Tagging(network, packed, held, tags, self.allowed, [*digests, list(tags), self.strict])
+        return Tagging(network, packed, held, tags, [*digests, list(tags), self.strict])
 
     def train(self, trainer: Trainer) -> Model:
         """A model that has learnt it.
@@ -124,7 +118,7 @@ class Lesson:
         """
         network = self.network()
         trainer.fit(self.task(network), self.config)
-        return Model(network=network, vocabulary=self.vocabulary, strict=self.strict, config=self.config)
+        return Model(network=network, vocabulary=self.vocabulary, config=self.config)
 
 
 def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:
