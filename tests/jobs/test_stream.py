@@ -8,7 +8,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch.export import Dim, export
 
-from statewise.jobs import Classifier, Forecaster, InputError, Writer
+from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
 
 TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 20
 T, N = Dim("T", min=2, max=1000), Dim("N", min=2, max=1000)
@@ -60,6 +60,24 @@ def test_what_a_stream_refuses():
         Classifier().stream()
 
 
+@pytest.mark.parametrize("crf", [False, True])
+@pytest.mark.parametrize("of_spans", [False, True])
+def test_a_tagger_says_of_every_word_what_it_says_of_the_last_of_a_sentence(crf, of_spans):
+    tags = ["B-X", "I-X", "O"] if of_spans else ["a", "b", "c"]
+    X = [["we", "saw", "it"], ["it"], ["it", "was", "we", "saw"]] * 2
+    y = [[tags[0], tags[1], tags[2]], [tags[2]], [tags[2], tags[0], tags[1], tags[1]]] * 2
+    tagger = Tagger(units=4, word_size=4, character_units=3, epochs=2, bidirectional=False, crf=crf).fit(X, y)
+    stream, pair = tagger.stream(), tagger.stream(2)
+    for t in range(3):
+        told = [tagger.predict_proba([words[: t + 1]])[0][-1] for words in (X[0], X[2])]
+        np.testing.assert_allclose(stream.step(X[0][t]), told[0], rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(pair.step([X[0][t], X[2][t]]), told, rtol=1e-5, atol=1e-9)
+    with pytest.raises(InputError, match="expected a word of each of 2 sentences, got 1"):
+        pair.step(["we"])
+    with pytest.raises(InputError, match="reads in both directions, so it needs whole sentences"):
+        Tagger(units=4, word_size=4, epochs=1).fit(X, y).stream()
+
+
 @pytest.mark.parametrize(("level", "X"), [("char", TEXT), ("word", TEXT), ("char", TEXT.replace("\n", " "))])
 def test_a_writer_says_after_every_symbol_what_comes_next(level, X):
     writer = Writer(units=8, epochs=1, level=level).fit(X)
@@ -94,8 +112,9 @@ def test_networks_of_a_classifier_can_be_exported(head):
 def test_networks_of_a_writer_can_be_exported():
     network = Writer(units=8, layers=2, epochs=1).fit(TEXT).model_.network
     ids = torch.randint(0, 5, (9, 4))
-    whole = export(network, (ids[:6, :3],), dynamic_shapes=({0: T, 1: N},)).module()
-    told, state = network(ids)
+    whole = export(network, (ids[:6, :3].clone(),), dynamic_shapes=({0: T, 1: N},)).module()
+    with torch.no_grad():
+        told, state = network(ids)
     torch.testing.assert_close(whole(ids)[0], told)
     step = export(network, (ids[:1], state)).module()
     torch.testing.assert_close(step(ids[:1], state), network(ids[:1], state))
