@@ -45,7 +45,7 @@ class Prose:
             plan = Plan.of(WriteConfig(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
             network = Network(CHARACTERS, plan, library)
         ids = text(self.recipe.batch * self.T * self.chunks + 1)
-        return Streams(network, ids, self.recipe.batch, self.T, dict, None)
+        return Streams(network, ids, self.recipe.batch, self.T, dict)
 
 
 SHAKESPEARE = Prose("tiny Shakespeare", WriteConfig(epochs=1), chunks=10, epoch=491)

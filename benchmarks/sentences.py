@@ -9,8 +9,9 @@ from typing import Any
 
 from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus, all_of
-from statewise.jobs.tasks.tag.training import Lesson, Tagging
+from statewise.jobs.tasks.tag.training import Tagging, TagProblem
 from statewise.jobs.tasks.tag.vocabulary import Vocabulary
+from statewise.jobs.training.problem import seeded
 
 from .prose import CELLS
 
@@ -41,8 +42,8 @@ class Sentences:
         config = replace(self.recipe, cell=CELLS[cell.upper()], units=self.H)
         everything = corpus(self.all_rows)
         vocabulary = Vocabulary.of(everything, set(all_of(everything.known_tags)), config.min_count)
-        lesson = Lesson(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
-        return lesson.task(lesson.network(library))
+        problem = TagProblem(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
+        return problem.task(seeded(config.seed, lambda: problem.make(library)))
 
 
 CONLL2000 = Sentences(

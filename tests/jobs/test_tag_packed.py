@@ -16,7 +16,7 @@ from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.tag.network import Network
 from statewise.jobs.tasks.tag.packed import LONGEST, Packed, pack
 from statewise.jobs.tasks.tag.spans import keep_to_grammar
-from statewise.jobs.tasks.tag.training import Lesson, split
+from statewise.jobs.tasks.tag.training import TagProblem, split
 from statewise.jobs.tasks.tag.vocabulary import SHAPES, Vocabulary, plain, shape_of
 from statewise.jobs.training.checkpoint import _identity
 
@@ -183,28 +183,28 @@ def test_without_characters_and_features():
 @pytest.mark.parametrize("crf", [False, True])
 def test_predicted_tags_keep_to_the_grammar(crf):
     given = sentences(30)
-    lesson = Lesson.of(TagConfig(crf=crf, validation_share=0.0), given)
-    assert lesson.strict
+    problem = TagProblem.of(TagConfig(crf=crf, validation_share=0.0), given)
+    assert problem.strict
     torch.manual_seed(1)
-    net = Network(lesson.vocabulary, TagConfig(units=4, crf=crf), strict=True).eval()
+    net = Network(problem.vocabulary, TagConfig(units=4, crf=crf), strict=True).eval()
     nn.init.normal_(net.output.weight, std=20.0)  # a network that says anything
     nn.init.normal_(net.recurrent.weight_ih_l0, std=20.0)
-    packed = Packed(given, lesson.vocabulary)
+    packed = Packed(given, problem.vocabulary)
     numbers, loss = predict(net, packed)
-    tags = in_words(numbers, packed.lengths, lesson.vocabulary.tags)
-    assert keep_to_grammar(tags, lesson.vocabulary.tags)
+    tags = in_words(numbers, packed.lengths, problem.vocabulary.tags)
+    assert keep_to_grammar(tags, problem.vocabulary.tags)
     assert len(set(all_of(tags))) > 4
     assert loss > 0
     if not crf:
         net.allowed = None
-        free = in_words(predict(net, packed)[0], packed.lengths, lesson.vocabulary.tags)
-        assert not keep_to_grammar(free, lesson.vocabulary.tags)
+        free = in_words(predict(net, packed)[0], packed.lengths, problem.vocabulary.tags)
+        assert not keep_to_grammar(free, problem.vocabulary.tags)
 
 
 def test_without_spans_anything_is_allowed():
-    lesson = Lesson.of(TagConfig(validation_share=0.0), corpus())
-    assert not lesson.strict
-    assert lesson.network().allowed is None
+    problem = TagProblem.of(TagConfig(validation_share=0.0), corpus())
+    assert not problem.strict
+    assert problem.network().allowed is None
 
 
 def test_splitting_keeps_every_sentence_once():
@@ -220,17 +220,17 @@ def test_splitting_keeps_every_sentence_once():
 
 def test_there_must_be_something_to_learn():
     with pytest.raises(InputError, match="every word has the tag 'X', there is nothing to learn"):
-        Lesson.of(TagConfig(), Corpus("c", [["a"]], [["X"]]))
+        TagProblem.of(TagConfig(), Corpus("c", [["a"]], [["X"]]))
     many = Corpus("c", [[str(n) for n in range(5001)]], [[str(n) for n in range(5001)]])
     with pytest.raises(InputError, match=r"5,001 different tags.*--column"):
-        Lesson.of(TagConfig(), many)
+        TagProblem.of(TagConfig(), many)
 
 
 def test_a_checkpoint_of_other_sentences_or_tags_is_told_apart():
     def identity(words=WORDS, tags=TAGS, **shape):
         config = TagConfig(**shape, validation_share=0.0)
-        lesson = Lesson.of(config, Corpus("c", words, tags))
-        return _identity(lesson.task(lesson.network()), lesson.config)
+        problem = TagProblem.of(config, Corpus("c", words, tags))
+        return _identity(problem.task(problem.network()), problem.config)
 
     assert identity() == identity()
     swapped = [WORDS[3], *WORDS[1:3], WORDS[0]]

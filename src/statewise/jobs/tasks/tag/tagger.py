@@ -19,7 +19,7 @@ from .given import as_corpus, as_rows
 from .model import Model
 from .result import score
 from .spans import are_spans
-from .training import Lesson
+from .training import TagProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -52,7 +52,7 @@ class Tagger(Estimator, TagConfig):
         config, corpus = self.config(), as_corpus(X, y)
         if not len(corpus):
             raise InputError("X has no sentences with words, there is nothing to learn")
-        self._train(Lesson.of(config, corpus))
+        self._train(TagProblem.of(config, corpus))
         return self
 
     def predict(self, X: Any) -> list[list[str]]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .... import layers
-from ...experiment import Trainer
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
@@ -34,11 +34,12 @@ class Tagging(Task):
         packed: Packed,
         held_out: tuple[Packed, Sentences] | None,
         tags: Sequence[str],
-        data: Any,
+        strict: bool,
     ) -> None:
         self.model, self.rows = network, len(packed)
         self.packed, self.held_out = packed, held_out
-        self.tags, self.data = tags, data
+        self.tags = tags
+        self.data = [*packed.arrays(), *(held_out[0].arrays() if held_out else ()), list(tags), strict]
 
     def to(self, device: torch.device) -> None:
         """Move the network to ``device``; batches go there as they are drawn."""
@@ -66,13 +67,9 @@ class Tagging(Task):
             return {"1 - accuracy": 1 - right, **scores}
         return {"1 - F1": 1 - total(count(truth, told).values()).f1, **scores}
 
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, and a hash of the sentences and their tags."""
-        return [super().fingerprint(), self.data]
-
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TagProblem(Problem[Model]):
     """What is learnt from and validated with, and what is known of it before training."""
 
     config: TagConfig
@@ -83,7 +80,7 @@ class Lesson:
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
 
     @classmethod
-    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> Lesson:
+    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> TagProblem:
         """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
 
         Raises ``InputError`` where there is nothing to learn.
@@ -96,11 +93,9 @@ class Lesson:
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
         return cls(config, corpus, held_out, vocabulary, strict)
 
-    def network(self, library: Any = layers) -> Network:
-        """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(self.vocabulary, self.config, self.strict, library)
+    def make(self, library: Any = layers) -> Network:
+        """The network, its weights drawn at random. ``library`` has the recurrent layers."""
+        return Network(self.vocabulary, self.config, self.strict, library)
 
     def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
@@ -108,16 +103,10 @@ class Lesson:
         held = None
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
-        tags, digests = self.vocabulary.tags, [packed.digest(), None if held is None else held[0].digest()]
-        return Tagging(network, packed, held, tags, [*digests, list(tags), self.strict])
+        return Tagging(network, packed, held, self.vocabulary.tags, self.strict)
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
-
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
-        """
-        network = self.network()
-        trainer.fit(self.task(network), self.config)
+    def model(self, network: Network) -> Model:
+        """What tags, with the trained ``network``."""
         return Model(network=network, vocabulary=self.vocabulary, config=self.config)
 
 

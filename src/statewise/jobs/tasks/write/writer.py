@@ -18,7 +18,7 @@ from .model import Model
 from .sampling import Draw
 from .surprise import Score
 from .text import checked, held_out, of_lines, read_text
-from .training import Lesson
+from .training import WriteProblem
 
 WIDTH = 10  # beginnings that a search follows
 
@@ -51,7 +51,7 @@ class Writer(Estimator, WriteConfig):
         config, (text, lines) = self.config(), _text(X)
         config = replace(config, lines=lines or config.lines)
         kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
-        self._train(Lesson.of(config, kept, held))
+        self._train(WriteProblem.of(config, kept, held))
         return self
 
     def sample(
