@@ -46,10 +46,14 @@ class Model(model_file.Model):
         frozen: Network = freeze(self.network)
         return frozen
 
-    def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
-        """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
+    def check(self, sequences: Sequences) -> None:
+        """Raises ``InputError`` where there are other channels than the model reads."""
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
+
+    def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
+        """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
+        self.check(sequences)
         return _probabilities(logits_of(self._frozen, self.scaler.batches(sequences, self.config.segment or 1)))
 
     def start(self, rows: int) -> Any:

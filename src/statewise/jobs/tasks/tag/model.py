@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -42,11 +42,17 @@ class Model(model_file.Model):
 
     def packed(self, corpus: Corpus) -> Packed:
         """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
+        self.check(corpus)
+        return Packed(replace(corpus, tags=None), self.vocabulary)
+
+    def check(self, corpus: Corpus, tags: Collection[str] = ()) -> None:
+        """Raises ``InputError`` where there are other features than the model reads, or ``tags`` it doesn't give."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
             reads = counted(expected, "feature")
             raise InputError(f"{corpus.source}: the model reads {reads} of every word, got {got}")
-        return Packed(replace(corpus, tags=None), self.vocabulary)
+        if other := sorted(set(tags) - set(self.vocabulary.tags)):
+            raise InputError(f"{corpus.source}: the model knows no tag {other[0]!r}")
 
     def tags(self, corpus: Corpus) -> Sentences:
         """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...config import Whole, checked
 from ...errors import InputError
-from ...estimator import Estimator
+from ...estimator import Estimator, pair_of
 from .config import TagConfig
 from .corpus import Corpus, all_of
 from .given import as_corpus, as_rows
@@ -44,16 +44,13 @@ class Tagger(Estimator, TagConfig):
     configuration: ClassVar[type[TagConfig]] = TagConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: Any) -> Tagger:
-        """Train a network on the sentences ``X`` and their tags ``y``.
-
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
-        """
-        config, corpus = self.config(), as_corpus(X, y)
-        if not len(corpus):
-            raise InputError("X has no sentences with words, there is nothing to learn")
-        self._train(TagProblem.of(config, corpus))
-        return self
+    def _problem(self, config: TagConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None) -> TagProblem:
+        corpus = as_corpus(X, y, tagged=True)
+        held_out = None if eval_set is None else as_corpus(*pair_of(eval_set), tagged=True)
+        for part in (corpus, *([] if held_out is None else [held_out])):
+            if not len(part):
+                raise InputError("X has no sentences with words, there is nothing to learn")
+        return TagProblem.of(config, corpus, held_out, like)
 
     def predict(self, X: Any) -> list[list[str]]:
         """The tags of each sentence: as many as it has words."""

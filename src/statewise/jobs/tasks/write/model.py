@@ -47,6 +47,11 @@ class Model(model_file.Model):
         """Whether it has learnt lines, each for itself."""
         return self.longest > 0
 
+    @property
+    def read(self) -> str:
+        """What it has learnt, in words."""
+        return f"{'lines' if self.lines else 'a running text'} of {self.vocabulary.noun}s"
+
     @cached_property
     def _frozen(self) -> nn.Module:
         frozen: nn.Module = freeze(self.network)

@@ -29,14 +29,20 @@ class WriteProblem(Problem[Model]):
     held_out: Corpus | None
 
     @classmethod
-    def of(cls, config: WriteConfig, text: str, held: str) -> WriteProblem:
+    def of(cls, config: WriteConfig, text: str, held: str, like: Model | None = None) -> WriteProblem:
         """To learn ``text``, and keep the weights that do best on ``held`` where that isn't empty.
 
-        Raises ``InputError`` where nothing can be learnt from them.
+        ``like`` is a model whose vocabulary the network has got used to. Raises ``InputError`` where nothing can be
+        learnt from them, or nothing that such a network can.
         """
+        if like is not None and (like.lines, like.config.level) != (config.lines, config.level):
+            raise InputError(f"the model has learnt {like.read}, expected the same again")
         if config.lines:
             text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
-        vocabulary = Vocabulary.of(text, config.level, most=config.max_words, at_least=config.min_count)
+        if like is not None:
+            vocabulary = like.vocabulary
+        else:
+            vocabulary = Vocabulary.of(text, config.level, most=config.max_words, at_least=config.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""

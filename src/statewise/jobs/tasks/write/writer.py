@@ -28,7 +28,8 @@ class Writer(Estimator, WriteConfig):
     """A recurrent network that writes as the text did that it was trained on by ``fit``.
 
     A text (``X``) is a string, a list of strings, which are lines each for itself, or the path of a file in UTF-8 as a
-    ``pathlib.Path``. Default values were chosen on the validation parts of the texts in docs/jobs.md.
+    ``pathlib.Path``. There is no ``y``, and ``eval_set`` is a text as well. Default values were chosen on the
+    validation parts of the texts in docs/jobs.md.
 
     Attributes:
         symbols_: the characters or words that the model knows.
@@ -43,16 +44,13 @@ class Writer(Estimator, WriteConfig):
     configuration: ClassVar[type[WriteConfig]] = WriteConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: None = None) -> Writer:
-        """Train a network on the text ``X``; ``y`` is not looked at.
-
-        Raises ``InputError``, a ValueError, where it or an argument can't be used.
-        """
-        config, (text, lines) = self.config(), _text(X)
+    def _problem(self, config: WriteConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None) -> WriteProblem:
+        text, lines = _text(X)
         config = replace(config, lines=lines or config.lines)
+        if eval_set is not None:
+            return WriteProblem.of(config, text, _text(eval_set)[0], like)
         kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
-        self._train(WriteProblem.of(config, kept, held))
-        return self
+        return WriteProblem.of(config, kept, held, like)
 
     def sample(
         self,
