@@ -33,12 +33,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .command import add_arguments, run
-
 if TYPE_CHECKING:
     from .forecaster import Forecaster
 
-__all__ = ["Forecaster", "add_arguments", "run"]
+__all__ = ["Forecaster"]
 
 _HOMES = {"Forecaster": ".forecaster"}
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...config import part_of
 from ...errors import InputError
-from ...estimator import Estimator, seed_of
+from ...estimator import Estimator
 from .ahead import ahead, to_frame
 from .config import Columns, ForecastConfig
 from .grid import Grid
@@ -21,7 +21,7 @@ from .model import Model
 from .panel import Panel, Series
 from .paths import continued
 from .reading import read_panel
-from .training import prepare
+from .training import ForecastProblem, prepare
 
 Array = NDArray[np.float64]
 
@@ -60,12 +60,10 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
     configuration: ClassVar[type[ForecastConfig]] = ForecastConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: Any = None) -> Forecaster:
-        """Train on the values ``y`` with covariates ``X``, or on the table or array ``X`` alone.
-
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
-        """
-        config, columns = self.config(), part_of(Columns, self)
+    def _problem(
+        self, config: ForecastConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None
+    ) -> ForecastProblem:
+        columns = part_of(Columns, self)
         shape = _shape(X if y is None else y)
         if y is not None:
             panel = _of_arrays(X, y, config.gaps)
@@ -73,8 +71,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
             panel = _of_arrays(np.zeros((shape[0], 0)), X, config.gaps)
         else:
             panel = read_panel(X, columns, gaps=config.gaps)
-        self._train(prepare(panel, config, test_rows=0, dimensions=len(shape or ())))
-        return self
+        return prepare(panel, config, test_rows=0, dimensions=len(shape or ()))
 
     def predict(self, X: Any = None) -> Any:
         """The forecast, the median: an array for arrays, a polars frame for tables; see the class.
@@ -97,11 +94,6 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         if self.shape_ is None:
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
         return self._shaped(self._continued(X))
-
-    def config(self) -> Any:
-        """The arguments but for the columns. Raises ``InputError`` for what can't be used."""
-        given = {each.name: getattr(self, each.name) for each in fields(ForecastConfig) if each.name != "seed"}
-        return ForecastConfig(**given, seed=seed_of(self.random_state))
 
     @classmethod
     def _arguments(cls, model: Model) -> dict[str, Any]:

@@ -38,4 +38,3 @@ files, packed as .gz or not; columns by number from 1, or by name:
   CoNLL-U        as universaldependencies.org describes it; the tag is UPOS
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

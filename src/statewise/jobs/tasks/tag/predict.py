@@ -43,7 +43,6 @@ with files of your own:
   statewise tag predict MODEL.safetensors FILE --out - | less
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def predict(options: Options) -> None:
