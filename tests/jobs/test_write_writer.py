@@ -268,7 +268,7 @@ def test_the_n_best_continuations_are_those_of_all(lines, level):
     likely, begun = {}, [("a", 1.0)]
     for _ in range(length):
         begun = [
-            (told + symbol if symbol == "\n" else told + blank + symbol, p * q)
+            (told + ("" if "\n" in (told[-1], symbol) else blank) + symbol, p * q)
             for told, p in begun
             for symbol, q in zip(writer.symbols_, writer.predict_proba(told), strict=True)
             if symbol in symbols

@@ -192,7 +192,7 @@ def _weights(sample_weight: ArrayLike, count: int) -> NDArray[np.float32]:
         weights = np.empty((0, 0), np.float32)
     if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise InputError(
-            f"sample_weight: expected {count} numbers of at least 0, not all 0, got {short(sample_weight)}"
+            f"sample_weight: expected {count} numbers of at least 0, not all zero, got {short(sample_weight)}"
         )
     return weights
 

@@ -9,10 +9,8 @@ from ...errors import InputError
 from .corpus import Corpus
 
 
-def as_corpus(X: Any, y: Any = None, *, tagged: bool = False) -> Corpus:
+def as_corpus(X: Any, y: Any = None) -> Corpus:
     """The sentences of ``X`` that have words, and their tags. Raises ``InputError`` by the first that can't be used."""
-    if tagged and y is None:
-        raise InputError("y: expected the tags of each sentence, got None")
     sentences = [_words(sentence, place) for place, sentence in enumerate(as_rows(X, "X"))]
     tags = None if y is None else [_tags(told, place) for place, told in enumerate(as_rows(y, "y"))]
     if tags is not None:

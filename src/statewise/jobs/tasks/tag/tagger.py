@@ -45,8 +45,8 @@ class Tagger(Estimator, TagConfig):
     model_class: ClassVar[type[Model]] = Model
 
     def _problem(self, config: TagConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None) -> TagProblem:
-        corpus = as_corpus(X, y, tagged=True)
-        held_out = None if eval_set is None else as_corpus(*pair_of(eval_set), tagged=True)
+        corpus = as_corpus(X, y)
+        held_out = None if eval_set is None else as_corpus(*pair_of(eval_set))
         for part in (corpus, *([] if held_out is None else [held_out])):
             if not len(part):
                 raise InputError("X has no sentences with words, there is nothing to learn")
