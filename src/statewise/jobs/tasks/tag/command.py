@@ -124,11 +124,10 @@ def _out(options: PredictOptions) -> Path:
 def _read(options: PredictOptions, model: Model) -> Corpus:
     """The sentences to tag. Refuses a column of tags that hardly has any that the model knows: it is not to be lost."""
     from ...artifacts.model_file import checked
-    from . import running
-    from .formats import read
+    from .formats import read, read_running
 
     if options.text:
-        return running.read(options.file)
+        return read_running(options.file)
     remembered = model.notes.get("layout")
     with checked(options.model, model.KIND):
         known = from_json(Layout, remembered) if remembered is not None else None
