@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from torch.export import Dim, export
 
 from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
+from statewise.jobs.tasks.forecast.panel import array_panel
 
 TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 20
 T, N = Dim("T", min=2, max=1000), Dim("N", min=2, max=1000)
@@ -98,6 +99,25 @@ def test_a_writer_of_lines_begins_with_a_line():
         stream.step("Q")
 
 
+@pytest.mark.parametrize("model", ["gru", "seq2seq"])
+@pytest.mark.parametrize("columns", [None, 2])
+def test_a_forecaster_says_after_every_row_what_it_says_at_the_end_of_the_series(model, columns):
+    values = np.sin(np.arange(104.0)) + np.random.default_rng(0).normal(0, 0.1, 104)
+    values = values if columns is None else np.stack([values, -2 * values], 1)
+    forecaster = Forecaster(model=model, units=3, epochs=1, ensemble=2, horizon=4, season=6).fit(values[:100])
+    stream = forecaster.stream()
+    for row in range(100, 104):
+        said = stream.step(values[row])
+        whole = forecaster.model_.forecast_ahead(
+            forecaster.model_.encode(array_panel(np.zeros((row + 1, 0)), values[: row + 1], "refuse"))
+        )
+        median = whole.quantiles[..., forecaster.model_.plan.median]
+        np.testing.assert_allclose(said, median[0] if columns is None else median.T, rtol=1e-6)
+    assert forecaster.predict().shape == said.shape
+    with pytest.raises(InputError, match="finite numbers, the next of each series, got nan"):
+        stream.step(np.nan)
+
+
 @pytest.mark.parametrize("head", ["last", "mean", "max", "attention"])
 def test_networks_of_a_classifier_can_be_exported(head):
     network = classifier(head=head)[0].model_.network
@@ -120,7 +140,7 @@ def test_networks_of_a_writer_can_be_exported():
     torch.testing.assert_close(step(ids[:1], state), network(ids[:1], state))
 
 
-@pytest.mark.parametrize("model", ["lstm", "direct", "segment"])
+@pytest.mark.parametrize("model", ["lstm", "seq2seq", "segrnn"])
 def test_networks_of_a_forecaster_can_be_exported(model):
     values = np.sin(np.arange(100.0)) + np.random.default_rng(0).normal(0, 0.1, 100)
     forecaster = Forecaster(model=model, units=3, epochs=1, ensemble=1, horizon=4).fit(values)
@@ -129,6 +149,6 @@ def test_networks_of_a_forecaster_can_be_exported(model):
     hook = network.register_forward_pre_hook(lambda _, given: inputs.append(given))
     forecaster.predict()
     if not inputs:  # the recursive one goes step by step
-        inputs.append((torch.randn(6, 3, forecaster.model_.learner.features),))
+        inputs.append((torch.randn(6, 3, forecaster.model_.learner.inputs.features),))
     hook.remove()
     torch.testing.assert_close(export(network, inputs[0]).module()(*inputs[0]), network(*inputs[0]))

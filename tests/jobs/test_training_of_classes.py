@@ -61,7 +61,7 @@ KINDS = {
     ),
     "writer": Kind(WRITER, prose),
     "forecaster": Kind(
-        lambda **more: Forecaster(**{"model": "direct", "units": 4, "epochs": 4, "horizon": 4, "season": 1, **more}),
+        lambda **more: Forecaster(**{"model": "seq2seq", "units": 4, "epochs": 4, "horizon": 4, "season": 1, **more}),
         walk,
     ),
 }
