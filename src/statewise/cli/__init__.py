@@ -17,17 +17,17 @@ from .._version import __version__
 from ..jobs.errors import InputError, Interrupted
 from ..jobs.training.rank import is_main_process
 
-# name: (module with add_arguments and run, help)
+# name: (module with a COMMAND, help)
 COMMANDS = {
-    "forecast": ("statewise.jobs.tasks.forecast", "learn to forecast one series or many"),
+    "forecast": ("statewise.jobs.tasks.forecast.command", "learn to forecast one series or many"),
     "forecast predict": ("statewise.jobs.tasks.forecast.predict", "forecast them, with a model that has learnt it"),
-    "classify": ("statewise.jobs.tasks.classify", "learn to tell to which class a sequence belongs"),
+    "classify": ("statewise.jobs.tasks.classify.command", "learn to tell to which class a sequence belongs"),
     "classify predict": ("statewise.jobs.tasks.classify.predict", "tell it, with a model that has learnt it"),
-    "write": ("statewise.jobs.tasks.write", "learn to write as a text is written"),
+    "write": ("statewise.jobs.tasks.write.command", "learn to write as a text is written"),
     "write sample": ("statewise.jobs.tasks.write.sample", "write, with a model that has learnt it"),
     "write complete": ("statewise.jobs.tasks.write.complete", "say what comes next, with a model that has learnt it"),
     "write score": ("statewise.jobs.tasks.write.score", "say how well a model that has learnt it predicts a text"),
-    "tag": ("statewise.jobs.tasks.tag", "learn to give every word of a sentence a tag"),
+    "tag": ("statewise.jobs.tasks.tag.command", "learn to give every word of a sentence a tag"),
     "tag predict": ("statewise.jobs.tasks.tag.predict", "give tags with a model that has learnt it"),
 }
 
@@ -69,7 +69,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     prog = f"statewise {args.command}"
     try:
-        return int(import_module(COMMANDS[args.command][0]).run(args))
+        return int(import_module(COMMANDS[args.command][0]).COMMAND.run(args))
     except InputError as error:
         _say(f"{prog}: {' '.join(str(error).split())}")
         return 2
@@ -129,5 +129,5 @@ def build(argv: Sequence[str]) -> Parser:
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
         if name == named:
-            import_module(module).add_arguments(command)
+            import_module(module).COMMAND.add_arguments(command)
     return parser

@@ -8,7 +8,7 @@ from .config import Options
 COMMAND = Command(
     "classify",
     Options,
-    "statewise.jobs.tasks.classify.job:run",
+    "statewise.jobs.tasks.classify.job:Classify.run",
     usage="""\
 statewise classify [fit] [FILE] [--test FILE] [option ...]
        statewise classify predict MODEL FILE [option ...]""",
@@ -40,4 +40,3 @@ files, packed as .gz or not:
   IDX            images and labels as MNIST's
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

@@ -80,8 +80,3 @@ class Forecast(experiment.Job[Options, Model]):
             blocks=report.blocks(prepared, model, tested, future),
             files={"forecast.png": draw, "predictions.csv": predictions},
         )
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Forecast, options)

@@ -39,7 +39,6 @@ with files of your own:
   statewise forecast predict MODEL.safetensors FILE --out next.csv
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def predict(options: Options) -> None:

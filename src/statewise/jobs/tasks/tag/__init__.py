@@ -14,33 +14,3 @@
 
 Importing this package imports no torch.
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from .command import add_arguments, run
-
-if TYPE_CHECKING:
-    from .config import Layout
-    from .corpus import Corpus
-    from .formats import read
-    from .model import Model
-    from .tagger import Tagger
-
-__all__ = ["Corpus", "Layout", "Model", "Tagger", "add_arguments", "read", "run"]
-
-_HOMES = {
-    "Corpus": ".corpus",
-    "Layout": ".config",
-    "Model": ".model",
-    "Tagger": ".tagger",
-    "read": ".formats",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)

@@ -8,7 +8,7 @@ from .config import Options
 COMMAND = Command(
     "tag",
     Options,
-    "statewise.jobs.tasks.tag.job:run",
+    "statewise.jobs.tasks.tag.job:Tag.run",
     usage="""\
 statewise tag [fit] [FILE] [--test FILE] [option ...]
        statewise tag predict MODEL FILE [option ...]""",
@@ -38,4 +38,3 @@ files, packed as .gz or not; columns by number from 1, or by name:
   CoNLL-U        as universaldependencies.org describes it; the tag is UPOS
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

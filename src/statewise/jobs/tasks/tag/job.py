@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ... import experiment
 from ...config import part_of
@@ -82,11 +81,6 @@ class Tag(experiment.Job[Options, Model]):
             ("network", report.network_line(problem.config, problem.network())),
         ]
 
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """How the files were read."""
-        return {"layout": vars(self.layout)}
-
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is right: the first of the scores, which says how much is not."""
         measure, wrong = next(iter(scores.items()))
@@ -116,8 +110,3 @@ class Tag(experiment.Job[Options, Model]):
         predicted, of_spans = model.tags(self.test), are_spans({*model.vocabulary.tags, *all_of(truth)})
         own = score(self.label, truth, predicted, of_spans=of_spans)
         return Result(own, self.test.words, truth, predicted, known)
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Tag, options)

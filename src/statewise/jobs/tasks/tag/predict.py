@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...command import Command, Out, say
-from ...config import again, from_json, option, part_of
+from ...config import again, option, part_of
 from ...errors import InputError
 from .config import Layout
 from .corpus import Corpus, all_of
@@ -43,13 +43,11 @@ with files of your own:
   statewise tag predict MODEL.safetensors FILE --out - | less
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def predict(options: Options) -> None:
     """Tag, and say how much of it is as the file has it, where it has tags."""
     from ...artifacts import atomic
-    from ...artifacts.model_file import checked
     from . import running
     from .formats import read
     from .model import Model
@@ -64,10 +62,7 @@ def predict(options: Options) -> None:
     if options.text:
         corpus = running.read(options.file)
     else:
-        remembered = model.notes.get("layout")
-        with checked(options.model, Model.KIND):
-            known = from_json(Layout, remembered) if remembered is not None else None
-        corpus, _ = read(options.file, part_of(Layout, options), remembered=known, tagged=False)
+        corpus, _ = read(options.file, part_of(Layout, options), remembered=model.layout, tagged=False)
         _check_tags(corpus, model.vocabulary.tags)
     tags = model.tags(corpus)
     text = corpus.as_document().with_tags(tags)

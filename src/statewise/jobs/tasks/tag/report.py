@@ -28,14 +28,10 @@ def tags_line(tags: Sequence[str], of_spans: bool) -> str:
 
 def network_line(config: TagConfig, network: Network) -> str:
     """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of " if config.layers > 1 else ""
     reads = ["words", *(["characters"] if config.character_units else []), *(["features"] if network.features else [])]
-    crf = ", a CRF" if config.crf else ""
     read = " and ".join([", ".join(reads[:-1]), reads[-1]] if len(reads) > 1 else reads)
-    return (
-        f"{config.cell.upper()}, {layers}{config.units} units in each direction over {read}{crf}, {size:,} parameters"
-    )
+    crf = ["a CRF"] if config.crf else []
+    return experiment.network_line(config, network, f" in each direction over {read}", *crf)
 
 
 def _cells(score: Score) -> list[str]:
@@ -68,7 +64,7 @@ def unknown_line(result: Result) -> str:
 def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
     """One line: does the model beat the baselines, and where not; and whether that is good news."""
     others = [(s.name, s.value) for s in baselines]
-    return experiment.verdict((model.name, model.value), others, model.measure, lambda share: f"{100 * share:.2f} %")
+    return experiment.verdict((model.name, model.value), others, model.measure)
 
 
 def blocks(result: Result) -> list[Block]:

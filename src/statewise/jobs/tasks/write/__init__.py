@@ -15,24 +15,3 @@
 
 Importing this package imports no torch.
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from .command import add_arguments, run
-
-if TYPE_CHECKING:
-    from .model import Model
-    from .writer import Writer
-
-__all__ = ["Model", "Writer", "add_arguments", "run"]
-
-_HOMES = {"Model": ".model", "Writer": ".writer"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)

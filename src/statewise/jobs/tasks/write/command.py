@@ -8,7 +8,7 @@ from .config import Options
 COMMAND = Command(
     "write",
     Options,
-    "statewise.jobs.tasks.write.job:run",
+    "statewise.jobs.tasks.write.job:Write.run",
     usage="""\
 statewise write [fit] [FILE] [option ...]
        statewise write sample MODEL [option ...]
@@ -35,4 +35,3 @@ with files of your own, text in UTF-8, packed as .gz or not:
   statewise write score MODEL.safetensors FILE.txt
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

@@ -34,7 +34,6 @@ examples:
   statewise write complete runs/names/model.safetensors mar joh --length 10
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def complete(options: Options) -> None:

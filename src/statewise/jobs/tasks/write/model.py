@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
 from .config import Plan
@@ -44,11 +42,6 @@ class Model(model_file.Model):
     def lines(self) -> bool:
         """Whether it has learnt lines, each for itself."""
         return self.longest > 0
-
-    @cached_property
-    def _frozen(self) -> nn.Module:
-        frozen: nn.Module = freeze(self.network)
-        return frozen
 
     # Writing
 
@@ -97,7 +90,7 @@ class Model(model_file.Model):
         never = () if unknown is None else (unknown,)
         ids = self._begun(prompt)
         before = vocabulary.symbols[ids[-1]]
-        for place in islice(symbols_after(self._frozen, ids, draw, random, never), length):
+        for place in islice(symbols_after(self.frozen, ids, draw, random, never), length):
             symbol = vocabulary.symbols[place]
             if self.lines and symbol == END:
                 return
@@ -109,7 +102,7 @@ class Model(model_file.Model):
 
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
-        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
         if not bool(logits[-1].isfinite().all()):
             raise InputError(NOT_FINITE)
         likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
@@ -131,7 +124,7 @@ class Model(model_file.Model):
 
     def surprise(self, text: str) -> Surprise:
         """How likely each symbol of ``text`` is."""
-        found = surprise(self._frozen, self.encode(text))
+        found = surprise(self.frozen, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ... import experiment
 from ...experiment import Facts
 from ...report import Block, Heading, Table, Text
 from .config import Plan
@@ -45,10 +46,8 @@ def _described(corpus: Corpus, vocabulary: Vocabulary) -> str:
 
 def network_line(config: Plan, network: Network) -> str:
     """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of {config.units} units" if config.layers > 1 else f"{config.units} units"
     tied = "tied embedding" if config.tie else f"embedding of {config.embedding}"
-    return f"{config.cell.upper()}, {layers}, {tied}, {size:,} parameters"
+    return experiment.network_line(config, network, "", tied)
 
 
 def table(scores: Sequence[Score], surprised: Surprise, vocabulary: Vocabulary, which: str) -> Table:

@@ -42,7 +42,6 @@ examples:
   statewise write sample runs/names/model.safetensors --temperature 0
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def sample(options: Options) -> None:

@@ -34,7 +34,6 @@ with files of your own:
   statewise write score MODEL.safetensors FILE --out lines.csv
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def score(options: Options) -> None:
