@@ -77,6 +77,7 @@ class Run(Reading):
         30.0, "how often it is written where training stands", group="run", metavar="SECONDS"
     )
     tensorboard: bool = option(False, "write the curve for TensorBoard into the run folder as well", group="run")
+    trackio: bool = option(False, "log the curve with trackio, wandb's local kin, as well", group="run")
     visdom: Address | None = option(
         None, "send the curve to a Visdom server", group="run", metavar="URL", default=VISDOM, const=VISDOM
     )

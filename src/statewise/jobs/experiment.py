@@ -32,10 +32,10 @@ from .command import Run, say
 from .config import to_json
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
 from .training.callbacks import Log, Record
-from .training.default_callbacks import default_callbacks
 from .training.distributed import find_device
 from .training.problem import Problem, Trainer
 from .training.rank import is_main_process
+from .training.trackers import default_callbacks
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
 Trained = TypeVar("Trained", bound=Model)

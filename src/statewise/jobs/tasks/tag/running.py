@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...data.text import read_text
+from ...data.content import read_text
 from ...errors import InputError
 from .corpus import Corpus, Document
 

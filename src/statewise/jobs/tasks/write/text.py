@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.text import decoded
+from ...data.content import decoded
 from ...errors import InputError
 from .config import HELD_OUT, LEAST_HELD_OUT
 
