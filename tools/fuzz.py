@@ -375,8 +375,7 @@ def read_corpus(path: Path, draw: random.Random) -> None:
 
 def read_any_text(path: Path, draw: random.Random) -> None:
     """As ``statewise write`` does."""
-    from statewise.jobs.tasks.write.text import held_out, read_text
-    from statewise.jobs.tasks.write.vocabulary import Vocabulary
+    from statewise.jobs.tasks.write.text import Vocabulary, held_out, read_text
 
     level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5

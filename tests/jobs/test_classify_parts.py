@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 
 from statewise.jobs import InputError
 from statewise.jobs.config import choices, hints_of
+from statewise.jobs.data.split import stratified_split
 from statewise.jobs.tasks.classify.baselines import baselines, flattened, summary
 from statewise.jobs.tasks.classify.config import ClassifyConfig
 from statewise.jobs.tasks.classify.network import Network, logits_of
@@ -17,7 +18,6 @@ from statewise.jobs.tasks.classify.report import confusions, loss_line, verdict
 from statewise.jobs.tasks.classify.result import Result, Score, score
 from statewise.jobs.tasks.classify.scaler import Scaler
 from statewise.jobs.tasks.classify.sequences import Batches, Sequences, segmented
-from statewise.jobs.tasks.classify.split import stratified
 from statewise.jobs.tasks.classify.training import Classification, class_weights
 
 LENGTHS = [5, 1, 63, 7]
@@ -285,12 +285,12 @@ def test_epochs_and_validation_follow_the_size():
 
 def test_a_split_is_stratified_seeded_and_takes_no_whole_class():
     targets = np.array([0] * 50 + [1] * 10 + [2] * 2 + [3])
-    kept, held = stratified(targets, 0.2, seed=1)
+    kept, held = stratified_split(targets, 0.2, seed=1)
     assert sorted([*kept, *held]) == list(range(63))
     assert np.bincount(targets[held], minlength=4).tolist() == [10, 2, 1, 0]
-    assert np.array_equal(stratified(targets, 0.2, seed=1)[1], held)
-    assert not np.array_equal(stratified(targets, 0.2, seed=2)[1], held)
-    assert len(stratified(targets, 0.0, seed=1)[1]) == 0
+    assert np.array_equal(stratified_split(targets, 0.2, seed=1)[1], held)
+    assert not np.array_equal(stratified_split(targets, 0.2, seed=2)[1], held)
+    assert len(stratified_split(targets, 0.0, seed=1)[1]) == 0
 
 
 def test_scores_are_those_of_scikit_learn():

@@ -19,6 +19,7 @@ from ..errors import InputError
 PACKED = b"\x1f\x8b"  # what a .gz begins with, whatever it is called
 GIGABYTE = 10**9
 PIECE = 2**20
+GLANCE = 1 << 16  # bytes that tell what a file is
 ENDINGS = "gz|ts|csv|tsv|txt|parquet|npz|npy|conllu|conll|iob2?|bio|pos"
 
 limit: ContextVar[float] = ContextVar("limit", default=4 * GIGABYTE)
@@ -33,6 +34,25 @@ def read_content(path: Path, expected: str = "a file") -> bytes:
     with refusing(path, expected):
         content = path.read_bytes()
         return _unpacked(path, content) if content.startswith(PACKED) else content
+
+
+def filled_content(path: Path) -> bytes:
+    """``read_content``, which must not be empty."""
+    content = read_content(path)
+    if not content:
+        raise InputError(f"{path}: the file is empty")
+    return content
+
+
+def beginning_of(path: Path) -> bytes:
+    """The first bytes of ``path``, unpacked, which tell what it is. Raises ``InputError`` as ``filled_content``."""
+    with refusing(path), path.open("rb") as file:
+        packed = file.read(2) == PACKED
+        file.seek(0)
+        beginning = gzip.GzipFile(fileobj=file).read(GLANCE) if packed else file.read(GLANCE)
+    if not beginning:
+        raise InputError(f"{path}: the file is empty")
+    return beginning
 
 
 def check_unpacked(path: Path, size: float, what: str = "unpacked") -> None:
