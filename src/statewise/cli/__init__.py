@@ -37,7 +37,7 @@ COMMANDS = {
         "say how well a model that has learnt it predicts a text",
     ),
     "tag": ("statewise.jobs.tasks.tag.command:COMMAND", "learn to give every word of a sentence a tag"),
-    "tag predict": ("statewise.jobs.tasks.tag.predict:COMMAND", "give tags with a model that has learnt it"),
+    "tag predict": ("statewise.jobs.tasks.tag.command:PREDICT", "give tags with a model that has learnt it"),
 }
 
 EXAMPLES = """\

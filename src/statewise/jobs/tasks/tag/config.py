@@ -69,12 +69,7 @@ class Layout(Config):
 
     def over(self, other: Layout) -> Layout:
         """This layout with what ``other`` says where this one says nothing."""
-        return Layout(
-            words=self.words or other.words,
-            column=self.column or other.column,
-            features=self.features or other.features,
-            format=self.format or other.format,
-        )
+        return Layout(**{name: value or getattr(other, name) for name, value in vars(self).items()})
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from ...errors import InputError
@@ -57,6 +57,8 @@ class Corpus:
     features: Sequence[Sentences] = ()
     """What else is known of every word, a list of sentences for each feature."""
     document: Document | None = None
+    offsets: Sequence[Sequence[tuple[int, int]]] | None = None
+    """The characters of a running text where each word begins and ends."""
 
     def __len__(self) -> int:
         return len(self.words)
@@ -75,32 +77,25 @@ class Corpus:
 
     def select(self, rows: Sequence[int]) -> Corpus:
         """The sentences ``rows``, without the text around them."""
-        return replace(
-            self,
-            words=_of(self.words, rows),
-            tags=None if self.tags is None else _of(self.tags, rows),
-            features=[_of(feature, rows) for feature in self.features],
-            document=None,
-        )
+        words, *features = ([column[row] for row in rows] for column in (self.words, *self.features))
+        tags = None if self.tags is None else [self.tags[row] for row in rows]
+        return Corpus(self.source, words, tags, features)
 
     def described(self) -> str:
         """How much there is, in words."""
         return f"{counted(len(self), 'sentence')} of {counted(self.tokens, 'word')}"
 
     def as_document(self) -> Document:
-        """The text that the sentences were read from or, where there is none, one made of them: words, features, tags.
+        """The text that the sentences were read from or, where there is none, one made of them.
 
-        In that one a sentence ends with an empty line.
+        In that one words, offsets, features and tags are columns, and a sentence ends with an empty line.
         """
         return self.document or _made(self)
 
 
-def _of(sentences: Sentences, rows: Sequence[int]) -> Sentences:
-    return [sentences[row] for row in rows]
-
-
 def _made(corpus: Corpus) -> Document:
-    columns = [corpus.words, *corpus.features, *([] if corpus.tags is None else [corpus.tags])]
+    offsets = [] if corpus.offsets is None else [[[f"{b}\t{e}" for b, e in spans] for spans in corpus.offsets]]
+    columns = [corpus.words, *offsets, *corpus.features, *([] if corpus.tags is None else [corpus.tags])]
     lines: list[str] = []
     places: list[list[int]] = []
     for sentence in zip(*columns, strict=True):
