@@ -18,9 +18,8 @@ from ...errors import InputError
 from ...estimator import Estimator, pair_of
 from ...training.callbacks import Callback
 from .config import ClassifyConfig
-from .given import as_sequences
 from .model import Model
-from .sequences import Sequences
+from .sequences import Sequences, as_sequences
 from .training import ClassifyProblem
 
 

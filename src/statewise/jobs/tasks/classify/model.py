@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,14 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
-from .config import ClassifyConfig
-from .given import as_sequences
+from .config import ClassifyConfig, Layout
 from .network import Network, logits_of
 from .scaler import Scaler
-from .sequences import Sequences
+from .sequences import Sequences, as_sequences
 
 Label = str | int | float | bool
 
@@ -30,6 +27,7 @@ class Model(model_file.Model):
 
     KIND: ClassVar[str] = "classification model"
     CONFIG: ClassVar[type[Any]] = ClassifyConfig
+    LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: ClassifyConfig
     network: Network
@@ -41,11 +39,6 @@ class Model(model_file.Model):
         """I, of the sequences that the model reads."""
         return len(self.scaler.mean)
 
-    @cached_property
-    def _frozen(self) -> Network:
-        frozen: Network = freeze(self.network)
-        return frozen
-
     def check(self, sequences: Sequences) -> None:
         """Raises ``InputError`` where there are other channels than the model reads."""
         if sequences.channels != self.channels:
@@ -54,7 +47,7 @@ class Model(model_file.Model):
     def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
         """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
         self.check(sequences)
-        return _probabilities(logits_of(self._frozen, self.scaler.batches(sequences, self.config.segment or 1)))
+        return _probabilities(logits_of(self.frozen, self.scaler.batches(sequences, self.config.segment or 1)))
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` sequences that nothing has been read of: the steps of a segment, and the network's.
@@ -80,7 +73,7 @@ class Model(model_file.Model):
         begun = np.concatenate([begun, read[None].astype(np.float32)])  # (1 to segment, rows, I)
         segment = self.config.segment or 1
         padded = begun[np.minimum(np.arange(segment), len(begun) - 1)]  # as a sequence that ends here
-        logits, after = self._frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
+        logits, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
         return _probabilities(logits), ((begun[:0], read, after) if len(begun) == segment else (begun, read, network))
 
     def content(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ...data.split import share_held_out, stratified_split
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import ClassifyConfig
@@ -20,7 +21,6 @@ from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
 from .sequences import Batches, Rows, Sequences
-from .split import stratified
 
 
 class Classification(Task):
@@ -125,8 +125,8 @@ class ClassifyProblem(Problem[Model]):
             like.check(sequences)
         part = sequences, targets
         if held_out is None:
-            config = replace(config, validation_share=config.held_out(len(targets)))
-            kept, held = stratified(targets, config.validation_share or 0.0, config.seed)
+            config = replace(config, validation_share=share_held_out(config.validation_share, len(targets)))
+            kept, held = stratified_split(targets, config.validation_share or 0.0, config.seed)
             if len(held):
                 part, held_out = ((sequences.select(rows), targets[rows]) for rows in (kept, held))
                 sample_weight = None if sample_weight is None else sample_weight[kept]

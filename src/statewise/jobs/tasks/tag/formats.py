@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ...data.text import read_text
+from ...data.content import read_text
 from ...errors import InputError
 from .config import COLUMNS, CONLLU, Layout
 from .corpus import CELL, Corpus, Document, Sentences, counted

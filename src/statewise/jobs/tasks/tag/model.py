@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
 from . import decoding
-from .config import TagConfig
+from .config import Layout, TagConfig
 from .corpus import Corpus, Sentences, counted
 from .decoding import in_words
 from .given import as_corpus
@@ -30,15 +28,11 @@ class Model(model_file.Model):
 
     KIND: ClassVar[str] = "tagging model"
     CONFIG: ClassVar[type[Any]] = TagConfig
+    LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: TagConfig
     network: Network
     vocabulary: Vocabulary
-
-    @cached_property
-    def _frozen(self) -> Network:
-        frozen: Network = freeze(self.network)
-        return frozen
 
     def packed(self, corpus: Corpus) -> Packed:
         """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
@@ -59,19 +53,19 @@ class Model(model_file.Model):
         if not len(corpus):
             return []
         packed = self.packed(corpus)
-        numbers, _ = decoding.predict(self._frozen, packed)
+        numbers, _ = decoding.predict(self.frozen, packed)
         return in_words(numbers, packed.lengths, self.vocabulary.tags)
 
     def probabilities(self, corpus: Corpus) -> list[NDArray[np.float64]]:
         """The probability of each tag of each word: of each sentence (words, tags)."""
         packed = self.packed(corpus)
-        found = decoding.probabilities(self._frozen, packed)
+        found = decoding.probabilities(self.frozen, packed)
         return np.split(found, packed.lengths.cumsum()[:-1]) if len(packed) else []
 
     def n_best(self, corpus: Corpus, count: int) -> list[list[tuple[list[str], float]]]:
         """The ``count`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first."""
         packed = self.packed(corpus)
-        numbers, likely = decoding.n_best(self._frozen, packed, count)
+        numbers, likely = decoding.n_best(self.frozen, packed, count)
         ranks = [in_words(column, packed.lengths, self.vocabulary.tags) for column in numbers.T]
         return [
             [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
@@ -96,7 +90,7 @@ class Model(model_file.Model):
         packed = self.packed(as_corpus([[word] for word in x]))
         if len(packed) != rows:
             raise InputError(f"expected a word of each of {counted(rows, 'sentence')}, got {len(packed)}")
-        found, after = decoding.step(self._frozen, packed.take(np.arange(rows)), before)
+        found, after = decoding.step(self.frozen, packed.take(np.arange(rows)), before)
         return found, (rows, after)
 
     def content(self) -> dict[str, Any]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
@@ -58,11 +56,6 @@ class Model(model_file.Model):
         """Whether it has learnt lines, each for itself."""
         return self.longest > 0
 
-    @cached_property
-    def _frozen(self) -> nn.Module:
-        frozen: nn.Module = freeze(self.network)
-        return frozen
-
     @property
     def read(self) -> str:
         """What it has learnt, in words."""
@@ -74,7 +67,7 @@ class Model(model_file.Model):
         """The state of ``rows`` texts that nothing has been read of."""
         if self.vocabulary.end is None:
             return None
-        return self._frozen(torch.full((1, rows), self.vocabulary.end))[1]
+        return self.frozen(torch.full((1, rows), self.vocabulary.end))[1]
 
     def step(self, x: Sequence[str], state: Any) -> tuple[NDArray[np.float64], Any]:
         """Read a symbol of each text, ``x``; the probability of each to come next, (rows, symbols), and the state."""
@@ -82,7 +75,7 @@ class Model(model_file.Model):
         if None in places:
             unknown = x[places.index(None)]
             raise InputError(f"expected one {self.vocabulary.noun} that the model knows, got {unknown!r}")
-        logits, state = self._frozen(torch.tensor([places]), state)
+        logits, state = self.frozen(torch.tensor([places]), state)
         return finite(logits).double().softmax(-1).numpy(), state
 
     # Writing
@@ -102,7 +95,7 @@ class Model(model_file.Model):
         """Symbols after ``ids``, without end."""
         state = None
         while True:
-            logits, state = self._frozen(torch.tensor(ids)[:, None], state)
+            logits, state = self.frozen(torch.tensor(ids)[:, None], state)
             ids = [drawn(logits[-1], draw, random, self._never)]
             yield ids[0]
 
@@ -158,7 +151,7 @@ class Model(model_file.Model):
 
     def probabilities(self, text: str) -> NDArray[np.float64]:
         """Of each symbol to come next after ``text``: (symbols,)."""
-        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
         return finite(logits[-1]).double().softmax(-1).numpy()
 
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
@@ -170,7 +163,7 @@ class Model(model_file.Model):
     def continuations(self, text: str, length: int, width: int) -> list[tuple[str, float]]:
         """What ``likeliest`` finds after ``text``, as text, with probabilities."""
         ids, end = self._begun(text), self.vocabulary.end if self.lines else None
-        found = likeliest(self._frozen, ids, length, width, end=end, never=self._never)
+        found = likeliest(self.frozen, ids, length, width, end=end, never=self._never)
         return [("".join(self._spelt(ids[-1], places)), math.exp(score)) for places, score in found]
 
     def complete(self, text: str, length: int = 1) -> str:
@@ -188,7 +181,7 @@ class Model(model_file.Model):
 
     def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = likelihood(self._frozen, self.encode(text))
+        found = likelihood(self.frozen, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.content import decoded
 from ...data.symbols import Symbols
-from ...data.text import decoded
 from ...errors import InputError
 from .config import HELD_OUT, LEAST_HELD_OUT
 
