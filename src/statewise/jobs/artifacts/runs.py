@@ -46,7 +46,7 @@ def new_run(
         with tempfile.TemporaryDirectory() as other:
             yield Path(other)
         return
-    folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
+    folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{_plain(job)}-{_plain(name)}")
     with _kept_or_removed(job, folder, made):
         if config is not None:
             content = {"job": job, "statewise": __version__, "folder": str(Path.cwd()), "config": dict(config)}
@@ -94,7 +94,7 @@ def _kept_or_removed(job: str, folder: Path, made: list[Path] | None = None) -> 
     try:
         yield
     except BaseException as error:
-        kept = made is None or any(folder.glob("*.checkpoint"))
+        kept = made is None or any(any(folder.glob(pattern)) for pattern in ("*.checkpoint", "*.journal"))
         if made is not None and not kept:
             _remove(folder, made)
         if isinstance(error, KeyboardInterrupt) and kept:
