@@ -208,7 +208,7 @@ def run(options: Any) -> None:
     import optuna  # noqa: F401  # before anything is made
 
     from .artifacts import atomic
-    from .artifacts.runs import new_run, resumed_run
+    from .artifacts.runs import run_folder
     from .experiment import as_text
     from .report import Table
     from .training.distributed import find_device
@@ -227,8 +227,7 @@ def run(options: Any) -> None:
 
     known = {name for name, *_ in options_of(type(options))} - {"out", "resume"}
     kept = {name: value for name, value in to_json(options).items() if name in known}
-    new = new_run(kind, first.name, options.out, kept)
-    with resumed_run(kind, options.resume) if options.resume else new as folder:
+    with run_folder(kind, first.name, options.out, kept, options.resume) as folder:
         study = study_of(options, space, fit, options.seed, folder / "study.journal")
         trials = sorted(_finished(study), key=lambda t: (t.state.name != "COMPLETE", t.value or 0.0, t.number))
         head, rows = ["trial", "state", "validation", *space], [_row(trial, space) for trial in trials]

@@ -47,7 +47,7 @@ class TagConfig(TrainingConfig):
     crf: bool = network(
         False, "score tags together with the one before, by a conditional random field", search=(False, True)
     )
-    min_count: Whole = network(1, "words that occur less often are unknown", metavar="N")
+    min_count: Whole = data(1, "words that occur less often are unknown", metavar="N")
 
 
 @dataclass(kw_only=True)
