@@ -41,6 +41,8 @@ class Trainer:
     """Whether there is a progress bar on stderr."""
     history: list[Record] = field(default_factory=list)
     """The curve of all networks that were trained."""
+    checkpoints: list[Path] = field(default_factory=list)
+    """The files in ``folder``, which whoever has the model needs no longer."""
 
     def fit(self, task: Task, config: TrainingConfig, name: str = "") -> None:
         """Train the network of ``task`` and leave it on the CPU; ``name`` tells it from others of the same run.
@@ -51,8 +53,9 @@ class Trainer:
             begin_with(task.model, self.start[name])
         checkpoint = None
         if self.folder is not None:
-            file = self.folder / f"{name.replace(' ', '-') or 'model'}.checkpoint"
-            checkpoint = Checkpoint(file, self.every)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-') or 'model'}.checkpoint", self.every)
+            self.checkpoints.append(checkpoint.path)
         shown = bar(name or "training") if self.verbose and is_main_process() else nullcontext(Callback())
         with shown as progress:
             callback = CallbackList([*self.callbacks, progress], name)

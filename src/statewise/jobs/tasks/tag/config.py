@@ -34,6 +34,7 @@ class TagConfig(TrainingConfig):
     cell: Cell = network("lstm", "the kind of layer")
     units: Whole = network(64, "hidden units of each layer and direction", metavar="N")
     layers: Whole = network(2, "layers", metavar="N")
+    bidirectional: bool = network(True, "whether each layer reads backwards too")
     word_size: Whole = network(64, "numbers learnt for each word", metavar="N")
     character_units: Count = network(24, "of the layer that reads a word's characters, 0: none", metavar="N")
     feature_size: Whole = network(20, "numbers learnt for each value of a feature", metavar="N")
