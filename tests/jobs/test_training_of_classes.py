@@ -172,16 +172,17 @@ def test_patience_0_never_stops(kind):
 
 def test_verbose_shows_a_bar(kind, monkeypatch):
     shown = []
-    monkeypatch.setattr("statewise.jobs.training.problem.bar", lambda text: shown.append(text) or NoBar())
+
+    class Shown(Callback):
+        def __init__(self, description):
+            shown.append(description)
+
+        def close(self):
+            shown.append("closed")
+
+    monkeypatch.setattr("statewise.jobs.training.problem.Bar", Shown)
     kind().fit(*kind.data(0))
     assert not shown
     kind(verbose=1).fit(*kind.data(0))
     assert shown
-
-
-class NoBar(Callback):
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
+    assert shown[1::2] == ["closed"] * (len(shown) // 2)

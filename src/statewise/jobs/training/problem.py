@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from .callbacks import Callback, CallbackList, Record
 from .checkpoint import Checkpoint
 from .config import TrainingConfig
 from .fit import fit
-from .progress import bar
+from .progress import Bar
 from .rank import is_main_process
 from .task import Task
 
@@ -56,8 +56,7 @@ class Trainer:
             self.folder.mkdir(parents=True, exist_ok=True)
             checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-') or 'model'}.checkpoint", self.every)
             self.checkpoints.append(checkpoint.path)
-        shown = bar(name or "training") if self.verbose and is_main_process() else nullcontext(Callback())
-        with shown as progress:
+        with closing(Bar(name or "training") if self.verbose and is_main_process() else Callback()) as progress:
             callback = CallbackList([*self.callbacks, progress], name)
             records = fit(task, config, callback=callback, checkpoint=checkpoint)
         self.history += [{"fit": name, **record} for record in records] if name else records

@@ -105,18 +105,11 @@ def logits_of(network: nn.Module, batches: Batches) -> Tensor:
 
     Sequences of like length go together, so that a long one takes its memory once.
     """
-    order = batches.lengths.argsort(stable=True)
-    result: Tensor | None = None
-    begin = 0
-    while begin < len(order):
+    order = rest = batches.lengths.argsort(stable=True)
+    found: list[Tensor] = []
+    while len(rest):
         # In rising order the longest of a batch is its last: take as many as fit.
-        longest = batches.lengths[order[begin:]]
-        fits = int((longest * torch.arange(1, len(longest) + 1) <= STEPS_AT_ONCE).sum())
-        rows = order[begin : begin + max(1, fits)]
-        logits = network(*batches.take(rows)).double().cpu()
-        if result is None:
-            result = logits.new_empty(len(order), logits.shape[1])
-        result[rows] = logits
-        begin += len(rows)
-    assert result is not None
-    return result
+        fits = batches.lengths[rest] * torch.arange(1, len(rest) + 1) <= STEPS_AT_ONCE
+        rows, rest = rest.tensor_split([max(1, int(fits.sum()))])
+        found.append(network(*batches.take(rows)).double().cpu())
+    return torch.cat(found)[order.argsort()]

@@ -42,7 +42,7 @@ class TagConfig(TrainingConfig):
         0.5, "probability of dropping an input or an output of the recurrent layers, in training", metavar="X"
     )
     crf: bool = network(False, "score tags together with the one before, by a conditional random field")
-    min_count: Whole = network(1, "words that occur less often are unknown", metavar="N")
+    min_count: Whole = data(1, "words that occur less often are unknown", metavar="N")
 
 
 @dataclass(kw_only=True)
