@@ -23,7 +23,7 @@ from .dataset import EncodedSeries, Encoding, Scaling, carried, encode, make_dat
 from .direct import Direct
 from .grid import Grid
 from .intervals import LATELY, lately, recent_rows, shifted, transformed
-from .linear import Linear, units
+from .linear import FOLDS, Linear, units
 from .networks import Learner
 from .panel import Panel, read_panel
 from .recursive import Recursive
@@ -105,8 +105,10 @@ class Model(model_file.Model):
         return "combination" if self.linear else self.plan.label
 
     def networks(self) -> dict[str, nn.Module]:
-        """Those that are averaged."""
-        return {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
+        """Those that are averaged; what calibrates them when they learn more goes on from the same."""
+        networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
+        every = ("", *map(calibration, range(1, FOLDS + 1)))
+        return {f"{part}{name}": network for part in every for name, network in networks.items()}
 
     @property
     def memory(self) -> int:
@@ -284,6 +286,11 @@ def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
 def mix(base: Array | None, found: Array, share: float) -> Array:
     """Quantiles (n, H, Q) that count by their ``share`` beside the forecast ``base`` (n, H)."""
     return found if base is None else base[..., None] + share * (found - base[..., None])
+
+
+def calibration(fold: int) -> str:
+    """What the names of networks begin with that calibrate on this piece, counted from 1, of a short series."""
+    return "calibration " if fold == 1 else f"calibration {fold} "
 
 
 # What a file says, looked at

@@ -35,7 +35,7 @@ from .dataset import (
 from .direct import Direct, WindowInputs, WindowTask
 from .intervals import find_ranks, lately, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
-from .model import Model, make_tails, mix
+from .model import Model, calibration, make_tails, mix
 from .networks import Learner
 from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
@@ -65,6 +65,8 @@ class ForecastProblem(Problem[Model]):
     series: tuple[EncodedSeries, ...]
     dimensions: int = 0
     """Of the array that the series came as; 0: a table."""
+    like: Model | None = None
+    """What the networks have got used to."""
 
     @property
     def plan(self) -> Plan:
@@ -99,12 +101,12 @@ class ForecastProblem(Problem[Model]):
         judges = []
         for number, (begin, end) in enumerate(self.folds, 1):
             linear = decided.linear(begin) if decided else None
-            name, until = (f"calibration {number} ", None) if plan.short else ("", end)
-            learner, kept = learn(plan, series, begin, until, trainer, linear, name)
+            name, until = (calibration(number), None) if plan.short else ("", end)
+            learner, kept = learn(plan, series, begin, until, trainer, linear, self.like, name)
             judges.append(Judge(learner, kept, linear, begin, end))
         if plan.short:
             # A short series has no rows to spare: those that calibrated train the networks that stay.
-            learner, kept = learn(plan, series, split.validation, None, trainer)
+            learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
         shifts, ranks, share = _calibrated(self, judges, unit)
         model = Model(
@@ -134,10 +136,13 @@ def prepare(
     split: Sequence[float] | None = None,
     test_rows: int | None = None,
     dimensions: int = 0,
+    held: int | None = None,
+    like: Model | None = None,
 ) -> ForecastProblem:
-    """Settle season, horizon, model and split. ``split`` and ``test_rows`` are those of ``split_rows``.
+    """Settle season, horizon, model and split. ``split``, ``test_rows`` and ``held`` are those of ``split_rows``.
 
-    Raises ``InputError`` where the series are too short, never change, or the settings don't fit them.
+    ``like`` is a model whose scales, covariates and calendar the networks have got used to. Raises ``InputError`` where
+    the series are too short, never change, or the settings don't fit them.
     """
     lengths, names = [len(series) for series in panel.series], [series.name for series in panel.series]
     for series in panel.series:
@@ -145,13 +150,15 @@ def prepare(
             raise InputError(
                 f"{panel.source}: series {series.name!r} has {len(series)} rows, at least {LEAST_ROWS} are needed"
             )
-    rough = split_rows(lengths, names, 1, split, test_rows)
+    rough = split_rows(lengths, names, 1, split, test_rows, held)
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
+    if like is not None and config.model == "auto":
+        config = replace(config, model=like.plan.model)
     season = config.season or common_season(before, panel.grid.cycles or None)
     _check_told(config, season, list(map(len, before)))
     horizon = decided_horizon(config, season)
-    parts = split_rows(lengths, names, horizon, split, test_rows)
+    parts = split_rows(lengths, names, horizon, split, test_rows, held)
     plan = decided(
         config,
         horizon=horizon,
@@ -165,9 +172,15 @@ def prepare(
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
-    known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
-    observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
-    return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions)
+    if like is not None:
+        if panel.columns.covariates != like.columns.covariates:
+            raise InputError(f"expected the covariates {like.columns.covariates}, got {panel.columns.covariates}")
+        known, observed = like.known, like.observed
+        plan = replace(plan, cycles=like.plan.cycles, channels=like.plan.channels)
+    else:
+        known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
+        observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
+    return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions, like)
 
 
 def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
@@ -210,33 +223,35 @@ def learn(
     validation: Rows | None,
     trainer: Trainer,
     linear: Linear | None = None,
+    like: Model | None = None,
     name: str = "",
 ) -> tuple[Learner, Scaling]:
     """Networks that have seen the rows of ``series`` before ``train`` (S,), judged on those up to ``validation``.
 
-    ``validation`` None: nothing judges them. ``linear`` is the forecast that direct ones correct. Returns them and the
-    scaling they live on. ``name`` goes before that of each network in the curve.
+    ``validation`` None: nothing judges them. ``linear`` is the forecast that direct ones correct, ``like`` what they
+    have got used to. Returns them and the scaling they live on. ``name`` goes before that of each network in the curve.
     """
     if plan.recursive:
         with _one_thread():
-            return _learn_recursive(plan, series, train, validation, trainer, name)
+            return _learn_recursive(plan, series, train, validation, trainer, like, name)
     assert validation is not None  # a direct model has an end only where something judges it
-    return _learn_direct(plan, series, train, validation, trainer, linear, name)
+    return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
 
 
 def _learn_recursive(
-    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows | None, trainer: Trainer, name: str
+    plan: Plan,
+    series: Sequence[EncodedSeries],
+    train: Rows,
+    validation: Rows | None,
+    trainer: Trainer,
+    like: Model | None,
+    name: str,
 ) -> tuple[Recursive, Scaling]:
-    parts = values_before(series, train)
-    scaling = standardise(parts, plan.log)
-    scaled = [scaling.forward(part, s) for s, part in enumerate(parts)]
-    differences = choose_differences(scaled, plan.season)
-    misses = [differences.missed(each)[0][differences.start :] for each in scaled]
-    scales = [root_mean_square(miss) for miss in misses]
-    lags = choose_lags([miss / scale for miss, scale in zip(misses, scales, strict=True)], plan.season)
-    scaling = replace(scaling, spread=scaling.spread * np.array(scales))
-    dataset = make_dataset(series, scaling, plan.cycles, max(lags), plan.horizon)
-    learner = Recursive(plan, StepInputs(differences, lags, _gaps(series)))
+    if like is not None:
+        learner, scaling = _as_before(like, plan, series)
+    else:
+        learner, scaling = _new_recursive(plan, series, train)
+    dataset = make_dataset(series, scaling, plan.cycles, learner.before, plan.horizon)
     steps = learner.steps(dataset)
     learner = replace(learner, inputs=replace(learner.inputs, features=steps.inputs.shape[1]))
     judged = None if validation is None else thinned(*_rows(dataset, train, validation, plan.horizon), most=JUDGED)
@@ -263,6 +278,28 @@ def _learn_recursive(
     return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
 
 
+def _new_recursive(plan: Plan, series: Sequence[EncodedSeries], train: Rows) -> tuple[Recursive, Scaling]:
+    """What recursive networks are to read of ``series``, and on which scale."""
+    parts = values_before(series, train)
+    scaling = standardise(parts, plan.log)
+    scaled = [scaling.forward(part, s) for s, part in enumerate(parts)]
+    differences = choose_differences(scaled, plan.season)
+    misses = [differences.missed(each)[0][differences.start :] for each in scaled]
+    scales = [root_mean_square(miss) for miss in misses]
+    lags = choose_lags([miss / scale for miss, scale in zip(misses, scales, strict=True)], plan.season)
+    scaling = replace(scaling, spread=scaling.spread * np.array(scales))
+    return Recursive(plan, StepInputs(differences, lags, _gaps(series))), scaling
+
+
+def _as_before(like: Model, plan: Plan, series: Sequence[EncodedSeries]) -> tuple[Any, Scaling]:
+    """What the networks of ``like`` read, and on which scale. Raises ``InputError`` where they don't know of gaps."""
+    if _gaps(series) and not like.learner.inputs.flags:
+        raise InputError(
+            "the model has learnt without missing values, and some are (gaps='carry' repeats the last one)"
+        )
+    return replace(like.learner, plan=plan, networks=()), like.constants(series)[0]
+
+
 def _learn_direct(
     plan: Plan,
     series: Sequence[EncodedSeries],
@@ -270,22 +307,29 @@ def _learn_direct(
     validation: Rows,
     trainer: Trainer,
     linear: Linear | None,
+    like: Model | None,
     name: str,
 ) -> tuple[Direct, Scaling]:
     parts, horizon = values_before(series, train), plan.horizon
-    scaling = standardise(parts, plan.log)
-    if not plan.channels:  # channels of one table are compared as they are standardised
-        spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
-        scaling = replace(scaling, spread=scaling.spread * spreads)
+    if like is not None:
+        learner, scaling = _as_before(like, plan, series)
+    else:
+        scaling = standardise(parts, plan.log)
+        if not plan.channels:  # channels of one table are compared as they are standardised
+            spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
+            scaling = replace(scaling, spread=scaling.spread * spreads)
     dataset = make_dataset(series, scaling, plan.cycles, max(plan.lookback, plan.season), horizon)
     first = np.minimum(plan.lookback, np.maximum(1, (train - horizon) // 2))
-    short = bool((train - horizon < plan.lookback).any())
-    linear = linear if plan.base == "auto" else None
-    season = 0 if linear else _naive_season(plan, dataset, first, train)
-    known = dataset.calendar.shape[1] + dataset.known.shape[1]
-    flags = short or _gaps(series)
-    features = 1 + flags + dataset.observed.shape[1] + known
-    learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
+    if like is None:
+        season = 0 if linear and plan.base == "auto" else _naive_season(plan, dataset, first, train)
+        known = dataset.calendar.shape[1] + dataset.known.shape[1]
+        flags = _gaps(series) or bool((train - horizon < plan.lookback).any())
+        features = 1 + flags + dataset.observed.shape[1] + known
+        learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
+    if learner.inputs.season:
+        linear = None
+    elif linear is None:
+        raise InputError("the model's networks correct a linear forecast, so combine must be on as it was")
     rows, of = _rows(dataset, first, train, horizon)
     seen = np.isfinite(dataset.window(rows, horizon)).any(1)
     rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
@@ -298,7 +342,7 @@ def _learn_direct(
         bases = (torch.from_numpy(told.astype(np.float32)), torch.from_numpy(held.astype(np.float32)))
 
     def task(network: Any) -> Task:
-        if offsets is not None:
+        if offsets is not None and like is None:
             network.offsets.data.copy_(offsets)
         return WindowTask(network, learner.output, windows, (rows, of), judged, plan.windows, bases)
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.content import decoded
+from ...data.split import share_held_out
 from ...data.symbols import Symbols
-from ...data.text import decoded
 from ...errors import InputError
-from .config import HELD_OUT, LEAST_HELD_OUT
+from .config import LEAST_HELD_OUT
 
 END, UNKNOWN = "\n", "<unk>"
 
@@ -27,10 +28,10 @@ Ids = NDArray[np.int64]
 
 def read_text(path: Path) -> str:
     """The text in ``path``, packed as .gz or not. Raises ``InputError`` where there is none."""
-    return checked(decoded(path), str(path))
+    return as_text(decoded(path), str(path))
 
 
-def checked(text: str, where: str) -> str:
+def as_text(text: str, where: str) -> str:
     """``text`` with its lines ended by ``\\n``; refuses what is empty or no text. ``where`` begins the message."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
@@ -64,8 +65,7 @@ def held_out(text: str, share: float | None, *, lines: bool, level: str = "char"
     """
     parts = lines_of(text) if lines else []
     different = sorted(set(parts))
-    if share is None:
-        share = HELD_OUT if (len(different) if lines else len(text)) * HELD_OUT >= LEAST_HELD_OUT[lines] else 0.0
+    share = share_held_out(share, len(different) if lines else len(text), LEAST_HELD_OUT[lines])
     if lines:
         drawn = np.random.default_rng(seed).permutation(len(different))[: int(len(different) * share)]
         held = {different[row] for row in drawn}
@@ -107,17 +107,17 @@ class Vocabulary:
     symbols: Symbols
 
     @classmethod
-    def of(cls, text: str, level: str, *, most: int, at_least: int) -> Vocabulary:
-        """That of ``text``: of words those that occur ``at_least`` times, the ``most`` frequent, and ``<unk>``."""
+    def of(cls, text: str, level: str, *, max_words: int, min_count: int) -> Vocabulary:
+        """That of ``text``: of words those that occur ``min_count`` times, ``max_words`` at most, and ``<unk>``."""
         if level == "char":
             return cls(level, Symbols(sorted(set(text))))
         counts = Counter(_words(text))
         for special in (END, UNKNOWN):
             counts.pop(special, None)
-        kept = sorted((word for word, n in counts.items() if n >= at_least), key=lambda word: (-counts[word], word))
+        kept = sorted((word for word, n in counts.items() if n >= min_count), key=lambda word: (-counts[word], word))
         if not kept:
-            raise InputError(f"the training part has no word that occurs {at_least} times; --min-count 1 takes all")
-        return cls(level, Symbols((END, UNKNOWN, *kept[:most])))
+            raise InputError(f"the training part has no word that occurs {min_count} times; --min-count 1 takes all")
+        return cls(level, Symbols((END, UNKNOWN, *kept[:max_words])))
 
     @classmethod
     def from_json(cls, level: str, content: object) -> Vocabulary:
