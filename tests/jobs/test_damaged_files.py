@@ -189,6 +189,7 @@ def far_too_large(content, tensors):
         ("write", lambda model: model.perplexity("it was\n")),
         ("tag", lambda model: model.predict([["it", "was", "so", "It"] * 3])),
         ("forecast", lambda model: model.predict()),
+        ("direct", lambda model: model.predict()),
     ],
 )
 def test_weights_so_large_that_nothing_comes_out(kind, use, models):

@@ -210,4 +210,5 @@ def _some(rows: Tensor) -> Tensor:
 
 
 def _tensor(values: Array) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+    with np.errstate(over="ignore"):  # what comes of such values is refused
+        return torch.from_numpy(values.astype(np.float32))

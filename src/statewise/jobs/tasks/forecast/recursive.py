@@ -208,4 +208,5 @@ def _before(values: Array, origins: Rows, back: int, on: int) -> Array:
 
 
 def _single(values: Array) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+    with np.errstate(over="ignore"):  # what comes of such values is refused
+        return torch.from_numpy(values.astype(np.float32))
