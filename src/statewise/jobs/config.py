@@ -67,6 +67,15 @@ Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
+class Range:
+    """From where to where ``tune`` searches; ``log``: every power as likely as every other. Whole if ``low`` is."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
 class Option:
     """How a field shows on a command line and in the text of a class."""
 
@@ -81,6 +90,8 @@ class Option:
     const: Any = None
     """What it is where the option stands without a word."""
     alias: str | None = None
+    search: Range | tuple[Any, ...] | None = None
+    """Where ``tune`` searches, a range or choices; None: it doesn't."""
 
 
 def option(value: Any, help: str, *, group: str = "", **how: Any) -> Any:
@@ -114,7 +125,7 @@ def options_of(kind: type) -> Iterator[tuple[str, Any, Field[Any], Option]]:
 
 def hints_of(kind: Any) -> dict[str, Any]:
     """The types of the fields of ``kind``, with their bounds."""
-    return _hints(kind)
+    return _hints(kind)  # typed, which what ``cache`` gives isn't
 
 
 @cache

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ...command import Run
-from ...config import Cell, Config, Count, NotNegative, Part, Positive, Says, Share, Whole, again, option
+from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Says, Share, Whole, again, option
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -27,7 +27,9 @@ MOST_HORIZON = 168  # unless one is asked for
 Names = tuple[str, ...]
 Quantiles = Annotated[tuple[Share, ...], Says("numbers between 0 and 1", bool)]
 
-data, forecast, network = (partial(option, group=group) for group in ("data", "forecast", "network"))
+data, reading, forecast, network = (
+    partial(option, group=group) for group in ("data", "reading files", "forecast", "network")
+)
 
 
 def _splits(numbers: tuple[float, ...]) -> bool:
@@ -42,13 +44,13 @@ Split = Annotated[tuple[float, ...], Says("three numbers of rows, or three share
 class Columns(Config):
     """Which column of a table is what. ``time`` and ``target`` are found where there is one candidate."""
 
-    time: str | None = data(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
-    target: Names = data((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
-    id: str | None = data(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
-    known: Names = data((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
-    observed: Names = data((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
-    static: Names = data((), "covariates that never change within a series", metavar="COLUMN")
-    layout: Literal["long", "rows"] = data("long", "rows: each row is a whole series")
+    time: str | None = reading(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
+    target: Names = reading((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
+    id: str | None = reading(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
+    known: Names = reading((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
+    observed: Names = reading((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
+    static: Names = reading((), "covariates that never change within a series", metavar="COLUMN")
+    layout: Literal["long", "rows"] = reading("long", "rows: each row is a whole series")
 
     def __post_init__(self) -> None:
         for name in ("target", "known", "observed", "static"):
@@ -84,7 +86,7 @@ class ForecastConfig(TrainingConfig):
     )
     patience: Count | None = again(TrainingConfig, "patience", None, "by the model")
 
-    gaps: Literal["refuse", "mask", "carry", "ignore"] = data(
+    gaps: Literal["refuse", "mask", "carry", "ignore"] = reading(
         "refuse",
         "missing rows and values: refuse, leave them out, carry the last value on, or take rows as equally spaced",
     )
@@ -105,10 +107,20 @@ class ForecastConfig(TrainingConfig):
         default="lstm for short series, segrnn from horizon 24 on, else seq2seq",
     )
     cell: Cell = network("gru", "of seq2seq and segrnn")
-    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="16, seq2seq 64, segrnn 128")
-    layers: Whole = network(1, "layers", metavar="N")
+    units: Whole | None = network(
+        None,
+        "hidden units of each layer",
+        metavar="N",
+        default="16, seq2seq 64, segrnn 128",
+        search=Range(8, 256, log=True),
+    )
+    layers: Whole = network(1, "layers", metavar="N", search=Range(1, 3))
     dropout: Part | None = network(
-        None, "probability of dropping a unit, in training", metavar="X", default="0; seq2seq and segrnn 0.3"
+        None,
+        "probability of dropping a unit, in training",
+        metavar="X",
+        default="0; seq2seq and segrnn 0.3",
+        search=Range(0.0, 0.6),
     )
     segment: Whole | None = network(
         None, "rows read, and written, at a time", metavar="ROWS", default="by season and horizon"

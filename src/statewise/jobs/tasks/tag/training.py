@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .... import layers
 from ...data.split import random_split, share_held_out
+from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import TagConfig
@@ -19,7 +20,8 @@ from .decoding import in_words, predict
 from .model import Model
 from .network import Network
 from .packed import Packed
-from .spans import are_spans, count, keep_to_grammar, total
+from .result import score
+from .spans import are_spans, keep_to_grammar
 from .vocabulary import Vocabulary
 
 
@@ -60,11 +62,8 @@ class Tagging(Task):
         packed, truth = self.held_out
         numbers, loss = predict(self.model, packed)
         told = in_words(numbers, packed.lengths, self.tags)
-        right = sum(map(str.__eq__, all_of(truth), all_of(told))) / packed.tokens
-        scores = {"loss": loss / packed.tokens, "accuracy": right}
-        if not are_spans(self.tags):
-            return {"1 - accuracy": 1 - right, **scores}
-        return {"1 - F1": 1 - total(count(truth, told).values()).f1, **scores}
+        found = score("", truth, told, self.tags)
+        return {f"1 - {found.measure}": 1 - found.value, "loss": loss / packed.tokens, "accuracy": found.accuracy}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +78,27 @@ class TagProblem(Problem[Model]):
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
 
     @classmethod
-    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> TagProblem:
+    def of(
+        cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None, like: Model | None = None
+    ) -> TagProblem:
         """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
 
-        Raises ``InputError`` where there is nothing to learn.
+        ``like`` is a model whose vocabulary the network has got used to. Raises ``InputError`` where there is nothing
+        to learn, or nothing that such a network can.
         """
         everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(corpus)))
             corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
-        vocabulary = Vocabulary.of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
+        tags = {tag for part in everything for tag in all_of(part)}
+        if like is not None:
+            like.check(corpus, tags)
+        vocabulary = like.vocabulary if like is not None else Vocabulary.of(corpus, tags, config.min_count)
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
+        if like is not None and (bound := like.network.allowed is not None) != strict:
+            if bound:
+                raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
+            strict = False
         return cls(config, corpus, held_out, vocabulary, strict)
 
     def make(self, library: Any = layers) -> Network:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.content import decoded
+from ...data.split import share_held_out
 from ...data.symbols import Symbols
 from ...errors import InputError
-from .config import HELD_OUT, LEAST_HELD_OUT
+from .config import LEAST_HELD_OUT
 
 END, UNKNOWN = "\n", "<unk>"
 
@@ -27,10 +28,10 @@ Ids = NDArray[np.int64]
 
 def read_text(path: Path) -> str:
     """The text in ``path``, packed as .gz or not. Raises ``InputError`` where there is none."""
-    return checked(decoded(path), str(path))
+    return as_text(decoded(path), str(path))
 
 
-def checked(text: str, where: str) -> str:
+def as_text(text: str, where: str) -> str:
     """``text`` with its lines ended by ``\\n``; refuses what is empty or no text. ``where`` begins the message."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
@@ -64,8 +65,7 @@ def held_out(text: str, share: float | None, *, lines: bool, level: str = "char"
     """
     parts = lines_of(text) if lines else []
     different = sorted(set(parts))
-    if share is None:
-        share = HELD_OUT if (len(different) if lines else len(text)) * HELD_OUT >= LEAST_HELD_OUT[lines] else 0.0
+    share = share_held_out(share, len(different) if lines else len(text), LEAST_HELD_OUT[lines])
     if lines:
         drawn = np.random.default_rng(seed).permutation(len(different))[: int(len(different) * share)]
         held = {different[row] for row in drawn}
