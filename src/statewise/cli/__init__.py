@@ -39,6 +39,10 @@ COMMANDS = {
     "tag": ("statewise.jobs.tasks.tag.command:COMMAND", "learn to give every word of a sentence a tag"),
     "tag predict": ("statewise.jobs.tasks.tag.command:PREDICT", "give tags with a model that has learnt it"),
 }
+COMMANDS |= {
+    f"tune {job}": (f"statewise.jobs.tuning:{job}", f"search the options of {job} that validate best")
+    for job in [name for name in COMMANDS if " " not in name]
+}
 
 EXAMPLES = """\
 examples:
@@ -49,8 +53,10 @@ examples:
   statewise tag
 """
 
-# What the commands need beyond the bare install, by the name of the import.
-OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"}
+# What the commands need beyond the bare install, by the name of the import, and the extra that has it.
+OPTIONAL = dict.fromkeys(
+    ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
+) | {"optuna": "tune"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -100,9 +106,10 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _needs(prog: str, error: ModuleNotFoundError) -> int:
     """Say what has to be installed, where that is of the jobs; the exit status. Anything else is a defect of ours."""
-    if error.name is None or error.name.split(".")[0] not in OPTIONAL:
+    extra = OPTIONAL.get((error.name or "").split(".")[0])
+    if extra is None:
         raise error
-    _say(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'")
+    _say(f"{prog}: needs {error.name}: pip install 'statewise[{extra}]'")
     return 2
 
 

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from .tasks.tag.tagger import Tagger
     from .tasks.write.writer import Writer
     from .training.callbacks import Callback
+    from .tuning import tune
 
-__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Writer"]
+__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Writer", "tune"]
 
 _HOMES = {
+    "tune": ".tuning",
     "Callback": ".training.callbacks",
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",
