@@ -128,6 +128,11 @@ def pivot(entries: Iterable[tuple[Sequence[str], str, str]], *heads: str) -> str
     for row, column, text in entries:
         table.setdefault(tuple(row), {})[column] = text
     columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
-    lines = [[*heads, *columns], ["---"] * len(heads) + ["---:"] * len(columns)]
-    lines += [[*row, *(cells.get(column, "-") for column in columns)] for row, cells in table.items()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = ([*row, *(cells.get(column, "-") for column in columns)] for row, cells in table.items())
+    return markdown([[*heads, *columns], *rows], left=len(heads))
+
+
+def markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """A markdown table; the first row is its head, the columns after so many on the left align right."""
+    rule = ["---"] * left + ["---:"] * (len(rows[0]) - left)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))

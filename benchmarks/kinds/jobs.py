@@ -23,9 +23,9 @@ import statewise
 from statewise.jobs.config import Cell
 from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus
-from statewise.jobs.tasks.tag.training import Lesson as Tagging
+from statewise.jobs.tasks.tag.training import TagProblem
 from statewise.jobs.tasks.write.config import WriteConfig
-from statewise.jobs.tasks.write.training import Lesson as Writing
+from statewise.jobs.tasks.write.training import WriteProblem
 from statewise.jobs.training.callbacks import Log
 from statewise.jobs.training.config import TrainingConfig
 from statewise.jobs.training.fit import fit, make_optimizer
@@ -72,8 +72,8 @@ def prose(cell: str, shape: Shape, chunks: int = 10) -> Task:
     for _ in range(shape.N * shape.T * chunks):
         at.append(draw.choice(followers[at[-1]]))
     config = WriteConfig(cell=CELL[cell], units=shape.H, layers=shape.L, steps=shape.T, batch=shape.N)
-    lesson = Writing.of(config, "".join(chr(48 + number) for number in at), "")
-    return lesson.task(lesson.network())
+    learnt = WriteProblem.of(config, "".join(chr(48 + number) for number in at), "")
+    return learnt.task(learnt.network())
 
 
 # Of CoNLL-2000's training part: different words, their letters (mean 7.3 each, 4.5 as they occur: the shorter the more
@@ -106,9 +106,9 @@ def _word(draw: random.Random, rank: int) -> str:
 def sentences(cell: str, shape: Shape, count: int = 320, of: int = 8936) -> Task:
     """The tagger of docs/jobs.md's reference run; of so many sentences, which make the vocabulary, some are learnt."""
     config = TagConfig(cell=CELL[cell], units=shape.H, crf=True, min_count=2, validation_share=0.0)
-    lesson = Tagging.of(config, corpus(of))
-    lesson = replace(lesson, corpus=lesson.corpus.select(range(count)))
-    return lesson.task(lesson.network())
+    learnt = TagProblem.of(config, corpus(of))
+    learnt = replace(learnt, corpus=learnt.corpus.select(range(count)))
+    return learnt.task(learnt.network())
 
 
 @dataclass(frozen=True)

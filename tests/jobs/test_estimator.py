@@ -47,7 +47,11 @@ class Toy(Estimator, ToyConfig):
 
 def test_the_arguments_are_the_fields_of_the_configuration():
     arguments = inspect.signature(Toy).parameters
-    assert set(arguments) == {each.name for each in fields(ToyConfig)} - {"seed"} | {"random_state"}
+    assert set(arguments) == {each.name for each in fields(ToyConfig)} - {"seed"} | {
+        "random_state",
+        "verbose",
+        "warm_start",
+    }
     assert (arguments["epochs"].default, arguments["units"].default) == (7, 3)
     assert "units: of the network (default: 3)." in Toy.__doc__
     assert Toy.__doc__.index("Args:") < Toy.__doc__.index("random_state:") < Toy.__doc__.index("Attributes:")

@@ -7,8 +7,7 @@ import itertools
 import pytest
 import torch
 
-from statewise.jobs.tasks.tag.crf import CRF, NEVER, best, marginals, n_best, score
-from statewise.jobs.tasks.tag.log_sum import log_sum, plain_log_sum
+from statewise.jobs.tasks.tag.crf import CRF, NEVER, best, log_sum, marginals, n_best, plain_log_sum, score
 
 LENGTHS = (4, 2, 2, 1)
 K = 3

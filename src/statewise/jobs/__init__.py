@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .tasks.classify import Classifier
-    from .tasks.forecast import Forecaster
-    from .tasks.tag import Tagger
-    from .tasks.write import Writer
+    from .tasks.classify.classifier import Classifier
+    from .tasks.forecast.forecaster import Forecaster
+    from .tasks.tag.tagger import Tagger
+    from .tasks.write.writer import Writer
+    from .training.callbacks import Callback
+    from .tuning import tune
 
-__all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Writer"]
+__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Writer", "tune"]
 
 _HOMES = {
-    "Classifier": ".tasks.classify",
-    "Forecaster": ".tasks.forecast",
-    "Tagger": ".tasks.tag",
-    "Writer": ".tasks.write",
+    "tune": ".tuning",
+    "Callback": ".training.callbacks",
+    "Classifier": ".tasks.classify.classifier",
+    "Forecaster": ".tasks.forecast.forecaster",
+    "Tagger": ".tasks.tag.tagger",
+    "Writer": ".tasks.write.writer",
 }
 
 

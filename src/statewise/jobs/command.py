@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 from urllib.parse import urlsplit
@@ -38,7 +39,7 @@ from .training.rank import is_main_process
 
 Options = TypeVar("Options", bound=Config)
 
-GROUPS = ("", "data", "reading files", "forecast", "network", "training", "run")  # in this order
+GROUPS = ("", "search", "data", "reading files", "forecast", "network", "training", "run")  # in this order
 
 
 def _is_address(text: str) -> bool:
@@ -76,6 +77,7 @@ class Run(Reading):
         30.0, "how often it is written where training stands", group="run", metavar="SECONDS"
     )
     tensorboard: bool = option(False, "write the curve for TensorBoard into the run folder as well", group="run")
+    trackio: bool = option(False, "log the curve with trackio, wandb's local kin, as well", group="run")
     visdom: Address | None = option(
         None, "send the curve to a Visdom server", group="run", metavar="URL", default=VISDOM, const=VISDOM
     )
@@ -110,7 +112,7 @@ class Command(Generic[Options]):
     name: str
     options: type[Options]
     action: str
-    """``module:function``, imported when it runs."""
+    """``module:function``, also one of a class: imported when it runs."""
     usage: str
     description: str
     examples: str
@@ -127,7 +129,7 @@ class Command(Generic[Options]):
         if isinstance(options, Reading):
             limit.set(options.unpack * GIGABYTE)
         module, _, function = self.action.partition(":")
-        return int(getattr(import_module(module), function)(options) or 0)
+        return int(attrgetter(function)(import_module(module))(options) or 0)
 
     def told(self, args: argparse.Namespace) -> Options:
         """What ``args`` say; of a run that is gone on with what it was told, and decided, when it began.
@@ -234,10 +236,8 @@ def default_in_words(value: Any, how: Option) -> str:
             text = ",".join(f"{x:g}" for x in value)
         elif isinstance(value, float):
             text = f"{value:g}"
+        elif value is None or isinstance(value, bool):
+            text = {None: "none", True: "yes", False: "no"}[value]
         else:
-            text = {None: "none", True: "yes", False: "no"}.get(value, str(value)) if not _counts(value) else str(value)
+            text = str(value)
     return f" (default: {text})" if text else ""
-
-
-def _counts(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

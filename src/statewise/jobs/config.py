@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -67,6 +67,15 @@ Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
+class Range:
+    """From where to where ``tune`` searches; ``log``: every power as likely as every other. Whole if ``low`` is."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
 class Option:
     """How a field shows on a command line and in the text of a class."""
 
@@ -81,6 +90,8 @@ class Option:
     const: Any = None
     """What it is where the option stands without a word."""
     alias: str | None = None
+    search: Range | tuple[Any, ...] | None = None
+    """Where ``tune`` searches, a range or choices; None: it doesn't."""
 
 
 def option(value: Any, help: str, *, group: str = "", **how: Any) -> Any:
@@ -114,7 +125,7 @@ def options_of(kind: type) -> Iterator[tuple[str, Any, Field[Any], Option]]:
 
 def hints_of(kind: Any) -> dict[str, Any]:
     """The types of the fields of ``kind``, with their bounds."""
-    return _hints(kind)
+    return _hints(kind)  # typed, which what ``cache`` gives isn't
 
 
 @cache
@@ -163,7 +174,9 @@ def from_json(kind: type[Data], content: Any) -> Data:
     if unknown := sorted(set(content) - set(hints)):
         raise ValueError(f"{kind.__name__} has no {unknown[0]!r}")
     for each in fields(kind):  # type: ignore[arg-type]
-        if each.name in content:
+        if is_dataclass(hints[each.name]) and each.name in content:
+            values[each.name] = from_json(hints[each.name], content[each.name])
+        elif each.name in content:
             written, hint = json.dumps(content[each.name]), hints[each.name]
 
             def read(hint: Any = hint, name: str = each.name, written: str = written) -> None:

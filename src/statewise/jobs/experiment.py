@@ -1,8 +1,8 @@
 """A job from its command to a full run folder. What is a job's own is a ``Job``; everything around it is here, once.
 
-read, split, decide     the job, when it is made
+read, split, decide     the job, when it is made: its ``problem``
 folder, config.json     a new one, or the one of a run that was broken off
-train                   the job, by ``Trainer``: the loop, a checkpoint for each network, all who look on
+train                   the problem, by a ``Trainer``: the loop, a checkpoint for each network, all who look on
 judge                   the job: the model and its baselines on data held out
 write                   the verdict, report.html, the job's files, the model, metrics.json
 """
@@ -14,55 +14,33 @@ import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
+from torch import nn
 
 from .._version import __version__
 from .artifacts import atomic
 from .artifacts.model_file import Model
-from .artifacts.runs import new_run, resumed_run
-from .command import Run, say
+from .artifacts.runs import run_folder
+from .command import say
 from .config import to_json
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
-from .training.callbacks import Callback, Log, NamedCallback, Record
-from .training.checkpoint import Checkpoint
-from .training.config import TrainingConfig
-from .training.default_callbacks import default_callbacks
+from .training.callbacks import Log, Record
 from .training.distributed import find_device
-from .training.fit import fit
+from .training.problem import Problem, Trainer
 from .training.rank import is_main_process
-from .training.task import Task
+from .training.trackers import default_callbacks
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
 Trained = TypeVar("Trained", bound=Model)
 
 Facts = list[tuple[str, str]]
 """What a run is about, as lines: what it says, after a label; the first has none."""
-
-
-@dataclass
-class Trainer:
-    """Who trains the networks of a job: by default nobody looks on, and nothing is written."""
-
-    callback: Callback | None = None
-    folder: Path | None = None
-    every: float = 30.0
-    history: list[Record] = field(default_factory=list)
-    """The curve of all networks that were trained."""
-
-    def fit(self, task: Task, config: TrainingConfig, name: str = "") -> None:
-        """Train the network of ``task`` and leave it on the CPU; ``name`` tells it from others of the same run."""
-        callback = NamedCallback(self.callback, name) if self.callback and name else self.callback
-        file = f"{name.replace(' ', '-') or 'model'}.checkpoint"
-        checkpoint = Checkpoint(self.folder / file, self.every) if self.folder else None
-        records = fit(task, config, callback=callback, checkpoint=checkpoint)
-        self.history += [{"fit": name, **record} for record in records] if name else records
-        task.model.cpu()
 
 
 @dataclass
@@ -91,13 +69,25 @@ class Job(ABC, Generic[Options, Trained]):
 
     kind: ClassVar[str]
     """The command's name."""
-    config: Options
-    """What it was told, with everything decided."""
+    options: Options
+    """What it was told."""
+    problem: Problem[Trained]
+    """What is learnt."""
     name: str
     """What the run is called after."""
+    layout: Any = None
+    """How its files lie, for the model to remember."""
 
     @abstractmethod
-    def __init__(self, config: Options) -> None: ...
+    def __init__(self, options: Options) -> None: ...
+
+    @cached_property
+    def config(self) -> Options:
+        """What it was told, with what the problem has decided."""
+        decided: dict[str, Any] = vars(self.problem.config)
+        told = {each.name for each in fields(self.options)}
+        found: Options = replace(self.options, **{name: decided[name] for name in told & decided.keys()})
+        return found
 
     @property
     def title(self) -> str:
@@ -113,10 +103,6 @@ class Job(ABC, Generic[Options, Trained]):
     def facts(self) -> Facts:
         """What is known before training."""
 
-    @abstractmethod
-    def train(self, trainer: Trainer) -> Trained:
-        """The model."""
-
     def facts_of(self, model: Trained) -> Facts:
         """What is known after training beside that."""
         return []
@@ -129,59 +115,53 @@ class Job(ABC, Generic[Options, Trained]):
     def judge(self, model: Trained) -> Outcome:
         """The model and its baselines on what was held out of training."""
 
+    @classmethod
+    def run(cls, options: Options) -> None:
+        """From the command to a full run folder."""
+        began = time.monotonic()
+        find_device(options.device)  # before anything is read, said or made
+        job = cls(options)
+        kept = {name: value for name, value in to_json(job.config).items() if name not in ("out", "resume")}
+        with run_folder(job.kind, job.name, options.out, kept, options.resume) as folder:
+            facts = job.facts()
+            say(lines(facts))
 
-def run(kind: type[Job[Options, Trained]], options: Options) -> None:
-    """Run the job ``kind`` as ``options`` say."""
-    began = time.monotonic()
-    find_device(options.device)  # before anything is read, said or made
-    job = kind(options)
-    with _folder(job, options) as folder:
-        facts = job.facts()
-        say(lines(facts))
+            def page(history: Sequence[Record]) -> Page:
+                return page_of(job, facts, history)
 
-        def page(history: Sequence[Record]) -> Page:
-            return page_of(job, facts, history)
-
-        with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
-            model = job.train(Trainer(callback, folder, options.checkpoint_every))
-        if not is_main_process():
-            return
-        history = Log(folder / "metrics.jsonl").records
-        told = len(facts)
-        facts = [*facts, *job.facts_of(model), ("trained", training_line(history, job.validated))]
-        say("\n".join(lines(facts).split("\n")[told:]) + "\n")
-        outcome = job.judge(model)
-        said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
-        say("\n".join(filter(None, said)))
-        page_of(job, facts, history, outcome).write(folder / "report.html")
-        for name, content in outcome.files.items():
-            if callable(content):
-                content(folder / name)
-            else:
-                atomic.write(folder / name, content)
-        replace(model, notes={**model.notes, "data": job.name}).save(folder / "model.safetensors")
-        metrics = {
-            **outcome.metrics,
-            "config": to_json(job.config),
-            "training": {key: history[-1][key] for key in ("epoch", "update", "seconds", "loss")},
-            "seconds": round(time.monotonic() - began, 2),
-            "threads": torch.get_num_threads(),
-            "versions": {
-                "statewise": __version__,
-                "torch": version("torch"),
-                "scikit-learn": version("scikit-learn"),
-                "python": platform.python_version(),
-            },
-        }
-        atomic.write(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-    say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir() if p.is_file()))}")
-
-
-def _folder(job: Job[Any, Any], options: Run) -> AbstractContextManager[Path]:
-    if options.resume:
-        return resumed_run(job.kind, options.resume)
-    told = {name: value for name, value in to_json(job.config).items() if name not in ("out", "resume")}
-    return new_run(job.kind, job.name, options.out, config=told)
+            with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
+                model = job.problem.train(Trainer([callback], folder, options.checkpoint_every))
+            if not is_main_process():
+                return
+            history = Log(folder / "metrics.jsonl").records
+            told = len(facts)
+            facts = [*facts, *job.facts_of(model), ("trained", training_line(history, job.validated))]
+            say("\n".join(lines(facts).split("\n")[told:]) + "\n")
+            outcome = job.judge(model)
+            said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
+            say("\n".join(filter(None, said)))
+            page_of(job, facts, history, outcome).write(folder / "report.html")
+            for name, content in outcome.files.items():
+                if callable(content):
+                    content(folder / name)
+                else:
+                    atomic.write(folder / name, content)
+            replace(model, layout=job.layout, notes={"data": job.name}).save(folder / "model.safetensors")
+            metrics = {
+                **outcome.metrics,
+                "config": to_json(job.config),
+                "training": {key: history[-1][key] for key in ("epoch", "update", "seconds", "loss")},
+                "seconds": round(time.monotonic() - began, 2),
+                "threads": torch.get_num_threads(),
+                "versions": {
+                    "statewise": __version__,
+                    "torch": version("torch"),
+                    "scikit-learn": version("scikit-learn"),
+                    "python": platform.python_version(),
+                },
+            }
+            atomic.write(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+        say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir() if p.is_file()))}")
 
 
 # What a run says
@@ -238,8 +218,23 @@ def as_text(table: Table) -> str:
     )
 
 
+def percent(share: float) -> str:
+    """``share`` in percent."""
+    return f"{100 * share:.2f} %"
+
+
+def network_line(config: Any, network: nn.Module, ways: str, *more: str) -> str:
+    """A network of recurrent layers in a line: the layers, ``ways`` that they read, and what is ``more``."""
+    size = sum(parameter.numel() for parameter in network.parameters())
+    layers = f"{config.layers} layers of " if config.layers > 1 else ""
+    return ", ".join([config.cell.upper(), f"{layers}{config.units} units{ways}", *more, f"{size:,} parameters"])
+
+
 def verdict(
-    model: tuple[str, float], baselines: Sequence[tuple[str, float]], measure: str, form: Callable[[float], str]
+    model: tuple[str, float],
+    baselines: Sequence[tuple[str, float]],
+    measure: str,
+    form: Callable[[float], str] = percent,
 ) -> tuple[str, bool]:
     """Whether the model beats all baselines in what decides, of which more is better, and if that is good news."""
     (name, value), better = model, [b for b in baselines if b[1] > model[1]]

@@ -7,8 +7,10 @@ from typing import Any
 
 from ... import experiment
 from ...config import part_of
+from ...data.columns import listed
+from ...data.split import stratified_split
 from ...errors import InputError
-from ...experiment import Facts, Outcome, Trainer
+from ...experiment import Facts, Outcome
 from . import report
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
@@ -16,8 +18,7 @@ from .examples import Examples, check_alike, classes_of, targets_of
 from .formats import digits, read
 from .model import Model
 from .result import Result, Score, score
-from .split import stratified
-from .training import Lesson
+from .training import ClassifyProblem
 
 
 class Classify(experiment.Job[Options, Model]):
@@ -25,14 +26,15 @@ class Classify(experiment.Job[Options, Model]):
 
     kind = "classify"
 
-    def __init__(self, config: Options) -> None:
-        self.layout = part_of(Layout, config)
-        self.examples, self.test, self.how = self._parts(config)
+    problem: ClassifyProblem
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.layout = options, part_of(Layout, options)
+        self.examples, self.test, self.how = self._parts(options)
         self.classes, self.name = classes_of(self.examples), self.examples.name
-        targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
-        told, image = part_of(ClassifyConfig, config), self.examples.picture is not None
-        self.lesson = Lesson.of(told, self.examples.sequences, targets, self.classes, image=image)
-        self.config = replace(config, **vars(self.lesson.config))
+        self.targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
+        told, image = part_of(ClassifyConfig, options), self.examples.picture is not None
+        self.problem = ClassifyProblem.of(told, self.examples.sequences, self.targets, self.classes, image=image)
 
     def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
         """The training part, the test part, and in words how they were told apart."""
@@ -51,7 +53,7 @@ class Classify(experiment.Job[Options, Model]):
             if test.labels is None:
                 raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
             return examples, test, f" ({config.test})"
-        kept, held = stratified(targets_of(examples, classes), config.test_share, config.seed)
+        kept, held = stratified_split(targets_of(examples, classes), config.test_share, config.seed)
         if not len(held):
             raise InputError(f"{examples.source}: no class has two sequences; give a test part with --test")
         how = f" ({100 * config.test_share:g} % of each class, split off with seed {config.seed})"
@@ -60,20 +62,16 @@ class Classify(experiment.Job[Options, Model]):
     def facts(self) -> Facts:
         """What is classified, into what, where it is split, and by what network."""
         return [
-            ("", f"{self.name}: {len(self.classes)} classes ({report.listed(self.classes)})"),
+            ("", f"{self.name}: {len(self.classes)} classes ({listed(self.classes)})"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
-            ("network", report.network_line(self.lesson.config, self.lesson.network())),
+            ("network", report.network_line(self.problem.config, self.problem.network())),
             ("loss", report.loss_line(self.config.smoothing, len(self.classes))),
         ]
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that remembers how its files were read."""
-        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
-
     def validated(self, scores: Any) -> str:
         """How many are right."""
-        return f"accuracy {100 * scores['accuracy']:.2f} %"
+        return f"accuracy {experiment.percent(scores['accuracy'])}"
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
@@ -83,7 +81,7 @@ class Classify(experiment.Job[Options, Model]):
         sizes = {"training": len(self.examples), "test": len(self.test), "source": self.examples.source}
         return Outcome(
             report.scores(result, others),
-            report.verdict(result.score, others),
+            experiment.verdict((self.label, result.score.accuracy), [(s.name, s.accuracy) for s in others], "accuracy"),
             {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
             ending=report.confusions(result),
             blocks=[*report.classes(result), *report.mistakes(self.test, result)],
@@ -93,10 +91,5 @@ class Classify(experiment.Job[Options, Model]):
     def compared(self, model: Model) -> list[Score]:
         """The scores of the baselines."""
         train, test = (model.scaler.batches(part.sequences) for part in (self.examples, self.test))
-        found = baselines(train, self.lesson.targets, test, images=self.examples.picture is not None)
+        found = baselines(train, self.targets, test, images=self.examples.picture is not None)
         return [score(name, self.truth, predicted) for name, predicted in found]
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Classify, options)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ...experiment import Trainer
+from ...data.split import share_held_out, stratified_split
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import ClassifyConfig
 from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
-from .sequences import Batches, Rows, Sequences, digest_of
-from .split import stratified
+from .sequences import Batches, Rows, Sequences
 
 
 class Classification(Task):
-    """Tell the classes of ``batches`` apart. ``targets`` (n,) count the classes from 0."""
+    """Tell the classes of ``batches`` apart. ``targets`` (n,) count the classes from 0.
+
+    ``weights`` (classes,) and ``sample_weight`` (n,) say how much a class and a sequence count.
+    """
 
     def __init__(
         self,
@@ -32,12 +37,14 @@ class Classification(Task):
         held_out: tuple[Batches, Rows] | None,
         weights: Sequence[float] | None = None,
         smoothing: float = 0.0,
-        data: Any = None,
+        data: Sequence[Any] = (),
+        sample_weight: NDArray[np.float32] | None = None,
     ) -> None:
         self.model, self.rows = network, len(batches)
         self.batches, self.targets = batches, torch.from_numpy(targets)
         self.held_out = (held_out[0], torch.from_numpy(held_out[1])) if held_out else None
         self.weights = None if weights is None else torch.tensor(weights)  # (classes,)
+        self.sample_weight = None if sample_weight is None else torch.from_numpy(sample_weight)  # (n,)
         self.smoothing, self.data = smoothing, data
 
     def to(self, device: torch.device) -> None:
@@ -48,10 +55,10 @@ class Classification(Task):
             self.held_out[0].to(device)
 
     def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
-        """The cross entropy, weighted by class where there are weights."""
+        """The cross entropy, weighted where there are weights."""
         x, lengths = self.batches.take(rows)
-        targets = self.targets[rows]
-        return self._entropy(model(x, lengths).float(), targets.to(x.device)), self._terms(targets)
+        targets, counts = self.targets[rows], None if self.sample_weight is None else self.sample_weight[rows]
+        return self._entropy(model(x, lengths).float(), targets.to(x.device), counts), self._terms(targets, counts)
 
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy on the part held out."""
@@ -65,30 +72,37 @@ class Classification(Task):
             "accuracy": float(right.double().mean()),
         }
 
-    def _entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _entropy(self, logits: Tensor, targets: Tensor, counts: Tensor | None = None) -> Tensor:
         """The sum of the cross entropies of ``logits`` (N, classes) against ``targets`` (N,), smoothed."""
         weights = None if self.weights is None else self.weights.to(logits)
-        return cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self.smoothing)
+        if counts is None:
+            return cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self.smoothing)
+        return cross_entropy(logits, targets, weights, reduction="none", label_smoothing=self.smoothing) @ counts.to(
+            logits
+        )
 
-    def _terms(self, targets: Tensor) -> float:
+    def _terms(self, targets: Tensor, counts: Tensor | None = None) -> float:
         """What that sum divides by: how many targets there are, or what they weigh."""
-        return float(len(targets)) if self.weights is None else float(self.weights[targets].sum())
+        weights = torch.ones(len(targets)) if self.weights is None else self.weights[targets]
+        return float(weights.sum() if counts is None else weights @ counts)
 
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, and a hash of the data and its labels."""
-        return [super().fingerprint(), self.data]
+
+Part = tuple[Sequences, Rows]
+"""Sequences and the numbers of their classes, (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """What is learnt, with everything decided: ``targets`` (n,) are numbers of ``classes``."""
+class ClassifyProblem(Problem[Model]):
+    """Sequences to learn from and, where that isn't None, to validate with; classes are numbers of ``classes``."""
 
     config: ClassifyConfig
-    sequences: Sequences
-    targets: Rows
+    part: Part
+    held_out: Part | None
     classes: Sequence[Label]
-    kept: Rows
-    held: Rows
+    sample_weight: NDArray[np.float32] | None = None
+    """How much each sequence counts in the loss, (n,); not in the validation."""
+    like: Model | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -97,38 +111,52 @@ class Lesson:
         sequences: Sequences,
         targets: Rows,
         classes: Sequence[Label],
+        held_out: Part | None = None,
         *,
         image: bool = False,
-    ) -> Lesson:
-        """To learn ``targets`` but for what ``config`` holds out."""
-        config = replace(config, validation_share=config.held_out(len(targets)))
-        kept, held = stratified(targets, config.validation_share or 0.0, config.seed)
-        config = config.decided(len(kept), sequences.usual_length, image=image)
-        return cls(config, sequences, targets, classes, kept, held)
+        sample_weight: NDArray[np.float32] | None = None,
+        like: Model | None = None,
+    ) -> ClassifyProblem:
+        """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out.
 
-    def network(self) -> Network:
-        """The network before training: the same for the same seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(self.sequences.channels, len(self.classes), self.config)
-
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
-
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
+        ``like`` is a model whose scaler the network has got used to. Raises ``InputError`` where it has read others.
         """
-        config, targets = self.config, self.targets
-        ours = self.sequences.select(self.kept) if len(self.held) else self.sequences
-        scaler = Scaler.fitted(ours, config.scaling or "channel")
-        segment, held_out = config.segment or 1, None
-        if len(self.held):
-            held_out = scaler.batches(self.sequences.select(self.held), segment), targets[self.held]
-        network, batches = self.network(), scaler.batches(ours, segment)
-        weights = class_weights(targets[self.kept], len(self.classes)) if config.balance else None
-        data = [self.sequences.digest(), digest_of(targets), list(self.classes)] if trainer.folder else None
-        task = Classification(network, batches, targets[self.kept], held_out, weights, config.smoothing, data)
-        trainer.fit(task, config)
-        return Model(network=network, scaler=scaler, classes=tuple(self.classes), config=config)
+        if like is not None:
+            like.check(sequences)
+        part = sequences, targets
+        if held_out is None:
+            config = replace(config, validation_share=share_held_out(config.validation_share, len(targets)))
+            kept, held = stratified_split(targets, config.validation_share or 0.0, config.seed)
+            if len(held):
+                part, held_out = ((sequences.select(rows), targets[rows]) for rows in (kept, held))
+                sample_weight = None if sample_weight is None else sample_weight[kept]
+        config = config.decided(len(part[1]), sequences.usual_length, image=image)
+        return cls(config, part, held_out, classes, sample_weight, like)
+
+    @cached_property
+    def scaler(self) -> Scaler:
+        """What the sequences go through before the network sees them."""
+        return self.like.scaler if self.like else Scaler.fitted(self.part[0], self.config.scaling or "channel")
+
+    def make(self) -> Network:
+        """The network, its weights drawn at random."""
+        return Network(self.part[0].channels, len(self.classes), self.config)
+
+    def task(self, network: Network) -> Classification:
+        """Train ``network`` on this."""
+        parts = [self.part] if self.held_out is None else [self.part, self.held_out]
+        ours, *theirs = ((self.scaler.batches(part, self.config.segment or 1), targets) for part, targets in parts)
+        weights = class_weights(ours[1], len(self.classes)) if self.config.balance else None
+        data: list[Any] = [array for part, targets in parts for array in (part.steps, part.lengths, targets)]
+        data += [list(self.classes), *([] if self.sample_weight is None else [self.sample_weight])]
+        held_out = theirs[0] if theirs else None
+        return Classification(network, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight)
+
+    def model(self, network: Network) -> Model:
+        """What tells the classes apart, with the trained ``network``."""
+        return Model(
+            network=network, scaler=self.scaler, classes=tuple(self.classes), config=self.config, notes=self.notes
+        )
 
 
 def class_weights(targets: Rows, classes: int) -> list[float]:

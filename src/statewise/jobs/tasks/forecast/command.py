@@ -8,7 +8,7 @@ from .config import Options
 COMMAND = Command(
     "forecast",
     Options,
-    "statewise.jobs.tasks.forecast.job:run",
+    "statewise.jobs.tasks.forecast.job:Forecast.run",
     usage="""\
 statewise forecast [fit] [FILE] [option ...]
        statewise forecast predict MODEL [FILE] [option ...]""",
@@ -30,4 +30,3 @@ with a file of your own:
   statewise forecast predict runs/forecast-FILE-1/model.safetensors FILE
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ...config import part_of
+from ...config import part_of, short
 from ...errors import InputError
-from ...estimator import Estimator, seed_of
-from ...experiment import Trainer
-from .ahead import ahead, to_frame
+from ...estimator import Estimator, Stream, pair_of
 from .config import Columns, ForecastConfig
-from .grid import Grid
+from .intervals import continued, longer
 from .model import Model
-from .panel import Panel, Series
-from .paths import continued
-from .reading import read_panel
-from .training import Prepared, prepare, train
-
-Array = NDArray[np.float64]
+from .panel import Panel, array_panel, features, joined, read_panel
+from .split import Array
+from .training import ForecastProblem, prepare
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -61,21 +56,24 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
     configuration: ClassVar[type[ForecastConfig]] = ForecastConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: Any = None) -> Forecaster:
-        """Train on the values ``y`` with covariates ``X``, or on the table or array ``X`` alone.
+    def _problem(
+        self, config: ForecastConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None
+    ) -> ForecastProblem:
+        (panel, dimensions), held = self._panel(X, y), None
+        if eval_set is not None:
+            after, truth = (eval_set, None) if y is None else pair_of(eval_set)
+            later, _ = self._panel(after, truth, panel)
+            panel, held = joined(panel, later), max(map(len, later.series))
+        return prepare(panel, config, test_rows=0, dimensions=dimensions, held=held, like=like)
 
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
-        """
-        config, columns = self.config(), part_of(Columns, self)
+    def _panel(self, X: Any, y: Any, before: Panel | None = None) -> tuple[Panel, int]:
+        """The series of ``X`` and ``y``, and of how many dimensions their array is, 0: none; read as ``before``."""
         shape = _shape(X if y is None else y)
-        if y is not None:
-            panel = _of_arrays(X, y, config.gaps)
-        elif shape is not None:
-            panel = _of_arrays(np.zeros((shape[0], 0)), X, config.gaps)
-        else:
-            panel = read_panel(X, columns, gaps=config.gaps)
-        self._train(_Fit(prepare(panel, config, test_rows=0), len(shape or ())))
-        return self
+        if shape is None:
+            columns = part_of(Columns, self) if before is None else before.columns
+            return read_panel(X, columns, gaps=self.gaps, grid=None if before is None else before.grid), 0
+        known, values = (np.zeros((shape[0] if shape else 0, 0)), X) if y is None else (X, y)
+        return array_panel(known, values, self.gaps), len(shape)
 
     def predict(self, X: Any = None) -> Any:
         """The forecast, the median: an array for arrays, a polars frame for tables; see the class.
@@ -84,7 +82,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         """
         check_is_fitted(self, "model_")
         if self.shape_ is None:
-            return to_frame(ahead(self.model_, X), self.model_)
+            return self.model_.forecast_frame(X)
         return self._shaped(self._continued(X, spread=False)[..., self.model_.plan.median])
 
     def predict_quantiles(self, X: Any = None) -> Array:
@@ -99,10 +97,16 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
         return self._shaped(self._continued(X))
 
-    def config(self) -> Any:
-        """The arguments but for the columns. Raises ``InputError`` for what can't be used."""
-        given = {each.name: getattr(self, each.name) for each in fields(ForecastConfig) if each.name != "seed"}
-        return ForecastConfig(**given, seed=seed_of(self.random_state))
+    def stream(self, rows: int | None = None) -> Stream:
+        """Go on from the last rows that were fitted, row by row: ``step`` takes what has come in the next row.
+
+        That is a value, or one of each channel or series; it gives what ``predict()`` would if the series ended there.
+        ``rows`` has no meaning here. Raises ``InputError`` where covariates have to be known of the rows to come.
+        """
+        check_is_fitted(self, "model_")
+        if self.model_.columns.covariates:
+            raise InputError("a stream is told values alone; the model reads covariates as well: use predict")
+        return _SeriesStream(self)
 
     @classmethod
     def _arguments(cls, model: Model) -> dict[str, Any]:
@@ -118,7 +122,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
 
     def _continued(self, X: Any, *, spread: bool = True) -> Array:
         """The quantiles of all rows of ``X``, or of the horizon, (rows, channels, Q); ``spread`` as there."""
-        known = None if X is None else _features(X)
+        known = None if X is None else features(X)
         if known is None:
             if self.model_.known.columns:
                 names = len(self.model_.known.columns)
@@ -135,18 +139,20 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         return forecast if len(self.shape_) == 2 else forecast[:, 0]
 
 
-@dataclass
-class _Fit:
-    """What ``fit`` trains on, of an array of so many dimensions; 0: of a table."""
+class _SeriesStream(Stream):
+    """Forecasts after every row; ``state`` are the last rows of each series, as many as decide the next forecast."""
 
-    prepared: Prepared
-    dimensions: int
+    def __init__(self, forecaster: Forecaster) -> None:
+        self.forecaster, self.state = copy(forecaster), forecaster.model_.tails
 
-    def train(self, trainer: Trainer) -> Model:
-        return replace(train(self.prepared, trainer), dimensions=self.dimensions)
-
-
-_NAME = "y"
+    def step(self, x: Any) -> Any:
+        values = np.asarray(x, np.float64).reshape(-1, 1)
+        if len(values) != len(self.state) or not np.isfinite(values).all():
+            raise InputError(f"expected {len(self.state)} finite numbers, the next of each series, got {short(x)}")
+        model = self.forecaster.model_
+        self.state = tuple(longer(model, self.state, values, np.zeros((1, 0))))
+        self.forecaster.model_ = replace(model, tails=self.state)
+        return self.forecaster.predict()
 
 
 def _shape(values: Any) -> tuple[int, ...] | None:
@@ -156,63 +162,3 @@ def _shape(values: Any) -> tuple[int, ...] | None:
     if isinstance(values, pl.Series):
         return (len(values),)
     return None
-
-
-def _features(X: Any) -> Array:
-    """``X`` as (n, columns) numbers."""
-    features = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
-    if features.ndim == 1 and len(features):
-        features = features[:, None]
-    if features.ndim != 2 or features.dtype.kind not in "biuf":
-        raise InputError(f"X: expected numbers of the shape (n, columns), got {features.dtype} {features.shape}")
-    return features.astype(np.float64)
-
-
-def _of_arrays(X: Any, y: Any, gaps: str) -> Panel:
-    """The panel of the columns of ``y`` with the covariates ``X``."""
-    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
-    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or 0 in values.shape:
-        raise InputError(f"y: expected numbers of the shape (n,) or (n, channels), got {values.dtype} {values.shape}")
-    features = _features(X)
-    if len(features) != len(values):
-        raise InputError(f"expected as many rows of X as of y, got {len(features)} and {len(values)}")
-    names = (_NAME,) if values.ndim == 1 else tuple(f"{_NAME}{c}" for c in range(values.shape[1]))
-    known = tuple(f"x{c}" for c in range(features.shape[1]))
-    frame = pl.DataFrame(
-        {
-            **dict(zip(names, values.reshape(len(values), -1).T.astype(np.float64), strict=True)),
-            **dict(zip(known, features.T, strict=True)),
-        }
-    )
-    columns = Columns(target=names, known=known)
-    return _array_panel(frame, columns, gaps)
-
-
-def _array_panel(frame: pl.DataFrame, columns: Columns, gaps: str) -> Panel:
-    """The panel of a frame that has no column of times, however its columns look."""
-    targets = {name: frame[name].to_numpy() for name in columns.target}
-    for name, values in targets.items():
-        if np.isinf(values).any() or (np.isnan(values).any() and gaps in ("refuse", "ignore")):
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise InputError(
-                f"{name}, row {row}: expected a finite number, got {values[row]}; gaps='mask' leaves NaN out"
-            )
-    known = {name: frame[name].to_numpy() for name in columns.known}
-    for name, values in known.items():
-        if not np.isfinite(values).all():
-            raise InputError(f"X: expected finite numbers, column {name} has {values[~np.isfinite(values)][0]}")
-    labels = [str(row + 1) for row in range(len(frame))]
-    series = tuple(_series(name, values, labels, known, gaps) for name, values in targets.items())
-    return Panel("series", "the array", series, Grid(), columns)
-
-
-def _series(name: str, values: Array, labels: list[str], known: dict[str, Array], gaps: str) -> Series:
-    there = np.flatnonzero(np.isfinite(values))
-    if not len(there) or there[-1] != len(values) - 1:
-        raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
-    first = int(there[0])
-    filled = np.isnan(values[first:]) if gaps == "carry" else None
-    if gaps == "carry":
-        values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
-    cells = {c: column[first:] for c, column in known.items()}
-    return Series(name, first, values[first:], labels[first:], cells, filled)

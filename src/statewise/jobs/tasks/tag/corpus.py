@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 from ...errors import InputError
 
@@ -56,6 +58,8 @@ class Corpus:
     features: Sequence[Sentences] = ()
     """What else is known of every word, a list of sentences for each feature."""
     document: Document | None = None
+    offsets: Sequence[Sequence[tuple[int, int]]] | None = None
+    """The characters of a running text where each word begins and ends."""
 
     def __len__(self) -> int:
         return len(self.words)
@@ -74,32 +78,25 @@ class Corpus:
 
     def select(self, rows: Sequence[int]) -> Corpus:
         """The sentences ``rows``, without the text around them."""
-        return replace(
-            self,
-            words=_of(self.words, rows),
-            tags=None if self.tags is None else _of(self.tags, rows),
-            features=[_of(feature, rows) for feature in self.features],
-            document=None,
-        )
+        words, *features = ([column[row] for row in rows] for column in (self.words, *self.features))
+        tags = None if self.tags is None else [self.tags[row] for row in rows]
+        return Corpus(self.source, words, tags, features)
 
     def described(self) -> str:
         """How much there is, in words."""
         return f"{counted(len(self), 'sentence')} of {counted(self.tokens, 'word')}"
 
     def as_document(self) -> Document:
-        """The text that the sentences were read from or, where there is none, one made of them: words, features, tags.
+        """The text that the sentences were read from or, where there is none, one made of them.
 
-        In that one a sentence ends with an empty line.
+        In that one words, offsets, features and tags are columns, and a sentence ends with an empty line.
         """
         return self.document or _made(self)
 
 
-def _of(sentences: Sentences, rows: Sequence[int]) -> Sentences:
-    return [sentences[row] for row in rows]
-
-
 def _made(corpus: Corpus) -> Document:
-    columns = [corpus.words, *corpus.features, *([] if corpus.tags is None else [corpus.tags])]
+    offsets = [] if corpus.offsets is None else [[[f"{b}\t{e}" for b, e in spans] for spans in corpus.offsets]]
+    columns = [corpus.words, *offsets, *corpus.features, *([] if corpus.tags is None else [corpus.tags])]
     lines: list[str] = []
     places: list[list[int]] = []
     for sentence in zip(*columns, strict=True):
@@ -114,6 +111,52 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
-def all_of(sentences: Sentences) -> Iterator[str]:
-    """Everything in ``sentences``, one after the other."""
-    return (item for sentence in sentences for item in sentence)
+all_of = chain.from_iterable
+"""Everything in sentences, one after the other."""
+
+
+LISTS = "{}: expected a list of sentences, each a list"
+
+
+def as_corpus(X: Any, y: Any = None) -> Corpus:
+    """The sentences of ``X`` that have words, and their tags. Raises ``InputError`` by the first that can't be used."""
+    sentences = [_words(sentence, place) for place, sentence in enumerate(as_rows(X, LISTS.format("X")))]
+    tags = None if y is None else [_tags(told, place) for place, told in enumerate(as_rows(y, LISTS.format("y")))]
+    if tags is not None:
+        if len(tags) != len(sentences):
+            raise InputError(f"expected tags for each of {len(sentences)} sentences, got {len(tags)}")
+        for place, (words, told) in enumerate(zip(sentences, tags, strict=True)):
+            if len(words) != len(told):
+                raise InputError(f"sentence {place}: {len(words)} words, but {len(told)} tags")
+        tags = [told for told in tags if told]
+    sentences = [sentence for sentence in sentences if sentence]
+    widths = {len(word): place for place, sentence in reversed(list(enumerate(sentences))) for word in sentence}
+    if len(widths) > 1:
+        raise InputError(f"sentence {max(widths.values())}: expected as many features of every word")
+    columns = [[[word[k] for word in sentence] for sentence in sentences] for k in range(max(widths, default=1))]
+    return Corpus("the sentences", columns[0], tags, columns[1:])
+
+
+def as_rows(given: Any, expected: str) -> list[Any]:
+    """``given`` as a list. Raises ``InputError`` where it is none, with what was ``expected``."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise InputError(f"{expected}, got {type(given).__name__}")
+    return list(given)
+
+
+def _words(sentence: Any, place: int) -> list[tuple[str, ...]]:
+    """The words of a sentence, each with its features."""
+    given = as_rows(sentence, f"sentence {place}: expected a list of words")
+    words = [(word,) if isinstance(word, str) else word for word in given]
+    for word in words:
+        if not isinstance(word, (tuple, list)) or not word or not all(isinstance(item, str) and item for item in word):
+            raise InputError(f"sentence {place}: expected words, or tuples of a word and its features, got {word!r}")
+    return [tuple(word) for word in words]
+
+
+def _tags(told: Any, place: int) -> list[str]:
+    tags = as_rows(told, f"sentence {place}: expected a list of tags")
+    for tag in tags:
+        if not isinstance(tag, str) or not tag:
+            raise InputError(f"sentence {place}: expected tags that are text, got {tag!r}")
+    return [str(tag) for tag in tags]

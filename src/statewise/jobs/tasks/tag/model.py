@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +13,11 @@ from torch import Tensor
 from ...artifacts import model_file
 from ...errors import InputError
 from . import decoding
-from .config import TagConfig
-from .corpus import Corpus, Sentences, counted
-from .decoding import allowed_by, in_words
+from .config import Layout, TagConfig
+from .corpus import Corpus, Sentences, as_corpus, counted
+from .decoding import in_words
 from .network import Network
 from .packed import Packed
-from .spans import Grammar
 from .vocabulary import Vocabulary
 
 
@@ -29,53 +27,74 @@ class Model(model_file.Model):
 
     KIND: ClassVar[str] = "tagging model"
     CONFIG: ClassVar[type[Any]] = TagConfig
+    LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: TagConfig
     network: Network
     vocabulary: Vocabulary
-    strict: bool
-    """Whether predicted tags keep to the grammar of spans, as all of those learnt from did."""
-
-    @cached_property
-    def _allowed(self) -> Tensor | None:
-        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
 
     def packed(self, corpus: Corpus) -> Packed:
         """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
+        self.check(corpus)
+        return Packed(replace(corpus, tags=None), self.vocabulary)
+
+    def check(self, corpus: Corpus, tags: Collection[str] = ()) -> None:
+        """Raises ``InputError`` where there are other features than the model reads, or ``tags`` it doesn't give."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
             reads = counted(expected, "feature")
             raise InputError(f"{corpus.source}: the model reads {reads} of every word, got {got}")
-        return Packed(replace(corpus, tags=None), self.vocabulary)
+        if other := sorted(set(tags) - set(self.vocabulary.tags)):
+            raise InputError(f"{corpus.source}: the model knows no tag {other[0]!r}")
 
     def tags(self, corpus: Corpus) -> Sentences:
         """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
         if not len(corpus):
             return []
         packed = self.packed(corpus)
-        numbers, _ = decoding.predict(self.network, packed, self._allowed)
+        numbers, _ = decoding.predict(self.frozen, packed)
         return in_words(numbers, packed.lengths, self.vocabulary.tags)
 
     def probabilities(self, corpus: Corpus) -> list[NDArray[np.float64]]:
         """The probability of each tag of each word: of each sentence (words, tags)."""
         packed = self.packed(corpus)
-        found = decoding.probabilities(self.network, packed, self._allowed)
+        found = decoding.probabilities(self.frozen, packed)
         return np.split(found, packed.lengths.cumsum()[:-1]) if len(packed) else []
 
     def n_best(self, corpus: Corpus, count: int) -> list[list[tuple[list[str], float]]]:
         """The ``count`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first."""
         packed = self.packed(corpus)
-        numbers, likely = decoding.n_best(self.network, packed, self._allowed, count)
+        numbers, likely = decoding.n_best(self.frozen, packed, count)
         ranks = [in_words(column, packed.lengths, self.vocabulary.tags) for column in numbers.T]
         return [
             [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
             for row, line in enumerate(likely)
         ]
 
+    def start(self, rows: int) -> Any:
+        """The state of ``rows`` sentences of which nothing has been read.
+
+        Raises ``InputError`` for a network that reads in both directions.
+        """
+        if self.config.bidirectional:
+            raise InputError("the network reads in both directions, so it needs whole sentences; bidirectional=False")
+        return rows, None
+
+    def step(self, x: Sequence[Any], state: Any) -> tuple[NDArray[np.float64], Any]:
+        """Read a word of each sentence; the probability of each of its tags, (rows, tags), and the state.
+
+        They are those of the last word of the whole sentence up to here.
+        """
+        rows, before = state
+        packed = self.packed(as_corpus([[word] for word in x]))
+        if len(packed) != rows:
+            raise InputError(f"expected a word of each of {counted(rows, 'sentence')}, got {len(packed)}")
+        found, after = decoding.step(self.frozen, packed.take(np.arange(rows)), before)
+        return found, (rows, after)
+
     def content(self) -> dict[str, Any]:
         """The words, characters, features and tags."""
-        vocabulary = asdict(self.vocabulary) | {"rare": [n for n, rare in enumerate(self.vocabulary.rare) if rare]}
-        return {"vocabulary": vocabulary, "strict": self.strict}
+        return {"vocabulary": self.vocabulary.to_json(), "strict": self.network.allowed is not None}
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights."""
@@ -93,26 +112,9 @@ class Model(model_file.Model):
     @classmethod
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config, vocabulary, strict = shared["config"], _vocabulary(content["vocabulary"]), bool(content["strict"])
+        config, vocabulary = shared["config"], Vocabulary.from_json(content["vocabulary"])
         last = f"recurrent.weight_ih_l{config.layers - 1}"
         if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):
             raise ValueError(f"expected {config.layers} layers and {len(vocabulary.tags)} tags")
-        allowed = allowed_by(Grammar(vocabulary.tags)) if strict else None
-        network = model_file.filled(lambda: Network(vocabulary, config, allowed), tensors)
-        return cls(network=network.eval(), vocabulary=vocabulary, strict=strict, **shared)
-
-
-def _vocabulary(content: Mapping[str, Any]) -> Vocabulary:
-    rare = set(content["rare"])
-    words, characters, tags = (_texts(content[name]) for name in ("words", "characters", "tags"))
-    features = [_texts(values) for values in content["features"]]
-    return Vocabulary(words, [number in rare for number in range(len(words))], characters, features, tags)
-
-
-def _texts(content: Any) -> list[str]:
-    """A list of different texts, none empty; ValueError for anything else."""
-    if not isinstance(content, list) or not all(isinstance(text, str) and text for text in content):
-        raise ValueError("expected a list of texts")
-    if len(set(content)) != len(content):
-        raise ValueError("a word, a character or a tag is there twice")
-    return content
+        network = model_file.filled(lambda: Network(vocabulary, config, bool(content["strict"])), tensors)
+        return cls(network=network.eval(), vocabulary=vocabulary, **shared)

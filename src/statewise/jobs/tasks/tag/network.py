@@ -1,5 +1,5 @@
 """The network: a vector for every word, made of the word, its characters and what else is known of it; recurrent layers
-over the sentence in both directions; scores for the tags (Lample et al., 2016, without its pretrained vectors).
+over the sentence; scores for the tags (Lample et al., 2016, without its pretrained vectors).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .... import layers
 from . import crf
 from .config import TagConfig
 from .packed import Batch
+from .spans import grammar
 from .vocabulary import SHAPES, UNKNOWN, Vocabulary
 
 CHARACTER_SIZE, SHAPE_SIZE = 24, 5
@@ -24,13 +25,16 @@ REPLACED = 0.5  # how often a word that occurs once is taken for an unknown one,
 class Network(nn.Module):
     """Scores every tag of ``vocabulary`` for every word.
 
-    ``allowed`` (K+1, K+1) says which tag may follow which (crf.py); None: any. ``library`` has the recurrent layers.
+    With ``strict`` they keep to the grammar of spans. ``library`` has the recurrent layers.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, config: TagConfig, allowed: Tensor | None = None, library: Any = layers
-    ) -> None:
+    allowed: Tensor | None
+    """Which tag may follow which (K+1, K+1), as ``grammar`` has it; None: any."""
+
+    def __init__(self, vocabulary: Vocabulary, config: TagConfig, strict: bool = False, library: Any = layers) -> None:
         super().__init__()
+        allowed = torch.tensor(grammar(vocabulary.tags)) if strict else None
+        self.register_buffer("allowed", allowed, persistent=False)
         cell = getattr(library, config.cell.upper())
         self.words = nn.Embedding(1 + len(vocabulary.words), config.word_size)
         self.shapes = nn.Embedding(len(SHAPES), SHAPE_SIZE)
@@ -43,8 +47,9 @@ class Network(nn.Module):
             width += 2 * config.character_units
         self.dropout = config.dropout
         between = config.dropout if config.layers > 1 else 0.0
-        self.recurrent = cell(width, config.units, config.layers, bidirectional=True, dropout=between)
-        self.output = nn.Linear(2 * config.units, len(vocabulary.tags))
+        both = config.bidirectional
+        self.recurrent = cell(width, config.units, config.layers, bidirectional=both, dropout=between)
+        self.output = nn.Linear((1 + both) * config.units, len(vocabulary.tags))
         self.crf = crf.CRF(len(vocabulary.tags), allowed) if config.crf else None
         for embedding in self.modules():
             if isinstance(embedding, nn.Embedding):
@@ -53,11 +58,16 @@ class Network(nn.Module):
     def forward(self, batch: Batch, targets: Tensor | None = None) -> Tensor:
         """Scores (S, K) of the tags or, with ``targets`` (S,), the sum of the losses, a scalar."""
         x = self._drop(self._read(batch), batch)  # (S, I)
-        steps = self.recurrent(PackedSequence(x, batch.sizes))[0].data  # (S, 2*H)
+        steps = self.recurrent(PackedSequence(x, batch.sizes))[0].data  # (S, D*H)
         emissions: Tensor = self.output(self._drop(steps, batch))
         if targets is None:
             return emissions
         return self.loss(emissions, batch.sizes, targets)
+
+    def step(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
+        """Scores (N, K) of the tags of one more word of each of N sentences, read in one direction, and the state."""
+        steps, state = self.recurrent(self._read(batch)[None], state)
+        return self.output(steps[0]), state
 
     def loss(self, emissions: Tensor, sizes: Tensor, targets: Tensor) -> Tensor:
         """The sum of the losses of ``targets`` (S,), a scalar: cross entropy, or by the CRF."""

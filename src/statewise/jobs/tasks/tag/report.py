@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import experiment
+from ...data.columns import listed
 from ...report import Block, Heading, Note, Table, Text, Word, Words
 from .config import TagConfig
 from .network import Network
 from .result import Result, Score
 from .spans import type_of
 
-NAMED = 12  # tags or types that are listed in a line
 WIDEST = 750  # pixels of a table of all pairs of tags
 MOST_ROWS = 60
 SHOWN = 12  # sentences with wrong tags
@@ -21,64 +21,33 @@ SHOWN = 12  # sentences with wrong tags
 def tags_line(tags: Sequence[str], of_spans: bool) -> str:
     """How many tags there are, and which."""
     if not of_spans:
-        return f"{len(tags)} tags ({_listed(tags)})"
+        return f"{len(tags)} tags ({listed(tags)})"
     types = sorted({type_of(tag) for tag in tags} - {""})
-    return f"{len(tags)} tags that mark spans" + (f" of {len(types)} types ({_listed(types)})" if types else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return f"{len(tags)} tags that mark spans" + (f" of {len(types)} types ({listed(types)})" if types else "")
 
 
 def network_line(config: TagConfig, network: Network) -> str:
     """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of " if config.layers > 1 else ""
     reads = ["words", *(["characters"] if config.character_units else []), *(["features"] if network.features else [])]
-    crf = ", a CRF" if config.crf else ""
     read = " and ".join([", ".join(reads[:-1]), reads[-1]] if len(reads) > 1 else reads)
-    return (
-        f"{config.cell.upper()}, {layers}{config.units} units in each direction over {read}{crf}, {size:,} parameters"
-    )
-
-
-def _cells(score: Score) -> list[str]:
-    spans = score.spans
-    shares = [score.accuracy, *([spans.precision, spans.recall, spans.f1] if score.of_spans else [])]
-    return [f"{100 * share:.2f} %" for share in shares]
-
-
-def _head(of_spans: bool) -> list[str]:
-    return ["accuracy", *(["precision", "recall", "F1"] if of_spans else [])]
+    crf = ["a CRF"] if config.crf else []
+    return experiment.network_line(config, network, f" in each direction over {read}", *crf)
 
 
 def table(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
-    rows = [[s.name, *_cells(s)] for s in (result.score, *baselines)]
-    return Table(["on the test part", *_head(result.of_spans)], rows, caption=unknown_line(result))
-
-
-def unknown_line(result: Result) -> str:
-    """How the model does on words that it hasn't seen; nothing where there is none."""
-    counts = result.unknown
-    if not counts.there:
-        return ""
-    share = 100 * counts.there / sum(map(len, result.words))
-    return (
-        f"{share:.1f} % of the words do not occur in training; {100 * counts.recall:.2f} % of those are tagged right."
-    )
-
-
-def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
-    """One line: does the model beat the baselines, and where not; and whether that is good news."""
-    others = [(s.name, s.value) for s in baselines]
-    return experiment.verdict((model.name, model.value), others, model.measure, lambda share: f"{100 * share:.2f} %")
+    rows = [[s.name, *map(experiment.percent, s.numbers.values())] for s in (result.score, *baselines)]
+    unknown, caption = result.unknown, ""
+    if unknown.there:
+        share, right = 100 * unknown.there / sum(map(len, result.words)), experiment.percent(unknown.recall)
+        caption = f"{share:.1f} % of the words do not occur in training; {right} of those are tagged right."
+    return Table(["on the test part", *result.score.numbers], rows, caption=caption)
 
 
 def blocks(result: Result) -> list[Block]:
     """The sections of the page."""
     return [
-        Heading("Spans" if result.of_spans else "Tags"),
+        Heading("Spans" if result.score.of_spans else "Tags"),
         _types(result),
         *_confusion(result),
         *_sentences(result),
@@ -87,15 +56,15 @@ def blocks(result: Result) -> list[Block]:
 
 def _types(result: Result) -> Table:
     types = result.score.types
-    what = "spans of type" if result.of_spans else "words with tag"
+    what = "spans of type" if result.score.of_spans else "words with tag"
     shown = sorted(types, key=lambda t: -types[t].there)[:MOST_ROWS]
     rows = []
     for name in shown:
         counts = types[name]
-        shares = [f"{100 * share:.2f} %" for share in (counts.precision, counts.recall, counts.f1)]
+        shares = map(experiment.percent, (counts.precision, counts.recall, counts.f1))
         rows.append([name or "(no name)", *shares, f"{counts.there:,}", f"{counts.said:,}"])
     which = f"The {MOST_ROWS} most frequent of {len(types)}. " if len(types) > MOST_ROWS else ""
-    whole = "A span is right where its type, its first and its last word are. " if result.of_spans else ""
+    whole = "A span is right where its type, its first and its last word are. " if result.score.of_spans else ""
     said = "Precision: how much of what was found is right. Recall: how much of what there is was found."
     return Table((what, "precision", "recall", "F1", "there", "found"), rows, caption=which + whole + said)
 
@@ -124,27 +93,20 @@ def _sentences(result: Result) -> list[Block]:
         f"{len(wrong):,} of {len(result.words):,} sentences have a wrong tag{few}. Below a word stands the tag that it"
         " was given and, where that is wrong, the true one."
     )
-    return [Heading("Mistakes"), Text(text), *(_sentence(result, row) for row in shown)]
-
-
-def _sentence(result: Result, row: int) -> Words:
-    words = zip(result.words[row], result.truth[row], result.predicted[row], strict=True)
-    return Words(
-        [Word(word, told if real == told else f"{told}, not {real}", real != told) for word, real, told in words]
-    )
+    blocks: list[Block] = [Heading("Mistakes"), Text(text)]
+    for row in shown:
+        words = zip(result.words[row], result.truth[row], result.predicted[row], strict=True)
+        said = ((word, told, "" if real == told else f", not {real}") for word, real, told in words)
+        blocks.append(Words([Word(word, told + wrong, bool(wrong)) for word, told, wrong in said]))
+    return blocks
 
 
 def metrics(result: Result, baselines: Sequence[Score]) -> dict[str, Any]:
     """What came out."""
+    own, *others = ({name.lower(): value for name, value in s.numbers.items()} for s in (result.score, *baselines))
     return {
-        **_numbers(result.score),
+        **own,
         "unknown_words": {"count": result.unknown.there, "accuracy": result.unknown.recall},
         "types": {t: {**c._asdict(), "f1": c.f1} for t, c in result.score.types.items()},
-        "baselines": [{"name": s.name, **_numbers(s)} for s in baselines],
+        "baselines": [{"name": s.name, **numbers} for s, numbers in zip(baselines, others, strict=True)],
     }
-
-
-def _numbers(score: Score) -> dict[str, float]:
-    spans = score.spans
-    of_spans = {"precision": spans.precision, "recall": spans.recall, "f1": spans.f1} if score.of_spans else {}
-    return {"accuracy": score.accuracy, **of_spans}

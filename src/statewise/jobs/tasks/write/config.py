@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ...command import Run
-from ...config import Cell, NotNegative, Part, Positive, Whole, again, option
+from ...config import Cell, NotNegative, Part, Positive, Range, Whole, again, option, part_of
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -18,7 +18,6 @@ UNITS = {False: 256, True: 128}
 LAYERS = {False: 2, True: 1}
 NARROW = 64  # an embedding of characters as wide as this tells any alphabet apart
 
-HELD_OUT = 0.1
 LEAST_HELD_OUT = {False: 500, True: 20}  # characters, lines; a smaller part held out says little
 
 data, network = (partial(option, group=group) for group in ("data", "network"))
@@ -45,9 +44,11 @@ class WriteConfig(TrainingConfig):
         metavar="X",
         default="0.1 where that says enough",
     )
-    cell: Cell = network("gru", "the kind of layer")
-    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="256, of lines 128")
-    layers: Whole | None = network(None, "layers", metavar="N", default="2, of lines 1")
+    cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
+    units: Whole | None = network(
+        None, "hidden units of each layer", metavar="N", default="256, of lines 128", search=Range(64, 512, log=True)
+    )
+    layers: Whole | None = network(None, "layers", metavar="N", default="2, of lines 1", search=Range(1, 3))
     embedding: Whole | None = network(
         None, "numbers that stand for a symbol in the input", metavar="N", default="64; words, tied: as many as units"
     )
@@ -55,6 +56,7 @@ class WriteConfig(TrainingConfig):
         0.2,
         "probability of dropping a unit before and after each layer, in training, the same over the steps",
         metavar="X",
+        search=Range(0.0, 0.6),
     )
     tie: bool = network(False, "the output has the embedding's weights")
     steps: Whole = network(64, "how far the gradient goes back in a running text, where the state goes on", metavar="N")
@@ -83,11 +85,9 @@ class Plan(WriteConfig):
     @classmethod
     def of(cls, config: WriteConfig) -> Plan:
         """2 layers of 256 units, 1 of 128 for lines; of characters 64 numbers."""
-        told = {each.name: getattr(config, each.name) for each in fields(WriteConfig)}
-        units = config.units or UNITS[config.lines]
-        narrow = units if config.tie or config.level == "word" else min(units, NARROW)
-        decided = {"units": units, "layers": config.layers or LAYERS[config.lines]}
-        return cls(**told | decided | {"embedding": config.embedding or narrow})
+        units, layers = config.units or UNITS[config.lines], config.layers or LAYERS[config.lines]
+        wide = units if config.tie or config.level == "word" else min(units, NARROW)
+        return part_of(cls, config, units=units, layers=layers, embedding=config.embedding or wide)
 
 
 @dataclass(kw_only=True)

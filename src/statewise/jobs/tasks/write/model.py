@@ -1,30 +1,41 @@
-"""A trained model: network and vocabulary, what it can do, and the file that holds it."""
+"""A trained model: network and vocabulary, what it can do (write, complete, judge), and the file that holds it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
+from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
 from .config import Plan
+from .likelihood import Likelihood, likelihood
 from .network import Network
-from .sampling import NOT_FINITE, Draw, symbols_after
-from .surprise import Surprise, surprise
-from .text import lines_of, of_lines
-from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
+from .search import NOT_FINITE, finite, likeliest
+from .text import END, Corpus, Vocabulary, lines_of, of_lines
 
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
+
+
+@dataclass(kw_only=True)
+class Draw(Config):
+    """How to draw. Raises ``InputError`` where a value can't be used."""
+
+    temperature: NotNegative = 0.8
+    """Logits are divided by it: below 1 the likely becomes likelier; at 0 the likeliest symbol is taken always."""
+    top_k: Whole | None = None
+    """Among so many symbols, the likeliest; None for all."""
+    seed: Count = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,17 +56,63 @@ class Model(model_file.Model):
         """Whether it has learnt lines, each for itself."""
         return self.longest > 0
 
-    @cached_property
-    def _frozen(self) -> nn.Module:
-        frozen: nn.Module = freeze(self.network)
-        return frozen
+    @property
+    def read(self) -> str:
+        """What it has learnt, in words."""
+        return f"{'lines' if self.lines else 'a running text'} of {self.vocabulary.noun}s"
+
+    # A step at a time
+
+    def start(self, rows: int) -> Any:
+        """The state of ``rows`` texts that nothing has been read of."""
+        if self.vocabulary.end is None:
+            return None
+        return self.frozen(torch.full((1, rows), self.vocabulary.end))[1]
+
+    def step(self, x: Sequence[str], state: Any) -> tuple[NDArray[np.float64], Any]:
+        """Read a symbol of each text, ``x``; the probability of each to come next, (rows, symbols), and the state."""
+        places = [self.vocabulary.symbols.numbers.get(symbol, self.vocabulary.unknown) for symbol in x]
+        if None in places:
+            unknown = x[places.index(None)]
+            raise InputError(f"expected one {self.vocabulary.noun} that the model knows, got {unknown!r}")
+        logits, state = self.frozen(torch.tensor([places]), state)
+        return finite(logits).double().softmax(-1).numpy(), state
 
     # Writing
 
-    def write(self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None) -> Iterator[str]:
-        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most."""
-        draw = draw or Draw()
-        yield from self._write(prompt, length, draw, torch.Generator().manual_seed(draw.seed))
+    def write(
+        self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None, random: torch.Generator | None = None
+    ) -> Iterator[str]:
+        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most.
+
+        ``random`` is where numbers come from, by default from the seed of ``draw`` on.
+        """
+        ids, draw = self._begun(prompt), draw or Draw()
+        random = random or torch.Generator().manual_seed(draw.seed)
+        return self._spelt(ids[-1], islice(self._drawn(ids, draw, random), length))
+
+    def _drawn(self, ids: list[int], draw: Draw, random: torch.Generator) -> Iterator[int]:
+        """Symbols after ``ids``, without end."""
+        state = None
+        while True:
+            logits, state = self.frozen(torch.tensor(ids)[:, None], state)
+            ids = [drawn(logits[-1], draw, random, self._never)]
+            yield ids[0]
+
+    @property
+    def _never(self) -> list[int]:
+        """What isn't written: the word that stands for those that aren't known."""
+        return [] if self.vocabulary.unknown is None else [self.vocabulary.unknown]
+
+    def _spelt(self, before: int, places: Iterable[int]) -> Iterator[str]:
+        """The symbols ``places`` after the symbol ``before`` as text, words set apart; a line to its end."""
+        told = self.vocabulary.symbols[before]
+        for place in places:
+            symbol = self.vocabulary.symbols[place]
+            if self.lines and symbol == END:
+                return
+            yield f" {symbol}" if self.vocabulary.level == "word" and END not in (told, symbol) else symbol
+            told = symbol
 
     def samples(
         self,
@@ -71,14 +128,12 @@ class Model(model_file.Model):
         """
         draw = draw or Draw()
         length = self.reach if length is None else length
-        random, found = torch.Generator().manual_seed(draw.seed), list[str]()
-        taken = set(without)
+        random, taken, found = torch.Generator().manual_seed(draw.seed), set(without), list[str]()
         for _ in range(count * TRIES if without else count):
-            text = self.begun(prompt) + "".join(self._write(prompt, length, draw, random))
-            if without and text in taken:
-                continue
-            taken.add(text)
-            found.append(text)
+            text = self.begun(prompt) + "".join(self.write(prompt, length, draw, random))
+            if not without or text not in taken:
+                taken.add(text)
+                found.append(text)
             if len(found) == count:
                 break
         return found
@@ -92,33 +147,28 @@ class Model(model_file.Model):
         """How many symbols a sample has, or a line at most."""
         return 2 * self.longest if self.lines else LENGTH
 
-    def _write(self, prompt: str, length: int, draw: Draw, random: torch.Generator) -> Iterator[str]:
-        vocabulary, unknown = self.vocabulary, self.vocabulary.unknown
-        never = () if unknown is None else (unknown,)
-        ids = self._begun(prompt)
-        before = vocabulary.symbols[ids[-1]]
-        for place in islice(symbols_after(self._frozen, ids, draw, random, never), length):
-            symbol = vocabulary.symbols[place]
-            if self.lines and symbol == END:
-                return
-            apart = vocabulary.level == "word" and END not in (before, symbol)
-            yield f" {symbol}" if apart else symbol
-            before = symbol
-
     # Completing
+
+    def probabilities(self, text: str) -> NDArray[np.float64]:
+        """Of each symbol to come next after ``text``: (symbols,)."""
+        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
+        return finite(logits[-1]).double().softmax(-1).numpy()
 
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
-        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
-        if not bool(logits[-1].isfinite().all()):
-            raise InputError(NOT_FINITE)
-        likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
+        likely = torch.from_numpy(self.probabilities(text)).topk(min(count, len(self.vocabulary)))
         names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
         return list(zip(names, likely.values.tolist(), strict=True))
 
+    def continuations(self, text: str, length: int, width: int) -> list[tuple[str, float]]:
+        """What ``likeliest`` finds after ``text``, as text, with probabilities."""
+        ids, end = self._begun(text), self.vocabulary.end if self.lines else None
+        found = likeliest(self.frozen, ids, length, width, end=end, never=self._never)
+        return [("".join(self._spelt(ids[-1], places)), math.exp(score)) for places, score in found]
+
     def complete(self, text: str, length: int = 1) -> str:
         """``text`` with the likeliest ``length`` symbols after it; a line to its end at most."""
-        return self.begun(text) + "".join(self._write(text, length, Draw(temperature=0), torch.Generator()))
+        return self.begun(text) + "".join(self.write(text, length, Draw(temperature=0)))
 
     # Judging
 
@@ -129,9 +179,9 @@ class Model(model_file.Model):
             raise InputError(f"expected text of {self.vocabulary.noun}s that the model knows, got {text[:40]!r}")
         return corpus
 
-    def surprise(self, text: str) -> Surprise:
+    def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = surprise(self._frozen, self.encode(text))
+        found = likelihood(self.frozen, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found
@@ -175,7 +225,7 @@ class Model(model_file.Model):
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
         config: Plan = shared["config"]
-        vocabulary, longest = _vocabulary(config.level, content["symbols"]), content["longest"]
+        vocabulary, longest = Vocabulary.from_json(config.level, content["symbols"]), content["longest"]
         if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
@@ -186,14 +236,15 @@ class Model(model_file.Model):
         return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
 
 
-def _vocabulary(level: str, symbols: Any) -> Vocabulary:
-    """ValueError for what makes none: characters must rise, words begin with the two that stand for others."""
-    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
-        raise ValueError("expected symbols that are text")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError("a symbol is there twice")
-    if level == "char" and (symbols != sorted(symbols) or any(len(symbol) != 1 for symbol in symbols)):
-        raise ValueError("its characters are out of order")
-    if level == "word" and symbols[:2] != [END, UNKNOWN]:
-        raise ValueError("its words begin otherwise")
-    return Vocabulary(level, tuple(symbols))
+def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
+    """One symbol by ``logits`` (symbols,), none of ``never``. Raises ``InputError`` where they are no numbers."""
+    logits = finite(logits)
+    if never:
+        logits = logits.index_fill(0, torch.tensor(never), -torch.inf)
+    if draw.temperature == 0:
+        return int(logits.argmax())
+    logits = logits.double() / draw.temperature
+    if draw.top_k is not None and draw.top_k < len(logits):
+        least = logits.topk(draw.top_k).values[-1]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    return int(torch.multinomial(logits.softmax(-1), 1, generator=random))

@@ -1,46 +1,164 @@
-"""Train a network to write as a text is written: a text becomes a lesson, a lesson a model."""
+"""Train a network to write as a text is written: the tasks for the fitting loop, and from a text to a model."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ...errors import InputError
-from ...experiment import Trainer
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import Plan, WriteConfig
-from .items import Items
+from .likelihood import LineDataset, likelihood
 from .model import Model
 from .network import Network
-from .streams import Streams
-from .surprise import surprise
-from .text import lines_of, of_lines
-from .vocabulary import Corpus, Vocabulary
+from .text import Corpus, Vocabulary, lines_of, of_lines
+
+
+class LanguageModeling(Task):
+    """Predict each symbol of ``corpus`` from those before it, as ``config`` has it; ``held_out`` is to judge by."""
+
+    model: Network
+
+    def __init__(
+        self,
+        network: Network,
+        corpus: Corpus,
+        config: WriteConfig,
+        held_out: Corpus | None = None,
+        data: Sequence[Any] = (),
+    ) -> None:
+        self.model, self.held_out, self.level, self.data = network, held_out, config.level, data
+        self.prepare(corpus, config)
+
+    def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
+        """Lay out the rows."""
+        raise NotImplementedError
+
+    def validate(self) -> Mapping[str, float]:
+        """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
+        if self.held_out is None:
+            return {}
+        score = likelihood(self.model, self.held_out).score("")
+        if self.level == "word":
+            return {"loss": score.loss, "perplexity": score.perplexity}
+        return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
+
+
+class BpttTask(LanguageModeling):
+    """Predict each symbol of a running text by truncated back-propagation through time.
+
+    The text is cut into ``batch`` streams, N, that are read side by side, ``steps`` steps, T, in an update. A row is
+    one chunk of one stream, and an epoch's rows are those of the first chunks, then those of the second: a batch is the
+    next chunk of all streams. Where several processes share a batch, each has the same streams in
+    every update, and carries on their states.
+    """
+
+    def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
+        """Cut the text into streams."""
+        ids, count, self.steps = corpus.ids, config.batch, config.steps
+        length = (len(ids) - 1) // count  # of a stream; up to count - 1 symbols at the end are left over
+        text = torch.from_numpy(ids)
+        self.count = count
+        self.inputs = text[: count * length].view(count, length).T.contiguous()  # (length, N)
+        self.targets = text[1 : count * length + 1].view(count, length).T.contiguous()  # (length, N)
+        self.rows = count * -(-length // self.steps)
+        self.carried: list[Tensor] = []  # what follows from the chunk before; none at the beginning of the text
+
+    def to(self, device: torch.device) -> None:
+        """Move the network and the text to ``device``."""
+        super().to(device)
+        self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+
+    def order(self, epoch: int, random: torch.Generator) -> Tensor:
+        """The rows as they stand in the text."""
+        return torch.arange(self.rows)
+
+    def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        """The cross entropy of one chunk of the streams that ``rows`` name, and how many symbols that are."""
+        begin = int(rows[0]) // self.count * self.steps
+        streams = rows % self.count
+        if begin == 0:
+            self.carried = []
+        inputs, targets = (x[begin : begin + self.steps] for x in (self.inputs, self.targets))
+        if len(streams) < self.count:
+            inputs, targets = inputs[:, streams], targets[:, streams]  # (T, n)
+        logits, state = model(inputs, self._state(streams))
+        last = begin + self.steps >= len(self.inputs)
+        self.carried = [] if last else [part.detach() for part in _flat(state)]
+        return cross_entropy(logits.float(), targets.flatten(), reduction="sum"), float(targets.numel())
+
+    def _state(self, streams: Tensor) -> list[Any] | None:
+        """What the ``streams`` (n,) carry, a layer at a time, as the layers take it."""
+        parts = self.carried
+        if not parts:
+            return None
+        if parts[0].shape[1] != len(streams):  # the checkpoint is of one process, and we are several
+            parts = [part[:, streams] for part in parts]
+        depth = len(self.model.recurrent)
+        each = len(parts) // depth
+        return [tuple(parts[each * k : each * (k + 1)]) if each > 1 else parts[k] for k in range(depth)]
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next chunk begins with; nothing at an epoch's end."""
+        return {f"carried.{number:03d}": part for number, part in enumerate(self.carried)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what ``state`` gave."""
+        self.carried = [state[name].to(self.inputs.device) for name in sorted(state)]
+
+
+class LineTask(LanguageModeling):
+    """Predict each symbol of lines that have nothing to do with each other, such as names, from those before it."""
+
+    def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
+        """Have the lines at hand."""
+        self.lines = LineDataset(corpus)
+        self.rows = len(self.lines)
+
+    def to(self, device: torch.device) -> None:
+        """Move the network and the text to ``device``."""
+        super().to(device)
+        self.lines.to(device)
+
+    def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        """The cross entropy of the lines ``rows``, and how many symbols they have."""
+        inputs, lengths, targets, _ = self.lines.take(rows)
+        logits, _ = model(inputs, None, lengths)
+        return cross_entropy(logits.float(), targets, reduction="sum"), float(len(targets))
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class WriteProblem(Problem[Model]):
     """What is learnt, and validated with where that isn't None, with everything decided."""
 
     config: Plan
     vocabulary: Vocabulary
     corpus: Corpus
     held_out: Corpus | None
+    like: Model | None = None
 
     @classmethod
-    def of(cls, config: WriteConfig, text: str, held: str) -> Lesson:
+    def of(cls, config: WriteConfig, text: str, held: str, like: Model | None = None) -> WriteProblem:
         """To learn ``text``, and keep the weights that do best on ``held`` where that isn't empty.
 
-        Raises ``InputError`` where nothing can be learnt from them.
+        ``like`` is a model whose vocabulary the network has got used to. Raises ``InputError`` where nothing can be
+        learnt from them, or nothing that such a network can.
         """
+        if like is not None and (like.lines, like.config.level) != (config.lines, config.level):
+            raise InputError(f"the model has learnt {like.read}, expected the same again")
         if config.lines:
             text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
-        vocabulary = Vocabulary.of(text, config.level, most=config.max_words, at_least=config.min_count)
+        if like is not None:
+            vocabulary = like.vocabulary
+        else:
+            vocabulary = Vocabulary.of(text, config.level, max_words=config.max_words, min_count=config.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
@@ -56,41 +174,25 @@ class Lesson:
         else:
             plan = replace(plan, batch=streams_of(corpus, plan))
             updates = -(-((len(corpus.ids) - 1) // plan.batch) // plan.steps)
-        return cls(replace(plan, epochs=plan.epochs_for(updates)), vocabulary, corpus, held_out)
+        return cls(replace(plan, epochs=plan.epochs_for(updates)), vocabulary, corpus, held_out, like)
 
-    def network(self) -> Network:
-        """The network before training: the same for the same seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(len(self.vocabulary), self.config)
+    def make(self) -> Network:
+        """The network, its weights drawn at random."""
+        return Network(len(self.vocabulary), self.config)
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
-
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
-        """
-        network = self.network()
-        trainer.fit(self.task(network), self.config)
-        longest = int(self.corpus.lengths.max()) if self.corpus.lengths is not None else 0
+    def model(self, network: Network) -> Model:
+        """What writes, with the trained ``network``."""
+        longest = 0 if self.like is None else self.like.longest
+        if self.corpus.lengths is not None:
+            longest = max(longest, int(self.corpus.lengths.max()))
         return Model(network=network, vocabulary=self.vocabulary, longest=longest, config=self.config)
 
     def task(self, network: Network) -> Task:
         """Train ``network`` on this."""
-
-        def judge() -> Mapping[str, float]:
-            return scores(network, self.held_out, self.config.level) if self.held_out is not None else {}
-
-        if self.config.lines:
-            return Items(network, self.corpus, judge, self._digest())
-        return Streams(network, self.corpus.ids, self.config.batch, self.config.steps, judge, self._digest())
-
-    def _digest(self) -> Any:
-        """What must agree for a checkpoint to go on, besides the sizes and the configuration."""
-        parts = hashlib.sha256("\n".join(self.vocabulary.symbols).encode())
-        for part in (self.corpus, self.held_out):
-            parts.update(b"" if part is None else part.ids.tobytes())
-            parts.update(b"|")
-        return parts.hexdigest()
+        held = [] if self.held_out is None else [self.held_out.ids]
+        data = [list(self.vocabulary.symbols), self.corpus.ids, *held]
+        kind = LineTask if self.config.lines else BpttTask
+        return kind(network, self.corpus, self.config, self.held_out, data)
 
 
 def streams_of(corpus: Corpus, config: WriteConfig) -> int:
@@ -98,9 +200,6 @@ def streams_of(corpus: Corpus, config: WriteConfig) -> int:
     return max(1, min(config.batch, (len(corpus.ids) - 1) // config.steps))
 
 
-def scores(network: Network, held_out: Corpus, level: str) -> dict[str, float]:
-    """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
-    score = surprise(network, held_out).score("")
-    if level == "word":
-        return {"loss": score.loss, "perplexity": score.perplexity}
-    return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
+def _flat(state: list[Any]) -> list[Tensor]:
+    """The tensors of ``state``, layer after layer."""
+    return [part for layer in state for part in (layer if isinstance(layer, tuple) else (layer,))]
