@@ -29,6 +29,8 @@ COMMANDS = {
     "write score": ("statewise.jobs.tasks.write.score", "say how well a model that has learnt it predicts a text"),
     "tag": ("statewise.jobs.tasks.tag", "learn to give every word of a sentence a tag"),
     "tag predict": ("statewise.jobs.tasks.tag.predict", "give tags with a model that has learnt it"),
+    "translate": ("statewise.jobs.tasks.translate", "learn to write a text for a text"),
+    "translate predict": ("statewise.jobs.tasks.translate.predict", "write it, with a model that has learnt it"),
     "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
@@ -39,6 +41,7 @@ examples:
   statewise classify
   statewise write
   statewise tag
+  statewise translate
 """
 
 # What the commands need beyond the bare install, by the name of the import.

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from .tasks.classify import Classifier
     from .tasks.forecast import Forecaster
     from .tasks.tag import Tagger
+    from .tasks.translate.translator import Translator
     from .tasks.write import Writer
 
-__all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Writer"]
+__all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer"]
 
 _HOMES = {
     "Classifier": ".tasks.classify",
     "Forecaster": ".tasks.forecast",
     "Tagger": ".tasks.tag",
+    "Translator": ".tasks.translate.translator",
     "Writer": ".tasks.write",
 }
 
