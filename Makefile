@@ -73,21 +73,21 @@ fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=2000
 	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
-	$(BIN)/statewise bench --json docs/bench.json --markdown docs/bench.md --plots docs \
+	$(BIN)/python -m benchmarks --json docs/bench.json --markdown docs/bench.md --plots docs \
 	  --readme README.md --readme docs/performance.md
-	$(BIN)/statewise bench --overhead --json docs/overhead.json --readme docs/performance.md
-	$(BIN)/statewise bench --cells --json docs/cells.json --readme docs/cells.md
-	$(BIN)/statewise bench --memory --json docs/memory.json --readme docs/performance.md
-	$(BIN)/statewise bench --jobs --json docs/jobs-bench.json --readme docs/jobs.md
-	$(BIN)/statewise bench --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
+	$(BIN)/python -m benchmarks --overhead --json docs/overhead.json --readme docs/performance.md
+	$(BIN)/python -m benchmarks --cells --json docs/cells.json --readme docs/cells.md
+	$(BIN)/python -m benchmarks --memory --json docs/memory.json --readme docs/performance.md
+	$(BIN)/python -m benchmarks --jobs --json docs/jobs-bench.json --readme docs/jobs.md
+	$(BIN)/python -m benchmarks --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
 
 bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/peers.json
-	$(BIN)/statewise bench --peers --json docs/peers.json --plots docs --readme docs/performance.md
+	$(BIN)/python -m benchmarks --peers --json docs/peers.json --plots docs --readme docs/performance.md
 
 PROGRAMS ?=
 
 programs: $(STAMPS)/jobs ## install five programs of others, accelerate them and measure; renews docs/programs.md (5 minutes, 1 GB)
-	PYTHONPATH=tools $(BIN)/python -m programs $(PROGRAMS)
+	PYTHONPATH=tools:. $(BIN)/python -m programs $(PROGRAMS)
 
 format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(BIN)/ruff check --fix .
@@ -96,7 +96,7 @@ format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 
 clean: ## remove .venv, build folders and caches
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # build folder, CMake build type, sanitizers ON or OFF, what else CMake is told
 define run_cpp_tests

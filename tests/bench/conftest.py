@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 
-from statewise.bench import clock, peak
-from statewise.bench.peers import measure
+from benchmarks import clock, peak
+from benchmarks.peers import measure
 
 
 @pytest.fixture

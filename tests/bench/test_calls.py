@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 import statewise
-from statewise.bench import calls
-from statewise.bench.calls import EVERYDAY, Call, everyday
-from statewise.bench.cases import CELLS, MODES, TRAINING, Case, Shape
-from statewise.bench.compare import Comparison
-from statewise.bench.gate import failures
+from benchmarks import calls
+from benchmarks.calls import EVERYDAY, Call, everyday
+from benchmarks.cases import CELLS, MODES, TRAINING, Case, Shape
+from benchmarks.compare import Comparison
+from benchmarks.gate import failures
 
 
 @pytest.fixture

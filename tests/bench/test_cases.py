@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from statewise.bench.cases import CELLS, FORWARD, MODES, SHAPES, THREADS, TRAINING, Case, Shape, cases
+from benchmarks.cases import CELLS, FORWARD, MODES, SHAPES, THREADS, TRAINING, Case, Shape, cases
 
 
 def test_every_combination_once() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 import statewise
+from benchmarks import cells as bench
+from benchmarks.cases import Shape
+from benchmarks.clock import Effort
 from statewise import cells
-from statewise.bench import cells as bench
-from statewise.bench.cases import Shape
-from statewise.bench.clock import Effort
 
 
 def test_every_cell_and_option_is_measured(steady_clock: object) -> None:

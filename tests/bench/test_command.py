@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import statewise
-from statewise.bench import add_arguments, calls, clock, command, compare, peers, run, sweep
-from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
-from statewise.bench.peers import live, measure, torch_nn
+from benchmarks import add_arguments, calls, clock, command, compare, peers, run, sweep
+from benchmarks.cases import FORWARD, TRAINING, Case, Shape
+from benchmarks.peers import live, measure, torch_nn
 from statewise.jobs.errors import InputError
 
 TINY = ["--quick", "--shape", "3,2,4,5,1", "--threads", "1"]

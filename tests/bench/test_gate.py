@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import statewise
-from statewise.bench.cases import CELLS, FORWARD, MODES, TRAINING, Case, Shape
-from statewise.bench.gate import failures
+from benchmarks.cases import CELLS, FORWARD, MODES, TRAINING, Case, Shape
+from benchmarks.gate import failures
 
 SHAPE = Shape(5, 3, 4, 6, 2)
 

@@ -1,4 +1,4 @@
-"""statewise bench --jobs: whole trainings, and the loop's own cost."""
+"""benchmarks --jobs: whole trainings, and the loop's own cost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 import statewise
-from statewise.bench import jobs
-from statewise.bench.clock import Effort
-from statewise.bench.prose import Prose
-from statewise.bench.samples import Summary
-from statewise.cli import main
+from benchmarks import jobs
+from benchmarks.__main__ import main
+from benchmarks.clock import Effort
+from benchmarks.prose import Prose
+from benchmarks.samples import Summary
 from statewise.jobs.training.config import TrainingConfig
 
 EFFORT = Effort(clean=1, at_least=1, seconds=0.0)
@@ -70,14 +70,14 @@ def test_what_learns_otherwise_has_no_time(capsys, monkeypatch, tmp_path):
     (said, *_) = jobs.measure(["LSTM"], [1], EFFORT, SimpleNamespace(LSTM=Wrong))
     assert said == "classes LSTM: the two libraries don't learn the same"
     monkeypatch.setattr(jobs, "measure", lambda *args: iter([said]))
-    assert main(["bench", "--jobs", "--json", str(tmp_path / "j.json")]) == 1
+    assert main(["--jobs", "--json", str(tmp_path / "j.json")]) == 1
     assert "nothing is written" in capsys.readouterr().err
     assert not (tmp_path / "j.json").exists()
 
 
 def test_figures_are_printed_and_written(capsys, tmp_path):
     path = tmp_path / "j.json"
-    assert main(["bench", "--jobs", "--quick", "--cell", "GRU", "--threads", "1", "--json", str(path)]) == 0
+    assert main(["--jobs", "--quick", "--cell", "GRU", "--threads", "1", "--json", str(path)]) == 0
     out = capsys.readouterr().out
     assert "| classes, GRU | 1 |" in out
     assert "The loop's own part of an update:" in out
@@ -96,5 +96,5 @@ def test_the_table():
 
 @pytest.mark.parametrize("option", [["--shape", "1,1,1,1,1"], ["--mode", "forward"], ["--markdown", "x.md"]])
 def test_what_does_not_go_together(option, capsys):
-    assert main(["bench", "--jobs", *option]) == 2
+    assert main(["--jobs", *option]) == 2
     assert "--jobs" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""statewise bench --memory: what a training step adds."""
+"""benchmarks --memory: what a training step adds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from statewise.bench import memory
-from statewise.bench.cases import Shape
-from statewise.cli import main
+from benchmarks import memory
+from benchmarks.__main__ import main
+from benchmarks.cases import Shape
 
 linux = pytest.mark.skipif(not memory._RESET_PEAK.exists(), reason="the peak is read from Linux's /proc")
 SMALL = Shape(2000, 8, 32, 64, 1)
@@ -38,7 +38,7 @@ def test_the_command_writes_json_and_the_section(tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- memory:start -->\nold\n<!-- memory:end -->\nafter\n")
     figures = tmp_path / "memory.json"
-    arguments = ["bench", "--memory", "--cell", "RNN", "--shape", "50,4,8,8,1", "--json", str(figures)]
+    arguments = ["--memory", "--cell", "RNN", "--shape", "50,4,8,8,1", "--json", str(figures)]
     assert main(arguments) == 0
     (row,) = json.loads(figures.read_text())["memory"]
     assert (row["cell"], row["T"], row["H"]) == ("RNN", 50, 8)
@@ -48,7 +48,7 @@ def test_the_command_writes_json_and_the_section(tmp_path, capsys):
 
 @pytest.mark.parametrize("option", [["--quick"], ["--threads", "1", "--threads", "2"], ["--markdown", "x.md"]])
 def test_what_does_not_go_together(option, capsys):
-    assert main(["bench", "--memory", *option]) == 2
+    assert main(["--memory", *option]) == 2
     assert "--memory" in capsys.readouterr().err
 
 

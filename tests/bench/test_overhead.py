@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from statewise.bench import add_arguments, gate, overhead, run
-from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
-from statewise.bench.overhead import Overhead, Round
+from benchmarks import add_arguments, gate, overhead, run
+from benchmarks.cases import FORWARD, TRAINING, Case, Shape
+from benchmarks.overhead import Overhead, Round
 from statewise.jobs.errors import InputError
 
 TINY = Shape(3, 2, 4, 5, 1)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from statewise.bench import peak
-from statewise.bench.cases import CELLS, FORWARD, TRAINING, Case, Shape
-from statewise.bench.clock import Clock, Effort
-from statewise.bench.peers import OURS, PEERS, check, installed, layers, live, measure, problem, report
-from statewise.bench.samples import Summary
+from benchmarks import peak
+from benchmarks.cases import CELLS, FORWARD, TRAINING, Case, Shape
+from benchmarks.clock import Clock, Effort
+from benchmarks.peers import OURS, PEERS, check, installed, layers, live, measure, problem, report
+from benchmarks.samples import Summary
 
 STEP = Shape(1, 2, 5, 7, 1)
 SEQUENCE = Shape(4, 3, 5, 7, 1)
@@ -35,7 +35,7 @@ def sides(name: str, case: Case) -> tuple[problem.Problem, dict[str, problem.Sid
     one = problem.Problem(case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs
-        return one, import_module(f"statewise.bench.peers.{module}").sides(one)
+        return one, import_module(f"benchmarks.peers.{module}").sides(one)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -54,7 +54,7 @@ def test_every_way_of_every_library_is_right(
 
 
 def test_every_library_is_drawn_and_listed() -> None:
-    plots = pytest.importorskip("statewise.bench.plots")
+    plots = pytest.importorskip("benchmarks.plots")
     assert set(plots.PEERS) == set(PEERS) - set(OURS)
     assert {"statewise", "torch.nn", "torch.compile"} <= set(installed())
 

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from statewise.bench import plots, sweep
-from statewise.bench.cases import CELLS, MODES, SHAPES, THREADS, Case, cases
-from statewise.bench.peers import measure, problem
-from statewise.bench.results import Result
-from statewise.bench.samples import Summary
+from benchmarks import plots, sweep
+from benchmarks.cases import CELLS, MODES, SHAPES, THREADS, Case, cases
+from benchmarks.peers import measure, problem
+from benchmarks.results import Result
+from benchmarks.samples import Summary
 
 MOST = 60_000  # bytes
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from statewise.bench.readme import END, START, replace_section, sections_in, write_section, write_sections
+from benchmarks.readme import END, START, replace_section, sections_in, write_section, write_sections
 
 
 def test_only_the_section_changes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from statewise.bench.report import Report
+from benchmarks.report import Report
 
 
 def test_every_form_is_written(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from statewise.bench.cases import FORWARD, TRAINING, Case, Shape
-from statewise.bench.results import Result, geometric_mean, means
-from statewise.bench.samples import Summary
-from statewise.bench.table import (
+from benchmarks.cases import FORWARD, TRAINING, Case, Shape
+from benchmarks.results import Result, geometric_mean, means
+from benchmarks.samples import Summary
+from benchmarks.table import (
     everyday_summary,
     everyday_table,
     limits_table,

@@ -6,9 +6,9 @@ from math import inf
 
 import pytest
 
-from statewise.bench import peak
-from statewise.bench.clock import Clock, Effort
-from statewise.bench.samples import DRIFT, TOLERANCE, Probe, Sample, clean, lower_quartile, summarize
+from benchmarks import peak
+from benchmarks.clock import Clock, Effort
+from benchmarks.samples import DRIFT, TOLERANCE, Probe, Sample, clean, lower_quartile, summarize
 
 
 def sample(*slowest: float, ours: float = 1.0, theirs: float = 2.0) -> Sample:

@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 import statewise
-from statewise.bench import jobs
-from statewise.bench.clock import Effort
-from statewise.bench.sentences import CONLL2000, corpus
+from benchmarks import jobs
+from benchmarks.clock import Effort
+from benchmarks.sentences import CONLL2000, corpus
 
 SMALL = replace(CONLL2000, rows=32, all_rows=64, H=5)
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from statewise.bench import sweep
-from statewise.bench.cases import CELLS, FORWARD, MODES, Case
-from statewise.bench.results import Result
-from statewise.bench.samples import Summary
+from benchmarks import sweep
+from benchmarks.cases import CELLS, FORWARD, MODES, Case
+from benchmarks.results import Result
+from benchmarks.samples import Summary
 
 
 def result(seconds: float, *, cell: str = "LSTM", mode: str = FORWARD, **sizes: int) -> Result:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from statewise.bench.clock import Effort
-from statewise.bench.tirex import measure
+from benchmarks.clock import Effort
+from benchmarks.tirex import measure
 
 
 @pytest.mark.usefixtures("steady_clock")

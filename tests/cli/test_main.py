@@ -55,7 +55,7 @@ def test_help_shows_examples_that_parse(argv, capsys):
         (["classify", "fit", "a"], ["classify", "a"]),
         (["classify", "fit"], ["classify"]),
         (["classify", "./predict"], ["classify", "./predict"]),
-        (["bench", "fit"], ["bench", "fit"]),
+        (["other", "fit"], ["other", "fit"]),
         (["classify"], ["classify"]),
         ([], []),
     ],

@@ -89,14 +89,6 @@ def test_segments_end_with_their_sequence():
     np.testing.assert_array_equal(same, steps)
 
 
-def test_a_digest_tells_other_data_and_other_lengths():
-    steps = np.arange(6.0)[:, None]
-    digests = {
-        Sequences(s, np.array(lengths)).digest() for s in (steps, steps + 1) for lengths in ([2, 4], [4, 2], [6])
-    }
-    assert len(digests) == 6
-
-
 def test_a_batch_holds_its_sequences(arrays, batches):
     x, lengths = batches.take(torch.tensor([3, 1, 0]))
     assert x.shape == (7, 3, 3)  # as long as the longest of these three

@@ -198,7 +198,7 @@ def task_of(job):
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("statewise.jobs.experiment.fit", keep)
+        patch.setattr("statewise.jobs.training.problem.fit", keep)
         with pytest.raises(Killed):
             cli.main(job.argv("run", *job.steady))
     task, recipe = given[0]

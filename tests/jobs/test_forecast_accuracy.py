@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from statewise.jobs.experiment import Trainer
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.panel import joined
 from statewise.jobs.tasks.forecast.reading import read_panel
-from statewise.jobs.tasks.forecast.training import prepare, train
+from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.training.problem import Trainer
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "forecast"
 
@@ -26,7 +26,7 @@ def airline():
 
 def trained(panel, settings, *, test_rows=None, split=None, gaps="refuse", **recipe):
     prepared = prepare(panel, replace(settings, gaps=gaps, **recipe), test_rows=test_rows, split=split)
-    return prepared, train(prepared, Trainer())
+    return prepared, prepared.train(Trainer())
 
 
 def scores(panel, settings, *, stride=1, **how):

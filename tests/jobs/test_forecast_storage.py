@@ -10,16 +10,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from statewise.jobs import InputError
-from statewise.jobs.experiment import Trainer
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.model import Model
 from statewise.jobs.tasks.forecast.reading import read_panel
-from statewise.jobs.tasks.forecast.training import prepare, train
+from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.training.problem import Trainer
 
 
 def made(**settings):
     prepared = prepare(read_panel(), ForecastConfig(units=4, ensemble=2, epochs=1, **settings))
-    return train(prepared, Trainer())
+    return prepared.train(Trainer())
 
 
 @pytest.fixture(scope="module")

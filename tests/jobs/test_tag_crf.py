@@ -7,8 +7,7 @@ import itertools
 import pytest
 import torch
 
-from statewise.jobs.tasks.tag.crf import CRF, NEVER, best, score
-from statewise.jobs.tasks.tag.log_sum import log_sum, plain_log_sum
+from statewise.jobs.tasks.tag.crf import CRF, NEVER, best, log_sum, marginals, n_best, plain_log_sum, score
 
 LENGTHS = (4, 2, 2, 1)
 K = 3
@@ -69,6 +68,48 @@ def test_the_best_tags():
     for places in rows:
         paths, values = all_paths(places, *given)
         assert tuple(found[places].tolist()) == paths[int(values.argmax())]
+
+
+def constrained():
+    """1 may not follow 0, nor 2 be first, nor 1 last."""
+    allowed = torch.ones(K + 1, K + 1, dtype=torch.bool)
+    allowed[0, 1] = allowed[K, 2] = allowed[1, K] = False
+    crf = CRF(K, allowed).double()
+    torch.manual_seed(1)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return [torch.randn(sum(LENGTHS), K, dtype=torch.float64), *(s.detach() for s in crf.scores())]
+
+
+@pytest.mark.parametrize("given", [scores, constrained])
+def test_the_probability_of_each_tag_over_all_tags_of_the_others(given):
+    sizes, rows = packed()
+    given = [s.detach() for s in given()]
+    found = marginals(given[0], sizes, *given[1:])
+    torch.testing.assert_close(found.sum(1), torch.ones(sum(LENGTHS), dtype=torch.float64))
+    for places in rows:
+        paths, values = all_paths(places, *given)
+        weights = values.softmax(0)
+        for step, place in enumerate(places):
+            expected = [sum(w for path, w in zip(paths, weights, strict=True) if path[step] == tag) for tag in range(K)]
+            torch.testing.assert_close(found[place], torch.stack(expected), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 30, 100])
+@pytest.mark.parametrize("given", [scores, constrained])
+def test_the_n_best_sequences(given, count):
+    sizes, rows = packed()
+    given = [s.detach() for s in given()]
+    found, tags = n_best(given[0], sizes, *given[1:], count)
+    assert (found.shape, tags.shape) == ((len(LENGTHS), count), (sum(LENGTHS), count))
+    for row, places in enumerate(rows):
+        paths, values = all_paths(places, *given)
+        order = [place for place in values.argsort(descending=True).tolist() if values[place] > NEVER / 2][:count]
+        expected = values[order]
+        torch.testing.assert_close(found[row, : len(order)], expected, rtol=1e-12, atol=0)
+        assert (found[row, len(order) :] < NEVER / 2).all()  # what may not be, and what there is not
+        ours = [tuple(tags[places, rank].tolist()) for rank in range(len(order))]
+        assert ours == [paths[place] for place in order]
 
 
 def test_probabilities_add_up_to_one():

@@ -11,13 +11,13 @@ from torch.nn.utils.rnn import pack_sequence
 from statewise.jobs import InputError
 from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus, all_of
-from statewise.jobs.tasks.tag.decoding import allowed_by, predict
+from statewise.jobs.tasks.tag.decoding import in_words, predict
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.tag.network import Network
 from statewise.jobs.tasks.tag.packed import LONGEST, Packed, pack
-from statewise.jobs.tasks.tag.spans import Grammar
-from statewise.jobs.tasks.tag.training import Lesson, split
-from statewise.jobs.tasks.tag.vocabulary import SHAPES, plain, shape_of, vocabulary_of
+from statewise.jobs.tasks.tag.spans import keep_to_grammar
+from statewise.jobs.tasks.tag.training import TagProblem, split
+from statewise.jobs.tasks.tag.vocabulary import SHAPES, Vocabulary, plain, shape_of
 from statewise.jobs.training.checkpoint import _identity
 
 WORDS = [["The", "cat", "sat"], ["Yes"], ["the", "Cat", "of", "1984", "sat"], ["a", "b"]]
@@ -30,7 +30,7 @@ def corpus():
 
 
 def vocabulary(least=1):
-    return vocabulary_of(corpus(), set(all_of(TAGS)), least)
+    return Vocabulary.of(corpus(), set(all_of(TAGS)), least)
 
 
 def test_packing_is_torchs():
@@ -90,14 +90,14 @@ def test_what_is_unknown_is_number_0():
 
 
 def test_rare_words_can_be_left_out():
-    assert vocabulary(2).words == ["cat", "sat", "the"]
+    assert vocabulary(2).words == ("cat", "sat", "the")
     assert not any(vocabulary(2).rare)
 
 
 def test_of_a_long_word_both_ends_are_read():
     word = "a" * LONGEST + "b" * LONGEST
     long = Corpus("long", [[word, "c"]], [["X", "Y"]])
-    batch = Packed(long, vocabulary_of(long, {"X", "Y"})).take(np.array([0]))
+    batch = Packed(long, Vocabulary.of(long, {"X", "Y"})).take(np.array([0]))
     assert len(batch.character_sizes) == LONGEST
     assert batch.characters.bincount().tolist() == [0, LONGEST // 2, LONGEST // 2, 1]
 
@@ -176,36 +176,35 @@ def test_dropout_is_the_same_for_all_words_of_a_sentence():
 
 def test_without_characters_and_features():
     bare = Corpus("bare", WORDS, TAGS)
-    net = Network(vocabulary_of(bare, {"D", "N"}), TagConfig(units=3, character_units=0))
-    assert net(Packed(bare, vocabulary_of(bare, set(all_of(TAGS)))).take(np.arange(4))).shape == (11, 2)
+    net = Network(Vocabulary.of(bare, {"D", "N"}), TagConfig(units=3, character_units=0))
+    assert net(Packed(bare, Vocabulary.of(bare, set(all_of(TAGS)))).take(np.arange(4))).shape == (11, 2)
 
 
 @pytest.mark.parametrize("crf", [False, True])
 def test_predicted_tags_keep_to_the_grammar(crf):
     given = sentences(30)
-    lesson = Lesson.of(TagConfig(crf=crf, validation_share=0.0), given)
-    assert lesson.strict
-    grammar = Grammar(lesson.vocabulary.tags)
+    problem = TagProblem.of(TagConfig(crf=crf, validation_share=0.0), given)
+    assert problem.strict
     torch.manual_seed(1)
-    net = Network(lesson.vocabulary, TagConfig(units=4, crf=crf), lesson.allowed).eval()
+    net = Network(problem.vocabulary, TagConfig(units=4, crf=crf), strict=True).eval()
     nn.init.normal_(net.output.weight, std=20.0)  # a network that says anything
     nn.init.normal_(net.recurrent.weight_ih_l0, std=20.0)
-    packed = Packed(given, lesson.vocabulary)
-    numbers, loss = predict(net, packed, lesson.allowed)
-    tags = [[lesson.vocabulary.tags[n] for n in part] for part in np.split(numbers, packed.starts[1:])]
-    assert grammar.keeps(tags)
+    packed = Packed(given, problem.vocabulary)
+    numbers, loss = predict(net, packed)
+    tags = in_words(numbers, packed.lengths, problem.vocabulary.tags)
+    assert keep_to_grammar(tags, problem.vocabulary.tags)
     assert len(set(all_of(tags))) > 4
     assert loss > 0
     if not crf:
-        free, _ = predict(net, packed, None)
-        assert not grammar.keeps(
-            [[lesson.vocabulary.tags[n] for n in part] for part in np.split(free, packed.starts[1:])]
-        )
+        net.allowed = None
+        free = in_words(predict(net, packed)[0], packed.lengths, problem.vocabulary.tags)
+        assert not keep_to_grammar(free, problem.vocabulary.tags)
 
 
 def test_without_spans_anything_is_allowed():
-    assert allowed_by(None) is None
-    assert Lesson.of(TagConfig(validation_share=0.0), corpus()).allowed is None
+    problem = TagProblem.of(TagConfig(validation_share=0.0), corpus())
+    assert not problem.strict
+    assert problem.network().allowed is None
 
 
 def test_splitting_keeps_every_sentence_once():
@@ -221,17 +220,17 @@ def test_splitting_keeps_every_sentence_once():
 
 def test_there_must_be_something_to_learn():
     with pytest.raises(InputError, match="every word has the tag 'X', there is nothing to learn"):
-        Lesson.of(TagConfig(), Corpus("c", [["a"]], [["X"]]))
+        TagProblem.of(TagConfig(), Corpus("c", [["a"]], [["X"]]))
     many = Corpus("c", [[str(n) for n in range(5001)]], [[str(n) for n in range(5001)]])
     with pytest.raises(InputError, match=r"5,001 different tags.*--column"):
-        Lesson.of(TagConfig(), many)
+        TagProblem.of(TagConfig(), many)
 
 
 def test_a_checkpoint_of_other_sentences_or_tags_is_told_apart():
     def identity(words=WORDS, tags=TAGS, **shape):
         config = TagConfig(**shape, validation_share=0.0)
-        lesson = Lesson.of(config, Corpus("c", words, tags))
-        return _identity(lesson.task(lesson.network()), lesson.config)
+        problem = TagProblem.of(config, Corpus("c", words, tags))
+        return _identity(problem.task(problem.network()), problem.config)
 
     assert identity() == identity()
     swapped = [WORDS[3], *WORDS[1:3], WORDS[0]]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from statewise.jobs.tasks.tag.baselines import most_frequent
+from statewise.jobs.data.symbols import Symbols
 from statewise.jobs.tasks.tag.config import Layout
 from statewise.jobs.tasks.tag.formats import read
-from statewise.jobs.tasks.tag.spans import Counts, Grammar, are_spans, count, spans, total
+from statewise.jobs.tasks.tag.result import most_frequent
+from statewise.jobs.tasks.tag.spans import Counts, are_spans, count, grammar, keep_to_grammar, spans, total
 
 CONLL2000 = Path(__file__).parents[2] / "../shared/data/tagging/conll2000"
 
@@ -67,6 +68,8 @@ def test_counts_are_of_whole_spans_and_their_types():
     assert both.precision == both.recall == both.f1 == pytest.approx(1 / 3)
     assert counts["Y"].precision == counts["Y"].recall == counts["Y"].f1 == 0
     assert total([]) == (0, 0, 0)
+    by_word = count([["D", "N"], ["N"]], [["D", "D"], ["N"]], of_spans=False)
+    assert by_word == {"D": Counts(1, 2, 1), "N": Counts(1, 1, 2)}
 
 
 def test_precision_and_recall_of_a_type():
@@ -75,25 +78,31 @@ def test_precision_and_recall_of_a_type():
     assert counts.f1 == pytest.approx(2 * 0.75 * 0.5 / 1.25)
 
 
+def pairs(tags, allowed):
+    """The pairs of ``tags`` and None, for a sentence's end, that may stand in a row, or may not."""
+    matrix, states = grammar(tags), [*tags, None]
+    assert matrix.shape == (len(states), len(states))
+    return {(states[i], states[j]) for i, j in np.argwhere(matrix == allowed)}
+
+
 def test_the_grammar_of_iob():
-    grammar = Grammar(("B-X", "B-Y", "I-X", "I-Y", "O"))
-    refused = {(b, t) for b, t in itertools.product([*grammar.tags, None], repeat=2) if not grammar.allows(b, t)}
+    refused = pairs(("B-X", "B-Y", "I-X", "I-Y", "O"), False)
     assert refused == {(b, "I-X") for b in ("B-Y", "I-Y", "O", None)} | {(b, "I-Y") for b in ("B-X", "I-X", "O", None)}
 
 
 def test_the_grammar_of_iobes_ends_what_it_begins():
-    grammar = Grammar(("B-X", "E-X", "I-X", "O", "S-X"))
-    allowed = {(b, t) for b, t in itertools.product([*grammar.tags, None], repeat=2) if grammar.allows(b, t)}
+    allowed = pairs(("B-X", "E-X", "I-X", "O", "S-X"), True)
     inside = {(b, t) for b in ("B-X", "I-X") for t in ("I-X", "E-X")}
     outside = {(b, t) for b in ("E-X", "O", "S-X", None) for t in ("B-X", "O", "S-X", None)}
     assert allowed == inside | outside
 
 
 def test_the_first_kind_of_iob_does_not_keep_to_it():
-    grammar = Grammar(("B-X", "I-X", "O"))
-    assert grammar.keeps([["B-X", "I-X"], ["O", "B-X"]])
-    assert not grammar.keeps([["O", "I-X"]])
-    assert not grammar.keeps([["I-X"]])
+    tags = Symbols(("B-X", "I-X", "O"))
+    assert keep_to_grammar([["B-X", "I-X"], ["O", "B-X"]], tags)
+    assert not keep_to_grammar([["O", "I-X"]], tags)
+    assert not keep_to_grammar([["I-X"]], tags)
+    assert not keep_to_grammar([["B-X"]], Symbols(("B-X", "E-X", "O")))  # which ends nothing
 
 
 @pytest.mark.skipif(not CONLL2000.is_dir(), reason="the data of CoNLL-2000 are not there")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
@@ -9,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from statewise.jobs import InputError, Tagger
+from statewise.jobs.tasks.tag.corpus import Corpus
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.tag.spans import count, total
 
@@ -156,3 +160,49 @@ def test_what_is_refused(X, y, said):
 def test_arguments_that_are_refused(options, said):
     with pytest.raises(InputError, match=said):
         Tagger(**options).fit([["a", "b"]], [["X", "Y"]])
+
+
+@pytest.mark.parametrize("crf", [False, True])
+@pytest.mark.parametrize("of_spans", [False, True])
+def test_probabilities_and_n_best_are_those_of_all_sequences(crf, of_spans):
+    """Against every sequence of tags written out, from the network's scores, in float64."""
+    tags = ["B-X", "I-X", "O"] if of_spans else ["a", "b", "c"]
+    random = np.random.default_rng(0)
+    X = [[f"w{word}" for word in random.integers(9, size=length)] for length in (3, 1, 4, 3)]
+    y = [[tags[0], tags[1], tags[2]], [tags[2]], [tags[2], tags[0], tags[1], tags[1]], [tags[0], tags[0], tags[2]]]
+    tagger = Tagger(epochs=3, batch=2, crf=crf, **SMALL).fit(X, y)
+    model = tagger.model_
+    assert (model.network.allowed is not None) == of_spans
+    given = [*X[:2], [], *X[2:]]
+    predicted, probabilities, best = tagger.predict(given), tagger.predict_proba(given), tagger.predict_n_best(given, 7)
+    assert (probabilities[2].shape, best[2]) == ((0, 3), [([], 1.0)])
+    for words, one, marginals, ranked in zip(given, predicted, probabilities, best, strict=True):
+        if not words:
+            continue
+        emissions = model.network(model.packed(Corpus("", [words], None)).take(np.array([0]))).double().detach()
+        if crf:
+            between, first, last = (s.detach().double() for s in model.network.crf.scores())
+        else:
+            between, first, last = torch.zeros(3, 3), torch.zeros(3), torch.zeros(3)
+        scores = {}
+        for path in itertools.product(range(3), repeat=len(words)):
+            if of_spans and any(now == 1 and before == 2 for before, now in itertools.pairwise((2, *path))):
+                continue  # I-X after O, or first
+            own = sum(emissions[t, tag] for t, tag in enumerate(path)) + first[path[0]] + last[path[-1]]
+            scores[path] = own + sum(between[a, b] for a, b in itertools.pairwise(path))
+        values = torch.stack(list(scores.values())).softmax(0)
+        likely = dict(zip(scores, values.tolist(), strict=True))
+        expected = sorted(likely, key=likely.get, reverse=True)[:7]
+        assert [told for told, _ in ranked] == [[tags[t] for t in path] for path in expected]
+        np.testing.assert_allclose([p for _, p in ranked], [likely[path] for path in expected], rtol=1e-6)
+        assert one == ranked[0][0]
+        for t in range(len(words)):
+            of_tag = [sum(p for path, p in likely.items() if path[t] == tag) for tag in range(3)]
+            np.testing.assert_allclose(marginals[t], of_tag, rtol=1e-6, atol=1e-12)
+    assert len(best[1]) == (2 if of_spans else 3)  # of one word
+
+
+def test_probabilities_of_a_tagger_that_is_not_fitted():
+    for ask in (Tagger().predict_proba, Tagger().predict_n_best):
+        with pytest.raises(NotFittedError):
+            ask([["a"]])

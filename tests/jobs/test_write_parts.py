@@ -19,7 +19,7 @@ from statewise.jobs.tasks.write.sampling import Draw, drawn
 from statewise.jobs.tasks.write.streams import Streams
 from statewise.jobs.tasks.write.surprise import RUN_UP, STRETCH, line_numbers, surprise
 from statewise.jobs.tasks.write.text import checked, held_out, lines_of, read_text
-from statewise.jobs.tasks.write.training import Lesson, streams_of
+from statewise.jobs.tasks.write.training import WriteProblem, streams_of
 from statewise.jobs.tasks.write.vocabulary import Corpus, Vocabulary
 
 CELLS = ["lstm", "gru", "rnn"]
@@ -154,7 +154,7 @@ def test_lines_are_known_by_their_ends():
 )
 def test_what_nothing_can_be_learnt_from_is_refused(text, held, said):
     with pytest.raises(InputError, match=said):
-        Lesson.of(WriteConfig(), text, held)
+        WriteProblem.of(WriteConfig(), text, held)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from statewise.bench import memory
-from statewise.bench.cases import Shape
+from benchmarks import memory
+from benchmarks.cases import Shape
 
 # 67 MB of weights, which eight groups of rows could each have a gradient of.
 LARGE = Shape(2, 256, 1024, 1024, 2)
@@ -16,7 +16,7 @@ LARGE = Shape(2, 256, 1024, 1024, 2)
 KEPT = """
 import gc, sys
 import torch, statewise
-from statewise.bench.memory import _status
+from benchmarks.memory import _status
 
 def step(hidden, layers, n):
     layer = getattr(statewise, sys.argv[1])(hidden, hidden, layers)

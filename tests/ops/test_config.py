@@ -15,6 +15,8 @@ from statewise import cells
 from statewise.kernels import cpu
 from statewise.ops.fallback import FallbackWarning
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")  # torch.func loads its decompositions with it
+
 X = torch.linspace(-1, 1, 30).reshape(5, 2, 3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -214,8 +215,17 @@ STRIDES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("strides", STRIDES)
+EVERYDAY = {("contiguous", torch.float32), ("batch first", torch.bfloat16), ("expanded", torch.float16)}
+DTYPES = torch.float32, torch.bfloat16, torch.float16
+
+
+@pytest.mark.parametrize(
+    ("strides", "dtype"),
+    [
+        pytest.param(*case, marks=() if case in EVERYDAY else pytest.mark.slow, id=f"{case[0]}-{case[1]}")
+        for case in itertools.product(STRIDES, DTYPES)
+    ],
+)
 def test_opcheck(strides, dtype):
     """torch's own check of an operation: schema, fake shapes and strides, autograd, tracing; forward and backward."""
     x = STRIDES[strides](torch.randn(T, N, I, dtype=dtype))

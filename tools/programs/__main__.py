@@ -67,8 +67,9 @@ def _found(name: str, *, quick: bool) -> dict[str, Any]:
 
 
 def _environment_variables() -> dict[str, str]:
-    """Where the process finds this package."""
-    return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    """Where the process finds this package and benchmarks."""
+    tools = Path(__file__).resolve().parents[1]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tools, tools.parent)))}
 
 
 def _told(record: dict[str, Any]) -> str:

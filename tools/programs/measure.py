@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from benchmarks import machine
+from benchmarks.calls import tensors_in
+from benchmarks.cases import MODES, THREADS, TRAINING
+from benchmarks.clock import QUICK, Clock, Effort
+from benchmarks.gate import judge
+from benchmarks.samples import Summary
 from statewise import accelerate
-from statewise.bench import machine
-from statewise.bench.calls import tensors_in
-from statewise.bench.cases import MODES, THREADS, TRAINING
-from statewise.bench.clock import QUICK, Clock, Effort
-from statewise.bench.gate import judge
-from statewise.bench.samples import Summary
 
 from . import program
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from statewise.bench import machine
-from statewise.bench.table import markdown
+from benchmarks import machine
+from benchmarks.table import markdown
 
 from . import program
 from .measure import Figure
@@ -22,7 +22,7 @@ a size that its users have; weights are random but where a package carries them 
 
 Before the clock starts, every output, and in training every parameter's gradient, is compared with the same model in
 float64: the accelerated one may be off by twice what torch.nn's own float32 is, or by 3e-6 of the largest value (the
-gate of `statewise bench`). Dropout is on in training, and the same seed draws the same masks. Then both run in one
+gate of `python -m benchmarks`). Dropout is on in training, and the same seed draws the same masks. Then both run in one
 process in turns, as [performance.md](performance.md) says; `forward+backward` computes the gradient of every parameter
 that takes one.
 

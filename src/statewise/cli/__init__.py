@@ -31,7 +31,6 @@ COMMANDS = {
     "tag predict": ("statewise.jobs.tasks.tag.predict", "give tags with a model that has learnt it"),
     "translate": ("statewise.jobs.tasks.translate", "learn to write a text for a text"),
     "translate predict": ("statewise.jobs.tasks.translate.predict", "write it, with a model that has learnt it"),
-    "bench": ("statewise.bench", "time statewise against torch.nn on this machine"),
 }
 
 EXAMPLES = """\

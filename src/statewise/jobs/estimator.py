@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from .artifacts.model_file import Model, checked
 from .command import by_group, default_in_words
 from .config import Config
-from .experiment import Trainer
 from .training.callbacks import Record
 from .training.config import TrainingConfig
+from .training.problem import Problem, Trainer
 
 Own = TypeVar("Own", bound="Estimator")
 
@@ -90,10 +90,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         """Have ``model`` as what was trained."""
         self.model_ = model
 
-    def _train(self, job: Any) -> None:
-        """Have what ``job.train`` gives."""
+    def _train(self, problem: Problem[Any]) -> None:
+        """Have a model that has learnt ``problem``."""
         trainer = Trainer()
-        self._take(job.train(trainer))
+        self._take(problem.train(trainer))
         self.history_ = trainer.history
 
 

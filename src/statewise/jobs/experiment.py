@@ -1,8 +1,8 @@
 """A job from its command to a full run folder. What is a job's own is a ``Job``; everything around it is here, once.
 
-read, split, decide     the job, when it is made
+read, split, decide     the job, when it is made: its ``problem``
 folder, config.json     a new one, or the one of a run that was broken off
-train                   the job, by ``Trainer``: the loop, a checkpoint for each network, all who look on
+train                   the problem, by a ``Trainer``: the loop, a checkpoint for each network, all who look on
 judge                   the job: the model and its baselines on data held out
 write                   the verdict, report.html, the job's files, the model, metrics.json
 """
@@ -15,7 +15,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -29,40 +30,17 @@ from .artifacts.runs import new_run, resumed_run
 from .command import Run, say
 from .config import to_json
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
-from .training.callbacks import Callback, Log, NamedCallback, Record
-from .training.checkpoint import Checkpoint
-from .training.config import TrainingConfig
+from .training.callbacks import Log, Record
 from .training.default_callbacks import default_callbacks
 from .training.distributed import find_device
-from .training.fit import fit
+from .training.problem import Problem, Trainer
 from .training.rank import is_main_process
-from .training.task import Task
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
 Trained = TypeVar("Trained", bound=Model)
 
 Facts = list[tuple[str, str]]
 """What a run is about, as lines: what it says, after a label; the first has none."""
-
-
-@dataclass
-class Trainer:
-    """Who trains the networks of a job: by default nobody looks on, and nothing is written."""
-
-    callback: Callback | None = None
-    folder: Path | None = None
-    every: float = 30.0
-    history: list[Record] = field(default_factory=list)
-    """The curve of all networks that were trained."""
-
-    def fit(self, task: Task, config: TrainingConfig, name: str = "") -> None:
-        """Train the network of ``task`` and leave it on the CPU; ``name`` tells it from others of the same run."""
-        callback = NamedCallback(self.callback, name) if self.callback and name else self.callback
-        file = f"{name.replace(' ', '-') or 'model'}.checkpoint"
-        checkpoint = Checkpoint(self.folder / file, self.every) if self.folder else None
-        records = fit(task, config, callback=callback, checkpoint=checkpoint)
-        self.history += [{"fit": name, **record} for record in records] if name else records
-        task.model.cpu()
 
 
 @dataclass
@@ -91,13 +69,23 @@ class Job(ABC, Generic[Options, Trained]):
 
     kind: ClassVar[str]
     """The command's name."""
-    config: Options
-    """What it was told, with everything decided."""
+    options: Options
+    """What it was told."""
+    problem: Problem[Trained]
+    """What is learnt."""
     name: str
     """What the run is called after."""
 
     @abstractmethod
-    def __init__(self, config: Options) -> None: ...
+    def __init__(self, options: Options) -> None: ...
+
+    @cached_property
+    def config(self) -> Options:
+        """What it was told, with what the problem has decided."""
+        decided: dict[str, Any] = vars(self.problem.config)
+        told = {each.name for each in fields(self.options)}
+        found: Options = replace(self.options, **{name: decided[name] for name in told & decided.keys()})
+        return found
 
     @property
     def title(self) -> str:
@@ -113,9 +101,10 @@ class Job(ABC, Generic[Options, Trained]):
     def facts(self) -> Facts:
         """What is known before training."""
 
-    @abstractmethod
-    def train(self, trainer: Trainer) -> Trained:
-        """The model."""
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What the model's file is to remember of the run, as JSON."""
+        return {}
 
     def facts_of(self, model: Trained) -> Facts:
         """What is known after training beside that."""
@@ -143,7 +132,7 @@ def run(kind: type[Job[Options, Trained]], options: Options) -> None:
             return page_of(job, facts, history)
 
         with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
-            model = job.train(Trainer(callback, folder, options.checkpoint_every))
+            model = job.problem.train(Trainer([callback], folder, options.checkpoint_every))
         if not is_main_process():
             return
         history = Log(folder / "metrics.jsonl").records
@@ -159,7 +148,7 @@ def run(kind: type[Job[Options, Trained]], options: Options) -> None:
                 content(folder / name)
             else:
                 atomic.write(folder / name, content)
-        replace(model, notes={**model.notes, "data": job.name}).save(folder / "model.safetensors")
+        replace(model, notes={**job.notes, "data": job.name}).save(folder / "model.safetensors")
         metrics = {
             **outcome.metrics,
             "config": to_json(job.config),

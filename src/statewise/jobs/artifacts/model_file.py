@@ -95,6 +95,10 @@ class Model:
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What else the file is to hold, as JSON."""
 
+    def networks(self) -> dict[str, nn.Module]:
+        """Its networks, by the names that ``training.problem.Trainer.fit`` was given; a single one has none."""
+        return {"": self.network}  # type: ignore[attr-defined]
+
     def content(self) -> dict[str, Any]:
         """What the file's header has beside these two, as JSON."""
         raise NotImplementedError

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +22,8 @@ class Task:
 
     model: nn.Module
     rows: int
+    data: Sequence[Any] = ()
+    """What else a checkpoint must agree in: arrays, tensors, and what JSON can hold. It never changes."""
 
     def to(self, device: torch.device) -> None:
         """Move the network and the data to ``device``; a task whose data are tensors of its own extends this."""
@@ -54,5 +60,17 @@ class Task:
         """Take back what ``state`` gave."""
 
     def fingerprint(self) -> Any:
-        """What must agree, as JSON, for a checkpoint to go on with this task: sizes, and a hash of the data."""
-        return [self.rows, [[name, list(p.shape)] for name, p in self.model.named_parameters()]]
+        """What must agree, as JSON, for a checkpoint to go on with this task: sizes, and a hash of ``data``."""
+        return [self.rows, [[name, list(p.shape)] for name, p in self.model.named_parameters()], self._digest]
+
+    @cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for part in self.data:
+            if isinstance(part, (np.ndarray, Tensor)):
+                array = np.ascontiguousarray(part.cpu().numpy() if isinstance(part, Tensor) else part)
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(array.data)
+            else:
+                digest.update(json.dumps(part).encode() + b"\n")
+        return digest.hexdigest()

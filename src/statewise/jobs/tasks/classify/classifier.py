@@ -16,7 +16,7 @@ from ...estimator import Estimator
 from .config import ClassifyConfig
 from .given import as_sequences
 from .model import Label, Model
-from .training import Lesson
+from .training import ClassifyProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -56,7 +56,7 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
             raise InputError(f"Classifier can't train when only one class is present: all labels are {labels[0]!r}")
         classes: list[Label] = found.tolist()
         self.classes_, self.steps_ = found, _table_width(X)
-        self._train(Lesson.of(config, sequences, targets.astype(np.int64), classes))
+        self._train(ClassifyProblem.of(config, sequences, targets.astype(np.int64), classes))
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ... import experiment
 from ...config import part_of
 from ...errors import InputError
-from ...experiment import Facts, Outcome, Trainer
+from ...experiment import Facts, Outcome
 from . import report
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
@@ -17,7 +18,7 @@ from .formats import digits, read
 from .model import Model
 from .result import Result, Score, score
 from .split import stratified
-from .training import Lesson
+from .training import ClassifyProblem
 
 
 class Classify(experiment.Job[Options, Model]):
@@ -25,14 +26,15 @@ class Classify(experiment.Job[Options, Model]):
 
     kind = "classify"
 
-    def __init__(self, config: Options) -> None:
-        self.layout = part_of(Layout, config)
-        self.examples, self.test, self.how = self._parts(config)
+    problem: ClassifyProblem
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.layout = options, part_of(Layout, options)
+        self.examples, self.test, self.how = self._parts(options)
         self.classes, self.name = classes_of(self.examples), self.examples.name
-        targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
-        told, image = part_of(ClassifyConfig, config), self.examples.picture is not None
-        self.lesson = Lesson.of(told, self.examples.sequences, targets, self.classes, image=image)
-        self.config = replace(config, **vars(self.lesson.config))
+        self.targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
+        told, image = part_of(ClassifyConfig, options), self.examples.picture is not None
+        self.problem = ClassifyProblem.of(told, self.examples.sequences, self.targets, self.classes, image=image)
 
     def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
         """The training part, the test part, and in words how they were told apart."""
@@ -63,13 +65,14 @@ class Classify(experiment.Job[Options, Model]):
             ("", f"{self.name}: {len(self.classes)} classes ({report.listed(self.classes)})"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
-            ("network", report.network_line(self.lesson.config, self.lesson.network())),
+            ("network", report.network_line(self.problem.config, self.problem.network())),
             ("loss", report.loss_line(self.config.smoothing, len(self.classes))),
         ]
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that remembers how its files were read."""
-        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """How the files were read."""
+        return {"layout": vars(self.layout)}
 
     def validated(self, scores: Any) -> str:
         """How many are right."""
@@ -93,7 +96,7 @@ class Classify(experiment.Job[Options, Model]):
     def compared(self, model: Model) -> list[Score]:
         """The scores of the baselines."""
         train, test = (model.scaler.batches(part.sequences) for part in (self.examples, self.test))
-        found = baselines(train, self.lesson.targets, test, images=self.examples.picture is not None)
+        found = baselines(train, self.targets, test, images=self.examples.picture is not None)
         return [score(name, self.truth, predicted) for name, predicted in found]
 
 

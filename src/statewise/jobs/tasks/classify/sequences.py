@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,10 +76,6 @@ class Sequences:
         row = int(np.searchsorted(self.starts, step, side="right")) - 1
         return row, step - int(self.starts[row])
 
-    def digest(self) -> str:
-        """A hash of the content."""
-        return f"{digest_of(self.steps)} {digest_of(self.lengths)}"
-
 
 def segmented(steps: NDArray[Any], lengths: Rows, segment: int) -> tuple[NDArray[Any], Rows]:
     """``steps`` (S, I) of sequences of ``lengths`` (n,) with ``segment`` steps made one, and the lengths in those.
@@ -95,11 +90,6 @@ def segmented(steps: NDArray[Any], lengths: Rows, segment: int) -> tuple[NDArray
     place = np.minimum(first[:, None] + np.arange(segment), lengths[row, None] - 1)  # (segments, segment)
     starts = np.cumsum(lengths) - lengths
     return steps[starts[row, None] + place].reshape(len(row), -1), counts
-
-
-def digest_of(array: NDArray[Any]) -> str:
-    """A hash of the numbers in ``array``."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 class Batches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ...experiment import Trainer
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import ClassifyConfig
 from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
-from .sequences import Batches, Rows, Sequences, digest_of
+from .sequences import Batches, Rows, Sequences
 from .split import stratified
 
 
@@ -32,7 +33,7 @@ class Classification(Task):
         held_out: tuple[Batches, Rows] | None,
         weights: Sequence[float] | None = None,
         smoothing: float = 0.0,
-        data: Any = None,
+        data: Sequence[Any] = (),
     ) -> None:
         self.model, self.rows = network, len(batches)
         self.batches, self.targets = batches, torch.from_numpy(targets)
@@ -74,21 +75,19 @@ class Classification(Task):
         """What that sum divides by: how many targets there are, or what they weigh."""
         return float(len(targets)) if self.weights is None else float(self.weights[targets].sum())
 
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, and a hash of the data and its labels."""
-        return [super().fingerprint(), self.data]
+
+Part = tuple[Sequences, Rows]
+"""Sequences and the numbers of their classes, (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """What is learnt, with everything decided: ``targets`` (n,) are numbers of ``classes``."""
+class ClassifyProblem(Problem[Model]):
+    """Sequences to learn from and, where that isn't None, to validate with; classes are numbers of ``classes``."""
 
     config: ClassifyConfig
-    sequences: Sequences
-    targets: Rows
+    part: Part
+    held_out: Part | None
     classes: Sequence[Label]
-    kept: Rows
-    held: Rows
 
     @classmethod
     def of(
@@ -97,38 +96,41 @@ class Lesson:
         sequences: Sequences,
         targets: Rows,
         classes: Sequence[Label],
+        held_out: Part | None = None,
         *,
         image: bool = False,
-    ) -> Lesson:
-        """To learn ``targets`` but for what ``config`` holds out."""
-        config = replace(config, validation_share=config.held_out(len(targets)))
-        kept, held = stratified(targets, config.validation_share or 0.0, config.seed)
-        config = config.decided(len(kept), sequences.usual_length, image=image)
-        return cls(config, sequences, targets, classes, kept, held)
+    ) -> ClassifyProblem:
+        """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out."""
+        part = sequences, targets
+        if held_out is None:
+            config = replace(config, validation_share=config.held_out(len(targets)))
+            kept, held = stratified(targets, config.validation_share or 0.0, config.seed)
+            if len(held):
+                part, held_out = ((sequences.select(rows), targets[rows]) for rows in (kept, held))
+        config = config.decided(len(part[1]), sequences.usual_length, image=image)
+        return cls(config, part, held_out, classes)
 
-    def network(self) -> Network:
-        """The network before training: the same for the same seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(self.sequences.channels, len(self.classes), self.config)
+    @cached_property
+    def scaler(self) -> Scaler:
+        """What the sequences go through before the network sees them."""
+        return Scaler.fitted(self.part[0], self.config.scaling or "channel")
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
+    def make(self) -> Network:
+        """The network, its weights drawn at random."""
+        return Network(self.part[0].channels, len(self.classes), self.config)
 
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
-        """
-        config, targets = self.config, self.targets
-        ours = self.sequences.select(self.kept) if len(self.held) else self.sequences
-        scaler = Scaler.fitted(ours, config.scaling or "channel")
-        segment, held_out = config.segment or 1, None
-        if len(self.held):
-            held_out = scaler.batches(self.sequences.select(self.held), segment), targets[self.held]
-        network, batches = self.network(), scaler.batches(ours, segment)
-        weights = class_weights(targets[self.kept], len(self.classes)) if config.balance else None
-        data = [self.sequences.digest(), digest_of(targets), list(self.classes)] if trainer.folder else None
-        task = Classification(network, batches, targets[self.kept], held_out, weights, config.smoothing, data)
-        trainer.fit(task, config)
-        return Model(network=network, scaler=scaler, classes=tuple(self.classes), config=config)
+    def task(self, network: Network) -> Classification:
+        """Train ``network`` on this."""
+        parts = [self.part] if self.held_out is None else [self.part, self.held_out]
+        ours, *theirs = ((self.scaler.batches(part, self.config.segment or 1), targets) for part, targets in parts)
+        weights = class_weights(ours[1], len(self.classes)) if self.config.balance else None
+        data = [array for part, targets in parts for array in (part.steps, part.lengths, targets)]
+        held_out = theirs[0] if theirs else None
+        return Classification(network, *ours, held_out, weights, self.config.smoothing, [*data, list(self.classes)])
+
+    def model(self, network: Network) -> Model:
+        """What tells the classes apart, with the trained ``network``."""
+        return Model(network=network, scaler=self.scaler, classes=tuple(self.classes), config=self.config)
 
 
 def class_weights(targets: Rows, classes: int) -> list[float]:

@@ -19,7 +19,7 @@ from .scaling import standardise
 from .scores import Score, Truth, score, seasonal_error
 from .split import origins
 from .stepwise import StepLearner
-from .training import Prepared, calibration_origins, window_values
+from .training import ForecastProblem, calibration_origins, window_values
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Backtest:
     """How many windows of the validation part each step's intervals come from."""
 
 
-def backtest(model: Model, prepared: Prepared, stride: int = 1) -> Backtest:
+def backtest(model: Model, prepared: ForecastProblem, stride: int = 1) -> Backtest:
     """Roll over the test part."""
     plan, tracks, split = model.plan, prepared.tracks, prepared.split
     rows, series = origins(split.validation, split.test, plan.horizon, stride)
@@ -53,7 +53,7 @@ def backtest(model: Model, prepared: Prepared, stride: int = 1) -> Backtest:
     return Backtest(rows, series, real, quantiles, tuple(scores), len(calibration_origins(prepared)[0]))
 
 
-def _baselines(model: Model, prepared: Prepared, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
+def _baselines(model: Model, prepared: ForecastProblem, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
     """The quantiles of each baseline, their intervals taken from the validation part as the model's are."""
     plan, tracks = model.plan, prepared.tracks
     judged, judged_series = calibration_origins(prepared)
@@ -82,7 +82,7 @@ def _baselines(model: Model, prepared: Prepared, rows: Rows, series: Rows) -> li
     return [(name, calibrated(*pair)) for name, pair in points.items()]
 
 
-def _linear(bank: Bank, prepared: Prepared, lookback: int, at: Rows, tried: Rows) -> tuple[Array, Array]:
+def _linear(bank: Bank, prepared: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> tuple[Array, Array]:
     """What the linear model says at the rows ``at``, and what one that hadn't seen them says at ``tried``."""
     horizon, split = prepared.plan.horizon, prepared.split
 
@@ -97,7 +97,7 @@ def _linear(bank: Bank, prepared: Prepared, lookback: int, at: Rows, tried: Rows
     return last.forecast(bank, at), model.forecast(bank, tried)
 
 
-def _linear_lookback(model: Model, prepared: Prepared) -> int:
+def _linear_lookback(model: Model, prepared: ForecastProblem) -> int:
     """As many rows as a window model reads, or two seasons; 0 where the training parts are too short for that."""
     plan, shortest = model.plan, int(prepared.split.train.min())
     wanted = max(2 * plan.season + 1, 12) if isinstance(model.learner, StepLearner) else plan.lookback

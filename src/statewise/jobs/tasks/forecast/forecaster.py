@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 from ...config import part_of
 from ...errors import InputError
 from ...estimator import Estimator, seed_of
-from ...experiment import Trainer
 from .ahead import ahead, to_frame
 from .config import Columns, ForecastConfig
 from .grid import Grid
@@ -22,7 +21,7 @@ from .model import Model
 from .panel import Panel, Series
 from .paths import continued
 from .reading import read_panel
-from .training import Prepared, prepare, train
+from .training import prepare
 
 Array = NDArray[np.float64]
 
@@ -74,7 +73,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
             panel = _of_arrays(np.zeros((shape[0], 0)), X, config.gaps)
         else:
             panel = read_panel(X, columns, gaps=config.gaps)
-        self._train(_Fit(prepare(panel, config, test_rows=0), len(shape or ())))
+        self._train(prepare(panel, config, test_rows=0, dimensions=len(shape or ())))
         return self
 
     def predict(self, X: Any = None) -> Any:
@@ -133,17 +132,6 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         """(rows, channels, ...) without the channels where one series was fitted as (n,)."""
         assert self.shape_ is not None
         return forecast if len(self.shape_) == 2 else forecast[:, 0]
-
-
-@dataclass
-class _Fit:
-    """What ``fit`` trains on, of an array of so many dimensions; 0: of a table."""
-
-    prepared: Prepared
-    dimensions: int
-
-    def train(self, trainer: Trainer) -> Model:
-        return replace(train(self.prepared, trainer), dimensions=self.dimensions)
 
 
 _NAME = "y"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from typing import Any
 
 from ... import experiment
 from ...config import part_of
 from ...errors import InputError
-from ...experiment import Facts, Outcome, Trainer
+from ...experiment import Facts, Outcome
 from . import picture, report
 from .backtest import backtest, best_to_worst
 from .config import Columns, ForecastConfig, Options
 from .model import Model
 from .panel import joined
 from .reading import BUNDLED, read_panel
-from .training import prepare, train
+from .training import ForecastProblem, prepare
 
 
 class Forecast(experiment.Job[Options, Model]):
@@ -23,7 +23,10 @@ class Forecast(experiment.Job[Options, Model]):
 
     kind = "forecast"
 
+    problem: ForecastProblem
+
     def __init__(self, config: Options) -> None:
+        self.options = config
         if config.file is None and config.test is not None:
             raise InputError("--test: expected a FILE that it continues")
         columns, told = part_of(Columns, config), part_of(ForecastConfig, config)
@@ -31,29 +34,23 @@ class Forecast(experiment.Job[Options, Model]):
         if config.test is not None:
             later = read_panel(config.test, panel.columns, gaps=config.gaps, grid=panel.grid)
             panel, rows = joined(panel, later), max(map(len, later.series))
-        self.prepared = prepare(panel, told, split=config.split, test_rows=rows)
+        self.problem = prepare(panel, told, split=config.split, test_rows=rows)
         self.name = panel.name
-        plan = self.prepared.plan
-        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(ForecastConfig)})
 
     @property
     def title(self) -> str:
         """What is forecast."""
-        names = [series.name for series in self.prepared.panel.series]
+        names = [series.name for series in self.problem.panel.series]
         return f"{names[0] if len(names) == 1 else self.name}: forecast"
 
     @property
     def label(self) -> str:
         """The model's name for readers."""
-        return self.prepared.plan.label
+        return self.problem.plan.label
 
     def facts(self) -> Facts:
         """What is forecast, and where it is split."""
-        return report.facts(self.prepared)
-
-    def train(self, trainer: Trainer) -> Model:
-        """The model."""
-        return train(self.prepared, trainer)
+        return report.facts(self.problem)
 
     def facts_of(self, model: Model) -> Facts:
         """What was chosen before the test part was looked at."""
@@ -61,7 +58,7 @@ class Forecast(experiment.Job[Options, Model]):
 
     def judge(self, model: Model) -> Outcome:
         """How well the model and simple baselines forecast the test part."""
-        prepared, plan = self.prepared, self.prepared.plan
+        prepared, plan = self.problem, self.problem.plan
         tested = backtest(model, prepared, self.config.stride)
         future = report.future(model)
         order = best_to_worst(tested.scores[0].mase_by_series) or [0]

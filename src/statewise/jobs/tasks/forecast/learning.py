@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ...experiment import Trainer
+from ...training.problem import Trainer, seeded
 from .bank import Bank, Rows, Track, make_bank
 from .baselines import persistence, seasonal_naive
 from .config import WARM, Plan
@@ -63,9 +63,10 @@ def _learn_steps(
     judged = _judged(bank, train, validation, plan.horizon) if validation is not None else None
     networks = []
     for number in range(plan.ensemble):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.seed + number)
-            network = StepNetwork(plan.cell, learner.features, plan.units, plan.layers, plan.dropout)
+        network = seeded(
+            plan.seed + number,
+            lambda: StepNetwork(plan.cell, learner.features, plan.units, plan.layers, plan.dropout),
+        )
 
         def judge(network: StepNetwork = network) -> dict[str, float]:
             if judged is None:
@@ -113,9 +114,7 @@ def _learn_windows(
     channels = len(tracks) if plan.channels else 0
     networks = []
     for number in range(plan.ensemble):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.seed + number)
-            network = make_network(plan, features, known, channels, output.size)
+        network = seeded(plan.seed + number, lambda: make_network(plan, features, known, channels, output.size))
         task = WindowTask(network, output, windows, learnt, judged, plan.windows)
         trainer.fit(task, replace(plan, seed=plan.seed + number), f"{name}network {number + 1}")
         windows.to(torch.device("cpu"))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...artifacts import model_file
 from ...errors import InputError
@@ -62,6 +62,10 @@ class Model(model_file.Model):
     def plan(self) -> Plan:
         """The configuration."""
         return self.config
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Those that are averaged."""
+        return {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
 
     def content(self) -> dict[str, Any]:
         """Everything but the numbers."""

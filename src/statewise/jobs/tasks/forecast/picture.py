@@ -17,7 +17,7 @@ from .backtest import Backtest
 from .bank import Array, Rows
 from .model import Forecast, Model
 from .scores import Score
-from .training import Prepared
+from .training import ForecastProblem
 
 SHOWN = 6  # horizons of the test part at most, in the picture from near
 HISTORY = 4  # times what is shown of the test part that is shown before it at most, ...
@@ -31,7 +31,9 @@ BESIDE = {  # the colour and the dashes of a baseline, by the first word of its 
 ABOVE, BELOW = 20, 40  # points from the axes to a legend: above what is said of the split, below the axis's label
 
 
-def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> None:
+def draw(
+    path: Path, model: Model, prepared: ForecastProblem, tested: Backtest, future: Forecast | None, series: int
+) -> None:
     """Write ``forecast.png``: one series with its split, forecasts that follow one another, and the error by step."""
     figure = new_figure(11, 7.2)
     figure.set_dpi(160)
@@ -51,7 +53,9 @@ def draw(path: Path, model: Model, prepared: Prepared, tested: Backtest, future:
         figure.savefig(path, metadata={"Software": None})
 
 
-def series_figure(model: Model, prepared: Prepared, tested: Backtest, future: Forecast | None, series: int) -> Figure:
+def series_figure(
+    model: Model, prepared: ForecastProblem, tested: Backtest, future: Forecast | None, series: int
+) -> Figure:
     """One series for the report."""
     figure = new_figure(height=3.6)
     follow_one_another(figure.subplots(), model, prepared, tested, future, series, legend=True)
@@ -68,7 +72,7 @@ def step_figure(scores: Sequence[Score]) -> Figure:
 def follow_one_another(
     axes: Axes,
     model: Model,
-    prepared: Prepared,
+    prepared: ForecastProblem,
     tested: Backtest,
     future: Forecast | None,
     series: int,
@@ -106,7 +110,7 @@ def follow_one_another(
         legend_outside(axes, above=ABOVE)
 
 
-def every_origin(axes: Axes, model: Model, prepared: Prepared, tested: Backtest, series: int) -> None:
+def every_origin(axes: Axes, model: Model, prepared: ForecastProblem, tested: Backtest, series: int) -> None:
     """The test part from near, with the point forecast from every origin as a thin line."""
     plan, track = model.plan, prepared.tracks[series]
     start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])

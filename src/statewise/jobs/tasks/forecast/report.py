@@ -22,13 +22,13 @@ from .conformal import least_windows
 from .model import Forecast, Model
 from .scores import Score, lost_to
 from .stepwise import StepLearner
-from .training import Prepared
+from .training import ForecastProblem
 
 FEW = 20  # series that are told one by one
 MOST_ROWS = 200_000  # of predictions.csv
 
 
-def facts(prepared: Prepared) -> Facts:
+def facts(prepared: ForecastProblem) -> Facts:
     """What is forecast, and where it is split."""
     panel, plan, split = prepared.panel, prepared.plan, prepared.split
     names = [series.name for series in panel.series]
@@ -129,7 +129,7 @@ def future(model: Model) -> Forecast | None:
     return model.forecast_ahead(model.tails)
 
 
-def blocks(prepared: Prepared, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
+def blocks(prepared: ForecastProblem, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
     """The sections of the page."""
     plan, found = model.plan, list[Block]()
     if plan.short:
@@ -160,7 +160,7 @@ def blocks(prepared: Prepared, model: Model, tested: Backtest, future: Forecast 
     return found
 
 
-def _by_series(prepared: Prepared, tested: Backtest, order: Sequence[int]) -> Table:
+def _by_series(prepared: ForecastProblem, tested: Backtest, order: Sequence[int]) -> Table:
     """The MASE of each series, best first, of the model and of every baseline."""
     rows = [
         [
@@ -198,7 +198,7 @@ def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
     return found
 
 
-def predictions(prepared: Prepared, model: Model, tested: Backtest) -> tuple[str, int]:
+def predictions(prepared: ForecastProblem, model: Model, tested: Backtest) -> tuple[str, int]:
     """One row for each forecast of the test part; of very many origins some. And how many origins were left out."""
     plan = model.plan
     every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
@@ -219,7 +219,7 @@ def predictions(prepared: Prepared, model: Model, tested: Backtest) -> tuple[str
     return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
 
 
-def metrics(prepared: Prepared, model: Model, tested: Backtest) -> dict[str, Any]:
+def metrics(prepared: ForecastProblem, model: Model, tested: Backtest) -> dict[str, Any]:
     """What was run, beside the configuration, and what came out."""
     return {
         "series": len(prepared.panel.series),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...experiment import Trainer
+from ...training.problem import Problem, Trainer
 from .bank import Array, Rows, Track, make_bank
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .conformal import shifts
@@ -27,20 +27,56 @@ MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are tak
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that is decided before anything is trained."""
+class ForecastProblem(Problem[Model]):
+    """The series, split and encoded, and what is decided of them before anything is trained."""
 
     panel: Panel
-    plan: Plan
+    config: Plan
     split: Split
     known: Encoding
     observed: Encoding
     tracks: tuple[Track, ...]
+    dimensions: int = 0
+    """Of the array that the series came as; 0: a table."""
+
+    @property
+    def plan(self) -> Plan:
+        """The configuration."""
+        return self.config
 
     @property
     def before_test(self) -> list[Array]:
         """The values (T,) of each series before its test part."""
         return [t.real[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that has learnt it. Raises ``InputError`` as ``Problem.train``."""
+        plan, split, tracks = self.config, self.split, self.tracks
+        if plan.short:
+            # A short series has no rows to spare: those that calibrated train the networks that stay.
+            judge, scaling = learn(plan, tracks, split.train, None, trainer, "calibration ")
+            learner, kept = learn(plan, tracks, split.validation, None, trainer)
+        else:
+            learner, kept = learn(plan, tracks, split.train, split.validation, trainer)
+            judge, scaling = learner, kept
+        unit = np.array([height_unit(values, plan) for values in self.before_test])
+        moved, ranks = _calibrated(self, judge, scaling, unit)
+        model = Model(
+            config=plan,
+            columns=self.panel.columns,
+            grid=self.panel.grid,
+            known=self.known,
+            observed=self.observed,
+            names=tuple(track.name for track in tracks),
+            scaling=kept,
+            unit=unit,
+            shifts=moved,
+            learner=learner,
+            tails=(),
+            ranks=ranks,
+            dimensions=self.dimensions,
+        )
+        return make_tails(model, tracks)
 
 
 def prepare(
@@ -49,7 +85,8 @@ def prepare(
     *,
     split: Sequence[float] | None = None,
     test_rows: int | None = None,
-) -> Prepared:
+    dimensions: int = 0,
+) -> ForecastProblem:
     """Settle season, horizon, model and split. ``split`` and ``test_rows`` are those of ``split_rows``.
 
     Raises ``InputError`` where the series are too short, never change, or the settings don't fit them.
@@ -80,40 +117,11 @@ def prepare(
         raise InputError("--log: expected values above 0 in all series")
     known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
     observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
-    return Prepared(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)))
-
-
-def train(prepared: Prepared, trainer: Trainer) -> Model:
-    """The model of ``prepared``."""
-    plan, split, tracks = prepared.plan, prepared.split, prepared.tracks
-    if plan.short:
-        # A short series has no rows to spare: those that calibrated train the networks that stay.
-        judge, scaling = learn(plan, tracks, split.train, None, trainer, "calibration ")
-        learner, kept = learn(plan, tracks, split.validation, None, trainer)
-    else:
-        learner, kept = learn(plan, tracks, split.train, split.validation, trainer)
-        judge, scaling = learner, kept
-    unit = np.array([height_unit(values, plan) for values in prepared.before_test])
-    moved, ranks = _calibrated(prepared, judge, scaling, unit)
-    model = Model(
-        config=plan,
-        columns=prepared.panel.columns,
-        grid=prepared.panel.grid,
-        known=prepared.known,
-        observed=prepared.observed,
-        names=tuple(track.name for track in tracks),
-        scaling=kept,
-        unit=unit,
-        shifts=moved,
-        learner=learner,
-        tails=(),
-        ranks=ranks,
-    )
-    return make_tails(model, tracks)
+    return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions)
 
 
 def _calibrated(
-    prepared: Prepared, learner: Learner, scaling: Scaling, unit: Array
+    prepared: ForecastProblem, learner: Learner, scaling: Scaling, unit: Array
 ) -> tuple[Array, NDArray[np.float32]]:
     """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
     plan, (rows, series) = prepared.plan, calibration_origins(prepared)
@@ -125,7 +133,7 @@ def _calibrated(
     return moved, find_ranks(shifted(found, moved, unit[series], plan), real, plan.median)
 
 
-def calibration_origins(prepared: Prepared) -> tuple[Rows, Rows]:
+def calibration_origins(prepared: ForecastProblem) -> tuple[Rows, Rows]:
     """The first rows of the forecasts inside the validation part, and their series."""
     rows, series = origins(prepared.split.train, prepared.split.validation, prepared.plan.horizon)
     every = slice(None, None, -(-len(rows) // MOST_CALIBRATED))

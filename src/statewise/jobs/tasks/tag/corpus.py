@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ...errors import InputError
 
@@ -114,6 +115,5 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
-def all_of(sentences: Sentences) -> Iterator[str]:
-    """Everything in ``sentences``, one after the other."""
-    return (item for sentence in sentences for item in sentence)
+all_of = chain.from_iterable
+"""Everything in sentences, one after the other."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
-from ...experiment import Facts, Outcome, Trainer
+from ...experiment import Facts, Outcome
 from . import example, report
-from .baselines import baselines
 from .config import CONLLU, Layout, Options, TagConfig
 from .corpus import Corpus, all_of, counted
 from .formats import read
 from .model import Model
-from .result import Result, score
+from .result import Result, baselines, score
 from .spans import are_spans
-from .training import Lesson, split
+from .training import TagProblem, split
 
 
 class Tag(experiment.Job[Options, Model]):
@@ -27,8 +26,10 @@ class Tag(experiment.Job[Options, Model]):
 
     kind = "tag"
 
+    problem: TagProblem
+
     def __init__(self, config: Options) -> None:
-        told = part_of(Layout, config)
+        self.options, told = config, part_of(Layout, config)
         if config.file is None:
             if config.test or config.validation:
                 which = "test" if config.test else "validation"
@@ -49,8 +50,7 @@ class Tag(experiment.Job[Options, Model]):
                 raise InputError(f"{about}, too few to split; give a test part with --test")
             self.test = test
             self.how = f" ({100 * config.test_share:g} %, split off with seed {config.seed})"
-        self.lesson = Lesson.of(part_of(TagConfig, config), self.train_part, held_out)
-        self.config = replace(config, **vars(self.lesson.config))
+        self.problem = TagProblem.of(part_of(TagConfig, config), self.train_part, held_out)
 
     def _beside(self, path: Path, told: Layout) -> Corpus:
         """The sentences in ``path``, read as those of the training part were."""
@@ -68,23 +68,24 @@ class Tag(experiment.Job[Options, Model]):
 
     def facts(self) -> Facts:
         """What is tagged, with which tags, where it is split, and by what network."""
-        lesson, held = self.lesson, "none"
-        if lesson.held_out is not None:
+        problem, held = self.problem, "none"
+        if problem.held_out is not None:
             given = self.config.validation is not None
-            where = f" ({lesson.held_out.source})" if given else " (split off the training part)"
-            held = lesson.held_out.described() + where
-        tags = lesson.vocabulary.tags
+            where = f" ({problem.held_out.source})" if given else " (split off the training part)"
+            held = problem.held_out.described() + where
+        tags = problem.vocabulary.tags
         return [
             ("", f"{self.name}: {report.tags_line(tags, are_spans(tags))}"),
-            ("training", lesson.corpus.described()),
+            ("training", problem.corpus.described()),
             ("validation", held),
             ("test", self.test.described() + self.how),
-            ("network", report.network_line(lesson.config, lesson.network())),
+            ("network", report.network_line(problem.config, problem.network())),
         ]
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that remembers how its files were read."""
-        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """How the files were read."""
+        return {"layout": vars(self.layout)}
 
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is right: the first of the scores, which says how much is not."""
@@ -95,8 +96,8 @@ class Tag(experiment.Job[Options, Model]):
         """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""
         result = self.tested(model)
         found = baselines(self.train_part, self.test, self.layout.features)
-        others = [score(name, result.truth, tags, of_spans=result.of_spans) for name, tags in found]
-        sizes = {"training": len(self.lesson.corpus), "test": len(self.test), "source": self.train_part.source}
+        others = [score(name, result.truth, tags, of_spans=result.score.of_spans) for name, tags in found]
+        sizes = {"training": len(self.problem.corpus), "test": len(self.test), "source": self.train_part.source}
         # The predicted tags stand in CoNLL-U in the place of the true ones, else in a column after them.
         conllu = self.layout.format == CONLLU and self.test.document is not None
         text = self.test.as_document().with_tags(result.predicted, beside=not conllu)
@@ -112,8 +113,9 @@ class Tag(experiment.Job[Options, Model]):
         """What the model says of the test part."""
         truth = self.test.known_tags
         known = frozenset(all_of(self.train_part.words))
-        of_spans = are_spans({*model.vocabulary.tags, *all_of(truth)})
-        return Result(self.label, self.test.words, truth, model.tags(self.test), known, of_spans)
+        predicted, of_spans = model.tags(self.test), are_spans({*model.vocabulary.tags, *all_of(truth)})
+        own = score(self.label, truth, predicted, of_spans=of_spans)
+        return Result(own, self.test.words, truth, predicted, known)
 
 
 def run(options: Options) -> None:

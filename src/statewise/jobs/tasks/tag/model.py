@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...artifacts import model_file
 from ...errors import InputError
+from . import decoding
 from .config import TagConfig
 from .corpus import Corpus, Sentences, counted
-from .decoding import allowed_by, in_words, predict
+from .decoding import in_words
 from .network import Network
 from .packed import Packed
-from .spans import Grammar
 from .vocabulary import Vocabulary
 
 
@@ -30,29 +31,42 @@ class Model(model_file.Model):
     config: TagConfig
     network: Network
     vocabulary: Vocabulary
-    strict: bool
-    """Whether predicted tags keep to the grammar of spans, as all of those learnt from did."""
 
-    @cached_property
-    def _allowed(self) -> Tensor | None:
-        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
-
-    def tags(self, corpus: Corpus) -> Sentences:
-        """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
+    def packed(self, corpus: Corpus) -> Packed:
+        """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
             reads = counted(expected, "feature")
             raise InputError(f"{corpus.source}: the model reads {reads} of every word, got {got}")
+        return Packed(replace(corpus, tags=None), self.vocabulary)
+
+    def tags(self, corpus: Corpus) -> Sentences:
+        """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
         if not len(corpus):
             return []
-        packed = Packed(replace(corpus, tags=None), self.vocabulary)
-        numbers, _ = predict(self.network, packed, self._allowed)
+        packed = self.packed(corpus)
+        numbers, _ = decoding.predict(self.network, packed)
         return in_words(numbers, packed.lengths, self.vocabulary.tags)
+
+    def probabilities(self, corpus: Corpus) -> list[NDArray[np.float64]]:
+        """The probability of each tag of each word: of each sentence (words, tags)."""
+        packed = self.packed(corpus)
+        found = decoding.probabilities(self.network, packed)
+        return np.split(found, packed.lengths.cumsum()[:-1]) if len(packed) else []
+
+    def n_best(self, corpus: Corpus, count: int) -> list[list[tuple[list[str], float]]]:
+        """The ``count`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first."""
+        packed = self.packed(corpus)
+        numbers, likely = decoding.n_best(self.network, packed, count)
+        ranks = [in_words(column, packed.lengths, self.vocabulary.tags) for column in numbers.T]
+        return [
+            [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
+            for row, line in enumerate(likely)
+        ]
 
     def content(self) -> dict[str, Any]:
         """The words, characters, features and tags."""
-        vocabulary = asdict(self.vocabulary) | {"rare": [n for n, rare in enumerate(self.vocabulary.rare) if rare]}
-        return {"vocabulary": vocabulary, "strict": self.strict}
+        return {"vocabulary": self.vocabulary.to_json(), "strict": self.network.allowed is not None}
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights."""
@@ -70,26 +84,9 @@ class Model(model_file.Model):
     @classmethod
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config, vocabulary, strict = shared["config"], _vocabulary(content["vocabulary"]), bool(content["strict"])
+        config, vocabulary = shared["config"], Vocabulary.from_json(content["vocabulary"])
         last = f"recurrent.weight_ih_l{config.layers - 1}"
         if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):
             raise ValueError(f"expected {config.layers} layers and {len(vocabulary.tags)} tags")
-        allowed = allowed_by(Grammar(vocabulary.tags)) if strict else None
-        network = model_file.filled(lambda: Network(vocabulary, config, allowed), tensors)
-        return cls(network=network.eval(), vocabulary=vocabulary, strict=strict, **shared)
-
-
-def _vocabulary(content: Mapping[str, Any]) -> Vocabulary:
-    rare = set(content["rare"])
-    words, characters, tags = (_texts(content[name]) for name in ("words", "characters", "tags"))
-    features = [_texts(values) for values in content["features"]]
-    return Vocabulary(words, [number in rare for number in range(len(words))], characters, features, tags)
-
-
-def _texts(content: Any) -> list[str]:
-    """A list of different texts, none empty; ValueError for anything else."""
-    if not isinstance(content, list) or not all(isinstance(text, str) and text for text in content):
-        raise ValueError("expected a list of texts")
-    if len(set(content)) != len(content):
-        raise ValueError("a word, a character or a tag is there twice")
-    return content
+        network = model_file.filled(lambda: Network(vocabulary, config, bool(content["strict"])), tensors)
+        return cls(network=network.eval(), vocabulary=vocabulary, **shared)

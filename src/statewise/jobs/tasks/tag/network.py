@@ -15,6 +15,7 @@ from .... import layers
 from . import crf
 from .config import TagConfig
 from .packed import Batch
+from .spans import grammar
 from .vocabulary import SHAPES, UNKNOWN, Vocabulary
 
 CHARACTER_SIZE, SHAPE_SIZE = 24, 5
@@ -24,13 +25,16 @@ REPLACED = 0.5  # how often a word that occurs once is taken for an unknown one,
 class Network(nn.Module):
     """Scores every tag of ``vocabulary`` for every word.
 
-    ``allowed`` (K+1, K+1) says which tag may follow which (crf.py); None: any. ``library`` has the recurrent layers.
+    With ``strict`` they keep to the grammar of spans. ``library`` has the recurrent layers.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, config: TagConfig, allowed: Tensor | None = None, library: Any = layers
-    ) -> None:
+    allowed: Tensor | None
+    """Which tag may follow which (K+1, K+1), as ``grammar`` has it; None: any."""
+
+    def __init__(self, vocabulary: Vocabulary, config: TagConfig, strict: bool = False, library: Any = layers) -> None:
         super().__init__()
+        allowed = torch.tensor(grammar(vocabulary.tags)) if strict else None
+        self.register_buffer("allowed", allowed, persistent=False)
         cell = getattr(library, config.cell.upper())
         self.words = nn.Embedding(1 + len(vocabulary.words), config.word_size)
         self.shapes = nn.Embedding(len(SHAPES), SHAPE_SIZE)

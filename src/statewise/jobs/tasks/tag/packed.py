@@ -11,7 +11,6 @@ distinct words of a batch, each once.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .corpus import Corpus, Sentences
-from .vocabulary import UNKNOWN, Vocabulary, plain, shape_of
+from ...data.symbols import Symbols
+from .corpus import Corpus, all_of
+from .vocabulary import Vocabulary, plain, shape_of
 
 Numbers = NDArray[np.int64]
 
@@ -50,26 +50,23 @@ class Packed:
         self.device = torch.device("cpu")
         self.lengths = np.array([len(words) for words in corpus.words], np.int64)  # (n,)
         self.starts = np.cumsum(self.lengths) - self.lengths  # (n,)
-        distinct = sorted({word for words in corpus.words for word in words}, key=lambda word: (-len(word), word))
-        self.forms = _flat(corpus.words, {word: number for number, word in enumerate(distinct)}, self.tokens)
+        distinct = sorted(set(all_of(corpus.words)), key=lambda word: (-len(word), word))
+        self.forms = Symbols(distinct).encode(all_of(corpus.words))  # (tokens,)
         self._describe(distinct, vocabulary)
-        columns = zip(corpus.features, vocabulary.feature_numbers, strict=True)
-        features = [_flat(column, numbers, self.tokens) for column, numbers in columns]
+        columns = zip(vocabulary.features, corpus.features, strict=True)
+        features = [known.encode(all_of(column)) + 1 for known, column in columns]
         self.features = np.array(features, np.int64).reshape(-1, self.tokens)  # (F, tokens)
-        self.targets = None if corpus.tags is None else _flat(corpus.tags, vocabulary.tag_numbers, self.tokens)
+        self.targets = None if corpus.tags is None else vocabulary.tags.encode(all_of(corpus.tags))
 
     def _describe(self, distinct: Sequence[str], vocabulary: Vocabulary) -> None:
         """What is known of each distinct word; they come in falling length, as they are packed."""
-        words = vocabulary.word_numbers
-        rare = np.array([False, *vocabulary.rare])
-        self.words = np.array([words.get(plain(word), UNKNOWN) for word in distinct], np.int64)
-        self.rare = rare[self.words]
+        self.words = vocabulary.words.encode(map(plain, distinct)) + 1
+        self.rare = np.array([False, *vocabulary.rare])[self.words]
         self.shapes = np.array([shape_of(word) for word in distinct], np.int64)
         read = [word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :] for word in distinct]
         self.character_lengths = np.array(list(map(len, read)), np.int64)
         self.character_starts = np.cumsum(self.character_lengths) - self.character_lengths
-        known = vocabulary.character_numbers
-        self.characters = np.array([known.get(c, UNKNOWN) for word in read for c in word], np.int64)
+        self.characters = vocabulary.characters.encode(all_of(read)) + 1
 
     @property
     def tokens(self) -> int:
@@ -106,11 +103,10 @@ class Packed:
     def _send(self, numbers: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(numbers)).to(self.device)
 
-    def digest(self) -> str:
-        """A hash of the content."""
-        arrays = (self.lengths, self.forms, self.words, self.shapes, self.features, self.characters, self.targets)
-        joined = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays if array is not None)
-        return hashlib.sha256(joined).hexdigest()
+    def arrays(self) -> list[Numbers]:
+        """The content, which tells these sentences from others."""
+        found = (self.lengths, self.forms, self.words, self.shapes, self.features, self.characters, self.targets)
+        return [array for array in found if array is not None]
 
 
 def pack(starts: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
@@ -119,7 +115,3 @@ def pack(starts: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
     there = steps < lengths  # (T, N)
     places: Numbers = (starts + steps)[there]
     return places, there.sum(1)
-
-
-def _flat(sentences: Sentences, numbers: dict[str, int], count: int) -> Numbers:
-    return np.fromiter((numbers.get(item, UNKNOWN) for items in sentences for item in items), np.int64, count)

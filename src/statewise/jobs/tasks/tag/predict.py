@@ -50,7 +50,8 @@ def predict(options: Options) -> None:
     """Tag, and say how much of it is as the file has it, where it has tags."""
     from ...artifacts import atomic
     from ...artifacts.model_file import checked
-    from .formats import read, running
+    from . import running
+    from .formats import read
     from .model import Model
     from .result import score
     from .spans import are_spans

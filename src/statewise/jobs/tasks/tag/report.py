@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import experiment
+from ...data.columns import listed
 from ...report import Block, Heading, Note, Table, Text, Word, Words
 from .config import TagConfig
 from .network import Network
 from .result import Result, Score
 from .spans import type_of
 
-NAMED = 12  # tags or types that are listed in a line
 WIDEST = 750  # pixels of a table of all pairs of tags
 MOST_ROWS = 60
 SHOWN = 12  # sentences with wrong tags
@@ -21,13 +21,9 @@ SHOWN = 12  # sentences with wrong tags
 def tags_line(tags: Sequence[str], of_spans: bool) -> str:
     """How many tags there are, and which."""
     if not of_spans:
-        return f"{len(tags)} tags ({_listed(tags)})"
+        return f"{len(tags)} tags ({listed(tags)})"
     types = sorted({type_of(tag) for tag in tags} - {""})
-    return f"{len(tags)} tags that mark spans" + (f" of {len(types)} types ({_listed(types)})" if types else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return f"{len(tags)} tags that mark spans" + (f" of {len(types)} types ({listed(types)})" if types else "")
 
 
 def network_line(config: TagConfig, network: Network) -> str:
@@ -55,7 +51,7 @@ def _head(of_spans: bool) -> list[str]:
 def table(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
     rows = [[s.name, *_cells(s)] for s in (result.score, *baselines)]
-    return Table(["on the test part", *_head(result.of_spans)], rows, caption=unknown_line(result))
+    return Table(["on the test part", *_head(result.score.of_spans)], rows, caption=unknown_line(result))
 
 
 def unknown_line(result: Result) -> str:
@@ -78,7 +74,7 @@ def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
 def blocks(result: Result) -> list[Block]:
     """The sections of the page."""
     return [
-        Heading("Spans" if result.of_spans else "Tags"),
+        Heading("Spans" if result.score.of_spans else "Tags"),
         _types(result),
         *_confusion(result),
         *_sentences(result),
@@ -87,7 +83,7 @@ def blocks(result: Result) -> list[Block]:
 
 def _types(result: Result) -> Table:
     types = result.score.types
-    what = "spans of type" if result.of_spans else "words with tag"
+    what = "spans of type" if result.score.of_spans else "words with tag"
     shown = sorted(types, key=lambda t: -types[t].there)[:MOST_ROWS]
     rows = []
     for name in shown:
@@ -95,7 +91,7 @@ def _types(result: Result) -> Table:
         shares = [f"{100 * share:.2f} %" for share in (counts.precision, counts.recall, counts.f1)]
         rows.append([name or "(no name)", *shares, f"{counts.there:,}", f"{counts.said:,}"])
     which = f"The {MOST_ROWS} most frequent of {len(types)}. " if len(types) > MOST_ROWS else ""
-    whole = "A span is right where its type, its first and its last word are. " if result.of_spans else ""
+    whole = "A span is right where its type, its first and its last word are. " if result.score.of_spans else ""
     said = "Precision: how much of what was found is right. Recall: how much of what there is was found."
     return Table((what, "precision", "recall", "F1", "there", "found"), rows, caption=which + whole + said)
 

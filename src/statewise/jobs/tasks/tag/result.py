@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .corpus import Sentences, all_of
+from .corpus import Corpus, Sentences, all_of
 from .spans import Counts, count, total
 
 
@@ -40,37 +40,20 @@ class Score:
 
 def score(name: str, truth: Sentences, predicted: Sentences, *, of_spans: bool) -> Score:
     """The score of ``predicted`` against ``truth``."""
-    pairs = Counter(zip(all_of(truth), all_of(predicted), strict=True))
-    right = sum(times for (real, told), times in pairs.items() if real == told)
-    types = count(truth, predicted) if of_spans else _words(pairs)
-    return Score(name, right / pairs.total(), types, of_spans)
-
-
-def _words(pairs: Counter[tuple[str, str]]) -> dict[str, Counts]:
-    said, there = Counter[str](), Counter[str]()
-    for (real, told), times in pairs.items():
-        there[real] += times
-        said[told] += times
-    return {tag: Counts(pairs[tag, tag], said[tag], there[tag]) for tag in sorted(said | there)}
+    right = [real == told for real, told in zip(all_of(truth), all_of(predicted), strict=True)]
+    return Score(name, sum(right) / len(right), count(truth, predicted, of_spans=of_spans), of_spans)
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """Predicted tags beside the true ones."""
 
-    name: str
+    score: Score
     words: Sentences
     truth: Sentences
     predicted: Sentences
     known: frozenset[str]
     """The words of the training part."""
-    of_spans: bool
-    """Whether the tags mark spans."""
-
-    @cached_property
-    def score(self) -> Score:
-        """The score of the predicted tags."""
-        return score(self.name, self.truth, self.predicted, of_spans=self.of_spans)
 
     @property
     def unknown(self) -> Counts:
@@ -89,3 +72,29 @@ class Result:
         """The sentences with a wrong tag."""
         pairs = enumerate(zip(self.truth, self.predicted, strict=True))
         return [row for row, (real, told) in pairs if list(real) != list(told)]
+
+
+def baselines(train: Corpus, test: Corpus, columns: Sequence[str]) -> Iterator[tuple[str, Sentences]]:
+    """The name of each baseline and the tags it gives the words of ``test``. ``columns`` are the features' names."""
+    yield "each word's most frequent tag", most_frequent(train.words, train.known_tags, test.words)
+    for name, learnt, asked in zip(columns, train.features, test.features, strict=True):
+        yield f"most frequent tag of column {name}", most_frequent(learnt, train.known_tags, asked)
+
+
+def most_frequent(items: Sentences, tags: Sentences, asked: Sentences) -> Sentences:
+    """For each of ``asked`` the tag that the same item has most often in ``items``.
+
+    What does not occur there gets the most frequent tag of the items that occur once, or of all if there is none such.
+    Of tags equally frequent it is the first by name.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for item, tag in zip(all_of(items), all_of(tags), strict=True):
+        counts.setdefault(item, Counter())[tag] += 1
+    once = Counter(next(iter(c)) for c in counts.values() if c.total() == 1)
+    unknown = _first(once or Counter(all_of(tags)))
+    known = {item: _first(c) for item, c in counts.items()}
+    return [[known.get(item, unknown) for item in sentence] for sentence in asked]
+
+
+def _first(counts: Counter[str]) -> str:
+    return min(counts, key=lambda tag: (-counts[tag], tag))

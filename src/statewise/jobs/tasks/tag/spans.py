@@ -8,10 +8,16 @@ IOBES and BILOU. Scores count a span as right where its type, its first and its 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.symbols import Symbols
+from .corpus import Sentences
 
 OUTSIDE = "O"
 TAG = re.compile(r"O|[BIESLU](-.+)?")
@@ -53,6 +59,11 @@ def spans(tags: Sequence[str]) -> list[Span]:
     return found
 
 
+def words(tags: Sequence[str]) -> list[Span]:
+    """Each word of a sentence as a span whose type is the tag."""
+    return [Span(place, place + 1, tag) for place, tag in enumerate(tags)]
+
+
 def goes_on(before: str, tag: str) -> bool:
     """Whether a word with ``tag`` belongs to the span of the word before, which has the tag ``before``."""
     return before[0] in OPEN and tag[0] in ON and type_of(before) == type_of(tag)
@@ -63,29 +74,24 @@ def type_of(tag: str) -> str:
     return tag.partition("-")[2]
 
 
-@dataclass(frozen=True)
-class Grammar:
-    """Which of ``tags`` may stand after which. Spans are begun with ``B`` before they go on.
+def grammar(tags: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of ``tags`` may stand after which: (K+1, K+1), row before column, the last of both for a sentence's end.
 
-    Where last words have prefixes of their own (IOBES, BILOU), a span is ended by one before anything else comes.
+    Spans are begun with ``B`` before they go on. Where last words have prefixes of their own (IOBES, BILOU), a span is
+    ended by one before anything else comes.
     """
+    states, ends = [*tags, OUTSIDE], any(tag.startswith((*LAST, *SINGLE)) for tag in tags)
 
-    tags: Sequence[str]
+    def allows(before: str, tag: str) -> bool:
+        return goes_on(before, tag) if tag[0] in ON else not (ends and before[0] in OPEN)
 
-    def keeps(self, sentences: Iterable[Sequence[str]]) -> bool:
-        """Whether all of ``sentences`` keep to it. The first kind of IOB does not."""
-        pairs = {pair for tags in sentences for pair in zip([None, *tags], [*tags, None], strict=True)}
-        return all(self.allows(before, tag) for before, tag in pairs)
+    return np.array([[allows(before, tag) for tag in states] for before in states])
 
-    def allows(self, before: str | None, tag: str | None) -> bool:
-        """Whether ``tag`` may stand after ``before``; None is a sentence's end."""
-        if tag is not None and tag[0] in ON:
-            return before is not None and goes_on(before, tag)
-        return not (self._marks_ends and before is not None and before[0] in OPEN)
 
-    @cached_property
-    def _marks_ends(self) -> bool:
-        return any(tag.startswith((*LAST, *SINGLE)) for tag in self.tags)
+def keep_to_grammar(sentences: Sentences, tags: Symbols) -> bool:
+    """Whether all of ``sentences``, whose ``tags`` these are, keep to it. Those of the first kind of IOB do not."""
+    pairs = {pair for told in sentences for pair in pairwise([-1, *tags.encode(told).tolist(), -1])}
+    return bool(grammar(tags)[tuple(zip(*pairs, strict=True))].all())
 
 
 class Counts(NamedTuple):
@@ -111,19 +117,14 @@ class Counts(NamedTuple):
         return 2 * self.right / (self.said + self.there) if self.right else 0.0
 
 
-def count(truth: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> dict[str, Counts]:
-    """The counts of every type of span, by name, over all sentences."""
-    right, said, there = dict[str, int](), dict[str, int](), dict[str, int]()
-    for real, told in zip(truth, predicted, strict=True):
-        ours, theirs = set(spans(told)), set(spans(real))
-        for found, counts in ((ours & theirs, right), (ours, said), (theirs, there)):
-            for span in found:
-                counts[span.type] = counts.get(span.type, 0) + 1
-    types = sorted({**said, **there})
-    return {t: Counts(right.get(t, 0), said.get(t, 0), there.get(t, 0)) for t in types}
+def count(truth: Sentences, predicted: Sentences, *, of_spans: bool = True) -> dict[str, Counts]:
+    """The counts of every type of span or, not ``of_spans``, of every tag, by name, over all sentences."""
+    found = spans if of_spans else words
+    theirs, ours = ({(row, *span) for row, t in enumerate(part) for span in found(t)} for part in (truth, predicted))
+    right, said, there = (Counter(unit[-1] for unit in units) for units in (ours & theirs, ours, theirs))
+    return {name: Counts(right[name], said[name], there[name]) for name in sorted(said | there)}
 
 
 def total(counts: Iterable[Counts]) -> Counts:
     """The sum over types."""
-    counts = list(counts)
-    return Counts(*(sum(c[place] for c in counts) for place in range(3)))
+    return Counts(*map(sum, zip((0, 0, 0), *counts, strict=True)))

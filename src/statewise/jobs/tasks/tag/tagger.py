@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ...config import Whole, checked
 from ...errors import InputError
 from ...estimator import Estimator
 from .config import TagConfig
@@ -16,7 +18,7 @@ from .corpus import Corpus, all_of
 from .model import Model
 from .result import score
 from .spans import are_spans
-from .training import Lesson
+from .training import TagProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -49,16 +51,30 @@ class Tagger(Estimator, TagConfig):
         config, corpus = self.config(), _corpus(X, y)
         if not len(corpus):
             raise InputError("X has no sentences with words, there is nothing to learn")
-        self._train(Lesson.of(config, corpus))
+        self._train(TagProblem.of(config, corpus))
         return self
 
     def predict(self, X: Any) -> list[list[str]]:
         """The tags of each sentence: as many as it has words."""
+        return self._of_each(X, lambda corpus: map(list, self.model_.tags(corpus)), [])
+
+    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
+        """The probability of each tag of each word, in the order of ``classes_``: of each sentence (words, tags).
+
+        They are those of the one word over all tags of the others (*marginals*), so that the likeliest tag of a word
+        need not be the one in the likeliest sequence, which ``predict`` gives. Where predicted tags keep to the grammar
+        of spans, so do the sequences that are summed over.
+        """
         check_is_fitted(self, "model_")
-        sentences = _rows(X, "X")
-        corpus = _corpus(sentences)
-        tags = iter(self.model_.tags(corpus))
-        return [list(next(tags)) if len(sentence) else [] for sentence in sentences]
+        return self._of_each(X, lambda corpus: self.model_.probabilities(corpus), np.empty((0, len(self.classes_))))
+
+    def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[list[str], float]]]:
+        """The ``n`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first.
+
+        The first is what ``predict`` gives. There are fewer of a sentence that can't be tagged in as many ways.
+        """
+        count = checked("n", Whole, n)
+        return self._of_each(X, lambda corpus: self.model_.n_best(corpus, count), [([], 1.0)])
 
     def score(self, X: Any, y: Any) -> float:
         """The F1 of the spans by conlleval's rules or, where tags mark none, the share of the words that are right."""
@@ -69,6 +85,13 @@ class Tagger(Estimator, TagConfig):
         truth = corpus.known_tags
         of_spans = are_spans({*self.model_.vocabulary.tags, *all_of(truth)})
         return score("", truth, self.model_.tags(corpus), of_spans=of_spans).value
+
+    def _of_each(self, X: Any, say: Callable[[Corpus], Iterable[Any]], nothing: Any) -> list[Any]:
+        """What ``say`` says of each sentence of ``X``; ``nothing`` of one without words."""
+        check_is_fitted(self, "model_")
+        sentences = _rows(X, "X")
+        said = iter(say(_corpus(sentences)))
+        return [next(said) if len(sentence) else nothing for sentence in sentences]
 
     def _take(self, model: Model) -> None:
         super()._take(model)

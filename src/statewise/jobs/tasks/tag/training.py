@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from .... import layers
-from ...experiment import Trainer
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
-from .decoding import allowed_by, in_words, predict
+from .decoding import in_words, predict
 from .model import Model
 from .network import Network
 from .packed import Packed
-from .spans import Grammar, are_spans, count, total
-from .vocabulary import Vocabulary, vocabulary_of
+from .spans import are_spans, count, keep_to_grammar, total
+from .vocabulary import Vocabulary
 
 
 class Tagging(Task):
@@ -34,12 +34,12 @@ class Tagging(Task):
         packed: Packed,
         held_out: tuple[Packed, Sentences] | None,
         tags: Sequence[str],
-        allowed: Tensor | None,
-        data: Any,
+        strict: bool,
     ) -> None:
         self.model, self.rows = network, len(packed)
         self.packed, self.held_out = packed, held_out
-        self.tags, self.allowed, self.data = tags, allowed, data
+        self.tags = tags
+        self.data = [*packed.arrays(), *(held_out[0].arrays() if held_out else ()), list(tags), strict]
 
     def to(self, device: torch.device) -> None:
         """Move the network to ``device``; batches go there as they are drawn."""
@@ -59,7 +59,7 @@ class Tagging(Task):
         if self.held_out is None:
             return {}
         packed, truth = self.held_out
-        numbers, loss = predict(self.model, packed, self.allowed)
+        numbers, loss = predict(self.model, packed)
         told = in_words(numbers, packed.lengths, self.tags)
         right = sum(map(str.__eq__, all_of(truth), all_of(told))) / packed.tokens
         scores = {"loss": loss / packed.tokens, "accuracy": right}
@@ -67,13 +67,9 @@ class Tagging(Task):
             return {"1 - accuracy": 1 - right, **scores}
         return {"1 - F1": 1 - total(count(truth, told).values()).f1, **scores}
 
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, and a hash of the sentences and their tags."""
-        return [super().fingerprint(), self.data]
-
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TagProblem(Problem[Model]):
     """What is learnt from and validated with, and what is known of it before training."""
 
     config: TagConfig
@@ -84,7 +80,7 @@ class Lesson:
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
 
     @classmethod
-    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> Lesson:
+    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> TagProblem:
         """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
 
         Raises ``InputError`` where there is nothing to learn.
@@ -93,20 +89,13 @@ class Lesson:
         if held_out is None:
             config = replace(config, validation_share=config.held_out(len(corpus)))
             corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
-        vocabulary = vocabulary_of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
-        strict = are_spans(vocabulary.tags) and all(map(Grammar(vocabulary.tags).keeps, everything))
+        vocabulary = Vocabulary.of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
+        strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
         return cls(config, corpus, held_out, vocabulary, strict)
 
-    @property
-    def allowed(self) -> Tensor | None:
-        """Which tag may follow which: see ``Network``."""
-        return allowed_by(Grammar(self.vocabulary.tags)) if self.strict else None
-
-    def network(self, library: Any = layers) -> Network:
-        """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(self.vocabulary, self.config, self.allowed, library)
+    def make(self, library: Any = layers) -> Network:
+        """The network, its weights drawn at random. ``library`` has the recurrent layers."""
+        return Network(self.vocabulary, self.config, self.strict, library)
 
     def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
@@ -114,17 +103,11 @@ class Lesson:
         held = None
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
-        tags, digests = self.vocabulary.tags, [packed.digest(), None if held is None else held[0].digest()]
-        return Tagging(network, packed, held, tags, self.allowed, [*digests, list(tags), self.strict])
+        return Tagging(network, packed, held, self.vocabulary.tags, self.strict)
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
-
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
-        """
-        network = self.network()
-        trainer.fit(self.task(network), self.config)
-        return Model(network=network, vocabulary=self.vocabulary, strict=self.strict, config=self.config)
+    def model(self, network: Network) -> Model:
+        """What tags, with the trained ``network``."""
+        return Model(network=network, vocabulary=self.vocabulary, config=self.config)
 
 
 def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from ...data.symbols import Symbols
 from ...errors import InputError
 from .corpus import Corpus, all_of
 
@@ -20,48 +21,54 @@ DIGIT = re.compile(r"\d")
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What there is in a training part."""
+    """What there is in a training part. But for the tags, a number is the place in it and 1."""
 
-    words: Sequence[str]
+    words: Symbols
     """In the form of ``plain``."""
     rare: Sequence[bool]
     """Which of them occur only once."""
-    characters: Sequence[str]
-    features: Sequence[Sequence[str]]
+    characters: Symbols
+    features: Sequence[Symbols]
     """The values of each feature column."""
-    tags: Sequence[str]
+    tags: Symbols
 
-    @cached_property
-    def word_numbers(self) -> dict[str, int]:
-        """The number of each word."""
-        return _numbers(self.words)
+    @classmethod
+    def of(cls, corpus: Corpus, tags: Iterable[str], least: int = 1) -> Vocabulary:
+        """What there is in ``corpus``, but for words that occur less than ``least`` times; ``tags`` are all there are.
 
-    @cached_property
-    def character_numbers(self) -> dict[str, int]:
-        """The number of each character."""
-        return _numbers(self.characters)
+        Raises ``InputError`` where that is one tag, or too many to be tags.
+        """
+        counts = Counter(all_of(corpus.words))
+        words = Counter[str]()
+        for word, times in counts.items():
+            words[plain(word)] += times
+        kept = sorted(word for word, times in words.items() if times >= least)
+        found = sorted(set(tags))
+        if len(found) < 2:
+            raise InputError(f"{corpus.source}: every word has the tag {found[0]!r}, there is nothing to learn")
+        if len(found) > MOST_TAGS:
+            raise InputError(
+                f"{corpus.source}: {len(found):,} different tags, such as {found[0]!r} and {found[-1]!r}: is another"
+                " column the one of the tags? Choose with --column"
+            )
+        return cls(
+            Symbols(kept),
+            [words[word] == 1 for word in kept],
+            Symbols(sorted(set(all_of(counts)))),
+            [Symbols(sorted(set(all_of(feature)))) for feature in corpus.features],
+            Symbols(found),
+        )
 
-    @cached_property
-    def feature_numbers(self) -> Sequence[dict[str, int]]:
-        """The number of each value, by column."""
-        return [_numbers(values) for values in self.features]
+    def to_json(self) -> dict[str, Any]:
+        """What ``from_json`` reads; of the rare words the places."""
+        return asdict(self) | {"rare": [place for place, rare in enumerate(self.rare) if rare]}
 
-    @cached_property
-    def tag_numbers(self) -> dict[str, int]:
-        """The number of each tag. There is none unknown, they count from 0."""
-        return {tag: number for number, tag in enumerate(self.tags)}
-
-
-def vocabulary_of(corpus: Corpus, tags: Iterable[str], least: int = 1) -> Vocabulary:
-    """What there is in ``corpus``, but for words that occur less than ``least`` times; ``tags`` are all that occur."""
-    counts = Counter(all_of(corpus.words))
-    words, characters = Counter[str](), set[str]()
-    for word, times in counts.items():
-        words[plain(word)] += times
-        characters.update(word)
-    kept = sorted(word for word, times in words.items() if times >= least)
-    features = [sorted(set(all_of(feature))) for feature in corpus.features]
-    return Vocabulary(kept, [words[word] == 1 for word in kept], sorted(characters), features, _checked(corpus, tags))
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Vocabulary:
+        """What ``to_json`` gave. Raises ValueError, and what else goes wrong, where it is something else."""
+        words, characters, tags = (Symbols.from_json(content[name]) for name in ("words", "characters", "tags"))
+        rare, features = set(content["rare"]), [Symbols.from_json(values) for values in content["features"]]
+        return cls(words, [place in rare for place in range(len(words))], characters, features, tags)
 
 
 def plain(word: str) -> str:
@@ -81,19 +88,3 @@ def shape_of(word: str) -> int:
     if word[:1].isupper() and word[1:].islower():
         return 2
     return 4 if any(map(str.isalpha, word)) else 0
-
-
-def _numbers(items: Sequence[str]) -> dict[str, int]:
-    return {item: number for number, item in enumerate(items, 1)}
-
-
-def _checked(corpus: Corpus, tags: Iterable[str]) -> Sequence[str]:
-    found = sorted(set(tags))
-    if len(found) < 2:
-        raise InputError(f"{corpus.source}: every word has the tag {found[0]!r}, there is nothing to learn")
-    if len(found) > MOST_TAGS:
-        raise InputError(
-            f"{corpus.source}: {len(found):,} different tags, such as {found[0]!r} and {found[-1]!r}: is another column"
-            " the one of the tags? Choose with --column"
-        )
-    return found

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from typing import Any
 
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
-from ...experiment import Facts, Outcome, Trainer
+from ...experiment import Facts, Outcome
 from . import report
 from .config import Layout, Options, TranslateConfig
 from .model import Model
 from .pairs import dates, read
 from .result import baselines, score
-from .training import Lesson
+from .training import TranslateProblem
 
 
 class Translate(experiment.Job[Options, Model]):
@@ -23,8 +23,10 @@ class Translate(experiment.Job[Options, Model]):
 
     kind = "translate"
 
+    problem: TranslateProblem
+
     def __init__(self, config: Options) -> None:
-        told = part_of(Layout, config)
+        self.options, told = config, part_of(Layout, config)
         if config.file is None:
             if config.test or config.validation:
                 which = "test" if config.test else "validation"
@@ -47,8 +49,7 @@ class Translate(experiment.Job[Options, Model]):
                 raise InputError(f"{about}, too few to split; give a test part with --test")
             self.test = test
             self.how = f" ({100 * config.test_share:g} % of the sources, split off with seed {config.seed})"
-        self.lesson = Lesson.of(part_of(TranslateConfig, config), self.train_part, held_out)
-        self.config = replace(config, **vars(self.lesson.config))
+        self.problem = TranslateProblem.of(part_of(TranslateConfig, config), self.train_part, held_out)
 
     @property
     def title(self) -> str:
@@ -57,27 +58,28 @@ class Translate(experiment.Job[Options, Model]):
 
     def facts(self) -> Facts:
         """What is read and written, where it is split, and by what network."""
-        lesson, held = self.lesson, "none"
-        if lesson.held_out is not None:
+        problem, held = self.problem, "none"
+        if problem.held_out is not None:
             where = f" ({self.config.validation})" if self.config.validation else " (split off the training part)"
-            held = lesson.held_out.described() + where
+            held = problem.held_out.described() + where
         columns = f"column {self.layout.source} to column {self.layout.target}" if self.config.file else "as 2026-11-27"
         return [
             (
                 "",
-                f"{self.name}: {columns}, such as {report.short(lesson.pairs.sources[0])!r} to"
-                f" {report.short(lesson.pairs.known_targets[0])!r}",
+                f"{self.name}: {columns}, such as {report.short(problem.pairs.sources[0])!r} to"
+                f" {report.short(problem.pairs.known_targets[0])!r}",
             ),
-            ("training", lesson.pairs.described()),
+            ("training", problem.pairs.described()),
             ("validation", held),
             ("test", self.test.described() + self.how),
-            ("symbols", report.symbols_line(lesson.source, lesson.target)),
-            ("network", report.network_line(lesson.config, lesson.network())),
+            ("symbols", report.symbols_line(problem.source, problem.target)),
+            ("network", report.network_line(problem.config, problem.network())),
         ]
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that remembers how its files were read."""
-        return replace(self.lesson.train(trainer), notes={"layout": vars(self.layout)})
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """How the files were read."""
+        return {"layout": vars(self.layout)}
 
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is wrong."""
@@ -85,14 +87,14 @@ class Translate(experiment.Job[Options, Model]):
 
     def judge(self, model: Model) -> Outcome:
         """How good the targets are that the model, and baselines, write for the sources of the test part."""
-        sentences, best = self.lesson.sentences, [each[0] for each in model.translate(self.test)]
+        sentences, best = self.problem.sentences, [each[0] for each in model.translate(self.test)]
         written = [each.text for each in best]
         found = score(self.label, self.test, written, sentences=sentences)
         others = [
             score(name, self.test, said, sentences=sentences) for name, said in baselines(self.train_part, self.test)
         ]
         result = report.Result(model, self.test, best)
-        sizes = {"training": len(self.lesson.pairs), "test": len(self.test), "source": self.train_part.where}
+        sizes = {"training": len(self.problem.pairs), "test": len(self.test), "source": self.train_part.where}
         return Outcome(
             report.table(found, others),
             report.verdict(found, others, characters=model.target.level == "char"),

@@ -18,7 +18,7 @@ from ...errors import InputError
 from .config import TranslateConfig
 from .network import Network, search
 from .pairs import Pairs, Ragged
-from .vocabulary import END, Vocabulary
+from .vocabulary import Vocabulary
 
 LONGEST = 10_000  # symbols of a target
 TOGETHER = 1024  # beginnings of targets that are looked at in one step
@@ -56,7 +56,7 @@ class Model(model_file.Model):
         """The likeliest targets of each source, best first, up to ``beam`` of them, the configuration's by default."""
         beam, network = beam or self.config.beam, self._frozen
         device, penalty = network.output.bias.device, self.config.length_penalty
-        sources = Ragged(list(map(self.source.encode, pairs.sources, pairs.features)))
+        sources = Ragged(map(self.source.encode, pairs.sources, pairs.features))
         found: list[list[Hypothesis]] = [[] for _ in pairs.sources]
         # Sources of like length together: their targets end at about the same time.
         for rows in sources.lengths.sort(stable=True).indices.split(max(1, TOGETHER // beam)):
@@ -70,8 +70,8 @@ class Model(model_file.Model):
 
     def attention(self, pairs: Pairs, row: int) -> NDArray[np.float32]:
         """How much each symbol of the target of ``row``, its end the last, looked at each of its source: (T, T')."""
-        read = torch.tensor(self.source.encode(pairs.sources[row], pairs.features[row]))[:, None]
-        written = torch.tensor([END, *self.target.encode(pairs.known_targets[row])[:-1]])[:, None]
+        read = torch.from_numpy(self.source.encode(pairs.sources[row], pairs.features[row]))[:, None]
+        written = torch.from_numpy(np.roll(self.target.encode(pairs.known_targets[row]), 1))[:, None]
         with torch.no_grad():
             memory, state = self._frozen.encode(read, torch.tensor([len(read)]))
             weights: NDArray[np.float32] = self._frozen.decode(memory, written, state)[2][0].numpy()

@@ -112,7 +112,7 @@ class Network(nn.Module):
     def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """How well each of ``query`` (N, Q, H) fits each of ``keys`` (N, T, H): (N, Q, T)."""
         if self.query is None or self.energy is None:
-            return query @ keys.transpose(1, 2) * keys.shape[2] ** -0.5
+            return query @ keys.transpose(1, 2) * float(keys.shape[2] ** -0.5)
         scores: Tensor = self.energy((self.query(query)[:, :, None] + keys[:, None]).tanh())
         return scores.squeeze(-1)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from os import PathLike
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.columns import listed
@@ -81,29 +81,30 @@ def read(source: Any, layout: Layout, *, targets: bool = True) -> tuple[Pairs, L
 
     Raises ``InputError`` where a column isn't there or a cell is empty; without ``targets`` there may be none.
     """
-    where = name_of(source)
+    where, features = name_of(source), layout.features
     frame = read_table(source) if layout.header or not isinstance(source, (str, PathLike)) else _lines(Path(source))
-    names = list(frame.columns)
-    left = [name for name in names if name not in layout.features]
-    first = layout.source or ("source" if "source" in left else left[0] if left else None)
-    left = [name for name in left if name != first]
-    second = layout.target or ("target" if "target" in left else left[0] if left else None)
-    if second is None and targets:
-        raise InputError(f"{where}: expected a column of sources and one of targets, got {listed(names) or 'none'}")
-    for what, name in (("source", first), ("target", second), *(("features", name) for name in layout.features)):
-        if name not in names and not (what == "target" and not targets):
-            raise InputError(f"{where}: no column {name!r} for --{what}; there are: {listed(names)}")
-    if first == second:
-        raise InputError(f"{where}: {first!r} is named both as --source and as --target")
-    columns = [_cells(where, frame[name]) for name in (first, *layout.features)]
-    told = _cells(where, frame[second]) if second in names else None
+    names = [name for name in frame.columns if name not in features]
+    if len(names) < 1 + targets:
+        there = listed(frame.columns) or "nothing"
+        raise InputError(f"{where}: expected a column of sources{' and one of targets' * targets}, got {there}")
+    first = layout.source or ("source" if "source" in names else names[0])
+    names = [*(name for name in names if name != first), ""]
+    second = layout.target or ("target" if "target" in names else names[0])
+    known = second in frame.columns
+    for option, name in (("source", first), *([("target", second)] * targets), *(("features", n) for n in features)):
+        if name not in frame.columns:
+            raise InputError(f"{where}: no column {name!r} for --{option}; there are: {listed(frame.columns)}")
+    if first == second or {first, second} & {*features}:
+        raise InputError(f"{where}: one column can't be two of --source {first}, --target {second} and --features")
     if not len(frame):
         raise InputError(f"{where}: there are no pairs in it")
-    features = [
-        [part for cell in row for part in cell.replace(";", " ").split()] for row in zip(*columns[1:], strict=True)
+    columns = [_cells(where, frame[name]) for name in (*features, first, *([second] * known))]
+    more = [
+        [part for cell in row for part in cell.replace(";", " ").split()]
+        for row in zip(*columns[: len(features)], strict=True)
     ]
-    pairs = Pairs(where, columns[0], told, features or [()] * len(frame))
-    return pairs, Layout(source=first, target=second, features=layout.features, header=layout.header)
+    pairs = Pairs(where, columns[len(features)], columns[-1] if known else None, more or [[]] * len(frame))
+    return pairs, Layout(source=first, target=second or None, features=features, header=layout.header)
 
 
 def _lines(path: Path) -> pl.DataFrame:
@@ -126,28 +127,20 @@ def _cells(where: str, column: pl.Series) -> list[str]:
 class Ragged:
     """Rows of numbers of any lengths, to be drawn as batches (T, N)."""
 
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        self.lengths = torch.tensor([len(row) for row in rows])  # (n,), on the CPU always
+    def __init__(self, rows: Iterable[NDArray[np.int64]]) -> None:
+        arrays = list(rows)
+        self.lengths = torch.tensor([len(row) for row in arrays], dtype=torch.int64)  # (n,), on the CPU always
         self.starts = self.lengths.cumsum(0) - self.lengths
-        self.numbers = torch.tensor([number for row in rows for number in row])
+        self.numbers = torch.from_numpy(np.concatenate([*arrays, np.empty(0, np.int64)]))
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    def to(self, device: torch.device) -> None:
-        """Move the numbers to ``device``."""
-        self.numbers = self.numbers.to(device)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The rows (N,) as (T, N), and their lengths (N,), on the CPU; behind its end a row repeats it."""
         lengths = self.lengths[rows]
         places = torch.minimum(torch.arange(int(lengths.max()))[:, None], lengths - 1) + self.starts[rows]
         return self.numbers[places.to(self.numbers.device)], lengths
-
-    def digest(self) -> str:
-        """A hash of the content."""
-        both = (self.lengths, self.numbers.cpu())
-        return hashlib.sha256(b"".join(each.numpy().tobytes() for each in both)).hexdigest()
 
 
 # Built in
@@ -158,8 +151,8 @@ MONTHS, DAYS, ONES, TENS = (
     for text in (
         "January February March April May June July August September October November December",
         "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-        " eighteen nineteen",
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+        " seventeen eighteen nineteen",
         "- - twenty thirty forty fifty sixty seventy eighty ninety",
     )
 )

@@ -59,7 +59,7 @@ def predict(options: Options) -> None:
     with checked(options.model, Model.KIND):
         known = from_json(Layout, model.notes.get("layout", {}))
     given = {name: value for name, value in vars(part_of(Layout, options)).items() if value not in (None, ())}
-    pairs, _ = read(options.file, part_of(Layout, known, **given), targets=False)
+    pairs, _ = read(options.file, part_of(Layout, known, **given), targets=options.target is not None)
     found = model.translate(pairs, max(options.beam or model.config.beam, options.best))
     atomic.write(out, predictions(pairs, [each[: options.best] for each in found]))
     said = ""

@@ -40,12 +40,12 @@ def score(name: str, pairs: Pairs, written: Sequence[str], *, sentences: bool = 
         rates.append(float(wrong[best].sum() / length[best].sum()))
     exact = float(np.mean([any(written[row] == targets[row] for row in rows) for rows in groups]))
     if not sentences:
-        return Score(name, exact, *rates)
+        return Score(name, exact, rates[0], rates[1])
     from sacrebleu import corpus_bleu, corpus_chrf
 
     said = [written[rows[0]] for rows in groups]
     true = list(map(list, zip_longest(*([targets[row] for row in rows] for rows in groups))))
-    return Score(name, exact, *rates, corpus_bleu(said, true).score, corpus_chrf(said, true).score)
+    return Score(name, exact, rates[0], rates[1], corpus_bleu(said, true).score, corpus_chrf(said, true).score)
 
 
 def distances(a: Sequence[Sequence[str]], b: Sequence[Sequence[str]]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from .... import layers
 from ...errors import InputError
-from ...experiment import Trainer
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import TranslateConfig
 from .model import LONGEST, Model
@@ -31,18 +31,17 @@ class Translation(Task):
 
     model: Network
 
-    def __init__(self, lesson: Lesson, network: Network) -> None:
-        self.model, self.lesson, self.epoch = network, lesson, 0
-        self.sources, self.targets = lesson.numbers(lesson.pairs)
-        self.rows = len(self.sources)
-        held = lesson.held_out
-        self.held_out = None if held is None else (*lesson.numbers(held), held.select(range(len(held))[:JUDGED]))
+    def __init__(self, problem: TranslateProblem, network: Network) -> None:
+        self.model, self.problem, self.epoch = network, problem, 0
+        self.parts = [problem.numbers(part) for part in (problem.pairs, problem.held_out) if part is not None]
+        self.rows = len(problem.pairs)
+        self.data = [each for sides in self.parts for side in sides for each in (side.lengths, side.numbers)]
 
     def to(self, device: torch.device) -> None:
         """Move the network and the data to ``device``."""
         super().to(device)
-        for part in (self.sources, self.targets, *(self.held_out or ())[:2]):
-            part.to(device)
+        for side in (side for sides in self.parts for side in sides):
+            side.numbers = side.numbers.to(device)
 
     def order(self, epoch: int, random: torch.Generator) -> Tensor:
         """The rows shuffled; how much is forced follows from the number of the epoch."""
@@ -52,7 +51,7 @@ class Translation(Task):
     @property
     def forced(self) -> float:
         """The share of the symbols before that are the true ones, in this epoch."""
-        config = self.lesson.config
+        config = self.problem.config
         done = self.epoch / max(1, config.epochs - 1)
         if config.forcing_schedule == "sigmoid":
             done = (1 + math.tanh(6 * done - 3) / math.tanh(3)) / 2
@@ -60,13 +59,12 @@ class Translation(Task):
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
         """The cross entropy of the targets, smoothed, and how many symbols they have."""
-        return self._loss(model, self.sources, self.targets, rows, self.lesson.config.smoothing)
+        return self._loss(model, *self.parts[0], rows, self.problem.config.smoothing)
 
     def _loss(
-        self, model: nn.Module, sources: Ragged, targets: Ragged, rows: Tensor, smoothing: float = 0.0
+        self, model: nn.Module, sources: Ragged, targets: Ragged, rows: Tensor, smoothing: float
     ) -> tuple[Tensor, float]:
-        source, lengths = sources.take(rows)
-        target, counts = targets.take(rows)
+        (source, lengths), (target, counts) = sources.take(rows), targets.take(rows)
         before = torch.cat((target.new_zeros(1, len(rows)), target[:-1]))  # a beginning is the end of another
         logits = model(source, lengths, before, counts, self.forced)
         there = torch.arange(len(target))[:, None] < counts
@@ -77,24 +75,19 @@ class Translation(Task):
 
     def validate(self) -> Mapping[str, float]:
         """How many symbols of the first pairs held out are wrong; of all of them the loss."""
-        if self.held_out is None:
+        held = self.problem.held_out
+        if held is None:
             return {}
-        sources, targets, judged = self.held_out
-        parts = [self._loss(self.model, sources, targets, rows) for rows in torch.arange(len(sources)).split(256)]
+        parts = [self._loss(self.model, *self.parts[1], rows, 0.0) for rows in torch.arange(len(held)).split(256)]
         loss = sum(float(part) for part, _ in parts) / sum(terms for _, terms in parts)
-        model = self.lesson.model(self.model)
+        judged, model = held.select(range(len(held))[:JUDGED]), self.problem.model(self.model)
         found = score("", judged, [best[0].text for best in model.translate(judged, beam=1)])
         wrong = found.characters if model.target.level == "char" else found.words
         return {"error rate": wrong, "loss": loss, "exact": found.exact}
 
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, and a hash of the pairs."""
-        held = () if self.held_out is None else self.held_out[:2]
-        return [super().fingerprint(), [part.digest() for part in (self.sources, self.targets, *held)]]
-
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TranslateProblem(Problem[Model]):
     """What is learnt from and validated with, and what is known of it before training."""
 
     config: TranslateConfig
@@ -106,7 +99,7 @@ class Lesson:
     """Symbols of a target at most."""
 
     @classmethod
-    def of(cls, config: TranslateConfig, pairs: Pairs, held_out: Pairs | None = None) -> Lesson:
+    def of(cls, config: TranslateConfig, pairs: Pairs, held_out: Pairs | None = None) -> TranslateProblem:
         """To learn ``pairs`` and validate with ``held_out`` or, where that is None, what ``config`` holds out."""
         config = replace(config, target_level=config.target_level or config.level)
         if held_out is None:
@@ -129,29 +122,18 @@ class Lesson:
 
     def numbers(self, pairs: Pairs) -> tuple[Ragged, Ragged]:
         """Sources and targets."""
-        sources = map(self.source.encode, pairs.sources, pairs.features)
-        return Ragged(list(sources)), Ragged(list(map(self.target.encode, pairs.known_targets)))
+        sources, targets = map(self.source.encode, pairs.sources, pairs.features), pairs.known_targets
+        return Ragged(sources), Ragged(map(self.target.encode, targets))
 
-    def network(self, library: Any = layers) -> Network:
-        """The network before training: the same for the same seed. ``library`` has the recurrent layers."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(len(self.source.symbols), len(self.target.symbols), self.config, library)
+    def make(self, library: Any = layers) -> Network:
+        """The network, its weights drawn at random. ``library`` has the recurrent layers."""
+        return Network(len(self.source.symbols), len(self.target.symbols), self.config, library)
 
     def task(self, network: Network) -> Translation:
         """Train ``network`` on this."""
         return Translation(self, network)
 
     def model(self, network: Network) -> Model:
-        """What ``network`` can do."""
-        shared = {"source": self.source, "target": self.target, "longest": self.longest, "config": self.config}
-        return Model(network=network, **shared)
-
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
-
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
-        """
-        network = self.network()
-        trainer.fit(self.task(network), self.config)
-        return self.model(network)
+        """What translates, with the trained ``network``."""
+        longest, config = self.longest, self.config
+        return Model(network=network, source=self.source, target=self.target, longest=longest, config=config)

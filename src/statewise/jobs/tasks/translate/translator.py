@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from .config import TranslateConfig
 from .model import Hypothesis, Model
 from .pairs import Pairs
 from .result import score
-from .training import Lesson
+from .training import TranslateProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -22,8 +23,8 @@ class Translator(Estimator, TranslateConfig):
     """A recurrent network with attention that writes a text for a text, trained by ``fit``.
 
     Sources (``X``) are a list of texts or, where more is known of them, of tuples ``(text, feature, ...)``, where a
-    feature is one symbol beside those of the text. Targets (``y``) are a list of texts. A source may come several times, with
-    different targets.
+    feature is one symbol beside those of the text. Targets (``y``) are a list of texts. A source may come several
+    times, with different targets.
 
     Attributes:
         model_: the ``Model``.
@@ -44,16 +45,16 @@ class Translator(Estimator, TranslateConfig):
         Raises ``InputError``, a ValueError, where they or an argument can't be used.
         """
         config, pairs = self.config(), _pairs(X, y)
-        self._train(Lesson.of(config, pairs))
+        self._train(TranslateProblem.of(config, pairs))
         return self
 
     def predict(self, X: Any) -> list[str]:
         """The likeliest target of each source."""
         return [best[0].text for best in self._found(X)]
 
-    def n_best(self, X: Any, n: int = 5) -> list[list[Hypothesis]]:
-        """Up to ``n`` targets of each source, best first: their texts and the logarithms of their probabilities."""
-        return [best[:n] for best in self._found(X, n)]
+    def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[str, float]]]:
+        """Up to ``n`` targets of each source, with their probabilities, the best first: what ``predict`` gives."""
+        return [[(text, math.exp(p)) for text, p in best[:n]] for best in self._found(X, n)]
 
     def score(self, X: Any, y: Any) -> float:
         """The share of the sources whose likeliest target is one of theirs in ``y``."""

@@ -6,12 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.symbols import Symbols
 from ...errors import InputError
+from .config import Level
 
 END, UNKNOWN = 0, 1
-SPECIAL = ("", "<unk>")
+LEVELS = get_args(Level)
+SPECIAL = ("<end>", "<unk>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +25,7 @@ class Vocabulary:
     """The symbols of one side, each told by its place."""
 
     level: str
-    symbols: tuple[str, ...]
+    symbols: Symbols
     merges: tuple[str, ...] = ()
     """Of pieces of words: which two pieces become one, in this order, with a blank between them."""
 
@@ -29,8 +35,8 @@ class Vocabulary:
         if level == "subword":
             return cls.of_merges(_learnt(texts, most))
         counts = Counter(symbol for text in texts for symbol in (text if level == "char" else text.split()))
-        kept = sorted((s for s, n in counts.items() if n >= at_least), key=lambda s: (-counts[s], s))
-        return cls(level, (*SPECIAL, *kept[:most]))
+        kept = [s for s, n in counts.items() if n >= at_least and s not in SPECIAL]
+        return cls(level, Symbols((*SPECIAL, *sorted(kept, key=lambda s: (-counts[s], s))[:most])))
 
     @classmethod
     def of_merges(cls, merges: Sequence[str]) -> Vocabulary:
@@ -43,31 +49,23 @@ class Vocabulary:
             if left not in known or right not in known:
                 raise ValueError(f"no piece of a word: {merge!r}")
             known[left + right] = None
-        return cls("subword", (*SPECIAL, *known), tuple(merges))
+        return cls("subword", Symbols((*SPECIAL, *known)), tuple(merges))
 
     @classmethod
     def from_json(cls, content: Any) -> Vocabulary:
         """What ``asdict`` made of one. ValueError for anything else."""
-        level, symbols, merges = (content[name] for name in ("level", "symbols", "merges"))
-        for texts in (symbols, merges):
-            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise ValueError("expected a list of texts")
-        if level not in ("char", "word", "subword") or tuple(symbols[:2]) != SPECIAL or len({*symbols}) < len(symbols):
-            raise ValueError("expected different symbols of a level, and two special ones before")
-        of_merges = cls.of_merges(merges).symbols if level == "subword" else ()
-        if of_merges != tuple(symbols[: len(of_merges)]):
+        level, symbols, merges = content["level"], Symbols.from_json(content["symbols"]), content["merges"]
+        if level not in LEVELS or symbols[:2] != SPECIAL:
+            raise ValueError("expected symbols of a level, the end and the unknown one first")
+        made = cls.of_merges(Symbols.from_json(merges)).symbols if level == "subword" else ()
+        if symbols[: len(made)] != made:
             raise ValueError("expected the pieces of words that are made by merging")
-        return cls(level, tuple(symbols), tuple(merges))
+        return cls(level, symbols, tuple(merges))
 
     def with_features(self, features: Iterable[Sequence[str]]) -> Vocabulary:
         """The same with what else is known of a source as symbols."""
         more = sorted({f"<{each}>" for row in features for each in row} - set(self.symbols))
-        return Vocabulary(self.level, (*self.symbols, *more), self.merges)
-
-    @cached_property
-    def numbers(self) -> dict[str, int]:
-        """The number of each symbol."""
-        return {symbol: number for number, symbol in enumerate(self.symbols)}
+        return Vocabulary(self.level, Symbols((*self.symbols, *more)), self.merges)
 
     def cut(self, text: str) -> list[str]:
         """``text`` as symbols, known or not."""
@@ -76,10 +74,10 @@ class Vocabulary:
             return pieces
         return list(text) if self.level == "char" else text.split()
 
-    def encode(self, text: str, features: Sequence[str] = ()) -> list[int]:
-        """``text`` as numbers, what is known besides before it, and an end."""
-        cut = [*(f"<{each}>" for each in features), *self.cut(text)]
-        return [*(self.numbers.get(symbol, UNKNOWN) for symbol in cut), END]
+    def encode(self, text: str, features: Sequence[str] = ()) -> NDArray[np.int64]:
+        """``text`` as numbers, what is known besides before it, and an end: (T,)."""
+        cut = (*(f"<{each}>" for each in features), *self.cut(text))
+        return np.append(self.symbols.encode(cut).clip(UNKNOWN), END)
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text that ``numbers`` stand for."""
@@ -91,14 +89,14 @@ class Vocabulary:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return _tokenizer({symbol: n for n, symbol in enumerate(self.symbols)}, self.merges)
+        return _tokenizer(self.symbols.numbers, self.merges)
 
 
 def _tokenizer(symbols: dict[str, int] | None = None, merges: Sequence[str] = ()) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    pairs = [tuple(merge.split(" ")) for merge in merges]
-    tokenizer = Tokenizer(models.BPE() if symbols is None else models.BPE(symbols, pairs))
+    pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    tokenizer = Tokenizer(models.BPE(symbols or {}, pairs))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer

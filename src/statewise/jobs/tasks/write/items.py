@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from ...training.task import Task
 from .network import Network, counting
+from .streams import Judge
 from .vocabulary import Corpus
 
 
@@ -46,7 +47,7 @@ class Lines:
 class Items(Task):
     """Predict each symbol of each line from those before it in the line."""
 
-    def __init__(self, network: Network, corpus: Corpus, judge: Callable[[], Mapping[str, float]], data: Any) -> None:
+    def __init__(self, network: Network, corpus: Corpus, judge: Judge, data: Sequence[Any] = ()) -> None:
         self.model, self.lines, self.judge, self.data = network, Lines(corpus), judge, data
         self.rows = len(self.lines)
 
@@ -64,7 +65,3 @@ class Items(Task):
     def validate(self) -> Mapping[str, float]:
         """What the part held out says."""
         return self.judge()
-
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, and a hash of the text."""
-        return [super().fingerprint(), self.data]

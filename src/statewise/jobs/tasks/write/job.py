@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
-from ...experiment import Facts, Outcome, Trainer
+from ...experiment import Facts, Outcome
 from . import report
 from .config import Options, WriteConfig
 from .model import Model
 from .ngrams import baselines
 from .sampling import Draw
 from .text import held_out, lines_of, read_text
-from .training import Lesson
+from .training import WriteProblem
 
 NAMES = Path(__file__).parents[2] / "data" / "names.txt"
 
@@ -41,16 +41,16 @@ class Write(experiment.Job[Options, Model]):
 
     kind = "write"
 
+    problem: WriteProblem
+
     def __init__(self, config: Options) -> None:
-        config = replace(config, lines=config.lines or config.file is None)
+        config = self.options = replace(config, lines=config.lines or config.file is None)
         self.text, self.held, self.how = self._parts(config)
         self.name = plain_name(config.file or NAMES)
         try:
-            self.lesson = Lesson.of(part_of(WriteConfig, config), self.text, self.held)
+            self.problem = WriteProblem.of(part_of(WriteConfig, config), self.text, self.held)
         except InputError as error:
             raise InputError(f"{config.file}: {error}") from None
-        plan = self.lesson.config
-        self.config = replace(config, **{each.name: getattr(plan, each.name) for each in fields(WriteConfig)})
 
     def _parts(self, config: Options) -> tuple[str, str, str]:
         """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""
@@ -71,32 +71,28 @@ class Write(experiment.Job[Options, Model]):
 
     def facts(self) -> Facts:
         """What is learnt from, what is held out, and by what network."""
-        lesson = self.lesson
+        problem = self.problem
         facts = [
-            *report.parts(self.name, lesson.vocabulary, lesson.corpus, lesson.held_out, self.how),
-            ("network", report.network_line(lesson.config, lesson.network())),
+            *report.parts(self.name, problem.vocabulary, problem.corpus, problem.held_out, self.how),
+            ("network", report.network_line(problem.config, problem.network())),
         ]
-        if not lesson.config.lines:
-            facts.append(("read", f"in {lesson.config.batch} streams, {lesson.config.steps} steps at a time"))
+        if not problem.config.lines:
+            facts.append(("read", f"in {problem.config.batch} streams, {problem.config.steps} steps at a time"))
         return facts
-
-    def train(self, trainer: Trainer) -> Model:
-        """The model."""
-        return self.lesson.train(trainer)
 
     def judge(self, model: Model) -> Outcome:
         """How well the model and counting predict the part held out, or else the one learnt, and what it writes."""
-        lesson, vocabulary = self.lesson, model.vocabulary
-        test, which = lesson.held_out or lesson.corpus, "validation" if lesson.held_out else "training"
+        problem, vocabulary = self.problem, model.vocabulary
+        test, which = problem.held_out or problem.corpus, "validation" if problem.held_out else "training"
         surprised = model.surprise(self.held or self.text)
         score = surprised.score(self.label)
-        others = list(baselines(lesson.corpus, test, len(vocabulary), vocabulary.level))
+        others = list(baselines(problem.corpus, test, len(vocabulary), vocabulary.level))
         wrote = self.written(model)
         return Outcome(
             report.table([score, *others], surprised, vocabulary, which),
-            report.verdict(score, others, vocabulary.noun, held=lesson.held_out is not None),
+            report.verdict(score, others, vocabulary.noun, held=problem.held_out is not None),
             {
-                "data": {"name": self.name, "training": len(lesson.corpus.ids), "symbols": len(vocabulary)},
+                "data": {"name": self.name, "training": len(problem.corpus.ids), "symbols": len(vocabulary)},
                 "part": which,
                 **report.metrics(score, others, surprised),
                 "copies": wrote.copies,

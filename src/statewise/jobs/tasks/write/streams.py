@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,9 @@ from torch.nn.functional import cross_entropy
 from ...training.task import Task
 from .network import Network
 from .vocabulary import Ids
+
+Judge = Callable[[], Mapping[str, float]]
+"""What the part held out says."""
 
 
 class Streams(Task):
@@ -24,7 +27,7 @@ class Streams(Task):
     """
 
     def __init__(
-        self, network: Network, ids: Ids, count: int, steps: int, judge: Callable[[], Mapping[str, float]], data: Any
+        self, network: Network, ids: Ids, count: int, steps: int, judge: Judge, data: Sequence[Any] = ()
     ) -> None:
         length = (len(ids) - 1) // count  # of a stream; up to count - 1 symbols at the end are left over
         text = torch.from_numpy(ids)
@@ -33,7 +36,7 @@ class Streams(Task):
         self.targets = text[1 : count * length + 1].view(count, length).T.contiguous()  # (length, N)
         self.rows = count * -(-length // steps)
         self.carried: list[Tensor] = []  # what follows from the chunk before; none at the beginning of the text
-        self.judge, self.data = judge, data
+        self.judge, self.data = judge, [*data, count, steps]
 
     def to(self, device: torch.device) -> None:
         """Move the network and the text to ``device``."""
@@ -80,10 +83,6 @@ class Streams(Task):
     def validate(self) -> Mapping[str, float]:
         """What the part held out says."""
         return self.judge()
-
-    def fingerprint(self) -> Any:
-        """What must agree for a checkpoint to go on: sizes, how the text is cut, and a hash of it."""
-        return [super().fingerprint(), self.count, self.steps, self.data]
 
 
 def _flat(state: list[Any]) -> list[Tensor]:

@@ -1,17 +1,13 @@
-"""Train a network to write as a text is written: a text becomes a lesson, a lesson a model."""
+"""Train a network to write as a text is written: a text becomes a problem, a problem a model."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
 
 from ...errors import InputError
-from ...experiment import Trainer
+from ...training.problem import Problem
 from ...training.task import Task
 from .config import Plan, WriteConfig
 from .items import Items
@@ -24,7 +20,7 @@ from .vocabulary import Corpus, Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class WriteProblem(Problem[Model]):
     """What is learnt, and validated with where that isn't None, with everything decided."""
 
     config: Plan
@@ -33,7 +29,7 @@ class Lesson:
     held_out: Corpus | None
 
     @classmethod
-    def of(cls, config: WriteConfig, text: str, held: str) -> Lesson:
+    def of(cls, config: WriteConfig, text: str, held: str) -> WriteProblem:
         """To learn ``text``, and keep the weights that do best on ``held`` where that isn't empty.
 
         Raises ``InputError`` where nothing can be learnt from them.
@@ -58,19 +54,12 @@ class Lesson:
             updates = -(-((len(corpus.ids) - 1) // plan.batch) // plan.steps)
         return cls(replace(plan, epochs=plan.epochs_for(updates)), vocabulary, corpus, held_out)
 
-    def network(self) -> Network:
-        """The network before training: the same for the same seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return Network(len(self.vocabulary), self.config)
+    def make(self) -> Network:
+        """The network, its weights drawn at random."""
+        return Network(len(self.vocabulary), self.config)
 
-    def train(self, trainer: Trainer) -> Model:
-        """A model that has learnt it.
-
-        Raises ``InputError`` where the training diverges, the device isn't there or the checkpoint is of another one.
-        """
-        network = self.network()
-        trainer.fit(self.task(network), self.config)
+    def model(self, network: Network) -> Model:
+        """What writes, with the trained ``network``."""
         longest = int(self.corpus.lengths.max()) if self.corpus.lengths is not None else 0
         return Model(network=network, vocabulary=self.vocabulary, longest=longest, config=self.config)
 
@@ -80,17 +69,11 @@ class Lesson:
         def judge() -> Mapping[str, float]:
             return scores(network, self.held_out, self.config.level) if self.held_out is not None else {}
 
+        held = [] if self.held_out is None else [self.held_out.ids]
+        data = [list(self.vocabulary.symbols), self.corpus.ids, *held]
         if self.config.lines:
-            return Items(network, self.corpus, judge, self._digest())
-        return Streams(network, self.corpus.ids, self.config.batch, self.config.steps, judge, self._digest())
-
-    def _digest(self) -> Any:
-        """What must agree for a checkpoint to go on, besides the sizes and the configuration."""
-        parts = hashlib.sha256("\n".join(self.vocabulary.symbols).encode())
-        for part in (self.corpus, self.held_out):
-            parts.update(b"" if part is None else part.ids.tobytes())
-            parts.update(b"|")
-        return parts.hexdigest()
+            return Items(network, self.corpus, judge, data)
+        return Streams(network, self.corpus.ids, self.config.batch, self.config.steps, judge, data)
 
 
 def streams_of(corpus: Corpus, config: WriteConfig) -> int:

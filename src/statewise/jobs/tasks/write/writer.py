@@ -17,7 +17,7 @@ from .model import Model
 from .sampling import Draw
 from .surprise import Score
 from .text import checked, held_out, of_lines, read_text
-from .training import Lesson
+from .training import WriteProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,7 +48,7 @@ class Writer(Estimator, WriteConfig):
         config, (text, lines) = self.config(), _text(X)
         config = replace(config, lines=lines or config.lines)
         kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
-        self._train(Lesson.of(config, kept, held))
+        self._train(WriteProblem.of(config, kept, held))
         return self
 
     def sample(

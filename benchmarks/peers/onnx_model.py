@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ops.onnx import GATES
+from statewise.ops.onnx import GATES
+
 from .problem import Array, Problem
 
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ....data.text import read_text
-from ....errors import InputError
-from ..corpus import Corpus, Document
+from ...data.text import read_text
+from ...errors import InputError
+from .corpus import Corpus, Document
 
 WORD = re.compile(r"\w+(?:[.,:/'\u2019\-&@+]\w+)*|\S")
 ENDS, CLOSING = frozenset(".!?\u2026"), frozenset("\"'\u201d\u2019\u00bb)]}")

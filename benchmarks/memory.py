@@ -1,4 +1,4 @@
-"""How much memory a training step adds. ``statewise bench --memory``, on Linux.
+"""How much memory a training step adds. ``python -m benchmarks --memory``, on Linux.
 
 Each figure comes from a process of its own, so that no side finds memory that another one has left: the most that it
 had resident during one forward and backward, over what it had before. A small step goes first, for what libraries load
@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..jobs.errors import InputError
+from statewise.jobs.errors import InputError
+
 from .cases import Shape
 from .table import markdown
 

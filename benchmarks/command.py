@@ -1,4 +1,4 @@
-"""The command ``statewise bench``: arguments, the run, the files."""
+"""The command ``python -m benchmarks``: arguments, the run, the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..jobs.errors import InputError
+from statewise.jobs.errors import InputError
+
 from . import sweep
 from .cases import CELLS, MODES, SHAPES, THREADS, Case, Shape, cases
 from .readme import sections_in

@@ -1,4 +1,4 @@
-"""What a small call costs outside the kernels: Python, autograd, memory. ``statewise bench --overhead``.
+"""What a small call costs outside the kernels: Python, autograd, memory. ``python -m benchmarks --overhead``.
 
 Time as such says little on a busy machine, so the unit is what torch itself needs for the smallest thing that it
 differentiates, one matrix product forward and backward, measured in the same rounds.
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 import statewise
+from statewise.kernels import cpu
 
-from ..kernels import cpu
 from .cases import Case, Shape
 from .clock import no_garbage_collection
 from .compare import Side, build

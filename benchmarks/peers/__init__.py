@@ -1,4 +1,4 @@
-"""statewise beside other libraries that compute recurrent layers: ``make bench-peers``, ``statewise bench --peers``.
+"""statewise beside other libraries that compute recurrent layers: ``make bench-peers``.
 
 Each library has a module here with two functions: ``version()``, and ``sides(problem)``, which gives the ways in which
 its documentation says to compute the problem; the fastest of them is measured. A library that is not installed is left

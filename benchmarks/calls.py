@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ..layers.recurrent import RecurrentLayer
+from statewise.layers.recurrent import RecurrentLayer
+
 from .cases import MODES, TRAINING, Case, Shape
 
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...cells import by_name
+from statewise.cells import by_name
+
 from ..cases import CELLS, FORWARD, TRAINING, Case, Shape
 from ..compare import build
 

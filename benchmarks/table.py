@@ -82,7 +82,7 @@ def page(results: Sequence[Result], machine: str) -> str:
     cells = dict.fromkeys(r.case.cell for r in plain)
     parts = [
         "# statewise against torch.nn",
-        f"Written by `statewise bench` on {machine}.",
+        f"Written by `python -m benchmarks` on {machine}.",
         "Each figure is torch.nn's time divided by statewise's: 2.0 means half the time. The float32 results of both "
         "were compared with float64 before the clock started. `forward` runs under `torch.no_grad()`; "
         "`forward+backward` computes the gradients of the inputs and of every weight.",

@@ -1,7 +1,7 @@
 """What every cell and every option costs beside the plain LSTM, and a cell of one's own beside torch.compile.
 
-``statewise bench --cells``. The unit is ``statewise.LSTM`` of the same size in the same rounds: what a machine is like
-falls out of it.
+``python -m benchmarks --cells``. The unit is ``statewise.LSTM`` of the same size in the same rounds: what a machine is
+like falls out of it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 import statewise
+from statewise.cells import CELLS, Cell
 
-from ..cells import CELLS, Cell
 from .cases import Shape
 from .clock import Clock, Effort
 from .table import markdown

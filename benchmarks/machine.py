@@ -21,7 +21,7 @@ def describe() -> dict[str, str | int]:
     """For the JSON file and the page's first line."""
     import torch
 
-    from .._version import __version__
+    from statewise._version import __version__
 
     return {
         "processor": processor(),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
-from ..cells import by_name
+from statewise.cells import by_name
 
 FORWARD = "forward"
 TRAINING = "forward+backward"

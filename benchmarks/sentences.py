@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from ..jobs.tasks.tag.config import TagConfig
-from ..jobs.tasks.tag.corpus import Corpus, all_of
-from ..jobs.tasks.tag.training import Lesson, Tagging
-from ..jobs.tasks.tag.vocabulary import vocabulary_of
+from statewise.jobs.tasks.tag.config import TagConfig
+from statewise.jobs.tasks.tag.corpus import Corpus, all_of
+from statewise.jobs.tasks.tag.training import Tagging, TagProblem
+from statewise.jobs.tasks.tag.vocabulary import Vocabulary
+from statewise.jobs.training.problem import seeded
+
 from .prose import CELLS
 
 # Of CoNLL-2000's training part: words of a sentence (mean 23.7, deviation 11.1), different words, their letters (mean
@@ -39,9 +41,9 @@ class Sentences:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
         config = replace(self.recipe, cell=CELLS[cell.upper()], units=self.H)
         everything = corpus(self.all_rows)
-        vocabulary = vocabulary_of(everything, set(all_of(everything.known_tags)), config.min_count)
-        lesson = Lesson(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
-        return lesson.task(lesson.network(library))
+        vocabulary = Vocabulary.of(everything, set(all_of(everything.known_tags)), config.min_count)
+        problem = TagProblem(config, everything.select(range(self.rows)), None, vocabulary, strict=False)
+        return problem.task(seeded(config.seed, lambda: problem.make(library)))
 
 
 CONLL2000 = Sentences(

@@ -1,4 +1,4 @@
-"""TiRex on statewise: equal outputs and how fast. ``python -m statewise.bench.tirex``.
+"""TiRex on statewise: equal outputs and how fast. ``python -m benchmarks.tirex``.
 
 TiRex (Auer et al., 2025; github.com/NX-AI/tirex) forecasts by twelve sLSTMs of 512 units in four heads. It reads
 patches of 32 values, so a context of 2048 is 64 steps. On a CPU its cell is a loop in Python, which torch.compile

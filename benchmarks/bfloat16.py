@@ -1,4 +1,4 @@
-"""bfloat16: how exact and how fast. ``statewise bench --bfloat16``.
+"""bfloat16: how exact and how fast. ``python -m benchmarks --bfloat16``.
 
 Layers of such weights and autocast stand beside torch.nn's; float32 under the matmul precision "medium" beside the same
 layer without. Errors are relative to float64, whose weights and input are the same numbers.

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..jobs.config import Cell
-from ..jobs.tasks.write.config import Plan, WriteConfig
-from ..jobs.tasks.write.network import Network
-from ..jobs.tasks.write.streams import Streams
-from ..jobs.tasks.write.vocabulary import Ids
-from ..jobs.training.config import TrainingConfig
+from statewise.jobs.config import Cell
+from statewise.jobs.tasks.write.config import Plan, WriteConfig
+from statewise.jobs.tasks.write.network import Network
+from statewise.jobs.tasks.write.streams import Streams
+from statewise.jobs.tasks.write.vocabulary import Ids
+from statewise.jobs.training.config import TrainingConfig
 
 CHARACTERS = 65  # different ones
 FOLLOWERS = 4  # of each character
@@ -45,7 +45,7 @@ class Prose:
             plan = Plan.of(WriteConfig(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
             network = Network(CHARACTERS, plan, library)
         ids = text(self.recipe.batch * self.T * self.chunks + 1)
-        return Streams(network, ids, self.recipe.batch, self.T, dict, None)
+        return Streams(network, ids, self.recipe.batch, self.T, dict)
 
 
 SHAKESPEARE = Prose("tiny Shakespeare", WriteConfig(epochs=1), chunks=10, epoch=491)

@@ -1,4 +1,4 @@
-"""Whole trainings, with statewise's layers and with torch.nn's in the same loop: ``statewise bench --jobs``.
+"""Whole trainings, with statewise's layers and with torch.nn's in the same loop: ``python -m benchmarks --jobs``.
 
 The fitting loop of the jobs trains both, so whatever it costs, it costs both: the ratio is what a user gains. What it
 costs is measured too, against the barest loop there is. No time is taken before both learn the same.
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import statewise
+from statewise.jobs.training.callbacks import Log
+from statewise.jobs.training.config import TrainingConfig
+from statewise.jobs.training.fit import fit, make_optimizer
+from statewise.jobs.training.task import Task
 
-from ..jobs.training.callbacks import Log
-from ..jobs.training.config import TrainingConfig
-from ..jobs.training.fit import fit, make_optimizer
-from ..jobs.training.task import Task
 from .clock import Clock, Effort
 from .prose import SHAKESPEARE, Prose
 from .samples import Summary

@@ -1,4 +1,4 @@
-"""The benchmark against torch.nn: ``make bench``, ``statewise bench``.
+"""The benchmark against torch.nn: ``make bench``, ``python -m benchmarks``.
 
 Both sides run in one process, alternating which goes first, on fresh input and freshly stepped weights in every
 repetition; a reference product timed around every repetition tells which ones the machine disturbed. No time is taken
