@@ -59,7 +59,7 @@ class TranslateConfig(TrainingConfig):
     forcing_schedule: Literal["linear", "sigmoid"] = option("linear", "how that share falls from 1", group="training")
     beam: Beam = option(4, "beginnings that are followed in the search", group="network", metavar="N")
     length_penalty: Penalty = option(
-        0.6, "power of the length that a probability's logarithm is divided by", group="network", metavar="X"
+        1.0, "power of the length that a probability's logarithm is divided by", group="network", metavar="X"
     )
 
     def held_out(self, rows: int) -> float:

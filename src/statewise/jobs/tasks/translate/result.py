@@ -69,7 +69,9 @@ def _lengths(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]] | map[Seque
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    return np.array(list(zip_longest(*rows, fillvalue=-1)), np.int64).reshape(-1, len(rows)).T
+    return (
+        np.array(list(zip_longest(*rows, fillvalue=-1)), np.int64).reshape(max(map(len, rows), default=0), len(rows)).T
+    )
 
 
 def baselines(train: Pairs, test: Pairs) -> Iterator[tuple[str, Sequence[str]]]:
