@@ -11,8 +11,8 @@ import torch
 from statewise.jobs.config import Cell
 from statewise.jobs.tasks.write.config import Plan, WriteConfig
 from statewise.jobs.tasks.write.network import Network
-from statewise.jobs.tasks.write.streams import Streams
-from statewise.jobs.tasks.write.vocabulary import Ids
+from statewise.jobs.tasks.write.text import Ids
+from statewise.jobs.tasks.write.training import BpttTask
 from statewise.jobs.training.config import TrainingConfig
 
 CHARACTERS = 65  # different ones
@@ -38,14 +38,14 @@ class Prose:
         """Of one fit, as it is measured."""
         return self.recipe.epochs * self.chunks
 
-    def task(self, library: Any, cell: str) -> Streams:
+    def task(self, library: Any, cell: str) -> BpttTask:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             plan = Plan.of(WriteConfig(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
             network = Network(CHARACTERS, plan, library)
         ids = text(self.recipe.batch * self.T * self.chunks + 1)
-        return Streams(network, ids, self.recipe.batch, self.T, dict)
+        return BpttTask(network, ids, self.recipe.batch, self.T)
 
 
 SHAKESPEARE = Prose("tiny Shakespeare", WriteConfig(epochs=1), chunks=10, epoch=491)

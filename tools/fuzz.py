@@ -179,7 +179,7 @@ def _change_entry(content: Any, draw: random.Random) -> None:
         )
     elif choice < 0.5 and isinstance(place[key], str):
         place[key] = draw.choice(
-            ("month", "row", "number", "gru", "rnn", "direct", "segment", "last", "word", "long", place[key] * 2)
+            ("month", "row", "number", "gru", "rnn", "seq2seq", "segrnn", "last", "word", "long", place[key] * 2)
         )
     else:
         place[key] = draw.choice(VALUES)
@@ -274,10 +274,10 @@ def make_files(folder: Path) -> None:
     columns: dict[str, Any] = {"time": "day", "target": ["sales"], "known": ["price"]}
     stepwise = Forecaster(model="lstm", horizon=4, **columns, **quick).fit(table)
     stepwise.save(folder / "forecast-stepwise")
-    Forecaster(model="segment", horizon=4, segment=2, lookback=8, observed=["kind"], **columns, **quick).fit(
-        table
-    ).save(folder / "forecast-segment")
-    Forecaster(model="direct", horizon=3, lookback=5, distribution="student-t", **quick).fit(
+    Forecaster(model="segrnn", horizon=4, segment=2, lookback=8, observed=["kind"], **columns, **quick).fit(table).save(
+        folder / "forecast-segment"
+    )
+    Forecaster(model="seq2seq", horizon=3, lookback=5, distribution="student-t", **quick).fit(
         np.stack([sales, sales[::-1]], 1)
     ).save(folder / "forecast-direct")
     X = [random_numbers.normal(size=(5 + n % 3, 2)) for n in range(12)]
@@ -336,7 +336,7 @@ def _train(path: Path, optimizer: str) -> None:
 def read_table_forecast(path: Path, draw: random.Random) -> None:
     """As ``statewise forecast`` does, up to the split."""
     from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
-    from statewise.jobs.tasks.forecast.reading import read_panel
+    from statewise.jobs.tasks.forecast.panel import read_panel
     from statewise.jobs.tasks.forecast.training import prepare
 
     columns = draw.choice(
@@ -375,8 +375,7 @@ def read_corpus(path: Path, draw: random.Random) -> None:
 
 def read_any_text(path: Path, draw: random.Random) -> None:
     """As ``statewise write`` does."""
-    from statewise.jobs.tasks.write.text import held_out, read_text
-    from statewise.jobs.tasks.write.vocabulary import Vocabulary
+    from statewise.jobs.tasks.write.text import Vocabulary, held_out, read_text
 
     level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5
@@ -386,11 +385,10 @@ def read_any_text(path: Path, draw: random.Random) -> None:
 
 def use_forecaster(path: Path, draw: random.Random) -> None:
     """Load it and forecast what comes next."""
-    from statewise.jobs.tasks.forecast import ahead
     from statewise.jobs.tasks.forecast.model import Model
 
     model = Model.load(path)
-    ahead.to_frame(model.forecast_ahead(model.tails), model).write_csv()
+    model.forecast_frame().write_csv()
 
 
 def use_classifier(path: Path, draw: random.Random) -> None:

@@ -112,7 +112,7 @@ def fake(monkeypatch, error):
         def run(self, args):
             raise error
 
-    monkeypatch.setattr(cli, "import_module", lambda name: Command())
+    monkeypatch.setattr(cli, "_found", lambda where: Command())
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     trained = {
         "forecast": Forecaster(model="lstm", horizon=3, units=3, ensemble=2, epochs=1).fit(VALUES),
-        "direct": Forecaster(model="direct", horizon=3, lookback=6, units=3, epochs=1).fit(VALUES),
+        "direct": Forecaster(model="seq2seq", horizon=3, lookback=6, units=3, epochs=1).fit(VALUES),
         "classify": Classifier(units=2, epochs=1).fit([VALUES[:5], VALUES[:6]] * 3, ["a", "b"] * 3),
         "write": Writer(units=4, layers=1, epochs=1).fit("it was, it is\n" * 20),
         "tag": Tagger(units=2, word_size=2, character_units=2, epochs=1).fit([["it", "was"]] * 4, [["A", "B"]] * 4),
@@ -409,7 +409,7 @@ def test_numbers_and_tables_that_are_packed_have_it_too(capsys):
 
 
 def test_a_lookback_beyond_the_data_takes_no_memory(capsys):
-    said = refused(capsys, forecast(TABLE.encode(), "--model", "direct", "--lookback", "1000000000"))
+    said = refused(capsys, forecast(TABLE.encode(), "--model", "seq2seq", "--lookback", "1000000000"))
     assert "--lookback 1000000000: there are no more than 22 rows before the test part" in said
 
 

@@ -27,7 +27,7 @@ from torch import nn
 import in_turn
 from commands import finished, kill, logged, start
 from statewise import cli
-from statewise.jobs.tasks.forecast.stepwise import StepTask
+from statewise.jobs.tasks.forecast.recursive import StepTask
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.write import job as write_job
 from statewise.jobs.tasks.write.job import NAMES
@@ -85,7 +85,7 @@ class Job:
 
 
 STEPWISE = ("--model", "lstm", "--ensemble", "2", "--epochs", "10", "--batch", "8")
-WINDOWED = ("--model", "segment", "--epochs", "3", "--batch", "16")
+WINDOWED = ("--model", "segrnn", "--epochs", "3", "--batch", "16")
 CLASSIFY = ("--epochs", "5", "--units", "8", "--balance", "--validation-share", "0.2", "--batch", "9")
 WRITE = ("--epochs", "3", "--units", "8", "--steps", "16", "--batch", "5")
 TAG = ("--crf", "--min-count", "2", "--epochs", "2", "--batch", "8", "--units", "8", "--word-size", "8")

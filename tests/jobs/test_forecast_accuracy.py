@@ -11,8 +11,7 @@ import torch
 
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
-from statewise.jobs.tasks.forecast.panel import joined
-from statewise.jobs.tasks.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.panel import joined, read_panel
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
 
@@ -51,7 +50,7 @@ def test_airline_reaches_the_bar(airline):
 def test_networks_that_output_zero_give_the_classic_forecast(airline):
     prepared, model = trained(airline, ForecastConfig(ensemble=1), epochs=1, learning_rate=1e-30)
     y, rows = airline.series[0].values, np.array([101, 120])
-    found = model.forecast(prepared.tracks, rows, np.zeros(2, dtype=np.int64))[..., 1]
+    found = model.forecast(prepared.series, rows, np.zeros(2, dtype=np.int64))[..., 1]
     for row, forecast in zip(rows, found, strict=True):  # y[t-12] * y[t-1] / y[t-13], its own forecasts fed back
         np.testing.assert_allclose(forecast, y[row - 12 : row] * y[row - 1] / y[row - 13], rtol=1e-6)
 
@@ -72,8 +71,8 @@ def test_other_cells_reach_about_as_much(airline, model):
 
 MODELS = [
     ForecastConfig(ensemble=1),
-    ForecastConfig(model="direct", horizon=12, lookback=24, units=8),
-    ForecastConfig(model="segment", horizon=12, lookback=24, segment=6, units=8),
+    ForecastConfig(model="seq2seq", horizon=12, lookback=24, units=8),
+    ForecastConfig(model="segrnn", horizon=12, lookback=24, segment=6, units=8),
 ]
 
 
@@ -98,8 +97,8 @@ def test_the_last_ten_values_change_no_forecast_before_them(airline, settings, l
 @pytest.mark.parametrize("settings", MODELS, ids=lambda s: s.model)
 def test_an_origin_is_forecast_alike_in_the_backtest_and_at_the_end_of_the_data(airline, settings):
     prepared, model = trained(airline, settings, epochs=1)
-    whole = model.forecast(prepared.tracks, np.array([125]), np.zeros(1, dtype=np.int64))
-    cut = [replace(prepared.tracks[0], values=prepared.tracks[0].values[:125])]
+    whole = model.forecast(prepared.series, np.array([125]), np.zeros(1, dtype=np.int64))
+    cut = [replace(prepared.series[0], values=prepared.series[0].values[:125])]
     cut = [replace(cut[0], known=np.zeros((125, 0)), observed=np.zeros((125, 0)))]
     np.testing.assert_allclose(model.forecast_ahead(cut).quantiles, whole, rtol=1e-6)
     np.testing.assert_allclose(model.forecast_ahead([cut[0].tail(model.learner.memory)]).quantiles, whole, rtol=1e-6)
@@ -115,7 +114,7 @@ def test_two_trainings_give_the_same_bits_and_leave_the_random_state_alone(airli
     np.testing.assert_array_equal(first.shifts, second.shifts)
 
 
-@pytest.mark.parametrize("model", ["lstm", "direct", "segment"])
+@pytest.mark.parametrize("model", ["lstm", "seq2seq", "segrnn"])
 def test_a_covariate_known_ahead_is_made_use_of(model):
     import polars as pl
 
@@ -129,7 +128,7 @@ def test_a_covariate_known_ahead_is_made_use_of(model):
     assert found[name].rmse < 0.5 * found["linear"].rmse
 
 
-@pytest.mark.parametrize("model", ["gru", "segment", "direct"])
+@pytest.mark.parametrize("model", ["gru", "segrnn", "seq2seq"])
 @pytest.mark.parametrize("share", [0.0, 0.2])
 def test_missing_values_are_neither_learnt_nor_scored(model, share):
     import polars as pl
@@ -155,7 +154,7 @@ def test_missing_values_are_neither_learnt_nor_scored(model, share):
     [np.arange(60.0), np.tile([1.0, 5.0, 2.0], 20), 1e90 * np.sin(np.arange(60.0)), -np.exp(np.sin(np.arange(60.0)))],
     ids=["a line", "a perfect season", "huge", "negative"],
 )
-@pytest.mark.parametrize("model", ["lstm", "direct", "segment"])
+@pytest.mark.parametrize("model", ["lstm", "seq2seq", "segrnn"])
 def test_odd_series_give_finite_forecasts(values, model):
     import polars as pl
 
@@ -172,11 +171,11 @@ def test_m4_hourly_beats_the_seasonal_naive_forecast():
         pytest.skip(f"{files[0]} is not here")
     panel, later = (read_panel(file, Columns(layout="rows")) for file in files)
     panel = joined(panel, later)
-    settings = ForecastConfig(model="segment", horizon=48, lookback=336, segment=24, season=24, windows=20_000)
+    settings = ForecastConfig(model="segrnn", horizon=48, lookback=336, segment=24, season=24, windows=20_000)
     _, found = scores(panel, settings, test_rows=48, epochs=5)
     assert found["seasonal naive"].mase == pytest.approx(1.193, abs=5e-4)
     assert found["seasonal naive"].smape == pytest.approx(13.912, abs=5e-3)
-    assert found["segment GRU"].mase <= 1.1
+    assert found["segrnn GRU"].mase <= 1.1
 
 
 @pytest.mark.slow
@@ -187,11 +186,11 @@ def test_etth1_is_split_and_scored_as_in_the_papers():
     names = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
     panel = read_panel(path, Columns(target=names))
     settings = ForecastConfig(
-        model="segment", horizon=96, lookback=720, segment=48, season=24, dropout=0.5, base="last", calendar=False,
+        model="segrnn", horizon=96, lookback=720, segment=48, season=24, dropout=0.5, base="last", calendar=False,
         units=64, windows=20_000,
     )  # fmt: skip
     tested, found = scores(panel, settings, split=(8640, 2880, 2880), epochs=3, learning_rate=0.003)
     assert len(tested.rows) == 7 * 2785
     assert found["persistence"].mse_standardised == pytest.approx(1.294, abs=2e-3)
     assert found["linear"].mse_standardised < 0.38
-    assert found["segment GRU"].mse_standardised < 0.5
+    assert found["segrnn GRU"].mse_standardised < 0.5

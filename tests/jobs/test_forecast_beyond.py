@@ -19,7 +19,7 @@ def walk(rows, seed):
 
 
 def fitted(horizon):
-    forecaster = Forecaster(model="direct", horizon=horizon, season=1, lookback=12, units=8, epochs=4, log=False)
+    forecaster = Forecaster(model="seq2seq", horizon=horizon, season=1, lookback=12, units=8, epochs=4, log=False)
     return forecaster.fit(walk(2000, seed=1))
 
 
@@ -88,7 +88,7 @@ def test_channels_with_covariates_go_on_each_by_itself():
     random = np.random.default_rng(0)
     price = random.normal(size=(300, 1))
     y = np.stack([walk(300, 1) + price[:, 0], 5 * walk(300, 2)], axis=1)
-    forecaster = Forecaster(model="direct", horizon=3, season=1, units=8, epochs=2).fit(price, y)
+    forecaster = Forecaster(model="seq2seq", horizon=3, season=1, units=8, epochs=2).fit(price, y)
     quantiles = forecaster.predict_quantiles(np.zeros((8, 1)))
     assert quantiles.shape == (8, 2, 3)
     widths = quantiles[..., -1] - quantiles[..., 0]

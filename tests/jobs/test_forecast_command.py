@@ -17,7 +17,7 @@ import pytest
 
 from statewise import cli
 from statewise.jobs.tasks.forecast.model import Model
-from statewise.jobs.tasks.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.panel import read_panel
 
 FILES = [
     "config.json",
@@ -170,16 +170,16 @@ def test_a_model_that_loses_says_so(capsys):
     assert "The LSTM loses to" in Path("runs/forecast-walk-1/report.html").read_text()
 
 
-@pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "direct", "segment"])
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "seq2seq", "segrnn"])
 def test_models(model, capsys):
     assert forecast(table(), "--model", model, "--season", "12", "--horizon", "6") == 0
-    name = f"{model} GRU" if model in ("direct", "segment") else model.upper()
+    name = f"{model} GRU" if model in ("seq2seq", "segrnn") else model.upper()
     assert f"\n{name} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("distribution", ["gaussian", "student-t"])
 def test_distributions(distribution, capsys):
-    options = ["--model", "direct", "--distribution", distribution, "--horizon", "6", "--quantiles", "0.05,0.95"]
+    options = ["--model", "seq2seq", "--distribution", distribution, "--horizon", "6", "--quantiles", "0.05,0.95"]
     assert forecast(table(), *options) == 0
     written = pl.read_csv("runs/forecast-sales-1/predictions.csv")
     assert (written["q0.05"] < written["forecast"]).all()
@@ -325,7 +325,7 @@ def test_a_file_that_cannot_be_used(content, said, capsys):
         (["--layout", "rows", "--target", "sales"], "with --layout rows there are no columns"),
         (["--model", "lstm", "--distribution", "gaussian"], "lstm takes its intervals from the validation part alone"),
         (
-            ["--model", "segment", "--lookback", "13", "--segment", "6"],
+            ["--model", "segrnn", "--lookback", "13", "--segment", "6"],
             "--lookback 13: expected a multiple of --segment 6",
         ),
         (["--device", "nowhere"], "device 'nowhere' can't be used"),
@@ -378,7 +378,7 @@ def test_many_series_with_covariates_of_all_kinds(capsys):
     frame = shops(48, future=6)
     frame.write_csv("shops.csv")
     options = ["--id", "shop", "--target", "sales", "--known", "price", "--observed", "rain", "--static", "city"]
-    assert forecast(None, *options, "--horizon", "6", "--model", "segment", "--out", "run", name="shops.csv") == 0
+    assert forecast(None, *options, "--horizon", "6", "--model", "segrnn", "--out", "run", name="shops.csv") == 0
     assert "3 series (a, b, c), 6 days ahead" in capsys.readouterr().out
     model = Model.load(Path("run/model.safetensors"))
     assert [column.name for column in model.known.columns] == ["price", "city"]
@@ -437,7 +437,7 @@ def test_a_covariate_that_cannot_be_used(change, said, capsys):
 
 def test_several_targets_are_series_that_share_a_network(capsys):
     header, rows = "month,a,b", [f"{v},{200 - v}" for v in VALUES]
-    assert forecast(table(rows, header=header), "--target", "a", "b", "--model", "direct", "--horizon", "6") == 0
+    assert forecast(table(rows, header=header), "--target", "a", "b", "--model", "seq2seq", "--horizon", "6") == 0
     model = Model.load(Path("runs/forecast-sales-1/model.safetensors"))
     assert (model.names, model.plan.channels) == (("a", "b"), True)
 
@@ -450,7 +450,7 @@ def test_a_series_in_each_row_and_a_test_file(capsys):
         rows.append(",".join([name, *values[:length], *[""] * (60 - length)]))
         tests.append(",".join([name, *values[length:]]))
     Path("later.csv").write_text("\n".join(tests))
-    options = ["--layout", "rows", "--test", "later.csv", "--horizon", "6", "--season", "5", "--model", "direct"]
+    options = ["--layout", "rows", "--test", "later.csv", "--horizon", "6", "--season", "5", "--model", "seq2seq"]
     assert forecast("\n".join(rows), *options) == 0
     assert "test        6 rows of each" in capsys.readouterr().out
     written = pl.read_csv("runs/forecast-sales-1/predictions.csv")

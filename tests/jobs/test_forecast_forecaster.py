@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from statewise.jobs import Forecaster, InputError
-from statewise.jobs.tasks.forecast.reading import BUNDLED
+from statewise.jobs.tasks.forecast.panel import BUNDLED
 
 
 def quick(**arguments):
@@ -67,7 +67,7 @@ def test_beyond_the_horizon_it_goes_on_from_its_own_forecasts(airline):
     np.testing.assert_array_equal(forecaster.predict(), far[:6])  # and forgets them again
 
 
-@pytest.mark.parametrize("model", ["lstm", "segment", "direct"])
+@pytest.mark.parametrize("model", ["lstm", "segrnn", "seq2seq"])
 def test_several_channels(airline, model):
     channels = np.stack([airline, airline[::-1]], axis=1)
     forecaster = quick(model=model, lookback=24).fit(channels)

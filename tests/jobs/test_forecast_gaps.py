@@ -30,7 +30,7 @@ def written(missing):
     return "sales.csv"
 
 
-@pytest.mark.parametrize("model", ["lstm", "direct"])
+@pytest.mark.parametrize("model", ["lstm", "seq2seq"])
 def test_filled_values_are_counted_and_not_scored(model, capsys):
     options = ["--horizon", "4", "--ensemble", "1", "--epochs", "1", "--season", "7", "--model", model, "--out", "run"]
     assert cli.main(["forecast", written(GAPS), "--gaps", "carry", *options]) == 0
@@ -52,7 +52,7 @@ def test_what_is_filled_does_not_become_a_target(tmp_path):
     # All of the odd values of a row of +1 and -1 are missing: repeated, they would be +1 as well, and nothing changes.
     y = np.where(np.arange(200) % 2, -1.0, 1.0)
     y[150:-1][y[150:-1] < 0] = np.nan
-    filled = Forecaster(model="direct", horizon=2, season=1, gaps="carry", units=4, epochs=1).fit(y)
+    filled = Forecaster(model="seq2seq", horizon=2, season=1, gaps="carry", units=4, epochs=1).fit(y)
     assert np.isfinite(filled.predict()).all()
     rows = Path("rows.csv")
     rows.write_text(

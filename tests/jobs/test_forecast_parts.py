@@ -9,21 +9,34 @@ import torch
 from scipy import stats
 
 from statewise.jobs import InputError
-from statewise.jobs.tasks.forecast.bank import Track, make_bank
+from statewise.jobs.tasks.forecast.backtest import Truth, lost_to, score
 from statewise.jobs.tasks.forecast.baselines import drift, fit_linear, persistence, seasonal_naive
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig, decided
-from statewise.jobs.tasks.forecast.conformal import least_windows, shifts
-from statewise.jobs.tasks.forecast.covariates import Column, Encoding, find_encoding
-from statewise.jobs.tasks.forecast.differences import Differences, choose_differences
-from statewise.jobs.tasks.forecast.lags import choose_lags, partial_autocorrelation
-from statewise.jobs.tasks.forecast.outputs import Output
-from statewise.jobs.tasks.forecast.reading import read_panel
-from statewise.jobs.tasks.forecast.scaling import Scaling, grows_with_level, standardise
-from statewise.jobs.tasks.forecast.scores import Truth, lost_to, score, seasonal_error
-from statewise.jobs.tasks.forecast.season import autocorrelation, common_season, find_season
-from statewise.jobs.tasks.forecast.segment import SegmentNetwork
+from statewise.jobs.tasks.forecast.dataset import (
+    Column,
+    EncodedSeries,
+    Encoding,
+    Scaling,
+    find_encoding,
+    grows_with_level,
+    make_dataset,
+    standardise,
+)
+from statewise.jobs.tasks.forecast.intervals import least_windows, shifts
+from statewise.jobs.tasks.forecast.networks import Output, SegRNN
+from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.jobs.tasks.forecast.recursive import FAR, StepInputs, Steps
+from statewise.jobs.tasks.forecast.season import (
+    Differences,
+    autocorrelation,
+    choose_differences,
+    choose_lags,
+    common_season,
+    find_season,
+    partial_autocorrelation,
+    seasonal_error,
+)
 from statewise.jobs.tasks.forecast.split import origins, split_rows
-from statewise.jobs.tasks.forecast.stepwise import FAR, Steps
 
 
 def noise(n, seed=0):
@@ -34,9 +47,9 @@ def waves(n, season, seed=0):
     return 10 * np.sin(2 * np.pi * np.arange(n) / season) + noise(n, seed)
 
 
-def track(values, name="a", known=None):
+def encoded(values, name="a"):
     values = np.asarray(values, dtype=float)
-    return Track(name, 0, values, np.zeros((len(values), 0)) if known is None else known, np.zeros((len(values), 0)))
+    return EncodedSeries(name, 0, values, np.zeros((len(values), 0)), np.zeros((len(values), 0)))
 
 
 def plain(series):
@@ -44,8 +57,9 @@ def plain(series):
     return Scaling(False, np.zeros(series), np.zeros(series), np.ones(series))
 
 
-def bank_of(*values, before=5, after=3, cycles=()):
-    return make_bank([track(v, f"s{i}") for i, v in enumerate(values)], plain(len(values)), cycles, before, after)
+def dataset_of(*values, before=5, after=3, cycles=()):
+    series = [encoded(v, f"s{i}") for i, v in enumerate(values)]
+    return make_dataset(series, plain(len(values)), cycles, before, after)
 
 
 # Season, differences, lags.
@@ -91,8 +105,8 @@ def test_the_season_of_many_series_is_that_of_most():
 def test_differences_of_the_airline_series():
     train = read_panel().series[0].values[:101]
     assert grows_with_level([train], 12)
-    levels = standardise([train], log=True).forward(train, 0)
-    assert str(choose_differences([levels], 12)) == "differences at lag 1 and 12"
+    scaled = standardise([train], log=True).forward(train, 0)
+    assert str(choose_differences([scaled], 12)) == "differences at lag 1 and 12"
 
 
 def test_differences_are_taken_only_where_they_help():
@@ -134,7 +148,7 @@ def test_lags_are_few_unless_the_series_asks_for_more():
     assert choose_lags([values], 1) == (1, 2, 5)
 
 
-# Scaling, the bank, a stepwise network's inputs.
+# Scaling, the dataset, a recursive network's inputs.
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -155,16 +169,16 @@ def test_a_value_that_has_no_logarithm_is_taken_for_the_floor():
     assert scaling.forward(np.array([-5.0, 0.0]), 0) == pytest.approx(scaling.forward(np.array([2.0, 2.0]), 0))
 
 
-def test_the_bank_keeps_series_apart():
-    bank = bank_of([1.0, 2.0, np.nan, 4.0], [7.0, 8.0], before=2, after=3, cycles=(4,))
-    assert bank.levels.shape == (4 + 2 + 2 * 5,)
-    np.testing.assert_array_equal(bank.begin, [2, 11])
-    np.testing.assert_array_equal(bank.end, [6, 13])
-    np.testing.assert_array_equal(bank.filled[:9], [1, 1, 1, 2, 2, 4, 4, 4, 4])
-    np.testing.assert_array_equal(bank.filled[9:], [7, 7, 7, 8, 8, 8, 8])
-    np.testing.assert_array_equal(bank.window(np.array([3]), 3), [[2, np.nan, 4]])
-    np.testing.assert_allclose(bank.calendar[bank.begin], [[0, 1], [0, 1]], atol=1e-12)
-    np.testing.assert_allclose(bank.calendar[bank.begin + 1], [[1, 0], [1, 0]], atol=1e-12)
+def test_the_dataset_keeps_series_apart():
+    dataset = dataset_of([1.0, 2.0, np.nan, 4.0], [7.0, 8.0], before=2, after=3, cycles=(4,))
+    assert dataset.scaled.shape == (4 + 2 + 2 * 5,)
+    np.testing.assert_array_equal(dataset.begin, [2, 11])
+    np.testing.assert_array_equal(dataset.end, [6, 13])
+    np.testing.assert_array_equal(dataset.filled[:9], [1, 1, 1, 2, 2, 4, 4, 4, 4])
+    np.testing.assert_array_equal(dataset.filled[9:], [7, 7, 7, 8, 8, 8, 8])
+    np.testing.assert_array_equal(dataset.window(np.array([3]), 3), [[2, np.nan, 4]])
+    np.testing.assert_allclose(dataset.calendar[dataset.begin], [[0, 1], [0, 1]], atol=1e-12)
+    np.testing.assert_allclose(dataset.calendar[dataset.begin + 1], [[1, 0], [1, 0]], atol=1e-12)
 
 
 def test_inputs_hold_nothing_of_their_own_row():
@@ -172,23 +186,26 @@ def test_inputs_hold_nothing_of_their_own_row():
     differences = Differences(True, False, 1)
 
     def inputs(*series):
-        bank = bank_of(*series, before=12, after=1)
-        return bank, Steps(bank, differences, (1, 12), False, ())
+        dataset = dataset_of(*series, before=12, after=1)
+        return dataset, Steps(dataset, StepInputs(differences, (1, 12), False), ())
 
-    bank, whole = inputs(values, other)
-    at = bank.begin[0]
+    dataset, whole = inputs(values, other)
+    at = dataset.begin[0]
     np.testing.assert_array_equal(whole.inputs[at + 2 : at + 41, 0], np.clip(np.diff(values), -FAR, FAR))
     np.testing.assert_array_equal(whole.inputs[at : at + 13, 1], 0.0)
-    np.testing.assert_array_equal(whole.inputs[bank.begin[1] : bank.begin[1] + 2], 0.0)  # nothing of the series before
+    np.testing.assert_array_equal(
+        whole.inputs[dataset.begin[1] : dataset.begin[1] + 2], 0.0
+    )  # nothing of the series before
     for t in (5, 20, 39):
         _, cut = inputs(values[:t])
         np.testing.assert_array_equal(cut.inputs[at : at + t + 1], whole.inputs[at : at + t + 1])
 
 
 def test_the_calendar_does_not_tell_what_seasonal_differences_took():
-    bank = bank_of(waves(60, 12), cycles=(12, 24))
-    assert Steps(bank, Differences(True, True, 12), (1,), False, (12, 24)).inputs.shape[1] == 1 + 2
-    assert Steps(bank, Differences(True, False, 12), (1,), False, (12, 24)).inputs.shape[1] == 1 + 4
+    dataset = dataset_of(waves(60, 12), cycles=(12, 24))
+    for seasonal, told in ((True, 2), (False, 4)):
+        inputs = StepInputs(Differences(True, seasonal, 12), (1,), False)
+        assert Steps(dataset, inputs, (12, 24)).inputs.shape[1] == 1 + told
 
 
 # Splits and settings.
@@ -213,9 +230,9 @@ def test_origins_lie_inside_and_cover_the_part():
     ("settings", "rows", "horizon", "observed", "model"),
     [
         (ForecastConfig(), 101, 12, False, "lstm"),
-        (ForecastConfig(), 101, 12, True, "direct"),
-        (ForecastConfig(), 5000, 12, False, "direct"),
-        (ForecastConfig(), 5000, 96, False, "segment"),
+        (ForecastConfig(), 101, 12, True, "seq2seq"),
+        (ForecastConfig(), 5000, 12, False, "seq2seq"),
+        (ForecastConfig(), 5000, 96, False, "segrnn"),
         (ForecastConfig(model="gru"), 5000, 96, False, "gru"),
     ],
 )
@@ -224,7 +241,7 @@ def test_the_model_follows_from_the_data(settings, rows, horizon, observed, mode
     plan = decided(settings, horizon=horizon, observed=observed, **data)
     assert plan.model == model
     assert plan.quantiles == (0.1, 0.5, 0.9)
-    assert plan.model != "segment" or plan.lookback % plan.segment == 0
+    assert plan.model != "segrnn" or plan.lookback % plan.segment == 0
 
 
 @pytest.mark.parametrize(
@@ -279,7 +296,7 @@ def test_the_loss_of_the_median_is_the_absolute_error():
 
 def test_quantiles_that_cross_are_put_in_order():
     output = Output("quantiles", (0.1, 0.5, 0.9))
-    assert output.quantiles(torch.tensor([[[3.0, 1.0, 2.0]]])).flatten().tolist() == [1, 2, 3]
+    assert output.read(torch.tensor([[[3.0, 1.0, 2.0]]])).flatten().tolist() == [1, 2, 3]
 
 
 def test_distributions_are_scipys():
@@ -296,17 +313,18 @@ def test_distributions_are_scipys():
         loss, terms = output.loss(placed, target, torch.ones(4, 3))
         assert terms == 12
         assert float(loss) == pytest.approx(-found.logpdf(target.numpy()).sum(), rel=1e-5)
-        for q, level in enumerate(output.levels):
-            np.testing.assert_allclose(output.quantiles(placed)[..., q], found.ppf(level), rtol=1e-4, atol=1e-5)
+        for q, level in enumerate(output.quantiles):
+            np.testing.assert_allclose(output.read(placed)[..., q], found.ppf(level), rtol=1e-4, atol=1e-5)
 
 
-# The segment network.
+# The SegRNN.
 
 
 def test_segments_are_read_in_the_order_of_time_and_written_from_their_places():
     torch.manual_seed(0)
-    sizes = {"features": 2, "known": 0, "channels": 3, "horizon": 5, "segment": 3, "units": 4, "layers": 1, "size": 2}
-    network = SegmentNetwork("gru", dropout=0.0, **sizes)
+    told = ForecastConfig(model="segrnn", horizon=5, segment=3, units=4, layers=1, dropout=0.0, lookback=6)
+    data = {"season": 1, "cycles": (), "rows": 99, "learnt": 99, "observed": False, "channels": True, "log": False}
+    network = SegRNN(decided(told, horizon=5, **data), features=2, known=0, channels=3, size=2)
     torch.nn.init.normal_(network.head.weight)
     past, channel = torch.randn(2, 6, 2), torch.tensor([2, 0])
     expected = torch.zeros(2, 6, 2)
@@ -368,11 +386,11 @@ def test_how_many_windows_an_interval_needs():
 
 
 def test_baselines_repeat_what_was():
-    bank = bank_of([1.0, 2.0, 3.0, 4.0, 9.0], after=3)
-    at, of = bank.begin[:1] + 4, np.array([0])
-    assert persistence(bank, at, 3).tolist() == [[4, 4, 4]]
-    assert seasonal_naive(bank, at, 3, 2).tolist() == [[3, 4, 3]]
-    assert drift(bank, at, of, 3).tolist() == [[5, 6, 7]]
+    dataset = dataset_of([1.0, 2.0, 3.0, 4.0, 9.0], after=3)
+    at, of = dataset.begin[:1] + 4, np.array([0])
+    assert persistence(dataset, at, 3).tolist() == [[4, 4, 4]]
+    assert seasonal_naive(dataset, at, 3, 2).tolist() == [[3, 4, 3]]
+    assert drift(dataset, at, of, 3).tolist() == [[5, 6, 7]]
 
 
 def test_the_linear_model_finds_a_linear_rule_and_looks_only_back():
@@ -380,16 +398,16 @@ def test_the_linear_model_finds_a_linear_rule_and_looks_only_back():
     values[:2] = 1.0, 2.0
     for t in range(2, 300):
         values[t] = 1.6 * values[t - 1] - 0.9 * values[t - 2] + 0.3
-    bank = bank_of(values, before=4, after=2)
-    rows = bank.begin[0] + np.arange(4, 199)
-    model = fit_linear(bank, rows, rows[-20:], 4, 2)
-    later = bank.begin[0] + np.arange(200, 290)
-    np.testing.assert_allclose(model.forecast(bank, later), bank.window(later, 2), atol=1e-3)
+    dataset = dataset_of(values, before=4, after=2)
+    rows = dataset.begin[0] + np.arange(4, 199)
+    model = fit_linear(dataset, rows, rows[-20:], 4, 2)
+    later = dataset.begin[0] + np.arange(200, 290)
+    np.testing.assert_allclose(model.forecast(dataset, later), dataset.window(later, 2), atol=1e-3)
     changed = values.copy()
     changed[250:] = 1e6
-    again = bank_of(changed, before=4, after=2)
-    early = later[later <= bank.begin[0] + 250]
-    np.testing.assert_array_equal(model.forecast(again, early), model.forecast(bank, early))
+    again = dataset_of(changed, before=4, after=2)
+    early = later[later <= dataset.begin[0] + 250]
+    np.testing.assert_array_equal(model.forecast(again, early), model.forecast(dataset, early))
 
 
 def test_scores():
@@ -398,7 +416,7 @@ def test_scores():
         series=np.array([0, 1]),
         scale=np.array([2.0, 0.5]),
         spread=np.array([1.0, 2.0]),
-        levels=(0.1, 0.5, 0.9),
+        quantiles=(0.1, 0.5, 0.9),
     )
     middle = np.array([[2.0, 2.0], [5.0, 7.0]])
     found = score("a", truth, np.stack([middle - 1, middle, middle + 1], axis=-1))

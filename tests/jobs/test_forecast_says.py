@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from statewise import cli
 from statewise.jobs.report import charts
 from statewise.jobs.tasks.forecast import picture
-from statewise.jobs.tasks.forecast.scores import Score
+from statewise.jobs.tasks.forecast.backtest import Score
 from statewise.jobs.training import progress
 
 QUICK = ["--ensemble", "1", "--epochs", "1", "--horizon", "4", "--season", "1", "--out", "run"]

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from statewise.jobs import InputError
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.model import Model
-from statewise.jobs.tasks.forecast.reading import read_panel
+from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
 
@@ -47,8 +47,8 @@ def rewrite(path, change):
     "settings",
     [
         {"model": "gru"},
-        {"model": "direct", "cell": "lstm", "layers": 2},
-        {"model": "segment", "distribution": "student-t", "quantiles": (0.05, 0.95)},
+        {"model": "seq2seq", "cell": "lstm", "layers": 2},
+        {"model": "segrnn", "distribution": "student-t", "quantiles": (0.05, 0.95)},
     ],
     ids=lambda settings: settings["model"],
 )

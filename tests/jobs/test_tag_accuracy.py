@@ -24,7 +24,7 @@ def test_chunks_of_conll_2000():
     assert (len(corpus), corpus.tokens, len(test), test.tokens) == (8936, 211727, 2012, 47377)
     config = TagConfig(crf=True, epochs=3, min_count=2)
     model = TagProblem.of(config, corpus).train(Trainer())
-    assert 100 * score("", test.known_tags, model.tags(test), of_spans=True).spans.f1 >= 92
+    assert 100 * score("", test.known_tags, model.tags(test)).value >= 92
 
 
 def test_parts_of_speech_of_ud_ewt():
@@ -35,5 +35,5 @@ def test_parts_of_speech_of_ud_ewt():
     assert (train_part.tokens, dev.tokens, test.tokens) == (204577, 25147, 25094)
     config = TagConfig(epochs=2, min_count=2)
     model = TagProblem.of(config, train_part, dev).train(Trainer())
-    found = score("", test.known_tags, model.tags(test), of_spans=False)
+    found = score("", test.known_tags, model.tags(test))
     assert 100 * found.accuracy >= 92

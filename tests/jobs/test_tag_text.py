@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,28 @@ def test_running_text_is_cut_into_words_that_know_their_place(packed, model, cap
     for word, begin, end, tag in (cells for sentence in found for cells in sentence):
         assert text[int(begin) : int(end)] == word
         assert tag in ("O", "B-NAME", "B-PLACE")
+
+
+def test_json_has_a_line_for_each_sentence_with_places_and_probabilities(model):
+    Path("story.txt").write_bytes(TEXT.encode())
+    assert predict(model, "story.txt", "--text", "--json") == 0
+    sentences = [json.loads(line)["tokens"] for line in Path("story-tagged.jsonl").read_text("utf-8").splitlines()]
+    assert [[token["word"] for token in sentence] for sentence in sentences] == WORDS
+    text, tagger = TEXT.removeprefix("\ufeff"), Tagger.load(model)
+    likely = tagger.predict_proba(WORDS)
+    for sentence, told, chances in zip(sentences, tagger.predict(WORDS), likely, strict=True):
+        for token, tag, of_tags in zip(sentence, told, chances, strict=True):
+            assert text[token["begin"] : token["end"]] == token["word"]
+            assert token["tag"] == tag
+            assert token["probability"] == pytest.approx(of_tags[tagger.classes_.tolist().index(tag)], abs=1e-6)
+
+
+def test_json_of_columns_has_no_places(model, capsys):
+    Path("words.txt").write_text("Anna\nleft\n\nhe\n")
+    assert predict(model, "words.txt", "--json", "--out", "-") == 0
+    sentences = [json.loads(line)["tokens"] for line in capsys.readouterr().out.splitlines()]
+    assert [[token["word"] for token in sentence] for sentence in sentences] == [["Anna", "left"], ["he"]]
+    assert {*sentences[0][0]} == {"word", "tag", "probability"}
 
 
 @pytest.mark.parametrize(

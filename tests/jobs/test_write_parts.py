@@ -1,4 +1,4 @@
-"""What ``statewise write`` is made of: text, symbols, the two tasks, what surprises a network, counting, drawing."""
+"""What ``statewise write`` is made of: text, symbols, the two tasks, likelihoods, counting, drawing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from torch.nn.functional import cross_entropy
 from statewise.jobs import InputError
 from statewise.jobs.tasks.write import ngrams
 from statewise.jobs.tasks.write.config import Plan, WriteConfig
-from statewise.jobs.tasks.write.items import Items
+from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, likelihood, line_numbers
+from statewise.jobs.tasks.write.model import Draw, drawn
 from statewise.jobs.tasks.write.network import Network
-from statewise.jobs.tasks.write.sampling import Draw, drawn
-from statewise.jobs.tasks.write.streams import Streams
-from statewise.jobs.tasks.write.surprise import RUN_UP, STRETCH, line_numbers, surprise
-from statewise.jobs.tasks.write.text import checked, held_out, lines_of, read_text
-from statewise.jobs.tasks.write.training import WriteProblem, streams_of
-from statewise.jobs.tasks.write.vocabulary import Corpus, Vocabulary
+from statewise.jobs.tasks.write.text import Corpus, Vocabulary, checked, held_out, lines_of, read_text
+from statewise.jobs.tasks.write.training import BpttTask, LineTask, WriteProblem, streams_of
 
 CELLS = ["lstm", "gru", "rnn"]
 
@@ -190,7 +187,7 @@ def test_the_number_of_epochs_follows_from_the_updates():
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
     network, ids = network_of(cell=cell).eval(), np.random.default_rng(0).integers(0, 7, 3 * 50 + 2)
-    task = Streams(network, ids, 3, 8, dict, "")
+    task = BpttTask(network, ids, 3, 8)
     assert (task.rows, len(task.inputs)) == (3 * 7, 50)
     total, terms = 0.0, 0.0
     for rows in torch.arange(task.rows).split(3):
@@ -209,13 +206,13 @@ def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
 
 def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
     network, ids = network_of().eval(), np.random.default_rng(0).integers(0, 7, 41)
-    task = Streams(network, ids, 2, 5, dict, "")
+    task = BpttTask(network, ids, 2, 5)
     task.loss(network, torch.tensor([0, 1]))
     carried = task.state()
     assert sorted(carried) == [f"carried.00{n}" for n in range(4)]  # h and c of two layers
     assert not any(part.requires_grad for part in carried.values())
     with_state, _ = task.loss(network, torch.tensor([2, 3]))
-    fresh = Streams(network, ids, 2, 5, dict, "")
+    fresh = BpttTask(network, ids, 2, 5)
     without, _ = fresh.loss(network, torch.tensor([2, 3]))
     assert float(with_state.detach()) != pytest.approx(float(without.detach()), rel=1e-6)
     fresh.restore(carried)
@@ -225,8 +222,8 @@ def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
 
 def test_each_of_two_processes_has_streams_of_its_own():
     network, ids = network_of(cell="gru").eval(), np.random.default_rng(0).integers(0, 7, 4 * 20 + 1)
-    whole = Streams(network, ids, 4, 6, dict, "")
-    shares = [Streams(network, ids, 4, 6, dict, "") for _ in range(2)]
+    whole = BpttTask(network, ids, 4, 6)
+    shares = [BpttTask(network, ids, 4, 6) for _ in range(2)]
     for rows in torch.arange(whole.rows).split(4):
         expected, terms = whole.loss(network, rows)
         parts = [task.loss(network, rows[rank::2]) for rank, task in enumerate(shares)]
@@ -236,9 +233,9 @@ def test_each_of_two_processes_has_streams_of_its_own():
 
 def test_two_processes_go_on_with_what_one_left():
     network, ids = network_of().eval(), np.random.default_rng(0).integers(0, 7, 4 * 20 + 1)
-    whole = Streams(network, ids, 4, 6, dict, "")
+    whole = BpttTask(network, ids, 4, 6)
     whole.loss(network, torch.arange(4))
-    shares = [Streams(network, ids, 4, 6, dict, "") for _ in range(2)]
+    shares = [BpttTask(network, ids, 4, 6) for _ in range(2)]
     for share in shares:
         share.restore(whole.state())
     expected, _ = whole.loss(network, torch.arange(4, 8))
@@ -257,7 +254,7 @@ def test_a_short_text_is_read_in_fewer_streams():
 def test_lines_in_a_batch_are_read_as_each_alone(cell):
     network = network_of(cell=cell).eval()
     ids = [3, 4, 0, 5, 0, 1, 2, 3, 4, 5, 0, 0]  # 0 ends a line
-    task = Items(network, corpus_of(ids, [3, 2, 6, 1]), dict, "")
+    task = LineTask(network, corpus_of(ids, [3, 2, 6, 1]))
     rows = torch.tensor([2, 0, 3, 1])
     loss, terms = task.loss(network, rows)
     expected = 0.0
@@ -291,14 +288,14 @@ def test_a_tied_output_learns_with_the_embedding():
     assert network.embedding.weight.grad.abs().sum(1).gt(0).all()  # by the output, of symbols that were not read too
 
 
-# What surprises
+# Likelihoods
 
 
 @pytest.mark.parametrize("length", [2, 300, STRETCH + RUN_UP + 1, 3 * STRETCH + 77])
 def test_a_long_text_is_judged_as_if_read_in_one_go(length):
     network = network_of(cell="gru").eval()
     ids = np.random.default_rng(1).integers(0, 7, length)
-    found = surprise(network, corpus_of(ids))
+    found = likelihood(network, corpus_of(ids))
     with torch.no_grad():
         logits, _ = network(torch.from_numpy(ids[:-1, None]))
     expected = cross_entropy(logits, torch.from_numpy(ids[1:]), reduction="none").numpy()
@@ -315,11 +312,11 @@ def test_a_long_text_is_judged_as_if_read_in_one_go(length):
 def test_lines_are_judged_as_they_are_learnt():
     network = network_of().eval()
     corpus = corpus_of([3, 4, 0, 5, 0, 1, 2, 3, 4, 5, 0, 0], [3, 2, 6, 1])
-    loss, terms = Items(network, corpus, dict, "").loss(network, torch.arange(4))
-    found = surprise(network, corpus)
+    loss, terms = LineTask(network, corpus).loss(network, torch.arange(4))
+    found = likelihood(network, corpus)
     assert found.nats.sum() == pytest.approx(float(loss.detach()), rel=1e-5)
     assert found.score("").symbols == terms
-    alone = surprise(network, corpus_of([1, 2, 3, 4, 5, 0], [6]))
+    alone = likelihood(network, corpus_of([1, 2, 3, 4, 5, 0], [6]))
     np.testing.assert_allclose(found.nats[5:11], alone.nats, rtol=1e-5)
 
 

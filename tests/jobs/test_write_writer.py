@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from statewise.jobs import InputError, Writer
-from statewise.jobs.tasks.write import Model
+from statewise.jobs.tasks.write.model import Model
 
 WORDS = ["make", "need", "coal", "word", "love", "hate", "live", "home", "hash", "star"]
 QUICK = {"units": 32, "layers": 1, "epochs": 150, "batch": 10, "learning_rate": 0.02}

@@ -11,26 +11,38 @@ import sys
 from collections.abc import Sequence
 from contextvars import copy_context
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .._version import __version__
 from ..jobs.errors import InputError, Interrupted
 from ..jobs.training.rank import is_main_process
 
-# name: (module with add_arguments and run, help)
+# name: (module:command, help)
 COMMANDS = {
-    "forecast": ("statewise.jobs.tasks.forecast", "learn to forecast one series or many"),
-    "forecast predict": ("statewise.jobs.tasks.forecast.predict", "forecast them, with a model that has learnt it"),
-    "classify": ("statewise.jobs.tasks.classify", "learn to tell to which class a sequence belongs"),
-    "classify predict": ("statewise.jobs.tasks.classify.predict", "tell it, with a model that has learnt it"),
-    "write": ("statewise.jobs.tasks.write", "learn to write as a text is written"),
-    "write sample": ("statewise.jobs.tasks.write.sample", "write, with a model that has learnt it"),
-    "write complete": ("statewise.jobs.tasks.write.complete", "say what comes next, with a model that has learnt it"),
-    "write score": ("statewise.jobs.tasks.write.score", "say how well a model that has learnt it predicts a text"),
-    "tag": ("statewise.jobs.tasks.tag", "learn to give every word of a sentence a tag"),
-    "tag predict": ("statewise.jobs.tasks.tag.predict", "give tags with a model that has learnt it"),
-    "translate": ("statewise.jobs.tasks.translate", "learn to write a text for a text"),
-    "translate predict": ("statewise.jobs.tasks.translate.predict", "write it, with a model that has learnt it"),
+    "forecast": ("statewise.jobs.tasks.forecast.command:COMMAND", "learn to forecast one series or many"),
+    "forecast predict": (
+        "statewise.jobs.tasks.forecast.predict:COMMAND",
+        "forecast them, with a model that has learnt it",
+    ),
+    "classify": ("statewise.jobs.tasks.classify.command:COMMAND", "learn to tell to which class a sequence belongs"),
+    "classify predict": ("statewise.jobs.tasks.classify.predict:COMMAND", "tell it, with a model that has learnt it"),
+    "write": ("statewise.jobs.tasks.write.command:COMMAND", "learn to write as a text is written"),
+    "write sample": ("statewise.jobs.tasks.write.command:SAMPLE", "write, with a model that has learnt it"),
+    "write complete": (
+        "statewise.jobs.tasks.write.command:COMPLETE",
+        "say what comes next, with a model that has learnt it",
+    ),
+    "write score": (
+        "statewise.jobs.tasks.write.command:SCORE",
+        "say how well a model that has learnt it predicts a text",
+    ),
+    "tag": ("statewise.jobs.tasks.tag.command:COMMAND", "learn to give every word of a sentence a tag"),
+    "tag predict": ("statewise.jobs.tasks.tag.command:PREDICT", "give tags with a model that has learnt it"),
+    "translate": ("statewise.jobs.tasks.translate.command:COMMAND", "learn to write a text for a text"),
+    "translate predict": (
+        "statewise.jobs.tasks.translate.command:PREDICT",
+        "write it, with a model that has learnt it",
+    ),
 }
 
 EXAMPLES = """\
@@ -72,7 +84,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     prog = f"statewise {args.command}"
     try:
-        return int(import_module(COMMANDS[args.command][0]).run(args))
+        return int(_found(COMMANDS[args.command][0]).run(args))
     except InputError as error:
         _say(f"{prog}: {' '.join(str(error).split())}")
         return 2
@@ -129,8 +141,14 @@ def build(argv: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"statewise {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     named = next((word for word in argv if not word.startswith("-")), None)
-    for name, (module, summary) in COMMANDS.items():
+    for name, (where, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
         if name == named:
-            import_module(module).add_arguments(command)
+            _found(where).add_arguments(command)
     return parser
+
+
+def _found(where: str) -> Any:
+    """The command that ``where`` names, as ``module:name``."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)

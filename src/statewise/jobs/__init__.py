@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .tasks.classify import Classifier
-    from .tasks.forecast import Forecaster
-    from .tasks.tag import Tagger
+    from .tasks.classify.classifier import Classifier
+    from .tasks.forecast.forecaster import Forecaster
+    from .tasks.tag.tagger import Tagger
     from .tasks.translate.translator import Translator
-    from .tasks.write import Writer
+    from .tasks.write.writer import Writer
 
 __all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer"]
 
 _HOMES = {
-    "Classifier": ".tasks.classify",
-    "Forecaster": ".tasks.forecast",
-    "Tagger": ".tasks.tag",
+    "Classifier": ".tasks.classify.classifier",
+    "Forecaster": ".tasks.forecast.forecaster",
+    "Tagger": ".tasks.tag.tagger",
     "Translator": ".tasks.translate.translator",
-    "Writer": ".tasks.write",
+    "Writer": ".tasks.write.writer",
 }
 
 

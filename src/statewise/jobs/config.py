@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -163,7 +163,9 @@ def from_json(kind: type[Data], content: Any) -> Data:
     if unknown := sorted(set(content) - set(hints)):
         raise ValueError(f"{kind.__name__} has no {unknown[0]!r}")
     for each in fields(kind):  # type: ignore[arg-type]
-        if each.name in content:
+        if is_dataclass(hints[each.name]) and each.name in content:
+            values[each.name] = from_json(hints[each.name], content[each.name])
+        elif each.name in content:
             written, hint = json.dumps(content[each.name]), hints[each.name]
 
             def read(hint: Any = hint, name: str = each.name, written: str = written) -> None:

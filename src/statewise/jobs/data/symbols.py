@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,7 @@ class Symbols(tuple[str, ...]):
 
     def encode(self, items: Iterable[str]) -> NDArray[np.int64]:
         """The numbers of ``items``, -1 for those that aren't there: (S,)."""
-        numbers = self.numbers
-        return np.fromiter((numbers.get(item, -1) for item in items), np.int64)
+        return np.fromiter(map(self.numbers.get, items, repeat(-1)), np.int64)
 
     @classmethod
     def from_json(cls, content: object) -> Symbols:

@@ -17,8 +17,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .command import add_arguments, run
-
 if TYPE_CHECKING:
     from .classifier import Classifier
     from .config import Layout
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from .formats import read
     from .model import Model
 
-__all__ = ["Classifier", "Examples", "Layout", "Model", "add_arguments", "read", "run"]
+__all__ = ["Classifier", "Examples", "Layout", "Model", "read"]
 
 _HOMES = {
     "Classifier": ".classifier",

@@ -40,4 +40,3 @@ files, packed as .gz or not:
   IDX            images and labels as MNIST's
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

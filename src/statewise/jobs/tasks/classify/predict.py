@@ -41,7 +41,6 @@ with files of your own:
   statewise classify predict MODEL.safetensors FILE --out classes.csv
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def predict(options: Options) -> None:

@@ -8,24 +8,64 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from .bank import Array, Bank, Rows, make_bank
 from .baselines import drift, fit_linear, persistence, seasonal_naive
-from .conformal import shifts
-from .model import Model, heights, shifted
-from .scaling import standardise
-from .scores import Score, Truth, score, seasonal_error
-from .split import origins
-from .stepwise import StepLearner
-from .training import ForecastProblem, calibration_origins, window_values
+from .dataset import PanelDataset, make_dataset, standardise, values_before, window_values
+from .intervals import shifted, shifts_of
+from .model import Forecast, Model
+from .season import seasonal_error
+from .split import Array, Rows, origins
+from .training import ForecastProblem, calibration_origins
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the table. RMSE, MAE and pinball are in the series' own units, over all forecasts alike.
+
+    ``mase`` is the mean over the series of MAE divided by that of the seasonal naive forecast one step ahead inside the
+    part before the test, None where no series ever changes there. ``smape`` is in percent. What is
+    called standardised is that of series with mean 0 and variance 1 in the training part, as papers on long horizons
+    give it.
+    """
+
+    name: str
+    rmse: float
+    mae: float
+    smape: float
+    mase: float | None
+    mse_standardised: float
+    mae_standardised: float
+    pinball: float
+    """Averaged over the quantiles."""
+    coverage: float
+    """The share of real values between the outermost quantiles."""
+    width: float
+    """The mean distance of the outermost quantiles."""
+    rmse_by_step: tuple[float, ...]
+    mae_by_step: tuple[float, ...]
+    mase_by_series: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What forecasts are held against: n windows of H steps."""
+
+    real: Array  # (n, H), NaN where missing
+    series: Rows  # (n,)
+    scale: Array  # (S,), of MASE; 0 where a series never changes
+    spread: Array  # (S,), the standard deviation of the training part
+    quantiles: tuple[float, ...]  # (Q,)
 
 
 @dataclass(frozen=True)
 class Backtest:
     """n forecasts of H steps, what came, and the scores: the model's first."""
 
+    problem: ForecastProblem
+    model: Model
     rows: Rows  # (n,), the first row of each in its series
     series: Rows  # (n,)
     real: Array  # (n, H)
@@ -34,77 +74,148 @@ class Backtest:
     calibrated: int
     """How many windows of the validation part each step's intervals come from."""
 
+    @cached_property
+    def future(self) -> Forecast | None:
+        """The forecast beyond the data; None where covariates known ahead don't reach that far."""
+        tails, horizon = self.model.tails, self.model.plan.horizon
+        if self.model.known.columns and any(len(t.known) - len(t.values) < horizon for t in tails):
+            return None
+        return self.model.forecast_ahead(tails)
 
-def backtest(model: Model, prepared: ForecastProblem, stride: int = 1) -> Backtest:
+    def test_part(self, series: int) -> tuple[int, int]:
+        """The first row of a series' test part, and the one behind its last."""
+        return int(self.problem.split.validation[series]), int(self.problem.split.test[series])
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The series, best first; the first one where none has a score."""
+        known = [(mase, s) for s, mase in enumerate(self.scores[0].mase_by_series) if mase is not None]
+        return [s for _, s in sorted(known)] or [0]
+
+
+def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtest:
     """Roll over the test part."""
-    plan, tracks, split = model.plan, prepared.tracks, prepared.split
+    plan, split = model.plan, problem.split
     rows, series = origins(split.validation, split.test, plan.horizon, stride)
-    real = window_values(tracks, rows, series, plan.horizon)
     truth = Truth(
-        real,
+        window_values(problem.series, rows, series, plan.horizon),
         series,
-        np.array([seasonal_error(values, plan.season) for values in prepared.before_test]),
-        standardise([t.values[:end] for t, end in zip(tracks, split.train, strict=True)], log=False).spread,
+        np.array([seasonal_error(values, plan.season) for values in problem.before_test]),
+        standardise(values_before(problem.series, split.train), log=False).spread,
         plan.quantiles,
     )
-    quantiles = model.forecast(tracks, rows, series)
+    quantiles = model.forecast(problem.series, rows, series)
     scores = [score(plan.label, truth, quantiles)]
-    scores += [score(name, truth, found) for name, found in _baselines(model, prepared, rows, series)]
-    return Backtest(rows, series, real, quantiles, tuple(scores), len(calibration_origins(prepared)[0]))
+    scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series)]
+    calibrated = len(calibration_origins(problem)[0])
+    return Backtest(problem, model, rows, series, truth.real, quantiles, tuple(scores), calibrated)
 
 
-def _baselines(model: Model, prepared: ForecastProblem, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
+def _baselines(model: Model, problem: ForecastProblem, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
     """The quantiles of each baseline, their intervals taken from the validation part as the model's are."""
-    plan, tracks = model.plan, prepared.tracks
-    judged, judged_series = calibration_origins(prepared)
-    scaling = standardise([t.values[:end] for t, end in zip(tracks, prepared.split.train, strict=True)], plan.log)
-    lookback = _linear_lookback(model, prepared)
+    plan, horizon, unit = model.plan, model.plan.horizon, model.unit
+    tried, tried_series = calibration_origins(problem)
+    scaling = standardise(values_before(problem.series, problem.split.train), plan.log)
+    lookback = _linear_lookback(problem)
     before = max(lookback, plan.season, model.learner.before)
-    bank = make_bank(tracks, scaling, plan.cycles, before, plan.horizon)
-    at, tried = rows + bank.begin[series], judged + bank.begin[judged_series]
-    points = {"persistence": [persistence(bank, o, plan.horizon) for o in (at, tried)]}
+    dataset = make_dataset(problem.series, scaling, plan.cycles, before, horizon)
+    of = np.concatenate([series, tried_series])
+    at = np.concatenate([rows, tried]) + dataset.begin[of]
+    points = {"persistence": persistence(dataset, at, horizon)}
     if plan.season > 1:
-        name = f"seasonal naive ({plan.season})"
-        points[name] = [seasonal_naive(bank, o, plan.horizon, plan.season) for o in (at, tried)]
-    points["drift"] = [drift(bank, o, s, plan.horizon) for o, s in ((at, series), (tried, judged_series))]
+        points[f"seasonal naive ({plan.season})"] = seasonal_naive(dataset, at, horizon, plan.season)
+    points["drift"] = drift(dataset, at, of, horizon)
     if lookback:
-        points[f"linear ({lookback} rows)"] = list(_linear(bank, prepared, lookback, at, tried))
-    unit = model.unit
-    real = window_values(tracks, judged, judged_series, plan.horizon)
+        name = f"linear ({lookback} rows)"
+        points[name] = _linear(dataset, problem, lookback, at[: len(rows)], at[len(rows) :])
+    real = window_values(problem.series, tried, tried_series, horizon)
 
-    def calibrated(test: Array, validation: Array) -> Array:
-        found = np.repeat(scaling.backward(test, series)[..., None], len(plan.quantiles), axis=2)
-        there = np.repeat(scaling.backward(validation, judged_series)[..., None], len(plan.quantiles), axis=2)
-        own = unit[judged_series][:, None]
-        moved = shifts(heights(there, plan) / own[..., None], heights(real, plan) / own, plan.quantiles)
-        return shifted(found, moved, unit[series], plan)
+    def calibrated(point: Array) -> Array:
+        found = np.repeat(scaling.backward(point, of)[..., None], len(plan.quantiles), axis=2)
+        shifts = shifts_of(found[len(rows) :], real, unit[tried_series], plan)
+        return shifted(found[: len(rows)], shifts, unit[series], plan)
 
-    return [(name, calibrated(*pair)) for name, pair in points.items()]
+    return [(name, calibrated(point)) for name, point in points.items()]
 
 
-def _linear(bank: Bank, prepared: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> tuple[Array, Array]:
+def _linear(dataset: PanelDataset, problem: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> Array:
     """What the linear model says at the rows ``at``, and what one that hadn't seen them says at ``tried``."""
-    horizon, split = prepared.plan.horizon, prepared.split
+    horizon, split = problem.plan.horizon, problem.split
 
     def windows(end: Rows) -> Rows:
         found, of = origins(np.minimum(lookback, end), end, horizon)
-        return found + bank.begin[of]
+        return found + dataset.begin[of]
 
-    model = fit_linear(bank, windows(split.train), tried, lookback, horizon)
+    model = fit_linear(dataset, windows(split.train), tried, lookback, horizon)
     last = model
-    if prepared.plan.short:  # as the networks do
-        last = fit_linear(bank, windows(split.validation), tried, lookback, horizon, model.penalty)
-    return last.forecast(bank, at), model.forecast(bank, tried)
+    if problem.plan.short:  # as the networks do
+        last = fit_linear(dataset, windows(split.validation), tried, lookback, horizon, model.penalty)
+    return np.concatenate([last.forecast(dataset, at), model.forecast(dataset, tried)])
 
 
-def _linear_lookback(model: Model, prepared: ForecastProblem) -> int:
-    """As many rows as a window model reads, or two seasons; 0 where the training parts are too short for that."""
-    plan, shortest = model.plan, int(prepared.split.train.min())
-    wanted = max(2 * plan.season + 1, 12) if isinstance(model.learner, StepLearner) else plan.lookback
+def _linear_lookback(problem: ForecastProblem) -> int:
+    """As many rows as a direct model reads, or two seasons; 0 where the training parts are too short for that."""
+    plan, shortest = problem.plan, int(problem.split.train.min())
+    wanted = max(2 * plan.season + 1, 12) if plan.recursive else plan.lookback
     return wanted if shortest >= wanted + plan.horizon + 10 else 0
 
 
-def best_to_worst(scores: Sequence[float | None]) -> list[int]:
-    """The series with a score, best first."""
-    known = [(value, s) for s, value in enumerate(scores) if value is not None]
-    return [s for _, s in sorted(known)]
+def score(name: str, truth: Truth, quantiles: Array) -> Score:
+    """The score of ``quantiles`` (n, H, Q), of which that of 0.5 is the point forecast."""
+    real, middle = truth.real, quantiles[..., truth.quantiles.index(0.5)]
+    error = middle - real  # (n, H)
+    size = np.abs(error)
+    both = np.abs(middle) + np.abs(real)
+    relative = np.where(np.isnan(real), np.nan, 200 * size / np.where(both > 0, both, 1.0))
+    own = error / truth.spread[truth.series][:, None]
+    above = real[..., None] - quantiles  # (n, H, Q)
+    share = np.array(truth.quantiles)
+    inside = (real >= quantiles[..., 0]) & (real <= quantiles[..., -1])
+    by_series = mase_by_series(size, truth)
+    known = [value for value in by_series if value is not None]
+    return Score(
+        name,
+        rmse=_root(error),
+        mae=float(np.nanmean(size)),
+        smape=float(np.nanmean(relative)),
+        mase=float(np.mean(known)) if known else None,
+        mse_standardised=float(np.nanmean(own**2)),
+        mae_standardised=float(np.nanmean(np.abs(own))),
+        pinball=float(np.nanmean(np.maximum(share * above, (share - 1) * above))),
+        coverage=float(np.mean(inside[np.isfinite(real)])),
+        width=float(np.mean(quantiles[..., -1] - quantiles[..., 0])),
+        rmse_by_step=tuple(map(_root, error.T)),
+        mae_by_step=tuple(float(_mean(column)) for column in size.T),
+        mase_by_series=by_series,
+    )
+
+
+def mase_by_series(size: Array, truth: Truth) -> tuple[float | None, ...]:
+    """Each series' mean absolute error in its scale; None where it has no scale or no forecast."""
+    count = np.isfinite(size).sum(1)
+    total = np.where(np.isfinite(size), size, 0.0).sum(1)
+    series = len(truth.scale)
+    terms, sums = (np.bincount(truth.series, weights=w, minlength=series) for w in (count, total))
+    return tuple(
+        float(s / n / scale) if n and scale > 0 else None for s, n, scale in zip(sums, terms, truth.scale, strict=True)
+    )
+
+
+def lost_to(model: Score, baselines: Sequence[Score]) -> list[str]:
+    """Where the model is no better than a baseline, in words."""
+    measures = [("RMSE", "rmse"), ("MAE", "mae")] + ([("MASE", "mase")] if len(model.mase_by_series) > 1 else [])
+    return [
+        f"{baseline.name} in {title} ({getattr(model, measure):.4g} against {getattr(baseline, measure):.4g})"
+        for title, measure in measures
+        for baseline in baselines
+        if getattr(model, measure) is not None and getattr(model, measure) >= getattr(baseline, measure)
+    ]
+
+
+def _root(error: Array) -> float:
+    return float(np.sqrt(_mean(error**2)))
+
+
+def _mean(values: Array) -> float:
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else float("nan")

@@ -30,4 +30,3 @@ with a file of your own:
   statewise forecast predict runs/forecast-FILE-1/model.safetensors FILE
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run

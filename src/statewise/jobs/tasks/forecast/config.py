@@ -1,7 +1,7 @@
 """What a forecast can be told, and what becomes of it once the data are known. No torch here: help comes at once.
 
-The defaults of the stepwise models were chosen on the first 101 months of the airline series, those of the window
-models on the validation part of ETTh1; docs/jobs.md tells how. No default has seen a test part.
+The defaults of the recursive models were chosen on the first 101 months of the airline series, those of the direct ones
+on the validation part of ETTh1; docs/jobs.md tells how. No default has seen a test part.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ...config import Cell, Config, Count, NotNegative, Part, Positive, Says, Sh
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
-STEPWISE = ("lstm", "gru", "rnn")
+RECURSIVE = ("lstm", "gru", "rnn")
 
 SHORT = 500  # rows before the test part: too few to hold any out of the last training
 MANY = 20_000  # training rows from which on batches are large
-WARM = 256  # rows that a stepwise network reads before it forecasts
+WARM = 256  # rows that a recursive network reads before it forecasts
 MOST_HORIZON = 168  # unless one is asked for
 
 Names = tuple[str, ...]
@@ -97,18 +97,18 @@ class ForecastConfig(TrainingConfig):
         (0.1, 0.5, 0.9), "to forecast; 0.5, the point forecast, is always among them", metavar="Q,Q,...", commas=True
     )
     distribution: Literal["gaussian", "student-t"] | None = forecast(
-        None, "let a window model write a distribution in the place of quantiles", default=""
+        None, "let a direct model write a distribution in the place of quantiles", default=""
     )
-    model: Literal["auto", "lstm", "gru", "rnn", "direct", "segment"] = network(
+    model: Literal["auto", "lstm", "gru", "rnn", "seq2seq", "segrnn"] = network(
         "auto",
-        "lstm, gru, rnn: step by step, feeding forecasts back; direct, segment: the whole horizon at once",
-        default="lstm for short series, segment from horizon 24 on, else direct",
+        "lstm, gru, rnn: recursive, feeding forecasts back; seq2seq, segrnn: direct, the whole horizon at once",
+        default="lstm for short series, segrnn from horizon 24 on, else seq2seq",
     )
-    cell: Cell = network("gru", "of direct and segment")
-    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="16, direct 64, segment 128")
+    cell: Cell = network("gru", "of seq2seq and segrnn")
+    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="16, seq2seq 64, segrnn 128")
     layers: Whole = network(1, "layers", metavar="N")
     dropout: Part | None = network(
-        None, "probability of dropping a unit, in training", metavar="X", default="0; direct and segment 0.3"
+        None, "probability of dropping a unit, in training", metavar="X", default="0; seq2seq and segrnn 0.3"
     )
     segment: Whole | None = network(
         None, "rows read, and written, at a time", metavar="ROWS", default="by season and horizon"
@@ -116,7 +116,7 @@ class ForecastConfig(TrainingConfig):
     ensemble: Whole | None = network(None, "networks to average", metavar="N", default="10 for short series, else 1")
     windows: Whole = network(60_000, "windows that a window model sees in an epoch at most", metavar="N")
     base: Literal["auto", "last", "season"] = network(
-        "auto", "the naive forecast that direct and segment correct", default="what misses less in training"
+        "auto", "the naive forecast that seq2seq and segrnn correct", default="what misses less in training"
     )
     calendar: bool = network(True, "tell the networks the hour, weekday and month, where times are known")
     log: bool | None = network(None, "whether networks read and write logarithms", default="where they help")
@@ -151,7 +151,7 @@ class Plan(ForecastConfig):
     lookback: Whole
     season: Whole
     cycles: tuple[int, ...]
-    model: Literal["lstm", "gru", "rnn", "direct", "segment"]
+    model: Literal["lstm", "gru", "rnn", "seq2seq", "segrnn"]
     units: Whole
     dropout: Part
     segment: Whole
@@ -165,21 +165,21 @@ class Plan(ForecastConfig):
     def __post_init__(self) -> None:
         """ValueError where a file has a plan that none could have made."""
         super().__post_init__()
-        if min(self.cycles, default=2) < 2 or (self.stepwise and self.cell != self.model):
+        if min(self.cycles, default=2) < 2 or (self.recursive and self.cell != self.model):
             raise ValueError(f"no plan: {self}")
         if self.quantiles != tuple(sorted({*self.quantiles, 0.5})):
             raise ValueError(f"expected rising quantiles with 0.5 among them, got {self.quantiles}")
-        if self.model == "segment" and self.lookback % self.segment:
+        if self.model == "segrnn" and self.lookback % self.segment:
             raise ValueError(f"expected a lookback in segments of {self.segment} rows, got {self.lookback}")
 
     @property
-    def stepwise(self) -> bool:
+    def recursive(self) -> bool:
         """Whether the network forecasts one step and feeds it back."""
-        return self.model in STEPWISE
+        return self.model in RECURSIVE
 
     @property
     def output(self) -> str:
-        """What a window model writes for each step."""
+        """What a direct model writes for each step."""
         return self.distribution or "quantiles"
 
     @property
@@ -190,7 +190,7 @@ class Plan(ForecastConfig):
     @property
     def label(self) -> str:
         """The model's name for readers."""
-        return self.model.upper() if self.stepwise else f"{self.model} {self.cell.upper()}"
+        return self.model.upper() if self.recursive else f"{self.model} {self.cell.upper()}"
 
 
 def decided_horizon(config: ForecastConfig, season: int) -> int:
@@ -212,34 +212,34 @@ def decided(
 ) -> Plan:
     """The plan for series of which the shortest has ``rows`` before the test part, with ``learnt`` to train on in all.
 
-    ``observed``: whether there are covariates known up to now alone, which no stepwise model can take, since it would
+    ``observed``: whether there are covariates known up to now alone, which no recursive model can take, since it would
     have to forecast them too. Raises ``InputError`` for settings that don't go together.
     """
     model = config.model
     if model == "auto":
-        model = "lstm" if rows < SHORT and not observed else "segment" if horizon >= 24 else "direct"
-    stepwise = model in STEPWISE
-    if stepwise and observed:
+        model = "lstm" if rows < SHORT and not observed else "segrnn" if horizon >= 24 else "seq2seq"
+    recursive = model in RECURSIVE
+    if recursive and observed:
         raise InputError(
-            f"--observed: {model} feeds its own forecasts back and can't; choose --model direct or segment"
+            f"--observed: {model} feeds its own forecasts back and can't; choose --model seq2seq or segrnn"
         )
-    if stepwise and config.distribution:
-        raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose direct")
+    if recursive and config.distribution:
+        raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose seq2seq")
     segment = config.segment or _segment(horizon, season)
-    lookback = config.lookback or (WARM if stepwise else max(1, min(max(4 * horizon, 2 * season), rows // 2)))
-    if model == "segment":
+    lookback = config.lookback or (WARM if recursive else max(1, min(max(4 * horizon, 2 * season), rows // 2)))
+    if model == "segrnn":
         if config.lookback and config.segment and lookback % segment:
             raise InputError(f"--lookback {lookback}: expected a multiple of --segment {segment}")
         segment = segment if lookback % segment == 0 or not config.lookback else math.gcd(lookback, segment)
         lookback = max(lookback // segment, 1) * segment
-    short = stepwise and rows < SHORT
+    short = recursive and rows < SHORT
     found = {
-        **_training(stepwise, short, learnt, config.windows),
+        **_training(recursive, short, learnt, config.windows),
         "horizon": horizon,
         "lookback": lookback,
         "season": season,
-        "units": 16 if stepwise else 128 if model == "segment" else 64,
-        "dropout": 0.0 if stepwise else 0.3,
+        "units": 16 if recursive else 128 if model == "segrnn" else 64,
+        "dropout": 0.0 if recursive else 0.3,
         "segment": segment,
         "ensemble": 10 if short else 1,
         "log": log,
@@ -250,40 +250,45 @@ def decided(
     return Plan(
         **found
         | {
-            "cell": model if stepwise else config.cell,
+            "cell": model if recursive else config.cell,
             "quantiles": tuple(sorted({*config.quantiles, 0.5})),
             "cycles": cycles if config.calendar else (),
-            "channels": channels and not stepwise,
+            "channels": channels and not recursive,
             "short": short,
         }
     )
 
 
-def _training(stepwise: bool, short: bool, rows: int, windows: int) -> dict[str, Any]:
+def _training(recursive: bool, short: bool, rows: int, windows: int) -> dict[str, Any]:
     """How networks are trained on ``rows`` rows of all series, unless the user says otherwise.
 
-    Window models make 20 passes, or as many as 1500 updates need: few windows come in smaller batches, more often.
+    Direct models make 20 passes, or as many as 1500 updates need: few windows come in smaller batches, more often.
     """
     if short:
         rate, batch, epochs, patience = 0.02, 8, 40, 0
-    elif stepwise:
+    elif recursive:
         rate, batch, epochs, patience = 0.005, 16, 40, 6
     else:
         batch = 256 if rows >= MANY else 64
         epochs = min(max(20, 1500 * batch // min(rows, windows)), 200)
         rate, patience = 1e-3, max(4, epochs // 6)
-    decay = {"schedule": "linear", "weight_decay": 0.01} if stepwise else {"schedule": "cosine", "weight_decay": 0.0}
+    decay = {"schedule": "linear", "weight_decay": 0.01} if recursive else {"schedule": "cosine", "weight_decay": 0.0}
     return {"epochs": epochs, "batch": batch, "learning_rate": rate, "patience": patience, **decay}
 
 
-def former(plan: dict[str, Any], gaps: str) -> dict[str, Any]:
-    """The plan of a model's file of format 1, which didn't tell how it was trained, under today's names."""
+def former(plan: dict[str, Any], gaps: str | None) -> dict[str, Any]:
+    """The plan of a model's file of a former format under today's names.
+
+    Format 1 didn't tell how it was trained, and had ``gaps`` beside the plan.
+    """
+    model = {"direct": "seq2seq", "segment": "segrnn"}.get(plan["model"], plan["model"])
+    if gaps is None:
+        return plan | {"model": model}
     names = {"hidden": "units", "seeds": "ensemble", "levels": "quantiles", "output": "distribution"}
-    plan = {names.get(name, name): value for name, value in plan.items()}
-    if plan["distribution"] == "quantiles":
-        plan["distribution"] = None
-    stepwise = plan["model"] in STEPWISE
-    return _training(stepwise, bool(plan["short"]), MANY, MANY) | plan | {"gaps": "carry" if gaps == "fill" else gaps}
+    plan = {names.get(name, name): value for name, value in plan.items()} | {"model": model}
+    plan["distribution"] = None if plan["distribution"] == "quantiles" else plan["distribution"]
+    how = _training(model in RECURSIVE, bool(plan["short"]), MANY, MANY)
+    return how | plan | {"gaps": "carry" if gaps == "fill" else gaps}
 
 
 def _segment(horizon: int, season: int) -> int:

@@ -1,55 +1,203 @@
-"""The direct model: one recurrent net reads the past row by row, another writes the whole horizon from its state.
+"""The direct way: from the last ``lookback`` rows to the whole horizon at once, by ``seq2seq`` or ``segrnn``.
 
-No forecast is fed back: what the second net reads at a step is the step's number and the covariates known of it.
+A network reads scaled values less the last one of its window, so a series that has drifted away from its training part
+is no other world to it. It writes corrections to a naive forecast, the last value or the last season, whichever misses
+less in the training part: untrained it gives that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .segment import CELLS
+from ...errors import InputError
+from ...training.task import Task
+from .dataset import PanelDataset
+from .networks import Learner, Output, SegRNN, Seq2Seq, move
+from .season import seasonal_spread
+from .split import Array, Rows
 
-STEP = 16  # numbers that tell a step of the horizon from the others
+CHUNK = 1024  # windows that are forecast at once
+MOST_JUDGED = 4000  # windows of the validation part that are looked at after each epoch
 
 
-class DirectNetwork(nn.Module):
-    """From a window's past to ``size`` numbers for each of ``horizon`` steps. Untrained it gives zero everywhere.
+class Window(NamedTuple):
+    """N windows."""
 
-    ``features`` are those of a past row, ``known`` those of a future one; ``channels`` series have an embedding each.
+    past: Tensor  # (N, L, F)
+    future: Tensor  # (N, H, K)
+    channel: Tensor  # (N,)
+    base: Tensor  # (N, H), the naive forecast that the network starts from
+    target: Tensor  # (N, H)
+    seen: Tensor  # (N, H), 1 where there is a target
+
+
+class Windows:
+    """The windows of a dataset as tensors.
+
+    ``flags``: whether a row says that its value is missing. ``season``: rows back that the naive forecast repeats.
     """
+
+    def __init__(self, dataset: PanelDataset, lookback: int, horizon: int, *, flags: bool, season: int) -> None:
+        known = np.concatenate([dataset.calendar, dataset.known], axis=1)
+        there = np.isfinite(dataset.scaled)
+        flag = [there[:, None].astype(np.float64)] if flags else []
+        self.rows = _tensor(np.concatenate([dataset.filled[:, None], *flag, dataset.observed, known], axis=1))  # (R, F)
+        self.known = _tensor(known)  # (R, K)
+        self.scaled = _tensor(np.where(there, dataset.scaled, 0.0))  # (R,)
+        self.seen = _tensor(dataset.real.astype(np.float64))  # (R,)
+        self.back, self.on = torch.arange(-lookback, 0), torch.arange(horizon)
+        self.naive = torch.arange(horizon) % season - season  # (H,), the row that each step repeats
+
+    def take(self, origins: Tensor, channel: Tensor) -> Window:
+        """The windows whose first row to forecast is in ``origins``, (N,); ``channel`` (N,) is each one's series."""
+        past = self.rows[origins[:, None] + self.back]  # (N, L, F)
+        base = self.rows[origins[:, None] + self.naive, 0]  # (N, H)
+        past[:, :, 0] -= past[:, -1:, 0].clone()
+        future = origins[:, None] + self.on
+        return Window(past, self.known[future], channel, base, self.scaled[future], self.seen[future])
+
+
+class WindowTask(Task):
+    """Windows of the training part to learn from, windows of the validation part to judge by."""
 
     def __init__(
         self,
-        cell: str,
-        *,
-        features: int,
-        known: int,
-        channels: int,
-        horizon: int,
-        units: int,
-        layers: int,
-        dropout: float,
-        size: int,
+        model: nn.Module,
+        output: Output,
+        windows: Windows,
+        train: tuple[Rows, Rows],
+        validation: tuple[Rows, Rows],
+        most: int,
     ) -> None:
-        super().__init__()
-        between = dropout if layers > 1 else 0.0
-        self.reader = CELLS[cell](features, units, layers, dropout=between)
-        self.writer = CELLS[cell](known + 2 * STEP if channels else known + STEP, units, layers, dropout=between)
-        self.position = nn.Parameter(torch.randn(horizon, STEP))
-        self.channel = nn.Parameter(torch.randn(channels, STEP) * 0.1) if channels else None
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(units, size)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.model, self.output, self.windows = model, output, windows
+        self.origins, self.channel = map(torch.from_numpy, train)  # (n,) each
+        self.judged, self.judged_channel = (_some(x, MOST_JUDGED) for x in validation)
+        self.rows = min(len(self.origins), most)
+        dataset, judged = (windows.rows, windows.scaled, windows.seen), (self.judged, self.judged_channel)
+        self.data = [*dataset, self.origins, *judged, output.kind, list(output.quantiles)]
 
-    def forward(self, past: Tensor, ahead: Tensor, channel: Tensor) -> Tensor:
-        """From ``past`` (N, L, features), ``ahead`` (N, H, known) and ``channel`` (N,) to (N, H, size)."""
-        rows, horizon = len(channel), len(self.position)
-        _, state = self.reader(past.transpose(0, 1))
-        told = [ahead, self.position.expand(rows, horizon, -1)]
-        if self.channel is not None:
-            told.append(self.channel[channel][:, None].expand(rows, horizon, -1))
-        output, _ = self.writer(torch.cat(told, dim=-1).transpose(0, 1), state)  # (H, N, units)
-        result: Tensor = self.head(self.dropout(output)).transpose(0, 1)
-        return result
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        move(self, device)
+        move(self.windows, device)
+
+    def order(self, epoch: int, random: torch.Generator) -> Tensor:
+        """Other windows in every epoch, where there are more than ``rows``."""
+        return torch.randperm(len(self.origins), generator=random)[: self.rows]
+
+    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        rows = rows.to(self.origins.device)
+        window = self.windows.take(self.origins[rows], self.channel[rows])
+        raw = model(window.past, window.future, window.channel).float()
+        return self.output.loss(self.output.place(raw, window.base), window.target, window.seen)
+
+    def validate(self) -> Mapping[str, float]:
+        lost, squares, terms = 0.0, 0.0, 0.0
+        for origins, channel in _chunks(self.judged, self.judged_channel):
+            window = self.windows.take(origins, channel)
+            placed = _placed(self.model, self.output, window)
+            loss, count = self.output.loss(placed, window.target, window.seen)
+            middle = self.output.read(placed)[..., self.output.quantiles.index(0.5)]
+            lost, terms = lost + float(loss), terms + count
+            squares += float(((middle - window.target).square() * window.seen).sum())
+        return {"loss": lost / max(terms, 1.0), "mse": squares / max(terms, 1.0)}
+
+
+@dataclass(frozen=True)
+class WindowInputs:
+    """What a direct network reads of a row."""
+
+    features: int
+    known: int
+    channels: int
+    flags: bool
+    season: int
+    """Rows back that the naive forecast repeats, to which the network writes corrections."""
+
+    def __post_init__(self) -> None:
+        if self.season < 1:
+            raise ValueError(f"a season of {self.season} rows")
+
+
+@dataclass(frozen=True)
+class Direct(Learner):
+    """Trained direct networks, and what they expect a row to hold."""
+
+    INPUTS = WindowInputs
+
+    inputs: WindowInputs
+
+    @property
+    def output(self) -> Output:
+        """What is written for a step."""
+        return Output(self.plan.output, self.plan.quantiles)
+
+    def network(self) -> nn.Module:
+        kind = SegRNN if self.plan.model == "segrnn" else Seq2Seq
+        return kind(self.plan, self.inputs.features, self.inputs.known, self.inputs.channels, self.output.size)
+
+    @property
+    def before(self) -> int:
+        return max(self.plan.lookback, self.inputs.season)
+
+    @property
+    def memory(self) -> int:
+        return self.before
+
+    def relative_spread(self, scaled: Array) -> float:
+        return seasonal_spread(scaled, self.plan.season)
+
+    def expected_inputs(self, known: int, observed: int, series: int) -> dict[str, int]:
+        told = 2 * len(self.plan.cycles) + known
+        channels = series if self.plan.channels else 0
+        return {"features": 1 + self.inputs.flags + observed + told, "known": told, "channels": channels}
+
+    def windows(self, dataset: PanelDataset) -> Windows:
+        """The windows of ``dataset`` as the networks read them."""
+        plan, inputs = self.plan, self.inputs
+        return Windows(dataset, plan.lookback, plan.horizon, flags=inputs.flags, season=inputs.season)
+
+    @torch.no_grad()
+    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows) -> Array:
+        self._check(dataset, origins)
+        windows, output = self.windows(dataset), self.output
+        channel = torch.from_numpy(series) if self.inputs.channels else torch.zeros(len(series), dtype=torch.int64)
+        parts = []
+        for rows, own in _chunks(torch.from_numpy(origins), channel):
+            window = windows.take(rows, own)
+            found = [output.read(_placed(network, output, window)) for network in self.networks]
+            parts.append(torch.stack(found).double().mean(0).numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))
+
+    def _check(self, dataset: PanelDataset, origins: Rows) -> None:
+        if self.inputs.flags or not len(origins):
+            return
+        at = origins[:, None] + np.arange(-self.plan.lookback, 0)
+        if np.isnan(dataset.scaled[at]).any():
+            raise InputError(
+                f"{self.plan.label} looks back {self.plan.lookback} rows and has learnt without missing values;"
+                " a series is shorter than that or has gaps (--gaps carry repeats the last value)"
+            )
+
+
+def _placed(network: nn.Module, output: Output, window: Window) -> Tensor:
+    return output.place(network(window.past, window.future, window.channel), window.base)
+
+
+def _chunks(origins: Tensor, channel: Tensor) -> Any:
+    return zip(torch.split(origins, CHUNK), torch.split(channel, CHUNK), strict=True)
+
+
+def _some(rows: Rows, most: int) -> Tensor:
+    """At most ``most`` of them, evenly."""
+    return torch.from_numpy(np.ascontiguousarray(rows[:: -(-len(rows) // most)]))
+
+
+def _tensor(values: Array) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))

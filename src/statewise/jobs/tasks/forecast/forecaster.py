@@ -7,23 +7,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ...config import part_of
 from ...errors import InputError
 from ...estimator import Estimator, seed_of
-from .ahead import ahead, to_frame
 from .config import Columns, ForecastConfig
-from .grid import Grid
+from .intervals import continued
 from .model import Model
-from .panel import Panel, Series
-from .paths import continued
-from .reading import read_panel
+from .panel import array_panel, features, read_panel
+from .split import Array
 from .training import prepare
-
-Array = NDArray[np.float64]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -68,9 +63,9 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         config, columns = self.config(), part_of(Columns, self)
         shape = _shape(X if y is None else y)
         if y is not None:
-            panel = _of_arrays(X, y, config.gaps)
+            panel = array_panel(X, y, config.gaps)
         elif shape is not None:
-            panel = _of_arrays(np.zeros((shape[0], 0)), X, config.gaps)
+            panel = array_panel(np.zeros((shape[0], 0)), X, config.gaps)
         else:
             panel = read_panel(X, columns, gaps=config.gaps)
         self._train(prepare(panel, config, test_rows=0, dimensions=len(shape or ())))
@@ -83,7 +78,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         """
         check_is_fitted(self, "model_")
         if self.shape_ is None:
-            return to_frame(ahead(self.model_, X), self.model_)
+            return self.model_.forecast_frame(X)
         return self._shaped(self._continued(X, spread=False)[..., self.model_.plan.median])
 
     def predict_quantiles(self, X: Any = None) -> Array:
@@ -117,7 +112,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
 
     def _continued(self, X: Any, *, spread: bool = True) -> Array:
         """The quantiles of all rows of ``X``, or of the horizon, (rows, channels, Q); ``spread`` as there."""
-        known = None if X is None else _features(X)
+        known = None if X is None else features(X)
         if known is None:
             if self.model_.known.columns:
                 names = len(self.model_.known.columns)
@@ -134,9 +129,6 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         return forecast if len(self.shape_) == 2 else forecast[:, 0]
 
 
-_NAME = "y"
-
-
 def _shape(values: Any) -> tuple[int, ...] | None:
     """The shape of an array, or of a list of numbers; None for a table."""
     if isinstance(values, (list, tuple, np.ndarray)) and not getattr(np.asarray(values).dtype, "names", None):
@@ -144,63 +136,3 @@ def _shape(values: Any) -> tuple[int, ...] | None:
     if isinstance(values, pl.Series):
         return (len(values),)
     return None
-
-
-def _features(X: Any) -> Array:
-    """``X`` as (n, columns) numbers."""
-    features = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
-    if features.ndim == 1 and len(features):
-        features = features[:, None]
-    if features.ndim != 2 or features.dtype.kind not in "biuf":
-        raise InputError(f"X: expected numbers of the shape (n, columns), got {features.dtype} {features.shape}")
-    return features.astype(np.float64)
-
-
-def _of_arrays(X: Any, y: Any, gaps: str) -> Panel:
-    """The panel of the columns of ``y`` with the covariates ``X``."""
-    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
-    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or 0 in values.shape:
-        raise InputError(f"y: expected numbers of the shape (n,) or (n, channels), got {values.dtype} {values.shape}")
-    features = _features(X)
-    if len(features) != len(values):
-        raise InputError(f"expected as many rows of X as of y, got {len(features)} and {len(values)}")
-    names = (_NAME,) if values.ndim == 1 else tuple(f"{_NAME}{c}" for c in range(values.shape[1]))
-    known = tuple(f"x{c}" for c in range(features.shape[1]))
-    frame = pl.DataFrame(
-        {
-            **dict(zip(names, values.reshape(len(values), -1).T.astype(np.float64), strict=True)),
-            **dict(zip(known, features.T, strict=True)),
-        }
-    )
-    columns = Columns(target=names, known=known)
-    return _array_panel(frame, columns, gaps)
-
-
-def _array_panel(frame: pl.DataFrame, columns: Columns, gaps: str) -> Panel:
-    """The panel of a frame that has no column of times, however its columns look."""
-    targets = {name: frame[name].to_numpy() for name in columns.target}
-    for name, values in targets.items():
-        if np.isinf(values).any() or (np.isnan(values).any() and gaps in ("refuse", "ignore")):
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise InputError(
-                f"{name}, row {row}: expected a finite number, got {values[row]}; gaps='mask' leaves NaN out"
-            )
-    known = {name: frame[name].to_numpy() for name in columns.known}
-    for name, values in known.items():
-        if not np.isfinite(values).all():
-            raise InputError(f"X: expected finite numbers, column {name} has {values[~np.isfinite(values)][0]}")
-    labels = [str(row + 1) for row in range(len(frame))]
-    series = tuple(_series(name, values, labels, known, gaps) for name, values in targets.items())
-    return Panel("series", "the array", series, Grid(), columns)
-
-
-def _series(name: str, values: Array, labels: list[str], known: dict[str, Array], gaps: str) -> Series:
-    there = np.flatnonzero(np.isfinite(values))
-    if not len(there) or there[-1] != len(values) - 1:
-        raise InputError(f"{name}: the last value must be there, it is what a forecast continues")
-    first = int(there[0])
-    filled = np.isnan(values[first:]) if gaps == "carry" else None
-    if gaps == "carry":
-        values = values[np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), first))]
-    cells = {c: column[first:] for c, column in known.items()}
-    return Series(name, first, values[first:], labels[first:], cells, filled)

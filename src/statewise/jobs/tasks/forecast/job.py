@@ -10,11 +10,10 @@ from ...config import part_of
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import picture, report
-from .backtest import backtest, best_to_worst
+from .backtest import backtest
 from .config import Columns, ForecastConfig, Options
 from .model import Model
-from .panel import joined
-from .reading import BUNDLED, read_panel
+from .panel import BUNDLED, joined, read_panel
 from .training import ForecastProblem, prepare
 
 
@@ -58,26 +57,24 @@ class Forecast(experiment.Job[Options, Model]):
 
     def judge(self, model: Model) -> Outcome:
         """How well the model and simple baselines forecast the test part."""
-        prepared, plan = self.problem, self.problem.plan
-        tested = backtest(model, prepared, self.config.stride)
-        future = report.future(model)
-        order = best_to_worst(tested.scores[0].mase_by_series) or [0]
-        predictions, left_out = report.predictions(prepared, model, tested)
+        problem, plan = self.problem, self.problem.plan
+        tested = backtest(model, problem, self.config.stride)
+        predictions, left_out = report.predictions(tested)
         said = f"predictions.csv leaves out {left_out} of {len(tested.rows)} origins; --stride chooses them"
 
         def draw(path: Any) -> None:
-            picture.draw(path, model, prepared, tested, future, order[len(order) // 2])
+            picture.draw(path, tested, tested.order[len(tested.order) // 2])
 
         return Outcome(
             report.table(tested.scores, plan, len(tested.rows)),
             report.verdict(tested.scores),
             {
                 "data": {"name": self.name, "columns": asdict(model.columns), "step": model.grid.step}
-                | {"missing": prepared.panel.missing},
-                **report.metrics(prepared, model, tested),
+                | {"missing": problem.panel.missing},
+                **report.metrics(tested),
             },
             ending=said if left_out else "",
-            blocks=report.blocks(prepared, model, tested, future),
+            blocks=report.blocks(tested),
             files={"forecast.png": draw, "predictions.csv": predictions},
         )
 

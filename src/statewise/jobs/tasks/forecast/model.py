@@ -1,26 +1,38 @@
-"""A trained forecaster: everything that a forecast needs, from the columns of a table to calibrated quantiles."""
+"""A trained forecaster: everything that a forecast needs, from the columns of a table to calibrated quantiles.
+
+Its file has weights, constants and the last rows as tensors, the rest in its header.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...artifacts import model_file
+from ...config import from_json
 from ...errors import InputError
-from . import storage
-from .bank import Array, Rows, Track, make_bank
-from .config import Columns, Plan
-from .covariates import Encoding
+from .config import Columns, Plan, former
+from .dataset import EncodedSeries, Encoding, Scaling, encode, make_dataset, standardise
+from .direct import Direct
 from .grid import Grid
-from .learning import Learner
-from .panel import Panel
-from .scaling import Scaling, standardise
-from .scores import seasonal_error
+from .intervals import shifted, transformed
+from .networks import Learner
+from .panel import Panel, read_panel
+from .recursive import Recursive
+from .season import seasonal_spread
+from .split import Array, Rows
+
+CONSTANTS = ("floor", "centre", "spread")
+RANKS = 256  # of a model that has none
+MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
+FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
 
 @dataclass(frozen=True)
@@ -32,12 +44,29 @@ class Forecast:
     labels: list[list[str]]  # S of H
     quantiles: Array  # (S, H, Q)
 
+    def frame(self, plan: Plan) -> pl.DataFrame:
+        """One row for each series and step: series, time, step, forecast, and a column for each other quantile."""
+        horizon = self.quantiles.shape[1]
+        columns = {
+            "series": np.repeat(self.names, horizon),
+            "time": [label for labels in self.labels for label in labels],
+            "step": np.tile(np.arange(1, horizon + 1), len(self.names)),
+        }
+        return pl.DataFrame(columns | quantile_columns(self.quantiles, plan))
+
+
+def quantile_columns(quantiles: Array, plan: Plan) -> dict[str, Array]:
+    """The columns of ``quantiles`` (n, H, Q): forecast for the median, q0.1 for another."""
+    others = {f"q{share:g}": quantiles[..., q].ravel() for q, share in enumerate(plan.quantiles) if share != 0.5}
+    return {"forecast": quantiles[..., plan.median].ravel(), **others}
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Model(model_file.Model):
     """Trained networks (``learner``), how data reach them, and what the validation part taught about their errors."""
 
     KIND: ClassVar[str] = "forecast model"
+    FORMAT: ClassVar[int] = 3
     CONFIG: ClassVar[type[Any]] = Plan
     MISSING: ClassVar[Collection[str]] = ("tail.values",)
 
@@ -51,10 +80,10 @@ class Model(model_file.Model):
     unit: Array  # (S,), what the shifts of a series are counted in
     shifts: Array  # (H, Q)
     learner: Learner
-    tails: tuple[Track, ...]
+    tails: tuple[EncodedSeries, ...]
     """The last rows of each series, enough to go on from."""
     ranks: NDArray[np.float32]
-    """(n, H), of some windows of the validation part: where among the misses of all windows each was, see paths.py."""
+    """(n, H), of some windows of the validation part: where among the misses of all windows each was, see intervals."""
     dimensions: int = 0
     """Of the array that was fitted, 1 or 2; 0: a table was."""
 
@@ -67,130 +96,237 @@ class Model(model_file.Model):
         """Those that are averaged."""
         return {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
 
-    def content(self) -> dict[str, Any]:
-        """Everything but the numbers."""
-        return storage.content_of(self)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, constants and the last rows."""
-        return storage.tensors_of(self)
-
-    @classmethod
-    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """Format 1 had other names."""
-        return storage.former(content)
-
-    @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        return cls(**shared, **storage.parts_of(shared["config"], content, tensors))
-
-    def tracks(self, panel: Panel) -> list[Track]:
+    def encode(self, panel: Panel) -> list[EncodedSeries]:
         """The series of ``panel`` as numbers."""
         return encode(panel, self.known, self.observed)
 
-    def constants(self, tracks: Sequence[Track]) -> tuple[Scaling, Array]:
-        """The scaling and the units of ``tracks``: those learnt, or, for a new series, those of the rows it brings."""
+    def constants(self, series: Sequence[EncodedSeries]) -> tuple[Scaling, Array]:
+        """The scaling and the units of ``series``: those learnt, or, for a new one, those of the rows it brings."""
         place = {name: s for s, name in enumerate(self.names)}
-        new = [track for track in tracks if track.name not in place]
+        new = [each for each in series if each.name not in place]
         if new and self.plan.channels:
             raise InputError(f"the model knows {', '.join(self.names)}; {new[0].name!r} is none of them")
-        parts = [self._constants_of(track, place.get(track.name)) for track in tracks]
+        parts = [self._constants_of(each, place.get(each.name)) for each in series]
         floor, centre, spread, unit = (np.array(column) for column in zip(*parts, strict=True))
         return Scaling(self.scaling.log, floor, centre, spread), unit
 
-    def _constants_of(self, track: Track, s: int | None) -> tuple[float, float, float, float]:
+    def _constants_of(self, series: EncodedSeries, s: int | None) -> tuple[float, float, float, float]:
         if s is not None:
-            mine = self.scaling.take([s])
-            return float(mine.floor[0]), float(mine.centre[0]), float(mine.spread[0]), float(self.unit[s])
-        if self.plan.log and np.nanmin(track.values) <= 0:
+            return (*(float(getattr(self.scaling, name)[s]) for name in CONSTANTS), float(self.unit[s]))  # type: ignore[return-value]
+        if self.plan.log and np.nanmin(series.values) <= 0:
             raise InputError(
-                f"series {track.name!r}: expected values above 0, as those the model learnt from, got"
-                f" {np.nanmin(track.values):g}"
+                f"series {series.name!r}: expected values above 0, as those the model learnt from, got"
+                f" {np.nanmin(series.values):g}"
             )
-        own = standardise([track.values], self.plan.log)
-        spread = own.spread * self.learner.relative_spread(own.forward(track.values, 0))
-        unit = height_unit(track.values, self.plan)
+        own = standardise([series.values], self.plan.log)
+        spread = own.spread * self.learner.relative_spread(own.forward(series.values, 0))
+        unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
         return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit
 
-    def forecast(self, tracks: Sequence[Track], rows: Rows, series: Rows) -> Array:
-        """The quantiles of the steps from row ``rows`` of series ``series`` of ``tracks`` on, (n,) each: (n, H, Q)."""
-        scaling, unit = self.constants(tracks)
-        bank = make_bank(tracks, scaling, self.plan.cycles, self.learner.before, self.plan.horizon)
-        whose = series
+    def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+        """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
+        scaling, unit = self.constants(series)
+        dataset = make_dataset(series, scaling, self.plan.cycles, self.learner.before, self.plan.horizon)
+        whose = of
         if self.plan.channels:  # each series has an embedding, in the order of training
-            whose = np.array([self.names.index(track.name) for track in tracks], dtype=np.int64)[series]
-        found = self.learner.forecast(bank, rows + bank.begin[series], whose)
+            whose = np.array([self.names.index(each.name) for each in series], dtype=np.int64)[of]
+        found = self.learner.forecast(dataset, rows + dataset.begin[of], whose)
         with np.errstate(over="ignore", invalid="ignore"):
-            quantiles = shifted(scaling.backward(found, series), self.shifts, unit[series], self.plan)
+            quantiles = shifted(scaling.backward(found, of), self.shifts, unit[of], self.plan)
         if not np.isfinite(quantiles).all():
             raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
         return quantiles
 
-    def forecast_ahead(self, tracks: Sequence[Track], labels: Sequence[Sequence[str]] | None = None) -> Forecast:
-        """What comes after ``tracks``; ``labels`` are the times of rows behind their ends, as far as a table has them.
+    def forecast_ahead(
+        self, series: Sequence[EncodedSeries], labels: Sequence[Sequence[str]] | None = None
+    ) -> Forecast:
+        """What comes after ``series``; ``labels`` are the times of rows behind their ends, as far as a table has them.
 
         Raises ``InputError`` where covariates known ahead don't reach over the horizon.
         """
         horizon = self.plan.horizon
-        for track in tracks:
-            ahead = len(track.known) - len(track.values)
+        for each in series:
+            ahead = len(each.known) - len(each.values)
             if self.known.columns and ahead < horizon:
                 names = ", ".join(column.name for column in self.known.columns)
                 raise InputError(
-                    f"series {track.name!r}: the model needs {names} of {horizon} rows after the last value,"
-                    f" got {ahead}"
+                    f"series {each.name!r}: the model needs {names} of {horizon} rows after the last value, got {ahead}"
                 )
-        ends = np.array([len(track.values) for track in tracks], dtype=np.int64)
-        series = np.arange(len(tracks))
-        quantiles = self.forecast(tracks, ends, series)
-        firsts = np.array([track.first for track in tracks], dtype=np.int64) + ends
+        ends = np.array([len(each.values) for each in series], dtype=np.int64)
+        quantiles = self.forecast(series, ends, np.arange(len(series)))
+        firsts = np.array([each.first for each in series], dtype=np.int64) + ends
         places = firsts[:, None] + np.arange(horizon)
         written = [self.grid.labels(row) for row in places]
         for row, there in zip(written, labels or [], strict=bool(labels)):
             row[: len(there)] = there[:horizon]
-        return Forecast([track.name for track in tracks], places, written, quantiles)
+        return Forecast([each.name for each in series], places, written, quantiles)
 
+    def forecast_frame(self, source: object = None) -> pl.DataFrame:
+        """What follows the series of ``source``, a file or a frame; None: those the model has seen last."""
+        if source is None:
+            return self.forecast_ahead(self.tails).frame(self.plan)
+        panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
+        labels = [series.labels[len(series) :] for series in panel.series]
+        return self.forecast_ahead(self.encode(panel), labels).frame(self.plan)
 
-def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[Track]:
-    """The series of ``panel`` as numbers."""
-    return [
-        Track(
-            s.name,
-            s.first,
-            s.values,
-            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
-            observed.encode(panel.source, s.cells, s.labels, len(s)),
-            s.filled,
+    def content(self) -> dict[str, Any]:
+        """Everything but the numbers."""
+        return {
+            "columns": asdict(self.columns),
+            "grid": asdict(self.grid),
+            "dimensions": self.dimensions,
+            "known": self.known.to_json(),
+            "observed": self.observed.to_json(),
+            "names": list(self.names),
+            "learner": self.learner.to_json(),
+            "first": [tail.first for tail in self.tails],
+            "rows": [len(tail.values) for tail in self.tails],
+            "known_rows": [len(tail.known) for tail in self.tails],
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, constants and the last rows."""
+        arrays = {f"scaling.{name}": getattr(self.scaling, name) for name in CONSTANTS}
+        arrays |= {name: getattr(self, name) for name in ("unit", "shifts", "ranks")}
+        arrays |= {
+            f"tail.{name}": np.concatenate([getattr(tail, name) for tail in self.tails])
+            for name in ("values", "known", "observed")
+        }
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        return tensors | self.learner.tensors()
+
+    @classmethod
+    def former(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Former formats had other names."""
+        if "plan" in content:  # format 1
+            columns = {"target" if name == "targets" else name: value for name, value in content["columns"].items()}
+            content = content | {"config": content["plan"], "columns": columns, "notes": {}}
+        return content | {"config": former(content["config"], content.get("gaps"))}
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
+        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+        plan: Plan = shared["config"]
+        columns = from_json(Columns, content["columns"])
+        known, observed = Encoding.from_json(content["known"]), Encoding.from_json(content["observed"])
+        names = tuple(map(str, content["names"]))
+        if not names or len(set(names)) != len(names):
+            raise ValueError("expected the names of the series")
+        scaling = Scaling(plan.log, *(_array(tensors, f"scaling.{name}", len(names)) for name in CONSTANTS))
+        unit = _array(tensors, "unit", len(names))
+        if not (scaling.spread > 0).all() or not (unit > 0).all() or (plan.log and not (scaling.floor > 0).all()):
+            raise ValueError("expected a spread and a unit above 0 for every series")
+        tails = _tails(content, tensors, names, known.width, observed.width)
+        return cls(
+            **shared,
+            columns=columns,
+            grid=_grid(content["grid"], tails, plan.horizon),
+            known=known,
+            observed=observed,
+            names=names,
+            scaling=scaling,
+            unit=unit,
+            shifts=_array(tensors, "shifts", plan.horizon, len(plan.quantiles)),
+            learner=_learner(plan, content["learner"], tensors, tails),
+            tails=tails,
+            ranks=_ranks(tensors, plan.horizon),
+            dimensions=_dimensions(content, columns),
         )
-        for s in panel.series
-    ]
 
 
-def heights(values: Array, plan: Plan) -> Array:
-    """The scale on which errors are compared: logarithms where the networks read those."""
-    return np.log(np.maximum(values, np.finfo(np.float64).tiny)) if plan.log else values
+def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
+    """``model`` with the ends of ``series``, so that it can go on from them."""
+    return replace(model, tails=tuple(each.tail(model.learner.memory) for each in series))
 
 
-def height_unit(values: Array, plan: Plan) -> float:
-    """How much a series usually moves from a season to the next, on the scale of ``heights``; 1 where it doesn't."""
-    return seasonal_error(heights(values, plan), min(plan.season, max(1, len(values) - 1))) or 1.0
+# What a file says, looked at
 
 
-def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
-    """``values`` (n, H, Q) moved by ``shifts`` (H, Q) of ``unit`` (n,), rising over the levels, the median kept."""
-    moved = heights(values, plan) + shifts * unit[:, None, None]
-    return rising(np.exp(moved) if plan.log else moved, plan.median)
+def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
+    if "ranks" not in tensors:  # as in files of before there were any
+        rank = (np.arange(RANKS, dtype=np.float32)[:, None] + 0.5) / RANKS
+        return np.repeat(rank, horizon, axis=1)  # all steps of a path as far off as each other
+    ranks: NDArray[np.float32] = tensors["ranks"].numpy()
+    if ranks.ndim != 2 or ranks.shape[1] != horizon or not len(ranks) or ranks.dtype != np.float32:
+        raise ValueError(f"expected ranks over {horizon} steps, got {ranks.dtype} of the shape {ranks.shape}")
+    if not ((ranks > 0) & (ranks < 1)).all():
+        raise ValueError("expected ranks between 0 and 1")
+    return ranks
 
 
-def rising(quantiles: Array, median: int) -> Array:
-    """``quantiles`` (..., Q) rising over the levels, the one at ``median`` kept."""
-    middle = quantiles[..., median : median + 1]
-    below = np.minimum(np.sort(quantiles[..., :median], axis=-1), middle)
-    above = np.maximum(np.sort(quantiles[..., median + 1 :], axis=-1), middle)
-    return np.concatenate([below, middle, above], axis=-1)
+def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
+    """What a file of before this was noted says of it by the names that ``Forecaster`` gives the columns of arrays."""
+    named = columns.time is None and columns.id is None and columns.target[:1] in (("y",), ("y0",))
+    found = content.get("dimensions", (1 if columns.target == ("y",) else 2) if named else 0)
+    if found not in (0, 1, 2) or (found == 1 and len(columns.target) != 1):
+        raise ValueError(f"expected a table or an array of 1 or 2 dimensions, got {found!r}")
+    return int(found)
 
 
-def make_tails(model: Model, tracks: Sequence[Track]) -> Model:
-    """``model`` with the ends of ``tracks``, so that it can go on from them."""
-    return replace(model, tails=tuple(track.tail(model.learner.memory) for track in tracks))
+def _array(tensors: Mapping[str, Tensor], name: str, *shape: int) -> Array:
+    array: Array = tensors[name].numpy()
+    if array.shape != shape or array.dtype != np.float64:
+        raise ValueError(f"{name} is {array.dtype} of the shape {array.shape}, expected float64 {shape}")
+    return array
+
+
+def _grid(content: Any, tails: Sequence[EncodedSeries], horizon: int) -> Grid:
+    """The grid; ValueError where the rows and the horizon are not on its calendar."""
+    grid = from_json(Grid, content)
+    ends = np.array([(tail.first, tail.first + len(tail.values) + horizon) for tail in tails], dtype=np.int64)
+    when = grid.size * ends.astype(np.float64) + grid.offset
+    if not (np.abs(when) <= FURTHEST.get(grid.unit, model_file.LARGEST)).all():
+        raise ValueError("its rows are in no year that a calendar has")
+    return grid
+
+
+def _learner(plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Sequence[EncodedSeries]) -> Learner:
+    if plan.ensemble > len(tensors) or plan.layers > len(tensors):
+        raise ValueError(f"expected the weights of {plan.ensemble} networks of {plan.layers} layers")
+    weights = {name: w for name, w in tensors.items() if name.startswith("network.")}
+    kind: type[Learner] = Recursive if plan.recursive else Direct
+    with model_file.without_memory():  # nothing of the sizes that the header names is made before they are right
+        expected = kind.build(plan, content)
+    model_file.check_sizes(expected.tensors(), weights)
+    _check_inputs(expected, tails)
+    learner = kind.build(plan, content)
+    for index, network in enumerate(learner.networks):
+        own = f"network.{index}."
+        network.load_state_dict({k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)})
+    return learner
+
+
+def _check_inputs(learner: Learner, tails: Sequence[EncodedSeries]) -> None:
+    """ValueError where the networks read something else than the series have, or more rows than there can be."""
+    wanted = learner.expected_inputs(tails[0].known.shape[1], tails[0].observed.shape[1], len(tails))
+    for name, count in wanted.items():
+        if (found := getattr(learner.inputs, name)) != count:
+            raise ValueError(f"expected {count} {name}, got {found}")
+    rows = sum(len(tail.values) for tail in tails)
+    needed = len(tails) * (learner.before + learner.memory + learner.plan.horizon)
+    if needed > max(MOST_ROWS, 10 * rows):
+        raise ValueError(f"a forecast of it would look at {needed} rows, the file has {rows}")
+
+
+def _tails(
+    content: Mapping[str, Any], tensors: Mapping[str, Tensor], names: tuple[str, ...], known: int, observed: int
+) -> tuple[EncodedSeries, ...]:
+    counts = {name: [_row_count(count) for count in content[name]] for name in ("rows", "known_rows")}
+    total, ahead = (sum(counts[name]) for name in ("rows", "known_rows"))
+    arrays = (
+        np.split(_array(tensors, "tail.values", total), np.cumsum(counts["rows"])[:-1]),
+        np.split(_array(tensors, "tail.known", ahead, known), np.cumsum(counts["known_rows"])[:-1]),
+        np.split(_array(tensors, "tail.observed", total, observed), np.cumsum(counts["rows"])[:-1]),
+    )
+    firsts = [_row_count(abs(first)) and int(first) for first in content["first"]]
+    tails = tuple(EncodedSeries(*parts) for parts in zip(names, firsts, *arrays, strict=True))
+    for tail in tails:
+        if len(tail.known) < len(tail.values) or np.isinf(tail.values).any():
+            raise ValueError(f"the last rows of {tail.name!r} are not whole")
+    return tails
+
+
+def _row_count(count: Any) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= model_file.LARGEST:
+        raise ValueError(f"expected a number of rows, got {count!r}")
+    return count

@@ -13,11 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ...report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, legend_outside, new_figure
-from .backtest import Backtest
-from .bank import Array, Rows
-from .model import Forecast, Model
-from .scores import Score
-from .training import ForecastProblem
+from .backtest import Backtest, Score
+from .split import Array, Rows
 
 SHOWN = 6  # horizons of the test part at most, in the picture from near
 HISTORY = 4  # times what is shown of the test part that is shown before it at most, ...
@@ -31,34 +28,30 @@ BESIDE = {  # the colour and the dashes of a baseline, by the first word of its 
 ABOVE, BELOW = 20, 40  # points from the axes to a legend: above what is said of the split, below the axis's label
 
 
-def draw(
-    path: Path, model: Model, prepared: ForecastProblem, tested: Backtest, future: Forecast | None, series: int
-) -> None:
+def draw(path: Path, tested: Backtest, series: int) -> None:
     """Write ``forecast.png``: one series with its split, forecasts that follow one another, and the error by step."""
     figure = new_figure(11, 7.2)
     figure.set_dpi(160)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 2), width_ratios=(3, 2))
-    name = prepared.tracks[series].name
+    model, name = tested.model, tested.problem.series[series].name
     steps = f"{model.plan.horizon} steps" if model.grid.step == "row" else model.grid.steps(model.plan.horizon)
     title = f"{name}: rolling forecasts of {steps}\n"
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=REAL, parse_math=False)
     figure.text(0.012, 0.932, _figures(tested.scores), fontsize=10, color=QUIET, parse_math=False)
     whole = figure.add_subplot(grid[0, :])
-    follow_one_another(whole, model, prepared, tested, future, series, legend=True)
+    follow_one_another(whole, tested, series)
     near = figure.add_subplot(grid[1, 0])
-    every_origin(near, model, prepared, tested, series)
+    every_origin(near, tested, series)
     error_by_step(figure.add_subplot(grid[1, 1]), tested.scores, columns=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
         figure.savefig(path, metadata={"Software": None})
 
 
-def series_figure(
-    model: Model, prepared: ForecastProblem, tested: Backtest, future: Forecast | None, series: int
-) -> Figure:
+def series_figure(tested: Backtest, series: int) -> Figure:
     """One series for the report."""
     figure = new_figure(height=3.6)
-    follow_one_another(figure.subplots(), model, prepared, tested, future, series, legend=True)
+    follow_one_another(figure.subplots(), tested, series)
     return figure
 
 
@@ -69,63 +62,53 @@ def step_figure(scores: Sequence[Score]) -> Figure:
     return figure
 
 
-def follow_one_another(
-    axes: Axes,
-    model: Model,
-    prepared: ForecastProblem,
-    tested: Backtest,
-    future: Forecast | None,
-    series: int,
-    *,
-    legend: bool,
-) -> None:
+def follow_one_another(axes: Axes, tested: Backtest, series: int) -> None:
     """A series, its test part shaded, with forecasts that don't overlap, the last of them beyond the data."""
-    plan, track = model.plan, prepared.tracks[series]
-    start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
+    model, future, plan, shown = tested.model, tested.future, tested.model.plan, tested.problem.series[series]
+    start, end = tested.test_part(series)
     last = min(end, max(start + SHOWN * plan.horizon, start + 60))
     span = last - start
     first = max(0, start - max(min(HISTORY * span, max(span, DENSE)), 2 * plan.horizon))
-    when = model.grid.when(track.first + np.arange(first, last))
+    when = model.grid.when(shown.first + np.arange(first, last))
     dense = last - first > DENSE
-    axes.plot(when, track.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
+    axes.plot(when, shown.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
     label: str | None = f"{plan.label}, median"
     band: str | None = _band(plan.quantiles)
     for row in chosen:
         at = int(np.flatnonzero((tested.series == series) & (tested.rows == row))[0])
-        times = model.grid.when(track.first + row + np.arange(plan.horizon))
+        times = model.grid.when(shown.first + row + np.arange(plan.horizon))
         _fan(axes, times, tested.quantiles[at], plan.median, label, band)
         label = band = None
-    if future is not None and last == len(track.values):
+    if future is not None and last == len(shown.values):
         _fan(axes, model.grid.when(future.places[series]), future.quantiles[series], plan.median, label, band)
     if len(when):
-        left = model.grid.when(np.array([track.first + start]))[0]
-        right = model.grid.when(np.array([track.first + last - 1]))[0]
+        left = model.grid.when(np.array([shown.first + start]))[0]
+        right = model.grid.when(np.array([shown.first + last - 1]))[0]
         axes.axvspan(left, right, color=GROUND, zorder=0)
         axes.axvline(left, color=QUIET, lw=1, ls=(0, (4, 3)))
         _beside_split(axes, left, start, end - start)
-    dress(axes, prepared.panel.columns.time or "row", track.name)
+    dress(axes, tested.problem.panel.columns.time or "row", shown.name)
     _ticks(axes, when)
-    if legend:
-        legend_outside(axes, above=ABOVE)
+    legend_outside(axes, above=ABOVE)
 
 
-def every_origin(axes: Axes, model: Model, prepared: ForecastProblem, tested: Backtest, series: int) -> None:
+def every_origin(axes: Axes, tested: Backtest, series: int) -> None:
     """The test part from near, with the point forecast from every origin as a thin line."""
-    plan, track = model.plan, prepared.tracks[series]
-    start, end = int(prepared.split.validation[series]), int(prepared.split.test[series])
+    model, plan, shown = tested.model, tested.model.plan, tested.problem.series[series]
+    start, end = tested.test_part(series)
     last = min(end, start + max(SHOWN // 2 * plan.horizon, 60))
     mine = np.flatnonzero((tested.series == series) & (tested.rows + plan.horizon <= last))
     mine = mine[:: -(-len(mine) // 60) or 1]
     for at in mine:
-        times = model.grid.when(track.first + tested.rows[at] + np.arange(plan.horizon))
+        times = model.grid.when(shown.first + tested.rows[at] + np.arange(plan.horizon))
         axes.plot(times, tested.quantiles[at][:, plan.median], color=MODEL, lw=0.7, alpha=0.45)
-    when = model.grid.when(track.first + np.arange(start, last))
-    axes.plot(when, track.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
+    when = model.grid.when(shown.first + np.arange(start, last))
+    axes.plot(when, shown.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
     axes.set_facecolor(GROUND)
     which = "The test part" if last == end else f"The first {last - start} rows of the test part"
     axes.set_title(f"{which}, forecasts from {len(mine)} origins", loc="left", fontsize=10.5, color=REAL)
-    dress(axes, prepared.panel.columns.time or "row", track.name)
+    dress(axes, tested.problem.panel.columns.time or "row", shown.name)
     _ticks(axes, when)
 
 

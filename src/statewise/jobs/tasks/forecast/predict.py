@@ -39,13 +39,11 @@ with files of your own:
   statewise forecast predict MODEL.safetensors FILE --out next.csv
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
 
 
 def predict(options: Options) -> None:
     """Forecast."""
     from ...artifacts import atomic
-    from .ahead import ahead, to_frame
     from .model import Model
 
     # Called after the file or, of a model with the name that all have, its folder.
@@ -53,8 +51,8 @@ def predict(options: Options) -> None:
     named = options.file or (model.absolute().parent if model.name == MODEL else model)
     out = options.out_file(f"{named.name.split('.')[0] or 'series'}-forecast.csv")
     trained = Model.load(model)
-    forecast = ahead(trained, options.file)
-    atomic.write(out, to_frame(forecast, trained).write_csv())
-    count = len(forecast.names)
-    of = forecast.names[0] if count == 1 else f"{count} series"
-    say(f"{out}: {of}, {forecast.labels[0][0]} to {forecast.labels[0][-1]}")
+    frame, horizon = trained.forecast_frame(options.file), trained.plan.horizon
+    atomic.write(out, frame.write_csv())
+    count, times = len(frame) // horizon, frame["time"]
+    of = frame["series"][0] if count == 1 else f"{count} series"
+    say(f"{out}: {of}, {times[0]} to {times[horizon - 1]}")

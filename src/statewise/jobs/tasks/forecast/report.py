@@ -15,22 +15,20 @@ from numpy.typing import NDArray
 from ...experiment import Facts
 from ...report import Block, Heading, Note, Picture, Table, Text, to_svg
 from . import picture
-from .ahead import quantile_name
-from .backtest import Backtest, best_to_worst
+from .backtest import Backtest, Score, lost_to
 from .config import Plan
-from .conformal import least_windows
-from .model import Forecast, Model
-from .scores import Score, lost_to
-from .stepwise import StepLearner
+from .intervals import least_windows
+from .model import Model, quantile_columns
+from .recursive import Recursive
 from .training import ForecastProblem
 
 FEW = 20  # series that are told one by one
 MOST_ROWS = 200_000  # of predictions.csv
 
 
-def facts(prepared: ForecastProblem) -> Facts:
+def facts(problem: ForecastProblem) -> Facts:
     """What is forecast, and where it is split."""
-    panel, plan, split = prepared.panel, prepared.plan, prepared.split
+    panel, plan, split = problem.panel, problem.plan, problem.split
     names = [series.name for series in panel.series]
     what = names[0] if len(names) == 1 else f"{len(names)} series ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
     found = [("", f"{panel.name}: {what}, {panel.grid.steps(plan.horizon)} ahead")]
@@ -62,11 +60,11 @@ def choices(model: Model) -> Facts:
     """What was chosen before the test part was looked at."""
     plan = model.plan
     scale = "logarithms" if plan.log else "values as they are"
-    if isinstance(model.learner, StepLearner):
-        scale += f", {model.learner.differences}"
-        inputs = f"lags {_list(model.learner.lags)}"
+    if isinstance(model.learner, Recursive):
+        scale += f", {model.learner.inputs.differences}"
+        inputs = f"lags {_list(model.learner.inputs.lags)}"
     else:
-        inputs = f"{plan.lookback} rows" + (f" in segments of {plan.segment}" if plan.model == "segment" else "")
+        inputs = f"{plan.lookback} rows" + (f" in segments of {plan.segment}" if plan.model == "segrnn" else "")
     if told := told_cycles(model):
         inputs += f", place in the cycle of {_list(told)}"
     if model.columns.covariates:
@@ -85,7 +83,11 @@ def choices(model: Model) -> Facts:
 def told_cycles(model: Model) -> list[int]:
     """The calendar's cycles that the networks are told: not the one that differences have taken out."""
     learner, cycles = model.learner, list(model.plan.cycles)
-    taken = learner.differences.season if isinstance(learner, StepLearner) and learner.differences.seasonal else 0
+    taken = (
+        learner.inputs.differences.season
+        if isinstance(learner, Recursive) and learner.inputs.differences.seasonal
+        else 0
+    )
     return [cycle for cycle in cycles if cycle != taken]
 
 
@@ -121,30 +123,21 @@ def verdict(scores: Sequence[Score]) -> tuple[str, bool]:
     return f"The {model.name} beats every baseline; the best of them, {best.name}, by {gain:.1f} % in RMSE.", True
 
 
-def future(model: Model) -> Forecast | None:
-    """The forecast beyond the data, for the pictures; None where covariates known ahead don't reach that far."""
-    horizon = model.plan.horizon
-    if model.known.columns and any(len(t.known) - len(t.values) < horizon for t in model.tails):
-        return None
-    return model.forecast_ahead(model.tails)
-
-
-def blocks(prepared: ForecastProblem, model: Model, tested: Backtest, future: Forecast | None) -> list[Block]:
+def blocks(tested: Backtest) -> list[Block]:
     """The sections of the page."""
-    plan, found = model.plan, list[Block]()
+    plan, order, found = tested.model.plan, tested.order, list[Block]()
     if plan.short:
         text = "The series is short: the networks that give the intervals saw the training part alone, those that"
         found.append(Text(f"{text} forecast the validation part as well."))
     found.append(Heading("Forecasts of the test part"))
-    order = best_to_worst(tested.scores[0].mase_by_series) or [0]
     shown = (
         {order[0]: "best", order[len(order) // 2]: "median", order[-1]: "worst"} if len(order) > 1 else {order[0]: ""}
     )
     for series, rank in shown.items():
-        name = prepared.tracks[series].name
+        name = tested.problem.series[series].name
         mase = tested.scores[0].mase_by_series[series]
         quality = f", the {rank} series: MASE {mase:.3g}" if rank and mase is not None else ""
-        svg = to_svg(picture.series_figure(model, prepared, tested, future, series))
+        svg = to_svg(picture.series_figure(tested, series))
         found.append(Picture(svg, f"{name}{quality}. Forecasts that follow one another, the last beyond the data."))
     found += [
         Heading("The error by step"),
@@ -154,25 +147,26 @@ def blocks(prepared: ForecastProblem, model: Model, tested: Backtest, future: Fo
         svg = to_svg(picture.spread_figure(tested.scores))
         found += [Heading("From series to series"), Picture(svg, "The share of the series with a MASE below a value.")]
     elif len(order) > 1:
-        found += [Heading("From series to series"), _by_series(prepared, tested, order)]
+        found += [Heading("From series to series"), _by_series(tested)]
     if len(plan.quantiles) > 1:
-        found += [Heading("Intervals"), *_intervals(plan, tested)]
+        found += [Heading("Intervals"), *_intervals(tested)]
     return found
 
 
-def _by_series(prepared: ForecastProblem, tested: Backtest, order: Sequence[int]) -> Table:
+def _by_series(tested: Backtest) -> Table:
     """The MASE of each series, best first, of the model and of every baseline."""
     rows = [
         [
-            prepared.tracks[s].name,
+            tested.problem.series[s].name,
             *("-" if (mase := score.mase_by_series[s]) is None else f"{mase:.3f}" for score in tested.scores),
         ]
-        for s in order
+        for s in tested.order
     ]
     return Table(["MASE", *(score.name for score in tested.scores)], rows)
 
 
-def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
+def _intervals(tested: Backtest) -> list[Block]:
+    plan = tested.model.plan
     low, high = plan.quantiles[0], plan.quantiles[-1]
     score = tested.scores[0]
     expected = 100 * (high - low)
@@ -198,33 +192,30 @@ def _intervals(plan: Plan, tested: Backtest) -> list[Block]:
     return found
 
 
-def predictions(prepared: ForecastProblem, model: Model, tested: Backtest) -> tuple[str, int]:
+def predictions(tested: Backtest) -> tuple[str, int]:
     """One row for each forecast of the test part; of very many origins some. And how many origins were left out."""
-    plan = model.plan
+    plan, problem = tested.model.plan, tested.problem
     every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
     rows, series = tested.rows[::every], tested.series[::every]
     at = rows[:, None] + np.arange(plan.horizon)  # (n, H)
-    labels = [prepared.panel.series[s].labels for s in range(len(prepared.tracks))]
+    labels = [problem.panel.series[s].labels for s in range(len(problem.series))]
     columns: dict[str, Any] = {
-        "series": np.repeat([prepared.tracks[s].name for s in series], plan.horizon),
+        "series": np.repeat([problem.series[s].name for s in series], plan.horizon),
         "origin": np.repeat([labels[s][row - 1] for s, row in zip(series, rows, strict=True)], plan.horizon),
         "time": [labels[s][row] for s, window in zip(series, at, strict=True) for row in window],
         "step": np.tile(np.arange(1, plan.horizon + 1), len(rows)),
         "real": pl.Series(tested.real[::every].ravel()).fill_nan(None),
-        "forecast": tested.quantiles[::every][..., plan.median].ravel(),
     }
-    for q, level in enumerate(plan.quantiles):
-        if level != 0.5:
-            columns[quantile_name(level)] = tested.quantiles[::every][..., q].ravel()
+    columns |= quantile_columns(tested.quantiles[::every], plan)
     return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
 
 
-def metrics(prepared: ForecastProblem, model: Model, tested: Backtest) -> dict[str, Any]:
+def metrics(tested: Backtest) -> dict[str, Any]:
     """What was run, beside the configuration, and what came out."""
     return {
-        "series": len(prepared.panel.series),
-        "rows": prepared.split.counts,
-        "learner": model.learner.to_json(),
+        "series": len(tested.problem.series),
+        "rows": tested.problem.split.counts,
+        "learner": tested.model.learner.to_json(),
         "origins": len(tested.rows),
         "calibration_windows": tested.calibrated,
         "scores": [_finite(asdict(score)) for score in tested.scores],

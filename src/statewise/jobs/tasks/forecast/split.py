@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 
+Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 TEST_SHARE = 0.3
@@ -90,3 +91,9 @@ def origins(begin: Rows, end: Rows, horizon: int, stride: int = 1) -> tuple[Rows
     before = np.cumsum(counts) - counts
     rows = begin[series] + (np.arange(len(series)) - before[series]) * stride
     return rows, series
+
+
+def thinned(rows: Rows, series: Rows, *, most: int) -> tuple[Rows, Rows]:
+    """At most ``most`` of ``rows`` and ``series``, (n,) each, evenly."""
+    every = slice(None, None, -(-len(rows) // most) or 1)
+    return rows[every], series[every]

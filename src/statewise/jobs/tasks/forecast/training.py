@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from ...errors import InputError
-from ...training.problem import Problem, Trainer
-from .bank import Array, Rows, Track, make_bank
+from ...training.problem import Problem, Trainer, seeded
+from ...training.task import Task
+from .baselines import persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
-from .conformal import shifts
-from .covariates import Encoding, find_encoding
-from .learning import Learner, learn
-from .model import Model, encode, height_unit, heights, make_tails, shifted
+from .dataset import (
+    EncodedSeries,
+    Encoding,
+    PanelDataset,
+    Scaling,
+    encode,
+    find_encoding,
+    grows_with_level,
+    make_dataset,
+    standardise,
+    values_before,
+    window_values,
+)
+from .direct import Direct, WindowInputs, WindowTask
+from .intervals import find_ranks, shifted, shifts_of, transformed
+from .model import Model, make_tails
+from .networks import Learner
 from .panel import Panel
-from .paths import find_ranks
-from .scaling import Scaling, grows_with_level
-from .season import common_season
-from .split import Split, origins, split_rows
+from .recursive import Recursive, StepInputs, StepTask, root_mean_square
+from .season import choose_differences, choose_lags, common_season, seasonal_spread
+from .split import Array, Rows, Split, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
+MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
+JUDGED = 256  # origins in the validation part that a recursive network is judged by
 
 
 @dataclass(frozen=True)
@@ -35,7 +54,7 @@ class ForecastProblem(Problem[Model]):
     split: Split
     known: Encoding
     observed: Encoding
-    tracks: tuple[Track, ...]
+    series: tuple[EncodedSeries, ...]
     dimensions: int = 0
     """Of the array that the series came as; 0: a table."""
 
@@ -47,36 +66,35 @@ class ForecastProblem(Problem[Model]):
     @property
     def before_test(self) -> list[Array]:
         """The values (T,) of each series before its test part."""
-        return [t.real[:end] for t, end in zip(self.tracks, self.split.validation, strict=True)]
+        return [each.real[:end] for each, end in zip(self.series, self.split.validation, strict=True)]
 
     def train(self, trainer: Trainer) -> Model:
         """A model that has learnt it. Raises ``InputError`` as ``Problem.train``."""
-        plan, split, tracks = self.config, self.split, self.tracks
+        plan, split, series = self.plan, self.split, self.series
         if plan.short:
             # A short series has no rows to spare: those that calibrated train the networks that stay.
-            judge, scaling = learn(plan, tracks, split.train, None, trainer, "calibration ")
-            learner, kept = learn(plan, tracks, split.validation, None, trainer)
+            judge, scaling = learn(plan, series, split.train, None, trainer, "calibration ")
+            learner, kept = learn(plan, series, split.validation, None, trainer)
         else:
-            learner, kept = learn(plan, tracks, split.train, split.validation, trainer)
-            judge, scaling = learner, kept
-        unit = np.array([height_unit(values, plan) for values in self.before_test])
-        moved, ranks = _calibrated(self, judge, scaling, unit)
+            learner, kept = judge, scaling = learn(plan, series, split.train, split.validation, trainer)
+        unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
+        shifts, ranks = _calibrated(self, judge, scaling, unit)
         model = Model(
             config=plan,
             columns=self.panel.columns,
             grid=self.panel.grid,
             known=self.known,
             observed=self.observed,
-            names=tuple(track.name for track in tracks),
+            names=tuple(each.name for each in series),
             scaling=kept,
             unit=unit,
-            shifts=moved,
+            shifts=shifts,
             learner=learner,
             tails=(),
             ranks=ranks,
             dimensions=self.dimensions,
         )
-        return make_tails(model, tracks)
+        return make_tails(model, series)
 
 
 def prepare(
@@ -92,21 +110,23 @@ def prepare(
     Raises ``InputError`` where the series are too short, never change, or the settings don't fit them.
     """
     lengths, names = [len(series) for series in panel.series], [series.name for series in panel.series]
-    _check_lengths(panel)
+    for series in panel.series:
+        if len(series) < LEAST_ROWS:
+            raise InputError(
+                f"{panel.source}: series {series.name!r} has {len(series)} rows, at least {LEAST_ROWS} are needed"
+            )
     rough = split_rows(lengths, names, 1, split, test_rows)
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
     season = config.season or common_season(before, panel.grid.cycles or None)
-    _check_season(season, before)
-    _check_lookback(config, before)
+    _check_told(config, season, list(map(len, before)))
     horizon = decided_horizon(config, season)
     parts = split_rows(lengths, names, horizon, split, test_rows)
-    trains = [s.values[:end] for s, end in zip(panel.series, parts.train, strict=True)]
     plan = decided(
         config,
         horizon=horizon,
         season=season,
-        cycles=_cycles(panel, season, max(map(len, trains))),
+        cycles=_cycles(panel, season, int(parts.train.max())),
         rows=min(map(len, before)),
         learnt=parts.counts["training"],
         observed=bool(panel.columns.observed),
@@ -120,46 +140,11 @@ def prepare(
     return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions)
 
 
-def _calibrated(
-    prepared: ForecastProblem, learner: Learner, scaling: Scaling, unit: Array
-) -> tuple[Array, NDArray[np.float32]]:
-    """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
-    plan, (rows, series) = prepared.plan, calibration_origins(prepared)
-    bank = make_bank(prepared.tracks, scaling, plan.cycles, learner.before, plan.horizon)
-    found = scaling.backward(learner.forecast(bank, rows + bank.begin[series], series), series)
-    real = window_values(prepared.tracks, rows, series, plan.horizon)
-    own = unit[series][:, None]
-    moved = shifts(heights(found, plan) / own[..., None], heights(real, plan) / own, plan.quantiles)
-    return moved, find_ranks(shifted(found, moved, unit[series], plan), real, plan.median)
-
-
-def calibration_origins(prepared: ForecastProblem) -> tuple[Rows, Rows]:
-    """The first rows of the forecasts inside the validation part, and their series."""
-    rows, series = origins(prepared.split.train, prepared.split.validation, prepared.plan.horizon)
-    every = slice(None, None, -(-len(rows) // MOST_CALIBRATED))
-    return rows[every], series[every]
-
-
-def window_values(tracks: Sequence[Track], rows: Rows, series: Rows, steps: int) -> Array:
-    """The values of ``steps`` rows from each of ``rows`` of its series on: (n, steps), NaN where missing."""
-    values = np.concatenate([track.real for track in tracks])
-    starts = np.cumsum([0] + [len(track.values) for track in tracks])[:-1]
-    return np.asarray(values[(starts[series] + rows)[:, None] + np.arange(steps)])
-
-
 def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
     """The calendar's cycles, and the season where rows are numbered, of which two whole turns can be learnt from."""
     if panel.grid.unit == "row":
         return ()
     return tuple(sorted(c for c in {*panel.grid.cycles, season} if 2 <= c <= rows // 2))
-
-
-def _check_lengths(panel: Panel) -> None:
-    for series in panel.series:
-        if len(series) < LEAST_ROWS:
-            raise InputError(
-                f"{panel.source}: series {series.name!r} has {len(series)} rows, at least {LEAST_ROWS} are needed"
-            )
 
 
 def _check_change(panel: Panel, before: Sequence[Array]) -> None:
@@ -173,16 +158,163 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         )
 
 
-def _check_lookback(config: ForecastConfig, before: Sequence[Array]) -> None:
-    longest = max(map(len, before))
-    if config.lookback is not None and config.lookback > max(longest, WARM):
-        raise InputError(f"--lookback {config.lookback}: there are no more than {longest} rows before the test part")
-
-
-def _check_season(season: int, before: Sequence[Array]) -> None:
-    shortest = min(map(len, before))
+def _check_told(config: ForecastConfig, season: int, before: Sequence[int]) -> None:
+    """``InputError`` where season or lookback don't fit into the rows before the test part."""
+    shortest, longest = min(before), max(before)
     if season > max(1, shortest // 2):
         raise InputError(
             f"--season {season}: two seasons must fit into the {shortest} rows before the test part,"
             f" so 1 to {shortest // 2}"
         )
+    if config.lookback is not None and config.lookback > max(longest, WARM):
+        raise InputError(f"--lookback {config.lookback}: there are no more than {longest} rows before the test part")
+
+
+# Networks
+
+
+def learn(
+    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows | None, trainer: Trainer, name: str = ""
+) -> tuple[Learner, Scaling]:
+    """Networks that have seen the rows of ``series`` before ``train`` (S,), judged on those up to ``validation``.
+
+    ``validation`` None: nothing judges them. Returns them and the scaling they live on. ``name`` goes before that of
+    each network in the curve.
+    """
+    if plan.recursive:
+        with _one_thread():
+            return _learn_recursive(plan, series, train, validation, trainer, name)
+    assert validation is not None  # a direct model has an end only where something judges it
+    return _learn_direct(plan, series, train, validation, trainer, name)
+
+
+def _learn_recursive(
+    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows | None, trainer: Trainer, name: str
+) -> tuple[Recursive, Scaling]:
+    parts = values_before(series, train)
+    scaling = standardise(parts, plan.log)
+    scaled = [scaling.forward(part, s) for s, part in enumerate(parts)]
+    differences = choose_differences(scaled, plan.season)
+    misses = [differences.missed(each)[0][differences.start :] for each in scaled]
+    scales = [root_mean_square(miss) for miss in misses]
+    lags = choose_lags([miss / scale for miss, scale in zip(misses, scales, strict=True)], plan.season)
+    scaling = replace(scaling, spread=scaling.spread * np.array(scales))
+    dataset = make_dataset(series, scaling, plan.cycles, max(lags), plan.horizon)
+    learner = Recursive(plan, StepInputs(differences, lags, _gaps(series)))
+    steps = learner.steps(dataset)
+    learner = replace(learner, inputs=replace(learner.inputs, features=steps.inputs.shape[1]))
+    judged = None if validation is None else thinned(*_rows(dataset, train, validation, plan.horizon), most=JUDGED)
+
+    def judge(network: nn.Module) -> dict[str, float]:
+        if judged is None:
+            return {}
+        device = next(network.parameters()).device
+        found = replace(learner, networks=(network.cpu(),)).forecast(dataset, *judged)[..., 0]
+        network.to(device)
+        return {"MAE over the horizon": float(np.nanmean(np.abs(found - dataset.window(judged[0], plan.horizon))))}
+
+    def task(network: nn.Module) -> Task:
+        return StepTask(
+            network,
+            steps,
+            dataset.begin + train,
+            width=WARM,
+            windows=plan.batch * (1 if plan.short else 50),
+            mirror=plan.short and steps.constant.shape[1] == 0,  # the calendar and covariates have no other way up
+            judge=partial(judge, network),
+        )
+
+    return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+
+
+def _learn_direct(
+    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows, trainer: Trainer, name: str
+) -> tuple[Direct, Scaling]:
+    parts, horizon = values_before(series, train), plan.horizon
+    scaling = standardise(parts, plan.log)
+    if not plan.channels:  # channels of one table are compared as they are standardised
+        spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
+        scaling = replace(scaling, spread=scaling.spread * spreads)
+    dataset = make_dataset(series, scaling, plan.cycles, max(plan.lookback, plan.season), horizon)
+    first = np.minimum(plan.lookback, np.maximum(1, (train - horizon) // 2))
+    short = bool((train - horizon < plan.lookback).any())
+    season = _naive_season(plan, dataset, first, train)
+    known = dataset.calendar.shape[1] + dataset.known.shape[1]
+    flags = short or _gaps(series)
+    features = 1 + flags + dataset.observed.shape[1] + known
+    learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
+    rows, of = _rows(dataset, first, train, horizon)
+    seen = np.isfinite(dataset.window(rows, horizon)).any(1)
+    windows, judged = learner.windows(dataset), _rows(dataset, train, validation, horizon)
+
+    def task(network: nn.Module) -> Task:
+        return WindowTask(network, learner.output, windows, (rows[seen], of[seen]), judged, plan.windows)
+
+    return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+
+
+def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[nn.Module, ...]:
+    """The networks of ``learner``, each from a seed of its own and trained on its ``task``."""
+    networks = []
+    for number in range(learner.plan.ensemble):
+        seed = learner.plan.seed + number
+        network = seeded(seed, learner.network)
+        trainer.fit(task(network), replace(learner.plan, seed=seed), f"{name}network {number + 1}")
+        networks.append(network)
+    return tuple(networks)
+
+
+def _gaps(series: Sequence[EncodedSeries]) -> bool:
+    return any(bool(np.isnan(each.values).any()) for each in series)
+
+
+def _naive_season(plan: Plan, dataset: PanelDataset, first: Rows, train: Rows) -> int:
+    """1 or the season: the one that the plan names, or that misses less, repeated, in the training parts."""
+    if plan.base != "auto":
+        return plan.season if plan.base == "season" else 1
+    rows, of = _rows(dataset, np.maximum(first, plan.season), train, plan.horizon)
+    rows, _ = thinned(rows, of, most=MOST_NAIVE)
+    if not len(rows):
+        return 1
+    real = dataset.window(rows, plan.horizon)
+    last = np.nanmean(np.abs(persistence(dataset, rows, plan.horizon) - real))
+    seasonal = np.nanmean(np.abs(seasonal_naive(dataset, rows, plan.horizon, plan.season) - real))
+    return plan.season if seasonal < last else 1
+
+
+def _rows(dataset: PanelDataset, begin: Rows, end: Rows, horizon: int) -> tuple[Rows, Rows]:
+    """Every first row of a forecast inside ``[begin, end)`` of its series, as a row of the dataset, and the series."""
+    rows, series = origins(begin, end, horizon)
+    return rows + dataset.begin[series], series
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Nets this small lose more by handing work over than a second thread gains."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# What the validation part teaches
+
+
+def _calibrated(
+    problem: ForecastProblem, learner: Learner, scaling: Scaling, unit: Array
+) -> tuple[Array, NDArray[np.float32]]:
+    """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
+    plan, (rows, series) = problem.plan, calibration_origins(problem)
+    dataset = make_dataset(problem.series, scaling, plan.cycles, learner.before, plan.horizon)
+    found = scaling.backward(learner.forecast(dataset, rows + dataset.begin[series], series), series)
+    real = window_values(problem.series, rows, series, plan.horizon)
+    shifts = shifts_of(found, real, unit[series], plan)
+    return shifts, find_ranks(shifted(found, shifts, unit[series], plan), real, plan.median)
+
+
+def calibration_origins(problem: ForecastProblem) -> tuple[Rows, Rows]:
+    """The first rows of the forecasts inside the validation part, and their series."""
+    split = problem.split
+    return thinned(*origins(split.train, split.validation, problem.plan.horizon), most=MOST_CALIBRATED)

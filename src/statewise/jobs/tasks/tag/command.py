@@ -1,9 +1,21 @@
-"""The command ``statewise tag``."""
+"""The commands ``statewise tag`` and ``tag predict``."""
 
 from __future__ import annotations
 
-from ...command import Command
-from .config import Options
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...command import Command, Out, say
+from ...config import again, from_json, option, part_of
+from ...errors import InputError
+from .config import Layout, Options
+from .corpus import Corpus, Sentences, all_of
+
+if TYPE_CHECKING:
+    from .model import Model
 
 COMMAND = Command(
     "tag",
@@ -38,4 +50,112 @@ files, packed as .gz or not; columns by number from 1, or by name:
   CoNLL-U        as universaldependencies.org describes it; the tag is UPOS
 """,
 )
-add_arguments, run = COMMAND.add_arguments, COMMAND.run
+
+
+@dataclass(kw_only=True)
+class PredictOptions(Out, Layout):
+    """What ``tag predict`` can be told; of the layout what is None is as the model remembers it."""
+
+    model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
+    file: Path = option(..., "the words, as CoNLL's columns or CoNLL-U", metavar="FILE", positional=True)
+    text: bool = option(False, "FILE is running text, to be cut into words first")
+    json: bool = option(False, "a line of JSON for each sentence, with the probability of each tag given")
+    out: Path | None = again(Out, "out", None, "FILE's name with -tagged, here; -: stdout")
+
+
+PREDICT = Command(
+    "tag predict",
+    PredictOptions,
+    "statewise.jobs.tasks.tag.command:predict",
+    usage="statewise tag predict MODEL FILE [option ...]",
+    description="""\
+Tag the words of a file with a model that statewise tag has written. The result is the
+same file with the predicted tags in the column of the tags or, where it has none, in
+a further one; all else in it stays. Columns are as in the training part; options say
+what is different. With --text FILE is running text: the result has a line for every
+word, with where it begins and ends in the text, and its tag.
+""",
+    examples="""\
+with files of your own:
+  statewise tag predict runs/tag-built-in-sentences-1/model.safetensors FILE
+  statewise tag predict MODEL.safetensors FILE.conllu --out TAGGED.conllu
+  statewise tag predict MODEL.safetensors FILE --out - | less
+  statewise tag predict MODEL.safetensors STORY.txt --text --json
+""",
+)
+
+
+def predict(options: PredictOptions) -> None:
+    """Tag, and say how much of it is as the file has it, where it has tags."""
+    from ...artifacts import atomic
+    from .model import Model
+    from .result import score
+
+    if options.text and (options.words or options.column or options.features):
+        raise InputError("--text: running text has no columns to name with --words, --column or --features")
+    to_stdout = options.out == Path("-")
+    out = Path("-") if to_stdout else _out(options)
+    model = Model.load(options.model)
+    corpus = _read(options, model)
+    tags = model.tags(corpus)
+    text = _as_json(model, corpus, tags) if options.json else corpus.as_document().with_tags(tags)
+    if to_stdout:
+        sys.stdout.write(text)
+        return
+    atomic.write(out, text)
+    said = ""
+    if corpus.tags is not None:
+        found = score("", corpus.tags, tags, model.vocabulary.tags).numbers
+        shown = [f"{name} {100 * found[name]:.2f} %" for name in ("accuracy", "F1") if name in found]
+        said = f"; beside the tags that the file had: {', '.join(shown)}"
+    say(f"{out}: {corpus.described()}{said}")
+
+
+def _out(options: PredictOptions) -> Path:
+    """``FILE-tagged.conllu`` for ``FILE.conllu.gz``, ``FILE-tagged.conll`` for running text; or what was asked for."""
+    out, file = options.out, options.file
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise InputError(f"--out {out}: is the file to be tagged itself")
+    name = Path(file.name.removesuffix(".gz"))
+    ending = ".jsonl" if options.json else ".conll" if options.text else name.suffix
+    return options.out_file(f"{name.stem}-tagged{ending}")
+
+
+def _read(options: PredictOptions, model: Model) -> Corpus:
+    """The sentences to tag. Refuses a column of tags that hardly has any that the model knows: it is not to be lost."""
+    from ...artifacts.model_file import checked
+    from . import running
+    from .formats import read
+
+    if options.text:
+        return running.read(options.file)
+    remembered = model.notes.get("layout")
+    with checked(options.model, model.KIND):
+        known = from_json(Layout, remembered) if remembered is not None else None
+    corpus, _ = read(options.file, part_of(Layout, options), remembered=known, tagged=False)
+    if corpus.tags is not None and corpus.document is not None and corpus.document.column is not None:
+        places = zip(all_of(corpus.document.places), all_of(corpus.tags), strict=True)
+        strange = [(place, tag) for place, tag in places if tag not in model.vocabulary.tags.numbers]
+        if 2 * len(strange) > corpus.tokens:
+            (line, cell), column = strange[0], corpus.document.column + 1
+            raise InputError(
+                f"{corpus.source}: line {line + 1}: expected a tag such as {model.vocabulary.tags[0]!r} in column"
+                f" {column}, got {cell[:40]!r}; --column names another column, and --text reads running text"
+            )
+    return corpus
+
+
+def _as_json(model: Model, corpus: Corpus, tags: Sentences) -> str:
+    """A line for each sentence: its words, each with its tag, the tag's probability and, of running text, its place."""
+    lines = []
+    for row, (words, told, likely) in enumerate(zip(corpus.words, tags, model.probabilities(corpus), strict=True)):
+        chances = likely[range(len(told)), model.vocabulary.tags.encode(told)]
+        tokens = [
+            {"word": word, "tag": tag, "probability": round(chance, 6)}
+            for word, tag, chance in zip(words, told, chances.tolist(), strict=True)
+        ]
+        if corpus.offsets is not None:
+            for token, (begin, end) in zip(tokens, corpus.offsets[row], strict=True):
+                token |= {"begin": begin, "end": end}
+        lines.append(json.dumps({"tokens": tokens}, ensure_ascii=False) + "\n")
+    return "".join(lines)

@@ -57,6 +57,8 @@ class Corpus:
     features: Sequence[Sentences] = ()
     """What else is known of every word, a list of sentences for each feature."""
     document: Document | None = None
+    offsets: Sequence[Sequence[tuple[int, int]]] | None = None
+    """The characters of a running text where each word begins and ends."""
 
     def __len__(self) -> int:
         return len(self.words)
@@ -81,6 +83,7 @@ class Corpus:
             tags=None if self.tags is None else _of(self.tags, rows),
             features=[_of(feature, rows) for feature in self.features],
             document=None,
+            offsets=None,
         )
 
     def described(self) -> str:
@@ -88,9 +91,9 @@ class Corpus:
         return f"{counted(len(self), 'sentence')} of {counted(self.tokens, 'word')}"
 
     def as_document(self) -> Document:
-        """The text that the sentences were read from or, where there is none, one made of them: words, features, tags.
+        """The text that the sentences were read from or, where there is none, one made of them.
 
-        In that one a sentence ends with an empty line.
+        In that one words, offsets, features and tags are columns, and a sentence ends with an empty line.
         """
         return self.document or _made(self)
 
@@ -100,7 +103,8 @@ def _of(sentences: Sentences, rows: Sequence[int]) -> Sentences:
 
 
 def _made(corpus: Corpus) -> Document:
-    columns = [corpus.words, *corpus.features, *([] if corpus.tags is None else [corpus.tags])]
+    offsets = [] if corpus.offsets is None else [[[f"{b}\t{e}" for b, e in spans] for spans in corpus.offsets]]
+    columns = [corpus.words, *offsets, *corpus.features, *([] if corpus.tags is None else [corpus.tags])]
     lines: list[str] = []
     places: list[list[int]] = []
     for sentence in zip(*columns, strict=True):

@@ -25,7 +25,6 @@ class Tag(experiment.Job[Options, Model]):
     """Learns the tags of one part of the sentences and is tested on another."""
 
     kind = "tag"
-
     problem: TagProblem
 
     def __init__(self, config: Options) -> None:
@@ -94,9 +93,11 @@ class Tag(experiment.Job[Options, Model]):
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""
-        result = self.tested(model)
+        truth, predicted = self.test.known_tags, model.tags(self.test)
+        own = score(self.label, truth, predicted, model.vocabulary.tags)
+        result = Result(own, self.test.words, truth, predicted, frozenset(all_of(self.train_part.words)))
         found = baselines(self.train_part, self.test, self.layout.features)
-        others = [score(name, result.truth, tags, of_spans=result.score.of_spans) for name, tags in found]
+        others = [score(name, truth, tags, model.vocabulary.tags) for name, tags in found]
         sizes = {"training": len(self.problem.corpus), "test": len(self.test), "source": self.train_part.source}
         # The predicted tags stand in CoNLL-U in the place of the true ones, else in a column after them.
         conllu = self.layout.format == CONLLU and self.test.document is not None
@@ -108,14 +109,6 @@ class Tag(experiment.Job[Options, Model]):
             blocks=report.blocks(result),
             files={"predictions.conllu" if conllu else "predictions.conll": text},
         )
-
-    def tested(self, model: Model) -> Result:
-        """What the model says of the test part."""
-        truth = self.test.known_tags
-        known = frozenset(all_of(self.train_part.words))
-        predicted, of_spans = model.tags(self.test), are_spans({*model.vocabulary.tags, *all_of(truth)})
-        own = score(self.label, truth, predicted, of_spans=of_spans)
-        return Result(own, self.test.words, truth, predicted, known)
 
 
 def run(options: Options) -> None:

@@ -38,20 +38,14 @@ def network_line(config: TagConfig, network: Network) -> str:
     )
 
 
-def _cells(score: Score) -> list[str]:
-    spans = score.spans
-    shares = [score.accuracy, *([spans.precision, spans.recall, spans.f1] if score.of_spans else [])]
-    return [f"{100 * share:.2f} %" for share in shares]
-
-
-def _head(of_spans: bool) -> list[str]:
-    return ["accuracy", *(["precision", "recall", "F1"] if of_spans else [])]
-
-
 def table(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
-    rows = [[s.name, *_cells(s)] for s in (result.score, *baselines)]
-    return Table(["on the test part", *_head(result.score.of_spans)], rows, caption=unknown_line(result))
+    rows = [[s.name, *map(_percent, s.numbers.values())] for s in (result.score, *baselines)]
+    return Table(["on the test part", *result.score.numbers], rows, caption=unknown_line(result))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
 def unknown_line(result: Result) -> str:
@@ -59,16 +53,14 @@ def unknown_line(result: Result) -> str:
     counts = result.unknown
     if not counts.there:
         return ""
-    share = 100 * counts.there / sum(map(len, result.words))
-    return (
-        f"{share:.1f} % of the words do not occur in training; {100 * counts.recall:.2f} % of those are tagged right."
-    )
+    share, right = 100 * counts.there / sum(map(len, result.words)), _percent(counts.recall)
+    return f"{share:.1f} % of the words do not occur in training; {right} of those are tagged right."
 
 
 def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
     """One line: does the model beat the baselines, and where not; and whether that is good news."""
     others = [(s.name, s.value) for s in baselines]
-    return experiment.verdict((model.name, model.value), others, model.measure, lambda share: f"{100 * share:.2f} %")
+    return experiment.verdict((model.name, model.value), others, model.measure, _percent)
 
 
 def blocks(result: Result) -> list[Block]:
@@ -88,7 +80,7 @@ def _types(result: Result) -> Table:
     rows = []
     for name in shown:
         counts = types[name]
-        shares = [f"{100 * share:.2f} %" for share in (counts.precision, counts.recall, counts.f1)]
+        shares = map(_percent, (counts.precision, counts.recall, counts.f1))
         rows.append([name or "(no name)", *shares, f"{counts.there:,}", f"{counts.said:,}"])
     which = f"The {MOST_ROWS} most frequent of {len(types)}. " if len(types) > MOST_ROWS else ""
     whole = "A span is right where its type, its first and its last word are. " if result.score.of_spans else ""
@@ -120,27 +112,20 @@ def _sentences(result: Result) -> list[Block]:
         f"{len(wrong):,} of {len(result.words):,} sentences have a wrong tag{few}. Below a word stands the tag that it"
         " was given and, where that is wrong, the true one."
     )
-    return [Heading("Mistakes"), Text(text), *(_sentence(result, row) for row in shown)]
-
-
-def _sentence(result: Result, row: int) -> Words:
-    words = zip(result.words[row], result.truth[row], result.predicted[row], strict=True)
-    return Words(
-        [Word(word, told if real == told else f"{told}, not {real}", real != told) for word, real, told in words]
-    )
+    blocks: list[Block] = [Heading("Mistakes"), Text(text)]
+    for row in shown:
+        words = zip(result.words[row], result.truth[row], result.predicted[row], strict=True)
+        said = ((word, told, "" if real == told else f", not {real}") for word, real, told in words)
+        blocks.append(Words([Word(word, told + wrong, bool(wrong)) for word, told, wrong in said]))
+    return blocks
 
 
 def metrics(result: Result, baselines: Sequence[Score]) -> dict[str, Any]:
     """What came out."""
+    own, *others = ({name.lower(): value for name, value in s.numbers.items()} for s in (result.score, *baselines))
     return {
-        **_numbers(result.score),
+        **own,
         "unknown_words": {"count": result.unknown.there, "accuracy": result.unknown.recall},
         "types": {t: {**c._asdict(), "f1": c.f1} for t, c in result.score.types.items()},
-        "baselines": [{"name": s.name, **_numbers(s)} for s in baselines],
+        "baselines": [{"name": s.name, **numbers} for s, numbers in zip(baselines, others, strict=True)],
     }
-
-
-def _numbers(score: Score) -> dict[str, float]:
-    spans = score.spans
-    of_spans = {"precision": spans.precision, "recall": spans.recall, "f1": spans.f1} if score.of_spans else {}
-    return {"accuracy": score.accuracy, **of_spans}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from .corpus import Corpus, Sentences, all_of
-from .spans import Counts, count, total
+from .spans import Counts, are_spans, count, total
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,27 @@ class Score:
     of_spans: bool
 
     @property
-    def spans(self) -> Counts:
-        """Of all types together."""
-        return total(self.types.values())
+    def numbers(self) -> dict[str, float]:
+        """What is told of them: the accuracy and, where tags mark spans, what whole spans say."""
+        spans = total(self.types.values())
+        of_spans = {"precision": spans.precision, "recall": spans.recall, "F1": spans.f1} if self.of_spans else {}
+        return {"accuracy": self.accuracy, **of_spans}
 
     @property
     def measure(self) -> str:
         """What ``value`` is."""
-        return "F1" if self.of_spans else "accuracy"
+        return list(self.numbers)[-1]
 
     @property
     def value(self) -> float:
         """What decides: the F1 of the spans or, where tags mark none, the accuracy."""
-        return self.spans.f1 if self.of_spans else self.accuracy
+        return self.numbers[self.measure]
 
 
-def score(name: str, truth: Sentences, predicted: Sentences, *, of_spans: bool) -> Score:
-    """The score of ``predicted`` against ``truth``."""
+def score(name: str, truth: Sentences, predicted: Sentences, tags: Iterable[str] = ()) -> Score:
+    """The score of ``predicted`` against ``truth``, as spans where all tags, ``tags`` and the true ones, mark them."""
     right = [real == told for real, told in zip(all_of(truth), all_of(predicted), strict=True)]
+    of_spans = are_spans({*tags, *all_of(truth)})
     return Score(name, sum(right) / len(right), count(truth, predicted, of_spans=of_spans), of_spans)
 
 

@@ -13,42 +13,35 @@ from pathlib import Path
 
 from ...data.text import read_text
 from ...errors import InputError
-from .corpus import Corpus, Document
+from .corpus import Corpus
 
 WORD = re.compile(r"\w+(?:[.,:/'\u2019\-&@+]\w+)*|\S")
 ENDS, CLOSING = frozenset(".!?\u2026"), frozenset("\"'\u201d\u2019\u00bb)]}")
 
 
 def read(path: Path) -> Corpus:
-    """The sentences in ``path``; their document has a line for every word: the word, where it begins, where it ends.
+    """The sentences in ``path``, and of every word the characters of the text where it begins and ends.
 
-    Both count the characters of the text from 0, but for a byte order mark. Raises ``InputError`` as ``read_text``.
+    They count from 0, but for a byte order mark. Raises ``InputError`` as ``read_text``.
     """
-    text = read_text(path, endings=False)
-    words: list[list[str]] = []
-    lines: list[str] = []
-    places: list[list[int]] = []
-    for sentence in _sentences(text):
-        words.append([word for word, _, _ in sentence])
-        places.append(list(range(len(lines), len(lines) + len(sentence))))
-        lines += ["\t".join(map(str, token)) for token in sentence] + [""]
-    if not words:
+    found = list(_sentences(read_text(path, endings=False)))
+    if not found:
         raise InputError(f"{path}: no words in it")
-    return Corpus(str(path), words, None, document=Document(lines, places, None, tabs=True))
+    words = [[word[0] for word in sentence] for sentence in found]
+    return Corpus(str(path), words, None, offsets=[[word.span() for word in sentence] for sentence in found])
 
 
-def _sentences(text: str) -> Iterator[list[tuple[str, int, int]]]:
-    """Words with their begin and end, by sentence."""
-    sentence: list[tuple[str, int, int]] = []
+def _sentences(text: str) -> Iterator[list[re.Match[str]]]:
+    """Words, by sentence."""
+    sentence: list[re.Match[str]] = []
     ended = False
-    for found in WORD.finditer(text):
-        begin, end = found.span()
-        gap = text[sentence[-1][2] : begin] if sentence else ""
-        if (ended and gap and not text[begin].islower()) or _has_empty_line(gap):
+    for word in WORD.finditer(text):
+        gap = text[sentence[-1].end() : word.start()] if sentence else ""
+        if (ended and gap and not word[0][0].islower()) or _has_empty_line(gap):
             yield sentence
             sentence, ended = [], False
-        sentence.append((found[0], begin, end))
-        ended = found[0] in ENDS or (ended and found[0] in CLOSING and not gap)
+        sentence.append(word)
+        ended = word[0] in ENDS or (ended and word[0] in CLOSING and not gap)
     if sentence:
         yield sentence
 

@@ -14,10 +14,9 @@ from ...config import Whole, checked
 from ...errors import InputError
 from ...estimator import Estimator
 from .config import TagConfig
-from .corpus import Corpus, all_of
+from .corpus import Corpus
 from .model import Model
 from .result import score
-from .spans import are_spans
 from .training import TagProblem
 
 
@@ -82,9 +81,7 @@ class Tagger(Estimator, TagConfig):
         corpus = _corpus(X, y)
         if not len(corpus):
             raise InputError("X has no sentences with words, there is nothing to score")
-        truth = corpus.known_tags
-        of_spans = are_spans({*self.model_.vocabulary.tags, *all_of(truth)})
-        return score("", truth, self.model_.tags(corpus), of_spans=of_spans).value
+        return score("", corpus.known_tags, self.model_.tags(corpus), self.model_.vocabulary.tags).value
 
     def _of_each(self, X: Any, say: Callable[[Corpus], Iterable[Any]], nothing: Any) -> list[Any]:
         """What ``say`` says of each sentence of ``X``; ``nothing`` of one without words."""

@@ -34,12 +34,11 @@ class Tagging(Task):
         packed: Packed,
         held_out: tuple[Packed, Sentences] | None,
         tags: Sequence[str],
-        strict: bool,
     ) -> None:
         self.model, self.rows = network, len(packed)
-        self.packed, self.held_out = packed, held_out
-        self.tags = tags
-        self.data = [*packed.arrays(), *(held_out[0].arrays() if held_out else ()), list(tags), strict]
+        self.packed, self.held_out, self.tags = packed, held_out, tags
+        held = held_out[0].arrays() if held_out else ()
+        self.data = [*packed.arrays(), *held, list(tags), network.allowed is not None]
 
     def to(self, device: torch.device) -> None:
         """Move the network to ``device``; batches go there as they are drawn."""
@@ -103,7 +102,7 @@ class TagProblem(Problem[Model]):
         held = None
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
-        return Tagging(network, packed, held, self.vocabulary.tags, self.strict)
+        return Tagging(network, packed, held, self.vocabulary.tags)
 
     def model(self, network: Network) -> Model:
         """What tags, with the trained ``network``."""

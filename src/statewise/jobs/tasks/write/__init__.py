@@ -1,38 +1,11 @@
 """Learn to write as a text is written: ``statewise write``, and ``Writer`` for a program.
 
-    text.py        files become text, and text two parts
-    vocabulary.py  text becomes numbers: characters or words, and the ends of lines
-    network.py     embedding, recurrent layers, output
-    streams.py     the task for the fitting loop of a running text: state carried from chunk to chunk
-    items.py       that of lines, each for itself
-    surprise.py    how likely a network finds a text
-    ngrams.py      how likely simple counting finds it
-    training.py    a plan becomes a model
-    model.py       what is left of it, its file, and what it can do
-    sampling.py    choose symbol after symbol
-    writer.py      the same with scikit-learn's conventions
-    job.py         the whole run (samples, report)
-
-Importing this package imports no torch.
+text.py        files become text, text two parts, and numbers of characters or words
+network.py     embedding, recurrent layers, output
+training.py    a text becomes a problem for the trainer: a running one, with state carried on, or lines
+likelihood.py  how likely a network finds a text
+ngrams.py      how likely simple counting finds it
+model.py       what is left of it, its file, and what it can do: choose symbol after symbol
+writer.py      the same with scikit-learn's conventions
+job.py         the whole run (samples, report)
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from .command import add_arguments, run
-
-if TYPE_CHECKING:
-    from .model import Model
-    from .writer import Writer
-
-__all__ = ["Model", "Writer", "add_arguments", "run"]
-
-_HOMES = {"Model": ".model", "Writer": ".writer"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)

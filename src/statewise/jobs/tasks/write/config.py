@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ...command import Run
-from ...config import Cell, NotNegative, Part, Positive, Whole, again, option
+from ...config import Cell, NotNegative, Part, Positive, Whole, again, option, part_of
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -83,11 +83,9 @@ class Plan(WriteConfig):
     @classmethod
     def of(cls, config: WriteConfig) -> Plan:
         """2 layers of 256 units, 1 of 128 for lines; of characters 64 numbers."""
-        told = {each.name: getattr(config, each.name) for each in fields(WriteConfig)}
-        units = config.units or UNITS[config.lines]
-        narrow = units if config.tie or config.level == "word" else min(units, NARROW)
-        decided = {"units": units, "layers": config.layers or LAYERS[config.lines]}
-        return cls(**told | decided | {"embedding": config.embedding or narrow})
+        units, layers = config.units or UNITS[config.lines], config.layers or LAYERS[config.lines]
+        wide = units if config.tie or config.level == "word" else min(units, NARROW)
+        return part_of(cls, config, units=units, layers=layers, embedding=config.embedding or wide)
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ... import experiment
@@ -12,9 +12,8 @@ from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import report
 from .config import Options, WriteConfig
-from .model import Model
+from .model import Draw, Model
 from .ngrams import baselines
-from .sampling import Draw
 from .text import held_out, lines_of, read_text
 from .training import WriteProblem
 
@@ -25,22 +24,10 @@ SHOWN = {True: 20, False: 600}  # lines, or symbols of a running text
 JUDGED = 1000  # lines written to see how many of them are copies
 
 
-@dataclass(frozen=True)
-class Written:
-    """What the model wrote."""
-
-    samples: dict[float, list[str]]
-    """By temperature: new lines, or one text."""
-    copies: float | None = None
-    """Of ``judged`` lines written at temperature 1, the share that stands in the file; None of a running text."""
-    judged: int = 0
-
-
 class Write(experiment.Job[Options, Model]):
     """Learns one part of a text and is judged by another."""
 
     kind = "write"
-
     problem: WriteProblem
 
     def __init__(self, config: Options) -> None:
@@ -71,50 +58,50 @@ class Write(experiment.Job[Options, Model]):
 
     def facts(self) -> Facts:
         """What is learnt from, what is held out, and by what network."""
-        problem = self.problem
+        problem, known, plan = self.problem, self.problem.vocabulary, self.problem.config
+        held = "none: nothing tells how well other text is predicted"
+        if problem.held_out is not None:
+            held = report.described(problem.held_out, known) + self.how
         facts = [
-            *report.parts(self.name, problem.vocabulary, problem.corpus, problem.held_out, self.how),
-            ("network", report.network_line(problem.config, problem.network())),
+            ("", f"{self.name}: {len(known):,} different {known.noun}s"),
+            ("training", report.described(problem.corpus, known)),
+            ("validation", held),
+            ("network", report.network_line(plan, problem.network())),
         ]
-        if not problem.config.lines:
-            facts.append(("read", f"in {problem.config.batch} streams, {problem.config.steps} steps at a time"))
-        return facts
+        return facts if plan.lines else [*facts, ("read", f"in {plan.batch} streams, {plan.steps} steps at a time")]
 
     def judge(self, model: Model) -> Outcome:
         """How well the model and counting predict the part held out, or else the one learnt, and what it writes."""
         problem, vocabulary = self.problem, model.vocabulary
         test, which = problem.held_out or problem.corpus, "validation" if problem.held_out else "training"
-        surprised = model.surprise(self.held or self.text)
-        score = surprised.score(self.label)
+        found = model.likelihood(self.held or self.text)
+        score = found.score(self.label)
         others = list(baselines(problem.corpus, test, len(vocabulary), vocabulary.level))
         wrote = self.written(model)
         return Outcome(
-            report.table([score, *others], surprised, vocabulary, which),
+            report.table([score, *others], found, vocabulary, which),
             report.verdict(score, others, vocabulary.noun, held=problem.held_out is not None),
             {
                 "data": {"name": self.name, "training": len(problem.corpus.ids), "symbols": len(vocabulary)},
                 "part": which,
-                **report.metrics(score, others, surprised),
+                **report.metrics(score, others, found),
                 "copies": wrote.copies,
             },
             ending=report.sample(wrote),
-            blocks=[*report.samples(wrote), *report.surprising(surprised, vocabulary, which)],
-            files={
-                "samples.txt": report.samples_text(wrote),
-                "predictions.csv": report.predictions(surprised, vocabulary),
-            },
+            blocks=[*report.samples(wrote), *report.surprising(found, vocabulary, which)],
+            files={"samples.txt": wrote.to_text(), "predictions.csv": found.by_line(vocabulary).write_csv()},
         )
 
-    def written(self, model: Model) -> Written:
+    def written(self, model: Model) -> report.Written:
         """Samples at some temperatures; of lines, such as are not known."""
         if not model.lines:
             length = SHOWN[False] if model.vocabulary.level == "char" else SHOWN[False] // 5
             draws = {t: Draw(temperature=t) for t in TEMPERATURES}
-            return Written({t: model.samples(1, length=length, draw=draw) for t, draw in draws.items()})
+            return report.Written({t: model.samples(1, length=length, draw=draw) for t, draw in draws.items()})
         known = set(lines_of(self.text)) | set(lines_of(self.held))
         samples = {t: model.samples(SHOWN[True], draw=Draw(temperature=t), without=known) for t in TEMPERATURES}
         lines = model.samples(JUDGED, draw=Draw(temperature=1.0))
-        return Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
+        return report.Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
 
 
 def run(options: Options) -> None:

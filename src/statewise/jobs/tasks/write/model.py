@@ -1,11 +1,10 @@
-"""A trained model: network and vocabulary, what it can do, and the file that holds it."""
+"""A trained model: network and vocabulary, what it can do (write, complete, judge), and the file that holds it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,17 +13,28 @@ from torch import Tensor, nn
 
 from ....freezing import freeze
 from ...artifacts import model_file
+from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
 from .config import Plan
+from .likelihood import Likelihood, likelihood
 from .network import Network
-from .sampling import NOT_FINITE, Draw, symbols_after
-from .surprise import Surprise, surprise
-from .text import lines_of, of_lines
-from .vocabulary import END, UNKNOWN, Corpus, Vocabulary
+from .text import END, Corpus, Vocabulary, lines_of, of_lines
 
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
+NOT_FINITE = "the model's output is not finite: its file is damaged"
+
+
+@dataclass(kw_only=True)
+class Draw(Config):
+    """How to draw. Raises ``InputError`` where a value can't be used."""
+
+    temperature: NotNegative = 0.8
+    """Logits are divided by it: below 1 the likely becomes likelier; at 0 the likeliest symbol is taken always."""
+    top_k: Whole | None = None
+    """Among so many symbols, the likeliest; None for all."""
+    seed: Count = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,10 +62,25 @@ class Model(model_file.Model):
 
     # Writing
 
-    def write(self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None) -> Iterator[str]:
-        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most."""
-        draw = draw or Draw()
-        yield from self._write(prompt, length, draw, torch.Generator().manual_seed(draw.seed))
+    def write(
+        self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None, random: torch.Generator | None = None
+    ) -> Iterator[str]:
+        """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most.
+
+        ``random`` is where numbers come from, by default from the seed of ``draw`` on.
+        """
+        vocabulary, ids, draw = self.vocabulary, self._begun(prompt), draw or Draw()
+        random = random or torch.Generator().manual_seed(draw.seed)
+        never = [] if vocabulary.unknown is None else [vocabulary.unknown]
+        before, read, state = vocabulary.symbols[ids[-1]], ids, None
+        for _ in range(length):
+            logits, state = self._frozen(torch.tensor(read)[:, None], state)
+            place = drawn(logits[-1], draw, random, never)
+            symbol = vocabulary.symbols[place]
+            if self.lines and symbol == END:
+                return
+            yield f" {symbol}" if vocabulary.level == "word" and END not in (before, symbol) else symbol
+            before, read = symbol, [place]
 
     def samples(
         self,
@@ -71,14 +96,12 @@ class Model(model_file.Model):
         """
         draw = draw or Draw()
         length = self.reach if length is None else length
-        random, found = torch.Generator().manual_seed(draw.seed), list[str]()
-        taken = set(without)
+        random, taken, found = torch.Generator().manual_seed(draw.seed), set(without), list[str]()
         for _ in range(count * TRIES if without else count):
-            text = self.begun(prompt) + "".join(self._write(prompt, length, draw, random))
-            if without and text in taken:
-                continue
-            taken.add(text)
-            found.append(text)
+            text = self.begun(prompt) + "".join(self.write(prompt, length, draw, random))
+            if not without or text not in taken:
+                taken.add(text)
+                found.append(text)
             if len(found) == count:
                 break
         return found
@@ -91,19 +114,6 @@ class Model(model_file.Model):
     def reach(self) -> int:
         """How many symbols a sample has, or a line at most."""
         return 2 * self.longest if self.lines else LENGTH
-
-    def _write(self, prompt: str, length: int, draw: Draw, random: torch.Generator) -> Iterator[str]:
-        vocabulary, unknown = self.vocabulary, self.vocabulary.unknown
-        never = () if unknown is None else (unknown,)
-        ids = self._begun(prompt)
-        before = vocabulary.symbols[ids[-1]]
-        for place in islice(symbols_after(self._frozen, ids, draw, random, never), length):
-            symbol = vocabulary.symbols[place]
-            if self.lines and symbol == END:
-                return
-            apart = vocabulary.level == "word" and END not in (before, symbol)
-            yield f" {symbol}" if apart else symbol
-            before = symbol
 
     # Completing
 
@@ -118,7 +128,7 @@ class Model(model_file.Model):
 
     def complete(self, text: str, length: int = 1) -> str:
         """``text`` with the likeliest ``length`` symbols after it; a line to its end at most."""
-        return self.begun(text) + "".join(self._write(text, length, Draw(temperature=0), torch.Generator()))
+        return self.begun(text) + "".join(self.write(text, length, Draw(temperature=0)))
 
     # Judging
 
@@ -129,9 +139,9 @@ class Model(model_file.Model):
             raise InputError(f"expected text of {self.vocabulary.noun}s that the model knows, got {text[:40]!r}")
         return corpus
 
-    def surprise(self, text: str) -> Surprise:
+    def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = surprise(self._frozen, self.encode(text))
+        found = likelihood(self._frozen, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found
@@ -175,7 +185,7 @@ class Model(model_file.Model):
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
         config: Plan = shared["config"]
-        vocabulary, longest = _vocabulary(config.level, content["symbols"]), content["longest"]
+        vocabulary, longest = Vocabulary.from_json(config.level, content["symbols"]), content["longest"]
         if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
@@ -186,14 +196,16 @@ class Model(model_file.Model):
         return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
 
 
-def _vocabulary(level: str, symbols: Any) -> Vocabulary:
-    """ValueError for what makes none: characters must rise, words begin with the two that stand for others."""
-    if not isinstance(symbols, list) or not all(isinstance(s, str) and s for s in symbols):
-        raise ValueError("expected symbols that are text")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError("a symbol is there twice")
-    if level == "char" and (symbols != sorted(symbols) or any(len(symbol) != 1 for symbol in symbols)):
-        raise ValueError("its characters are out of order")
-    if level == "word" and symbols[:2] != [END, UNKNOWN]:
-        raise ValueError("its words begin otherwise")
-    return Vocabulary(level, tuple(symbols))
+def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
+    """One symbol by ``logits`` (symbols,), none of ``never``. Raises ``InputError`` where they are no numbers."""
+    if not bool(logits.isfinite().all()):
+        raise InputError(NOT_FINITE)
+    if never:
+        logits = logits.index_fill(0, torch.tensor(never), -torch.inf)
+    if draw.temperature == 0:
+        return int(logits.argmax())
+    logits = logits.double() / draw.temperature
+    if draw.top_k is not None and draw.top_k < len(logits):
+        least = logits.topk(draw.top_k).values[-1]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    return int(torch.multinomial(logits.softmax(-1), 1, generator=random))

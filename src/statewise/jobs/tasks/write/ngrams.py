@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .surprise import Score
-from .vocabulary import Corpus, Ids
+from .likelihood import Score
+from .text import Corpus, Ids
 
 ORDERS = {"char": (1, 2, 3, 5), "word": (1, 2, 3)}
 NAMES = {1: "frequencies alone", 2: "bigrams", 3: "trigrams", 5: "5-grams"}

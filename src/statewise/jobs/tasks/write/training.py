@@ -1,22 +1,140 @@
-"""Train a network to write as a text is written: a text becomes a problem, a problem a model."""
+"""Train a network to write as a text is written: the tasks for the fitting loop, and from a text to a model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import Plan, WriteConfig
-from .items import Items
+from .likelihood import LineDataset, likelihood
 from .model import Model
 from .network import Network
-from .streams import Streams
-from .surprise import surprise
-from .text import lines_of, of_lines
-from .vocabulary import Corpus, Vocabulary
+from .text import Corpus, Ids, Vocabulary, lines_of, of_lines
+
+
+class LanguageModeling(Task):
+    """Predict each symbol of a text from those before it. ``held_out`` is another text of this ``level``."""
+
+    model: Network
+
+    def __init__(self, network: Network, held_out: Corpus | None, level: str, data: Sequence[Any]) -> None:
+        self.model, self.held_out, self.level, self.data = network, held_out, level, data
+
+    def validate(self) -> Mapping[str, float]:
+        """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
+        if self.held_out is None:
+            return {}
+        score = likelihood(self.model, self.held_out).score("")
+        if self.level == "word":
+            return {"loss": score.loss, "perplexity": score.perplexity}
+        return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
+
+
+class BpttTask(LanguageModeling):
+    """Predict each symbol of a running text, ``ids`` (S,), by truncated back-propagation through time.
+
+    The text is cut into ``count`` streams, N, that are read side by side, ``steps`` steps, T, in an update. A row is
+    one chunk of one stream, and an epoch's rows are those of the first chunks, then those of the second: a batch of
+    ``count`` rows is the next chunk of all streams. Where several processes share a batch, each has the same streams in
+    every update, and carries on their states.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        ids: Ids,
+        count: int,
+        steps: int,
+        held_out: Corpus | None = None,
+        level: str = "char",
+        data: Sequence[Any] = (),
+    ) -> None:
+        super().__init__(network, held_out, level, [*data, count, steps])
+        length = (len(ids) - 1) // count  # of a stream; up to count - 1 symbols at the end are left over
+        text = torch.from_numpy(ids)
+        self.count, self.steps = count, steps
+        self.inputs = text[: count * length].view(count, length).T.contiguous()  # (length, N)
+        self.targets = text[1 : count * length + 1].view(count, length).T.contiguous()  # (length, N)
+        self.rows = count * -(-length // steps)
+        self.carried: list[Tensor] = []  # what follows from the chunk before; none at the beginning of the text
+
+    def to(self, device: torch.device) -> None:
+        """Move the network and the text to ``device``."""
+        super().to(device)
+        self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+
+    def order(self, epoch: int, random: torch.Generator) -> Tensor:
+        """The rows as they stand in the text."""
+        return torch.arange(self.rows)
+
+    def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        """The cross entropy of one chunk of the streams that ``rows`` name, and how many symbols that are."""
+        begin = int(rows[0]) // self.count * self.steps
+        streams = rows % self.count
+        if begin == 0:
+            self.carried = []
+        inputs, targets = (x[begin : begin + self.steps] for x in (self.inputs, self.targets))
+        if len(streams) < self.count:
+            inputs, targets = inputs[:, streams], targets[:, streams]  # (T, n)
+        logits, state = model(inputs, self._state(streams))
+        last = begin + self.steps >= len(self.inputs)
+        self.carried = [] if last else [part.detach() for part in _flat(state)]
+        return cross_entropy(logits.float(), targets.flatten(), reduction="sum"), float(targets.numel())
+
+    def _state(self, streams: Tensor) -> list[Any] | None:
+        """What the ``streams`` (n,) carry, a layer at a time, as the layers take it."""
+        parts = self.carried
+        if not parts:
+            return None
+        if parts[0].shape[1] != len(streams):  # the checkpoint is of one process, and we are several
+            parts = [part[:, streams] for part in parts]
+        depth = len(self.model.recurrent)
+        each = len(parts) // depth
+        return [tuple(parts[each * k : each * (k + 1)]) if each > 1 else parts[k] for k in range(depth)]
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next chunk begins with; nothing at an epoch's end."""
+        return {f"carried.{number:03d}": part for number, part in enumerate(self.carried)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what ``state`` gave."""
+        self.carried = [state[name].to(self.inputs.device) for name in sorted(state)]
+
+
+class LineTask(LanguageModeling):
+    """Predict each symbol of lines that have nothing to do with each other, such as names, from those before it."""
+
+    def __init__(
+        self,
+        network: Network,
+        corpus: Corpus,
+        held_out: Corpus | None = None,
+        level: str = "char",
+        data: Sequence[Any] = (),
+    ) -> None:
+        super().__init__(network, held_out, level, data)
+        self.lines = LineDataset(corpus)
+        self.rows = len(self.lines)
+
+    def to(self, device: torch.device) -> None:
+        """Move the network and the text to ``device``."""
+        super().to(device)
+        self.lines.to(device)
+
+    def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        """The cross entropy of the lines ``rows``, and how many symbols they have."""
+        inputs, lengths, targets, _ = self.lines.take(rows)
+        logits, _ = model(inputs, None, lengths)
+        return cross_entropy(logits.float(), targets, reduction="sum"), float(len(targets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +183,11 @@ class WriteProblem(Problem[Model]):
 
     def task(self, network: Network) -> Task:
         """Train ``network`` on this."""
-
-        def judge() -> Mapping[str, float]:
-            return scores(network, self.held_out, self.config.level) if self.held_out is not None else {}
-
         held = [] if self.held_out is None else [self.held_out.ids]
-        data = [list(self.vocabulary.symbols), self.corpus.ids, *held]
+        rest = (self.held_out, self.config.level, [list(self.vocabulary.symbols), self.corpus.ids, *held])
         if self.config.lines:
-            return Items(network, self.corpus, judge, data)
-        return Streams(network, self.corpus.ids, self.config.batch, self.config.steps, judge, data)
+            return LineTask(network, self.corpus, *rest)
+        return BpttTask(network, self.corpus.ids, self.config.batch, self.config.steps, *rest)
 
 
 def streams_of(corpus: Corpus, config: WriteConfig) -> int:
@@ -81,9 +195,6 @@ def streams_of(corpus: Corpus, config: WriteConfig) -> int:
     return max(1, min(config.batch, (len(corpus.ids) - 1) // config.steps))
 
 
-def scores(network: Network, held_out: Corpus, level: str) -> dict[str, float]:
-    """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
-    score = surprise(network, held_out).score("")
-    if level == "word":
-        return {"loss": score.loss, "perplexity": score.perplexity}
-    return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
+def _flat(state: list[Any]) -> list[Tensor]:
+    """The tensors of ``state``, layer after layer."""
+    return [part for layer in state for part in (layer if isinstance(layer, tuple) else (layer,))]

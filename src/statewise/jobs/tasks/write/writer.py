@@ -13,9 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from ...errors import InputError
 from ...estimator import Estimator
 from .config import WriteConfig
-from .model import Model
-from .sampling import Draw
-from .surprise import Score
+from .likelihood import Score
+from .model import Draw, Model
 from .text import checked, held_out, of_lines, read_text
 from .training import WriteProblem
 
@@ -102,7 +101,7 @@ class Writer(Estimator, WriteConfig):
     def _score(self, X: Any) -> Score:
         check_is_fitted(self, "model_")
         text, _ = _text(X)
-        score: Score = self.model_.surprise(text).score("")
+        score: Score = self.model_.likelihood(text).score("")
         return score
 
 

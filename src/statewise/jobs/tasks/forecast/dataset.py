@@ -1,0 +1,289 @@
+"""Series as numbers: covariates encoded, values scaled, all series behind one another so that windows are cut by index.
+
+What a column means (its mean, its spread, its categories) and how values are scaled is decided on the training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import from_json
+from ...errors import InputError
+from .panel import Panel
+from .split import Array, Rows
+
+MOST_CATEGORIES = 200
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one covariate becomes numbers: standardised, or one column of 0 and 1 a category.
+
+    ``flagged`` adds a column that is 1 where the value is missing.
+    """
+
+    name: str
+    categories: tuple[str, ...] | None
+    mean: float = 0.0
+    spread: float = 1.0
+    flagged: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.spread > 0:
+            raise ValueError(f"{self.name}: expected a spread above 0, got {self.spread}")
+
+    @property
+    def width(self) -> int:
+        """How many numbers a cell becomes."""
+        return (1 if self.categories is None else len(self.categories)) + self.flagged
+
+    def encode(self, where: str, cells: NDArray[Any], labels: Sequence[str]) -> Array:
+        """The numbers of ``cells`` (T,): (T, width). A missing value is the mean, a category never seen is all 0.
+
+        Raises ``InputError`` where a value is missing and none was in training.
+        """
+        if (cells.dtype.kind == "f") != (self.categories is None):
+            expected = "numbers" if self.categories is None else "text"
+            raise InputError(f"{where}: column {self.name!r}: expected {expected}, as in training")
+        missing = np.isnan(cells) if self.categories is None else np.asarray(cells == "", dtype=np.bool_)
+        if missing.any() and not self.flagged:
+            row = labels[int(np.flatnonzero(missing)[0])]
+            raise InputError(
+                f"{where}: column {self.name!r}, row {row}: expected a value; none was missing where the model learnt"
+            )
+        if self.categories is None:
+            encoded = np.where(missing, 0.0, (cells - self.mean) / self.spread)[:, None]
+        else:
+            encoded = (cells[:, None] == np.array(self.categories, dtype=object)).astype(np.float64)
+        return np.concatenate([encoded, missing[:, None].astype(np.float64)], axis=1) if self.flagged else encoded
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Some covariates of a panel."""
+
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row becomes."""
+        return sum(column.width for column in self.columns)
+
+    def encode(self, where: str, cells: Mapping[str, NDArray[Any]], labels: Sequence[str], rows: int) -> Array:
+        """The numbers of the first ``rows`` rows: (rows, width)."""
+        parts = [column.encode(where, cells[column.name][:rows], labels) for column in self.columns]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As a model file keeps it."""
+        return [asdict(column) for column in self.columns]
+
+    @staticmethod
+    def from_json(content: Sequence[Any]) -> Encoding:
+        """What ``to_json`` gave. ValueError for what it can't have given."""
+        return Encoding(tuple(from_json(Column, column) for column in content))
+
+
+def find_encoding(panel: Panel, names: Sequence[str], train: Rows, *, ahead: bool) -> Encoding:
+    """How the covariates ``names`` are encoded; ``train`` is where each series' training part ends, (S,).
+
+    Whether a column has missing values is looked up in all rows, so that a gap after the training part has its flag.
+    """
+    return Encoding(tuple(_column(panel, name, train, ahead) for name in names))
+
+
+def _column(panel: Panel, name: str, train: Rows, ahead: bool) -> Column:
+    every = [s.cells[name] if ahead else s.cells[name][: len(s)] for s in panel.series]
+    seen = np.concatenate([cells[:end] for cells, end in zip(every, train, strict=True)])
+    if seen.dtype.kind == "f":
+        there = seen[np.isfinite(seen)]
+        mean, spread = (float(there.mean()), float(there.std()) or 1.0) if len(there) else (0.0, 1.0)
+        return Column(name, None, mean, spread, any(bool(np.isnan(cells).any()) for cells in every))
+    categories = sorted({str(cell) for cell in seen} - {""})
+    if len(categories) > MOST_CATEGORIES:
+        raise InputError(
+            f"{panel.source}: column {name!r} has {len(categories)} different texts, expected at most"
+            f" {MOST_CATEGORIES} categories or numbers"
+        )
+    return Column(name, tuple(categories), flagged=any(bool((cells == "").any()) for cells in every))
+
+
+@dataclass(frozen=True)
+class EncodedSeries:
+    """A series as numbers alone: T rows of values, F more of covariates known ahead."""
+
+    name: str
+    first: int  # place of row 0 on the grid
+    values: Array  # (T,), NaN where missing
+    known: Array  # (T + F, K)
+    observed: Array  # (T, O)
+    filled: NDArray[np.bool_] | None = None  # (T,), which values are none of the table's but repeat the last one
+
+    @property
+    def real(self) -> Array:
+        """The values that the table has, which forecasts are held against: (T,), NaN where it has none."""
+        return self.values if self.filled is None else np.where(self.filled, np.nan, self.values)
+
+    def tail(self, rows: int) -> EncodedSeries:
+        """The last ``rows`` rows, and what is known of those to come."""
+        cut = max(0, len(self.values) - rows)
+        return EncodedSeries(self.name, self.first + cut, self.values[cut:], self.known[cut:], self.observed[cut:])
+
+
+def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[EncodedSeries]:
+    """The series of ``panel`` as numbers."""
+    return [
+        EncodedSeries(
+            s.name,
+            s.first,
+            s.values,
+            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
+            observed.encode(panel.source, s.cells, s.labels, len(s)),
+            s.filled,
+        )
+        for s in panel.series
+    ]
+
+
+def values_before(series: Sequence[EncodedSeries], end: Rows) -> list[Array]:
+    """The values of each series before row ``end`` (S,) of it, (T,) each."""
+    return [each.values[:to] for each, to in zip(series, end, strict=True)]
+
+
+def window_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: int) -> Array:
+    """The values of ``steps`` rows from each of ``rows`` of the series ``of`` on: (n, steps), NaN where missing."""
+    values = np.concatenate([each.real for each in series])
+    starts = np.cumsum([0] + [len(each.values) for each in series])[:-1]
+    return np.asarray(values[(starts[of] + rows)[:, None] + np.arange(steps)])
+
+
+# From values to the scale that networks read and write, and back.
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Scaled = (log of the value, or the value, less ``centre``) / ``spread``, each series with its own constants.
+
+    A log takes values below ``floor`` for ``floor``.
+    """
+
+    log: bool
+    floor: Array  # (S,)
+    centre: Array  # (S,)
+    spread: Array  # (S,)
+
+    def forward(self, values: Array, of: Rows | int) -> Array:
+        """The scaled ``values`` (n, ...) of the series ``of``, (n,) or one for all."""
+        floor, centre, spread = (_beside(x[of], values) for x in (self.floor, self.centre, self.spread))
+        transformed = np.log(np.maximum(values, floor)) if self.log else values
+        return np.asarray((transformed - centre) / spread)
+
+    def backward(self, scaled: Array, of: Rows | int) -> Array:
+        """The inverse of ``forward``."""
+        transformed = scaled * _beside(self.spread[of], scaled) + _beside(self.centre[of], scaled)
+        return np.asarray(np.exp(transformed) if self.log else transformed)
+
+    def take(self, series: list[int]) -> Scaling:
+        """The constants of some series."""
+        return Scaling(self.log, self.floor[series], self.centre[series], self.spread[series])
+
+
+def standardise(trains: Sequence[Array], log: bool) -> Scaling:
+    """Mean 0 and variance 1 in every training part, ``trains``, which may have NaN; a constant keeps its units."""
+    transformed = [np.log(train) if log else train for train in trains]
+    spread = np.array([float(np.nanstd(t)) or 1.0 for t in transformed])
+    floor = np.array([float(np.nanmin(train)) / 2 for train in trains])
+    return Scaling(log, floor, np.array([float(np.nanmean(t)) for t in transformed]), spread)
+
+
+def _beside(constants: Array | np.float64, values: Array) -> Array:
+    """``constants``, (n,) or one, shaped so that they go with the rows of ``values`` (n, ...)."""
+    whole = np.asarray(constants)
+    return whole.reshape(whole.shape + (1,) * (values.ndim - whole.ndim)) if whole.ndim else whole
+
+
+def grows_with_level(trains: Sequence[Array], season: int) -> bool:
+    """Whether, in most series, all values are positive and the spread inside a season grows with its level."""
+    if any(np.nanmin(train) <= 0 for train in trains):
+        return False
+    return 2 * sum(spread_grows(train, season) for train in trains) > len(trains)
+
+
+def spread_grows(train: Array, season: int) -> bool:
+    """Whether the spread inside a block of one season grows with its level (Guerrero's rule, log or nothing)."""
+    width = season if season > 1 else 12
+    count = len(train) // width
+    blocks = train[len(train) - count * width :].reshape(count, width)
+    blocks = blocks[np.isfinite(blocks).all(1)]
+    if len(blocks) < 3:
+        return False
+    spread, level = blocks.std(axis=1), blocks.mean(axis=1)
+    return bool(_variation(spread / level) < _variation(spread))
+
+
+def _variation(values: Array) -> float:
+    mean = float(values.mean())
+    return float(values.std()) / mean if mean > 0 else np.inf
+
+
+@dataclass(frozen=True)
+class PanelDataset:
+    """R rows of all S series behind one another; series s is in rows ``begin[s]`` to ``end[s]``.
+
+    Each has ``before`` empty rows ahead of its first and ``after`` rows behind its last, in which only the calendar and
+    the covariates known ahead are filled.
+    """
+
+    scaled: Array  # (R,), NaN where there is no value
+    filled: Array  # (R,), the last one there was; before a series the first one of it
+    calendar: Array  # (R, 2C), sine and cosine of each cycle
+    known: Array  # (R, K)
+    observed: Array  # (R, O)
+    real: NDArray[np.bool_]  # (R,), where the value is one of the table's
+    begin: Rows  # (S,)
+    end: Rows  # (S,)
+
+    def window(self, origins: Rows, steps: int) -> Array:
+        """What came in ``steps`` rows from each of ``origins`` (n,) on, scaled: (n, steps), NaN where missing."""
+        at = origins[:, None] + np.arange(steps)
+        return np.where(self.real[at], self.scaled[at], np.nan)
+
+
+def make_dataset(
+    series: Sequence[EncodedSeries], scaling: Scaling, cycles: Sequence[int], before: int, after: int
+) -> PanelDataset:
+    """The dataset of ``series``; ``scaling`` has their constants in the same order."""
+    sizes = np.array([before + len(each.values) + after for each in series], dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    total = int(sizes.sum())
+    scaled, filled, real = np.full(total, np.nan), np.zeros(total), np.zeros(total, np.bool_)
+    calendar = np.zeros((total, 2 * len(cycles)))
+    known, observed = (np.zeros((total, x.shape[1])) for x in (series[0].known, series[0].observed))
+    for s, (each, start, size) in enumerate(zip(series, starts, sizes, strict=True)):
+        part, first, count = slice(start, start + size), start + before, len(each.values)
+        scaled[first : first + count] = scaling.forward(each.values, s)
+        filled[part] = _carried(scaled[part])
+        real[first : first + count] = np.isfinite(each.real)
+        there = min(len(each.known), count + after)
+        known[first : first + there] = each.known[:there]
+        observed[first : first + count] = each.observed
+        places = each.first - before + np.arange(size)
+        for c, cycle in enumerate(cycles):
+            angle = 2 * np.pi * (places % cycle) / cycle
+            calendar[part, 2 * c], calendar[part, 2 * c + 1] = np.sin(angle), np.cos(angle)
+    begin = starts + before
+    return PanelDataset(scaled, filled, calendar, known, observed, real, begin, begin + sizes - before - after)
+
+
+def _carried(scaled: Array) -> Array:
+    """Each missing value with the last one there was; the first ones with the first there is."""
+    there = np.isfinite(scaled)
+    if not there.any():
+        return np.zeros_like(scaled)
+    last = np.maximum.accumulate(np.where(there, np.arange(len(scaled)), -1))
+    return scaled[np.where(last < 0, int(np.flatnonzero(there)[0]), last)]

@@ -1,0 +1,198 @@
+"""Intervals: quantiles moved by what was missed in rows not learnt from, and paths for what is beyond the horizon.
+
+*Split-conformal.* For each step of the horizon, two quantiles as far out on either side (0.1 and 0.9) are moved apart,
+or together, by as much as makes the interval between them hold with at least its probability, if misses to come are
+like those of the validation part (Romano et al. 2019; for a point forecast it is the quantile of the absolute misses,
+Vovk et al.). A quantile without its counterpart is moved for itself. Windows that overlap and series that drift break
+that "if", so a report tells the coverage measured on the test part. The point forecast is not moved.
+
+*Paths.* Further ahead, block after block continues what the one before has said. A block is told of the forecast before
+it, not of what came, and so can't know how wrong that was. Therefore many paths are continued side by side. Each goes
+through a block as real values might, as far above or below the median as the model missed by, step by step, in some
+window of the validation part (its *ranks*); the next block reads that path. The quantiles of a step are those of all
+paths together, so errors add up, or die away, as the model itself lets them. The point forecast continues itself: it is
+the path along the medians.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import Plan
+from .dataset import EncodedSeries
+from .split import Array
+
+if TYPE_CHECKING:
+    from .model import Model
+
+PATHS = 256  # of each series
+MOST_RANKS = 256  # windows of the validation part that paths are made of
+BETWEEN = np.arange(0.02, 1, 0.04)  # where the quantiles of a path's block are mixed with those of the others
+
+
+def transformed(values: Array, plan: Plan) -> Array:
+    """The scale on which errors are compared: logarithms where the networks read those."""
+    return np.log(np.maximum(values, np.finfo(np.float64).tiny)) if plan.log else values
+
+
+def shifts_of(forecast: Array, real: Array, unit: Array, plan: Plan) -> Array:
+    """What moves quantiles (n, H, Q) of windows whose values ``real`` (n, H) came, in units (n,): (H, Q)."""
+    own = unit[:, None]
+    return shifts(transformed(forecast, plan) / own[..., None], transformed(real, plan) / own, plan.quantiles)
+
+
+def shifts(forecast: Array, real: Array, quantiles: Sequence[float]) -> Array:
+    """What to add to each quantile: (H, Q). ``forecast`` (n, H, Q), ``real`` (n, H), NaN where missing."""
+    result = np.zeros(forecast.shape[1:])
+    place = {round(quantile, 9): q for q, quantile in enumerate(quantiles)}
+    for q, quantile in enumerate(quantiles):
+        other = place.get(round(1 - quantile, 9))
+        if quantile == 0.5 or (other is not None and other > q):
+            continue  # the median, and what its counterpart settles
+        misses = real - forecast[..., q]  # (n, H)
+        if other is not None:
+            beyond = np.fmax(forecast[..., other] - real, misses)  # how far out of the interval
+            result[:, q] = [_quantile(step, quantile - quantiles[other]) for step in beyond.T]
+            result[:, other] = -result[:, q]
+        else:
+            result[:, q] = [_quantile(step, quantile) for step in misses.T]
+    return result
+
+
+def _quantile(misses: Array, probability: float) -> float:
+    """What a miss to come stays below with ``probability``; the outermost miss where none is far enough."""
+    there = np.sort(misses[np.isfinite(misses)])
+    if not len(there):
+        return 0.0
+    rank = (np.ceil if probability >= 0.5 else np.floor)(probability * (len(there) + 1))
+    return float(there[int(np.clip(rank, 1, len(there))) - 1])
+
+
+def least_windows(quantiles: Sequence[float]) -> int:
+    """How many misses a step needs before its outermost quantiles, or the interval between them, can be told."""
+    low, high = quantiles[0], quantiles[-1]
+    outside = 1 - (high - low) if low + high == 1 else min(low, 1 - high)
+    return int(np.ceil(1 / outside - 1e-9)) - 1
+
+
+def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
+    """``values`` (n, H, Q) moved by ``shifts`` (H, Q) of ``unit`` (n,), rising, the median kept."""
+    moved = transformed(values, plan) + shifts * unit[:, None, None]
+    return rising(np.exp(moved) if plan.log else moved, plan.median)
+
+
+def rising(quantiles: Array, median: int) -> Array:
+    """``quantiles`` (..., Q) put into order, the one at ``median`` kept."""
+    middle = quantiles[..., median : median + 1]
+    below = np.minimum(np.sort(quantiles[..., :median], axis=-1), middle)
+    above = np.maximum(np.sort(quantiles[..., median + 1 :], axis=-1), middle)
+    return np.concatenate([below, middle, above], axis=-1)
+
+
+# Paths
+
+
+def continued(model: Model, known: Array, *, spread: bool = True) -> Array:
+    """The quantiles of F rows after the last ones of S series: (S, F, Q), F as many as ``known`` (F, columns) has.
+
+    ``known`` are the cells of the covariates known ahead. Without ``spread`` the quantiles beyond the horizon are only
+    those of the last block, which is all that the median needs.
+    """
+    horizon, count = model.plan.horizon, len(model.plan.quantiles)
+    random = np.random.default_rng(0)
+    medians, paths = list(model.tails), list[EncodedSeries]()
+    parts = [np.zeros((len(medians), 0, count))]
+    for begin in range(0, len(known), horizon):
+        part = known[begin : begin + horizon]
+        found = _block(model, medians, part)  # (S, h, Q)
+        each = found.repeat(PATHS, axis=0) if not paths else _block(model, paths, part)  # (S * P, h, Q)
+        if paths:
+            together = mixed(each.reshape(len(medians), PATHS, *each.shape[1:]), model.plan)
+            together[..., model.plan.median] = found[..., model.plan.median]
+            found = rising(together, model.plan.median)
+        parts.append(found)
+        if begin + horizon < len(known) and spread and count > 1:
+            paths = paths or [series for series in medians for _ in range(PATHS)]
+            paths = _longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)), part)
+        medians = _longer(model, medians, found[..., model.plan.median], part)
+    return np.concatenate(parts, axis=1)
+
+
+def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
+    """The ranks of ``count`` paths over the horizon, (count, H): all windows' as often as each other's."""
+    ranks = model.ranks
+    rounds = [random.permutation(len(ranks)) for _ in range(-(-count // len(ranks)))]
+    return np.asarray(ranks[np.concatenate(rounds)[:count]], dtype=np.float64)
+
+
+def _block(model: Model, series: Sequence[EncodedSeries], known: Array) -> Array:
+    """The quantiles of the rows of ``known`` (h, columns) after ``series``, h at most the horizon: (n, h, Q)."""
+    horizon = model.plan.horizon
+    told = _told(model, np.concatenate([known, np.repeat(known[-1:], horizon - len(known), axis=0)]))
+    there = [replace(each, known=np.concatenate([each.known[: len(each.values)], told])) for each in series]
+    ends = np.array([len(each.values) for each in there], dtype=np.int64)
+    return model.forecast(there, ends, np.arange(len(there)))[:, : len(known)]
+
+
+def _longer(model: Model, series: Sequence[EncodedSeries], values: Array, known: Array) -> list[EncodedSeries]:
+    """``series`` with ``values`` (n, h) as if they had come."""
+    told, longer = _told(model, known), []
+    for each, after in zip(series, values, strict=True):
+        past = np.concatenate([each.known[: len(each.values)], told])
+        observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
+        whole = EncodedSeries(each.name, each.first, np.concatenate([each.values, after]), past, observed)
+        longer.append(whole.tail(model.learner.memory))
+    return longer
+
+
+def _told(model: Model, known: Array) -> Array:
+    """The numbers of the cells ``known`` (n, columns)."""
+    cells = {column.name: known[:, c] for c, column in enumerate(model.known.columns)}
+    return model.known.encode("X", cells, [str(row) for row in range(len(known))], len(known))
+
+
+def find_ranks(forecast: Array, real: Array, median: int) -> NDArray[np.float32]:
+    """Where among the misses of all windows each miss is, from 0 to 1: (n, H).
+
+    ``forecast`` (n, H, Q) and ``real`` (n, H) are windows of the validation part; a miss is counted in widths of its
+    own interval. 0.5 where a value is missing.
+    """
+    every = slice(None, None, -(-len(real) // MOST_RANKS) or 1)
+    width = forecast[..., -1] - forecast[..., 0]
+    missed = (real - forecast[..., median]) / np.where(width > 0, width, 1.0)
+    place = np.argsort(np.argsort(missed, axis=0, kind="stable"), axis=0)  # NaN last
+    count = np.isfinite(missed).sum(0)
+    ranks = np.where(np.isfinite(missed), (place + 0.5) / np.maximum(count, 1), 0.5)
+    return ranks[every].astype(np.float32)
+
+
+def at_ranks(quantiles: Array, plan: Plan, ranks: Array) -> Array:
+    """The values at ``ranks`` (n, h) of distributions whose quantiles as the plan has them are these (n, h, Q).
+
+    Between and beyond those they are straight lines over the normal distribution's quantiles, on the scale on which
+    errors are compared.
+    """
+    from scipy.special import ndtri
+
+    if len(plan.quantiles) < 2:
+        return quantiles[..., 0]
+    scaled = transformed(quantiles, plan)
+    knots, at = ndtri(np.array(plan.quantiles)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
+    right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
+    low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
+    found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return np.asarray(np.exp(found) if plan.log else found)
+
+
+def mixed(quantiles: Array, plan: Plan) -> Array:
+    """The quantiles of each step over P paths with these ``quantiles`` (S, P, h, Q): (S, h, Q)."""
+    series, paths, steps, _ = quantiles.shape
+    flat = quantiles.reshape(series * paths, steps, -1)
+    drawn = [at_ranks(flat, plan, np.full((len(flat), steps), rank)) for rank in BETWEEN]  # each (S * P, h)
+    values = np.stack(drawn, axis=1).reshape(series, paths * len(BETWEEN), steps)
+    return np.asarray(np.moveaxis(np.quantile(values, plan.quantiles, axis=1), 0, -1))

@@ -1,0 +1,211 @@
+"""The recursive way: a recurrent net forecasts one row, reads its own forecast, and goes on, over any horizon.
+
+It isn't asked for the series itself: its target is what the best naive forecast misses (``Differences``), scaled to 1,
+so an untrained one gives that naive forecast. Three things keep it from learning the noise of a short series: few
+updates, noise on the inputs, and turning every other window upside down, since a differenced series may as well go
+down as up (not where the calendar or covariates are told: they don't turn along). Long series train until the
+validation part says stop, without the mirror.
+
+The defaults come from the first 101 months of the airline series alone; docs/jobs.md tells how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...training.task import Task
+from .dataset import PanelDataset
+from .networks import Learner, StepNetwork, move
+from .season import Differences
+from .split import Array, Rows
+
+CALENDAR_AMPLITUDE = 0.3
+FAR = 8.0  # scales that an outlier counts at most
+RIDGE = 8.0  # noise of variance RIDGE / rows on the inputs acts on a linear reader as this ridge penalty
+CHUNK = 1024  # origins that are forecast at once
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """What a recursive network reads of a row."""
+
+    differences: Differences
+    lags: tuple[int, ...]
+    flags: bool
+    features: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.lags or min(self.lags) < 1 or self.features < 1:
+            raise ValueError(f"expected rows to look back at, got {self.lags}")
+
+
+class Steps:
+    """The rows of a dataset as a recursive network reads them, and what it is to say.
+
+    Row t of ``inputs`` holds nothing of row t or later but the calendar and the covariates known ahead.
+    """
+
+    def __init__(self, dataset: PanelDataset, told: StepInputs, cycles: Sequence[int]) -> None:
+        total, differences = len(dataset.scaled), told.differences
+        self.missed, self.filled = np.zeros(total), np.zeros(total)  # (R,) each
+        self.seen = np.zeros(total)  # 1 where the target is known
+        self.first = dataset.begin + differences.start  # (S,), the first row with a naive forecast
+        self.gaps = False  # whether a value is missing inside a series
+        for begin, end, first in zip(dataset.begin, dataset.end, self.first, strict=True):
+            self.gaps |= bool(np.isnan(dataset.scaled[begin:end]).any())
+            missed, self.filled[begin:end] = differences.missed(dataset.scaled[begin:end])
+            self.missed[first:end] = missed[first - begin :]
+            self.seen[first:end] = dataset.real[first:end]
+        calendar = CALENDAR_AMPLITUDE * dataset.calendar[:, differences.told(cycles)]
+        self.constant = np.concatenate([calendar, dataset.known], axis=1)  # (R, K)
+        self.lags = told.lags
+        known = np.clip(self.missed, -FAR, FAR)
+        columns = [np.concatenate([np.zeros(lag), known[:-lag]]) for lag in told.lags]
+        if told.flags:
+            columns.append(np.concatenate([[0.0], self.seen[:-1]]))
+        self.inputs = np.concatenate([np.stack(columns, axis=1), self.constant], axis=1)  # (R, F)
+
+    @property
+    def signs(self) -> Array:
+        """-1 for the inputs that change sign when the series is turned upside down, else 1: (F,)."""
+        return np.array([-1.0] * len(self.lags) + [1.0] * (self.inputs.shape[1] - len(self.lags)))
+
+
+class StepTask(Task):
+    """Stretches of the training parts, drawn at random, a loss at every row.
+
+    ``end`` (S,) is where each training part ends. ``judge`` says how good the network is, {}: nothing does.
+    """
+
+    def __init__(
+        self, model: nn.Module, steps: Steps, end: Rows, *, width: int, windows: int, mirror: bool, judge: Any = dict
+    ) -> None:
+        self.model, self.rows, self.mirror, self.judge = model, windows, mirror, judge
+        self.x, self.y, self.seen, self.signs = map(_single, (steps.inputs, steps.missed, steps.seen, steps.signs))
+        self.first, self.end = torch.from_numpy(steps.first), torch.from_numpy(end)
+        lengths = (self.end - self.first).clamp(min=0)
+        self.width = min(width, int(lengths.max()))
+        self.choices = torch.where(lengths > 0, (lengths - self.width).clamp(min=0) + 1, 0).cumsum(0)  # (S,)
+        self.data = [self.x, self.y, self.seen, self.end, self.width, mirror]
+        self.noise = (RIDGE / max(1, int(lengths.sum()))) ** 0.5
+
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        move(self, device)
+
+    def order(self, epoch: int, random: torch.Generator) -> Tensor:
+        """Which stretch each of ``windows`` is: any of them, drawn with replacement."""
+        return torch.randint(int(self.choices[-1]), (self.rows,), generator=random)
+
+    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
+        rows = rows.to(self.x.device)
+        series = torch.searchsorted(self.choices, rows, right=True)  # (N,)
+        before = torch.where(series > 0, self.choices[series - 1], 0)
+        at = self.first[series] + rows - before + torch.arange(self.width, device=rows.device)[:, None]  # (T, N)
+        inside = at < self.end[series]
+        at = at.clamp(max=len(self.y) - 1)
+        x, y, seen = self.x[at], self.y[at], self.seen[at] * inside
+        x = x + self.noise * torch.randn_like(x)
+        if self.mirror:
+            upside_down = torch.arange(len(rows), device=rows.device) % 2 == 1
+            x = x * torch.where(upside_down[:, None], self.signs, 1.0)
+            y = y * torch.where(upside_down, -1.0, 1.0)
+        return ((model(x) - y).square() * seen).sum(), float(seen.sum())
+
+    def validate(self) -> Mapping[str, float]:
+        return dict(self.judge())
+
+
+@dataclass(frozen=True)
+class Recursive(Learner):
+    """Trained recursive networks, and the differences and lags that the training part called for."""
+
+    INPUTS = StepInputs
+
+    inputs: StepInputs
+
+    def network(self) -> StepNetwork:
+        return StepNetwork(self.plan, self.inputs.features)
+
+    @property
+    def before(self) -> int:
+        return max(self.inputs.lags)
+
+    @property
+    def memory(self) -> int:
+        return self.plan.lookback + max(self.inputs.lags) + self.inputs.differences.start
+
+    def relative_spread(self, scaled: Array) -> float:
+        missed = self.inputs.differences.missed(scaled)[0][self.inputs.differences.start :]
+        return root_mean_square(missed)
+
+    def expected_inputs(self, known: int, observed: int, series: int) -> dict[str, int]:
+        told = self.inputs
+        calendar = len(told.differences.told(self.plan.cycles))
+        return {"features": len(told.lags) + told.flags + calendar + known}
+
+    def steps(self, dataset: PanelDataset) -> Steps:
+        """The rows of ``dataset`` as the networks read them."""
+        return Steps(dataset, self.inputs, self.plan.cycles)
+
+    @torch.no_grad()
+    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows) -> Array:
+        """The point forecast, as every quantile."""
+        steps = self.steps(dataset)
+        if (origins < steps.first[series]).any():
+            start = self.inputs.differences.start
+            raise InputError(f"a forecast looks back {start} rows; a series is shorter than that")
+        if steps.gaps and not self.inputs.flags:
+            raise InputError(
+                f"{self.plan.label} has learnt without missing values, and some are (--gaps carry repeats the last one)"
+            )
+        count = -(-len(origins) // CHUNK) or 1
+        parts = [
+            np.mean([self._roll(network, steps, rows, of) for network in self.networks], axis=0)
+            for rows, of in zip(np.array_split(origins, count), np.array_split(series, count), strict=True)
+        ]
+        points = np.concatenate(parts)  # (n, H)
+        return np.repeat(points[:, :, None], len(self.plan.quantiles), axis=2)
+
+    def _roll(self, network: Any, steps: Steps, origins: Rows, series: Rows) -> Array:
+        """The forecasts of one network, each step fed back: (n, H)."""
+        told, horizon = self.inputs, self.plan.horizon
+        start, reach = told.differences.start, max(told.lags)
+        scaled = _before(steps.filled, origins, start, horizon)  # (n, start + H)
+        missed = _before(np.clip(steps.missed, -FAR, FAR), origins, reach, horizon)  # (n, reach + H)
+        first = np.maximum(steps.first[series], origins - self.plan.lookback)
+        lengths = origins - first + 1  # the row to forecast is read as well: its inputs are all known
+        at = np.minimum(first + np.arange(int(lengths.max(initial=1)))[:, None], len(steps.inputs) - 1)  # (T, n)
+        said, state = network.begin(_single(steps.inputs[at]), torch.from_numpy(lengths))
+        for h in range(horizon):
+            if h:
+                row = [missed[:, reach + h - lag] for lag in told.lags] + [np.ones(len(origins))] * told.flags
+                x = np.concatenate([np.stack(row, axis=1), steps.constant[origins + h]], axis=1)
+                said, state = network.step(_single(x), state)
+            correction = said.double().numpy()
+            scaled[:, start + h] = told.differences.naive(scaled[:, : start + h]) + correction
+            missed[:, reach + h] = np.clip(correction, -FAR, FAR)
+        return scaled[:, start:]
+
+
+def root_mean_square(missed: Array) -> float:
+    """Of what is missed (T,); 1 where nothing is, as in a series that repeats exactly."""
+    return float(np.sqrt(np.mean(missed**2))) or 1.0 if len(missed) else 1.0
+
+
+def _before(values: Array, origins: Rows, back: int, on: int) -> Array:
+    """The ``back`` values before each origin and room for ``on`` more: (n, back + on)."""
+    result = np.zeros((len(origins), back + on))
+    result[:, :back] = values[origins[:, None] + np.arange(-back, 0)]
+    return result
+
+
+def _single(values: Array) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
