@@ -55,8 +55,10 @@ examples:
   statewise translate
 """
 
-# What the commands need beyond the bare install, by the name of the import.
-OPTIONAL = {"torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"}
+# What the commands need beyond the bare install, by the name of the import, and the extra that has it.
+OPTIONAL = dict.fromkeys(
+    ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
+) | {"sacrebleu": "translate", "tokenizers": "translate"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -106,9 +108,10 @@ def _main(argv: Sequence[str] | None) -> int:
 
 def _needs(prog: str, error: ModuleNotFoundError) -> int:
     """Say what has to be installed, where that is of the jobs; the exit status. Anything else is a defect of ours."""
-    if error.name is None or error.name.split(".")[0] not in OPTIONAL:
+    extra = OPTIONAL.get((error.name or "").split(".")[0])
+    if extra is None:
         raise error
-    _say(f"{prog}: needs {error.name}: pip install 'statewise[jobs]'")
+    _say(f"{prog}: needs {error.name}: pip install 'statewise[{extra}]'")
     return 2
 
 

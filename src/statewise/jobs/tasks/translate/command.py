@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ...command import Command, Out, say
@@ -57,7 +57,9 @@ class PredictOptions(Out, Layout):
         None, "beginnings that are followed", metavar="N", default="as the model was told, N of --best at least"
     )
     out: Path | None = again(Out, "out", None, "FILE's name with -predicted.csv, here")
-    header: bool | None = again(Layout, "header", None, "")  # type: ignore[assignment]
+    header: bool | None = again(  # type: ignore[assignment]
+        Layout, "header", None, "as when the model was trained"
+    )
 
 
 PREDICT = Command(
@@ -77,6 +79,8 @@ with files of your own:
   statewise translate predict MODEL.safetensors FILE --best 5 --beam 20 --out best.csv
 """,
 )
+
+
 def predict(options: PredictOptions) -> None:
     """Predict, and say how much of it is as the file has it, where it has targets."""
     from ...artifacts import atomic
@@ -91,7 +95,10 @@ def predict(options: PredictOptions) -> None:
     model = Model.load(options.model)
     with checked(options.model, Model.KIND):
         known = from_json(Layout, model.notes.get("layout", {}))
-    given = {name: value for name, value in vars(part_of(Layout, options)).items() if value not in (None, ())}
+    if options.header not in (None, known.header):  # names mean nothing where there are numbers
+        known = Layout()
+    given = {each.name: getattr(options, each.name) for each in fields(Layout)}
+    given = {name: value for name, value in given.items() if value not in (None, ())}
     pairs, _ = read(options.file, part_of(Layout, known, **given), targets=options.target is not None)
     found = model.translate(pairs, max(options.beam or model.config.beam, options.best))
     atomic.write(out, predictions(pairs, [each[: options.best] for each in found]))

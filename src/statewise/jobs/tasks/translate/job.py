@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from ... import experiment
@@ -50,6 +51,8 @@ class Translate(experiment.Job[Options, Model]):
             self.test = test
             self.how = f" ({100 * config.test_share:g} % of the sources, split off with seed {config.seed})"
         self.problem = TranslateProblem.of(part_of(TranslateConfig, config), self.train_part, held_out)
+        if self.problem.sentences:
+            import_module("sacrebleu")  # where that isn't installed, it is said before training
 
     @property
     def title(self) -> str:

@@ -91,7 +91,7 @@ class Model(model_file.Model):
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
         config, longest = shared["config"], content["longest"]
         source, target = (Vocabulary.from_json(content[side]) for side in ("source", "target"))
-        if not isinstance(longest, int) or not 0 < longest <= LONGEST:
+        if type(longest) is not int or not 0 < longest <= LONGEST:
             raise ValueError(f"expected targets of 1 to {LONGEST} symbols")
         if f"decoder.{config.layers - 1}.weight_ih_l0" not in tensors:
             raise ValueError(f"expected {config.layers} layers")

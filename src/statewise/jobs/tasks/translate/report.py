@@ -22,6 +22,7 @@ from .result import Score
 from .vocabulary import Vocabulary
 
 SHOWN, MAPS, MOST_SYMBOLS = 15, 6, 40  # mistakes; pictures, and symbols of a side of one
+ENDED = "↵"
 FAINT = 0.02  # the least attention that is drawn
 
 
@@ -43,10 +44,10 @@ def symbols_line(source: Vocabulary, target: Vocabulary) -> str:
 def network_line(config: TranslateConfig, network: Network) -> str:
     """The network in a line."""
     size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of " if config.layers > 1 else ""
+    layers = f"{config.layers} layers" if config.layers > 1 else "1 layer"
     return (
-        f"{config.cell.upper()}, encoder of {layers}{config.units} units in each direction, decoder of"
-        f" {layers}{config.units} units with {config.attention} attention, {size:,} parameters"
+        f"{config.cell.upper()}, encoder (in both directions) and decoder of {layers} of {config.units} units,"
+        f" {config.attention} attention, {size:,} parameters"
     )
 
 
@@ -115,13 +116,16 @@ def _attention(result: Result) -> list[Block]:
         axes.set_axis_off()
     for axes, row in zip(panels, shown, strict=False):
         _map(axes, result.model, written, row)
-    said = "Each row is a symbol that was written, each column one that was read: the darker, the more it looked there."
+    said = (
+        f"Each row is a symbol that was written, each column one that was read, {ENDED} the end: the stronger the"
+        " colour, the more the network looked there."
+    )
     return [Heading("Attention"), Picture(to_svg(figure), said)]
 
 
 def _symbols(model: Model, pairs: Pairs, row: int) -> tuple[list[str], list[str]]:
-    read = [*pairs.features[row], *model.source.cut(pairs.sources[row]), "end"]
-    return read, [*model.target.cut(pairs.known_targets[row]), "end"]
+    read = [*pairs.features[row], *model.source.cut(pairs.sources[row]), ENDED]
+    return read, [*model.target.cut(pairs.known_targets[row]), ENDED]
 
 
 def _map(axes: Axes, model: Model, pairs: Pairs, row: int) -> None:
