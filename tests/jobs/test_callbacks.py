@@ -8,10 +8,9 @@ import time
 
 import pytest
 
-from statewise.jobs.report import Page
-from statewise.jobs.report.live import LiveReport
-from statewise.jobs.training.callbacks import Callback, CallbackList, Log, NamedCallback
-from statewise.jobs.training.default_callbacks import default_callbacks
+from statewise.jobs.report import LiveReport, Page
+from statewise.jobs.training.callbacks import Callback, CallbackList, Log, Pace
+from statewise.jobs.training.trackers import default_callbacks
 
 
 def record(update, **more):
@@ -48,13 +47,13 @@ def test_several_networks_keep_their_order_over_a_resume(tmp_path):
     path = tmp_path / "m.jsonl"
     log = Log(path)
     for name in ("a", "b"):
-        callback = NamedCallback(log, name)
+        callback = CallbackList([log], name)
         callback.begin([])
         callback.record(record(1))
         callback.record(record(2))
     log = Log(path)
     for name, kept in (("a", [record(1), record(2)]), ("b", [record(1)]), ("c", [])):
-        callback = NamedCallback(log, name)
+        callback = CallbackList([log], name)
         callback.begin(kept)
         callback.record(record(3))
     expected = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 3), ("c", 3)]
@@ -99,12 +98,12 @@ def test_all_of_several_are_told():
 
 def test_a_name_is_passed_on_with_every_record():
     callback = Everything()
-    use(NamedCallback(callback, "lstm"))
+    use(CallbackList([callback], "lstm"))
     named = [record(1, fit="lstm"), record(2, fit="lstm")]
     assert callback.calls == [("begin", named[:1], "lstm"), ("plan", 3), "tick", ("record", named[1])]
 
 
-ARGUMENTS = argparse.Namespace(tensorboard=False, visdom=None)
+ARGUMENTS = argparse.Namespace(tensorboard=False, trackio=False, visdom=None)
 
 
 def page(history):
@@ -115,7 +114,7 @@ def test_a_command_has_log_and_report(tmp_path, capsys):
     with default_callbacks("training", tmp_path, page, ARGUMENTS) as callback:
         use(callback)
         report = next(w for w in callback.callbacks if isinstance(w, LiveReport))
-        report.next = time.monotonic()
+        report.pace.next = time.monotonic()
         callback.record(record(3))
     assert [r["update"] for r in read(tmp_path / "metrics.jsonl")] == [1, 2, 3]
     assert "3 points" in (tmp_path / "report.html").read_text()
@@ -132,7 +131,7 @@ def test_all_are_closed_when_training_fails(tmp_path, monkeypatch):
 
 def fail_after_drawing(folder):
     with default_callbacks("training", folder, page, ARGUMENTS) as callback:
-        next(w for w in callback.callbacks if isinstance(w, LiveReport)).next = time.monotonic()
+        next(w for w in callback.callbacks if isinstance(w, LiveReport)).pace.next = time.monotonic()
         callback.record(record(1))
         assert "renews itself" in (folder / "report.html").read_text()
         raise KeyboardInterrupt
@@ -152,3 +151,18 @@ def test_of_several_processes_only_the_first_looks_on(tmp_path, monkeypatch):
     with default_callbacks("training", tmp_path, page, ARGUMENTS) as callback:
         use(callback)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_takes_long_is_done_less_often(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pace, always = Pace(3.0, first=1.0), Pace(0.0)
+    assert not pace.due()
+    assert always.due()
+    now = 101.0
+    assert pace.due()
+    for took, wait in ((0.01, 3.0), (0.5, 25.0)):
+        with pace.spent(), always.spent():
+            now += took
+        assert pace.next == pytest.approx(now + wait)
+        assert always.due()

@@ -189,14 +189,14 @@ def test_a_model_is_no_checkpoint(tmp_path):
 
 def test_it_is_written_now_and_then(tmp_path):
     checkpoint = Checkpoint(tmp_path / "x.checkpoint", every=3600)
-    assert not checkpoint.due()
+    assert not checkpoint.pace.due()
     assert checkpoint.load() is None
     soon = Checkpoint(tmp_path / "x.checkpoint", every=0.05)
     time.sleep(0.06)
-    assert soon.due()
+    assert soon.pace.due()
     task = Toy()
     soon.save(task, RECIPE, torch.optim.SGD(task.model.parameters()), toy_position(), {})
-    assert not soon.due()
+    assert not soon.pace.due()
     assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from statewise.jobs import Classifier
-from statewise.jobs.tasks.classify import read
-from statewise.jobs.tasks.classify.formats import digits
-from statewise.jobs.tasks.classify.split import stratified
+from statewise.jobs.data.split import stratified_split
+from statewise.jobs.tasks.classify.formats import digits, read
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "classify"
 
@@ -26,7 +25,7 @@ def archive(name, part):
 def test_digits():
     examples = digits()
     labels = np.array(examples.labels)
-    kept, held = stratified(labels.astype(np.int64), 0.2, 0)
+    kept, held = stratified_split(labels.astype(np.int64), 0.2, 0)
     X = examples.sequences.steps.reshape(-1, 8, 8)
     classifier = Classifier(scaling="all", epochs=10, learning_rate=0.01).fit(X[kept], labels[kept])
     assert classifier.score(X[held], labels[held]) >= 0.96

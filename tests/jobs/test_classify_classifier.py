@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from statewise.jobs import Classifier, InputError
+from statewise.jobs.data.split import stratified_split
 from statewise.jobs.tasks.classify.sequences import Sequences
-from statewise.jobs.tasks.classify.split import stratified
 
 QUICK = {"units": 8, "epochs": 15, "learning_rate": 0.02}
 
@@ -168,7 +168,7 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
     assert len(losses) == 6
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing
     targets = np.searchsorted(classifier.classes_, y)
-    _, rows = stratified(targets, 0.3, 0)
+    _, rows = stratified_split(targets, 0.3, 0)
     p = classifier.model_.probabilities(Sequences.of(X).select(rows))
     loss = -np.log(p[np.arange(len(rows)), targets[rows]]).mean()
     assert loss == pytest.approx(min(losses), rel=1e-4)
@@ -176,7 +176,7 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
 
 def test_what_is_held_out_is_not_trained_on():
     X, y = waves(60)
-    _, rows = stratified(np.unique(y, return_inverse=True)[1], 0.3, 0)
+    _, rows = stratified_split(np.unique(y, return_inverse=True)[1], 0.3, 0)
     changed = [100 * x + 7 if row in rows else x for row, x in enumerate(X)]
     before, after = (Classifier(units=4, epochs=1, validation_share=0.3).fit(data, y).model_ for data in (X, changed))
     np.testing.assert_array_equal(before.scaler.mean, after.scaler.mean)

@@ -133,7 +133,7 @@ def test_files_to_predict_are_read_as_the_training_part_was(capsys):
     alone = frame.head(1).drop("what").select("y", "when", "x", "who").with_columns(other=pl.lit("text"))
     alone.write_csv("alone.csv")  # ids don't repeat, columns come in another order, and there is one more
     assert classify("predict", "run/model.safetensors", "alone.csv") == 0
-    from statewise.jobs.tasks.classify import Model
+    from statewise.jobs.tasks.classify.model import Model
     from statewise.jobs.tasks.classify.sequences import Sequences
 
     expected = Model.load(Path("run/model.safetensors")).probabilities(
@@ -144,7 +144,7 @@ def test_files_to_predict_are_read_as_the_training_part_was(capsys):
 
 def test_a_program_reads_the_model_of_a_run():
     assert classify(toy(), *QUICK, "--out", "run", "--test", toy(6, 3, name="test.csv")) == 0
-    from statewise.jobs.tasks.classify import read
+    from statewise.jobs.tasks.classify.formats import read
 
     examples = read(Path("test.csv"))
     classifier = Classifier.load("run/model.safetensors")

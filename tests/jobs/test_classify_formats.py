@@ -12,9 +12,9 @@ import pytest
 
 from statewise.jobs import InputError
 from statewise.jobs.data.content import plain_name
-from statewise.jobs.tasks.classify import Layout, read
+from statewise.jobs.tasks.classify.config import Layout
 from statewise.jobs.tasks.classify.examples import check_alike, classes_of, targets_of
-from statewise.jobs.tasks.classify.formats import digits
+from statewise.jobs.tasks.classify.formats import digits, read
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "classify"
 

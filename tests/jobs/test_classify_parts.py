@@ -9,15 +9,16 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 
 from statewise.jobs import InputError
 from statewise.jobs.config import choices, hints_of
+from statewise.jobs.data.split import share_held_out, stratified_split
+from statewise.jobs.experiment import verdict
 from statewise.jobs.tasks.classify.baselines import baselines, flattened, summary
 from statewise.jobs.tasks.classify.config import ClassifyConfig
 from statewise.jobs.tasks.classify.network import Network, logits_of
 from statewise.jobs.tasks.classify.pictures import confusion_matrix as draw_confusion
-from statewise.jobs.tasks.classify.report import confusions, loss_line, verdict
-from statewise.jobs.tasks.classify.result import Result, Score, score
+from statewise.jobs.tasks.classify.report import confusions, loss_line
+from statewise.jobs.tasks.classify.result import Result, score
 from statewise.jobs.tasks.classify.scaler import Scaler
 from statewise.jobs.tasks.classify.sequences import Batches, Sequences, segmented
-from statewise.jobs.tasks.classify.split import stratified
 from statewise.jobs.tasks.classify.training import Classification, class_weights
 
 LENGTHS = [5, 1, 63, 7]
@@ -271,13 +272,22 @@ def test_validation_is_of_the_part_held_out(batches):
 def test_epochs_and_validation_follow_the_size():
     config = ClassifyConfig(batch=32)
     assert [config.decided(rows, 1).epochs for rows in (10, 320, 1600, 60000)] == [300, 200, 40, 12]
-    assert [config.held_out(rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
+    assert [share_held_out(None, rows) for rows in (100, 499, 500)] == [0, 0, 0.1]
     assert ClassifyConfig(epochs=7).decided(10, 1).epochs == 7
-    assert ClassifyConfig(validation_share=0.0).held_out(1000) == 0
+    assert share_held_out(0.0, 1000) == 0
     assert [config.decided(9, length).segment for length in (1, 64, 65, 100, 251, 784)] == [1, 1, 2, 3, 8, 24]
     assert ClassifyConfig(segment=5).decided(9, 10).segment == 5
     assert [config.decided(9, 784, image=image).scaling for image in (False, True)] == ["channel", "all"]
     assert config.decided(9, 784, image=True).segment == 1
+
+
+def test_what_float32_has_no_number_for_is_refused():
+    sequences = Sequences.of([np.array([[1.0, 2.0], [3.0, 1e50]])])
+    with pytest.raises(InputError, match=r"1e\+50 is too large beside the scale of its channel, 1$"):
+        Scaler.fitted(sequences, "none").batches(sequences)
+    assert np.isfinite(Scaler.fitted(sequences, "channel").batches(sequences).steps.numpy()).all()
+    with pytest.raises(InputError, match=r"1 is too large beside the scale of its channel, 1e-300"):
+        Scaler(np.zeros(2), np.array([1e-300, 1.0])).batches(Sequences.of([np.ones((1, 2))]))
 
 
 # Splits and scores
@@ -285,12 +295,12 @@ def test_epochs_and_validation_follow_the_size():
 
 def test_a_split_is_stratified_seeded_and_takes_no_whole_class():
     targets = np.array([0] * 50 + [1] * 10 + [2] * 2 + [3])
-    kept, held = stratified(targets, 0.2, seed=1)
+    kept, held = stratified_split(targets, 0.2, seed=1)
     assert sorted([*kept, *held]) == list(range(63))
     assert np.bincount(targets[held], minlength=4).tolist() == [10, 2, 1, 0]
-    assert np.array_equal(stratified(targets, 0.2, seed=1)[1], held)
-    assert not np.array_equal(stratified(targets, 0.2, seed=2)[1], held)
-    assert len(stratified(targets, 0.0, seed=1)[1]) == 0
+    assert np.array_equal(stratified_split(targets, 0.2, seed=1)[1], held)
+    assert not np.array_equal(stratified_split(targets, 0.2, seed=2)[1], held)
+    assert len(stratified_split(targets, 0.0, seed=1)[1]) == 0
 
 
 def test_scores_are_those_of_scikit_learn():
@@ -320,12 +330,13 @@ def test_the_interval_of_an_accuracy():
 
 
 def test_the_verdict_names_what_the_model_loses_to():
-    model, less, more = Score("GRU", 0.9, 0.9), Score("majority", 0.5, 0.4), Score("nearest", 0.95, 0.95)
-    assert verdict(model, [less, more]) == ("The GRU loses in accuracy (90.00 %) to nearest (95.00 %).", False)
-    text, good = verdict(model, [less])
+    model, more, less = ("GRU", 0.9), ("nearest", 0.95), ("frequent", 0.2)
+    lost = "The GRU loses in accuracy (90.00 %) to nearest (95.00 %)."
+    assert verdict(model, [less, more], "accuracy") == (lost, False)
+    text, good = verdict(model, [less], "accuracy")
     assert good
-    assert text == "The GRU beats the best baseline, majority: accuracy 90.00 % against 50.00 %."
-    assert not verdict(model, [Score("same", 0.9, 0.8)])[1]
+    assert text == "The GRU beats the best baseline, frequent: accuracy 90.00 % against 20.00 %."
+    assert not verdict(model, [("same", 0.9)], "accuracy")[1]
 
 
 def test_the_least_that_the_loss_can_be():

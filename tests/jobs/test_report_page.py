@@ -190,7 +190,7 @@ def test_the_live_report_is_drawn_now_and_then(tmp_path, monkeypatch):
     live = LiveReport(tmp_path / "report.html", draw)
     history = curve()
     live.begin(history[:2])
-    live.next = time.monotonic()
+    live.pace.next = time.monotonic()
     live.record(history[2])
     assert drawn == [3]
     for record in history[3:]:

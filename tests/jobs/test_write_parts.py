@@ -28,8 +28,8 @@ def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, tie=False, unit
     return Network(symbols, Plan.of(plan))
 
 
-def vocabulary_of(text, level="char", most=100, at_least=1):
-    return Vocabulary.of(text, level, most=most, at_least=at_least)
+def vocabulary_of(text, level="char", max_words=100, min_count=1):
+    return Vocabulary.of(text, level, max_words=max_words, min_count=min_count)
 
 
 def corpus_of(ids, lengths=None):
@@ -130,10 +130,10 @@ def test_words_become_numbers_and_come_back():
 
 def test_rare_words_are_not_known():
     text = "a a a b b b c c d"
-    assert vocabulary_of(text, "word", at_least=2).symbols[2:] == ("a", "b", "c")
-    assert vocabulary_of(text, "word", most=2).symbols[2:] == ("a", "b")
+    assert vocabulary_of(text, "word", min_count=2).symbols[2:] == ("a", "b", "c")
+    assert vocabulary_of(text, "word", max_words=2).symbols[2:] == ("a", "b")
     with pytest.raises(InputError, match="no word that occurs 4 times"):
-        vocabulary_of(text, "word", at_least=4)
+        vocabulary_of(text, "word", min_count=4)
 
 
 def test_lines_are_known_by_their_ends():

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 from urllib.parse import urlsplit
@@ -76,6 +77,7 @@ class Run(Reading):
         30.0, "how often it is written where training stands", group="run", metavar="SECONDS"
     )
     tensorboard: bool = option(False, "write the curve for TensorBoard into the run folder as well", group="run")
+    trackio: bool = option(False, "log the curve with trackio, wandb's local kin, as well", group="run")
     visdom: Address | None = option(
         None, "send the curve to a Visdom server", group="run", metavar="URL", default=VISDOM, const=VISDOM
     )
@@ -110,7 +112,7 @@ class Command(Generic[Options]):
     name: str
     options: type[Options]
     action: str
-    """``module:function``, imported when it runs."""
+    """``module:function``, also one of a class: imported when it runs."""
     usage: str
     description: str
     examples: str
@@ -127,7 +129,7 @@ class Command(Generic[Options]):
         if isinstance(options, Reading):
             limit.set(options.unpack * GIGABYTE)
         module, _, function = self.action.partition(":")
-        return int(getattr(import_module(module), function)(options) or 0)
+        return int(attrgetter(function)(import_module(module))(options) or 0)
 
     def told(self, args: argparse.Namespace) -> Options:
         """What ``args`` say; of a run that is gone on with what it was told, and decided, when it began.

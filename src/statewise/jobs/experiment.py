@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
+from torch import nn
 
 from .._version import __version__
 from .artifacts import atomic
@@ -31,10 +32,10 @@ from .command import Run, say
 from .config import to_json
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
 from .training.callbacks import Log, Record
-from .training.default_callbacks import default_callbacks
 from .training.distributed import find_device
 from .training.problem import Problem, Trainer
 from .training.rank import is_main_process
+from .training.trackers import default_callbacks
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
 Trained = TypeVar("Trained", bound=Model)
@@ -75,6 +76,8 @@ class Job(ABC, Generic[Options, Trained]):
     """What is learnt."""
     name: str
     """What the run is called after."""
+    layout: Any = None
+    """How its files lie, for the model to remember."""
 
     @abstractmethod
     def __init__(self, options: Options) -> None: ...
@@ -101,11 +104,6 @@ class Job(ABC, Generic[Options, Trained]):
     def facts(self) -> Facts:
         """What is known before training."""
 
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """What the model's file is to remember of the run, as JSON."""
-        return {}
-
     def facts_of(self, model: Trained) -> Facts:
         """What is known after training beside that."""
         return []
@@ -118,52 +116,52 @@ class Job(ABC, Generic[Options, Trained]):
     def judge(self, model: Trained) -> Outcome:
         """The model and its baselines on what was held out of training."""
 
+    @classmethod
+    def run(cls, options: Options) -> None:
+        """From the command to a full run folder."""
+        began = time.monotonic()
+        find_device(options.device)  # before anything is read, said or made
+        job = cls(options)
+        with _folder(job, options) as folder:
+            facts = job.facts()
+            say(lines(facts))
 
-def run(kind: type[Job[Options, Trained]], options: Options) -> None:
-    """Run the job ``kind`` as ``options`` say."""
-    began = time.monotonic()
-    find_device(options.device)  # before anything is read, said or made
-    job = kind(options)
-    with _folder(job, options) as folder:
-        facts = job.facts()
-        say(lines(facts))
+            def page(history: Sequence[Record]) -> Page:
+                return page_of(job, facts, history)
 
-        def page(history: Sequence[Record]) -> Page:
-            return page_of(job, facts, history)
-
-        with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
-            model = job.problem.train(Trainer([callback], folder, options.checkpoint_every))
-        if not is_main_process():
-            return
-        history = Log(folder / "metrics.jsonl").records
-        told = len(facts)
-        facts = [*facts, *job.facts_of(model), ("trained", training_line(history, job.validated))]
-        say("\n".join(lines(facts).split("\n")[told:]) + "\n")
-        outcome = job.judge(model)
-        said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
-        say("\n".join(filter(None, said)))
-        page_of(job, facts, history, outcome).write(folder / "report.html")
-        for name, content in outcome.files.items():
-            if callable(content):
-                content(folder / name)
-            else:
-                atomic.write(folder / name, content)
-        replace(model, notes={**job.notes, "data": job.name}).save(folder / "model.safetensors")
-        metrics = {
-            **outcome.metrics,
-            "config": to_json(job.config),
-            "training": {key: history[-1][key] for key in ("epoch", "update", "seconds", "loss")},
-            "seconds": round(time.monotonic() - began, 2),
-            "threads": torch.get_num_threads(),
-            "versions": {
-                "statewise": __version__,
-                "torch": version("torch"),
-                "scikit-learn": version("scikit-learn"),
-                "python": platform.python_version(),
-            },
-        }
-        atomic.write(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-    say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir() if p.is_file()))}")
+            with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
+                model = job.problem.train(Trainer([callback], folder, options.checkpoint_every))
+            if not is_main_process():
+                return
+            history = Log(folder / "metrics.jsonl").records
+            told = len(facts)
+            facts = [*facts, *job.facts_of(model), ("trained", training_line(history, job.validated))]
+            say("\n".join(lines(facts).split("\n")[told:]) + "\n")
+            outcome = job.judge(model)
+            said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
+            say("\n".join(filter(None, said)))
+            page_of(job, facts, history, outcome).write(folder / "report.html")
+            for name, content in outcome.files.items():
+                if callable(content):
+                    content(folder / name)
+                else:
+                    atomic.write(folder / name, content)
+            replace(model, layout=job.layout, notes={"data": job.name}).save(folder / "model.safetensors")
+            metrics = {
+                **outcome.metrics,
+                "config": to_json(job.config),
+                "training": {key: history[-1][key] for key in ("epoch", "update", "seconds", "loss")},
+                "seconds": round(time.monotonic() - began, 2),
+                "threads": torch.get_num_threads(),
+                "versions": {
+                    "statewise": __version__,
+                    "torch": version("torch"),
+                    "scikit-learn": version("scikit-learn"),
+                    "python": platform.python_version(),
+                },
+            }
+            atomic.write(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+        say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir() if p.is_file()))}")
 
 
 def _folder(job: Job[Any, Any], options: Run) -> AbstractContextManager[Path]:
@@ -227,8 +225,23 @@ def as_text(table: Table) -> str:
     )
 
 
+def percent(share: float) -> str:
+    """``share`` in percent."""
+    return f"{100 * share:.2f} %"
+
+
+def network_line(config: Any, network: nn.Module, ways: str, *more: str) -> str:
+    """A network of recurrent layers in a line: the layers, ``ways`` that they read, and what is ``more``."""
+    size = sum(parameter.numel() for parameter in network.parameters())
+    layers = f"{config.layers} layers of " if config.layers > 1 else ""
+    return ", ".join([config.cell.upper(), f"{layers}{config.units} units{ways}", *more, f"{size:,} parameters"])
+
+
 def verdict(
-    model: tuple[str, float], baselines: Sequence[tuple[str, float]], measure: str, form: Callable[[float], str]
+    model: tuple[str, float],
+    baselines: Sequence[tuple[str, float]],
+    measure: str,
+    form: Callable[[float], str] = percent,
 ) -> tuple[str, bool]:
     """Whether the model beats all baselines in what decides, of which more is better, and if that is good news."""
     (name, value), better = model, [b for b in baselines if b[1] > model[1]]

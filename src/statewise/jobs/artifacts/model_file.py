@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -21,6 +22,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ..._version import __version__
+from ...freezing import freeze
 from ..config import from_json, short, to_json
 from ..errors import InputError
 from . import atomic
@@ -87,13 +89,22 @@ class Model:
     KIND: ClassVar[str]
     FORMAT: ClassVar[int] = 2
     CONFIG: ClassVar[type[Any]]
+    LAYOUT: ClassVar[type[Any] | None] = None
     MISSING: ClassVar[Collection[str]] = ()
     """Tensors in which NaN may be."""
 
     config: Any
     """What was set, with everything decided."""
+    layout: Any = None
+    """How the files lay that it has learnt from, where a command read them: a ``LAYOUT``."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What else the file is to hold, as JSON."""
+
+    @cached_property
+    def frozen(self) -> nn.Module:
+        """Its network, packed for many calls."""
+        found: nn.Module = freeze(self.networks()[""])
+        return found
 
     def networks(self) -> dict[str, nn.Module]:
         """Its networks, by the names that ``training.problem.Trainer.fit`` was given; a single one has none."""
@@ -114,12 +125,13 @@ class Model:
 
     @classmethod
     def built(cls: type[Own], content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Own:
-        """The model of ``content`` and ``tensors``; ``shared`` are ``config`` and ``notes``."""
+        """The model of ``content`` and ``tensors``; ``shared`` are the other fields."""
         raise NotImplementedError
 
     def save(self, path: Path) -> None:
         """Write the model as one ``.safetensors`` file. The same model gives the same bytes."""
-        shared = {"config": to_json(self.config), "notes": dict(self.notes)}
+        layout = {} if self.layout is None else {"layout": to_json(self.layout)}
+        shared = {"config": to_json(self.config), "notes": {**layout, **self.notes}}
         save(path, self.KIND, self.FORMAT, {**shared, **self.content()}, self.tensors())
 
     @classmethod
@@ -129,7 +141,9 @@ class Model:
         with checked(path, cls.KIND):
             content = cls.former(content) if format < cls.FORMAT else content
             config, notes = from_json(cls.CONFIG, content["config"]), dict(content["notes"])
-            return cls.built(content, tensors, config=config, notes=notes)
+            known = notes.pop("layout", None) if cls.LAYOUT else None
+            layout = None if known is None or cls.LAYOUT is None else from_json(cls.LAYOUT, known)
+            return cls.built(content, tensors, config=config, layout=layout, notes=notes)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The bytes of a file, unpacked where it is a ``.gz``.
+"""The bytes of a file, unpacked where it is a ``.gz``, and its text.
 
 A packed file may hold a thousand times its size, so there is a limit to what is unpacked.
 """
@@ -19,6 +19,7 @@ from ..errors import InputError
 PACKED = b"\x1f\x8b"  # what a .gz begins with, whatever it is called
 GIGABYTE = 10**9
 PIECE = 2**20
+GLANCE = 1 << 16  # bytes that tell what a file is
 ENDINGS = "gz|ts|csv|tsv|txt|parquet|npz|npy|conllu|conll|iob2?|bio|pos"
 
 limit: ContextVar[float] = ContextVar("limit", default=4 * GIGABYTE)
@@ -33,6 +34,25 @@ def read_content(path: Path, expected: str = "a file") -> bytes:
     with refusing(path, expected):
         content = path.read_bytes()
         return _unpacked(path, content) if content.startswith(PACKED) else content
+
+
+def filled_content(path: Path) -> bytes:
+    """``read_content``, which must not be empty."""
+    content = read_content(path)
+    if not content:
+        raise InputError(f"{path}: the file is empty")
+    return content
+
+
+def beginning_of(path: Path) -> bytes:
+    """The first bytes of ``path``, unpacked, which tell what it is. Raises ``InputError`` as ``filled_content``."""
+    with refusing(path), path.open("rb") as file:
+        packed = file.read(2) == PACKED
+        file.seek(0)
+        beginning = gzip.GzipFile(fileobj=file).read(GLANCE) if packed else file.read(GLANCE)
+    if not beginning:
+        raise InputError(f"{path}: the file is empty")
+    return beginning
 
 
 def check_unpacked(path: Path, size: float, what: str = "unpacked") -> None:
@@ -78,3 +98,28 @@ def plain_name(path: Path) -> str:
     name = re.sub(r"[-_.](images|idx\d|ubyte)\b", "", name, flags=re.IGNORECASE)
     name = re.sub(r"(^|[-_.])(train(ing)?|test|t10k)$", "", name, flags=re.IGNORECASE)
     return name or path.absolute().parent.name or "data"
+
+
+def decoded(path: Path) -> str:
+    """The text in ``path``, without a byte order mark. Raises ``InputError`` with the line where it isn't UTF-8."""
+    content = read_content(path, "a text file")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = content.count(b"\n", 0, error.start) + 1, content[error.start]
+        found = f"the byte 0x{byte:02x} in line {line}; to convert a file: iconv -t utf-8"
+        raise InputError(f"{path}: expected text in UTF-8, got {found}") from None
+
+
+def read_text(path: Path, *, endings: bool = True) -> str:
+    """The text in ``path``, without a byte order mark, its lines ending in ``\\n`` or, without ``endings``, as they do.
+
+    Raises ``InputError`` where the file can't be read, is empty, is a damaged ``.gz``, or isn't UTF-8; then with the
+    line where that shows.
+    """
+    text = decoded(path)
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty")
+    if not endings:
+        return text
+    return text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")

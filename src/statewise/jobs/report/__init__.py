@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .charts import loss_curve, to_svg
-from .live import LiveReport
-from .page import Block, Heading, Note, Page, Picture, Table, Text, Word, Words
+from .page import Block, Heading, LiveReport, Note, Page, Picture, Table, Text, Word, Words
 
 __all__ = [
     "Block",

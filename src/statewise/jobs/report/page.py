@@ -6,8 +6,8 @@ There is no script in it and nothing outside of it: its own security policy lets
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 from ..._version import __version__
 from ..artifacts import atomic
+from ..training.callbacks import Callback, Pace, Record
 
 REFRESH = 5  # seconds
+LEAST = 3.0  # seconds between two drawings while a network is trained
 
 
 @dataclass(frozen=True)
@@ -117,3 +119,28 @@ def _picture(picture: Picture, number: int) -> str:
     """The SVG with its caption for those who can't see it, and names that are its alone on the page."""
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>p{number}-", picture.svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(picture.caption)}" ', 1)
+
+
+class LiveReport(Callback):
+    """Draws the page that ``page(history)`` gives, soon after training began and then whenever it is worth the time."""
+
+    def __init__(self, path: Path, page: Callable[[Sequence[Record]], Page]) -> None:
+        self.path, self.page = path, page
+        self.history: list[Record] = []
+        self.pace = Pace(LEAST, first=1.0)
+
+    def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
+        self.history = [r for r in self.history if r.get("fit") != fit] + list(history)
+
+    def record(self, record: Record) -> None:
+        self.history.append(record)
+        if self.pace.due():
+            with self.pace.spent():
+                self.page(self.history).write(self.path)
+
+    def broken_off(self) -> None:
+        """Say on the page, where there is one, that nothing more is coming."""
+        if self.path.exists():
+            page = self.page(self.history)
+            note = Note("Training was broken off here.", good=False)
+            replace(page, running=False, blocks=[note, *page.blocks]).write(self.path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -60,10 +62,10 @@ class Callback:
 
 
 class CallbackList(Callback):
-    """Passes everything on to all of ``callbacks``."""
+    """Passes everything on to all of ``callbacks``; where ``fit`` names one of several networks, under that name."""
 
-    def __init__(self, callbacks: Iterable[Callback]) -> None:
-        self.callbacks = tuple(callbacks)
+    def __init__(self, callbacks: Iterable[Callback], fit: str = "") -> None:
+        self.callbacks, self.named = tuple(callbacks), Record(fit=fit) if fit else Record()
 
     def plan(self, updates: int) -> None:
         for callback in self.callbacks:
@@ -75,37 +77,36 @@ class CallbackList(Callback):
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
         for callback in self.callbacks:
-            callback.begin(history, fit)
+            callback.begin([{**self.named, **record} for record in history], fit or self.named.get("fit"))
 
     def record(self, record: Record) -> None:
         for callback in self.callbacks:
-            callback.record(record)
+            callback.record({**self.named, **record})
 
     def close(self) -> None:
         for callback in self.callbacks:
             callback.close()
 
 
-class NamedCallback(Callback):
-    """Passes on to ``callback`` what one of several networks does, its records under the name ``fit``."""
+class Pace:
+    """Tells when something that takes time may be done again: every ``every`` seconds, and so that it costs 2 %."""
 
-    def __init__(self, callback: Callback, fit: str) -> None:
-        self.callback, self.fit = callback, fit
+    COST = 0.02
 
-    def plan(self, updates: int) -> None:
-        self.callback.plan(updates)
+    def __init__(self, every: float, first: float | None = None) -> None:
+        self.every, self.next = every, time.monotonic() + (every if first is None else first)
 
-    def tick(self) -> None:
-        self.callback.tick()
+    def due(self) -> bool:
+        """Whether it may be done."""
+        return time.monotonic() >= self.next
 
-    def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
-        self.callback.begin([self._named(record) for record in history], fit or self.fit)
-
-    def record(self, record: Record) -> None:
-        self.callback.record(self._named(record))
-
-    def _named(self, record: Record) -> Record:
-        return {"fit": self.fit, **record}
+    @contextmanager
+    def spent(self) -> Iterator[None]:
+        """Around what is done. With ``every`` 0 it is always due."""
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self.next = now + (max(self.every, (now - began) / self.COST) if self.every > 0 else 0.0)
 
 
 class Log(Callback):

@@ -7,7 +7,6 @@ the place in the epoch, and the curve. It is replaced as a whole.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,12 +19,11 @@ from torch.optim import SGD, Optimizer
 from ..artifacts import model_file
 from ..config import from_json
 from ..errors import InputError
-from .callbacks import Record, is_record
+from .callbacks import Pace, Record, is_record
 from .config import TrainingConfig
 from .task import Task
 
 FORMAT = 2
-COST = 0.02  # the share of the time that writing may take
 
 
 @dataclass
@@ -53,30 +51,23 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, every: float = 30.0) -> None:
-        self.path, self.every = path, every
-        self.next = time.monotonic() + every
-
-    def due(self) -> bool:
-        """Whether it is time to write."""
-        return time.monotonic() >= self.next
+        self.path, self.pace = path, Pace(every)
 
     def save(
         self, task: Task, config: TrainingConfig, optimizer: Optimizer, position: Position, best: Mapping[str, Tensor]
     ) -> None:
         """Write all that the rest of the training depends on."""
-        began = time.monotonic()
-        content = {**_identity(task, config), "position": asdict(position)}
-        tensors = {
-            **_under("model", task.model.state_dict()),
-            **_under("best", best),
-            **_under("task", task.state()),
-            **_under("random", _random()),
-        }
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= _under(f"optimizer.{index}", {name: t for name, t in state.items() if t is not None})
-        model_file.save(self.path, "checkpoint", FORMAT, content, tensors)
-        now = time.monotonic()
-        self.next = now + max(self.every, (now - began) / COST if self.every > 0 else 0.0)
+        with self.pace.spent():
+            content = {**_identity(task, config), "position": asdict(position)}
+            tensors = {
+                **_under("model", task.model.state_dict()),
+                **_under("best", best),
+                **_under("task", task.state()),
+                **_under("random", _random()),
+            }
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= _under(f"optimizer.{index}", {name: t for name, t in state.items() if t is not None})
+            model_file.save(self.path, "checkpoint", FORMAT, content, tensors)
 
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """What ``save`` wrote; None where nothing was written yet."""

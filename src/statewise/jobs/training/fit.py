@@ -86,7 +86,7 @@ def fit(
                     if at.update % stretch == 0 and at.terms:
                         _record(at, group.total(float(lost)), rate, began, callback)
                         lost.zero_()
-                    if checkpoint and group.size == 1 and checkpoint.due():
+                    if checkpoint and group.size == 1 and checkpoint.pace.due():
                         at.lost, at.seconds = float(lost), time.monotonic() - began
                         checkpoint.save(task, config, optimizer, at, best)
 
@@ -101,7 +101,7 @@ def fit(
             lost.zero_()
             at.lost, at.seconds = 0.0, time.monotonic() - began
             last = at.epoch == config.epochs or bool(config.patience and at.stale >= config.patience)
-            if checkpoint and group.is_main_process and (last or checkpoint.due()):
+            if checkpoint and group.is_main_process and (last or checkpoint.pace.due()):
                 checkpoint.save(task, config, optimizer, at, best)
 
         callback.plan(at.update - updates)

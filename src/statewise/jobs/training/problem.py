@@ -13,7 +13,7 @@ from torch import nn
 
 from ..artifacts import model_file
 from ..errors import InputError
-from .callbacks import Callback, CallbackList, NamedCallback, Record
+from .callbacks import Callback, CallbackList, Record
 from .checkpoint import Checkpoint
 from .config import TrainingConfig
 from .fit import fit
@@ -55,8 +55,7 @@ class Trainer:
             checkpoint = Checkpoint(file, self.every)
         shown = bar(name or "training") if self.verbose and is_main_process() else nullcontext(Callback())
         with shown as progress:
-            callback: Callback = CallbackList([*self.callbacks, progress])
-            callback = NamedCallback(callback, name) if name else callback
+            callback = CallbackList([*self.callbacks, progress], name)
             records = fit(task, config, callback=callback, checkpoint=checkpoint)
         self.history += [{"fit": name, **record} for record in records] if name else records
         task.model.cpu()

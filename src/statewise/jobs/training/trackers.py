@@ -1,4 +1,4 @@
-"""The curve for servers of other projects: TensorBoard and Visdom.
+"""Who looks on at a run, put together from the command's options; and the curve for programs of others.
 
 A package that isn't installed or a server that doesn't answer costs one warning, never the run.
 """
@@ -7,119 +7,169 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
+from importlib import import_module
 from pathlib import Path
-from threading import Event, Lock, Thread
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.request import Request, urlopen
 
-from .callbacks import Callback, Record
+from ..errors import InputError
+from ..report import LiveReport, Page
+from .callbacks import Callback, CallbackList, Log, Pace, Record
+from .progress import bar
+from .rank import is_main_process
 
 INTERVAL = 0.5  # seconds between two messages to a Visdom server
-ANSWER = 3.0  # how long it may take to answer one
-PATIENCE = 5.0  # and to take the last ones, when training is over
+ANSWER = 1.0  # how long it may take to answer one
 FLUSH = 5  # seconds until what TensorBoard is to read is in its file
 
 
-class TensorBoard(Callback):
-    """Writes the curve into ``folder``, for ``tensorboard --logdir``."""
+@contextmanager
+def default_callbacks(
+    description: str, folder: Path, page: Callable[[Sequence[Record]], Page], args: Any
+) -> Iterator[Callback]:
+    """The bar, ``metrics.jsonl``, ``report.html`` as ``page`` draws it from the curve, and what ``args`` asks for.
 
-    def __init__(self, folder: Path) -> None:
-        self.writer: Any = None
-        # What a broken-off run left is told again by ``begin``, as far as it counts.
-        for events in folder.glob("events.out.tfevents.*"):
-            events.unlink()
+    ``args`` are the options of ``command.Run``. Of several processes the first one has them all, the others none.
+    """
+    if not is_main_process():
+        yield Callback()
+        return
+    with bar(description) as progress:
+        report = LiveReport(folder / "report.html", page)
+        callbacks: list[Callback] = [progress, Log(folder / "metrics.jsonl"), report]
+        if args.tensorboard:
+            callbacks.append(TensorBoard(folder / "tensorboard"))
+        if args.trackio:
+            callbacks.append(Trackio(folder.name))
+        if args.visdom:
+            callbacks.append(Visdom(args.visdom, folder.name))
+        everyone = CallbackList(callbacks)
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            yield everyone
+        except BaseException:
+            with suppress(InputError):  # a disk that is full, which is what is being raised
+                report.broken_off()
+            raise
+        finally:
+            everyone.close()
 
-            self.writer = SummaryWriter(str(folder), flush_secs=FLUSH)
+
+class Tracker(Callback):
+    """Tells a package, where there is one, of every measure of every record."""
+
+    def __init__(self, option: str, module: str, package: str) -> None:
+        self.module: Any = None
+        try:
+            self.module = import_module(module)
         except ModuleNotFoundError as error:
-            _warn(f"--tensorboard: needs {error.name}, going on without it: pip install tensorboard")
+            _warn(f"{option}: needs {error.name}, going on without it: pip install {package}")
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
         for record in history:
             self.record(record)
 
     def record(self, record: Record) -> None:
-        if self.writer is not None:
+        if self.module is not None:
             prefix = f"{record['fit']}/" if "fit" in record else ""
-            for name, value in _measures(record):
-                self.writer.add_scalar(prefix + name, value, record["update"])
+            self.tell({prefix + name: value for name, value in _measures(record)}, record["update"])
 
     def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
+        if self.module is not None:
+            self.end()
+
+    def tell(self, measures: dict[str, float], update: int) -> None:
+        """Measures by name, after so many updates."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """No more is coming."""
+        raise NotImplementedError
+
+
+class TensorBoard(Tracker):
+    """Writes the curve into ``folder``, for ``tensorboard --logdir``."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("--tensorboard", "torch.utils.tensorboard", "tensorboard")
+        for events in folder.glob("events.out.tfevents.*"):
+            events.unlink()  # of a run that was broken off; what of it counts, ``begin`` tells
+        if self.module is not None:
+            self.writer = self.module.SummaryWriter(str(folder), flush_secs=FLUSH)
+
+    def tell(self, measures: dict[str, float], update: int) -> None:
+        for name, value in measures.items():
+            self.writer.add_scalar(name, value, update)
+
+    def end(self) -> None:
+        self.writer.close()
+
+
+class Trackio(Tracker):
+    """Logs the curve as the run ``name`` of the project statewise, for ``trackio show``; wandb is spoken to alike."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("--trackio", "trackio", "trackio")
+        if self.module is not None:
+            self.run = self.module.init(project="statewise", name=name)
+
+    def tell(self, measures: dict[str, float], update: int) -> None:
+        self.run.log(measures, step=update)
+
+    def end(self) -> None:
+        self.run.finish()
 
 
 class Visdom(Callback):
     """Shows the curve at the Visdom server ``url``: a window for each measure, in it a line for each network.
 
-    It speaks the server's own HTTP, so the server's package isn't needed where the training runs. Whenever a window has
-    changed it is sent as a whole, so a server that was started anew in between shows all of it again. A thread does
-    that: a server that takes what it gets and never answers doesn't hold up the training.
+    It speaks the server's own HTTP, so the server's package isn't needed where the training runs. Windows are sent as a
+    whole, so a server that was started anew in between shows all of it again.
     """
 
     def __init__(self, url: str, environment: str) -> None:
-        self.url, self.environment = url.rstrip("/"), environment
-        self.windows: dict[str, dict[str, _Line]] = {}  # by measure and network
-        self.changed: set[str] = set()
-        self.lock, self.closing = Lock(), Event()
-        self.thread = Thread(target=self._serve, name="visdom", daemon=True)
-        self.thread.start()
+        self.url, self.environment, self.pace = url.rstrip("/"), environment, Pace(INTERVAL)
+        self.windows: dict[str, dict[str, list[tuple[int, float]]]] = {}  # points by measure and network
+        self.lost = False
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
-        with self.lock:
-            for lines in self.windows.values():
-                lines.pop(fit or "", None)  # what came after the checkpoint comes again
+        for lines in self.windows.values():
+            lines.pop(fit or "", None)  # what came after the checkpoint comes again
         for record in history:
             self.record(record)
 
     def record(self, record: Record) -> None:
-        with self.lock:
-            for name, value in _measures(record):
-                line = self.windows.setdefault(name, {}).setdefault(record.get("fit", ""), _Line([], []))
-                line.x.append(record["update"])
-                line.y.append(value)
-                self.changed.add(name)
+        for name, value in _measures(record):
+            self.windows.setdefault(name, {}).setdefault(record.get("fit", ""), []).append((record["update"], value))
+        if self.pace.due():
+            self.send()
 
     def close(self) -> None:
-        self.closing.set()
-        self.thread.join(PATIENCE)
-        if self.thread.is_alive():
-            _warn(f"--visdom {self.url}: is slow, the end of the curve may be missing there")
+        self.send()
 
-    def _serve(self) -> None:
-        try:
-            closing = False
-            while not closing:
-                closing = self.closing.wait(INTERVAL)
-                with self.lock:
-                    messages = [self._message(name) for name in sorted(self.changed)]
-                    self.changed.clear()
-                for message in messages:
-                    self._post(message)
-        except (OSError, HTTPException, ValueError) as error:
-            _warn(f"--visdom {self.url}: {getattr(error, 'reason', None) or error}; going on without it")
+    def send(self) -> None:
+        """Send all windows, until one is refused."""
+        with self.pace.spent():
+            for name, lines in self.windows.items():
+                if not self.lost:
+                    self._send(name, lines)
 
-    def _message(self, name: str) -> bytes:
-        lines = [
-            {"type": "scatter", "mode": "lines", "name": fit or name, "x": line.x, "y": line.y}
-            for fit, line in self.windows[name].items()
+    def _send(self, name: str, lines: dict[str, list[tuple[int, float]]]) -> None:
+        drawn = [
+            {"type": "scatter", "mode": "lines", "name": fit or name, "x": x, "y": y}
+            for fit, (x, y) in ((fit, zip(*points, strict=True)) for fit, points in lines.items())
         ]
         layout = {"title": name, "xaxis": {"title": "updates"}, "showlegend": len(lines) > 1}
-        window = {"win": name, "eid": self.environment, "data": lines, "layout": layout, "opts": {"title": name}}
-        return json.dumps(window).encode()
-
-    def _post(self, message: bytes) -> None:
-        request = Request(f"{self.url}/events", message, {"Content-Type": "application/json"})
-        with urlopen(request, timeout=ANSWER) as answer:
-            answer.read()
-
-
-class _Line(NamedTuple):
-    x: list[int]
-    y: list[float]
+        window = {"win": name, "eid": self.environment, "data": drawn, "layout": layout, "opts": {"title": name}}
+        request = Request(f"{self.url}/events", json.dumps(window).encode(), {"Content-Type": "application/json"})
+        try:
+            with urlopen(request, timeout=ANSWER) as answer:
+                answer.read()
+        except (OSError, HTTPException, ValueError) as error:
+            self.lost = True
+            _warn(f"--visdom {self.url}: {getattr(error, 'reason', None) or error}; going on without it")
 
 
 def _measures(record: Record) -> Iterator[tuple[str, float]]:

@@ -11,31 +11,3 @@
 
 Importing this package imports no torch.
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .classifier import Classifier
-    from .config import Layout
-    from .examples import Examples
-    from .formats import read
-    from .model import Model
-
-__all__ = ["Classifier", "Examples", "Layout", "Model", "read"]
-
-_HOMES = {
-    "Classifier": ".classifier",
-    "Examples": ".examples",
-    "Layout": ".config",
-    "Model": ".model",
-    "read": ".formats",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)

@@ -14,8 +14,8 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_
 from ...errors import InputError
 from ...estimator import Estimator
 from .config import ClassifyConfig
-from .given import as_sequences
 from .model import Label, Model
+from .sequences import as_sequences
 from .training import ClassifyProblem
 
 

@@ -8,7 +8,7 @@ from .config import Options
 COMMAND = Command(
     "classify",
     Options,
-    "statewise.jobs.tasks.classify.job:run",
+    "statewise.jobs.tasks.classify.job:Classify.run",
     usage="""\
 statewise classify [fit] [FILE] [--test FILE] [option ...]
        statewise classify predict MODEL FILE [option ...]""",

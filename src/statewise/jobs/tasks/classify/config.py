@@ -14,7 +14,6 @@ from ...training.config import TrainingConfig
 UPDATES = 2000
 SEGMENTS, LEAST_SEGMENTED = 32, 64
 LEAST_EPOCHS, MOST_EPOCHS = 12, 300
-HELD_OUT, LEAST_HELD_OUT = 0.1, 50  # a smaller part held out says little of which epoch is best
 
 data, network, reading = (partial(option, group=group) for group in ("data", "network", "reading files"))
 
@@ -67,12 +66,6 @@ class ClassifyConfig(TrainingConfig):
             segment=self.segment or segment,
             scaling=self.scaling or ("all" if image else "channel"),
         )
-
-    def held_out(self, rows: int) -> float:
-        """The share to hold out of ``rows`` sequences."""
-        if self.validation_share is not None:
-            return self.validation_share
-        return HELD_OUT if rows * HELD_OUT >= LEAST_HELD_OUT else 0.0
 
 
 @dataclass(kw_only=True)

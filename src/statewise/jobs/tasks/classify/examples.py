@@ -52,6 +52,11 @@ class Examples:
         return f"{len(self)} sequences of {steps} steps, {channels} channel{'s' if channels != 1 else ''}"
 
 
+def numbered(count: int) -> list[str]:
+    """What sequences are called that have no names: 1, 2, and so on."""
+    return [str(row) for row in range(1, count + 1)]
+
+
 def classes_of(examples: Examples) -> list[str]:
     """The labels that there are, numbers by size, others by letter. Refuses a single one."""
     if examples.labels is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ... import experiment
 from ...config import part_of
+from ...data.columns import listed
+from ...data.split import stratified_split
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import report
@@ -17,7 +18,6 @@ from .examples import Examples, check_alike, classes_of, targets_of
 from .formats import digits, read
 from .model import Model
 from .result import Result, Score, score
-from .split import stratified
 from .training import ClassifyProblem
 
 
@@ -53,7 +53,7 @@ class Classify(experiment.Job[Options, Model]):
             if test.labels is None:
                 raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
             return examples, test, f" ({config.test})"
-        kept, held = stratified(targets_of(examples, classes), config.test_share, config.seed)
+        kept, held = stratified_split(targets_of(examples, classes), config.test_share, config.seed)
         if not len(held):
             raise InputError(f"{examples.source}: no class has two sequences; give a test part with --test")
         how = f" ({100 * config.test_share:g} % of each class, split off with seed {config.seed})"
@@ -62,21 +62,16 @@ class Classify(experiment.Job[Options, Model]):
     def facts(self) -> Facts:
         """What is classified, into what, where it is split, and by what network."""
         return [
-            ("", f"{self.name}: {len(self.classes)} classes ({report.listed(self.classes)})"),
+            ("", f"{self.name}: {len(self.classes)} classes ({listed(self.classes)})"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
             ("network", report.network_line(self.problem.config, self.problem.network())),
             ("loss", report.loss_line(self.config.smoothing, len(self.classes))),
         ]
 
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """How the files were read."""
-        return {"layout": vars(self.layout)}
-
     def validated(self, scores: Any) -> str:
         """How many are right."""
-        return f"accuracy {100 * scores['accuracy']:.2f} %"
+        return f"accuracy {experiment.percent(scores['accuracy'])}"
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
@@ -86,7 +81,7 @@ class Classify(experiment.Job[Options, Model]):
         sizes = {"training": len(self.examples), "test": len(self.test), "source": self.examples.source}
         return Outcome(
             report.scores(result, others),
-            report.verdict(result.score, others),
+            experiment.verdict((self.label, result.score.accuracy), [(s.name, s.accuracy) for s in others], "accuracy"),
             {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
             ending=report.confusions(result),
             blocks=[*report.classes(result), *report.mistakes(self.test, result)],
@@ -98,8 +93,3 @@ class Classify(experiment.Job[Options, Model]):
         train, test = (model.scaler.batches(part.sequences) for part in (self.examples, self.test))
         found = baselines(train, self.targets, test, images=self.examples.picture is not None)
         return [score(name, self.truth, predicted) for name, predicted in found]
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Classify, options)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
-from .config import ClassifyConfig
+from .config import ClassifyConfig, Layout
 from .network import Network, logits_of
 from .scaler import Scaler
 from .sequences import Sequences
@@ -29,6 +27,7 @@ class Model(model_file.Model):
 
     KIND: ClassVar[str] = "classification model"
     CONFIG: ClassVar[type[Any]] = ClassifyConfig
+    LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: ClassifyConfig
     network: Network
@@ -40,16 +39,11 @@ class Model(model_file.Model):
         """I, of the sequences that the model reads."""
         return len(self.scaler.mean)
 
-    @cached_property
-    def _frozen(self) -> nn.Module:
-        frozen: nn.Module = freeze(self.network)
-        return frozen
-
     def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
         """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
-        logits = logits_of(self._frozen, self.scaler.batches(sequences, self.config.segment or 1))
+        logits = logits_of(self.frozen, self.scaler.batches(sequences, self.config.segment or 1))
         if not bool(logits.isfinite().all()):
             raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
         probabilities: NDArray[np.float64] = logits.softmax(-1).numpy()

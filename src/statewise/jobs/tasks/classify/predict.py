@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
 from ...command import Command, Out, say
-from ...config import again, from_json, option, part_of
+from ...config import again, option
 from ...errors import InputError
 from .config import Layout
 
@@ -53,7 +53,10 @@ def predict(options: Options) -> None:
 
     out = options.out_file(f"{plain_name(options.file)}-predicted.csv")
     model = Model.load(options.model)
-    examples = read(options.file, _layout(options, model.notes.get("layout")), labels=options.labels)
+    given = {each.name: getattr(options, each.name) for each in fields(Layout)}
+    given = {name: value for name, value in given.items() if value is not None}
+    layout = replace(model.layout or Layout(), **given | {"labelled": options.label is not None})
+    examples = read(options.file, layout, labels=options.labels)
     try:
         probabilities = model.probabilities(examples.sequences)
     except InputError as error:
@@ -65,15 +68,3 @@ def predict(options: Options) -> None:
         right = sum(names[p] == label for p, label in zip(probabilities.argmax(1), examples.labels, strict=True))
         said = f", {right} ({100 * right / len(examples):.2f} %) as they are labelled"
     say(f"{out}: {examples.described()}{said}")
-
-
-def _layout(options: Options, remembered: object) -> Layout:
-    """The layout that the model remembers, but for what the options say."""
-    from ...artifacts.model_file import checked
-    from .model import Model
-
-    with checked(options.model, Model.KIND):
-        layout = from_json(Layout, remembered) if isinstance(remembered, dict) else Layout()
-    given = {each.name: getattr(options, each.name) for each in fields(Layout)}
-    given = {name: value for name, value in given.items() if value is not None}
-    return part_of(Layout, layout, **given | {"labelled": options.label is not None})

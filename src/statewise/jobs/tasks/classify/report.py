@@ -20,20 +20,13 @@ from .result import Result, Score
 MOST_CLASSES = 60  # whose scores are listed
 
 
-def listed(classes: Sequence[str]) -> str:
-    """The classes, of very many the first."""
-    return ", ".join(classes) if len(classes) <= 12 else f"{', '.join(classes[:10])} and {len(classes) - 10} more"
-
-
 def network_line(config: ClassifyConfig, network: Network) -> str:
     """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of {config.units} units" if config.layers > 1 else f"{config.units} units"
     ways = " in each direction" if config.bidirectional else ""
     heads = {"last": "the last state", "mean": "the mean", "max": "the maximum", "attention": "attention"}
-    over = "" if config.head == "last" else " over the steps"
-    reads = f", reads {config.segment} steps at a time" if (config.segment or 1) > 1 else ""
-    return f"{config.cell.upper()}, {layers}{ways}, {heads[config.head]}{over}{reads}, {size:,} parameters"
+    head = heads[config.head] + ("" if config.head == "last" else " over the steps")
+    reads = [f"reads {config.segment} steps at a time"] if (config.segment or 1) > 1 else []
+    return experiment.network_line(config, network, ways, head, *reads)
 
 
 def loss_line(smoothing: float, classes: int) -> str:
@@ -47,7 +40,7 @@ def loss_line(smoothing: float, classes: int) -> str:
 
 def scores(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
-    rows = [[s.name, f"{100 * s.accuracy:.2f} %", f"{s.f1:.3f}"] for s in (result.score, *baselines)]
+    rows = [[s.name, experiment.percent(s.accuracy), f"{s.f1:.3f}"] for s in (result.score, *baselines)]
     return Table(("on the test part", "accuracy", "macro F1"), rows, caption=interval(result))
 
 
@@ -56,12 +49,6 @@ def interval(result: Result) -> str:
     low, high = (100 * share for share in result.interval)
     judged = f"Judged by {len(result.truth)} sequences, the accuracy of the {result.name}"
     return f"{judged} is between {low:.1f} and {high:.1f} % (95 % confidence)."
-
-
-def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
-    """One line: does the model beat the baselines, and where not; and whether that is good news."""
-    others = [(s.name, s.accuracy) for s in baselines]
-    return experiment.verdict((model.name, model.accuracy), others, "accuracy", lambda share: f"{100 * share:.2f} %")
 
 
 def confusions(result: Result, most: int = 3) -> str:

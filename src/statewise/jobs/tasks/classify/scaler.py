@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from .sequences import Batches, Rows, Sequences, segmented
 
 Array = NDArray[np.float64]
@@ -43,12 +44,17 @@ class Scaler:
     def batches(self, sequences: Sequences, segment: int = 1) -> Batches:
         """``sequences`` as the network reads them, ``segment`` steps at a time.
 
-        A missing value is the last one before it, or else the mean.
+        A missing value is the last one before it, or else the mean. Raises ``InputError`` where float32 ends.
         """
         steps = np.empty(sequences.steps.shape, np.float32)
         for begin in range(0, len(steps), CHUNK):
             part = slice(begin, begin + CHUNK)
-            steps[part] = (sequences.steps[part] - self.mean) / self.scale
+            with np.errstate(over="ignore"):
+                steps[part] = (sequences.steps[part] - self.mean) / self.scale
+            if np.isinf(steps[part]).any():
+                step, channel = (int(i) for i in np.argwhere(np.isinf(steps[part]))[0])
+                value, scale = sequences.steps[begin + step, channel], self.scale[channel]
+                raise InputError(f"{value:g} is too large beside the scale of its channel, {scale:g}")
         if np.isnan(steps).any():
             steps = _carried(steps, sequences)
         return Batches(*segmented(steps, sequences.lengths, segment))

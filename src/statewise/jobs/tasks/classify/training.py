@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ...data.split import share_held_out, stratified_split
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import ClassifyConfig
@@ -19,7 +20,6 @@ from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
 from .sequences import Batches, Rows, Sequences
-from .split import stratified
 
 
 class Classification(Task):
@@ -103,8 +103,8 @@ class ClassifyProblem(Problem[Model]):
         """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out."""
         part = sequences, targets
         if held_out is None:
-            config = replace(config, validation_share=config.held_out(len(targets)))
-            kept, held = stratified(targets, config.validation_share or 0.0, config.seed)
+            config = replace(config, validation_share=share_held_out(config.validation_share, len(targets)))
+            kept, held = stratified_split(targets, config.validation_share or 0.0, config.seed)
             if len(held):
                 part, held_out = ((sequences.select(rows), targets[rows]) for rows in (kept, held))
         config = config.decided(len(part[1]), sequences.usual_length, image=image)

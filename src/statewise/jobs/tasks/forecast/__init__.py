@@ -23,21 +23,3 @@ And are judged:
 A forecast depends on rows before its origin, on covariates said to be known ahead, and on nothing else; what is decided
 by looking is decided on the rows before the test part. Importing this package imports no torch.
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .forecaster import Forecaster
-
-__all__ = ["Forecaster"]
-
-_HOMES = {"Forecaster": ".forecaster"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)

@@ -8,7 +8,7 @@ from .config import Options
 COMMAND = Command(
     "forecast",
     Options,
-    "statewise.jobs.tasks.forecast.job:run",
+    "statewise.jobs.tasks.forecast.job:Forecast.run",
     usage="""\
 statewise forecast [fit] [FILE] [option ...]
        statewise forecast predict MODEL [FILE] [option ...]""",

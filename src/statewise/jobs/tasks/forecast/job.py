@@ -77,8 +77,3 @@ class Forecast(experiment.Job[Options, Model]):
             blocks=report.blocks(tested),
             files={"forecast.png": draw, "predictions.csv": predictions},
         )
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Forecast, options)

@@ -1,6 +1,6 @@
 """Give every word of a sentence a tag: ``statewise tag``, and ``Tagger`` for a program.
 
-formats.py     files become a ``Corpus``: sentences, tags, and the text around them; running.py cuts text into words
+formats.py     files become a ``Corpus``: sentences, tags, and the text around them
 vocabulary.py  words, characters, features and tags as numbers
 packed.py      sentences of any lengths as batches without padding
 network.py     vectors for words, recurrent layers, scores for tags; crf.py scores tags together

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...command import Command, Out, say
-from ...config import again, from_json, option, part_of
+from ...config import again, option, part_of
 from ...errors import InputError
 from .config import Layout, Options
 from .corpus import Corpus, Sentences, all_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     "tag",
     Options,
-    "statewise.jobs.tasks.tag.job:run",
+    "statewise.jobs.tasks.tag.job:Tag.run",
     usage="""\
 statewise tag [fit] [FILE] [--test FILE] [option ...]
        statewise tag predict MODEL FILE [option ...]""",
@@ -123,16 +123,11 @@ def _out(options: PredictOptions) -> Path:
 
 def _read(options: PredictOptions, model: Model) -> Corpus:
     """The sentences to tag. Refuses a column of tags that hardly has any that the model knows: it is not to be lost."""
-    from ...artifacts.model_file import checked
-    from . import running
-    from .formats import read
+    from .formats import read, read_running
 
     if options.text:
-        return running.read(options.file)
-    remembered = model.notes.get("layout")
-    with checked(options.model, model.KIND):
-        known = from_json(Layout, remembered) if remembered is not None else None
-    corpus, _ = read(options.file, part_of(Layout, options), remembered=known, tagged=False)
+        return read_running(options.file)
+    corpus, _ = read(options.file, part_of(Layout, options), remembered=model.layout, tagged=False)
     if corpus.tags is not None and corpus.document is not None and corpus.document.column is not None:
         places = zip(all_of(corpus.document.places), all_of(corpus.tags), strict=True)
         strange = [(place, tag) for place, tag in places if tag not in model.vocabulary.tags.numbers]

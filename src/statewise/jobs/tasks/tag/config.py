@@ -12,7 +12,6 @@ from ...errors import InputError
 from ...training.config import TrainingConfig
 
 COLUMNS, CONLLU = "columns", "CoNLL-U"
-HELD_OUT, LEAST_HELD_OUT = 0.1, 50  # sentences; a smaller part held out says little of which epoch is best
 
 data, network, reading = (partial(option, group=group) for group in ("data", "network", "reading files"))
 
@@ -44,12 +43,6 @@ class TagConfig(TrainingConfig):
     crf: bool = network(False, "score tags together with the one before, by a conditional random field")
     min_count: Whole = network(1, "words that occur less often are unknown", metavar="N")
 
-    def held_out(self, rows: int) -> float:
-        """The share to hold out of ``rows`` sentences."""
-        if self.validation_share is not None:
-            return self.validation_share
-        return HELD_OUT if rows * HELD_OUT >= LEAST_HELD_OUT else 0.0
-
 
 @dataclass(kw_only=True)
 class Layout(Config):
@@ -76,12 +69,7 @@ class Layout(Config):
 
     def over(self, other: Layout) -> Layout:
         """This layout with what ``other`` says where this one says nothing."""
-        return Layout(
-            words=self.words or other.words,
-            column=self.column or other.column,
-            features=self.features or other.features,
-            format=self.format or other.format,
-        )
+        return Layout(**{name: value or getattr(other, name) for name, value in vars(self).items()})
 
 
 @dataclass(kw_only=True)

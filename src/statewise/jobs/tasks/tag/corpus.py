@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from ...errors import InputError
@@ -77,14 +77,9 @@ class Corpus:
 
     def select(self, rows: Sequence[int]) -> Corpus:
         """The sentences ``rows``, without the text around them."""
-        return replace(
-            self,
-            words=_of(self.words, rows),
-            tags=None if self.tags is None else _of(self.tags, rows),
-            features=[_of(feature, rows) for feature in self.features],
-            document=None,
-            offsets=None,
-        )
+        words, *features = ([column[row] for row in rows] for column in (self.words, *self.features))
+        tags = None if self.tags is None else [self.tags[row] for row in rows]
+        return Corpus(self.source, words, tags, features)
 
     def described(self) -> str:
         """How much there is, in words."""
@@ -96,10 +91,6 @@ class Corpus:
         In that one words, offsets, features and tags are columns, and a sentence ends with an empty line.
         """
         return self.document or _made(self)
-
-
-def _of(sentences: Sentences, rows: Sequence[int]) -> Sentences:
-    return [sentences[row] for row in rows]
 
 
 def _made(corpus: Corpus) -> Document:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ... import experiment
 from ...config import part_of
@@ -81,11 +80,6 @@ class Tag(experiment.Job[Options, Model]):
             ("network", report.network_line(problem.config, problem.network())),
         ]
 
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """How the files were read."""
-        return {"layout": vars(self.layout)}
-
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is right: the first of the scores, which says how much is not."""
         measure, wrong = next(iter(scores.items()))
@@ -109,8 +103,3 @@ class Tag(experiment.Job[Options, Model]):
             blocks=report.blocks(result),
             files={"predictions.conllu" if conllu else "predictions.conll": text},
         )
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Tag, options)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...artifacts import model_file
 from ...errors import InputError
 from . import decoding
-from .config import TagConfig
+from .config import Layout, TagConfig
 from .corpus import Corpus, Sentences, counted
 from .decoding import in_words
 from .network import Network
@@ -27,6 +27,7 @@ class Model(model_file.Model):
 
     KIND: ClassVar[str] = "tagging model"
     CONFIG: ClassVar[type[Any]] = TagConfig
+    LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: TagConfig
     network: Network

@@ -28,24 +28,16 @@ def tags_line(tags: Sequence[str], of_spans: bool) -> str:
 
 def network_line(config: TagConfig, network: Network) -> str:
     """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of " if config.layers > 1 else ""
     reads = ["words", *(["characters"] if config.character_units else []), *(["features"] if network.features else [])]
-    crf = ", a CRF" if config.crf else ""
     read = " and ".join([", ".join(reads[:-1]), reads[-1]] if len(reads) > 1 else reads)
-    return (
-        f"{config.cell.upper()}, {layers}{config.units} units in each direction over {read}{crf}, {size:,} parameters"
-    )
+    crf = ["a CRF"] if config.crf else []
+    return experiment.network_line(config, network, f" in each direction over {read}", *crf)
 
 
 def table(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
-    rows = [[s.name, *map(_percent, s.numbers.values())] for s in (result.score, *baselines)]
+    rows = [[s.name, *map(experiment.percent, s.numbers.values())] for s in (result.score, *baselines)]
     return Table(["on the test part", *result.score.numbers], rows, caption=unknown_line(result))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def unknown_line(result: Result) -> str:
@@ -53,14 +45,14 @@ def unknown_line(result: Result) -> str:
     counts = result.unknown
     if not counts.there:
         return ""
-    share, right = 100 * counts.there / sum(map(len, result.words)), _percent(counts.recall)
+    share, right = 100 * counts.there / sum(map(len, result.words)), experiment.percent(counts.recall)
     return f"{share:.1f} % of the words do not occur in training; {right} of those are tagged right."
 
 
 def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
     """One line: does the model beat the baselines, and where not; and whether that is good news."""
     others = [(s.name, s.value) for s in baselines]
-    return experiment.verdict((model.name, model.value), others, model.measure, _percent)
+    return experiment.verdict((model.name, model.value), others, model.measure)
 
 
 def blocks(result: Result) -> list[Block]:
@@ -80,7 +72,7 @@ def _types(result: Result) -> Table:
     rows = []
     for name in shown:
         counts = types[name]
-        shares = map(_percent, (counts.precision, counts.recall, counts.f1))
+        shares = map(experiment.percent, (counts.precision, counts.recall, counts.f1))
         rows.append([name or "(no name)", *shares, f"{counts.there:,}", f"{counts.said:,}"])
     which = f"The {MOST_ROWS} most frequent of {len(types)}. " if len(types) > MOST_ROWS else ""
     whole = "A span is right where its type, its first and its last word are. " if result.score.of_spans else ""

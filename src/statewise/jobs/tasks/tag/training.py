@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .... import layers
+from ...data.split import random_split, share_held_out
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import TagConfig
@@ -86,7 +86,7 @@ class TagProblem(Problem[Model]):
         """
         everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
         if held_out is None:
-            config = replace(config, validation_share=config.held_out(len(corpus)))
+            config = replace(config, validation_share=share_held_out(config.validation_share, len(corpus)))
             corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
         vocabulary = Vocabulary.of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
@@ -114,8 +114,5 @@ def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | Non
 
     At least one sentence stays. The same seed gives the same sentences.
     """
-    out = min(round(share * len(corpus)), len(corpus) - 1)
-    if not out:
-        return corpus, None
-    order = np.random.default_rng(seed).permutation(len(corpus))
-    return corpus.select(np.sort(order[out:]).tolist()), corpus.select(np.sort(order[:out]).tolist())
+    kept, held = random_split(len(corpus), share, seed)
+    return (corpus.select(kept.tolist()), corpus.select(held.tolist())) if len(held) else (corpus, None)

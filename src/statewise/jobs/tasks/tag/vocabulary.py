@@ -33,8 +33,8 @@ class Vocabulary:
     tags: Symbols
 
     @classmethod
-    def of(cls, corpus: Corpus, tags: Iterable[str], least: int = 1) -> Vocabulary:
-        """What there is in ``corpus``, but for words that occur less than ``least`` times; ``tags`` are all there are.
+    def of(cls, corpus: Corpus, tags: Iterable[str], min_count: int = 1) -> Vocabulary:
+        """What there is in ``corpus``, words that occur ``min_count`` times alone; ``tags`` are all there are.
 
         Raises ``InputError`` where that is one tag, or too many to be tags.
         """
@@ -42,7 +42,7 @@ class Vocabulary:
         words = Counter[str]()
         for word, times in counts.items():
             words[plain(word)] += times
-        kept = sorted(word for word, times in words.items() if times >= least)
+        kept = sorted(word for word, times in words.items() if times >= min_count)
         found = sorted(set(tags))
         if len(found) < 2:
             raise InputError(f"{corpus.source}: every word has the tag {found[0]!r}, there is nothing to learn")

@@ -15,7 +15,7 @@ from .config import Options
 COMMAND = Command(
     "write",
     Options,
-    "statewise.jobs.tasks.write.job:run",
+    "statewise.jobs.tasks.write.job:Write.run",
     usage="""\
 statewise write [fit] [FILE] [option ...]
        statewise write sample MODEL [option ...]

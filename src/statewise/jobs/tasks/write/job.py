@@ -102,8 +102,3 @@ class Write(experiment.Job[Options, Model]):
         samples = {t: model.samples(SHOWN[True], draw=Draw(temperature=t), without=known) for t in TEMPERATURES}
         lines = model.samples(JUDGED, draw=Draw(temperature=1.0))
         return report.Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Write, options)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
@@ -55,11 +53,6 @@ class Model(model_file.Model):
         """Whether it has learnt lines, each for itself."""
         return self.longest > 0
 
-    @cached_property
-    def _frozen(self) -> nn.Module:
-        frozen: nn.Module = freeze(self.network)
-        return frozen
-
     # Writing
 
     def write(
@@ -74,7 +67,7 @@ class Model(model_file.Model):
         never = [] if vocabulary.unknown is None else [vocabulary.unknown]
         before, read, state = vocabulary.symbols[ids[-1]], ids, None
         for _ in range(length):
-            logits, state = self._frozen(torch.tensor(read)[:, None], state)
+            logits, state = self.frozen(torch.tensor(read)[:, None], state)
             place = drawn(logits[-1], draw, random, never)
             symbol = vocabulary.symbols[place]
             if self.lines and symbol == END:
@@ -119,7 +112,7 @@ class Model(model_file.Model):
 
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
-        logits, _ = self._frozen(torch.tensor(self._begun(text))[:, None])
+        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
         if not bool(logits[-1].isfinite().all()):
             raise InputError(NOT_FINITE)
         likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
@@ -141,7 +134,7 @@ class Model(model_file.Model):
 
     def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = likelihood(self._frozen, self.encode(text))
+        found = likelihood(self.frozen, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from ... import experiment
 from ...report import Block, Heading, Table, Text
 from .config import Plan
 from .likelihood import Likelihood, Score
@@ -59,10 +60,8 @@ def described(corpus: Corpus, vocabulary: Vocabulary) -> str:
 
 def network_line(config: Plan, network: Network) -> str:
     """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers of {config.units} units" if config.layers > 1 else f"{config.units} units"
     tied = "tied embedding" if config.tie else f"embedding of {config.embedding}"
-    return f"{config.cell.upper()}, {layers}, {tied}, {size:,} parameters"
+    return experiment.network_line(config, network, "", tied)
 
 
 def table(scores: Sequence[Score], found: Likelihood, vocabulary: Vocabulary, which: str) -> Table:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.content import decoded
 from ...data.symbols import Symbols
-from ...data.text import decoded
 from ...errors import InputError
 from .config import HELD_OUT, LEAST_HELD_OUT
 
@@ -107,17 +107,17 @@ class Vocabulary:
     symbols: Symbols
 
     @classmethod
-    def of(cls, text: str, level: str, *, most: int, at_least: int) -> Vocabulary:
-        """That of ``text``: of words those that occur ``at_least`` times, the ``most`` frequent, and ``<unk>``."""
+    def of(cls, text: str, level: str, *, max_words: int, min_count: int) -> Vocabulary:
+        """That of ``text``: of words those that occur ``min_count`` times, ``max_words`` at most, and ``<unk>``."""
         if level == "char":
             return cls(level, Symbols(sorted(set(text))))
         counts = Counter(_words(text))
         for special in (END, UNKNOWN):
             counts.pop(special, None)
-        kept = sorted((word for word, n in counts.items() if n >= at_least), key=lambda word: (-counts[word], word))
+        kept = sorted((word for word, n in counts.items() if n >= min_count), key=lambda word: (-counts[word], word))
         if not kept:
-            raise InputError(f"the training part has no word that occurs {at_least} times; --min-count 1 takes all")
-        return cls(level, Symbols((END, UNKNOWN, *kept[:most])))
+            raise InputError(f"the training part has no word that occurs {min_count} times; --min-count 1 takes all")
+        return cls(level, Symbols((END, UNKNOWN, *kept[:max_words])))
 
     @classmethod
     def from_json(cls, level: str, content: object) -> Vocabulary:

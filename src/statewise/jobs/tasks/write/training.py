@@ -154,7 +154,7 @@ class WriteProblem(Problem[Model]):
         """
         if config.lines:
             text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
-        vocabulary = Vocabulary.of(text, config.level, most=config.max_words, at_least=config.min_count)
+        vocabulary = Vocabulary.of(text, config.level, max_words=config.max_words, min_count=config.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""

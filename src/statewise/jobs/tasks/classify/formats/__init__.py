@@ -6,12 +6,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ....data.content import beginning_of, filled_content
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
-from . import arrays, idx, tables, ts
-from .content import beginning_of, content_of
-from .digits import digits
+from . import arrays, images, tables, ts
+from .images import digits
 
 __all__ = ["digits", "read"]
 
@@ -31,12 +31,12 @@ def read(source: Any, layout: Layout | None = None, *, labels: Path | None = Non
     apart = False
     if beginning.startswith((arrays.NPY, arrays.NPZ)):
         apart = beginning.startswith(arrays.NPY)
-        examples = arrays.read(path, content_of(path), layout, labels)
-    elif idx.is_idx(beginning):
+        examples = arrays.read(path, filled_content(path), layout, labels)
+    elif images.is_idx(beginning):
         apart = True
-        examples = idx.read(path, content_of(path), layout, labels)
+        examples = images.read_idx(path, filled_content(path), layout, labels)
     elif ts.is_ts(path, beginning):
-        examples = ts.read(path, content_of(path), layout)
+        examples = ts.read(path, filled_content(path), layout)
     else:
         examples = tables.read(path, layout)
     if labels is not None and not apart:

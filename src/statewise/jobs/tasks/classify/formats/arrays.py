@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import struct
-import tokenize
 import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,31 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.columns import listed
-from ....data.content import check_unpacked, plain_name
+from ....data.content import check_unpacked, filled_content, plain_name
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples
-from ..given import check_values
-from ..sequences import Sequences
-from . import pictures
-from .content import content_of, numbered
+from ..examples import Examples, numbered
+from ..sequences import Sequences, check_values
+from .images import of_images
 
-# What numpy and zipfile raise for a file that is damaged, in its directory, in a header or in packed data.
-DAMAGED = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 OBJECTS = ("Object arrays", "Cannot load file containing pickled data")  # how numpy refuses them
 NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"  # how the files begin
 X_NAMES, Y_NAMES = ("X", "x", "data", "x_train", "X_train"), ("y", "Y", "labels", "label", "target", "y_train")
@@ -54,7 +33,7 @@ def read(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Exa
         raise InputError(f"{path}: expected numbers (n, T, I) or (n, T), got {x.dtype} of shape {x.shape}")
     picture = None
     if x.dtype == np.uint8 and x.ndim == 3 and "lengths" not in arrays:
-        sequences, picture = pictures.as_sequences(x, layout.pixels)
+        sequences, picture = of_images(x, layout.pixels)
     else:
         block = x if x.ndim == 3 else x[:, :, None]
         lengths = _lengths(path, arrays.get("lengths"), block)
@@ -74,7 +53,7 @@ def _arrays(path: Path, content: bytes) -> Mapping[str, NDArray[Any]]:
             arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except InputError:
         raise
-    except DAMAGED as error:
+    except Exception as error:  # of a damaged file numpy and zipfile raise a dozen kinds, down to SyntaxError
         if str(error).startswith(OBJECTS):
             raise InputError(
                 f"{path}: holds Python objects, expected arrays of numbers; pad sequences of different lengths"
@@ -122,7 +101,7 @@ def _lengths(path: Path, lengths: NDArray[Any] | None, block: NDArray[Any]) -> N
 def _labels(path: Path, arrays: Mapping[str, NDArray[Any]], labels: Path | None, count: int) -> list[str] | None:
     if labels is not None:
         path = labels
-        y = _one(path, _arrays(path, content_of(path)), ("X",), "labels")
+        y = _one(path, _arrays(path, filled_content(path)), ("X",), "labels")
     elif any(name in arrays for name in Y_NAMES):
         y = _one(path, arrays, Y_NAMES, "labels")
     else:

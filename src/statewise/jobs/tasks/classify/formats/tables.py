@@ -16,14 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ....data.columns import MISSING, numbers, times
+from ....data.columns import listed, numbers, times
 from ....data.content import plain_name
 from ....data.tables import name_of, read_table
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples
+from ..examples import Examples, numbered
 from ..sequences import Rows, Sequences
-from .content import numbered
 
 IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
 LABELS = ("label", "class", "target")
@@ -70,7 +69,9 @@ def _long(table: _Table, id: str) -> Examples:
         when = times(where, frame[table.time])
         order = np.lexsort((when, number))
         _check_times(where, table.time, when, number, order)
-    steps = np.stack([_values(where, frame[name], table.gaps) for name in table.channels], axis=1)  # (S, I)
+    steps = np.stack(
+        [numbers(where, frame[name], missing=table.gaps == "carry") for name in table.channels], axis=1
+    )  # (S, I)
     labels = None
     if table.label is not None:
         labels = _labels_of_sequences(where, frame[table.label], names, first, number)
@@ -80,7 +81,7 @@ def _long(table: _Table, id: str) -> Examples:
 
 def _wide(table: _Table) -> Examples:
     where, frame = table.where, table.frame
-    block = np.stack([_values(where, frame[name], "carry") for name in table.channels], axis=1)  # (n, T)
+    block = np.stack([numbers(where, frame[name], missing=True) for name in table.channels], axis=1)  # (n, T)
     known = ~np.isnan(block)
     lengths = np.where(known.any(1), block.shape[1] - known[:, ::-1].argmax(1), 0).astype(np.int64)
     if not lengths.all():
@@ -102,7 +103,7 @@ def _columns(where: str, frame: pl.DataFrame, layout: Layout) -> tuple[str | Non
     named = (("--id", layout.id), ("--label", layout.label), ("--time", layout.time))
     for option, name in (*named, *(("--channels", name) for name in layout.channels or ())):
         if name not in (None, *frame.columns) and (layout.labelled or option != "--label"):
-            raise InputError(f"{where}: no column {name!r} for {option}; there are: {_listed(frame.columns)}")
+            raise InputError(f"{where}: no column {name!r} for {option}; there are: {listed(frame.columns)}")
     taken = {*(layout.channels or ()), layout.id, layout.label, layout.time}
     free = [name for name in frame.columns if name not in taken]
     id, label, time = (
@@ -118,26 +119,18 @@ def _channels(where: str, frame: pl.DataFrame, layout: Layout, taken: Sequence[s
     if twice is not None:
         raise InputError(f"{where}: the column {twice!r} is named twice among id, label, time and channels")
     if not channels:
-        raise InputError(f"{where}: no column of values beside {_listed(taken)}")
+        raise InputError(f"{where}: no column of values beside {listed(taken)}")
     return channels
 
 
-def _numbered(names: Sequence[str]) -> tuple[list[str], list[int], Rows]:
+def _numbered(names: Sequence[str]) -> tuple[list[str], Rows, Rows]:
     """The ids in the order in which they come, the first row of each, and for each row the number of its sequence."""
-    place: dict[str, int] = {}
-    first: list[int] = []
-    number = np.empty(len(names), np.int64)
-    for row, name in enumerate(names):
-        if name not in place:
-            place[name] = len(place)
-            first.append(row)
-        number[row] = place[name]
-    return list(place), first, number
+    _, first, number = np.unique(np.array(names, object), return_index=True, return_inverse=True)
+    order = first.argsort()
+    return [names[row] for row in first[order]], first[order], order.argsort()[number]
 
 
-def _labels_of_sequences(
-    where: str, column: pl.Series, names: Sequence[str], first: Sequence[int], number: Rows
-) -> list[str]:
+def _labels_of_sequences(where: str, column: pl.Series, names: Sequence[str], first: Rows, number: Rows) -> list[str]:
     """The label of each sequence; refuses one that changes within it."""
     cells = _text(where, column)
     for row, cell in enumerate(cells):
@@ -158,21 +151,6 @@ def _check_times(where: str, column: str, when: NDArray[Any], number: Rows, orde
         raise InputError(f"{where}: column {column!r}, row {later}: the time of row {earlier} again, in one sequence")
 
 
-def _values(where: str, column: pl.Series, gaps: str) -> NDArray[np.float64]:
-    """The cells as float64, missing ones NaN where ``gaps`` is ``carry`` and refused otherwise."""
-    if gaps != "carry":
-        return numbers(where, column)
-    if column.dtype == pl.String:
-        missing = column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(sorted(MISSING))
-        column = column.set(missing, "0")
-    else:
-        missing = column.is_null() | (column.is_nan().fill_null(True) if column.dtype.is_float() else False)
-        column = column.set(missing, 0) if missing.any() else column
-    values = numbers(where, column).astype(np.float64)
-    values[missing.to_numpy()] = np.nan
-    return values
-
-
 def _text(where: str, column: pl.Series) -> list[str]:
     """The cells of the id or label column as text; refuses an empty one."""
     cells = [_written(cell) for cell in column.to_list()]
@@ -186,8 +164,3 @@ def _written(cell: Any) -> str:
     if cell is None:
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from ....data.content import plain_name
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples
-from ..given import check_values
-from ..sequences import Sequences
-from .content import numbered
+from ..examples import Examples, numbered
+from ..sequences import Sequences, check_values
 
 Array = NDArray[np.float64]
 

@@ -1,19 +1,20 @@
-"""The curve for TensorBoard and Visdom, with their own packages; what they lack costs one warning."""
+"""The curve for TensorBoard, trackio and Visdom; what they lack costs one warning."""
 
 from __future__ import annotations
 
-import builtins
 import json
 import socket
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.request import urlopen
 
 import pytest
 
-from statewise.jobs.training import trackers as adapters
-from statewise.jobs.training.callbacks import NamedCallback
-from statewise.jobs.training.trackers import TensorBoard, Visdom
+from statewise.jobs.training import trackers
+from statewise.jobs.training.callbacks import CallbackList
+from statewise.jobs.training.trackers import TensorBoard, Trackio, Visdom
 
 HISTORY = [
     {"epoch": 1, "update": 10, "seconds": 0.1, "loss": 2.0, "learning_rate": 0.1},
@@ -33,28 +34,63 @@ def use(callback):
     callback.close()
 
 
-@pytest.fixture
-def without(monkeypatch):
-    """Makes a package impossible to import."""
-
-    def hide(package):
-        real = builtins.__import__
-
-        def refuse(name, *args, **kwargs):
-            if name.partition(".")[0] == package or (package == "tensorboard" and name == "torch.utils.tensorboard"):
-                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-            return real(name, *args, **kwargs)
-
-        monkeypatch.setattr(builtins, "__import__", refuse)
-
-    return hide
+def lacking(monkeypatch, package, *modules):
+    """Make ``package`` one that isn't installed; ``modules`` import it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    for name in modules:
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def test_without_tensorboard_there_is_one_warning(tmp_path, capsys, without):
-    without("tensorboard")
-    use(TensorBoard(tmp_path))
-    said = "statewise: warning: --tensorboard: needs tensorboard, going on without it: pip install tensorboard\n"
+@pytest.mark.parametrize(
+    ("package", "modules", "make"),
+    [("tensorboard", ["torch.utils.tensorboard"], TensorBoard), ("trackio", [], lambda folder: Trackio(folder.name))],
+)
+def test_without_the_package_there_is_one_warning(tmp_path, capsys, monkeypatch, package, modules, make):
+    lacking(monkeypatch, package, *modules)
+    use(make(tmp_path))
+    said = f"statewise: warning: --{package}: needs {package}, going on without it: pip install {package}\n"
     assert capsys.readouterr() == ("", said)
+
+
+class Run:
+    """What stands in for ``trackio`` and for a run of it, where it isn't installed: keeps what it is told."""
+
+    def __init__(self):
+        self.told, self.points, self.finished = None, {}, 0
+
+    def init(self, **told):
+        self.told = told
+        return self
+
+    def log(self, measures, step):
+        for name, value in measures.items():
+            self.points.setdefault(name, []).append((step, value))
+
+    def finish(self):
+        self.finished += 1
+
+
+def test_trackio_is_told_the_curve(monkeypatch):
+    run = Run()
+    monkeypatch.setitem(sys.modules, "trackio", run)
+    use(Trackio("my-run"))
+    assert run.told == {"project": "statewise", "name": "my-run"}
+    assert run.points == CURVES
+    assert run.finished == 1
+
+
+def test_trackio_tells_networks_apart(monkeypatch):
+    run = Run()
+    monkeypatch.setitem(sys.modules, "trackio", run)
+    use(CallbackList([Trackio("my-run")], "gru"))
+    assert run.points == {f"gru/{name}": points for name, points in CURVES.items()}
+
+
+def test_trackio_itself_keeps_the_curve(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    pytest.importorskip("trackio", reason="the package trackio isn't installed")
+    use(Trackio("my-run"))
+    assert any(path.suffix == ".db" for path in tmp_path.rglob("statewise*"))
 
 
 def read_events(folder):
@@ -146,57 +182,53 @@ def test_visdom_shows_the_curve(server):
 
 
 def test_visdom_shows_what_comes_meanwhile_and_every_network(server, monkeypatch):
-    monkeypatch.setattr(adapters, "INTERVAL", 0.05)
+    monkeypatch.setattr(trackers, "INTERVAL", 0.0)
     visdom = Visdom(server.url + "/", "my-run")
-    lstm, gru = NamedCallback(visdom, "lstm"), NamedCallback(visdom, "gru")
+    lstm, gru = CallbackList([visdom], "lstm"), CallbackList([visdom], "gru")
     lstm.begin(HISTORY)
-    wait(lambda: len(curves(server.posts)) == 3)
+    assert len(curves(server.posts)) == 3
     lstm.record(LATER)
+    assert curves(server.posts)["training loss"] == {"lstm": CURVES["training loss"]}
     lstm.begin(HISTORY)  # resumed
     gru.begin([])
     gru.record(LATER)
-    wait(lambda: curves(server.posts)["training loss"] == {"lstm": [(10, 2.0), (20, 1.0)], "gru": [(30, 0.5)]})
-    visdom.close()
+    assert curves(server.posts)["training loss"] == {"lstm": [(10, 2.0), (20, 1.0)], "gru": [(30, 0.5)]}
 
 
-def wait(until):
-    for _ in range(100):
-        if until():
-            return
-        time.sleep(0.05)
-    assert until()
+def test_visdom_waits_between_two_messages(server):
+    visdom = Visdom(server.url, "my-run")
+    visdom.begin(HISTORY)
+    assert server.posts == []
+    visdom.pace.next = time.monotonic()
+    visdom.record(LATER)
+    assert curves(server.posts) == {name: {name: points} for name, points in CURVES.items()}
 
 
-def test_visdom_that_is_down_costs_one_warning_and_no_time(capsys):
+def test_visdom_that_is_down_costs_one_warning(capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
-        callback = Visdom(f"http://127.0.0.1:{taken.getsockname()[1]}", "my-run")
-        use(callback)
-        assert not callback.thread.is_alive()
+        use(Visdom(f"http://127.0.0.1:{taken.getsockname()[1]}", "my-run"))
     error = capsys.readouterr().err
     assert "Connection refused" in error
     assert error.count("\n") == 1
 
 
-def test_visdom_that_never_answers_costs_one_warning_and_holds_nobody_up(capsys, monkeypatch):
-    monkeypatch.setattr(adapters, "PATIENCE", 0.7)
-    monkeypatch.setattr(adapters, "INTERVAL", 0.01)
-    posting, post = [], Visdom._post
-    monkeypatch.setattr(Visdom, "_post", lambda self, m: (posting.append(threading.current_thread()), post(self, m)))
+def test_visdom_that_never_answers_is_waited_for_once(capsys, monkeypatch):
+    monkeypatch.setattr(trackers, "ANSWER", 0.2)
+    monkeypatch.setattr(trackers, "INTERVAL", 0.0)
+    asked = []
+    monkeypatch.setattr(
+        trackers, "urlopen", lambda *args, **how: (asked.append(how["timeout"]), urlopen(*args, **how))[1]
+    )
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         callback = Visdom(f"http://127.0.0.1:{deaf.getsockname()[1]}", "my-run")
-        callback.begin(HISTORY)
-        callback.record(LATER)
-        wait(lambda: posting)
-        assert posting == [callback.thread]
-        callback.close()
-        assert callback.thread.is_alive()  # it waits still, and we don't
-        error = capsys.readouterr().err
-        assert "is slow, the end of the curve may be missing there" in error
-        assert error.count("\n") == 1
-    callback.thread.join(10)
+        use(callback)
+    assert asked == [0.2]
+    error = capsys.readouterr().err
+    assert "timed out; going on without it" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 500 no\r\nContent-Length: 0\r\n\r\n", b"not HTTP at all\r\n\r\n"])
