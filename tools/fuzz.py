@@ -399,7 +399,7 @@ def read_pairs(path: Path, draw: random.Random) -> None:
         (Layout(), Layout(features=("tags",)), Layout(header=False), Layout(header=False, features=("3",)))
     )
     pairs, _ = read(path, layout)
-    config = TranslateConfig(level=draw.choice(("char", "word", "subword")), vocabulary=300)
+    config = TranslateConfig(level=draw.choice(("char", "word", "subword")), max_words=300)
     problem = TranslateProblem.of(config, pairs)
     problem.numbers(problem.pairs)
 

@@ -88,7 +88,7 @@ def test_parts_in_files_of_their_own(capsys):
 
 def test_words_are_judged_by_bleu_and_chrf_too(capsys):
     toy(header="")
-    assert translate("toy.tsv", "--no-header", "--level", "subword", "--vocabulary", "300", *QUICK) == 0
+    assert translate("toy.tsv", "--no-header", "--level", "subword", "--max-words", "300", *QUICK) == 0
     out = capsys.readouterr().out
     assert "column 1 to column 2" in out
     assert re.search(r"on the test part +exact  wrong characters  wrong words +BLEU +chrF\n", out)
@@ -151,7 +151,7 @@ def test_features_are_remembered(capsys):
         (["--test", "toy.tsv"], "--test: needs FILE, the training part, as well"),
         (["toy.tsv", "--beam", "0"], "argument --beam: expected a whole number of at least 1, got '0'"),
         (["toy.tsv", "--forcing", "2"], "argument --forcing: expected a number from 0 to 1, got '2'"),
-        (["toy.tsv", "--level", "subword", "--vocabulary", "9"], "--vocabulary 9: pieces of words need 256 or more"),
+        (["toy.tsv", "--level", "subword", "--max-words", "9"], "--max-words 9: pieces of words need 256 or more"),
         (["toy.tsv", "--device", "tpu"], None),
         (["predict", "toy.tsv", "toy.tsv"], "toy.tsv: not a whole .safetensors file"),
     ],

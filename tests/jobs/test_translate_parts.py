@@ -155,7 +155,7 @@ def test_pieces_of_words_are_merged_as_they_were_learnt():
     again = Vocabulary.of_merges(vocabulary.merges)
     assert again.symbols == vocabulary.symbols
     assert again.cut("slower news") == vocabulary.cut("slower news")
-    with pytest.raises(InputError, match="--vocabulary 100: pieces of words need 256 or more"):
+    with pytest.raises(InputError, match="--max-words 100: pieces of words need 256 or more"):
         of(["a"], "subword", most=100)
 
 
@@ -235,7 +235,7 @@ def fitted(**told):
     return Translator(**arguments).fit(made.sources, made.known_targets), made
 
 
-@pytest.mark.parametrize("told", [{}, {"level": "word"}, {"level": "subword", "vocabulary": 300, "layers": 1}])
+@pytest.mark.parametrize("told", [{}, {"level": "word"}, {"level": "subword", "max_words": 300, "layers": 1}])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_model_that_was_saved_writes_the_same(cell, told):
     translator, made = fitted(cell=cell, attention="additive" if cell == "lstm" else "multiplicative", **told)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ...command import Command, Out, say
-from ...config import again, from_json, option, part_of
+from ...config import again, option, part_of
 from .config import Beam, Layout, Options
 
 COMMAND = Command(
     "translate",
     Options,
-    "statewise.jobs.tasks.translate.job:run",
+    "statewise.jobs.tasks.translate.job:Translate.run",
     usage="""\
 statewise translate [fit] [FILE] [--test FILE] [option ...]
        statewise translate predict MODEL FILE [option ...]""",
@@ -84,7 +84,6 @@ with files of your own:
 def predict(options: PredictOptions) -> None:
     """Predict, and say how much of it is as the file has it, where it has targets."""
     from ...artifacts import atomic
-    from ...artifacts.model_file import checked
     from ...data.content import plain_name
     from .model import Model
     from .pairs import read
@@ -93,8 +92,7 @@ def predict(options: PredictOptions) -> None:
 
     out = options.out_file(f"{plain_name(options.file)}-predicted.csv")
     model = Model.load(options.model)
-    with checked(options.model, Model.KIND):
-        known = from_json(Layout, model.notes.get("layout", {}))
+    known = model.layout or Layout()
     if options.header not in (None, known.header):  # names mean nothing where there are numbers
         known = Layout()
     given = {each.name: getattr(options, each.name) for each in fields(Layout)}

@@ -13,8 +13,6 @@ from ...command import Run
 from ...config import Bounds, Cell, Config, Part, Positive, Share, Whole, again, option
 from ...training.config import TrainingConfig
 
-HELD_OUT, LEAST_HELD_OUT = 0.1, 50  # pairs; a smaller part held out says little of which epoch is best
-
 Level = Literal["char", "word", "subword"]
 ZeroToOne = Annotated[float, Bounds(ge=0, le=1)]
 Beam = Annotated[int, Bounds(ge=1, le=1000)]
@@ -33,7 +31,7 @@ class TranslateConfig(TrainingConfig):
 
     level: Level = data("char", "what is read as one: characters, words between blanks, or pieces of words")
     target_level: Level | None = data(None, "what is written as one", default="as level")
-    vocabulary: Whole = data(8000, "the most words, or pieces of words, of each side", metavar="N")
+    max_words: Whole = data(8000, "the most words, or pieces of words, of each side", metavar="N")
     min_count: Whole = data(1, "words and characters that occur less often are unknown", metavar="N")
     validation_share: Part | None = data(
         None,
@@ -61,12 +59,6 @@ class TranslateConfig(TrainingConfig):
     length_penalty: Penalty = option(
         1.0, "power of the length that a probability's logarithm is divided by", group="network", metavar="X"
     )
-
-    def held_out(self, rows: int) -> float:
-        """The share to hold out of ``rows`` sources."""
-        if self.validation_share is not None:
-            return self.validation_share
-        return HELD_OUT if rows * HELD_OUT >= LEAST_HELD_OUT else 0.0
 
 
 @dataclass(kw_only=True)

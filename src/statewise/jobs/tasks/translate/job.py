@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
-from ...experiment import Facts, Outcome
+from ...experiment import Facts, Outcome, network_line
 from . import report
 from .config import Layout, Options, TranslateConfig
 from .model import Model
@@ -23,7 +22,6 @@ class Translate(experiment.Job[Options, Model]):
     """Learns to write targets for one part of the sources and is tested on another."""
 
     kind = "translate"
-
     problem: TranslateProblem
 
     def __init__(self, config: Options) -> None:
@@ -65,24 +63,17 @@ class Translate(experiment.Job[Options, Model]):
         if problem.held_out is not None:
             where = f" ({self.config.validation})" if self.config.validation else " (split off the training part)"
             held = problem.held_out.described() + where
+        first = [report.short(side[0]) for side in (problem.pairs.sources, problem.pairs.known_targets)]
+        ways = " in the decoder and in each direction of the encoder"
         columns = f"column {self.layout.source} to column {self.layout.target}" if self.config.file else "as 2026-11-27"
         return [
-            (
-                "",
-                f"{self.name}: {columns}, such as {report.short(problem.pairs.sources[0])!r} to"
-                f" {report.short(problem.pairs.known_targets[0])!r}",
-            ),
+            ("", f"{self.name}: {columns}, such as {first[0]!r} to {first[1]!r}"),
             ("training", problem.pairs.described()),
             ("validation", held),
             ("test", self.test.described() + self.how),
             ("symbols", report.symbols_line(problem.source, problem.target)),
-            ("network", report.network_line(problem.config, problem.network())),
+            ("network", network_line(problem.config, problem.network(), ways, f"{problem.config.attention} attention")),
         ]
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """How the files were read."""
-        return {"layout": vars(self.layout)}
 
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is wrong."""
@@ -105,8 +96,3 @@ class Translate(experiment.Job[Options, Model]):
             blocks=report.blocks(result),
             files={"predictions.csv": report.predictions(self.test, [[each] for each in best])},
         )
-
-
-def run(options: Options) -> None:
-    """Run the job."""
-    experiment.run(Translate, options)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
-from .config import TranslateConfig
+from .config import Layout, TranslateConfig
 from .network import Network, search
 from .pairs import Pairs, Ragged
 from .vocabulary import Vocabulary
@@ -39,6 +37,7 @@ class Model(model_file.Model):
     KIND: ClassVar[str] = "translation model"
     FORMAT: ClassVar[int] = 1
     CONFIG: ClassVar[type[Any]] = TranslateConfig
+    LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: TranslateConfig
     network: Network
@@ -47,14 +46,9 @@ class Model(model_file.Model):
     longest: int
     """Symbols of a target at most, its end among them."""
 
-    @cached_property
-    def _frozen(self) -> Network:
-        frozen: Network = freeze(self.network)
-        return frozen
-
     def translate(self, pairs: Pairs, beam: int | None = None) -> list[list[Hypothesis]]:
         """The likeliest targets of each source, best first, up to ``beam`` of them, the configuration's by default."""
-        beam, network = beam or self.config.beam, self._frozen
+        beam, network = beam or self.config.beam, cast(Network, self.frozen)
         device, penalty = network.output.bias.device, self.config.length_penalty
         sources = Ragged(map(self.source.encode, pairs.sources, pairs.features))
         found: list[list[Hypothesis]] = [[] for _ in pairs.sources]
@@ -72,9 +66,10 @@ class Model(model_file.Model):
         """How much each symbol of the target of ``row``, its end the last, looked at each of its source: (T, T')."""
         read = torch.from_numpy(self.source.encode(pairs.sources[row], pairs.features[row]))[:, None]
         written = torch.from_numpy(np.roll(self.target.encode(pairs.known_targets[row]), 1))[:, None]
+        network = cast(Network, self.frozen)
         with torch.no_grad():
-            memory, state = self._frozen.encode(read, torch.tensor([len(read)]))
-            weights: NDArray[np.float32] = self._frozen.decode(memory, written, state)[2][0].numpy()
+            memory, state = network.encode(read, torch.tensor([len(read)]))
+            weights: NDArray[np.float32] = network.decode(memory, written, state)[2][0].numpy()
         return weights
 
     def content(self) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.columns import listed
+from ...data.content import read_text
+from ...data.split import random_split
 from ...data.tables import name_of, read_table
-from ...data.text import read_text
 from ...errors import InputError
 from .config import Layout
 
@@ -57,18 +58,16 @@ class Pairs:
         return found
 
     def split(self, share: float, seed: int) -> tuple[Pairs, Pairs | None]:
-        """These without a ``share`` of their sources, rounded and drawn by ``seed``, and those; None: there are none.
+        """Those that stay and those held out, a ``share`` of the sources, see ``random_split``; None: there are none.
 
         Pairs of the same source stay together.
         """
         groups = list(self.groups().values())
-        out = min(round(share * len(groups)), len(groups) - 1)
-        if not out:
-            return self, None
-        order = np.random.default_rng(seed).permutation(len(groups))
-        parts = ([row for place in sorted(places) for row in groups[place]] for places in (order[out:], order[:out]))
-        kept, held = (self.select(sorted(rows)) for rows in parts)
-        return kept, held
+        kept, held = (
+            self.select(sorted(row for place in places for row in groups[place]))
+            for places in random_split(len(groups), share, seed)
+        )
+        return kept, held if len(held) else None
 
     def described(self) -> str:
         """How many there are, in words."""

@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
-from ... import experiment
+from ...experiment import percent
+from ...experiment import verdict as verdict_of
 from ...report import Block, Heading, Note, Picture, Table, to_svg
 from ...report.charts import LINE, MODEL, REAL, new_figure
-from .config import TranslateConfig
 from .model import Hypothesis, Model
-from .network import Network
 from .pairs import Pairs
 from .result import Score
 from .vocabulary import Vocabulary
@@ -41,18 +40,8 @@ def symbols_line(source: Vocabulary, target: Vocabulary) -> str:
     return f"{sides[0]} read, {sides[1]} written"
 
 
-def network_line(config: TranslateConfig, network: Network) -> str:
-    """The network in a line."""
-    size = sum(p.numel() for p in network.parameters())
-    layers = f"{config.layers} layers" if config.layers > 1 else "1 layer"
-    return (
-        f"{config.cell.upper()}, encoder (in both directions) and decoder of {layers} of {config.units} units,"
-        f" {config.attention} attention, {size:,} parameters"
-    )
-
-
 def _cells(score: Score) -> list[str]:
-    rates = [f"{100 * share:.2f} %" for share in (score.exact, score.characters, score.words)]
+    rates = [percent(share) for share in (score.exact, score.characters, score.words)]
     return rates + [f"{found:.2f}" for found in (score.bleu, score.chrf) if found is not None]
 
 
@@ -72,7 +61,7 @@ def verdict(score: Score, baselines: Sequence[Score], *, characters: bool) -> tu
     """One line: does the model beat the baselines, and where not; and whether that is good news."""
     measure = "characters" if characters else "words"
     values = [(each.name, -getattr(each, measure)) for each in (score, *baselines)]
-    return experiment.verdict(values[0], values[1:], f"wrong {measure}", lambda rate: f"{-100 * rate:.2f} %")
+    return verdict_of(values[0], values[1:], f"wrong {measure}", lambda rate: percent(-rate))
 
 
 def blocks(result: Result) -> list[Block]:

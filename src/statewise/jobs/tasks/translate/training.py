@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .... import layers
+from ...data.split import share_held_out
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
@@ -103,9 +104,9 @@ class TranslateProblem(Problem[Model]):
         """To learn ``pairs`` and validate with ``held_out`` or, where that is None, what ``config`` holds out."""
         config = replace(config, target_level=config.target_level or config.level)
         if held_out is None:
-            config = replace(config, validation_share=config.held_out(len(pairs.groups())))
+            config = replace(config, validation_share=share_held_out(config.validation_share, len(pairs.groups())))
             pairs, held_out = pairs.split(config.validation_share or 0.0, config.seed)
-        limits = {"most": config.vocabulary, "at_least": config.min_count}
+        limits = {"most": config.max_words, "at_least": config.min_count}
         source = Vocabulary.of(pairs.sources, config.level, **limits).with_features(pairs.features)
         target = Vocabulary.of(pairs.known_targets, config.target_level or config.level, **limits)
         longest = max(len(target.encode(each)) for each in pairs.known_targets) + SPARE

@@ -111,7 +111,7 @@ def _learnt(texts: Iterable[str], most: int) -> list[str]:
     tokenizer = _tokenizer()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if most < len(alphabet):
-        raise InputError(f"--vocabulary {most}: pieces of words need {len(alphabet)} or more")
+        raise InputError(f"--max-words {most}: pieces of words need {len(alphabet)} or more")
     trainer = trainers.BpeTrainer(vocab_size=most, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
