@@ -135,6 +135,39 @@ def test_attention_is_a_distribution_over_what_is_there():
     assert (attention[1] > 0).all()
 
 
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_the_decoder_is_what_its_equations_say(attention):
+    """A row alone, its attention and its output with loops over symbols; the layers are tested elsewhere."""
+    network = made(7, layers=2, attention=attention).eval()
+    p = dict(network.named_parameters())
+    source, before = torch.tensor([[2], [5], [3], [END]]), torch.tensor([[END], [4], [2]])
+    memory, state = network.encode(source, torch.tensor([4]))
+    found, _, weights = network.decode(memory, before, state)
+
+    values, last = network.encoder(p["read.weight"][source])
+    last = torch.cat((last[2, 0], last[3, 0]))  # of the upper layer: forward at the end, backward at the beginning
+    h0 = torch.tanh(p["bridge.weight"] @ last + p["bridge.bias"]).view(2, 1, 1, 3)
+    x = network.decoder[0](p["written.weight"][before], h0[0])[0]
+    contexts = []
+    for t in range(3):
+        scores = []
+        for value in values[:, 0]:
+            key, query = p["keys.weight"] @ value, x[t, 0]
+            if attention == "additive":
+                query = p["query.weight"] @ query + p["query.bias"]
+                scores.append(p["energy.weight"][0] @ torch.tanh(query + key))
+            else:
+                scores.append(query @ key / 3**0.5)
+        share = torch.stack(scores).softmax(0)
+        torch.testing.assert_close(weights[0, t], share)
+        contexts.append(share @ values[:, 0])
+    context = torch.stack(contexts)[:, None]
+    x = x + network.decoder[1](torch.cat((x, context), 2), h0[1])[0]
+    read = torch.tanh(torch.cat((x, context), 2) @ p["combine.weight"].T + p["combine.bias"])
+    torch.testing.assert_close(found, read)
+    assert network.output.weight is network.written.weight
+
+
 def test_a_share_of_the_symbols_before_is_the_networks_own():
     network = made(9).train()
     source, lengths = ragged((5,) * 200, 6).take(torch.arange(200))
@@ -145,7 +178,7 @@ def test_a_share_of_the_symbols_before_is_the_networks_own():
     assert torch.equal(mixed[0], before[0])
     assert not ((mixed == END) | (mixed == UNKNOWN)).any()
     # Drawn as the network would draw them, so that a share is what it was before.
-    drawn = network.output(network.decode(memory, before, state)[0]).softmax(-1)[:-1]
+    drawn = network.output(network.decode(memory, before, state)[0]).softmax(-1)[:-1].detach()
     kept = 1 - 0.25 * (1 - drawn[..., [END, UNKNOWN, 2]].sum(-1).mean())
     assert float((mixed[1:] == 2).double().mean()) == pytest.approx(float(kept), abs=0.03)
     assert torch.equal(network._mixed(memory, state, before, counts, 1.0), before)

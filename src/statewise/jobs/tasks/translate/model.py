@@ -19,7 +19,7 @@ from .pairs import Pairs, Ragged
 from .vocabulary import Vocabulary
 
 LONGEST = 10_000  # symbols of a target
-TOGETHER = 1024  # beginnings of targets that are looked at in one step
+TOGETHER, SYMBOLS = 1024, 2**18  # beginnings of targets that are looked at in one step, and symbols of their sources
 
 
 class Hypothesis(NamedTuple):
@@ -52,8 +52,9 @@ class Model(model_file.Model):
         device, penalty = network.output.bias.device, self.config.length_penalty
         sources = Ragged(map(self.source.encode, pairs.sources, pairs.features))
         found: list[list[Hypothesis]] = [[] for _ in pairs.sources]
+        together = max(1, min(TOGETHER // beam, SYMBOLS // max([1, *sources.lengths.tolist()])))
         # Sources of like length together: their targets end at about the same time.
-        for rows in sources.lengths.sort(stable=True).indices.split(max(1, TOGETHER // beam)):
+        for rows in sources.lengths.sort(stable=True).indices.split(together):
             source, lengths = sources.take(rows)
             best = search(network, source.to(device), lengths, beam=beam, longest=self.longest, penalty=penalty)
             for row, each in zip(rows.tolist(), best, strict=True):

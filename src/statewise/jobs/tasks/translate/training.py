@@ -81,7 +81,7 @@ class Translation(Task):
             return {}
         parts = [self._loss(self.model, *self.parts[1], rows, 0.0) for rows in torch.arange(len(held)).split(256)]
         loss = sum(float(part) for part, _ in parts) / sum(terms for _, terms in parts)
-        judged, model = held.select(range(len(held))[:JUDGED]), self.problem.model(self.model)
+        judged, model = held.select(range(0, len(held), -(-len(held) // JUDGED))), self.problem.model(self.model)
         found = score("", judged, [best[0].text for best in model.translate(judged, beam=1)])
         wrong = found.characters if model.target.level == "char" else found.words
         return {"error rate": wrong, "loss": loss, "exact": found.exact}
