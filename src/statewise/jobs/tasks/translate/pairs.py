@@ -144,7 +144,7 @@ class Ragged:
 
 # Built in
 
-BUILT_IN, MISSPELT = 2000, 0.15
+BUILT_IN, MISSPELT = 1500, 0.15
 MONTHS, DAYS, ONES, TENS = (
     text.split()
     for text in (
