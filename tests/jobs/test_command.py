@@ -10,10 +10,23 @@ from typing import Literal
 
 import pytest
 
+from statewise.cli import COMMANDS, _found
 from statewise.jobs import InputError
-from statewise.jobs.artifacts.runs import new_run
+from statewise.jobs.artifacts.runs import run_folder
 from statewise.jobs.command import Command, Out, Run, declare
-from statewise.jobs.config import Config, Part, Whole, again, from_json, option, part_of, to_json
+from statewise.jobs.config import (
+    Config,
+    Part,
+    Whole,
+    again,
+    choices,
+    from_json,
+    option,
+    options_of,
+    part_of,
+    plain,
+    to_json,
+)
 from statewise.jobs.training.config import TrainingConfig
 
 
@@ -194,7 +207,7 @@ def broken_off(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     config = {name: value for name, value in to_json(told("x.csv", "--epochs", "3")).items() if name != "resume"}
-    with new_run("toy", "x", Path("run"), config):
+    with run_folder("toy", "x", Path("run"), config, resume=None):
         pass
     monkeypatch.chdir(tmp_path)
     return Path("work/run")
@@ -224,3 +237,15 @@ def test_resume_of_a_run_that_an_earlier_version_began(broken_off):
     (broken_off / "config.json").rename(broken_off / "arguments.json")
     with pytest.raises(InputError, match="an earlier version of statewise began it and has to end it"):
         told("--resume", str(broken_off))
+
+
+def test_an_option_means_the_same_in_every_job():
+    commands = {name: _found(where) for name, (where, _) in COMMANDS.items()}
+    jobs = {name: command.options for name, command in commands.items() if issubclass(command.options, Run)}
+    found: dict[str, dict[str, tuple[object, ...]]] = {}
+    for job, kind in jobs.items():
+        for name, hint, _, how in options_of(kind):
+            what = "a choice" if choices(hint) else plain(hint)
+            found.setdefault(name, {})[job] = (what, how.group, how.alias, how.commas, how.positional)
+    assert {"units", "gaps", "time", "validation_share", "min_count", "seed"} < found.keys()
+    assert {name: ways for name, ways in found.items() if len(set(ways.values())) > 1} == {}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
-from statewise.jobs.training.progress import bar
+from statewise.jobs.training.progress import Bar
 
 CODE = """
 import time
-from statewise.jobs.training.progress import bar
-with bar("working") as progress:
+from contextlib import closing
+from statewise.jobs.training.progress import Bar
+with closing(Bar("working")) as progress:
     progress.plan(3)
     progress.plan(2)
     for _ in range(5):
@@ -36,7 +38,7 @@ def test_a_bar_on_a_terminal():
 
 
 def test_nothing_elsewhere(capsys):
-    with bar("working") as progress:
+    with closing(Bar("working")) as progress:
         progress.plan(3)
         for _ in range(3):
             progress.tick()

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from statewise.jobs import InputError
-from statewise.jobs.artifacts.runs import config_of, new_run, resumed_run
+from statewise.jobs.artifacts.runs import config_of, run_folder
 from statewise.jobs.errors import Interrupted
+
+
+def new_run(job, name, out, config=None):
+    return run_folder(job, name, out, config or {}, resume=None)
+
+
+def resumed_run(job, folder):
+    return run_folder(job, "x", None, {}, folder)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 
 from statewise.jobs.training import trackers
 from statewise.jobs.training.callbacks import CallbackList
-from statewise.jobs.training.trackers import TensorBoard, Trackio, Visdom
+from statewise.jobs.training.trackers import Visdom, tensorboard, trackio
 
 HISTORY = [
     {"epoch": 1, "update": 10, "seconds": 0.1, "loss": 2.0, "learning_rate": 0.1},
@@ -43,7 +43,7 @@ def lacking(monkeypatch, package, *modules):
 
 @pytest.mark.parametrize(
     ("package", "modules", "make"),
-    [("tensorboard", ["torch.utils.tensorboard"], TensorBoard), ("trackio", [], lambda folder: Trackio(folder.name))],
+    [("tensorboard", ["torch.utils.tensorboard"], tensorboard), ("trackio", [], lambda folder: trackio(folder.name))],
 )
 def test_without_the_package_there_is_one_warning(tmp_path, capsys, monkeypatch, package, modules, make):
     lacking(monkeypatch, package, *modules)
@@ -73,7 +73,7 @@ class Run:
 def test_trackio_is_told_the_curve(monkeypatch):
     run = Run()
     monkeypatch.setitem(sys.modules, "trackio", run)
-    use(Trackio("my-run"))
+    use(trackio("my-run"))
     assert run.told == {"project": "statewise", "name": "my-run"}
     assert run.points == CURVES
     assert run.finished == 1
@@ -82,14 +82,14 @@ def test_trackio_is_told_the_curve(monkeypatch):
 def test_trackio_tells_networks_apart(monkeypatch):
     run = Run()
     monkeypatch.setitem(sys.modules, "trackio", run)
-    use(CallbackList([Trackio("my-run")], "gru"))
+    use(CallbackList([trackio("my-run")], "gru"))
     assert run.points == {f"gru/{name}": points for name, points in CURVES.items()}
 
 
 def test_trackio_itself_keeps_the_curve(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
     pytest.importorskip("trackio", reason="the package trackio isn't installed")
-    use(Trackio("my-run"))
+    use(trackio("my-run"))
     assert any(path.suffix == ".db" for path in tmp_path.rglob("statewise*"))
 
 
@@ -105,18 +105,18 @@ def read_events(folder):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's own
 def test_tensorboard_reads_the_curve(tmp_path):
     pytest.importorskip("tensorboard")
-    use(TensorBoard(tmp_path))
+    use(tensorboard(tmp_path))
     assert read_events(tmp_path) == CURVES
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_sees_a_resumed_run_once(tmp_path):
     pytest.importorskip("tensorboard")
-    first = TensorBoard(tmp_path)
+    first = tensorboard(tmp_path)
     first.begin(HISTORY)
     first.record({**LATER, "loss": 99.0})  # after the checkpoint, so trained again
     first.close()
-    use(TensorBoard(tmp_path))
+    use(tensorboard(tmp_path))
     assert read_events(tmp_path) == CURVES
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import numpy as np
@@ -63,6 +64,16 @@ def test_the_same_seed_gives_the_same_and_another_other_weights():
 def test_scheduled_sampling_learns_too():
     translator = Translator(**TOY | {"forcing": 0.5, "cell": "lstm", "attention": "additive"})
     assert translator.fit(WORDS, backwards(WORDS)).score(WORDS, backwards(WORDS)) > 0.9
+
+
+def test_it_goes_on_from_its_weights_with_what_it_knows(learnt):
+    again = copy.deepcopy(learnt).set_params(epochs=1, learning_rate=1e-9)
+    again.partial_fit(WORDS[:20], backwards(WORDS[:20]), eval_set=(WORDS[48:], backwards(WORDS[48:])))
+    assert again.predict(WORDS) == learnt.predict(WORDS)
+    assert again.model_.target.symbols == learnt.model_.target.symbols
+    assert again.history_[-1]["validation"]["exact"] == learnt.score(WORDS[48:], backwards(WORDS[48:]))
+    with pytest.raises(InputError, match="the target 'xyz' has a character that the model can't write"):
+        again.partial_fit(["abc"], ["xyz"])
 
 
 @pytest.mark.parametrize(

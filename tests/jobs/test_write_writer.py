@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from statewise.jobs import InputError, Writer
@@ -230,3 +231,60 @@ def test_prompts_that_cannot_be_used(of_words, of_text):
         of_words.sample(temperature=-1)
     with pytest.raises(InputError, match="expected text of characters that the model knows"):
         of_text.score("日本")
+
+
+def test_the_probability_of_what_comes_next(of_words, of_text):
+    for writer, text in ((of_words, "hom"), (of_text, "one two th")):
+        likely = writer.predict_proba(text)
+        assert likely.shape == (len(writer.symbols_),)
+        assert likely.sum() == pytest.approx(1)
+        assert writer.symbols_[int(likely.argmax())] == writer.complete(text)[-1] == "e" if text == "hom" else "r"
+    assert of_words.predict_proba(["", "h"]).shape == (2, len(of_words.symbols_))
+    assert of_words.predict_proba([]).shape == (0, len(of_words.symbols_))
+
+
+def test_the_likelihood_of_each_symbol_adds_up_to_the_score(of_words, of_text):
+    found = of_text.score_samples("\none two")
+    assert found.shape == (7,)  # nothing says how likely the first is
+    assert found.mean() == pytest.approx(of_text.score("\none two"))
+    for end, symbol in enumerate("one two"):
+        likely = of_text.predict_proba("one two"[:end])[of_text.symbols_.index(symbol)]
+        assert found[end] == pytest.approx(np.log(likely), rel=1e-3, abs=1e-5)
+    lines = of_words.score_samples(["home", "star"])
+    assert [len(line) for line in lines] == [5, 5]  # with the end
+    assert np.concatenate(lines).mean() == pytest.approx(of_words.score(["home", "star"]))
+    first = np.log(of_words.predict_proba("")[of_words.symbols_.index("h")])
+    assert lines[0][0] == pytest.approx(first, rel=1e-4)
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("lines", [False, True])
+def test_the_n_best_continuations_are_those_of_all(lines, level):
+    """Against all ways to go on, each symbol's probability asked for by itself."""
+    text = ["ab", "ba", "aab", "b"] * 9 if level == "char" else ["a b", "b a", "a a b", "b"] * 9
+    writer = Writer(units=6, epochs=2, level=level).fit(text if lines else " ".join(text))
+    symbols = [symbol for symbol in writer.symbols_ if symbol != "<unk>"]
+    length, blank = 3, " " if level == "word" else ""
+    likely, begun = {}, [("a", 1.0)]
+    for _ in range(length):
+        begun = [
+            (told + ("" if "\n" in (told[-1], symbol) else blank) + symbol, p * q)
+            for told, p in begun
+            for symbol, q in zip(writer.symbols_, writer.predict_proba(told), strict=True)
+            if symbol in symbols
+        ]
+        likely |= {told.strip("\n"): p for told, p in begun if lines and told.endswith("\n")}
+        begun = [(told, p) for told, p in begun if not lines or not told.endswith("\n")]
+    likely |= dict(begun)
+    expected = sorted(likely, key=likely.get, reverse=True)[:6]
+    found = writer.predict_n_best("a", 6, length=length, width=1000)
+    assert ["a" + told for told, _ in found] == expected
+    np.testing.assert_allclose([p for _, p in found], [likely[told] for told in expected], rtol=1e-4)
+    assert writer.predict_n_best(["a", "b"], 2, length=2)[0] == writer.predict_n_best("a", 2, length=2)
+
+
+def test_what_is_asked_for_too_little_of_is_refused(of_words):
+    with pytest.raises(InputError, match="width: expected a whole number of at least 1, got 0"):
+        of_words.predict_n_best("a", width=0)
+    with pytest.raises(NotFittedError):
+        Writer().predict_proba("a")

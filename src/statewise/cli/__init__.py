@@ -25,7 +25,7 @@ COMMANDS = {
         "forecast them, with a model that has learnt it",
     ),
     "classify": ("statewise.jobs.tasks.classify.command:COMMAND", "learn to tell to which class a sequence belongs"),
-    "classify predict": ("statewise.jobs.tasks.classify.predict:COMMAND", "tell it, with a model that has learnt it"),
+    "classify predict": ("statewise.jobs.tasks.classify.command:PREDICT", "tell it, with a model that has learnt it"),
     "write": ("statewise.jobs.tasks.write.command:COMMAND", "learn to write as a text is written"),
     "write sample": ("statewise.jobs.tasks.write.command:SAMPLE", "write, with a model that has learnt it"),
     "write complete": (

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from .tasks.tag.tagger import Tagger
     from .tasks.translate.translator import Translator
     from .tasks.write.writer import Writer
+    from .training.callbacks import Callback
 
-__all__ = ["Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer"]
+__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer"]
 
 _HOMES = {
+    "Callback": ".training.callbacks",
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",
     "Tagger": ".tasks.tag.tagger",

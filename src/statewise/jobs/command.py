@@ -236,10 +236,8 @@ def default_in_words(value: Any, how: Option) -> str:
             text = ",".join(f"{x:g}" for x in value)
         elif isinstance(value, float):
             text = f"{value:g}"
+        elif value is None or isinstance(value, bool):
+            text = {None: "none", True: "yes", False: "no"}[value]
         else:
-            text = {None: "none", True: "yes", False: "no"}.get(value, str(value)) if not _counts(value) else str(value)
+            text = str(value)
     return f" (default: {text})" if text else ""
-
-
-def _counts(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -114,7 +114,7 @@ def options_of(kind: type) -> Iterator[tuple[str, Any, Field[Any], Option]]:
 
 def hints_of(kind: Any) -> dict[str, Any]:
     """The types of the fields of ``kind``, with their bounds."""
-    return _hints(kind)
+    return _hints(kind)  # typed, which what ``cache`` gives isn't
 
 
 @cache

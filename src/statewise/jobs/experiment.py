@@ -14,7 +14,6 @@ import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -27,8 +26,8 @@ from torch import nn
 from .._version import __version__
 from .artifacts import atomic
 from .artifacts.model_file import Model
-from .artifacts.runs import new_run, resumed_run
-from .command import Run, say
+from .artifacts.runs import run_folder
+from .command import say
 from .config import to_json
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
 from .training.callbacks import Log, Record
@@ -122,7 +121,8 @@ class Job(ABC, Generic[Options, Trained]):
         began = time.monotonic()
         find_device(options.device)  # before anything is read, said or made
         job = cls(options)
-        with _folder(job, options) as folder:
+        kept = {name: value for name, value in to_json(job.config).items() if name not in ("out", "resume")}
+        with run_folder(job.kind, job.name, options.out, kept, options.resume) as folder:
             facts = job.facts()
             say(lines(facts))
 
@@ -162,13 +162,6 @@ class Job(ABC, Generic[Options, Trained]):
             }
             atomic.write(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
         say(f"\n{folder}: {', '.join(sorted(p.name for p in folder.iterdir() if p.is_file()))}")
-
-
-def _folder(job: Job[Any, Any], options: Run) -> AbstractContextManager[Path]:
-    if options.resume:
-        return resumed_run(job.kind, options.resume)
-    told = {name: value for name, value in to_json(job.config).items() if name not in ("out", "resume")}
-    return new_run(job.kind, job.name, options.out, config=told)
 
 
 # What a run says

@@ -101,10 +101,9 @@ class Model:
     """What else the file is to hold, as JSON."""
 
     @cached_property
-    def frozen(self) -> nn.Module:
+    def frozen(self) -> Any:
         """Its network, packed for many calls."""
-        found: nn.Module = freeze(self.networks()[""])
-        return found
+        return freeze(self.networks()[""])
 
     def networks(self) -> dict[str, nn.Module]:
         """Its networks, by the names that ``training.problem.Trainer.fit`` was given; a single one has none."""

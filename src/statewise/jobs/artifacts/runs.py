@@ -31,38 +31,26 @@ DONE = "metrics.json"
 
 
 @contextmanager
-def new_run(
-    job: str,
-    name: str,
-    out: Path | None,
-    config: Mapping[str, Any] | None = None,
-) -> Iterator[Path]:
+def run_folder(job: str, name: str, out: Path | None, config: Mapping[str, Any], resume: Path | None) -> Iterator[Path]:
     """A run folder: ``out``, which must be empty or not exist, or else the next free ``runs/<job>-<name>-<n>``.
 
-    ``config``, as JSON, is what the run was told and has decided, for ``resume``. Raises ``InputError`` where the
-    folder can't be made. Of several processes the first has the run folder, the others one that vanishes.
+    ``config``, as JSON, is what the run was told and has decided, for another with its folder as ``resume``: that goes
+    on in it. Raises ``InputError`` where the folder can't be made. Of several processes the first has the run folder,
+    the others one that vanishes.
     """
     if not is_main_process():
         with tempfile.TemporaryDirectory() as other:
             yield Path(other)
         return
-    folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
+    if resume is not None:
+        folder, made = resume, None
+        atomic.clear(folder)
+    else:
+        folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
     with _kept_or_removed(job, folder, made):
-        if config is not None:
+        if resume is None:
             content = {"job": job, "statewise": __version__, "folder": str(Path.cwd()), "config": dict(config)}
             atomic.write(folder / CONFIG, json.dumps(content, indent=1) + "\n")
-        yield folder
-
-
-@contextmanager
-def resumed_run(job: str, folder: Path) -> Iterator[Path]:
-    """The folder of a run that was broken off, to go on in it."""
-    if not is_main_process():
-        with tempfile.TemporaryDirectory() as other:
-            yield Path(other)
-        return
-    atomic.clear(folder)
-    with _kept_or_removed(job, folder):
         yield folder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from .callbacks import Callback, CallbackList, Record
 from .checkpoint import Checkpoint
 from .config import TrainingConfig
 from .fit import fit
-from .progress import bar
+from .progress import Bar
 from .rank import is_main_process
 from .task import Task
 
@@ -41,6 +41,8 @@ class Trainer:
     """Whether there is a progress bar on stderr."""
     history: list[Record] = field(default_factory=list)
     """The curve of all networks that were trained."""
+    checkpoints: list[Path] = field(default_factory=list)
+    """The files in ``folder``, which whoever has the model needs no longer."""
 
     def fit(self, task: Task, config: TrainingConfig, name: str = "") -> None:
         """Train the network of ``task`` and leave it on the CPU; ``name`` tells it from others of the same run.
@@ -51,10 +53,10 @@ class Trainer:
             begin_with(task.model, self.start[name])
         checkpoint = None
         if self.folder is not None:
-            file = self.folder / f"{name.replace(' ', '-') or 'model'}.checkpoint"
-            checkpoint = Checkpoint(file, self.every)
-        shown = bar(name or "training") if self.verbose and is_main_process() else nullcontext(Callback())
-        with shown as progress:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-') or 'model'}.checkpoint", self.every)
+            self.checkpoints.append(checkpoint.path)
+        with closing(Bar(name or "training") if self.verbose and is_main_process() else Callback()) as progress:
             callback = CallbackList([*self.callbacks, progress], name)
             records = fit(task, config, callback=callback, checkpoint=checkpoint)
         self.history += [{"fit": name, **record} for record in records] if name else records

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from shutil import get_terminal_size
 
 from .callbacks import Callback, Record
@@ -13,7 +11,9 @@ from .callbacks import Callback, Record
 MINUTE = 60.0  # seconds from line to line
 
 
-class _Bar(Callback):
+class Bar(Callback):
+    """A progress bar on stderr that is gone when it is closed; a line a minute where stderr is no terminal."""
+
     def __init__(self, description: str) -> None:
         from tqdm import tqdm
 
@@ -46,12 +46,5 @@ class _Bar(Callback):
         if scores:
             self.bar.set_postfix_str(scores[0], refresh=False)
 
-
-@contextmanager
-def bar(description: str) -> Iterator[Callback]:
-    """A progress bar on stderr that is gone when the block ends; a line a minute where stderr is no terminal."""
-    shown = _Bar(description)
-    try:
-        yield shown
-    finally:
-        shown.bar.close()
+    def close(self) -> None:
+        self.bar.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 from ..errors import InputError
 from ..report import LiveReport, Page
 from .callbacks import Callback, CallbackList, Log, Pace, Record
-from .progress import bar
+from .progress import Bar
 from .rank import is_main_process
 
 INTERVAL = 0.5  # seconds between two messages to a Visdom server
@@ -37,89 +37,72 @@ def default_callbacks(
     if not is_main_process():
         yield Callback()
         return
-    with bar(description) as progress:
-        report = LiveReport(folder / "report.html", page)
-        callbacks: list[Callback] = [progress, Log(folder / "metrics.jsonl"), report]
-        if args.tensorboard:
-            callbacks.append(TensorBoard(folder / "tensorboard"))
-        if args.trackio:
-            callbacks.append(Trackio(folder.name))
-        if args.visdom:
-            callbacks.append(Visdom(args.visdom, folder.name))
-        everyone = CallbackList(callbacks)
+    report = LiveReport(folder / "report.html", page)
+    callbacks = [Bar(description), Log(folder / "metrics.jsonl"), report]
+    if args.tensorboard:
+        callbacks.append(tensorboard(folder / "tensorboard"))
+    if args.trackio:
+        callbacks.append(trackio(folder.name))
+    if args.visdom:
+        callbacks.append(Visdom(args.visdom, folder.name))
+    with closing(CallbackList(callbacks)) as everyone:
         try:
             yield everyone
         except BaseException:
             with suppress(InputError):  # a disk that is full, which is what is being raised
                 report.broken_off()
             raise
-        finally:
-            everyone.close()
 
 
 class Tracker(Callback):
-    """Tells a package, where there is one, of every measure of every record."""
+    """Calls ``tell`` with the measures of every record by name, and after how many updates; at last ``end``."""
 
-    def __init__(self, option: str, module: str, package: str) -> None:
-        self.module: Any = None
-        try:
-            self.module = import_module(module)
-        except ModuleNotFoundError as error:
-            _warn(f"{option}: needs {error.name}, going on without it: pip install {package}")
+    def __init__(self, tell: Callable[[dict[str, float], int], object], end: Callable[[], object]) -> None:
+        self.tell, self.end = tell, end
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
         for record in history:
             self.record(record)
 
     def record(self, record: Record) -> None:
-        if self.module is not None:
-            prefix = f"{record['fit']}/" if "fit" in record else ""
-            self.tell({prefix + name: value for name, value in _measures(record)}, record["update"])
+        prefix = f"{record['fit']}/" if "fit" in record else ""
+        self.tell({prefix + name: value for name, value in _measures(record)}, record["update"])
 
     def close(self) -> None:
-        if self.module is not None:
-            self.end()
-
-    def tell(self, measures: dict[str, float], update: int) -> None:
-        """Measures by name, after so many updates."""
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """No more is coming."""
-        raise NotImplementedError
+        self.end()
 
 
-class TensorBoard(Tracker):
+def tensorboard(folder: Path) -> Callback:
     """Writes the curve into ``folder``, for ``tensorboard --logdir``."""
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()  # of a run that was broken off; what of it counts, ``begin`` tells
+    package = _package("tensorboard", "torch.utils.tensorboard")
+    if package is None:
+        return Callback()
+    writer = package.SummaryWriter(str(folder), flush_secs=FLUSH)
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__("--tensorboard", "torch.utils.tensorboard", "tensorboard")
-        for events in folder.glob("events.out.tfevents.*"):
-            events.unlink()  # of a run that was broken off; what of it counts, ``begin`` tells
-        if self.module is not None:
-            self.writer = self.module.SummaryWriter(str(folder), flush_secs=FLUSH)
-
-    def tell(self, measures: dict[str, float], update: int) -> None:
+    def tell(measures: dict[str, float], update: int) -> None:
         for name, value in measures.items():
-            self.writer.add_scalar(name, value, update)
+            writer.add_scalar(name, value, update)
 
-    def end(self) -> None:
-        self.writer.close()
+    return Tracker(tell, writer.close)
 
 
-class Trackio(Tracker):
-    """Logs the curve as the run ``name`` of the project statewise, for ``trackio show``; wandb is spoken to alike."""
+def trackio(name: str) -> Callback:
+    """Logs the curve as the run ``name`` of the project statewise, for ``trackio show``."""
+    package = _package("trackio", "trackio")
+    if package is None:
+        return Callback()
+    run = package.init(project="statewise", name=name)
+    return Tracker(lambda measures, update: run.log(measures, step=update), run.finish)
 
-    def __init__(self, name: str) -> None:
-        super().__init__("--trackio", "trackio", "trackio")
-        if self.module is not None:
-            self.run = self.module.init(project="statewise", name=name)
 
-    def tell(self, measures: dict[str, float], update: int) -> None:
-        self.run.log(measures, step=update)
-
-    def end(self) -> None:
-        self.run.finish()
+def _package(name: str, module: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        _warn(f"--{name}: needs {error.name}, going on without it: pip install {name}")
+        return None
 
 
 class Visdom(Callback):

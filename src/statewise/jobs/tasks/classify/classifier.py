@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +13,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
+from ...config import short
 from ...errors import InputError
-from ...estimator import Estimator
+from ...estimator import Estimator, pair_of
+from ...training.callbacks import Callback
 from .config import ClassifyConfig
-from .model import Label, Model
-from .sequences import as_sequences
+from .model import Model
+from .sequences import Sequences, as_sequences
 from .training import ClassifyProblem
 
 
@@ -42,22 +46,86 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
     configuration: ClassVar[type[ClassifyConfig]] = ClassifyConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: ArrayLike) -> Classifier:
-        """Train a network on the sequences ``X`` and their labels ``y`` (n,).
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        eval_set: Any = None,
+        callbacks: Sequence[Callback] = (),
+        folder: str | PathLike[str] | None = None,
+    ) -> Classifier:
+        """Train a network on the sequences ``X`` and their labels ``y``, (n,), as ``Estimator.fit`` does.
 
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
+        ``sample_weight`` (n,) is how much each sequence counts in the loss; one of weight 0 isn't looked at.
         """
-        config = self.config()
-        sequences, labels = as_sequences(X, gaps=config.gaps), _labels(y)
+        like = getattr(self, "model_", None) if self.warm_start else None
+        return self._fit(X, y, like, callbacks, folder, eval_set=eval_set, sample_weight=sample_weight)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        eval_set: Any = None,
+        callbacks: Sequence[Callback] = (),
+        folder: str | PathLike[str] | None = None,
+    ) -> Classifier:
+        """Train the network further, on other data, as ``Estimator.partial_fit`` does.
+
+        ``classes`` are all labels that will ever come; the first call needs them where its ``y`` hasn't got them all.
+        """
+        how = {"eval_set": eval_set, "sample_weight": sample_weight, "classes": classes}
+        return self._fit(X, y, getattr(self, "model_", None), callbacks, folder, **how)
+
+    def _problem(
+        self,
+        config: ClassifyConfig,
+        X: Any,
+        y: Any,
+        like: Model | None,
+        eval_set: Any = None,
+        sample_weight: Any = None,
+        classes: Any = None,
+    ) -> ClassifyProblem:
+        sequences, labels = self._part(X, y, like)
+        weights = None
+        if sample_weight is not None:
+            weights = _weights(sample_weight, len(labels))
+            used = np.flatnonzero(weights)
+            sequences, labels, weights = sequences.select(used), labels[used], weights[used]
+        known = None if like is None else self.classes_
+        if classes is not None:
+            told = np.unique(_labels(classes))
+            if known is not None and not np.array_equal(told, known):
+                raise InputError(f"classes: expected {known.tolist()}, those of the first call, got {told.tolist()}")
+            known = told
+        if known is None:
+            known = np.unique(labels)
+            if len(known) < 2:
+                raise InputError(f"Classifier can't train when only one class is present: all labels are {labels[0]!r}")
+        held_out = None
+        if eval_set is not None:
+            held, truth = self._part(*pair_of(eval_set), like)
+            held_out = held, _numbers(truth, known, "eval_set")
+        targets = _numbers(labels, known, "y")
+        problem = ClassifyProblem.of(
+            config, sequences, targets, known.tolist(), held_out, sample_weight=weights, like=like
+        )
+        notes = {"dtype": known.dtype.str, "steps": _table_width(X)} if like is None else like.notes
+        return replace(problem, notes=notes)
+
+    def _part(self, X: Any, y: Any, like: Model | None) -> tuple[Sequences, NDArray[Any]]:
+        """Sequences and their labels."""
+        sequences, labels = as_sequences(X, gaps=self.config().gaps), _labels(y)
         if len(labels) != len(sequences):
             raise InputError(f"expected a label for each of {len(sequences)} sequences, got {len(labels)}")
-        found, targets = np.unique(labels, return_inverse=True)
-        if len(found) < 2:
-            raise InputError(f"Classifier can't train when only one class is present: all labels are {labels[0]!r}")
-        classes: list[Label] = found.tolist()
-        self.classes_, self.steps_ = found, _table_width(X)
-        self._train(ClassifyProblem.of(config, sequences, targets.astype(np.int64), classes))
-        return self
+        if like is not None:
+            self._check_width(X)
+        return sequences, labels
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest label of each sequence: (n,)."""
@@ -68,24 +136,24 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of each class, in the order of ``classes_``: (n, classes)."""
         check_is_fitted(self, "model_")
-        sequences, steps = as_sequences(X, gaps=self.config().gaps), _table_width(X)
+        self._check_width(X)
+        probabilities: NDArray[np.float64] = self.model_.probabilities(as_sequences(X, gaps=self.config().gaps))
+        return probabilities
+
+    def _check_width(self, X: Any) -> None:
+        """Raises ``InputError`` where arrays (n, T) of one width were fitted, and this is of another."""
+        steps = _table_width(X)
         if self.steps_ is not None and steps is not None and steps != self.steps_:
             raise InputError(
                 f"X has {steps} features, but {type(self).__name__} is expecting {self.steps_} features as input;"
                 " sequences of other lengths come as a list of arrays or as an array (n, T, I)"
             )
-        probabilities: NDArray[np.float64] = self.model_.probabilities(sequences)
-        return probabilities
-
-    def _notes(self) -> dict[str, Any]:
-        return {"dtype": self.classes_.dtype.str, "steps": self.steps_}
 
     def _take(self, model: Model) -> None:
         super()._take(model)
-        self.steps_ = model.notes.get("steps", getattr(self, "steps_", None))
+        self.steps_ = model.notes.get("steps")
         self.n_features_in_ = self.steps_ or model.channels
-        if not hasattr(self, "classes_"):
-            self.classes_ = np.array(model.classes, dtype=model.notes.get("dtype"))
+        self.classes_ = np.array(model.classes, dtype=model.notes.get("dtype"))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -105,6 +173,27 @@ def _labels(y: Any) -> NDArray[Any]:
     except ValueError as error:
         raise InputError(str(error)) from None
     return labels
+
+
+def _numbers(labels: NDArray[Any], classes: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """The places of ``labels`` in ``classes``. Raises ``InputError`` where one is none of them."""
+    places = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+    if (other := classes[places] != labels).any():
+        raise InputError(f"{where}: expected the classes {classes.tolist()}, got {labels[other][0]!r}")
+    return places.astype(np.int64)
+
+
+def _weights(sample_weight: ArrayLike, count: int) -> NDArray[np.float32]:
+    """``sample_weight`` as (n,). Raises ``InputError`` where it isn't, or says that nothing counts."""
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float32)
+    except (TypeError, ValueError):
+        weights = np.empty((0, 0), np.float32)
+    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise InputError(
+            f"sample_weight: expected {count} numbers of at least 0, not all zero, got {short(sample_weight)}"
+        )
+    return weights
 
 
 def _table_width(X: Any) -> int | None:

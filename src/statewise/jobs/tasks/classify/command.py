@@ -1,9 +1,15 @@
-"""The command ``statewise classify``."""
+"""The commands ``statewise classify`` and ``classify predict``."""
 
 from __future__ import annotations
 
-from ...command import Command
-from .config import Options
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from ...command import Command, Out, say
+from ...config import again, option
+from ...errors import InputError
+from .config import Layout, Options
 
 COMMAND = Command(
     "classify",
@@ -40,3 +46,61 @@ files, packed as .gz or not:
   IDX            images and labels as MNIST's
 """,
 )
+
+
+@dataclass(kw_only=True)
+class PredictOptions(Out, Layout):
+    """What ``classify predict`` can be told; of the layout what is None is as the model remembers it."""
+
+    model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
+    file: Path = option(..., "the sequences, in any form that classify reads", metavar="FILE", positional=True)
+    labels: Path | None = option(None, "their labels, where a file of its own has any", metavar="FILE", default="")
+    out: Path | None = again(Out, "out", None, "FILE's name with -predicted.csv, here")
+    pixels: bool | None = again(Layout, "pixels", None, "")  # type: ignore[assignment]
+    gaps: Literal["refuse", "carry"] | None = again(Layout, "gaps", None, "")  # type: ignore[assignment]
+
+
+PREDICT = Command(
+    "classify predict",
+    PredictOptions,
+    "statewise.jobs.tasks.classify.command:predict",
+    usage="statewise classify predict MODEL FILE [option ...]",
+    description="""\
+Predict the classes of the sequences in a file with a model that statewise classify
+has written. Writes a CSV file with a row for each sequence: the likeliest class and
+the probability of each. Files are read as the training part was; options say what
+is different.
+""",
+    examples="""\
+with files of your own:
+  statewise classify predict runs/classify-digits-1/model.safetensors FILE
+  statewise classify predict MODEL.safetensors FILE --out classes.csv
+""",
+)
+
+
+def predict(options: PredictOptions) -> None:
+    """Predict, and say how much of it is as the file has it, where it has labels."""
+    from ...artifacts import atomic
+    from ...data.content import plain_name
+    from .formats import read
+    from .model import Model
+    from .report import predictions
+
+    out = options.out_file(f"{plain_name(options.file)}-predicted.csv")
+    model = Model.load(options.model)
+    given = {each.name: getattr(options, each.name) for each in fields(Layout)}
+    given = {name: value for name, value in given.items() if value is not None}
+    layout = replace(model.layout or Layout(), **given | {"labelled": options.label is not None})
+    examples = read(options.file, layout, labels=options.labels)
+    try:
+        probabilities = model.probabilities(examples.sequences)
+    except InputError as error:
+        raise InputError(f"{options.file}: {error}") from None
+    atomic.write(out, predictions(examples, model.classes, probabilities))
+    said = ""
+    if examples.labels is not None:
+        names = [str(label) for label in model.classes]
+        right = sum(names[p] == label for p, label in zip(probabilities.argmax(1), examples.labels, strict=True))
+        said = f", {right} ({100 * right / len(examples):.2f} %) as they are labelled"
+    say(f"{out}: {examples.described()}{said}")

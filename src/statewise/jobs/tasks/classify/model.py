@@ -16,7 +16,7 @@ from ...errors import InputError
 from .config import ClassifyConfig, Layout
 from .network import Network, logits_of
 from .scaler import Scaler
-from .sequences import Sequences
+from .sequences import Sequences, as_sequences
 
 Label = str | int | float | bool
 
@@ -39,15 +39,42 @@ class Model(model_file.Model):
         """I, of the sequences that the model reads."""
         return len(self.scaler.mean)
 
-    def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
-        """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
+    def check(self, sequences: Sequences) -> None:
+        """Raises ``InputError`` where there are other channels than the model reads."""
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
-        logits = logits_of(self.frozen, self.scaler.batches(sequences, self.config.segment or 1))
-        if not bool(logits.isfinite().all()):
-            raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
-        probabilities: NDArray[np.float64] = logits.softmax(-1).numpy()
-        return probabilities
+
+    def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
+        """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
+        self.check(sequences)
+        return _probabilities(logits_of(self.frozen, self.scaler.batches(sequences, self.config.segment or 1)))
+
+    def start(self, rows: int) -> Any:
+        """The state of ``rows`` sequences that nothing has been read of: the steps of a segment, and the network's.
+
+        Raises ``InputError`` for a network that reads in both directions.
+        """
+        if self.config.bidirectional:
+            raise InputError("the network reads in both directions, so it needs whole sequences; bidirectional=False")
+        return np.zeros((0, rows, self.channels), np.float32), np.zeros((rows, self.channels)), None
+
+    @torch.no_grad()
+    def step(self, x: Any, state: Any) -> tuple[NDArray[np.float64], Any]:
+        """Read a step of each sequence, ``x`` (rows, I); the probability of each class by now, and the state.
+
+        They are those of the whole sequence up to here. Raises ``InputError`` where ``probabilities`` would.
+        """
+        begun, before, network = state
+        read = as_sequences(np.asarray(x)[:, None], gaps=self.config.gaps).steps  # (rows, I)
+        if read.shape != before.shape:
+            raise InputError(f"expected a step of each sequence, (rows, channels) {before.shape}, got {read.shape}")
+        read = (read - self.scaler.mean) / self.scaler.scale
+        read = np.where(np.isnan(read), before, read)  # 0, the mean, where there is none before
+        begun = np.concatenate([begun, read[None].astype(np.float32)])  # (1 to segment, rows, I)
+        segment = self.config.segment or 1
+        padded = begun[np.minimum(np.arange(segment), len(begun) - 1)]  # as a sequence that ends here
+        logits, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
+        return _probabilities(logits), ((begun[:0], read, after) if len(begun) == segment else (begun, read, network))
 
     def content(self) -> dict[str, Any]:
         """The names of the classes, and how many channels there are."""
@@ -75,6 +102,14 @@ class Model(model_file.Model):
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
         network = model_file.filled(lambda: Network(channels, len(classes), config), weights)
         return cls(network=network.eval(), scaler=scaler, classes=classes, **shared)
+
+
+def _probabilities(logits: Tensor) -> NDArray[np.float64]:
+    """Those of ``logits`` (n, classes). Raises ``InputError`` where they are no numbers."""
+    if not bool(logits.isfinite().all()):
+        raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
+    probabilities: NDArray[np.float64] = logits.double().softmax(-1).numpy()
+    return probabilities
 
 
 def _classes(content: Any) -> tuple[Label, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -55,6 +57,26 @@ class Network(nn.Module):
         directions = 2 if self.recurrent.bidirectional else 1
         return steps, torch.cat(tuple(final[-directions:]), dim=-1)
 
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Logits (N, classes) after one more step, or segment, x (N, I) of sequences read in one direction; the state.
+
+        ``state`` is what the step before gave, None at first.
+        """
+        hidden, pooled = (None, None) if state is None else state
+        steps, hidden = self.recurrent(x[None], hidden)
+        summary = now = steps[0]  # (N, H)
+        if self.head == "max":
+            summary = pooled = now if pooled is None else torch.maximum(pooled, now)
+        elif self.head != "last":
+            # The mean, its weights as far as they are known: all scaled so that the largest is 1.
+            score = self.attention(now) if self.head == "attention" else now.new_zeros(len(now), 1)
+            total, weight, largest = (0 * now, 0 * score, score) if pooled is None else pooled
+            highest = torch.maximum(largest, score)
+            kept, own = (largest - highest).exp(), (score - highest).exp()
+            pooled = total * kept + own * now, weight * kept + own, highest
+            summary = pooled[0] / pooled[1]
+        return self.output(summary), (hidden, pooled)
+
     def packs(self, x: Tensor) -> bool:
         """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
         return x.is_cuda
@@ -62,8 +84,7 @@ class Network(nn.Module):
     def _pool(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
         """One vector for each sequence, of its own steps alone: (N, D*H)."""
         if self.head == "mean":
-            count = len(steps) if lengths is None else lengths.to(steps)[:, None]
-            return steps.sum(0) / count  # past the end are zeros
+            return steps.mean(0) if lengths is None else steps.sum(0) / lengths.to(steps)[:, None]  # zeros past the end
         if self.head == "max":
             return _without(steps, lengths).amax(0)
         weights = _without(self.attention(steps), lengths).softmax(0)  # (T, N, 1)
@@ -74,7 +95,7 @@ def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
     """``steps`` (T, N, F) with minus infinity past the end of a sequence."""
     if lengths is None:
         return steps
-    past = torch.arange(len(steps), device=steps.device)[:, None] >= lengths.to(steps.device)  # (T, N)
+    past = torch.arange(steps.shape[0], device=steps.device)[:, None] >= lengths.to(steps.device)  # (T, N)
     return steps.masked_fill(past[:, :, None], -torch.inf)
 
 
@@ -84,18 +105,11 @@ def logits_of(network: nn.Module, batches: Batches) -> Tensor:
 
     Sequences of like length go together, so that a long one takes its memory once.
     """
-    order = batches.lengths.argsort(stable=True)
-    result: Tensor | None = None
-    begin = 0
-    while begin < len(order):
+    order = rest = batches.lengths.argsort(stable=True)
+    found: list[Tensor] = []
+    while len(rest):
         # In rising order the longest of a batch is its last: take as many as fit.
-        longest = batches.lengths[order[begin:]]
-        fits = int((longest * torch.arange(1, len(longest) + 1) <= STEPS_AT_ONCE).sum())
-        rows = order[begin : begin + max(1, fits)]
-        logits = network(*batches.take(rows)).double().cpu()
-        if result is None:
-            result = logits.new_empty(len(order), logits.shape[1])
-        result[rows] = logits
-        begin += len(rows)
-    assert result is not None
-    return result
+        fits = batches.lengths[rest] * torch.arange(1, len(rest) + 1) <= STEPS_AT_ONCE
+        rows, rest = rest.tensor_split([max(1, int(fits.sum()))])
+        found.append(network(*batches.take(rows)).double().cpu())
+    return torch.cat(found)[order.argsort()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -23,7 +24,10 @@ from .sequences import Batches, Rows, Sequences
 
 
 class Classification(Task):
-    """Tell the classes of ``batches`` apart. ``targets`` (n,) count the classes from 0."""
+    """Tell the classes of ``batches`` apart. ``targets`` (n,) count the classes from 0.
+
+    ``weights`` (classes,) and ``sample_weight`` (n,) say how much a class and a sequence count.
+    """
 
     def __init__(
         self,
@@ -34,11 +38,13 @@ class Classification(Task):
         weights: Sequence[float] | None = None,
         smoothing: float = 0.0,
         data: Sequence[Any] = (),
+        sample_weight: NDArray[np.float32] | None = None,
     ) -> None:
         self.model, self.rows = network, len(batches)
         self.batches, self.targets = batches, torch.from_numpy(targets)
         self.held_out = (held_out[0], torch.from_numpy(held_out[1])) if held_out else None
         self.weights = None if weights is None else torch.tensor(weights)  # (classes,)
+        self.sample_weight = None if sample_weight is None else torch.from_numpy(sample_weight)  # (n,)
         self.smoothing, self.data = smoothing, data
 
     def to(self, device: torch.device) -> None:
@@ -49,10 +55,10 @@ class Classification(Task):
             self.held_out[0].to(device)
 
     def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
-        """The cross entropy, weighted by class where there are weights."""
+        """The cross entropy, weighted where there are weights."""
         x, lengths = self.batches.take(rows)
-        targets = self.targets[rows]
-        return self._entropy(model(x, lengths).float(), targets.to(x.device)), self._terms(targets)
+        targets, counts = self.targets[rows], None if self.sample_weight is None else self.sample_weight[rows]
+        return self._entropy(model(x, lengths).float(), targets.to(x.device), counts), self._terms(targets, counts)
 
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy on the part held out."""
@@ -66,14 +72,19 @@ class Classification(Task):
             "accuracy": float(right.double().mean()),
         }
 
-    def _entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _entropy(self, logits: Tensor, targets: Tensor, counts: Tensor | None = None) -> Tensor:
         """The sum of the cross entropies of ``logits`` (N, classes) against ``targets`` (N,), smoothed."""
         weights = None if self.weights is None else self.weights.to(logits)
-        return cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self.smoothing)
+        if counts is None:
+            return cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self.smoothing)
+        return cross_entropy(logits, targets, weights, reduction="none", label_smoothing=self.smoothing) @ counts.to(
+            logits
+        )
 
-    def _terms(self, targets: Tensor) -> float:
+    def _terms(self, targets: Tensor, counts: Tensor | None = None) -> float:
         """What that sum divides by: how many targets there are, or what they weigh."""
-        return float(len(targets)) if self.weights is None else float(self.weights[targets].sum())
+        weights = torch.ones(len(targets)) if self.weights is None else self.weights[targets]
+        return float(weights.sum() if counts is None else weights @ counts)
 
 
 Part = tuple[Sequences, Rows]
@@ -88,6 +99,10 @@ class ClassifyProblem(Problem[Model]):
     part: Part
     held_out: Part | None
     classes: Sequence[Label]
+    sample_weight: NDArray[np.float32] | None = None
+    """How much each sequence counts in the loss, (n,); not in the validation."""
+    like: Model | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -99,21 +114,29 @@ class ClassifyProblem(Problem[Model]):
         held_out: Part | None = None,
         *,
         image: bool = False,
+        sample_weight: NDArray[np.float32] | None = None,
+        like: Model | None = None,
     ) -> ClassifyProblem:
-        """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out."""
+        """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out.
+
+        ``like`` is a model whose scaler the network has got used to. Raises ``InputError`` where it has read others.
+        """
+        if like is not None:
+            like.check(sequences)
         part = sequences, targets
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(targets)))
             kept, held = stratified_split(targets, config.validation_share or 0.0, config.seed)
             if len(held):
                 part, held_out = ((sequences.select(rows), targets[rows]) for rows in (kept, held))
+                sample_weight = None if sample_weight is None else sample_weight[kept]
         config = config.decided(len(part[1]), sequences.usual_length, image=image)
-        return cls(config, part, held_out, classes)
+        return cls(config, part, held_out, classes, sample_weight, like)
 
     @cached_property
     def scaler(self) -> Scaler:
         """What the sequences go through before the network sees them."""
-        return Scaler.fitted(self.part[0], self.config.scaling or "channel")
+        return self.like.scaler if self.like else Scaler.fitted(self.part[0], self.config.scaling or "channel")
 
     def make(self) -> Network:
         """The network, its weights drawn at random."""
@@ -124,13 +147,16 @@ class ClassifyProblem(Problem[Model]):
         parts = [self.part] if self.held_out is None else [self.part, self.held_out]
         ours, *theirs = ((self.scaler.batches(part, self.config.segment or 1), targets) for part, targets in parts)
         weights = class_weights(ours[1], len(self.classes)) if self.config.balance else None
-        data = [array for part, targets in parts for array in (part.steps, part.lengths, targets)]
+        data: list[Any] = [array for part, targets in parts for array in (part.steps, part.lengths, targets)]
+        data += [list(self.classes), *([] if self.sample_weight is None else [self.sample_weight])]
         held_out = theirs[0] if theirs else None
-        return Classification(network, *ours, held_out, weights, self.config.smoothing, [*data, list(self.classes)])
+        return Classification(network, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight)
 
     def model(self, network: Network) -> Model:
         """What tells the classes apart, with the trained ``network``."""
-        return Model(network=network, scaler=self.scaler, classes=tuple(self.classes), config=self.config)
+        return Model(
+            network=network, scaler=self.scaler, classes=tuple(self.classes), config=self.config, notes=self.notes
+        )
 
 
 def class_weights(targets: Rows, classes: int) -> list[float]:

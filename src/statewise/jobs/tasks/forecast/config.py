@@ -27,7 +27,9 @@ MOST_HORIZON = 168  # unless one is asked for
 Names = tuple[str, ...]
 Quantiles = Annotated[tuple[Share, ...], Says("numbers between 0 and 1", bool)]
 
-data, forecast, network = (partial(option, group=group) for group in ("data", "forecast", "network"))
+data, reading, forecast, network = (
+    partial(option, group=group) for group in ("data", "reading files", "forecast", "network")
+)
 
 
 def _splits(numbers: tuple[float, ...]) -> bool:
@@ -42,13 +44,13 @@ Split = Annotated[tuple[float, ...], Says("three numbers of rows, or three share
 class Columns(Config):
     """Which column of a table is what. ``time`` and ``target`` are found where there is one candidate."""
 
-    time: str | None = data(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
-    target: Names = data((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
-    id: str | None = data(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
-    known: Names = data((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
-    observed: Names = data((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
-    static: Names = data((), "covariates that never change within a series", metavar="COLUMN")
-    layout: Literal["long", "rows"] = data("long", "rows: each row is a whole series")
+    time: str | None = reading(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
+    target: Names = reading((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
+    id: str | None = reading(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
+    known: Names = reading((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
+    observed: Names = reading((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
+    static: Names = reading((), "covariates that never change within a series", metavar="COLUMN")
+    layout: Literal["long", "rows"] = reading("long", "rows: each row is a whole series")
 
     def __post_init__(self) -> None:
         for name in ("target", "known", "observed", "static"):
@@ -84,7 +86,7 @@ class ForecastConfig(TrainingConfig):
     )
     patience: Count | None = again(TrainingConfig, "patience", None, "by the model")
 
-    gaps: Literal["refuse", "mask", "carry", "ignore"] = data(
+    gaps: Literal["refuse", "mask", "carry", "ignore"] = reading(
         "refuse",
         "missing rows and values: refuse, leave them out, carry the last value on, or take rows as equally spaced",
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from copy import copy
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,15 +11,15 @@ import polars as pl
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ...config import part_of
+from ...config import part_of, short
 from ...errors import InputError
-from ...estimator import Estimator, seed_of
+from ...estimator import Estimator, Stream, pair_of
 from .config import Columns, ForecastConfig
-from .intervals import continued
+from .intervals import continued, longer
 from .model import Model
-from .panel import array_panel, features, read_panel
+from .panel import Panel, array_panel, features, joined, read_panel
 from .split import Array
-from .training import prepare
+from .training import ForecastProblem, prepare
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -55,21 +56,24 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
     configuration: ClassVar[type[ForecastConfig]] = ForecastConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: Any = None) -> Forecaster:
-        """Train on the values ``y`` with covariates ``X``, or on the table or array ``X`` alone.
+    def _problem(
+        self, config: ForecastConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None
+    ) -> ForecastProblem:
+        (panel, dimensions), held = self._panel(X, y), None
+        if eval_set is not None:
+            after, truth = (eval_set, None) if y is None else pair_of(eval_set)
+            later, _ = self._panel(after, truth, panel)
+            panel, held = joined(panel, later), max(map(len, later.series))
+        return prepare(panel, config, test_rows=0, dimensions=dimensions, held=held, like=like)
 
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
-        """
-        config, columns = self.config(), part_of(Columns, self)
+    def _panel(self, X: Any, y: Any, before: Panel | None = None) -> tuple[Panel, int]:
+        """The series of ``X`` and ``y``, and of how many dimensions their array is, 0: none; read as ``before``."""
         shape = _shape(X if y is None else y)
-        if y is not None:
-            panel = array_panel(X, y, config.gaps)
-        elif shape is not None:
-            panel = array_panel(np.zeros((shape[0], 0)), X, config.gaps)
-        else:
-            panel = read_panel(X, columns, gaps=config.gaps)
-        self._train(prepare(panel, config, test_rows=0, dimensions=len(shape or ())))
-        return self
+        if shape is None:
+            columns = part_of(Columns, self) if before is None else before.columns
+            return read_panel(X, columns, gaps=self.gaps, grid=None if before is None else before.grid), 0
+        known, values = (np.zeros((shape[0] if shape else 0, 0)), X) if y is None else (X, y)
+        return array_panel(known, values, self.gaps), len(shape)
 
     def predict(self, X: Any = None) -> Any:
         """The forecast, the median: an array for arrays, a polars frame for tables; see the class.
@@ -93,10 +97,16 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
         return self._shaped(self._continued(X))
 
-    def config(self) -> Any:
-        """The arguments but for the columns. Raises ``InputError`` for what can't be used."""
-        given = {each.name: getattr(self, each.name) for each in fields(ForecastConfig) if each.name != "seed"}
-        return ForecastConfig(**given, seed=seed_of(self.random_state))
+    def stream(self, rows: int | None = None) -> Stream:
+        """Go on from the last rows that were fitted, row by row: ``step`` takes what has come in the next row.
+
+        That is a value, or one of each channel or series; it gives what ``predict()`` would if the series ended there.
+        ``rows`` has no meaning here. Raises ``InputError`` where covariates have to be known of the rows to come.
+        """
+        check_is_fitted(self, "model_")
+        if self.model_.columns.covariates:
+            raise InputError("a stream is told values alone; the model reads covariates as well: use predict")
+        return _SeriesStream(self)
 
     @classmethod
     def _arguments(cls, model: Model) -> dict[str, Any]:
@@ -127,6 +137,22 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         """(rows, channels, ...) without the channels where one series was fitted as (n,)."""
         assert self.shape_ is not None
         return forecast if len(self.shape_) == 2 else forecast[:, 0]
+
+
+class _SeriesStream(Stream):
+    """Forecasts after every row; ``state`` are the last rows of each series, as many as decide the next forecast."""
+
+    def __init__(self, forecaster: Forecaster) -> None:
+        self.forecaster, self.state = copy(forecaster), forecaster.model_.tails
+
+    def step(self, x: Any) -> Any:
+        values = np.asarray(x, np.float64).reshape(-1, 1)
+        if len(values) != len(self.state) or not np.isfinite(values).all():
+            raise InputError(f"expected {len(self.state)} finite numbers, the next of each series, got {short(x)}")
+        model = self.forecaster.model_
+        self.state = tuple(longer(model, self.state, values, np.zeros((1, 0))))
+        self.forecaster.model_ = replace(model, tails=self.state)
+        return self.forecaster.predict()
 
 
 def _shape(values: Any) -> tuple[int, ...] | None:

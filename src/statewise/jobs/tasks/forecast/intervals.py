@@ -118,8 +118,8 @@ def continued(model: Model, known: Array, *, spread: bool = True) -> Array:
         parts.append(found)
         if begin + horizon < len(known) and spread and count > 1:
             paths = paths or [series for series in medians for _ in range(PATHS)]
-            paths = _longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)), part)
-        medians = _longer(model, medians, found[..., model.plan.median], part)
+            paths = longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)), part)
+        medians = longer(model, medians, found[..., model.plan.median], part)
     return np.concatenate(parts, axis=1)
 
 
@@ -139,15 +139,15 @@ def _block(model: Model, series: Sequence[EncodedSeries], known: Array) -> Array
     return model.forecast(there, ends, np.arange(len(there)))[:, : len(known)]
 
 
-def _longer(model: Model, series: Sequence[EncodedSeries], values: Array, known: Array) -> list[EncodedSeries]:
+def longer(model: Model, series: Sequence[EncodedSeries], values: Array, known: Array) -> list[EncodedSeries]:
     """``series`` with ``values`` (n, h) as if they had come."""
-    told, longer = _told(model, known), []
+    told, found = _told(model, known), []
     for each, after in zip(series, values, strict=True):
         past = np.concatenate([each.known[: len(each.values)], told])
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
         whole = EncodedSeries(each.name, each.first, np.concatenate([each.values, after]), past, observed)
-        longer.append(whole.tail(model.learner.memory))
-    return longer
+        found.append(whole.tail(model.learner.memory))
+    return found
 
 
 def _told(model: Model, known: Array) -> Array:

@@ -93,8 +93,9 @@ class Model(model_file.Model):
         return self.config
 
     def networks(self) -> dict[str, nn.Module]:
-        """Those that are averaged."""
-        return {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
+        """Those that are averaged; what calibrates them when they learn more goes on from the same."""
+        networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
+        return networks | {f"calibration {name}": network for name, network in networks.items()}
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
         """The series of ``panel`` as numbers."""

@@ -39,16 +39,21 @@ class Split:
 
 
 def split_rows(
-    lengths: Sequence[int], names: Sequence[str], horizon: int, asked: Sequence[float] | None, test: int | None = None
+    lengths: Sequence[int],
+    names: Sequence[str],
+    horizon: int,
+    asked: Sequence[float] | None,
+    test: int | None = None,
+    held: int | None = None,
 ) -> Split:
     """The split of series of ``lengths`` rows.
 
     ``asked`` are rows, or shares below 1, of training, validation and test; rows beyond them stay unused. ``test`` is
-    how many rows a test file brought, 0 for no test. Without either, the last 30 % are the test, and the 10 % before
-    them, or up to a quarter if that makes three horizons, the validation part. Raises ``InputError`` where one has no
-    room.
+    how many rows a test file brought, 0 for no test, ``held`` how many a validation set did. Without any, the last 30 %
+    are the test, and the 10 % before them, or up to a quarter if that makes three horizons, the validation part. Raises
+    ``InputError`` where one has no room.
     """
-    parts = np.array([_parts(n, horizon, asked, test) for n in lengths], dtype=np.int64)  # (S, 3)
+    parts = np.array([_parts(n, horizon, asked, test, held) for n in lengths], dtype=np.int64)  # (S, 3)
     ends = np.cumsum(parts, axis=1)
     for name, n, (train, validation, tested), total in zip(names, lengths, parts, ends[:, 2], strict=True):
         if total > n:
@@ -67,7 +72,11 @@ def split_rows(
     return Split(ends[:, 0], ends[:, 1], ends[:, 2])
 
 
-def _parts(n: int, horizon: int, asked: Sequence[float] | None, test: int | None) -> tuple[int, int, int]:
+def _parts(
+    n: int, horizon: int, asked: Sequence[float] | None, test: int | None, held: int | None
+) -> tuple[int, int, int]:
+    if held is not None:
+        return n - held, held, 0
     if asked is not None:
         rows = [int(part) if part >= 1 else int(part * n + 1e-9) for part in asked]
         if sum(asked) <= 1 + 1e-9:

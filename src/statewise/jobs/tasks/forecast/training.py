@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,8 @@ class ForecastProblem(Problem[Model]):
     series: tuple[EncodedSeries, ...]
     dimensions: int = 0
     """Of the array that the series came as; 0: a table."""
+    like: Model | None = None
+    """What the networks have got used to."""
 
     @property
     def plan(self) -> Plan:
@@ -73,10 +76,10 @@ class ForecastProblem(Problem[Model]):
         plan, split, series = self.plan, self.split, self.series
         if plan.short:
             # A short series has no rows to spare: those that calibrated train the networks that stay.
-            judge, scaling = learn(plan, series, split.train, None, trainer, "calibration ")
-            learner, kept = learn(plan, series, split.validation, None, trainer)
+            judge, scaling = learn(plan, series, split.train, None, trainer, self.like, "calibration ")
+            learner, kept = learn(plan, series, split.validation, None, trainer, self.like)
         else:
-            learner, kept = judge, scaling = learn(plan, series, split.train, split.validation, trainer)
+            learner, kept = judge, scaling = learn(plan, series, split.train, split.validation, trainer, self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
         shifts, ranks = _calibrated(self, judge, scaling, unit)
         model = Model(
@@ -104,10 +107,13 @@ def prepare(
     split: Sequence[float] | None = None,
     test_rows: int | None = None,
     dimensions: int = 0,
+    held: int | None = None,
+    like: Model | None = None,
 ) -> ForecastProblem:
-    """Settle season, horizon, model and split. ``split`` and ``test_rows`` are those of ``split_rows``.
+    """Settle season, horizon, model and split. ``split``, ``test_rows`` and ``held`` are those of ``split_rows``.
 
-    Raises ``InputError`` where the series are too short, never change, or the settings don't fit them.
+    ``like`` is a model whose scales, covariates and calendar the networks have got used to. Raises ``InputError`` where
+    the series are too short, never change, or the settings don't fit them.
     """
     lengths, names = [len(series) for series in panel.series], [series.name for series in panel.series]
     for series in panel.series:
@@ -115,13 +121,15 @@ def prepare(
             raise InputError(
                 f"{panel.source}: series {series.name!r} has {len(series)} rows, at least {LEAST_ROWS} are needed"
             )
-    rough = split_rows(lengths, names, 1, split, test_rows)
+    rough = split_rows(lengths, names, 1, split, test_rows, held)
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
+    if like is not None and config.model == "auto":
+        config = replace(config, model=like.plan.model)
     season = config.season or common_season(before, panel.grid.cycles or None)
     _check_told(config, season, list(map(len, before)))
     horizon = decided_horizon(config, season)
-    parts = split_rows(lengths, names, horizon, split, test_rows)
+    parts = split_rows(lengths, names, horizon, split, test_rows, held)
     plan = decided(
         config,
         horizon=horizon,
@@ -135,9 +143,15 @@ def prepare(
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
-    known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
-    observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
-    return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions)
+    if like is not None:
+        if panel.columns.covariates != like.columns.covariates:
+            raise InputError(f"expected the covariates {like.columns.covariates}, got {panel.columns.covariates}")
+        known, observed = like.known, like.observed
+        plan = replace(plan, cycles=like.plan.cycles, channels=like.plan.channels)
+    else:
+        known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
+        observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
+    return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions, like)
 
 
 def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
@@ -174,33 +188,40 @@ def _check_told(config: ForecastConfig, season: int, before: Sequence[int]) -> N
 
 
 def learn(
-    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows | None, trainer: Trainer, name: str = ""
+    plan: Plan,
+    series: Sequence[EncodedSeries],
+    train: Rows,
+    validation: Rows | None,
+    trainer: Trainer,
+    like: Model | None = None,
+    name: str = "",
 ) -> tuple[Learner, Scaling]:
     """Networks that have seen the rows of ``series`` before ``train`` (S,), judged on those up to ``validation``.
 
-    ``validation`` None: nothing judges them. Returns them and the scaling they live on. ``name`` goes before that of
-    each network in the curve.
+    ``validation`` None: nothing judges them; ``like``: what they have got used to. Returns them and the scaling they
+    live on. ``name`` goes before that of each network in the curve.
     """
     if plan.recursive:
         with _one_thread():
-            return _learn_recursive(plan, series, train, validation, trainer, name)
+            return _learn_recursive(plan, series, train, validation, trainer, like, name)
     assert validation is not None  # a direct model has an end only where something judges it
-    return _learn_direct(plan, series, train, validation, trainer, name)
+    return _learn_direct(plan, series, train, validation, trainer, like, name)
 
 
 def _learn_recursive(
-    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows | None, trainer: Trainer, name: str
+    plan: Plan,
+    series: Sequence[EncodedSeries],
+    train: Rows,
+    validation: Rows | None,
+    trainer: Trainer,
+    like: Model | None,
+    name: str,
 ) -> tuple[Recursive, Scaling]:
-    parts = values_before(series, train)
-    scaling = standardise(parts, plan.log)
-    scaled = [scaling.forward(part, s) for s, part in enumerate(parts)]
-    differences = choose_differences(scaled, plan.season)
-    misses = [differences.missed(each)[0][differences.start :] for each in scaled]
-    scales = [root_mean_square(miss) for miss in misses]
-    lags = choose_lags([miss / scale for miss, scale in zip(misses, scales, strict=True)], plan.season)
-    scaling = replace(scaling, spread=scaling.spread * np.array(scales))
-    dataset = make_dataset(series, scaling, plan.cycles, max(lags), plan.horizon)
-    learner = Recursive(plan, StepInputs(differences, lags, _gaps(series)))
+    if like is not None:
+        learner, scaling = _as_before(like, plan, series)
+    else:
+        learner, scaling = _new_recursive(plan, series, train)
+    dataset = make_dataset(series, scaling, plan.cycles, learner.before, plan.horizon)
     steps = learner.steps(dataset)
     learner = replace(learner, inputs=replace(learner.inputs, features=steps.inputs.shape[1]))
     judged = None if validation is None else thinned(*_rows(dataset, train, validation, plan.horizon), most=JUDGED)
@@ -227,22 +248,53 @@ def _learn_recursive(
     return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
 
 
+def _new_recursive(plan: Plan, series: Sequence[EncodedSeries], train: Rows) -> tuple[Recursive, Scaling]:
+    """What recursive networks are to read of ``series``, and on which scale."""
+    parts = values_before(series, train)
+    scaling = standardise(parts, plan.log)
+    scaled = [scaling.forward(part, s) for s, part in enumerate(parts)]
+    differences = choose_differences(scaled, plan.season)
+    misses = [differences.missed(each)[0][differences.start :] for each in scaled]
+    scales = [root_mean_square(miss) for miss in misses]
+    lags = choose_lags([miss / scale for miss, scale in zip(misses, scales, strict=True)], plan.season)
+    scaling = replace(scaling, spread=scaling.spread * np.array(scales))
+    return Recursive(plan, StepInputs(differences, lags, _gaps(series))), scaling
+
+
+def _as_before(like: Model, plan: Plan, series: Sequence[EncodedSeries]) -> tuple[Any, Scaling]:
+    """What the networks of ``like`` read, and on which scale. Raises ``InputError`` where they don't know of gaps."""
+    if _gaps(series) and not like.learner.inputs.flags:
+        raise InputError(
+            "the model has learnt without missing values, and some are (gaps='carry' repeats the last one)"
+        )
+    return replace(like.learner, plan=plan, networks=()), like.constants(series)[0]
+
+
 def _learn_direct(
-    plan: Plan, series: Sequence[EncodedSeries], train: Rows, validation: Rows, trainer: Trainer, name: str
+    plan: Plan,
+    series: Sequence[EncodedSeries],
+    train: Rows,
+    validation: Rows,
+    trainer: Trainer,
+    like: Model | None,
+    name: str,
 ) -> tuple[Direct, Scaling]:
     parts, horizon = values_before(series, train), plan.horizon
-    scaling = standardise(parts, plan.log)
-    if not plan.channels:  # channels of one table are compared as they are standardised
-        spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
-        scaling = replace(scaling, spread=scaling.spread * spreads)
+    if like is not None:
+        learner, scaling = _as_before(like, plan, series)
+    else:
+        scaling = standardise(parts, plan.log)
+        if not plan.channels:  # channels of one table are compared as they are standardised
+            spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
+            scaling = replace(scaling, spread=scaling.spread * spreads)
     dataset = make_dataset(series, scaling, plan.cycles, max(plan.lookback, plan.season), horizon)
     first = np.minimum(plan.lookback, np.maximum(1, (train - horizon) // 2))
-    short = bool((train - horizon < plan.lookback).any())
-    season = _naive_season(plan, dataset, first, train)
-    known = dataset.calendar.shape[1] + dataset.known.shape[1]
-    flags = short or _gaps(series)
-    features = 1 + flags + dataset.observed.shape[1] + known
-    learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
+    if like is None:
+        season = _naive_season(plan, dataset, first, train)
+        known = dataset.calendar.shape[1] + dataset.known.shape[1]
+        flags = _gaps(series) or bool((train - horizon < plan.lookback).any())
+        features = 1 + flags + dataset.observed.shape[1] + known
+        learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
     rows, of = _rows(dataset, first, train, horizon)
     seen = np.isfinite(dataset.window(rows, horizon)).any(1)
     windows, judged = learner.windows(dataset), _rows(dataset, train, validation, horizon)

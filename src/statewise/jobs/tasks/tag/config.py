@@ -34,6 +34,7 @@ class TagConfig(TrainingConfig):
     cell: Cell = network("lstm", "the kind of layer")
     units: Whole = network(64, "hidden units of each layer and direction", metavar="N")
     layers: Whole = network(2, "layers", metavar="N")
+    bidirectional: bool = network(True, "whether each layer reads backwards too")
     word_size: Whole = network(64, "numbers learnt for each word", metavar="N")
     character_units: Count = network(24, "of the layer that reads a word's characters, 0: none", metavar="N")
     feature_size: Whole = network(20, "numbers learnt for each value of a feature", metavar="N")
@@ -41,7 +42,7 @@ class TagConfig(TrainingConfig):
         0.5, "probability of dropping an input or an output of the recurrent layers, in training", metavar="X"
     )
     crf: bool = network(False, "score tags together with the one before, by a conditional random field")
-    min_count: Whole = network(1, "words that occur less often are unknown", metavar="N")
+    min_count: Whole = data(1, "words that occur less often are unknown", metavar="N")
 
 
 @dataclass(kw_only=True)

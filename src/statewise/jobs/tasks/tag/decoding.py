@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,8 +64,7 @@ def n_best(network: Network, packed: Packed, count: int) -> tuple[NDArray[np.int
 
     Past the last sequence that there is these are 0.
     """
-    free = torch.zeros_like(network.output.weight[:, :1]).expand(-1, network.output.out_features)  # (K, K)
-    between = transitions(network) or (free, free[0], free[0])
+    between = transitions(network) or _free(network)
     tags, likely = np.empty((packed.tokens, count), np.int64), np.empty((len(packed), count))
     for rows, batch, emissions in _emissions(network, packed, TOKENS_AT_ONCE // count):
         given = (emissions.double(), batch.sizes, *_double(between))
@@ -72,6 +72,26 @@ def n_best(network: Network, packed: Packed, count: int) -> tuple[NDArray[np.int
         tags[packed.places(rows)[0]] = found.cpu().numpy()
         likely[rows] = (scores - crf.log_sum(*given)[:, None]).exp().cpu().numpy()  # of what may not be: 0
     return tags, likely
+
+
+@torch.no_grad()
+def step(network: Network, batch: Batch, state: Any = None) -> tuple[NDArray[np.float64], Any]:
+    """The probability of each tag of one more word of each sentence, (N, K), if it were the last one; and the state.
+
+    That is the forward algorithm of ``crf.log_sum``, of which the state has what it has summed by now.
+    """
+    reading, alpha = (None, None) if state is None else state
+    emissions, reading = network.step(batch, reading)
+    between, first, last = _double(transitions(network) or _free(network))
+    before = first if alpha is None else (alpha[:, :, None] + between).logsumexp(1)
+    alpha = (_finite(emissions).double() + before).log_softmax(1)
+    return (alpha + last).softmax(1).numpy(), (reading, alpha)
+
+
+def _free(network: Network) -> Transitions:
+    """Any tag may follow any."""
+    free = torch.zeros_like(network.output.weight[:, :1]).expand(-1, network.output.out_features)  # (K, K)
+    return free, free[0], free[0]
 
 
 def _double(scores: Transitions) -> Transitions:
@@ -85,10 +105,13 @@ def _emissions(
     """Sentences of like length, so many words at once: which they are, in falling length, and their scores (S, K)."""
     for rows in _batches(packed.lengths, at_once):
         batch = packed.take(rows)
-        emissions = network(batch)
-        if not bool(emissions.isfinite().all()):
-            raise InputError("the model's output is not finite: its file is damaged")
-        yield rows, batch, emissions
+        yield rows, batch, _finite(network(batch))
+
+
+def _finite(emissions: Tensor) -> Tensor:
+    if not bool(emissions.isfinite().all()):
+        raise InputError("the model's output is not finite: its file is damaged")
+    return emissions
 
 
 def in_words(numbers: Numbers, lengths: Numbers, tags: Sequence[str]) -> Sentences:

@@ -98,7 +98,7 @@ class Tag(experiment.Job[Options, Model]):
         text = self.test.as_document().with_tags(result.predicted, beside=not conllu)
         return Outcome(
             report.table(result, others),
-            report.verdict(result.score, others),
+            experiment.verdict((own.name, own.value), [(s.name, s.value) for s in others], own.measure),
             {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
             blocks=report.blocks(result),
             files={"predictions.conllu" if conllu else "predictions.conll": text},

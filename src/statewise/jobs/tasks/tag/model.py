@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from . import decoding
 from .config import Layout, TagConfig
 from .corpus import Corpus, Sentences, counted
 from .decoding import in_words
+from .given import as_corpus
 from .network import Network
 from .packed import Packed
 from .vocabulary import Vocabulary
@@ -35,35 +36,62 @@ class Model(model_file.Model):
 
     def packed(self, corpus: Corpus) -> Packed:
         """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
+        self.check(corpus)
+        return Packed(replace(corpus, tags=None), self.vocabulary)
+
+    def check(self, corpus: Corpus, tags: Collection[str] = ()) -> None:
+        """Raises ``InputError`` where there are other features than the model reads, or ``tags`` it doesn't give."""
         expected, got = len(self.vocabulary.features), len(corpus.features)
         if expected != got:
             reads = counted(expected, "feature")
             raise InputError(f"{corpus.source}: the model reads {reads} of every word, got {got}")
-        return Packed(replace(corpus, tags=None), self.vocabulary)
+        if other := sorted(set(tags) - set(self.vocabulary.tags)):
+            raise InputError(f"{corpus.source}: the model knows no tag {other[0]!r}")
 
     def tags(self, corpus: Corpus) -> Sentences:
         """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
         if not len(corpus):
             return []
         packed = self.packed(corpus)
-        numbers, _ = decoding.predict(self.network, packed)
+        numbers, _ = decoding.predict(self.frozen, packed)
         return in_words(numbers, packed.lengths, self.vocabulary.tags)
 
     def probabilities(self, corpus: Corpus) -> list[NDArray[np.float64]]:
         """The probability of each tag of each word: of each sentence (words, tags)."""
         packed = self.packed(corpus)
-        found = decoding.probabilities(self.network, packed)
+        found = decoding.probabilities(self.frozen, packed)
         return np.split(found, packed.lengths.cumsum()[:-1]) if len(packed) else []
 
     def n_best(self, corpus: Corpus, count: int) -> list[list[tuple[list[str], float]]]:
         """The ``count`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first."""
         packed = self.packed(corpus)
-        numbers, likely = decoding.n_best(self.network, packed, count)
+        numbers, likely = decoding.n_best(self.frozen, packed, count)
         ranks = [in_words(column, packed.lengths, self.vocabulary.tags) for column in numbers.T]
         return [
             [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
             for row, line in enumerate(likely)
         ]
+
+    def start(self, rows: int) -> Any:
+        """The state of ``rows`` sentences of which nothing has been read.
+
+        Raises ``InputError`` for a network that reads in both directions.
+        """
+        if self.config.bidirectional:
+            raise InputError("the network reads in both directions, so it needs whole sentences; bidirectional=False")
+        return rows, None
+
+    def step(self, x: Sequence[Any], state: Any) -> tuple[NDArray[np.float64], Any]:
+        """Read a word of each sentence; the probability of each of its tags, (rows, tags), and the state.
+
+        They are those of the last word of the whole sentence up to here.
+        """
+        rows, before = state
+        packed = self.packed(as_corpus([[word] for word in x]))
+        if len(packed) != rows:
+            raise InputError(f"expected a word of each of {counted(rows, 'sentence')}, got {len(packed)}")
+        found, after = decoding.step(self.frozen, packed.take(np.arange(rows)), before)
+        return found, (rows, after)
 
     def content(self) -> dict[str, Any]:
         """The words, characters, features and tags."""

@@ -1,5 +1,5 @@
 """The network: a vector for every word, made of the word, its characters and what else is known of it; recurrent layers
-over the sentence in both directions; scores for the tags (Lample et al., 2016, without its pretrained vectors).
+over the sentence; scores for the tags (Lample et al., 2016, without its pretrained vectors).
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Network(nn.Module):
             width += 2 * config.character_units
         self.dropout = config.dropout
         between = config.dropout if config.layers > 1 else 0.0
-        self.recurrent = cell(width, config.units, config.layers, bidirectional=True, dropout=between)
-        self.output = nn.Linear(2 * config.units, len(vocabulary.tags))
+        both = config.bidirectional
+        self.recurrent = cell(width, config.units, config.layers, bidirectional=both, dropout=between)
+        self.output = nn.Linear((1 + both) * config.units, len(vocabulary.tags))
         self.crf = crf.CRF(len(vocabulary.tags), allowed) if config.crf else None
         for embedding in self.modules():
             if isinstance(embedding, nn.Embedding):
@@ -57,11 +58,16 @@ class Network(nn.Module):
     def forward(self, batch: Batch, targets: Tensor | None = None) -> Tensor:
         """Scores (S, K) of the tags or, with ``targets`` (S,), the sum of the losses, a scalar."""
         x = self._drop(self._read(batch), batch)  # (S, I)
-        steps = self.recurrent(PackedSequence(x, batch.sizes))[0].data  # (S, 2*H)
+        steps = self.recurrent(PackedSequence(x, batch.sizes))[0].data  # (S, D*H)
         emissions: Tensor = self.output(self._drop(steps, batch))
         if targets is None:
             return emissions
         return self.loss(emissions, batch.sizes, targets)
+
+    def step(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
+        """Scores (N, K) of the tags of one more word of each of N sentences, read in one direction, and the state."""
+        steps, state = self.recurrent(self._read(batch)[None], state)
+        return self.output(steps[0]), state
 
     def loss(self, emissions: Tensor, sizes: Tensor, targets: Tensor) -> Tensor:
         """The sum of the losses of ``targets`` (S,), a scalar: cross entropy, or by the CRF."""

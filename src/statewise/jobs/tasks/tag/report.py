@@ -37,22 +37,11 @@ def network_line(config: TagConfig, network: Network) -> str:
 def table(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
     rows = [[s.name, *map(experiment.percent, s.numbers.values())] for s in (result.score, *baselines)]
-    return Table(["on the test part", *result.score.numbers], rows, caption=unknown_line(result))
-
-
-def unknown_line(result: Result) -> str:
-    """How the model does on words that it hasn't seen; nothing where there is none."""
-    counts = result.unknown
-    if not counts.there:
-        return ""
-    share, right = 100 * counts.there / sum(map(len, result.words)), experiment.percent(counts.recall)
-    return f"{share:.1f} % of the words do not occur in training; {right} of those are tagged right."
-
-
-def verdict(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
-    """One line: does the model beat the baselines, and where not; and whether that is good news."""
-    others = [(s.name, s.value) for s in baselines]
-    return experiment.verdict((model.name, model.value), others, model.measure)
+    unknown, caption = result.unknown, ""
+    if unknown.there:
+        share, right = 100 * unknown.there / sum(map(len, result.words)), experiment.percent(unknown.recall)
+        caption = f"{share:.1f} % of the words do not occur in training; {right} of those are tagged right."
+    return Table(["on the test part", *result.score.numbers], rows, caption=caption)
 
 
 def blocks(result: Result) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...config import Whole, checked
 from ...errors import InputError
-from ...estimator import Estimator
+from ...estimator import Estimator, pair_of
 from .config import TagConfig
 from .corpus import Corpus
+from .given import as_corpus, as_rows
 from .model import Model
 from .result import score
 from .training import TagProblem
@@ -42,16 +43,13 @@ class Tagger(Estimator, TagConfig):
     configuration: ClassVar[type[TagConfig]] = TagConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: Any) -> Tagger:
-        """Train a network on the sentences ``X`` and their tags ``y``.
-
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
-        """
-        config, corpus = self.config(), _corpus(X, y)
-        if not len(corpus):
-            raise InputError("X has no sentences with words, there is nothing to learn")
-        self._train(TagProblem.of(config, corpus))
-        return self
+    def _problem(self, config: TagConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None) -> TagProblem:
+        corpus = as_corpus(X, y)
+        held_out = None if eval_set is None else as_corpus(*pair_of(eval_set))
+        for part in (corpus, *([] if held_out is None else [held_out])):
+            if not len(part):
+                raise InputError("X has no sentences with words, there is nothing to learn")
+        return TagProblem.of(config, corpus, held_out, like)
 
     def predict(self, X: Any) -> list[list[str]]:
         """The tags of each sentence: as many as it has words."""
@@ -78,7 +76,7 @@ class Tagger(Estimator, TagConfig):
     def score(self, X: Any, y: Any) -> float:
         """The F1 of the spans by conlleval's rules or, where tags mark none, the share of the words that are right."""
         check_is_fitted(self, "model_")
-        corpus = _corpus(X, y)
+        corpus = as_corpus(X, y)
         if not len(corpus):
             raise InputError("X has no sentences with words, there is nothing to score")
         return score("", corpus.known_tags, self.model_.tags(corpus), self.model_.vocabulary.tags).value
@@ -86,56 +84,10 @@ class Tagger(Estimator, TagConfig):
     def _of_each(self, X: Any, say: Callable[[Corpus], Iterable[Any]], nothing: Any) -> list[Any]:
         """What ``say`` says of each sentence of ``X``; ``nothing`` of one without words."""
         check_is_fitted(self, "model_")
-        sentences = _rows(X, "X")
-        said = iter(say(_corpus(sentences)))
+        sentences = as_rows(X, "X")
+        said = iter(say(as_corpus(sentences)))
         return [next(said) if len(sentence) else nothing for sentence in sentences]
 
     def _take(self, model: Model) -> None:
         super()._take(model)
         self.classes_ = np.array(model.vocabulary.tags)
-
-
-def _corpus(X: Any, y: Any = None) -> Corpus:
-    """The sentences of ``X`` that have words, and their tags. Raises ``InputError`` by the first that can't be used."""
-    sentences = [_words(sentence, place) for place, sentence in enumerate(_rows(X, "X"))]
-    tags = None if y is None else [_tags(told, place) for place, told in enumerate(_rows(y, "y"))]
-    if tags is not None:
-        if len(tags) != len(sentences):
-            raise InputError(f"expected tags for each of {len(sentences)} sentences, got {len(tags)}")
-        for place, (words, told) in enumerate(zip(sentences, tags, strict=True)):
-            if len(words) != len(told):
-                raise InputError(f"sentence {place}: {len(words)} words, but {len(told)} tags")
-        tags = [told for told in tags if told]
-    sentences = [sentence for sentence in sentences if sentence]
-    widths = {len(word): place for place, sentence in reversed(list(enumerate(sentences))) for word in sentence}
-    if len(widths) > 1:
-        raise InputError(f"sentence {max(widths.values())}: expected as many features of every word")
-    columns = [[[word[k] for word in sentence] for sentence in sentences] for k in range(max(widths, default=1))]
-    return Corpus("the sentences", columns[0], tags, columns[1:])
-
-
-def _rows(given: Any, name: str) -> Sequence[Any]:
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise InputError(f"{name}: expected a list of sentences, each a list, got {type(given).__name__}")
-    return list(given)
-
-
-def _words(sentence: Any, place: int) -> list[tuple[str, ...]]:
-    """The words of a sentence, each with its features."""
-    if isinstance(sentence, (str, bytes)) or not isinstance(sentence, Iterable):
-        raise InputError(f"sentence {place}: expected a list of words, got {type(sentence).__name__}")
-    words = [(word,) if isinstance(word, str) else word for word in sentence]
-    for word in words:
-        if not isinstance(word, (tuple, list)) or not word or not all(isinstance(item, str) and item for item in word):
-            raise InputError(f"sentence {place}: expected words, or tuples of a word and its features, got {word!r}")
-    return [tuple(word) for word in words]
-
-
-def _tags(told: Any, place: int) -> list[str]:
-    if isinstance(told, (str, bytes)) or not isinstance(told, Iterable):
-        raise InputError(f"sentence {place}: expected a list of tags, got {type(told).__name__}")
-    tags = list(told)
-    for tag in tags:
-        if not isinstance(tag, str) or not tag:
-            raise InputError(f"sentence {place}: expected tags that are text, got {tag!r}")
-    return [str(tag) for tag in tags]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .... import layers
 from ...data.split import random_split, share_held_out
+from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import TagConfig
@@ -79,16 +80,26 @@ class TagProblem(Problem[Model]):
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
 
     @classmethod
-    def of(cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None) -> TagProblem:
+    def of(
+        cls, config: TagConfig, corpus: Corpus, held_out: Corpus | None = None, like: Model | None = None
+    ) -> TagProblem:
         """To learn ``corpus`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
 
-        Raises ``InputError`` where there is nothing to learn.
+        ``like`` is a model whose vocabulary the network has got used to. Raises ``InputError`` where there is nothing
+        to learn, or nothing that such a network can.
         """
         everything = [corpus.known_tags, *([] if held_out is None else [held_out.known_tags])]
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(corpus)))
             corpus, held_out = split(corpus, config.validation_share or 0.0, config.seed)
-        vocabulary = Vocabulary.of(corpus, {tag for part in everything for tag in all_of(part)}, config.min_count)
+        tags = {tag for part in everything for tag in all_of(part)}
+        if like is not None:
+            like.check(corpus, tags)
+            strict = like.network.allowed is not None
+            if strict and not all(keep_to_grammar(part, like.vocabulary.tags) for part in everything):
+                raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
+            return cls(config, corpus, held_out, like.vocabulary, strict)
+        vocabulary = Vocabulary.of(corpus, tags, config.min_count)
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
         return cls(config, corpus, held_out, vocabulary, strict)
 

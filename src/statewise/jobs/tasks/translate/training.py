@@ -21,7 +21,7 @@ from .model import LONGEST, Model
 from .network import Network
 from .pairs import Pairs, Ragged
 from .result import score
-from .vocabulary import Vocabulary
+from .vocabulary import UNKNOWN, Vocabulary
 
 SPARE = 5  # symbols that a target may be longer than the longest one learnt from
 JUDGED = 1000  # pairs of the validation part that are translated after each epoch
@@ -100,20 +100,32 @@ class TranslateProblem(Problem[Model]):
     """Symbols of a target at most."""
 
     @classmethod
-    def of(cls, config: TranslateConfig, pairs: Pairs, held_out: Pairs | None = None) -> TranslateProblem:
-        """To learn ``pairs`` and validate with ``held_out`` or, where that is None, what ``config`` holds out."""
+    def of(
+        cls, config: TranslateConfig, pairs: Pairs, held_out: Pairs | None = None, like: Model | None = None
+    ) -> TranslateProblem:
+        """To learn ``pairs`` and validate with ``held_out`` or, where that is None, what ``config`` holds out.
+
+        ``like`` is a model whose vocabularies the network has got used to. Raises ``InputError`` where a target is too
+        long, or has a character that ``like`` can't write.
+        """
         config = replace(config, target_level=config.target_level or config.level)
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(pairs.groups())))
             pairs, held_out = pairs.split(config.validation_share or 0.0, config.seed)
-        limits = {"most": config.max_words, "at_least": config.min_count}
-        source = Vocabulary.of(pairs.sources, config.level, **limits).with_features(pairs.features)
-        target = Vocabulary.of(pairs.known_targets, config.target_level or config.level, **limits)
-        longest = max(len(target.encode(each)) for each in pairs.known_targets) + SPARE
+        if like is not None:
+            source, target = like.source, like.target
+        else:
+            limits = {"most": config.max_words, "at_least": config.min_count}
+            source = Vocabulary.of(pairs.sources, config.level, **limits).with_features(pairs.features)
+            target = Vocabulary.of(pairs.known_targets, config.target_level or config.level, **limits)
+        numbers = [target.encode(each) for each in pairs.known_targets]
+        if like is not None and target.level == "char" and (new := [n for n in numbers if UNKNOWN in n]):
+            text = pairs.known_targets[next(row for row, n in enumerate(numbers) if n is new[0])]
+            raise InputError(f"{pairs.where}: the target {text!r:.60} has a character that the model can't write")
+        longest = max(like.longest if like else 0, max(map(len, numbers)) + SPARE)
         if longest > LONGEST:
-            raise InputError(
-                f"{pairs.where}: expected targets of {LONGEST - SPARE:,} symbols at most, got {longest - SPARE:,}"
-            )
+            most = f"{LONGEST - SPARE:,} symbols at most"
+            raise InputError(f"{pairs.where}: expected targets of {most}, got {longest - SPARE:,}")
         return cls(config, pairs, held_out, source, target, longest)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sklearn.utils.validation import check_is_fitted
 
 from ...errors import InputError
-from ...estimator import Estimator
+from ...estimator import Estimator, pair_of
 from .config import TranslateConfig
 from .model import Hypothesis, Model
 from .pairs import Pairs
@@ -39,14 +39,11 @@ class Translator(Estimator, TranslateConfig):
     configuration: ClassVar[type[TranslateConfig]] = TranslateConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: Any) -> Translator:
-        """Train a network on the sources ``X`` and their targets ``y``.
-
-        Raises ``InputError``, a ValueError, where they or an argument can't be used.
-        """
-        config, pairs = self.config(), _pairs(X, y)
-        self._train(TranslateProblem.of(config, pairs))
-        return self
+    def _problem(
+        self, config: TranslateConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None
+    ) -> TranslateProblem:
+        held_out = None if eval_set is None else as_pairs(*pair_of(eval_set))
+        return TranslateProblem.of(config, as_pairs(X, y), held_out, like)
 
     def predict(self, X: Any) -> list[str]:
         """The likeliest target of each source."""
@@ -59,17 +56,17 @@ class Translator(Estimator, TranslateConfig):
     def score(self, X: Any, y: Any) -> float:
         """The share of the sources whose likeliest target is one of theirs in ``y``."""
         check_is_fitted(self, "model_")
-        pairs = _pairs(X, y)
+        pairs = as_pairs(X, y)
         return score("", pairs, [best[0].text for best in self.model_.translate(pairs)]).exact
 
     def _found(self, X: Any, n: int = 1) -> list[list[Hypothesis]]:
         check_is_fitted(self, "model_")
-        pairs, model = _pairs(X, None), self.model_
+        pairs, model = as_pairs(X, None), self.model_
         found: list[list[Hypothesis]] = model.translate(pairs, max(n, model.config.beam)) if len(pairs) else []
         return found
 
 
-def _pairs(X: Any, y: Any) -> Pairs:
+def as_pairs(X: Any, y: Any) -> Pairs:
     """The pairs of ``X`` and ``y``. Raises ``InputError`` by the first that can't be used."""
     rows = [(row,) if isinstance(row, str) else row for row in _listed(X, "X")]
     for place, row in enumerate(rows):

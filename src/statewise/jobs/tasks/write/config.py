@@ -18,7 +18,6 @@ UNITS = {False: 256, True: 128}
 LAYERS = {False: 2, True: 1}
 NARROW = 64  # an embedding of characters as wide as this tells any alphabet apart
 
-HELD_OUT = 0.1
 LEAST_HELD_OUT = {False: 500, True: 20}  # characters, lines; a smaller part held out says little
 
 data, network = (partial(option, group=group) for group in ("data", "network"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...artifacts import model_file
@@ -16,12 +19,12 @@ from ...errors import InputError
 from .config import Plan
 from .likelihood import Likelihood, likelihood
 from .network import Network
+from .search import NOT_FINITE, finite, likeliest
 from .text import END, Corpus, Vocabulary, lines_of, of_lines
 
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
-NOT_FINITE = "the model's output is not finite: its file is damaged"
 
 
 @dataclass(kw_only=True)
@@ -53,6 +56,28 @@ class Model(model_file.Model):
         """Whether it has learnt lines, each for itself."""
         return self.longest > 0
 
+    @property
+    def read(self) -> str:
+        """What it has learnt, in words."""
+        return f"{'lines' if self.lines else 'a running text'} of {self.vocabulary.noun}s"
+
+    # A step at a time
+
+    def start(self, rows: int) -> Any:
+        """The state of ``rows`` texts that nothing has been read of."""
+        if self.vocabulary.end is None:
+            return None
+        return self.frozen(torch.full((1, rows), self.vocabulary.end))[1]
+
+    def step(self, x: Sequence[str], state: Any) -> tuple[NDArray[np.float64], Any]:
+        """Read a symbol of each text, ``x``; the probability of each to come next, (rows, symbols), and the state."""
+        places = [self.vocabulary.symbols.numbers.get(symbol, self.vocabulary.unknown) for symbol in x]
+        if None in places:
+            unknown = x[places.index(None)]
+            raise InputError(f"expected one {self.vocabulary.noun} that the model knows, got {unknown!r}")
+        logits, state = self.frozen(torch.tensor([places]), state)
+        return finite(logits).double().softmax(-1).numpy(), state
+
     # Writing
 
     def write(
@@ -62,18 +87,32 @@ class Model(model_file.Model):
 
         ``random`` is where numbers come from, by default from the seed of ``draw`` on.
         """
-        vocabulary, ids, draw = self.vocabulary, self._begun(prompt), draw or Draw()
+        ids, draw = self._begun(prompt), draw or Draw()
         random = random or torch.Generator().manual_seed(draw.seed)
-        never = [] if vocabulary.unknown is None else [vocabulary.unknown]
-        before, read, state = vocabulary.symbols[ids[-1]], ids, None
-        for _ in range(length):
-            logits, state = self.frozen(torch.tensor(read)[:, None], state)
-            place = drawn(logits[-1], draw, random, never)
-            symbol = vocabulary.symbols[place]
+        return self._spelt(ids[-1], islice(self._drawn(ids, draw, random), length))
+
+    def _drawn(self, ids: list[int], draw: Draw, random: torch.Generator) -> Iterator[int]:
+        """Symbols after ``ids``, without end."""
+        state = None
+        while True:
+            logits, state = self.frozen(torch.tensor(ids)[:, None], state)
+            ids = [drawn(logits[-1], draw, random, self._never)]
+            yield ids[0]
+
+    @property
+    def _never(self) -> list[int]:
+        """What isn't written: the word that stands for those that aren't known."""
+        return [] if self.vocabulary.unknown is None else [self.vocabulary.unknown]
+
+    def _spelt(self, before: int, places: Iterable[int]) -> Iterator[str]:
+        """The symbols ``places`` after the symbol ``before`` as text, words set apart; a line to its end."""
+        told = self.vocabulary.symbols[before]
+        for place in places:
+            symbol = self.vocabulary.symbols[place]
             if self.lines and symbol == END:
                 return
-            yield f" {symbol}" if vocabulary.level == "word" and END not in (before, symbol) else symbol
-            before, read = symbol, [place]
+            yield f" {symbol}" if self.vocabulary.level == "word" and END not in (told, symbol) else symbol
+            told = symbol
 
     def samples(
         self,
@@ -110,14 +149,22 @@ class Model(model_file.Model):
 
     # Completing
 
+    def probabilities(self, text: str) -> NDArray[np.float64]:
+        """Of each symbol to come next after ``text``: (symbols,)."""
+        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
+        return finite(logits[-1]).double().softmax(-1).numpy()
+
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
-        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
-        if not bool(logits[-1].isfinite().all()):
-            raise InputError(NOT_FINITE)
-        likely = logits[-1].double().softmax(-1).topk(min(count, len(self.vocabulary)))
+        likely = torch.from_numpy(self.probabilities(text)).topk(min(count, len(self.vocabulary)))
         names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
         return list(zip(names, likely.values.tolist(), strict=True))
+
+    def continuations(self, text: str, length: int, width: int) -> list[tuple[str, float]]:
+        """What ``likeliest`` finds after ``text``, as text, with probabilities."""
+        ids, end = self._begun(text), self.vocabulary.end if self.lines else None
+        found = likeliest(self.frozen, ids, length, width, end=end, never=self._never)
+        return [("".join(self._spelt(ids[-1], places)), math.exp(score)) for places, score in found]
 
     def complete(self, text: str, length: int = 1) -> str:
         """``text`` with the likeliest ``length`` symbols after it; a line to its end at most."""
@@ -191,8 +238,7 @@ class Model(model_file.Model):
 
 def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
     """One symbol by ``logits`` (symbols,), none of ``never``. Raises ``InputError`` where they are no numbers."""
-    if not bool(logits.isfinite().all()):
-        raise InputError(NOT_FINITE)
+    logits = finite(logits)
     if never:
         logits = logits.index_fill(0, torch.tensor(never), -torch.inf)
     if draw.temperature == 0:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.content import decoded
+from ...data.split import share_held_out
 from ...data.symbols import Symbols
 from ...errors import InputError
-from .config import HELD_OUT, LEAST_HELD_OUT
+from .config import LEAST_HELD_OUT
 
 END, UNKNOWN = "\n", "<unk>"
 
@@ -64,8 +65,7 @@ def held_out(text: str, share: float | None, *, lines: bool, level: str = "char"
     """
     parts = lines_of(text) if lines else []
     different = sorted(set(parts))
-    if share is None:
-        share = HELD_OUT if (len(different) if lines else len(text)) * HELD_OUT >= LEAST_HELD_OUT[lines] else 0.0
+    share = share_held_out(share, len(different) if lines else len(text), LEAST_HELD_OUT[lines])
     if lines:
         drawn = np.random.default_rng(seed).permutation(len(different))[: int(len(different) * share)]
         held = {different[row] for row in drawn}

@@ -145,16 +145,23 @@ class WriteProblem(Problem[Model]):
     vocabulary: Vocabulary
     corpus: Corpus
     held_out: Corpus | None
+    like: Model | None = None
 
     @classmethod
-    def of(cls, config: WriteConfig, text: str, held: str) -> WriteProblem:
+    def of(cls, config: WriteConfig, text: str, held: str, like: Model | None = None) -> WriteProblem:
         """To learn ``text``, and keep the weights that do best on ``held`` where that isn't empty.
 
-        Raises ``InputError`` where nothing can be learnt from them.
+        ``like`` is a model whose vocabulary the network has got used to. Raises ``InputError`` where nothing can be
+        learnt from them, or nothing that such a network can.
         """
+        if like is not None and (like.lines, like.config.level) != (config.lines, config.level):
+            raise InputError(f"the model has learnt {like.read}, expected the same again")
         if config.lines:
             text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
-        vocabulary = Vocabulary.of(text, config.level, max_words=config.max_words, min_count=config.min_count)
+        if like is not None:
+            vocabulary = like.vocabulary
+        else:
+            vocabulary = Vocabulary.of(text, config.level, max_words=config.max_words, min_count=config.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
@@ -170,7 +177,7 @@ class WriteProblem(Problem[Model]):
         else:
             plan = replace(plan, batch=streams_of(corpus, plan))
             updates = -(-((len(corpus.ids) - 1) // plan.batch) // plan.steps)
-        return cls(replace(plan, epochs=plan.epochs_for(updates)), vocabulary, corpus, held_out)
+        return cls(replace(plan, epochs=plan.epochs_for(updates)), vocabulary, corpus, held_out, like)
 
     def make(self) -> Network:
         """The network, its weights drawn at random."""
@@ -178,7 +185,9 @@ class WriteProblem(Problem[Model]):
 
     def model(self, network: Network) -> Model:
         """What writes, with the trained ``network``."""
-        longest = int(self.corpus.lengths.max()) if self.corpus.lengths is not None else 0
+        longest = 0 if self.like is None else self.like.longest
+        if self.corpus.lengths is not None:
+            longest = max(longest, int(self.corpus.lengths.max()))
         return Model(network=network, vocabulary=self.vocabulary, longest=longest, config=self.config)
 
     def task(self, network: Network) -> Task:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ...errors import InputError
@@ -18,13 +19,16 @@ from .model import Draw, Model
 from .text import checked, held_out, of_lines, read_text
 from .training import WriteProblem
 
+WIDTH = 10  # beginnings that a search follows
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Writer(Estimator, WriteConfig):
     """A recurrent network that writes as the text did that it was trained on by ``fit``.
 
     A text (``X``) is a string, a list of strings, which are lines each for itself, or the path of a file in UTF-8 as a
-    ``pathlib.Path``. Default values were chosen on the validation parts of the texts in docs/jobs.md.
+    ``pathlib.Path``. There is no ``y``, and ``eval_set`` is a text as well. Default values were chosen on the
+    validation parts of the texts in docs/jobs.md.
 
     Attributes:
         symbols_: the characters or words that the model knows.
@@ -39,16 +43,13 @@ class Writer(Estimator, WriteConfig):
     configuration: ClassVar[type[WriteConfig]] = WriteConfig
     model_class: ClassVar[type[Model]] = Model
 
-    def fit(self, X: Any, y: None = None) -> Writer:
-        """Train a network on the text ``X``; ``y`` is not looked at.
-
-        Raises ``InputError``, a ValueError, where it or an argument can't be used.
-        """
-        config, (text, lines) = self.config(), _text(X)
+    def _problem(self, config: WriteConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None) -> WriteProblem:
+        text, lines = _text(X)
         config = replace(config, lines=lines or config.lines)
+        if eval_set is not None:
+            return WriteProblem.of(config, text, _text(eval_set)[0], like)
         kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
-        self._train(WriteProblem.of(config, kept, held))
-        return self
+        return WriteProblem.of(config, kept, held, like)
 
     def sample(
         self,
@@ -81,6 +82,42 @@ class Writer(Estimator, WriteConfig):
         if isinstance(X, str):
             return self.model_.complete(X, length)
         return [self.model_.complete(str(text), length) for text in X]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The probability of each of ``symbols_`` to come next after the text ``X``: (symbols,); a list: (n, symbols).
+
+        Where lines were learnt, ``\\n`` is the end of the line.
+        """
+        check_is_fitted(self, "model_")
+        if isinstance(X, str):
+            return self.model_.probabilities(X)  # type: ignore[no-any-return]
+        return np.array([self.model_.probabilities(str(text)) for text in X]).reshape(-1, len(self.symbols_))
+
+    def predict_n_best(self, X: Any, n: int = 5, *, length: int = 1, width: int | None = None) -> Any:
+        """The ``n`` likeliest continuations of the text ``X`` with their probabilities; a list of texts: of each.
+
+        They are ``length`` symbols long or, of lines, end before that where the line does. Found by beam search, which
+        follows ``width`` beginnings (default: 10, and at least ``n``): exactly, where none is left out, as at length 1.
+        """
+        check_is_fitted(self, "model_")
+        for name, value in {"n": n, "length": length, "width": n if width is None else width}.items():
+            _whole(name, value)
+        wide = max(n, width or WIDTH)
+        if isinstance(X, str):
+            return self.model_.continuations(X, length, wide)[:n]
+        return [self.model_.continuations(str(text), length, wide)[:n] for text in X]
+
+    def score_samples(self, X: Any) -> Any:
+        """The logarithm of the likelihood of each symbol of the text ``X``, given those before it; a list: of each.
+
+        Of a running text all but the first, which nothing is before; of a line all and its end. Characters that the
+        model doesn't know are left out, words are ``<unk>`` to it.
+        """
+        if not isinstance(X, (str, PathLike)):
+            return [self.score_samples(text) for text in X]
+        check_is_fitted(self, "model_")
+        found = self.model_.likelihood(_text(X)[0])
+        return -found.nats[len(found.nats) - found.corpus.terms :]
 
     def score(self, X: Any, y: None = None) -> float:
         """The mean logarithm of the likelihood that each symbol of the text ``X`` is given: the higher the better."""
