@@ -11,7 +11,7 @@ import torch
 from statewise.jobs.config import Cell
 from statewise.jobs.tasks.write.config import Plan, WriteConfig
 from statewise.jobs.tasks.write.network import Network
-from statewise.jobs.tasks.write.text import Ids
+from statewise.jobs.tasks.write.text import Corpus, Ids
 from statewise.jobs.tasks.write.training import BpttTask
 from statewise.jobs.training.config import TrainingConfig
 
@@ -42,10 +42,13 @@ class Prose:
         """The task with the recurrent layers of ``library``, beginning with the same weights whichever it is."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            plan = Plan.of(WriteConfig(cell=CELLS[cell.upper()], units=self.H, layers=self.L))
+            config = WriteConfig(
+                cell=CELLS[cell.upper()], units=self.H, layers=self.L, batch=self.recipe.batch, steps=self.T
+            )
+            plan = Plan.of(config)
             network = Network(CHARACTERS, plan, library)
         ids = text(self.recipe.batch * self.T * self.chunks + 1)
-        return BpttTask(network, ids, self.recipe.batch, self.T)
+        return BpttTask(network, Corpus(ids, None, 0, len(ids)), plan)
 
 
 SHAKESPEARE = Prose("tiny Shakespeare", WriteConfig(epochs=1), chunks=10, epoch=491)

@@ -16,7 +16,7 @@ from statewise.jobs.tasks.write.config import Plan, WriteConfig
 from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, likelihood, line_numbers
 from statewise.jobs.tasks.write.model import Draw, drawn
 from statewise.jobs.tasks.write.network import Network
-from statewise.jobs.tasks.write.text import Corpus, Vocabulary, checked, held_out, lines_of, read_text
+from statewise.jobs.tasks.write.text import Corpus, Vocabulary, as_text, held_out, lines_of, read_text
 from statewise.jobs.tasks.write.training import BpttTask, LineTask, WriteProblem, streams_of
 
 CELLS = ["lstm", "gru", "rnn"]
@@ -72,7 +72,7 @@ def test_a_file_that_is_none_is_refused(tmp_path):
         with pytest.raises(InputError, match=said):
             read_text(path)
     with pytest.raises(InputError, match="character 3 is no character"):
-        checked("ab\ud800", "the text")
+        as_text("ab\ud800", "the text")
 
 
 def test_the_end_of_a_running_text_is_held_out():
@@ -187,7 +187,7 @@ def test_the_number_of_epochs_follows_from_the_updates():
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
     network, ids = network_of(cell=cell).eval(), np.random.default_rng(0).integers(0, 7, 3 * 50 + 2)
-    task = BpttTask(network, ids, 3, 8)
+    task = BpttTask(network, corpus_of(ids), WriteConfig(batch=3, steps=8))
     assert (task.rows, len(task.inputs)) == (3 * 7, 50)
     total, terms = 0.0, 0.0
     for rows in torch.arange(task.rows).split(3):
@@ -206,13 +206,13 @@ def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
 
 def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
     network, ids = network_of().eval(), np.random.default_rng(0).integers(0, 7, 41)
-    task = BpttTask(network, ids, 2, 5)
+    task = BpttTask(network, corpus_of(ids), WriteConfig(batch=2, steps=5))
     task.loss(network, torch.tensor([0, 1]))
     carried = task.state()
     assert sorted(carried) == [f"carried.00{n}" for n in range(4)]  # h and c of two layers
     assert not any(part.requires_grad for part in carried.values())
     with_state, _ = task.loss(network, torch.tensor([2, 3]))
-    fresh = BpttTask(network, ids, 2, 5)
+    fresh = BpttTask(network, corpus_of(ids), WriteConfig(batch=2, steps=5))
     without, _ = fresh.loss(network, torch.tensor([2, 3]))
     assert float(with_state.detach()) != pytest.approx(float(without.detach()), rel=1e-6)
     fresh.restore(carried)
@@ -222,8 +222,8 @@ def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
 
 def test_each_of_two_processes_has_streams_of_its_own():
     network, ids = network_of(cell="gru").eval(), np.random.default_rng(0).integers(0, 7, 4 * 20 + 1)
-    whole = BpttTask(network, ids, 4, 6)
-    shares = [BpttTask(network, ids, 4, 6) for _ in range(2)]
+    whole = BpttTask(network, corpus_of(ids), WriteConfig(batch=4, steps=6))
+    shares = [BpttTask(network, corpus_of(ids), WriteConfig(batch=4, steps=6)) for _ in range(2)]
     for rows in torch.arange(whole.rows).split(4):
         expected, terms = whole.loss(network, rows)
         parts = [task.loss(network, rows[rank::2]) for rank, task in enumerate(shares)]
@@ -233,9 +233,9 @@ def test_each_of_two_processes_has_streams_of_its_own():
 
 def test_two_processes_go_on_with_what_one_left():
     network, ids = network_of().eval(), np.random.default_rng(0).integers(0, 7, 4 * 20 + 1)
-    whole = BpttTask(network, ids, 4, 6)
+    whole = BpttTask(network, corpus_of(ids), WriteConfig(batch=4, steps=6))
     whole.loss(network, torch.arange(4))
-    shares = [BpttTask(network, ids, 4, 6) for _ in range(2)]
+    shares = [BpttTask(network, corpus_of(ids), WriteConfig(batch=4, steps=6)) for _ in range(2)]
     for share in shares:
         share.restore(whole.state())
     expected, _ = whole.loss(network, torch.arange(4, 8))
@@ -254,7 +254,7 @@ def test_a_short_text_is_read_in_fewer_streams():
 def test_lines_in_a_batch_are_read_as_each_alone(cell):
     network = network_of(cell=cell).eval()
     ids = [3, 4, 0, 5, 0, 1, 2, 3, 4, 5, 0, 0]  # 0 ends a line
-    task = LineTask(network, corpus_of(ids, [3, 2, 6, 1]))
+    task = LineTask(network, corpus_of(ids, [3, 2, 6, 1]), WriteConfig(lines=True))
     rows = torch.tensor([2, 0, 3, 1])
     loss, terms = task.loss(network, rows)
     expected = 0.0
@@ -312,7 +312,7 @@ def test_a_long_text_is_judged_as_if_read_in_one_go(length):
 def test_lines_are_judged_as_they_are_learnt():
     network = network_of().eval()
     corpus = corpus_of([3, 4, 0, 5, 0, 1, 2, 3, 4, 5, 0, 0], [3, 2, 6, 1])
-    loss, terms = LineTask(network, corpus).loss(network, torch.arange(4))
+    loss, terms = LineTask(network, corpus, WriteConfig(lines=True)).loss(network, torch.arange(4))
     found = likelihood(network, corpus)
     assert found.nats.sum() == pytest.approx(float(loss.detach()), rel=1e-5)
     assert found.score("").symbols == terms

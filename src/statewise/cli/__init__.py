@@ -44,6 +44,10 @@ COMMANDS = {
         "write it, with a model that has learnt it",
     ),
 }
+COMMANDS |= {
+    f"tune {job}": (f"statewise.jobs.tuning:{job}", f"search the options of {job} that validate best")
+    for job in [name for name in COMMANDS if " " not in name]
+}
 
 EXAMPLES = """\
 examples:
@@ -58,7 +62,7 @@ examples:
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
 OPTIONAL = dict.fromkeys(
     ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
-) | {"sacrebleu": "translate", "tokenizers": "translate"}
+) | {"optuna": "tune", "sacrebleu": "translate", "tokenizers": "translate"}
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from .tasks.translate.translator import Translator
     from .tasks.write.writer import Writer
     from .training.callbacks import Callback
+    from .tuning import tune
 
-__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer"]
+__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer", "tune"]
 
 _HOMES = {
+    "tune": ".tuning",
     "Callback": ".training.callbacks",
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",

@@ -67,6 +67,15 @@ Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
+class Range:
+    """From where to where ``tune`` searches; ``log``: every power as likely as every other. Whole if ``low`` is."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
 class Option:
     """How a field shows on a command line and in the text of a class."""
 
@@ -81,6 +90,8 @@ class Option:
     const: Any = None
     """What it is where the option stands without a word."""
     alias: str | None = None
+    search: Range | tuple[Any, ...] | None = None
+    """Where ``tune`` searches, a range or choices; None: it doesn't."""
 
 
 def option(value: Any, help: str, *, group: str = "", **how: Any) -> Any:

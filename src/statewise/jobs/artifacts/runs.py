@@ -46,7 +46,7 @@ def run_folder(job: str, name: str, out: Path | None, config: Mapping[str, Any],
         folder, made = resume, None
         atomic.clear(folder)
     else:
-        folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{job}-{_plain(name)}")
+        folder, made = _make(out) if out is not None else _make_next(Path("runs"), f"{_plain(job)}-{_plain(name)}")
     with _kept_or_removed(job, folder, made):
         if resume is None:
             content = {"job": job, "statewise": __version__, "folder": str(Path.cwd()), "config": dict(config)}
@@ -82,7 +82,7 @@ def _kept_or_removed(job: str, folder: Path, made: list[Path] | None = None) -> 
     try:
         yield
     except BaseException as error:
-        kept = made is None or any(folder.glob("*.checkpoint"))
+        kept = made is None or any(any(folder.glob(pattern)) for pattern in ("*.checkpoint", "*.journal"))
         if made is not None and not kept:
             _remove(folder, made)
         if isinstance(error, KeyboardInterrupt) and kept:

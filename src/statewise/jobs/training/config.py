@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ..config import Config, Count, NotNegative, Part, Positive, Whole, option
+from ..config import Config, Count, NotNegative, Part, Positive, Range, Whole, option
 
 training = partial(option, group="training")
 
@@ -20,13 +20,13 @@ class TrainingConfig(Config):
     """
 
     epochs: Whole = training(20, "passes over the data at most", metavar="N")
-    batch: Whole = training(32, "rows in a batch", metavar="N")
+    batch: Whole = training(32, "rows in a batch", metavar="N", search=Range(8, 128, log=True))
     optimizer: Literal["adamw", "adam", "sgd"] = training("adamw", "the optimizer")
-    learning_rate: Positive = training(1e-3, "the highest", metavar="X")
+    learning_rate: Positive = training(1e-3, "the highest", metavar="X", search=Range(3e-4, 3e-2, log=True))
     schedule: Literal["cosine", "linear", "constant"] = training("cosine", "how the learning rate falls")
     warmup: Part = training(0.0, "share of the updates in which it rises", metavar="X")
     momentum: Part = training(0.9, "of sgd alone", metavar="X")
-    weight_decay: NotNegative = training(0.0, "of the optimizer", metavar="X")
+    weight_decay: NotNegative = training(0.0, "of the optimizer", metavar="X", search=Range(1e-5, 1e-1, log=True))
     clip: NotNegative | None = training(1.0, "largest gradient norm, 0 for any", metavar="X")
     patience: Count | None = training(None, "epochs without gain, 0: never stop", metavar="N")
     seed: Count = training(0, "of all random numbers", metavar="N")

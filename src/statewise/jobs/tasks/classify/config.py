@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...command import Run
-from ...config import Cell, Config, NotNegative, Part, Positive, Share, Whole, again, option
+from ...config import Cell, Config, NotNegative, Part, Positive, Range, Share, Whole, again, option
 from ...training.config import TrainingConfig
 
 UPDATES = 2000
@@ -28,22 +28,30 @@ class ClassifyConfig(TrainingConfig):
     learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
 
-    cell: Cell = network("gru", "the kind of layer")
-    units: Whole = network(64, "hidden units of each layer and direction", metavar="N")
-    layers: Whole = network(1, "layers", metavar="N")
+    cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
+    units: Whole = network(64, "hidden units of each layer and direction", metavar="N", search=Range(16, 256, log=True))
+    layers: Whole = network(1, "layers", metavar="N", search=Range(1, 3))
     bidirectional: bool = network(True, "whether each layer reads backwards too")
     head: Literal["last", "mean", "max", "attention"] = network(
-        "max", "what the output sees: the last state, the mean or the maximum over the steps, or learnt attention"
+        "max",
+        "what the output sees: the last state, the mean or the maximum over the steps, or learnt attention",
+        search=("last", "mean", "max", "attention"),
     )
     segment: Whole | None = network(
         None, "steps read at a time, as one", metavar="N", default="a 32nd of 65 or more; images: 1"
     )
     dropout: Part = network(
-        0.2, "probability of dropping a unit between layers and before the output, in training", metavar="X"
+        0.2,
+        "probability of dropping a unit between layers and before the output, in training",
+        metavar="X",
+        search=Range(0.0, 0.6),
     )
     balance: bool = network(False, "every class weighs the same in the loss, however rare")
     smoothing: Part = network(
-        0.1, "share of the target that is spread over all classes, against overconfidence", metavar="X"
+        0.1,
+        "share of the target that is spread over all classes, against overconfidence",
+        metavar="X",
+        search=Range(0.0, 0.2),
     )
     validation_share: Part | None = data(
         None,

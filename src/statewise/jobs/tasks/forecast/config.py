@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ...command import Run
-from ...config import Cell, Config, Count, NotNegative, Part, Positive, Says, Share, Whole, again, option
+from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Says, Share, Whole, again, option
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -107,10 +107,20 @@ class ForecastConfig(TrainingConfig):
         default="lstm for short series, segrnn from horizon 24 on, else seq2seq",
     )
     cell: Cell = network("gru", "of seq2seq and segrnn")
-    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="16, seq2seq 64, segrnn 128")
-    layers: Whole = network(1, "layers", metavar="N")
+    units: Whole | None = network(
+        None,
+        "hidden units of each layer",
+        metavar="N",
+        default="16, seq2seq 64, segrnn 128",
+        search=Range(8, 256, log=True),
+    )
+    layers: Whole = network(1, "layers", metavar="N", search=Range(1, 3))
     dropout: Part | None = network(
-        None, "probability of dropping a unit, in training", metavar="X", default="0; seq2seq and segrnn 0.3"
+        None,
+        "probability of dropping a unit, in training",
+        metavar="X",
+        default="0; seq2seq and segrnn 0.3",
+        search=Range(0.0, 0.6),
     )
     segment: Whole | None = network(
         None, "rows read, and written, at a time", metavar="ROWS", default="by season and horizon"

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ...command import Run
-from ...config import Cell, Config, Count, NotNegative, Part, Positive, Share, Whole, again, option
+from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Share, Whole, again, option
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -31,17 +31,22 @@ class TagConfig(TrainingConfig):
         metavar="X",
         default="0.1 where that is 50 or more",
     )
-    cell: Cell = network("lstm", "the kind of layer")
-    units: Whole = network(64, "hidden units of each layer and direction", metavar="N")
-    layers: Whole = network(2, "layers", metavar="N")
+    cell: Cell = network("lstm", "the kind of layer", search=("gru", "lstm"))
+    units: Whole = network(64, "hidden units of each layer and direction", metavar="N", search=Range(16, 256, log=True))
+    layers: Whole = network(2, "layers", metavar="N", search=Range(1, 3))
     bidirectional: bool = network(True, "whether each layer reads backwards too")
     word_size: Whole = network(64, "numbers learnt for each word", metavar="N")
     character_units: Count = network(24, "of the layer that reads a word's characters, 0: none", metavar="N")
     feature_size: Whole = network(20, "numbers learnt for each value of a feature", metavar="N")
     dropout: Part = network(
-        0.5, "probability of dropping an input or an output of the recurrent layers, in training", metavar="X"
+        0.5,
+        "probability of dropping an input or an output of the recurrent layers, in training",
+        metavar="X",
+        search=Range(0.0, 0.6),
     )
-    crf: bool = network(False, "score tags together with the one before, by a conditional random field")
+    crf: bool = network(
+        False, "score tags together with the one before, by a conditional random field", search=(False, True)
+    )
     min_count: Whole = data(1, "words that occur less often are unknown", metavar="N")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from ...errors import InputError
 
@@ -112,3 +113,50 @@ def counted(number: int, what: str) -> str:
 
 all_of = chain.from_iterable
 """Everything in sentences, one after the other."""
+
+
+LISTS = "{}: expected a list of sentences, each a list"
+
+
+def as_corpus(X: Any, y: Any = None) -> Corpus:
+    """The sentences of ``X`` that have words, and their tags. Raises ``InputError`` by the first that can't be used."""
+    sentences = [_words(sentence, place) for place, sentence in enumerate(as_rows(X, LISTS.format("X")))]
+    tags = None if y is None else [_tags(told, place) for place, told in enumerate(as_rows(y, LISTS.format("y")))]
+    if tags is not None:
+        if len(tags) != len(sentences):
+            raise InputError(f"expected tags for each of {len(sentences)} sentences, got {len(tags)}")
+        for place, (words, told) in enumerate(zip(sentences, tags, strict=True)):
+            if len(words) != len(told):
+                raise InputError(f"sentence {place}: {len(words)} words, but {len(told)} tags")
+        tags = [told for told in tags if told]
+    sentences = [sentence for sentence in sentences if sentence]
+    widths = {len(word): place for place, sentence in reversed(list(enumerate(sentences))) for word in sentence}
+    if len(widths) > 1:
+        raise InputError(f"sentence {max(widths.values())}: expected as many features of every word")
+    columns = [[[word[k] for word in sentence] for sentence in sentences] for k in range(max(widths, default=1))]
+    return Corpus("the sentences", columns[0], tags, columns[1:])
+
+
+def as_rows(given: Any, expected: str) -> list[Any]:
+    """``given`` as a list. Raises ``InputError`` where it is none, with what was ``expected``."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise InputError(f"{expected}, got {type(given).__name__}")
+    return list(given)
+
+
+def _words(sentence: Any, place: int) -> list[tuple[str, ...]]:
+    """The words of a sentence, each with its features."""
+    given = as_rows(sentence, f"sentence {place}: expected a list of words")
+    words = [(word,) if isinstance(word, str) else word for word in given]
+    for word in words:
+        if not isinstance(word, (tuple, list)) or not word or not all(isinstance(item, str) and item for item in word):
+            raise InputError(f"sentence {place}: expected words, or tuples of a word and its features, got {word!r}")
+    return [tuple(word) for word in words]
+
+
+def _tags(told: Any, place: int) -> list[str]:
+    tags = as_rows(told, f"sentence {place}: expected a list of tags")
+    for tag in tags:
+        if not isinstance(tag, str) or not tag:
+            raise InputError(f"sentence {place}: expected tags that are text, got {tag!r}")
+    return [str(tag) for tag in tags]

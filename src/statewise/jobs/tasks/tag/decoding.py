@@ -19,7 +19,6 @@ from .packed import Batch, Numbers, Packed
 
 TOKENS_AT_ONCE = 4096
 
-
 Transitions = tuple[Tensor, Tensor, Tensor]
 """The scores of each tag after each, at first and at last, as the functions of ``crf`` take them."""
 
@@ -103,9 +102,11 @@ def _emissions(
     network: Network, packed: Packed, at_once: int = TOKENS_AT_ONCE
 ) -> Iterator[tuple[Numbers, Batch, Tensor]]:
     """Sentences of like length, so many words at once: which they are, in falling length, and their scores (S, K)."""
-    for rows in _batches(packed.lengths, at_once):
-        batch = packed.take(rows)
-        yield rows, batch, _finite(network(batch))
+    order = np.argsort(-packed.lengths, kind="stable")
+    parts = (packed.lengths[order].cumsum() - packed.lengths[order]) // max(1, at_once)
+    for part in np.unique(parts):  # so many words that a long sentence takes its memory once
+        batch = packed.take(order[parts == part])
+        yield order[parts == part], batch, _finite(network(batch))
 
 
 def _finite(emissions: Tensor) -> Tensor:
@@ -118,12 +119,3 @@ def in_words(numbers: Numbers, lengths: Numbers, tags: Sequence[str]) -> Sentenc
     """The tags by sentence, of which ``lengths`` (n,) are given, of their ``numbers``, one after the other."""
     names = (tags[number] for number in numbers.tolist())
     return [list(islice(names, length)) for length in lengths.tolist()]
-
-
-def _batches(lengths: Numbers, at_once: int) -> Iterator[Numbers]:
-    """Sentences of like length together, so many that a long one takes its memory once."""
-    order = np.argsort(-lengths, kind="stable")
-    steps = np.cumsum(lengths[order])
-    parts = (steps - lengths[order]) // max(1, at_once)
-    for part in np.unique(parts):
-        yield order[parts == part]

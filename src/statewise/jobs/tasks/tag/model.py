@@ -14,9 +14,8 @@ from ...artifacts import model_file
 from ...errors import InputError
 from . import decoding
 from .config import Layout, TagConfig
-from .corpus import Corpus, Sentences, counted
+from .corpus import Corpus, Sentences, as_corpus, counted
 from .decoding import in_words
-from .given import as_corpus
 from .network import Network
 from .packed import Packed
 from .vocabulary import Vocabulary

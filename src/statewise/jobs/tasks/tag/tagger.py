@@ -14,8 +14,7 @@ from ...config import Whole, checked
 from ...errors import InputError
 from ...estimator import Estimator, pair_of
 from .config import TagConfig
-from .corpus import Corpus
-from .given import as_corpus, as_rows
+from .corpus import LISTS, Corpus, as_corpus, as_rows
 from .model import Model
 from .result import score
 from .training import TagProblem
@@ -84,7 +83,7 @@ class Tagger(Estimator, TagConfig):
     def _of_each(self, X: Any, say: Callable[[Corpus], Iterable[Any]], nothing: Any) -> list[Any]:
         """What ``say`` says of each sentence of ``X``; ``nothing`` of one without words."""
         check_is_fitted(self, "model_")
-        sentences = as_rows(X, "X")
+        sentences = as_rows(X, LISTS.format("X"))
         said = iter(say(as_corpus(sentences)))
         return [next(said) if len(sentence) else nothing for sentence in sentences]
 

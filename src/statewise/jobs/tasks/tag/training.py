@@ -20,7 +20,8 @@ from .decoding import in_words, predict
 from .model import Model
 from .network import Network
 from .packed import Packed
-from .spans import are_spans, count, keep_to_grammar, total
+from .result import score
+from .spans import are_spans, keep_to_grammar
 from .vocabulary import Vocabulary
 
 
@@ -61,11 +62,8 @@ class Tagging(Task):
         packed, truth = self.held_out
         numbers, loss = predict(self.model, packed)
         told = in_words(numbers, packed.lengths, self.tags)
-        right = sum(map(str.__eq__, all_of(truth), all_of(told))) / packed.tokens
-        scores = {"loss": loss / packed.tokens, "accuracy": right}
-        if not are_spans(self.tags):
-            return {"1 - accuracy": 1 - right, **scores}
-        return {"1 - F1": 1 - total(count(truth, told).values()).f1, **scores}
+        found = score("", truth, told, self.tags)
+        return {f"1 - {found.measure}": 1 - found.value, "loss": loss / packed.tokens, "accuracy": found.accuracy}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +93,12 @@ class TagProblem(Problem[Model]):
         tags = {tag for part in everything for tag in all_of(part)}
         if like is not None:
             like.check(corpus, tags)
-            strict = like.network.allowed is not None
-            if strict and not all(keep_to_grammar(part, like.vocabulary.tags) for part in everything):
-                raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
-            return cls(config, corpus, held_out, like.vocabulary, strict)
-        vocabulary = Vocabulary.of(corpus, tags, config.min_count)
+        vocabulary = like.vocabulary if like is not None else Vocabulary.of(corpus, tags, config.min_count)
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
+        if like is not None and (bound := like.network.allowed is not None) != strict:
+            if bound:
+                raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
+            strict = False
         return cls(config, corpus, held_out, vocabulary, strict)
 
     def make(self, library: Any = layers) -> Network:

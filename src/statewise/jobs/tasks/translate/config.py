@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ...command import Run
-from ...config import Bounds, Cell, Config, Part, Positive, Share, Whole, again, option
+from ...config import Bounds, Cell, Config, Part, Positive, Range, Share, Whole, again, option
 from ...training.config import TrainingConfig
 
 Level = Literal["char", "word", "subword"]
@@ -39,14 +39,23 @@ class TranslateConfig(TrainingConfig):
         metavar="X",
         default="0.1 where that is 50 or more",
     )
-    cell: Cell = network("gru", "the kind of layer")
-    units: Whole = network(128, "hidden units of each layer and direction", metavar="N")
-    layers: Whole = network(2, "layers of the encoder, and of the decoder", metavar="N")
+    cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
+    units: Whole = network(
+        128, "hidden units of each layer and direction", metavar="N", search=Range(32, 256, log=True)
+    )
+    layers: Whole = network(2, "layers of the encoder, and of the decoder", metavar="N", search=Range(1, 3))
     embedding: Whole = network(128, "numbers learnt for each symbol", metavar="N")
     attention: Literal["multiplicative", "additive"] = network(
-        "multiplicative", "how what is written asks what was read: by a product (Luong), or a sum (Bahdanau)"
+        "multiplicative",
+        "how what is written asks what was read: by a product (Luong), or a sum (Bahdanau)",
+        search=("multiplicative", "additive"),
     )
-    dropout: Part = network(0.2, "probability of dropping a unit of an input or output, in training", metavar="X")
+    dropout: Part = network(
+        0.2,
+        "probability of dropping a unit of an input or output, in training",
+        metavar="X",
+        search=Range(0.0, 0.5),
+    )
     smoothing: Part = option(0.1, "share of the target that goes to all symbols", group="training", metavar="X")
     forcing: ZeroToOne = option(
         1.0,

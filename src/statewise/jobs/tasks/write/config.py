@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...command import Run
-from ...config import Cell, NotNegative, Part, Positive, Whole, again, option, part_of
+from ...config import Cell, NotNegative, Part, Positive, Range, Whole, again, option, part_of
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -44,9 +44,11 @@ class WriteConfig(TrainingConfig):
         metavar="X",
         default="0.1 where that says enough",
     )
-    cell: Cell = network("gru", "the kind of layer")
-    units: Whole | None = network(None, "hidden units of each layer", metavar="N", default="256, of lines 128")
-    layers: Whole | None = network(None, "layers", metavar="N", default="2, of lines 1")
+    cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
+    units: Whole | None = network(
+        None, "hidden units of each layer", metavar="N", default="256, of lines 128", search=Range(64, 512, log=True)
+    )
+    layers: Whole | None = network(None, "layers", metavar="N", default="2, of lines 1", search=Range(1, 3))
     embedding: Whole | None = network(
         None, "numbers that stand for a symbol in the input", metavar="N", default="64; words, tied: as many as units"
     )
@@ -54,6 +56,7 @@ class WriteConfig(TrainingConfig):
         0.2,
         "probability of dropping a unit before and after each layer, in training, the same over the steps",
         metavar="X",
+        search=Range(0.0, 0.6),
     )
     tie: bool = network(False, "the output has the embedding's weights")
     steps: Whole = network(64, "how far the gradient goes back in a running text, where the state goes on", metavar="N")

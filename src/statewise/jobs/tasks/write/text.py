@@ -28,10 +28,10 @@ Ids = NDArray[np.int64]
 
 def read_text(path: Path) -> str:
     """The text in ``path``, packed as .gz or not. Raises ``InputError`` where there is none."""
-    return checked(decoded(path), str(path))
+    return as_text(decoded(path), str(path))
 
 
-def checked(text: str, where: str) -> str:
+def as_text(text: str, where: str) -> str:
     """``text`` with its lines ended by ``\\n``; refuses what is empty or no text. ``where`` begins the message."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():

@@ -18,16 +18,28 @@ from .config import Plan, WriteConfig
 from .likelihood import LineDataset, likelihood
 from .model import Model
 from .network import Network
-from .text import Corpus, Ids, Vocabulary, lines_of, of_lines
+from .text import Corpus, Vocabulary, lines_of, of_lines
 
 
 class LanguageModeling(Task):
-    """Predict each symbol of a text from those before it. ``held_out`` is another text of this ``level``."""
+    """Predict each symbol of ``corpus`` from those before it, as ``config`` has it; ``held_out`` is to judge by."""
 
     model: Network
 
-    def __init__(self, network: Network, held_out: Corpus | None, level: str, data: Sequence[Any]) -> None:
-        self.model, self.held_out, self.level, self.data = network, held_out, level, data
+    def __init__(
+        self,
+        network: Network,
+        corpus: Corpus,
+        config: WriteConfig,
+        held_out: Corpus | None = None,
+        data: Sequence[Any] = (),
+    ) -> None:
+        self.model, self.held_out, self.level, self.data = network, held_out, config.level, data
+        self.prepare(corpus, config)
+
+    def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
+        """Lay out the rows."""
+        raise NotImplementedError
 
     def validate(self) -> Mapping[str, float]:
         """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
@@ -40,31 +52,23 @@ class LanguageModeling(Task):
 
 
 class BpttTask(LanguageModeling):
-    """Predict each symbol of a running text, ``ids`` (S,), by truncated back-propagation through time.
+    """Predict each symbol of a running text by truncated back-propagation through time.
 
-    The text is cut into ``count`` streams, N, that are read side by side, ``steps`` steps, T, in an update. A row is
-    one chunk of one stream, and an epoch's rows are those of the first chunks, then those of the second: a batch of
-    ``count`` rows is the next chunk of all streams. Where several processes share a batch, each has the same streams in
+    The text is cut into ``batch`` streams, N, that are read side by side, ``steps`` steps, T, in an update. A row is
+    one chunk of one stream, and an epoch's rows are those of the first chunks, then those of the second: a batch is the
+    next chunk of all streams. Where several processes share a batch, each has the same streams in
     every update, and carries on their states.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        ids: Ids,
-        count: int,
-        steps: int,
-        held_out: Corpus | None = None,
-        level: str = "char",
-        data: Sequence[Any] = (),
-    ) -> None:
-        super().__init__(network, held_out, level, [*data, count, steps])
+    def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
+        """Cut the text into streams."""
+        ids, count, self.steps = corpus.ids, config.batch, config.steps
         length = (len(ids) - 1) // count  # of a stream; up to count - 1 symbols at the end are left over
         text = torch.from_numpy(ids)
-        self.count, self.steps = count, steps
+        self.count = count
         self.inputs = text[: count * length].view(count, length).T.contiguous()  # (length, N)
         self.targets = text[1 : count * length + 1].view(count, length).T.contiguous()  # (length, N)
-        self.rows = count * -(-length // steps)
+        self.rows = count * -(-length // self.steps)
         self.carried: list[Tensor] = []  # what follows from the chunk before; none at the beginning of the text
 
     def to(self, device: torch.device) -> None:
@@ -113,15 +117,8 @@ class BpttTask(LanguageModeling):
 class LineTask(LanguageModeling):
     """Predict each symbol of lines that have nothing to do with each other, such as names, from those before it."""
 
-    def __init__(
-        self,
-        network: Network,
-        corpus: Corpus,
-        held_out: Corpus | None = None,
-        level: str = "char",
-        data: Sequence[Any] = (),
-    ) -> None:
-        super().__init__(network, held_out, level, data)
+    def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
+        """Have the lines at hand."""
         self.lines = LineDataset(corpus)
         self.rows = len(self.lines)
 
@@ -193,10 +190,9 @@ class WriteProblem(Problem[Model]):
     def task(self, network: Network) -> Task:
         """Train ``network`` on this."""
         held = [] if self.held_out is None else [self.held_out.ids]
-        rest = (self.held_out, self.config.level, [list(self.vocabulary.symbols), self.corpus.ids, *held])
-        if self.config.lines:
-            return LineTask(network, self.corpus, *rest)
-        return BpttTask(network, self.corpus.ids, self.config.batch, self.config.steps, *rest)
+        data = [list(self.vocabulary.symbols), self.corpus.ids, *held]
+        kind = LineTask if self.config.lines else BpttTask
+        return kind(network, self.corpus, self.config, self.held_out, data)
 
 
 def streams_of(corpus: Corpus, config: WriteConfig) -> int:

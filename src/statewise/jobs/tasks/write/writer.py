@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ...config import Whole, checked
 from ...errors import InputError
 from ...estimator import Estimator
 from .config import WriteConfig
 from .likelihood import Score
 from .model import Draw, Model
-from .text import checked, held_out, of_lines, read_text
+from .text import as_text, held_out, of_lines, read_text
 from .training import WriteProblem
 
 WIDTH = 10  # beginnings that a search follows
@@ -68,9 +69,9 @@ class Writer(Estimator, WriteConfig):
         where that isn't None.
         """
         check_is_fitted(self, "model_")
-        _whole("count", count)
+        checked("count", Whole, count)
         if length is not None:
-            _whole("length", length)
+            checked("length", Whole, length)
         return self.model_.samples(  # type: ignore[no-any-return]
             count, prompt, length, Draw(temperature=temperature, top_k=top_k, seed=random_state)
         )
@@ -78,7 +79,7 @@ class Writer(Estimator, WriteConfig):
     def complete(self, X: Any, length: int = 1) -> Any:
         """The text ``X`` with the likeliest ``length`` symbols after it; a list of texts, of each."""
         check_is_fitted(self, "model_")
-        _whole("length", length)
+        checked("length", Whole, length)
         if isinstance(X, str):
             return self.model_.complete(X, length)
         return [self.model_.complete(str(text), length) for text in X]
@@ -101,7 +102,7 @@ class Writer(Estimator, WriteConfig):
         """
         check_is_fitted(self, "model_")
         for name, value in {"n": n, "length": length, "width": n if width is None else width}.items():
-            _whole(name, value)
+            checked(name, Whole, value)
         wide = max(n, width or WIDTH)
         if isinstance(X, str):
             return self.model_.continuations(X, length, wide)[:n]
@@ -145,7 +146,7 @@ class Writer(Estimator, WriteConfig):
 def _text(X: Any) -> tuple[str, bool]:
     """``X`` as text, and whether it came as lines."""
     if isinstance(X, str):
-        return checked(X, "the text"), False
+        return as_text(X, "the text"), False
     if isinstance(X, PathLike):
         return read_text(Path(X)), False
     try:
@@ -157,9 +158,4 @@ def _text(X: Any) -> tuple[str, bool]:
             raise InputError(f"line {row}: expected a string, got {type(line).__name__}")
         if "\n" in line.strip():
             raise InputError(f"line {row}: expected one line, got several: {line[:40]!r}")
-    return checked(of_lines([line.strip() for line in lines]), "the lines"), True
-
-
-def _whole(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return as_text(of_lines([line.strip() for line in lines]), "the lines"), True
