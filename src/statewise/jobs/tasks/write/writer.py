@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from ...config import Whole, checked
 from ...errors import InputError
 from ...estimator import Estimator, of_texts
-from .config import WriteConfig
+from .config import Draw, WriteConfig
 from .likelihood import Score
-from .model import Draw, Model
+from .model import Model
 from .text import as_text, held_out, of_lines, read_text
 from .training import WriteProblem
 
