@@ -74,7 +74,7 @@ class Network(nn.Module):
     ) -> Tensor:
         """Scores (T, K) of the tags of one sentence: what ``torch.export`` takes, which knows no packed sequences.
 
-        ``words`` and ``shapes`` (T,), ``features`` (F, T); ``characters`` (C, T), padded, of each word ``lengths`` (T,).
+        ``words`` and ``shapes`` (T,), ``features`` (F, T); ``characters`` (C, T), padded, of ``lengths`` (T,).
         """
         spelt = None
         if self.characters is not None and characters is not None:
