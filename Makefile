@@ -26,13 +26,13 @@ export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 # One step at a time: they install into the same folder. Each of them has all processors.
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs format clean
+.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo "Variables: PYTHON=python3.12 (which Python), TORCH_INDEX=URL (where pip finds PyTorch's CPU builds),"
-	@echo "MUTANTS=500 (how many damaged files of a kind), PROGRAMS='flair darts' (only these)"
+	@echo "MUTANTS=500 (how many damaged files of a kind), PROGRAMS='flair darts', PANEL='beer taxi' (only these)"
 
 demo: $(STAMPS)/jobs ## install into .venv and forecast the example series
 	$(BIN)/statewise forecast
@@ -73,21 +73,20 @@ fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=2000
 	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
-	$(BIN)/python -m benchmarks --json docs/bench.json --markdown docs/bench.md --plots docs \
-	  --readme README.md --readme docs/performance.md
-	$(BIN)/python -m benchmarks --overhead --json docs/overhead.json --readme docs/performance.md
-	$(BIN)/python -m benchmarks --cells --json docs/cells.json --readme docs/cells.md
-	$(BIN)/python -m benchmarks --memory --json docs/memory.json --readme docs/performance.md
-	$(BIN)/python -m benchmarks --jobs --json docs/jobs-bench.json --readme docs/jobs.md
-	$(BIN)/python -m benchmarks --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
+	for kind in bench overhead cells memory bfloat16 jobs sweep; do $(BIN)/python -m benchmarks $$kind --publish || exit; done
 
-bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/peers.json
-	$(BIN)/python -m benchmarks --peers --json docs/peers.json --plots docs --readme docs/performance.md
+bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/performance.md
+	$(BIN)/python -m benchmarks peers --publish
 
 PROGRAMS ?=
 
 programs: $(STAMPS)/jobs ## install five programs of others, accelerate them and measure; renews docs/programs.md (5 minutes, 1 GB)
 	PYTHONPATH=tools:. $(BIN)/python -m programs $(PROGRAMS)
+
+PANEL ?=
+
+panel: $(STAMPS)/jobs ## fetch 69 public sets and measure forecast and others on them (1 hour); renews docs/panel.md
+	PYTHONPATH=tools:. $(BIN)/python -m panel $(PANEL)
 
 format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(BIN)/ruff check --fix .

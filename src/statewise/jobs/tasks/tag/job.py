@@ -83,7 +83,7 @@ class Tag(experiment.Job[Options, Model]):
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is right: the first of the scores, which says how much is not."""
         measure, wrong = next(iter(scores.items()))
-        return f"{measure.removeprefix('1 - ')} {100 * (1 - wrong):.2f} %"
+        return f"{measure.removeprefix('1 - ')} {experiment.percent(1 - wrong)}"
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""

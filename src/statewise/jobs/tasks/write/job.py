@@ -11,8 +11,8 @@ from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import report
-from .config import Options, WriteConfig
-from .model import Draw, Model
+from .config import Draw, Options, WriteConfig
+from .model import Model
 from .ngrams import baselines
 from .text import held_out, lines_of, read_text
 from .training import WriteProblem
@@ -59,6 +59,7 @@ class Write(experiment.Job[Options, Model]):
     def facts(self) -> Facts:
         """What is learnt from, what is held out, and by what network."""
         problem, known, plan = self.problem, self.problem.vocabulary, self.problem.config
+        tied = "tied embedding" if plan.tie else f"embedding of {plan.embedding}"
         held = "none: nothing tells how well other text is predicted"
         if problem.held_out is not None:
             held = report.described(problem.held_out, known) + self.how
@@ -66,7 +67,7 @@ class Write(experiment.Job[Options, Model]):
             ("", f"{self.name}: {len(known):,} different {known.noun}s"),
             ("training", report.described(problem.corpus, known)),
             ("validation", held),
-            ("network", report.network_line(plan, problem.network())),
+            ("network", experiment.network_line(plan, problem.network(), "", tied)),
         ]
         return facts if plan.lines else [*facts, ("read", f"in {plan.batch} streams, {plan.steps} steps at a time")]
 
