@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 PATHS = 256  # of each series
+LEAST_USUAL = 0.02  # of the mean square of all steps
 LATELY, LEAST_LATELY, MOST_LATELY = 0.4, 8, 5.0  # the power; rows that can tell; the ratio to what is usual
 MOST_RANKS = 256  # windows of the validation part that paths are made of
 BETWEEN = np.arange(0.02, 1, 0.04)  # where the quantiles of a path's block are mixed with those of the others
@@ -87,7 +88,7 @@ def usual_misses(missed: Array) -> Array:
     if len(steps) > 1:
         at = np.arange(len(steps))
         line = np.polyval(np.polyfit(at, steps, 1), at)
-    return np.sqrt(np.maximum((steps + np.maximum(line, 0.0)) / 2, 0.25 * mean))
+    return np.sqrt(np.maximum((steps + np.maximum(line, 0.0)) / 2, LEAST_USUAL * mean))
 
 
 def shifts(forecast: Array, real: Array, quantiles: Sequence[float], independent: float = np.inf) -> Array:
