@@ -11,8 +11,8 @@ from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import report
-from .config import Options, WriteConfig
-from .model import Draw, Model
+from .config import Draw, Options, WriteConfig
+from .model import Model
 from .ngrams import baselines
 from .text import held_out, lines_of, read_text
 from .training import WriteProblem
