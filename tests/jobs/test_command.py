@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_origin
 
 import pytest
 
@@ -21,6 +21,7 @@ from statewise.jobs.config import (
     again,
     choices,
     from_json,
+    items,
     option,
     options_of,
     part_of,
@@ -260,7 +261,8 @@ def test_an_option_means_the_same_in_every_job():
     found: dict[str, dict[str, tuple[object, ...]]] = {}
     for job, kind in jobs.items():
         for name, hint, _, how in options_of(kind):
-            what = "a choice" if choices(hint) else plain(hint)
+            one = plain(items(hint)) if get_origin(plain(hint)) is tuple else plain(hint)  # it may be one of several
+            what = "a choice" if choices(hint) else one
             found.setdefault(name, {})[job] = (what, how.group, how.alias, how.commas, how.positional)
     assert {"units", "gaps", "time", "validation_share", "min_count", "seed"} < found.keys()
     assert {name: ways for name, ways in found.items() if len(set(ways.values())) > 1} == {}
