@@ -373,9 +373,9 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.formats import read, read_running
 
-    corpus, _ = read(path, tagged=draw.random() < 0.5)
+    corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
 
 
@@ -386,7 +386,7 @@ def read_any_text(path: Path, draw: random.Random) -> None:
     level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5
     kept, _ = held_out(read_text(path), None, lines=lines, level=level)
-    Vocabulary.of(kept, level, most=100, at_least=1).encode(kept, lines=lines)
+    Vocabulary.of(kept, level, max_words=100, min_count=1).encode(kept, lines=lines)
 
 
 def read_pairs(path: Path, draw: random.Random) -> None:
