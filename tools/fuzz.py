@@ -373,9 +373,9 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.formats import read, read_running
 
-    corpus, _ = read(path, tagged=draw.random() < 0.5)
+    corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
 
 
@@ -386,7 +386,7 @@ def read_any_text(path: Path, draw: random.Random) -> None:
     level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5
     kept, _ = held_out(read_text(path), None, lines=lines, level=level)
-    Vocabulary.of(kept, level, most=100, at_least=1).encode(kept, lines=lines)
+    Vocabulary.of(kept, level, max_words=100, min_count=1).encode(kept, lines=lines)
 
 
 def read_pairs(path: Path, draw: random.Random) -> None:
@@ -481,9 +481,11 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     """Run the mutants ``numbers``, and send of each what came of it; ends the process."""
     import warnings
 
+    import tokenizers  # noqa: F401  # so that no mutant pays for imports
     import torch
 
-    import statewise.jobs.tasks.forecast.report  # noqa: F401  # so that no mutant pays for imports
+    import statewise.jobs.tasks.forecast.report
+    import statewise.jobs.tasks.translate.report  # noqa: F401
     from statewise.jobs.errors import InputError
 
     torch.set_num_threads(1)

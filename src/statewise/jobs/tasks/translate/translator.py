@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sklearn.utils.validation import check_is_fitted
 
 from ...errors import InputError
-from ...estimator import Estimator, pair_of
+from ...estimator import Estimator, of_texts, pair_of
 from .config import TranslateConfig
 from .model import Hypothesis, Model
 from .pairs import Pairs
@@ -38,6 +38,9 @@ class Translator(Estimator, TranslateConfig):
 
     configuration: ClassVar[type[TranslateConfig]] = TranslateConfig
     model_class: ClassVar[type[Model]] = Model
+
+    def __sklearn_tags__(self) -> Any:
+        return of_texts(super().__sklearn_tags__(), required=True)
 
     def _problem(
         self, config: TranslateConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None
