@@ -24,7 +24,7 @@ from .season import seasonal_spread
 from .split import Array, Rows, origins, thinned
 
 PENALTIES = 10.0 ** np.arange(-4, 4)  # times the mean square of an input, times the windows
-WINDOWS = 16_000  # to fit on at most
+WINDOWS, MOST_WINDOWS = 16_000, 64_000  # to fit on; of many series, up to 150 of each
 JUDGED = 400  # windows that decide how much a member counts, at most
 SHARP = 2.0  # how fast a weight falls with the standard errors that a member is behind the best
 TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
@@ -254,7 +254,7 @@ def _lags(seasons: Sequence[int], horizon: int, lookback: int) -> dict[str, Rows
 
 def _windows(series: Sequence[Array], end: Rows, before: int, after: int) -> tuple[Array, Array]:
     """Windows whose ``after`` rows end before ``end``, thinned out: (n, before) and (n, after)."""
-    most = max(WINDOWS // len(series), 150)
+    most = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
     x, y = [], []
     for values, to in zip(series, end, strict=True):
         rows = np.arange(before, int(to) - after + 1)
