@@ -287,3 +287,16 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(device):
     with pytest.raises(InputError, match=f"device '{device}' can't be used") as error:
         fit(Line(), TrainingConfig(device=device))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_weights_before_the_first_update_win_where_they_count_and_none_is_better(first):
+    task = Line(scores=[1.0, 2.0, 3.0])
+    task.judged_first = first
+    before = weights(task)
+    fit(task, TrainingConfig(epochs=2))
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(task).items()) == first
+    better = Line(scores=[3.0, 2.0, 1.0])
+    better.judged_first = first
+    fit(better, TrainingConfig(epochs=2))
+    assert not torch.equal(weights(better)["weight"], before["weight"])
