@@ -124,8 +124,10 @@ def test_weights_follow_what_can_be_told():
 
 def test_gaps_and_short_pasts_are_filled_with_what_was_there():
     series = encoded([1.0, np.nan, 3.0, 4.0])
-    at, of = np.array([4, 2]), np.array([0, 0])
-    np.testing.assert_array_equal(past_values([series], at, of, 5), [[1, 1, 1, 3, 4], [1, 1, 1, 1, 1]])
+    at, of = np.array([4, 2]), np.array([0, 0])  # the second has not seen the end of the gap
+    np.testing.assert_array_equal(past_values([series], at, of, 5), [[1, 1, 2, 3, 4], [1, 1, 1, 1, 1]])
+    both = past_values([encoded([7.0, np.nan, np.nan, np.nan]), series], np.array([3, 3]), np.array([0, 1]), 2)
+    np.testing.assert_array_equal(both, [[7, 7], [2, 3]])
     np.testing.assert_array_equal(past_values([series], at, of, 3, gaps=True), [[np.nan, 3, 4], [np.nan, 1, np.nan]])
 
 

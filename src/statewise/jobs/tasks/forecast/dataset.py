@@ -165,12 +165,19 @@ def window_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: 
 def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: int, *, gaps: bool = False) -> Array:
     """The values of ``steps`` rows before each of ``rows`` of the series ``of``: (n, steps).
 
-    Missing ones, and those before a series begins, are NaN with ``gaps``, else the value before, or the first there is.
+    Missing ones, and those before a series begins, are NaN with ``gaps``. Else there is a straight line over each gap
+    that has ended by then, the last value after the last one, and the first before the first.
     """
     parts = [np.concatenate([np.full(steps, np.nan), each.real if gaps else each.values]) for each in series]
     starts = np.cumsum([0] + [len(part) for part in parts])[:-1] + steps
-    values = np.concatenate(parts if gaps else [carried(part) for part in parts])
-    return np.asarray(values[(starts[of] + rows)[:, None] + np.arange(-steps, 0)])
+    first = (starts[of] + rows)[:, None]  # (n, 1), behind the window
+    at, values = first + np.arange(-steps, 0), np.concatenate(parts)
+    if gaps:
+        return np.asarray(values[at])
+    known = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), -1))
+    bridges = np.concatenate([bridged(part) for part in parts])
+    last = np.maximum(known[first - 1], starts[of][:, None])  # a series begins with a value
+    return np.asarray(bridges[np.minimum(at, last)])
 
 
 # From values to the scale that networks read and write, and back.
@@ -289,6 +296,12 @@ def make_dataset(
             calendar[part, 2 * c], calendar[part, 2 * c + 1] = np.sin(angle), np.cos(angle)
     begin = starts + before
     return PanelDataset(scaled, filled, calendar, known, observed, real, begin, begin + sizes - before - after)
+
+
+def bridged(values: Array) -> Array:
+    """``values`` (T,) with a straight line over every gap, the first and the last value before and behind them."""
+    there = np.flatnonzero(np.isfinite(values))
+    return np.interp(np.arange(len(values)), there, values[there]) if len(there) < len(values) else values
 
 
 def carried(values: Array) -> Array:

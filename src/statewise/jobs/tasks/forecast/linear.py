@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from ...config import from_json
-from .dataset import EncodedSeries, carried
+from .dataset import EncodedSeries, bridged
 from .season import seasonal_spread
 from .split import Array, Rows, origins, thinned
 
@@ -29,6 +29,7 @@ JUDGED = 400  # windows that decide how much a member counts, at most
 SHARP = 2.0  # how fast a weight falls with the standard errors that a member is behind the best
 TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
 LONGEST, FURTHEST = 400, 700  # season; lag of a ridge
+ENOUGH = 3  # times as many rows as lags
 FOLDS, MANY = 3, 1000  # pieces to decide on, and from how many rows on one is enough
 UNTOLD = 0.2  # of the best member's error that a single window can't tell
 LEAST_WEIGHT = 0.01
@@ -104,7 +105,8 @@ class Decided:
     """
 
     def __init__(self, panel: Sequence[EncodedSeries], end: Rows, horizon: int, seasons: Sequence[int]) -> None:
-        series, real = [carried(each.values) for each in panel], [each.real for each in panel]
+        series = [bridged(each.values[:to]) for each, to in zip(panel, end, strict=True)]
+        real = [each.real for each in panel]
         self.horizon, self.seasons = horizon, [s for s in seasons if 1 < s <= LONGEST]
         self.positive = all(float(values[:to].min()) > 0 for values, to in zip(series, end, strict=True))
         season = self.seasons[0] if self.seasons else 1
@@ -209,7 +211,7 @@ def weigh(misses: Array, independent: float) -> Array:
 
 def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[int]) -> dict[str, Array]:
     """Each (P, L + 1, H), one of P to be chosen. ``series`` are in one unit, and read before ``end`` (S,) alone."""
-    wanted, rows = _lookback(seasons, horizon, int(end.min())), int(end.min()) - horizon
+    wanted, rows = _lookback(seasons, horizon), int(end.min()) - horizon
     lookback = max(2, min(wanted, rows - FEW))  # what smooths has few constants, and needs few windows
     x, y = _windows(series, end, lookback, horizon)
     few = slice(None, None, max(1, len(x) // 300))
@@ -218,8 +220,9 @@ def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[
         found[f"smoothing ({season})"] = smoothed(x[few], y[few], season, theta=False)
         found[f"theta ({season})"] = smoothed(x[few], y[few], season, theta=True)
     lookback = max(2, min(wanted, rows - max(6, min(horizon, 24) // max(1, min(len(series), 4)))))
-    for name, lags in _lags(seasons, horizon, lookback).items():
-        found[f"ridge ({name})"] = ridges(*_windows(series, end, int(lags.max()), horizon), lags, lookback)
+    for name, lags in _lags(seasons, horizon, lookback, rows).items():
+        matrices = ridges(*_windows(series, end, int(lags.max()), horizon), lags, max(lookback, int(lags.max())))
+        found[f"ridge ({name})"] = matrices
     return found
 
 
@@ -228,15 +231,18 @@ def applied(matrices: Array, past: Array) -> Array:
     return np.asarray(past @ matrices[:, :-1] + matrices[:, None, -1])
 
 
-def _lookback(seasons: Sequence[int], horizon: int, rows: int) -> int:
+def _lookback(seasons: Sequence[int], horizon: int) -> int:
     """Five seasons (two of a long one), four horizons, and room for the longest season."""
     season, longest = (seasons[0], max(seasons)) if seasons else (1, 1)
-    room = 0 if longest == season else 2 * longest if rows >= 6 * longest else longest + horizon + 2
+    room = 0 if longest == season else longest + horizon + 2
     return max(5 * season if season <= 60 else 2 * season, 4 * horizon, 48, room)
 
 
-def _lags(seasons: Sequence[int], horizon: int, lookback: int) -> dict[str, Rows]:
-    """What each ridge reads: two seasons; a few rows, and those around one, two and three seasons ago; all of them."""
+def _lags(seasons: Sequence[int], horizon: int, lookback: int, rows: int) -> dict[str, Rows]:
+    """What each ridge reads: two seasons; a few rows, and those around one, two and three seasons ago; all of them.
+
+    Where there are several seasons, and ``rows`` enough, one reads all rows of the longest twice.
+    """
     season = seasons[0] if seasons else 1
     around = {
         lag
@@ -247,9 +253,12 @@ def _lags(seasons: Sequence[int], horizon: int, lookback: int) -> dict[str, Rows
     found = {
         "short": range(1, max(2 * season + 1, 12) + 1),
         "seasonal": sorted({*range(1, 14), *around}),
-        "long": range(1, min(lookback, FURTHEST) + 1),
+        "long": range(1, min(lookback, LONGEST) + 1),
     }
-    return {name: np.array([lag for lag in lags if 1 <= lag <= lookback]) for name, lags in found.items()}
+    known = {name: np.array([lag for lag in lags if 1 <= lag <= lookback]) for name, lags in found.items()}
+    if len(seasons) > 1 and lookback < 2 * seasons[-1] <= min(FURTHEST, rows // ENOUGH):
+        known["longest"] = np.arange(1, 2 * seasons[-1] + 1)
+    return known
 
 
 def _windows(series: Sequence[Array], end: Rows, before: int, after: int) -> tuple[Array, Array]:

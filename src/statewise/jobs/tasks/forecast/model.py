@@ -19,7 +19,7 @@ from ...artifacts import model_file
 from ...config import from_json
 from ...errors import InputError
 from .config import Columns, Plan, former
-from .dataset import EncodedSeries, Encoding, Scaling, carried, encode, make_dataset, past_values, standardise
+from .dataset import EncodedSeries, Encoding, Scaling, bridged, encode, make_dataset, past_values, standardise
 from .direct import Direct
 from .grid import Grid
 from .intervals import LATELY, lately, recent_rows, shifted, transformed
@@ -144,7 +144,7 @@ class Model(model_file.Model):
         own = standardise([series.values], self.plan.log)
         spread = own.spread * self.learner.relative_spread(own.forward(series.values, 0))
         unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
-        return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(carried(series.values))
+        return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(bridged(series.values))
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""

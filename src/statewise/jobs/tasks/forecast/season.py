@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .dataset import bridged
 from .split import Array
 
 LEAST_CORRELATION = 0.3
@@ -45,7 +46,7 @@ def find_season(train: Array, candidates: Sequence[int] | None) -> tuple[int, fl
     longest = min(len(train) // (3 if candidates is None else 2), LONGEST)
     if longest < 2:
         return 1, 0.0
-    train = _bridged(train)
+    train = bridged(train)
     steps = np.diff(np.log(train) if train.min() > 0 else train)
     correlation = autocorrelation(steps, longest)
     correlation = np.minimum(correlation * len(steps) / (len(steps) - np.arange(longest + 1)), 1.0)
@@ -62,12 +63,6 @@ def find_season(train: Array, candidates: Sequence[int] | None) -> tuple[int, fl
     chance = 1 / np.sqrt(len(steps))  # by which the correlation of a multiple may be higher
     season = min(p for p in periods if 1 - correlation[p] <= 1.25 * (1 - best) + chance)
     return season, float(correlation[season])
-
-
-def _bridged(values: Array) -> Array:
-    """``values`` with a straight line over every gap. It looks ahead, so it serves here and nowhere else."""
-    there = np.flatnonzero(np.isfinite(values))
-    return np.interp(np.arange(len(values)), there, values[there]) if len(there) < len(values) else values
 
 
 def seasonal_error(values: Array, season: int) -> float:
