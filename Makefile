@@ -73,16 +73,10 @@ fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=2000
 	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
-	$(BIN)/python -m benchmarks --json docs/bench.json --markdown docs/bench.md --plots docs \
-	  --readme README.md --readme docs/performance.md
-	$(BIN)/python -m benchmarks --overhead --json docs/overhead.json --readme docs/performance.md
-	$(BIN)/python -m benchmarks --cells --json docs/cells.json --readme docs/cells.md
-	$(BIN)/python -m benchmarks --memory --json docs/memory.json --readme docs/performance.md
-	$(BIN)/python -m benchmarks --jobs --json docs/jobs-bench.json --readme docs/jobs.md
-	$(BIN)/python -m benchmarks --sweep --json docs/sweep.json --plots docs --readme docs/performance.md
+	for kind in bench overhead cells memory bfloat16 jobs sweep; do $(BIN)/python -m benchmarks $$kind --publish || exit; done
 
-bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/peers.json
-	$(BIN)/python -m benchmarks --peers --json docs/peers.json --plots docs --readme docs/performance.md
+bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/performance.md
+	$(BIN)/python -m benchmarks peers --publish
 
 PROGRAMS ?=
 

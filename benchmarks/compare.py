@@ -1,89 +1,72 @@
-"""The two sides of a case: the same module twice, with the same weights and the same input."""
+"""Whether a change made anything slower: two runs of one kind, case by case.
+
+A case fails where both say so: the median is more than ``SLOWER`` of the old one, and Welch's t-test finds the new
+samples longer. The medians alone would fail on a small case that jumps by chance, the test alone on a hundredth of a
+microsecond. The test is one-sided, with ``CHANCE`` divided by the number of tests (Bonferroni), so that of a hundred
+comparisons of equal code one fails by chance, however many cases they have.
+
+Each sample counts in units of the reference product beside its case, so that a machine that is slower today, in a
+slower clock or as another one's neighbour, fails nothing. Disturbed cases are not compared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from statistics import median
 
-import torch
-from torch import Tensor, nn
+from scipy.stats import ttest_ind
 
-from .calls import call_of, tensors_in
-from .cases import FORWARD, Case
+from .case import Case
+from .record import Record, Results
+from .sides import OURS
 
-STEP = 1e-3
-
-
-class Side:
-    """One module and its own copy of the inputs; a call of it is what is timed."""
-
-    def __init__(self, module: nn.Module, case: Case) -> None:
-        self._module = module
-        self._run = call_of(case).run
-        self._parameters = list(module.parameters())
-        self._backward = case.mode != FORWARD
-        self._inputs: list[Tensor] = []
-        self._grad_output = torch.empty(0)
-
-    def feed(self, inputs: Sequence[Tensor], grad_output: Tensor) -> None:
-        """Take a new x and new states, if states are given, and the gradient of the output."""
-        self._inputs = [t.clone().requires_grad_(self._backward) for t in inputs]
-        self._grad_output = grad_output
-
-    def step(self, directions: list[Tensor]) -> None:
-        """Change the weights in place, as an optimizer does."""
-        with torch.no_grad():
-            for parameter, direction in zip(self._parameters, directions, strict=True):
-                parameter.sub_(direction, alpha=STEP)
-
-    def __call__(self) -> None:
-        """Once forward without gradients, or forward and backward to every input and weight."""
-        if not self._backward:
-            with torch.no_grad():
-                self._run(self._module, *self._inputs)
-            return
-        for leaf in (*self._inputs, *self._parameters):
-            leaf.grad = None
-        output = self._run(self._module, *self._inputs)
-        while not isinstance(output, Tensor):
-            output = output[0]
-        output.backward(self._grad_output)
+SLOWER = 1.10
+CHANCE = 0.01
 
 
-class Comparison:
-    """Ours and torch.nn's, kept equal."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One side of a case before and after."""
 
-    def __init__(self, case: Case, ours: Any, *, seed: int = 0) -> None:
-        """``ours`` is the namespace that has the class: statewise, or torch.nn for a measurement against itself."""
-        self._generator = torch.Generator().manual_seed(seed)
-        self._call = call_of(case)
-        mine, peer = build(ours, case), build(nn, case)
-        mine.load_state_dict(peer.state_dict())
-        self._inputs = list(self._call.sizes(case.cell).values())
-        self._weights = [p.shape for p in peer.parameters()]
-        with torch.no_grad():
-            inputs = [self._normal(*size) for size in self._inputs]
-            self._output = tensors_in(self._call.run(peer, *inputs))[0]  # for its shape and dtype
-        self.ours, self.theirs = Side(mine, case), Side(peer, case)
+    case: Case
+    side: str
+    ratio: float  # of the medians, new over old
+    chance: float  # of samples that differ so much if nothing is slower
 
-    @property
-    def sides(self) -> tuple[Side, Side]:
-        """Both, ours first."""
-        return self.ours, self.theirs
+    def fails(self, tests: int) -> bool:
+        """Whether it is slower, as one of so many tests."""
+        return self.ratio > SLOWER and self.chance < CHANCE / tests
 
-    def renew(self) -> None:
-        """Fresh input and freshly stepped weights, the same ones for both."""
-        inputs = [self._normal(*size) for size in self._inputs]
-        grad_output = self._normal(*self._output.shape).to(self._output.dtype)
-        directions = [self._normal(*size) for size in self._weights]
-        for side in self.sides:
-            side.feed(inputs, grad_output)
-            side.step(directions)
-
-    def _normal(self, *size: int) -> Tensor:
-        return torch.randn(*size, generator=self._generator).to(self._call.dtype)
+    def __str__(self) -> str:
+        return f"{self.case} {self.side}: {self.ratio - 1:+.0%} (p = {self.chance:.1g})"
 
 
-def build(namespace: Any, case: Case) -> nn.Module:
-    """The case's module as ``namespace`` has it."""
-    return call_of(case).build(namespace, case.cell)
+def changes(old: Results, new: Results) -> list[Change]:
+    """Of statewise's sides that both have with samples. ValueError where the runs are of different kinds."""
+    if old.kind != new.kind:
+        raise ValueError(f"expected two runs of one kind, got {old.kind} and {new.kind}")
+    before = {(r.case, r.side): _samples(r) for r in old.records}
+    pairs = [(r, before.get((r.case, r.side), []), _samples(r)) for r in new.records if r.side in OURS]
+    return [Change(r.case, r.side, median(b) / median(a), _welch(a, b)) for r, a, b in pairs if min(len(a), len(b)) > 1]
+
+
+def _welch(old: list[float], new: list[float]) -> float:
+    return float(ttest_ind(new, old, equal_var=False, alternative="greater").pvalue)
+
+
+def _samples(record: Record) -> list[float]:
+    """In units of the reference product; none of a disturbed case."""
+    return [] if record.disturbed else [sample * (record.peak or 1.0) for sample in record.samples]
+
+
+def compare(old: Results, new: Results) -> int:
+    """Print what changed; 1 where anything fails, 2 where there is nothing to compare, else 0."""
+    found = changes(old, new)
+    failed = [change for change in found if change.fails(len(found))]
+    print(*sorted(map(str, failed)), sep="\n") if failed else None
+    faster = sum(change.ratio < 1 / SLOWER for change in found)
+    print(f"{len(found)} compared: {len(failed)} slower, {faster} faster by more than {SLOWER - 1:.0%}")
+    if not found:
+        print("nothing to compare: no case of statewise's has undisturbed samples in both")
+        return 2
+    return int(bool(failed))

@@ -1,61 +1,73 @@
-"""The gate before the clock: what statewise computes has to be right before its time counts.
+"""The gate before the clock: what a side computes has to be right before its time counts.
 
-The oracle is torch.nn in float64. statewise passes where its error is at most twice that of torch.nn in the case's own
-dtype, or ``FLOOR`` of the largest value. Every output is compared, and with gradients every gradient.
+The oracle is float64, mostly torch.nn's. statewise passes where its error is at most twice that of torch.nn in the
+case's own dtype, or ``FLOOR`` of the largest value. Every output is compared, and with gradients every gradient.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from time import perf_counter
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .calls import call_of, tensors_in
-from .cases import FORWARD, Case
-from .compare import build
+from .sides import Problem, Side
 
 FLOOR = 3e-6
 PEER_FACTOR = 2.0
 
 
-def failures(case: Case, ours: Any, *, seed: int = 0) -> list[str]:
-    """One line for each output or gradient that is not as near to float64 as it should be."""
-    generator = torch.Generator().manual_seed(seed)
-    modules = build(nn, case), build(nn, case), build(ours, case)
-    for module in modules[1:]:
-        module.load_state_dict(modules[0].state_dict())
-    modules[0].double()
-    call = call_of(case)
-    inputs = {n: torch.randn(s, generator=generator).to(call.dtype) for n, s in call.sizes(case.cell).items()}
-    exact, peer, mine = (_results(module, inputs, case, seed) for module in modules)
-    return [line for name in exact if (line := judge(name, exact[name], peer[name], mine.get(name)))]
+@dataclass
+class Verdict:
+    """What the gate says of one way to compute a problem."""
+
+    error: float | None = None  # the largest of any gradient, without gradients of any output
+    preparation: float | None = None  # seconds until the first result
+    wrong: list[str] = field(default_factory=list)
 
 
-def _results(module: nn.Module, inputs: dict[str, Tensor], case: Case, seed: int) -> dict[str, Tensor]:
-    """Every output by its name, and with gradients those of the inputs and of every parameter."""
-    dtype = next(module.parameters()).dtype
-    inputs = {name: t.to(dtype, copy=True).requires_grad_(case.mode != FORWARD) for name, t in inputs.items()}
-    with torch.set_grad_enabled(case.mode != FORWARD), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # the same dropout masks for all
-        call = call_of(case)
-        results = dict(zip(call.results, tensors_in(call.run(module, *inputs.values())), strict=False))
-    if case.mode == FORWARD:
-        return results
-    generator = torch.Generator().manual_seed(seed + 1)
-    incoming = [torch.randn(r.shape, generator=generator).to(r.dtype) for r in results.values()]
-    torch.autograd.backward(list(results.values()), incoming)
-    gradients = {f"gradient of {n}": t.grad for n, t in (*inputs.items(), *module.named_parameters())}
-    return results | {name: g for name, g in gradients.items() if g is not None}
+def verdicts(problem: Problem, *, seed: int = 0) -> dict[tuple[str, str], Verdict]:
+    """By library and way, over all rounds."""
+    every = {(name, way): side for name, ways in problem.sides.items() for way, side in ways.items()}
+    found = {key: Verdict() for key in every}
+    exacts = {id(side): side for side in problem.exact.values()}
+    for _ in range(problem.rounds):
+        problem.feed([*every.values(), *exacts.values()], step=False)
+        wanted = {key: _results(side, seed)[0] for key, side in exacts.items()}
+        results = {key: _results(side, seed) for key, side in every.items() if key[0] in problem.exact}
+        peer = next((r for (name, _), (r, _) in results.items() if name == problem.reference), {})
+        for key, (result, seconds) in results.items():
+            exact, verdict = wanted[id(problem.exact[key[0]])], found[key]
+            judged = (judge(n, exact[n], peer.get(n), result.get(n), problem.floor) for n in exact)
+            verdict.wrong += [line for line in judged if line]
+            if not verdict.wrong:
+                told = [name for name in exact if name.startswith("gradient")] or list(exact)
+                verdict.error = max([verdict.error or 0.0, *(_error(result[n], exact[n]) for n in told)])
+            verdict.preparation = verdict.preparation or seconds
+    return found
 
 
-def judge(name: str, exact: Tensor, peer: Tensor, mine: Tensor | None) -> str | None:
-    """What is wrong with ``mine``, where ``peer`` has the same in the same dtype; None if nothing is."""
+def _results(side: Side, seed: int) -> tuple[dict[str, Tensor], float]:
+    """With the same dropout masks for all, and how long it took."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        start = perf_counter()
+        results = side.results()
+        return {name: result.detach() for name, result in results.items()}, perf_counter() - start
+
+
+def judge(name: str, exact: Tensor, peer: Tensor | None, mine: Tensor | None, floor: float = FLOOR) -> str | None:
+    """What is wrong with ``mine``, where ``peer`` has the same in the same dtype; None if nothing is.
+
+    Axes of one don't count: a cell has none for its one step, an ONNX model one for its direction.
+    """
     if mine is None:
         return f"{name} is missing"
-    if mine.shape != exact.shape:
+    if mine.squeeze().shape != exact.squeeze().shape:
         return f"{name} has the shape {tuple(mine.shape)}, expected {tuple(exact.shape)}"
-    error, allowed = _error(mine, exact), max(PEER_FACTOR * _error(peer, exact), FLOOR)
+    error = _error(mine, exact)
+    allowed = max(0.0 if peer is None else PEER_FACTOR * _error(peer, exact), floor)
     # Written so that an error of NaN fails.
     return None if error <= allowed else f"{name} is off by {error:.1e} of its largest value, allowed are {allowed:.1e}"
 
@@ -63,4 +75,4 @@ def judge(name: str, exact: Tensor, peer: Tensor, mine: Tensor | None) -> str | 
 def _error(value: Tensor, exact: Tensor) -> float:
     """The largest deviation, relative to the largest value there is."""
     scale = exact.detach().abs().max().item() or 1.0
-    return (value.detach().double() - exact.detach()).abs().max().item() / scale
+    return (value.detach().double().squeeze() - exact.detach().squeeze()).abs().max().item() / scale

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+
+import torch
+
+from statewise import __version__
+
+Facts = dict[str, str | int]
 
 
 def processor() -> str:
@@ -17,13 +26,9 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def describe() -> dict[str, str | int]:
-    """For the JSON file and the page's first line."""
-    import torch
-
-    from statewise._version import __version__
-
-    return {
+def describe(packages: Iterable[str] = ()) -> Facts:
+    """For the file of a run, with the versions of those of ``packages`` that are installed."""
+    facts: Facts = {
         "processor": processor(),
         "cores": os.cpu_count() or 1,
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
@@ -31,11 +36,11 @@ def describe() -> dict[str, str | int]:
         "torch": torch.__version__,
         "statewise": __version__,
     }
+    return facts | {package: version(package) for package in packages if find_spec(package)}
 
 
-def sentence(machine: dict[str, str | int]) -> str:
+def sentence(facts: Facts) -> str:
     """The same in words."""
-    return (
-        f"{machine['processor']} ({machine['instruction_set']}, {machine['cores']} cores), "
-        f"torch {machine['torch']}, statewise {machine['statewise']}"
-    )
+    place = f"{facts['processor']} ({facts['instruction_set']}, {facts['cores']} cores)"
+    versions = [f"{name} {number}" for name, number in list(facts.items())[4:]]
+    return ", ".join([place, *versions])

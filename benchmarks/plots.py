@@ -1,15 +1,17 @@
 """The figures as pictures: SVG with text as text, the same bytes for the same figures.
 
-Each title says what is seen, and is computed from what is drawn.
+One way to draw all of them: marks in panels, each of a series that has a look. Each title says what is seen, and is
+computed from what is drawn.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -18,26 +20,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from .cases import CELLS, FORWARD, MODES, TRAINING
-from .results import Result
-from .sweep import BASE, Line
-
-if TYPE_CHECKING:
-    from .peers.measure import PeerResult
-
 INK, QUIET, GRID = "#1f2933", "#66727f", "#dde2e7"
 # Okabe and Ito's colours, told apart by everyone; the markers say the same once more.
-COLOURS = {"RNN": "#0072b2", "LSTM": "#d55e00", "GRU": "#009e73"}
-MARKERS = {"RNN": "o", "LSTM": "s", "GRU": "^"}
-PEERS = {
-    "torch.nn": ("#1f2933", "o"),
-    "torch.compile": ("#66727f", "X"),
-    "onnxruntime": ("#0072b2", "s"),
-    "OpenVINO": ("#cc79a7", "^"),
-    "JAX": ("#e69f00", "D"),
-}
-MANY = 64  # steps or rows from which on what a call costs once is spread thin
-
+BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
+STEPS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 STYLE: Any = {  # of matplotlib, whose stubs ask for a mapping from each setting by name
     "svg.fonttype": "none",
     "svg.hashsalt": "statewise",
@@ -60,124 +46,71 @@ STYLE: Any = {  # of matplotlib, whose stubs ask for a mapping from each setting
     "lines.linewidth": 1.5,
     "legend.frameon": False,
 }
+Look = Mapping[str, Any]  # how a series is drawn, in matplotlib's words
 
 
-def ratio_by_size(path: Path, results: Sequence[Result]) -> None:
-    """A panel for each cell, a row for each shape, a marker for each mode and thread count."""
-    cells = [cell for cell in CELLS if any(r.case.cell == cell for r in results)]
-    shapes = list(dict.fromkeys(r.case.shape for r in results))
-    looks = {FORWARD: "o", TRAINING: "s"}
-    counts = sorted({r.case.threads for r in results})
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point. Where ``y`` is a word, the panel has a row for each."""
+
+    panel: str
+    series: str
+    x: float
+    y: float | str
+
+
+def dots(colour: str, marker: str, *, hollow: bool = False) -> Look:
+    """Markers alone."""
+    inside = "white" if hollow else colour
+    return {"color": colour, "marker": marker, "ls": "", "markerfacecolor": inside, "clip_on": False}
+
+
+def draw(
+    marks: Iterable[Mark], looks: Mapping[str, Look], title: str, x: str, y: str = "", *, columns: int = 0, **axis: bool
+) -> str:
+    """An SVG picture with a panel for each that the marks name; ``x`` and ``y`` say what the axes have.
+
+    ``axis``: ``ratio`` for an x axis of ratios, otherwise it has sizes; ``percent`` for a y axis of shares, otherwise
+    it is logarithmic.
+    """
+    panels: dict[str, list[Mark]] = {}
+    for mark in marks:
+        panels.setdefault(mark.panel, []).append(mark)
+    series = list(dict.fromkeys(mark.series for mark in chain(*panels.values())))
+    columns = min(columns or len(panels), len(panels))
+    rows = -(-len(panels) // columns)
+    words = [list(dict.fromkeys(m.y for m in group if isinstance(m.y, str))) for group in panels.values()]
+    height = 1.3 + rows * (2.9 if not words[0] else 0.4 + 0.3 * max(map(len, words)))
     with rc_context(STYLE):
-        figure, grid = _figure((10, 1.7 + 0.3 * len(shapes)), 1, len(cells), sharey=True)
-        for axes, cell in zip(grid, cells, strict=True):
-            for r in (r for r in results if r.case.cell == cell):
-                axes.plot(
-                    r.ratio,
-                    # the two thread counts a little apart
-                    shapes.index(r.case.shape) + 0.16 * (counts.index(r.case.threads) * 2 - 1) * (len(counts) > 1),
-                    looks[r.case.mode],
-                    color=COLOURS[cell],
-                    markerfacecolor=COLOURS[cell] if r.case.threads == counts[0] else "white",
-                    clip_on=False,
-                )
-            _ratio_axis(axes, [r.ratio for r in results])
-            axes.set_title(cell)
-            axes.set_yticks(range(len(shapes)), [str(shape) for shape in shapes])
-            axes.set_ylim(len(shapes) - 0.5, -0.5)
-        grid[0].set_ylabel("T,N,I,H,L")
-        figure.supxlabel("torch.nn's time / statewise's time: right of the line statewise is faster", fontsize=9.5)
-        keys = [
-            _key(f"{mode}, {_threads(count)}", INK, looks[mode], hollow=count != counts[0])
-            for mode in MODES
-            for count in counts
-        ]
-        faster = sum(r.ratio > 1 for r in results)
-        _entitle(figure, f"statewise takes less time than torch.nn in {faster} of {len(results)} cases", keys)
-        _save(figure, path)
+        layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, rect=(0, 0, 1, 1 - 0.72 / height))
+        figure = Figure(figsize=(10, height), layout=layout, facecolor="white")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, (name, group), labels in zip(grid.flat, panels.items(), words, strict=False):
+            axes.set_title(name)
+            for one in series:
+                points = [(m.x, _height(m.y, labels, series.index(one), len(series))) for m in group if m.series == one]
+                axes.plot(*zip(*points, strict=True), **looks[one]) if points else None
+            if labels:
+                axes.set_yticks(range(len(labels)), labels)
+                axes.set_ylim(len(labels) - 0.5, -0.5)
+            else:
+                _values_axis(axes, percent=axis.get("percent", False))
+            _ratio_axis(axes, [m.x for m in chain(*panels.values())]) if axis.get("ratio") else _size_axis(axes)
+        figure.supxlabel(x, fontsize=9.5)
+        figure.supylabel(y, fontsize=9.5)
+        _entitle(figure, height, title, [Line2D([], [], label=one, **looks[one]) for one in series])
+        drawn = StringIO()
+        figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
+    return _slim(drawn.getvalue())
 
 
-def linearity(path: Path, lines: Iterable[Line]) -> None:
-    """The cost of a step of one row along T and along N."""
-    lines = [line for line in lines if line.size in "TN"]
-    modes = [mode for mode in MODES if any(line.mode == mode for line in lines)]
-    with rc_context(STYLE):
-        figure, grid = _figure((10, 1.2 + 2.9 * len(modes)), len(modes), 2)
-        for i, mode in enumerate(modes):
-            for axes, size in zip(grid[2 * i : 2 * i + 2], "TN", strict=True):
-                for line in (line for line in lines if (line.size, line.mode) == (size, mode)):
-                    _curves(axes, line, line.cost, line.torchs_cost)
-                other = f"N = {BASE.N}" if size == "T" else f"T = {BASE.T}"
-                axes.set_title(f"{mode}, along {size} ({other}, I = H = {BASE.H})")
-                axes.set_yscale("log")
-                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axes.yaxis.set_minor_locator(NullLocator())
-                axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
-                _size_axis(axes, size)
-            grid[2 * i].set_ylabel("ns for a step of one row")
-        spread = max((_spread(line) for line in lines), default=1.0)
-        title = f"From T and N = {MANY} on, the cost of a step of one row stays within a factor of {spread:.2f}"
-        _entitle(figure, title, _keys_of_cells(lines))
-        _save(figure, path)
+def _height(y: float | str, labels: Sequence[str], series: int, of: int) -> float:
+    """The rows of words stand below each other, in each the series a little apart."""
+    return labels.index(y) + 0.15 * (series - (of - 1) / 2) if isinstance(y, str) else y
 
 
-def peak_by_size(path: Path, lines: Iterable[Line]) -> None:
-    """The share of the sgemm peak along H."""
-    lines = [line for line in lines if line.size == "H"]
-    modes = [mode for mode in MODES if any(line.mode == mode for line in lines)]
-    with rc_context(STYLE):
-        figure, grid = _figure((10, 4.1), 1, len(modes), sharey=True)
-        for axes, mode in zip(grid, modes, strict=True):
-            for line in (line for line in lines if line.mode == mode):
-                _curves(axes, line, lambda r: r.peak_fraction, lambda r: r.peak_fraction / r.ratio)
-            axes.axhline(1, color=QUIET, lw=1, ls=(0, (1, 2)))
-            axes.set_title(f"{mode} (T = {BASE.T}, N = {BASE.N}, I = {BASE.I})")
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-            axes.set_ylim(bottom=0)
-            _size_axis(axes, "H")
-        grid[0].set_ylabel("share of the sgemm peak")
-        best = max((r for line in lines for r in line.results), key=lambda r: r.peak_fraction)
-        title = f"Up to {best.peak_fraction:.0%} of peak: {best.case.cell}, {best.case.mode}, H = {best.case.shape.H}"
-        _entitle(figure, title, _keys_of_cells(lines))
-        _save(figure, path)
-
-
-def peers(path: Path, results: Sequence[PeerResult]) -> None:
-    """A panel for each kind of work, a row for each case, a marker for each library."""
-    groups = list(dict.fromkeys(r.group for r in results))
-    names = [name for name in PEERS if any(name in r.ratios for r in results)]
-    rows = {group: [r for r in results if r.group == group] for group in groups}
-    with rc_context(STYLE):
-        figure, grid = _figure((10, 1.7 + 0.42 * max(map(len, rows.values()))), 1, len(groups))
-        for axes, group in zip(grid, groups, strict=True):
-            for i, r in enumerate(rows[group]):
-                for name, ratio in r.ratios.items():
-                    colour, marker = PEERS[name]
-                    row = i + 0.15 * (names.index(name) - (len(names) - 1) / 2)  # apart, where ratios are alike
-                    axes.plot(ratio, row, marker, color=colour, clip_on=False)
-            _ratio_axis(axes, [ratio for r in rows[group] for ratio in r.ratios.values()])
-            axes.set_title(group)
-            labels = [f"{r.case.cell} {str(r.case.shape).removesuffix(',1')}" for r in rows[group]]
-            axes.set_yticks(range(len(labels)), labels)
-            axes.set_ylim(len(labels) - 0.5, -0.5)
-        figure.supxlabel("their time / statewise's time: right of the line statewise is faster", fontsize=9.5)
-        keys = [_key(name, *PEERS[name]) for name in names]
-        ratios = [ratio for r in results for ratio in r.ratios.values()]
-        title = f"statewise takes less time in {sum(r > 1 for r in ratios)} of {len(ratios)} comparisons"
-        _entitle(figure, title, keys)
-        _save(figure, path)
-
-
-def _figure(size: tuple[float, float], rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, rect=(0, 0, 1, 1 - 0.72 / size[1]))
-    figure = Figure(figsize=size, layout=layout, facecolor="white")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
-    return figure, list(grid.flat)
-
-
-def _entitle(figure: Figure, title: str, keys: Sequence[Line2D]) -> None:
+def _entitle(figure: Figure, height: float, title: str, keys: Sequence[Line2D]) -> None:
     """The title and, below it, the legend, above all panels."""
-    height = figure.get_size_inches()[1]
     figure.text(0.012, 1 - 0.12 / height, title, ha="left", va="top", fontsize=13, fontweight="bold")
     figure.legend(
         handles=list(keys),
@@ -189,22 +122,12 @@ def _entitle(figure: Figure, title: str, keys: Sequence[Line2D]) -> None:
     )
 
 
-def _curves(axes: Axes, line: Line, ours: Callable[[Result], float], theirs: Callable[[Result], float]) -> None:
-    """One cell: statewise's figures with markers, torch.nn's dashed."""
-    colour = COLOURS[line.cell]
-    axes.plot(line.values, [ours(r) for r in line.results], color=colour, marker=MARKERS[line.cell])
-    axes.plot(line.values, [theirs(r) for r in line.results], color=colour, lw=1, ls="--")
-
-
-def _size_axis(axes: Axes, size: str) -> None:
+def _size_axis(axes: Axes) -> None:
     """Powers of two, every second one named."""
     axes.set_xscale("log", base=2)
     low, high = axes.get_xlim()
     ticks = [2**k for k in range(13) if low <= 2**k <= high]
-    axes.xaxis.set_major_locator(FixedLocator(ticks[:: 2 if len(ticks) > 8 else 1]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
-    axes.set_xlabel(size)
+    _ticks(axes, ticks[:: 2 if len(ticks) > 8 else 1])
 
 
 def _ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
@@ -212,40 +135,26 @@ def _ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
     axes.set_xscale("log")
     low, high = min(0.9, *ratios) * 0.85, max(1.1, *ratios) * 1.15
     axes.set_xlim(low, high)
-    steps = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
-    axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    _ticks(axes, [step for step in STEPS if low <= step <= high])
     axes.axvline(1, color=INK, lw=1)
 
 
-def _spread(line: Line) -> float:
-    """The highest cost over the lowest from ``MANY`` on."""
-    costs = [line.cost(r) for value, r in zip(line.values, line.results, strict=True) if value >= MANY]
-    return max(costs) / min(costs) if costs else 1.0
+def _ticks(axes: Axes, ticks: Sequence[float]) -> None:
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
-def _keys_of_cells(lines: Iterable[Line]) -> list[Line2D]:
-    cells = list(dict.fromkeys(line.cell for line in lines))
-    return [
-        *(Line2D([], [], color=COLOURS[cell], marker=MARKERS[cell], label=f"statewise {cell}") for cell in cells),
-        *(Line2D([], [], color=COLOURS[cell], lw=1, ls="--", label=f"torch.nn {cell}") for cell in cells),
-    ]
-
-
-def _key(label: str, colour: str, marker: str, *, hollow: bool = False) -> Line2D:
-    inside = "white" if hollow else colour
-    return Line2D([], [], color=colour, marker=marker, markerfacecolor=inside, ls="", label=label)
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    drawn = StringIO()
-    figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
-    path.write_text(_slim(drawn.getvalue()), encoding="utf-8")
+def _values_axis(axes: Axes, *, percent: bool) -> None:
+    if percent:
+        axes.axhline(1, color=QUIET, lw=1, ls=(0, (1, 2)))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_ylim(bottom=0)
+    else:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
 
 
 def _slim(svg: str) -> str:

@@ -1,4 +1,4 @@
-"""The examples of docs/layers.md and docs/cells.md run as they stand, one after the other."""
+"""The examples of docs/layers.md, docs/cells.md and docs/jobs.md run as they stand, one after the other."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ def test_the_guide_from_equations_to_a_layer():
     theirs.load_state_dict(names["layer"].state_dict())
     x = torch.randn(5, 2, 3)
     torch.testing.assert_close(names["layer"](x)[0], theirs(x)[0])
+
+
+def test_examples_of_the_classes(tmp_path, monkeypatch):
+    """Those of the section on all of them; the others have data that aren't here."""
+    monkeypatch.chdir(tmp_path)
+    text = (LAYERS.parent / "jobs.md").read_text()
+    section = text[text.index("\n## In a program\n") : text.index("\n## Forecast\n")]
+    names: dict[str, object] = {}
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, names)
+    assert names["best"].units != 64
 
 
 def test_every_option_has_an_example():

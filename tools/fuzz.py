@@ -220,7 +220,7 @@ def make_files(folder: Path) -> None:
     import numpy as np
     import polars as pl
 
-    from statewise.jobs import Classifier, Forecaster, Tagger, Writer
+    from statewise.jobs import Classifier, Forecaster, Tagger, Translator, Writer
 
     random_numbers = np.random.default_rng(0)
     days = (np.datetime64("2020-01-01") + np.arange(80)).astype(str)
@@ -288,6 +288,12 @@ def make_files(folder: Path) -> None:
     )
     named = [[word for word, _, _ in words]] * 4, [[tag for _, _, tag in words]] * 4
     Tagger(units=3, word_size=4, character_units=2, crf=True, **common).fit(*named).save(folder / "tag")
+    texts = ["3 May 1984", "1 June 1990", "May 1984"] * 4, ["a b", "b c", "c"] * 4
+    Translator(units=3, embedding=4, **common).fit(*texts).save(folder / "translate")
+    Translator(units=3, embedding=4, level="subword", cell="lstm", attention="additive", layers=1, **common).fit(
+        *texts
+    ).save(folder / "translate-subword")
+    (folder / "pairs").write_text("lemma\tform\ttags\n" + 'go\twent\tV;PST\nsee\t"seen"\tV;PTCP PST\n' * 4)
     for optimizer in ("adamw", "sgd"):
         _train(folder / f"checkpoint-{optimizer}", optimizer)
 
@@ -367,9 +373,9 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.formats import read, read_running
 
-    corpus, _ = read(path, tagged=draw.random() < 0.5)
+    corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
 
 
@@ -380,7 +386,22 @@ def read_any_text(path: Path, draw: random.Random) -> None:
     level = draw.choice(("char", "word"))
     lines = draw.random() < 0.5
     kept, _ = held_out(read_text(path), None, lines=lines, level=level)
-    Vocabulary.of(kept, level, most=100, at_least=1).encode(kept, lines=lines)
+    Vocabulary.of(kept, level, max_words=100, min_count=1).encode(kept, lines=lines)
+
+
+def read_pairs(path: Path, draw: random.Random) -> None:
+    """As ``statewise translate`` does, up to the network."""
+    from statewise.jobs.tasks.translate.config import Layout, TranslateConfig
+    from statewise.jobs.tasks.translate.pairs import read
+    from statewise.jobs.tasks.translate.training import TranslateProblem
+
+    layout = draw.choice(
+        (Layout(), Layout(features=("tags",)), Layout(header=False), Layout(header=False, features=("3",)))
+    )
+    pairs, _ = read(path, layout)
+    config = TranslateConfig(level=draw.choice(("char", "word", "subword")), max_words=300)
+    problem = TranslateProblem.of(config, pairs)
+    problem.numbers(problem.pairs)
 
 
 def use_forecaster(path: Path, draw: random.Random) -> None:
@@ -417,6 +438,13 @@ def use_tagger(path: Path, draw: random.Random) -> None:
     Tagger.load(path).predict([["Anna", "in", "Rome"], ["x"]])
 
 
+def use_translator(path: Path, draw: random.Random) -> None:
+    """Load it and translate."""
+    from statewise.jobs import Translator
+
+    Translator.load(path).predict_n_best(["1 May 1990", "?", "June"], draw.choice((1, 5)))
+
+
 Mutate = Callable[[bytes, random.Random], bytes]
 Read = Callable[[Path, random.Random], None]
 KINDS: dict[str, tuple[Mutate, Read]] = {
@@ -438,6 +466,9 @@ KINDS: dict[str, tuple[Mutate, Read]] = {
     "write": (mutated_tensors, use_writer),
     "write-words": (mutated_tensors, use_writer),
     "tag": (mutated_tensors, use_tagger),
+    "pairs": (mutated_lines, read_pairs),
+    "translate": (mutated_tensors, use_translator),
+    "translate-subword": (mutated_tensors, use_translator),
     "checkpoint-adamw": (mutated_tensors, lambda path, draw: _train(path, "adamw")),
     "checkpoint-sgd": (mutated_tensors, lambda path, draw: _train(path, "sgd")),
 }
@@ -450,9 +481,11 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     """Run the mutants ``numbers``, and send of each what came of it; ends the process."""
     import warnings
 
+    import tokenizers  # noqa: F401  # so that no mutant pays for imports
     import torch
 
-    import statewise.jobs.tasks.forecast.report  # noqa: F401  # so that no mutant pays for imports
+    import statewise.jobs.tasks.forecast.report
+    import statewise.jobs.tasks.translate.report  # noqa: F401
     from statewise.jobs.errors import InputError
 
     torch.set_num_threads(1)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
+import torch
 
-from benchmarks import clock, peak
-from benchmarks.peers import measure
+from benchmarks import clock
 
 
 @pytest.fixture
 def steady_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """No measurement lasts, none is disturbed, and all calls of a kind take the same."""
     seconds = count()
-    for module in (clock, peak, measure):
-        monkeypatch.setattr(module, "perf_counter", lambda: float(next(seconds)))
+    monkeypatch.setattr(clock, "perf_counter", lambda: float(next(seconds)))
+
+
+@pytest.fixture
+def no_reference_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes milliseconds, which a test doesn't need."""
+    monkeypatch.setattr(clock, "product", lambda: lambda: None)
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """As many as there were, whatever is measured with."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 from torch import nn
 
 import statewise
-from benchmarks import calls
-from benchmarks.calls import EVERYDAY, Call, everyday
-from benchmarks.cases import CELLS, MODES, TRAINING, Case, Shape
-from benchmarks.compare import Comparison
-from benchmarks.gate import failures
+from benchmarks.case import CELLS, MODES, TRAINING, Case, Shape
+from benchmarks.gate import verdicts
+from benchmarks.kinds import bench
+from benchmarks.kinds.bench import EVERYDAY, Call, everyday, problem
+from benchmarks.sides import ModuleSide, tensors_in
 
 
 @pytest.fixture
@@ -22,9 +23,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The everyday calls in sizes for tests."""
     for name, call in EVERYDAY.items():
         s = call.shape
-        small = type(call)(Shape(min(s.T, 5), min(s.N, 3), 6, 7, s.L), call.modes)
-        small.options = call.options
-        monkeypatch.setitem(EVERYDAY, name, small)
+        monkeypatch.setitem(EVERYDAY, name, replace(call, shape=Shape(min(s.T, 5), min(s.N, 3), 6, 7, s.L)))
+
+
+def failures(case: Case, ours: Any) -> list[str]:
+    return verdicts(problem(case, ours))["statewise", ""].wrong
 
 
 def case_of(cell: str, name: str) -> Case:
@@ -32,9 +35,14 @@ def case_of(cell: str, name: str) -> Case:
 
 
 def test_there_are_54() -> None:
-    found = list(everyday(CELLS, MODES, [2]))
+    found = list(everyday((), [2]))
     assert len(found) == len(set(found)) == 54
-    assert [c.mode for c in everyday(["GRU"], [TRAINING], [1])] == [TRAINING] * 13
+    assert [c.mode for c in found if c.cell == "GRU"].count(TRAINING) == 13
+
+
+def test_they_are_left_out_beside_shapes_of_ones_own() -> None:
+    assert len(list(bench.cases(bench.SHAPES, [1, 2]))) == 3 * 11 * 2 * 2 + 108
+    assert len(list(bench.cases([Shape(3, 2, 4, 5, 1)], [1]))) == 3 * len(MODES)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -44,13 +52,16 @@ def test_both_sides_compute_the_same(cell: str, name: str) -> None:
     case = case_of(cell, name)
     assert failures(case, nn) == []
     assert failures(case, statewise) == []
-    comparison = Comparison(case, statewise)
-    comparison.renew()
-    for side in comparison.sides:
+    found = problem(case)
+    sides = [found.sides[library][""] for library in ("statewise", "torch.nn")]
+    found.feed(sides, step=True)
+    leaves = []
+    for side in sides:
+        assert isinstance(side, ModuleSide)
         side()
-    mine, peer = ([*side._inputs, *side._parameters] for side in comparison.sides)
-    assert len(mine) > 3
-    for a, b in zip(mine, peer, strict=True):
+        leaves.append([*side.inputs, *side.parameters.values()])
+    assert len(leaves[0]) > 3
+    for a, b in zip(*leaves, strict=True):
         assert a.grad is not None
         assert b.grad is not None
         assert b.grad.any()
@@ -83,19 +94,36 @@ def test_masks_are_the_same_on_both_sides_of_the_gate() -> None:
 
 
 def test_ragged_rows_take_lengths_where_there_are_lengths() -> None:
-    ragged, x = calls.Ragged(Shape(8, 3, 4, 5, 1)), torch.randn(8, 3, 4)
-    assert ragged.lengths.tolist() == [8, 5, 2]
+    shape, x = Shape(8, 3, 4, 5, 1), torch.randn(8, 3, 4)
+    assert bench.lengths(shape).tolist() == [8, 5, 2]
+    run = bench.ragged(shape)
     with torch.no_grad():
-        ours = ragged.run(statewise.GRU(4, 5), x)
-        theirs = ragged.run(nn.GRU(4, 5), x)
-    for a, b in zip(calls.tensors_in(ours), calls.tensors_in(theirs), strict=True):
+        ours, theirs = run(statewise.GRU(4, 5), x), run(nn.GRU(4, 5), x)
+    for a, b in zip(tensors_in(ours), tensors_in(theirs), strict=True):
         assert a.shape == b.shape
     assert not ours[0][5:, 1].any()
     assert not theirs[0][5:, 1].any()
 
 
-def test_a_plain_case_is_called_plainly() -> None:
-    shape = Shape(3, 2, 4, 5, 1)
-    call = calls.call_of(Case("GRU", shape, TRAINING, 1))
-    assert type(call) is Call
-    assert call.sizes("GRU") == {"x": (3, 2, 4)}
+def test_a_plain_call_has_x_alone() -> None:
+    assert Call(Shape(3, 2, 4, 5, 1)).sizes("GRU") == {"x": [3, 2, 4]}
+
+
+def test_both_sides_stay_equal_and_every_repetition_differs() -> None:
+    found = problem(Case("GRU", Shape(3, 2, 4, 5, 1), TRAINING, 1), nn)
+    sides = [found.sides[library][""] for library in ("statewise", "torch.nn")]
+    seen = []
+    for _ in range(2):
+        found.feed(sides, step=True)
+        leaves = []
+        for side in sides:
+            assert isinstance(side, ModuleSide)
+            side()
+            leaves.append([*side.inputs, *side.parameters.values()])
+        for a, b in zip(*leaves, strict=True):
+            assert torch.equal(a, b)
+            assert a.grad is not None
+            assert b.grad is not None
+            torch.testing.assert_close(a.grad, b.grad)
+        seen.append([leaf.detach().clone() for leaf in leaves[0]])
+    assert all(not torch.equal(a, b) for a, b in zip(*seen, strict=True))

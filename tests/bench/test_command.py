@@ -2,168 +2,156 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
 import statewise
-from benchmarks import add_arguments, calls, clock, command, compare, peers, run, sweep
-from benchmarks.cases import FORWARD, TRAINING, Case, Shape
-from benchmarks.peers import live, measure, torch_nn
-from statewise.jobs.errors import InputError
+from benchmarks import __main__ as command
+from benchmarks import pages
+from benchmarks.__main__ import KINDS, main
+from benchmarks.case import FORWARD, TRAINING, Case, Shape
+from benchmarks.clock import Effort
+from benchmarks.kinds import bench
+from benchmarks.record import Results
 
 TINY = ["--quick", "--shape", "3,2,4,5,1", "--threads", "1"]
-Call = Callable[..., int]
-pytestmark = pytest.mark.usefixtures("steady_clock")
+pytestmark = pytest.mark.usefixtures("steady_clock", "no_reference_product", "threads")
 
 
-@pytest.fixture
-def call() -> Call:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return lambda *args: run(parser.parse_args([str(a) for a in args]))
+def call(*args: object) -> int:
+    return main([str(a) for a in args])
 
 
-def test_figures_are_printed_and_written(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(*TINY, "--cell", "LSTM", "--json", tmp_path / "b.json", "--markdown", tmp_path / "b.md") == 0
+def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*TINY, "--cell", "LSTM", "--json", tmp_path / "b.json") == 0
     printed = capsys.readouterr().out
     assert printed.count("LSTM 3,2,4,5,1") == 2  # both modes
+    assert "| LSTM, forward | **" in printed
     written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
-    assert [(r["cell"], r["mode"]) for r in written["results"]] == [("LSTM", "forward"), ("LSTM", TRAINING)]
-    assert (tmp_path / "b.md").read_text(encoding="utf-8").count("3,2,4,5,1") == 1
+    assert [(r["cell"], r["mode"], r["side"]) for r in written["records"]] == [
+        ("LSTM", mode, side) for mode in (FORWARD, TRAINING) for side in ("statewise", "torch.nn")
+    ]
+    assert all(r["value"] > 0 for r in written["records"])
+    assert all(r["error"] < 1e-5 for r in written["records"])
 
 
-def test_everyday_calls_are_measured_beside_the_shapes_or_alone(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everyday_calls_alone_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Shape(3, 2, 4, 5, 1)
-    monkeypatch.setattr(calls, "EVERYDAY", {"cell": calls.CellStep(tiny), "packed": calls.Packed(tiny, [TRAINING])})
-    monkeypatch.setattr(command, "SHAPES", [tiny])
-    monkeypatch.setattr(clock, "QUICK", clock.Effort(clean=1, at_least=1, seconds=0.0, sample=0.0))
-    options = ["--quick", "--cell", "LSTM", "--threads", "1", "--json", tmp_path / "b.json"]
-    for alone, plain in ((["--everyday"], 0), ([], 2)):
-        assert call(*options, *alone) == 0
-        written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
-        found = [(r["mode"], r.get("call")) for r in written["results"]]
-        assert found[plain:] == [(FORWARD, "cell"), (TRAINING, "cell"), (TRAINING, "packed")]
-        assert [call for _, call in found[:plain]] == [None] * plain
-        assert written["means"][-1]["mode"] == "everyday calls"
-        assert "over 3; lowest" in capsys.readouterr().out
+    for name in ("cell", "states given"):
+        monkeypatch.setitem(bench.EVERYDAY, name, replace(bench.EVERYDAY[name], shape=tiny))
+    path = tmp_path / "b.json"
+    options = ["--quick", "--cell", "LSTM", "--threads", "1", "--name", "^cell$|given", "--json", path]
+    assert call("everyday", *options) == 0
+    found = [(r.case.mode, r.case.name) for r in Results.read(path).records if r.side == "statewise"]
+    assert found == [(FORWARD, "cell"), (TRAINING, "cell"), (TRAINING, "states given")]
 
 
 def test_a_wrong_result_has_no_time_and_writes_nothing(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Wrong(nn.GRU):
         def forward(self, *args: object) -> object:
             output, h = super().forward(*args)
             return output * 1.001, h
 
-    monkeypatch.setattr(command, "_ours", lambda *, self_test: SimpleNamespace(GRU=Wrong))
+    wrong = replace(KINDS["bench"], problem=partial(bench.problem, ours=SimpleNamespace(GRU=Wrong)))
+    monkeypatch.setitem(KINDS, "bench", wrong)
     assert call(*TINY, "--cell", "GRU", "--json", tmp_path / "b.json") == 1
     printed = capsys.readouterr()
-    assert "WRONG" in printed.out
-    assert "ratio" not in printed.out
-    assert "nothing is written" in printed.err
+    assert "GRU 3,2,4,5,1 forward 1 thread WRONG statewise: output is off by" in printed.out
+    assert " us" not in printed.out
+    assert "2 wrong results; nothing is written" in printed.err
     assert not (tmp_path / "b.json").exists()
 
 
-def test_the_readme_takes_no_shortened_run(call: Call) -> None:
-    with pytest.raises(InputError, match="full run"):
-        call(*TINY, "--readme", "README.md")
-
-
-def test_a_self_test_writes_no_page_about_statewise(call: Call, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--self-test"):
-        call("--self-test", "--markdown", tmp_path / "b.md")
-
-
-def test_a_readme_without_markers_is_refused_before_anything_is_timed(call: Call, tmp_path: Path) -> None:
-    (tmp_path / "README.md").touch()
-    for name in ("README.md", "absent.md"):
-        with pytest.raises(InputError, match=name):
-            call("--readme", tmp_path / name)
+def test_a_full_run_publishes_its_file_its_sections_and_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "page.md"
+    page.write_text("".join("{}old{}".format(*pages.markers(n)) for n in ("bench", "limits", "shapes", "everyday")))
+    monkeypatch.setattr(command, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "renew", partial(pages.renew, pages=[page]))
+    shape = Shape(3, 2, 4, 5, 1)
+    small = replace(KINDS["bench"], effort=Effort(1, 1, 0.0, 0.0), shapes=(shape,), threads=(1,))
+    monkeypatch.setitem(KINDS, "bench", small)
+    assert call("--publish") == 0
+    (path,) = (tmp_path / "results").iterdir()
+    assert {r.case for r in Results.read(path).records} == set(bench.plain([shape], [1]))
+    written = page.read_text()
+    assert "old" not in written
+    assert "| GRU, forward+backward | **" in written
+    assert "Measured on" in written
+    picture = (tmp_path / "docs" / "ratio-by-size.svg").read_text()
+    page.write_text(written.replace("Measured", ""))
+    assert call("render") == 0
+    assert page.read_text() == written
+    assert (tmp_path / "docs" / "ratio-by-size.svg").read_text() == picture
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--sweep", "--shape", "3,2,4,5,1"],
-        ["--peers", "--mode", "forward"],
-        ["--peers", "--markdown", "b.md"],
-        ["--sweep", "--threads", "1", "--threads", "2"],
-        ["--self-test", "--plots", "docs"],
-        ["--sweep", "--cell", "GRU", "--readme", "README.md"],
-        ["--everyday", "--shape", "3,2,4,5,1"],
-        ["--everyday", "--markdown", "b.md"],
-        ["--everyday", "--readme", "README.md"],
+        ["--publish", "--quick"],
+        ["--publish", "--cell", "GRU"],
+        ["sweep", "--publish", "--threads", "1"],
+        ["self-test", "--publish"],
+        ["everyday", "--publish"],
+        ["sweep", "--shape", "3,2,4,5,1"],
+        ["cells", "--shape", "3,2,4,5,1"],
+        ["jobs", "--shape", "3,2,4,5,1"],
+        ["--shape", "1,2"],
+        ["--threads", "0"],
+        ["--mode", "backward"],
+        ["--name", "nothing has this name"],
+        ["nothing"],
+        ["compare", "old.json"],
     ],
 )
-def test_options_that_do_not_go_together_are_refused(call: Call, arguments: list[str]) -> None:
-    with pytest.raises(InputError):
-        call(*arguments)
-
-
-def test_a_sweep_writes_figures_and_pictures(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "BASE", Shape(3, 2, 4, 5, 1))
-    monkeypatch.setattr(sweep, "SIZES", {"T": (2, 3), "N": (2, 4), "H": (5, 6)})
-    assert call("--sweep", "--quick", "--cell", "GRU", "--json", tmp_path / "s.json", "--plots", tmp_path) == 0
-    assert len(json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["results"]) == 4 * 2
-    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["linearity.svg", "peak-by-size.svg"]
-
-
-def test_peers_write_figures_and_pictures(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tiny = [Case("GRU", Shape(1, 1, 4, 5, 1), FORWARD, 1), Case("GRU", Shape(3, 2, 4, 5, 1), TRAINING, 1)]
-    monkeypatch.setattr(measure, "cases", lambda threads: tiny)
-    monkeypatch.setattr(peers, "installed", lambda: {"statewise": live, "torch.nn": torch_nn})
-    monkeypatch.setattr(peers, "missing", lambda: ["JAX"])
-    assert call("--peers", "--quick", "--json", tmp_path / "p.json", "--plots", tmp_path) == 0
-    written = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
-    assert [sorted(r["sides"]) for r in written["results"]] == [["statewise", "torch.nn"]] * 2
-    assert (tmp_path / "peers.svg").exists()
-    assert "left out: JAX" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--sweep", "--peers"], ["--shape", "1,2"], ["--threads", "0"], ["--cell", "IndRNN"]]
-)
-def test_bad_arguments_are_refused(call: Call, arguments: list[str]) -> None:
+def test_what_can_not_be_done_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         call(*arguments)
+    assert " us" not in capsys.readouterr().out
 
 
-def test_both_sides_stay_equal_and_every_repetition_differs() -> None:
-    comparison = compare.Comparison(Case("GRU", Shape(3, 2, 4, 5, 1), TRAINING, 1), nn)
-    ours, theirs = comparison.ours, comparison.theirs
-    seen = []
-    for _ in range(2):
-        comparison.renew()
-        ours()
-        theirs()
-        seen.append((*ours._inputs, *(p.detach().clone() for p in ours._parameters)))
-        pairs = zip([*ours._inputs, *ours._parameters], [*theirs._inputs, *theirs._parameters], strict=True)
-        for a, b in pairs:
-            assert torch.equal(a, b)
-            assert a.grad is not None
-            assert b.grad is not None
-            torch.testing.assert_close(a.grad, b.grad)
-    assert all(not torch.equal(a, b) for a, b in zip(*seen, strict=True))
+def test_help_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        call("--help")
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed and kind.help in printed for name, kind in KINDS.items())
 
 
-def test_against_itself_every_ratio_is_one(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_against_itself_every_ratio_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for cell in ("RNN", "LSTM", "GRU"):
         monkeypatch.setattr(statewise, cell, None)  # torch.nn stands on both sides
     path = tmp_path / "b.json"
-    assert call("--self-test", "--shape", "3,2,4,5,2", "--threads", "1", "--json", path) == 0
-    assert [r["ratio"] for r in json.loads(path.read_text(encoding="utf-8"))["results"]] == [1.0] * 6
-    assert "Self-test: torch.nn stands on both sides" in capsys.readouterr().out
+    assert call("self-test", "--shape", "3,2,4,5,2", "--threads", "1", "--json", path) == 0
+    assert [r.ratio for r in Results.read(path).records] == [1.0] * 12
+
+
+def test_a_disturbed_case_has_a_second_try(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import clock, runner
+
+    seen: list[Any] = []
+    summarize = clock.summarize
+
+    def first_is_disturbed(*args: Any, **options: Any) -> clock.Summary:
+        seen.append(0)
+        return replace(summarize(*args, **options), disturbed=len(seen) == 1)
+
+    monkeypatch.setattr(clock, "summarize", first_is_disturbed)
+    kind = replace(KINDS["bench"], quick=Effort(1, 1, 0.0, 0.0))
+    cases = [Case("GRU", Shape(3, 2, 4, 5, 1), mode, 1) for mode in (FORWARD, TRAINING)]
+    records, failed = runner.run(kind, cases, quick=True)
+    assert (len(seen), failed) == (3, 0)
+    assert [r.case for r in records] == [case for case in cases for _ in range(2)]
+    assert not any(r.disturbed for r in records)
+    assert "Once more, for the machine was busy (1 of 2):" in capsys.readouterr().out

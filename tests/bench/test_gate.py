@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import statewise
-from benchmarks.cases import CELLS, FORWARD, MODES, TRAINING, Case, Shape
-from benchmarks.gate import failures
+from benchmarks.case import CELLS, FORWARD, MODES, TRAINING, Case, Shape
+from benchmarks.gate import judge, verdicts
+from benchmarks.kinds.bench import problem
 
 SHAPE = Shape(5, 3, 4, 6, 2)
 
@@ -50,6 +51,11 @@ class _NoGradient(nn.LSTM):
         return super().forward(x.detach(), hx)
 
 
+def failures(case: Case, ours: Any) -> list[str]:
+    with torch.set_grad_enabled(case.mode == TRAINING):
+        return verdicts(problem(case, ours))["statewise", ""].wrong
+
+
 def wrong(module: type[nn.LSTM], mode: str) -> list[str]:
     return failures(Case("LSTM", SHAPE, mode, 1), SimpleNamespace(LSTM=module))
 
@@ -79,3 +85,27 @@ def test_a_wrong_gradient_fails_though_the_output_is_right() -> None:
 
 def test_a_missing_gradient_fails() -> None:
     assert wrong(_NoGradient, TRAINING) == ["gradient of x is missing"]
+
+
+def test_the_gradients_that_come_from_the_final_states_count() -> None:
+    class WrongBack(nn.LSTM):
+        def forward(self, x: Tensor, hx: Any = None) -> Any:
+            output, (h, c) = super().forward(x, hx)
+            return output, (h, _Rounding.apply(c))
+
+    assert len(wrong(WrongBack, TRAINING)) > 1
+
+
+def test_axes_of_one_do_not_count_and_others_do() -> None:
+    exact = torch.randn(3, 1, 5, dtype=torch.float64)
+    assert judge("output", exact, None, exact.float()[:, 0]) is None
+    assert judge("output", exact, None, exact.float()[:2]) == "output has the shape (2, 1, 5), expected (3, 1, 5)"
+
+
+def test_twice_the_error_of_torch_nn_is_allowed() -> None:
+    exact = torch.ones(3, dtype=torch.float64)
+    assert judge("x", exact, exact + 1e-3, exact + 1.9e-3) is None
+    assert (
+        judge("x", exact, exact + 1e-3, exact + 2.1e-3)
+        == "x is off by 2.1e-03 of its largest value, allowed are 2.0e-03"
+    )

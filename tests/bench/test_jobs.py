@@ -1,100 +1,116 @@
-"""benchmarks --jobs: whole trainings, and the loop's own cost."""
+"""Whole trainings: both libraries learn the same, and what the loop costs."""
 
 from __future__ import annotations
 
-import json
-from types import SimpleNamespace
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 import statewise
-from benchmarks import jobs
-from benchmarks.__main__ import main
+from benchmarks.case import TRAINING, Case, Shape
 from benchmarks.clock import Effort
-from benchmarks.prose import Prose
-from benchmarks.samples import Summary
+from benchmarks.kinds import jobs
+from benchmarks.record import Record
+from benchmarks.runner import run
+from statewise.jobs.tasks.tag.config import TagConfig
+from statewise.jobs.tasks.write.config import WriteConfig
 from statewise.jobs.training.config import TrainingConfig
 
-EFFORT = Effort(clean=1, at_least=1, seconds=0.0)
-SMALL = (
-    jobs.Job("classes", 3, 2, 4, 1, 3, False, TrainingConfig(epochs=1, batch=4), rows=12, epoch=30),
-    jobs.Job("numbers", 3, 2, 4, 1, 1, True, TrainingConfig(epochs=2, batch=4), rows=4, epoch=50),
-    Prose("text", TrainingConfig(epochs=1, batch=2), chunks=3, epoch=9, T=4, H=5, L=2),
-)
-NAMES = ("classes", "numbers", "text")
+SMALL = {
+    "classes": jobs.Job(
+        Shape(3, 4, 2, 4, 1), partial(jobs.Training, classes=3, rows=12), TrainingConfig(epochs=1, batch=4), 30
+    ),
+    "numbers": jobs.Job(
+        Shape(3, 4, 2, 4, 1), partial(jobs.Training, classes=0, rows=4), TrainingConfig(epochs=2, batch=4), 50
+    ),
+    "text": jobs.Job(Shape(4, 2, 65, 5, 2), partial(jobs.prose, chunks=3), WriteConfig(epochs=1, batch=2), 9),
+    "sentences": jobs.Job(Shape(24, 16, 64, 5, 2), partial(jobs.sentences, count=32, of=64), TagConfig(epochs=1), 9),
+}
+KIND = replace(jobs.KIND, effort=Effort(clean=1, at_least=1, seconds=0.0, sample=0.0))
 
 
 @pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    monkeypatch.setattr(jobs, "JOBS", SMALL)
-    monkeypatch.setattr(jobs, "QUICK", EFFORT)
-    monkeypatch.setattr(jobs, "TINY", SMALL[1])
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+def _small(monkeypatch: pytest.MonkeyPatch, threads: None, no_reference_product: None) -> None:
+    monkeypatch.setattr(jobs, "TRAININGS", SMALL)
+    monkeypatch.setattr(jobs, "TINY", SMALL["numbers"])
 
 
-def test_every_job_is_measured_with_both_libraries():
-    figures = list(jobs.measure(["LSTM", "GRU"], [1], EFFORT))
-    assert [(f.job.name, f.cell) for f in figures] == [
-        (n, c) for n in ("classes", "numbers", "text") for c in ("LSTM", "GRU")
-    ]
-    assert all(f.ours > 0 and f.theirs > 0 for f in figures)
-    assert [job.updates for job in SMALL] == [3, 2, 3]
+def test_every_training_is_measured_with_both_libraries() -> None:
+    cases = list(jobs.cases((), [1]))
+    assert [(c.name, c.cell) for c in cases[:-2]] == [(name, cell) for name in SMALL for cell in ("LSTM", "GRU")]
+    records, failed = run(KIND, cases)
+    assert not failed
+    assert [r.side for r in records] == ["statewise", "torch.nn"] * 8 + [jobs.LOOP, jobs.BARE] * 2
+    assert all(r.value > 0 for r in records)
+    table = jobs.sections(records)["jobs"]
+    assert table.count("| classes, GRU | 1 |") == 1
+    assert "The loop's own part of an update: " in table
 
 
-def test_the_layers_are_those_of_the_library():
-    for job in SMALL:
-        ours, theirs = (job.task(library, "GRU") for library in (statewise, nn))
-        for task, expected in ((ours, statewise.GRU), (theirs, nn.GRU)):
-            assert any(type(module) is expected for module in task.model.modules())
-        torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
+def test_the_layers_are_those_of_the_library_with_the_same_weights() -> None:
+    for name in SMALL:
+        sides = jobs.problem(Case("GRU", SMALL[name].shape, TRAINING, 1, name)).sides
+        ours, theirs = (sides[library][""].task.model for library in ("statewise", "torch.nn"))
+        assert any(type(module) is statewise.GRU for module in ours.modules())
+        assert any(type(module) is nn.GRU for module in theirs.modules())
+        assert not any(isinstance(module, statewise.GRU) for module in theirs.modules())
+        torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=0, atol=0)
 
 
-def test_classes_are_told_by_the_last_step_and_numbers_by_each():
-    for job, steps in ((SMALL[0], slice(-1, None)), (SMALL[1], slice(None))):
-        network = job.task(nn, "LSTM").model
-        x = torch.randn(job.T, 2, job.I)
-        expected = network.head(network.recurrent(x)[0][steps])
-        torch.testing.assert_close(network(x), expected if job.every_step else expected[0])
+def test_a_time_is_that_of_an_update() -> None:
+    counts = {name: jobs.problem(Case("GRU", job.shape, TRAINING, 1, name)).per for name, job in SMALL.items()}
+    assert counts == {"classes": 3, "numbers": 2, "text": 3, "sentences": 2}
 
 
-def test_what_learns_otherwise_has_no_time(capsys, monkeypatch, tmp_path):
+def test_classes_are_told_by_the_last_step_and_numbers_by_each() -> None:
+    x = jobs.Training("LSTM", Shape(3, 4, 2, 4, 1), classes=3, rows=12)
+    y = jobs.Training("LSTM", Shape(3, 4, 2, 4, 1), classes=0, rows=12)
+    rows = torch.arange(5)
+    recurrent, head = x.model
+    expected = nn.functional.cross_entropy(head(recurrent(x.x[:, rows])[0][-1]), x.y[rows], reduction="sum")
+    assert [v if isinstance(v, int) else v.item() for v in x.loss(x.model, rows)] == [expected.item(), 5]
+    recurrent, head = y.model
+    expected = (head(recurrent(y.x[:, rows])[0])[..., 0] - y.y[:, rows]).square().sum()
+    torch.testing.assert_close(y.loss(y.model, rows)[0], expected)
+    assert sorted(x.y.unique().tolist()) == [0, 1, 2]
+
+
+def test_what_learns_otherwise_has_no_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Wrong(nn.LSTM):
         def forward(self, *args):
             output, state = super().forward(*args)
             return output.flip(0), state
 
-    (said, *_) = jobs.measure(["LSTM"], [1], EFFORT, SimpleNamespace(LSTM=Wrong))
-    assert said == "classes LSTM: the two libraries don't learn the same"
-    monkeypatch.setattr(jobs, "measure", lambda *args: iter([said]))
-    assert main(["--jobs", "--json", str(tmp_path / "j.json")]) == 1
-    assert "nothing is written" in capsys.readouterr().err
-    assert not (tmp_path / "j.json").exists()
+    monkeypatch.setattr(statewise, "restore", lambda model: nn.ModuleList([Wrong(2, 4), model[1]]))
+    records, failed = run(KIND, [Case("LSTM", SMALL["classes"].shape, TRAINING, 1, "classes")])
+    assert (records, failed) == ([], 1)
+    assert "WRONG statewise: loss" in capsys.readouterr().out
 
 
-def test_figures_are_printed_and_written(capsys, tmp_path):
-    path = tmp_path / "j.json"
-    assert main(["--jobs", "--quick", "--cell", "GRU", "--threads", "1", "--json", str(path)]) == 0
-    out = capsys.readouterr().out
-    assert "| classes, GRU | 1 |" in out
-    assert "The loop's own part of an update:" in out
-    written = json.loads(path.read_text())
-    assert [(row["name"], row["cell"]) for row in written["jobs"]] == [
-        (n, "GRU") for n in ("classes", "numbers", "text")
+def test_the_table() -> None:
+    case = Case("LSTM", SMALL["numbers"].shape, TRAINING, 2, "numbers")
+    loop = Case(jobs.LOOP, case.shape, TRAINING, 1, "with clipping")
+    records = [
+        Record(case, "statewise", 1000.0, 1.0),
+        Record(case, "torch.nn", 3000.0, 3.0),
+        Record(loop, jobs.LOOP, 50.0, 2.0),
+        Record(loop, jobs.BARE, 25.0, 1.0),
     ]
-    assert written["loop_us"].keys() == {"with clipping", "without"}
+    lines = jobs.sections(records)["jobs"].splitlines()
+    assert lines[2:] == [
+        "| numbers, LSTM | 2 | 150 ms | 50 ms | **3.00** |",
+        "",
+        "The loop's own part of an update: 25 us with clipping.",
+    ]
 
 
-def test_the_table():
-    summary = Summary(times=(0.002, 0.006), reference=1.0, clean=9, taken=9, quartile=1.0)
-    text = jobs.table([jobs.Figure(SMALL[1], "LSTM", 2, summary)])
-    assert text.splitlines()[-1] == "| numbers, LSTM | 2 | 150 ms | 50 ms | **3.00** |"
-
-
-@pytest.mark.parametrize("option", [["--shape", "1,1,1,1,1"], ["--mode", "forward"], ["--markdown", "x.md"]])
-def test_what_does_not_go_together(option, capsys):
-    assert main(["--jobs", *option]) == 2
-    assert "--jobs" in capsys.readouterr().err
+def test_random_sentences_are_of_conll_2000s_sizes() -> None:
+    given = jobs.corpus(2000)
+    assert given.tokens / len(given) == pytest.approx(23.7, rel=0.03)
+    assert max(map(len, given.words)) <= 78
+    letters = [len(word) for sentence in given.words for word in sentence]
+    assert sum(letters) / len(letters) == pytest.approx(4.5, rel=0.1)
+    assert given.words == jobs.corpus.__wrapped__(2000).words

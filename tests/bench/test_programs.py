@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import programs
-from benchmarks.cases import FORWARD, MODES, TRAINING
+from benchmarks.case import FORWARD, MODES, TRAINING
 from benchmarks.clock import Effort
 from programs import __main__ as command
 from programs import install, measure, report

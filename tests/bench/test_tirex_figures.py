@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
+import tirex
+from benchmarks.case import Shape
 from benchmarks.clock import Effort
-from benchmarks.tirex import measure
+from benchmarks.runner import run
 
 
-@pytest.mark.usefixtures("steady_clock")
-def test_figures():
-    effort = Effort(clean=1, at_least=1, seconds=1.0, sample=1.0)
-    small, large = measure([1, 3], 5, effort, 1, width=8, heads=2, compiled=False)
-    assert [small.batch, large.batch] == [1, 3]
-    assert small.ours == small.compiled == small.plain > 0  # by a clock that counts its looks
-    assert small.error < 1e-5 < small.their_error < 0.1
-    assert str(small).startswith("batch 1: statewise ")
+@pytest.mark.usefixtures("steady_clock", "no_reference_product", "threads")
+def test_figures(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda loop: loop)
+    shapes = [Shape(5, batch, 8, 8, 1) for batch in (1, 3)]
+    kind = replace(tirex.KIND, effort=Effort(clean=1, at_least=1, seconds=0.0, sample=0.0))
+    records, failed = run(kind, tirex.cases(shapes, [1]))
+    assert not failed
+    assert [r.side for r in records] == ["statewise", "torch.compile", "Python loop"] * 2
+    assert len({r.value for r in records}) == 1  # by a clock that counts its looks
+    ours, compiled, plain = records[:3]
+    assert ours.error < 1e-5 < compiled.error == plain.error < 0.1

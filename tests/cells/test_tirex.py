@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.tirex import HEADS, WIDTH, Layer, Loop, ours, swap, weights_from
+from tirex import HEADS, WIDTH, Layer, Loop, ours, swap, weights_from
 
 
 def relative(found, expected):

@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from statewise import cli
-from statewise.jobs import Classifier, Forecaster, Tagger, Writer
+from statewise.jobs import Classifier, Forecaster, Tagger, Translator, Writer
 from statewise.jobs.errors import InputError
 from statewise.jobs.tasks.classify.config import Layout
 from statewise.jobs.tasks.classify.formats import read as read_sequences
@@ -50,6 +50,8 @@ def models(tmp_path_factory):
         "classify": Classifier(units=2, epochs=1).fit([VALUES[:5], VALUES[:6]] * 3, ["a", "b"] * 3),
         "write": Writer(units=4, layers=1, epochs=1).fit("it was, it is\n" * 20),
         "tag": Tagger(units=2, word_size=2, character_units=2, epochs=1).fit([["it", "was"]] * 4, [["A", "B"]] * 4),
+        "translate": Translator(units=2, embedding=2, epochs=1).fit(["it", "was"], ["a", "b"]),
+        "pieces": Translator(units=2, embedding=2, epochs=1, level="subword").fit(["it", "it was"], ["a", "a b"]),
     }
     for name, model in trained.items():
         model.save(folder / name)
@@ -57,6 +59,7 @@ def models(tmp_path_factory):
 
 
 CLASSES = {"forecast": Forecaster, "direct": Forecaster, "classify": Classifier, "write": Writer, "tag": Tagger}
+CLASSES |= {"translate": Translator, "pieces": Translator}
 
 
 def changed(models, kind, change):
@@ -148,6 +151,24 @@ def with_nan(t):
         ("tag", put("vocabulary", "words", to=["it", "it"])),
         ("tag", put("notes", to=4)),
         ("tag", tensor("output.bias", with_nan)),
+        ("translate", put("config", "layers", to=2**31)),
+        ("translate", put("config", "units", to=2**40)),
+        ("translate", put("config", "beam", to=2**40)),
+        ("translate", put("config", "length_penalty", to=1e9)),
+        ("translate", put("config", "level", to="line")),
+        ("translate", put("longest", to=10**9)),
+        ("translate", put("longest", to=True)),
+        ("translate", put("source", "symbols", to=["<end>", "<unk>", "a", "a"])),
+        ("translate", put("target", "symbols", to=["a", "b", "c", "d"])),
+        ("translate", put("target", "level", to=["char"])),
+        ("translate", put("target", to=3)),
+        ("translate", tensor("written.weight", with_nan)),
+        ("translate", tensor("written.weight", lambda t: t[:3])),
+        ("translate", tensor("decoder.0.weight_ih_l0", lambda t: t.reshape(-1))),
+        ("pieces", put("source", "merges", to=["xq zz"])),
+        ("pieces", put("source", "merges", to=["i"])),
+        ("pieces", put("source", "merges", to=[3])),
+        ("pieces", put("source", "symbols", to=["<end>", "<unk>"])),
     ],
 )
 def test_a_model_that_makes_no_sense_is_refused_before_anything_of_its_sizes_is_made(kind, change, models):
@@ -168,13 +189,17 @@ def test_what_is_whole_still_loads_and_forecasts(models):
 
 def far_too_large(content, tensors):
     """Every layer saturates, and of the outputs one or the other overflows."""
+    if "share" in content:
+        content["share"] = 1.0  # of the networks
     for name, weights in tensors.items():
         if name.rpartition(".")[0].rpartition(".")[2] in ("output", "head"):
             signs = 1 - 2 * (torch.arange(weights.numel()) // (weights.numel() // len(weights)) % 2)
             tensors[name] = (signs * 3e38).reshape(weights.shape).float()
             if name.endswith("bias"):
                 tensors[name] = weights * 0 + 3e38
-        elif weights.is_floating_point() and name.startswith(("network.", "recurrent.", "embedding.", "words.")):
+        elif weights.is_floating_point() and name.startswith(
+            ("network.", "recurrent.", "embedding.", "words.", "written.")
+        ):
             tensors[name] = weights.sign() * 3e38
     if "scaling.spread" in tensors:
         tensors["scaling.spread"] = tensors["scaling.spread"] * 0 + 1e300
@@ -188,7 +213,9 @@ def far_too_large(content, tensors):
         ("write", lambda model: model.complete("it")),
         ("write", lambda model: model.perplexity("it was\n")),
         ("tag", lambda model: model.predict([["it", "was", "so", "It"] * 3])),
+        ("translate", lambda model: model.predict(["it", "was"])),
         ("forecast", lambda model: model.predict()),
+        ("direct", lambda model: model.predict()),
     ],
 )
 def test_weights_so_large_that_nothing_comes_out(kind, use, models):

@@ -29,6 +29,7 @@ from commands import finished, kill, logged, start
 from statewise import cli
 from statewise.jobs.tasks.forecast.recursive import StepTask
 from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.translate.pairs import dates
 from statewise.jobs.tasks.write import job as write_job
 from statewise.jobs.tasks.write.job import NAMES
 from statewise.jobs.tasks.write.text import lines_of
@@ -66,6 +67,12 @@ def tagged(seed: int) -> str:
     return "\n".join(sentences(60, seed).as_document().lines) + "\n"
 
 
+def spelt(seed: int) -> str:
+    made = dates(60, seed)
+    rows = zip(made.sources, made.known_targets, strict=True)
+    return "\n".join(["source\ttarget", *("\t".join(row) for row in rows)]) + "\n"
+
+
 @dataclass(frozen=True)
 class Job:
     """``words`` train a network on the file ``content(seed)`` in some dozens of updates.
@@ -89,6 +96,7 @@ WINDOWED = ("--model", "segrnn", "--epochs", "3", "--batch", "16")
 CLASSIFY = ("--epochs", "5", "--units", "8", "--balance", "--validation-share", "0.2", "--batch", "9")
 WRITE = ("--epochs", "3", "--units", "8", "--steps", "16", "--batch", "5")
 TAG = ("--crf", "--min-count", "2", "--epochs", "2", "--batch", "8", "--units", "8", "--word-size", "8")
+TRANSLATE = ("--epochs", "2", "--batch", "8", "--units", "6", "--embedding", "5", "--forcing", "0.5")
 JOBS = {
     "forecast step by step": Job(numbers, ("forecast", "file", "--horizon", "6", *STEPWISE), (4, 9, 3)),
     "forecast windows": Job(numbers, ("forecast", "file", "--horizon", "6", *WINDOWED), (3, 9), near=(1e-2, 1e-3)),
@@ -96,6 +104,12 @@ JOBS = {
     "write text": Job(prose, ("write", "file", *WRITE), (3, 70)),
     "write lines": Job(names, ("write", "file", "--lines", *WRITE), (3, 50)),
     "tag": Job(tagged, ("tag", "file", *TAG, "--character-units", "4"), (3, 5)),
+    "translate": Job(
+        spelt,
+        ("translate", "file", *TRANSLATE, "--validation-share", "0.2"),
+        (3, 5),
+        steady=("--dropout", "0", "--forcing", "1"),
+    ),
 }
 RESULTS = ("model.safetensors", "predictions.csv", "predictions.conll", "samples.txt")
 EACH = pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)

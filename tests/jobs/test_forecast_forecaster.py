@@ -137,7 +137,7 @@ def test_a_saved_one_predicts_the_same(airline, kind, tmp_path):
         (np.zeros((144, 0)), np.zeros(143), "as many rows of X as of y, got 144 and 143"),
         (np.zeros((144, 2)), np.full(144, np.nan), "y, row 0: expected a finite number, got nan"),
         (np.full((144, 1), np.inf), np.arange(144.0), "X: expected finite numbers, column x0 has inf"),
-        (np.zeros((144, 1), dtype=object), np.arange(144.0), "X: expected numbers of the shape"),
+        (np.full((144, 1), "a", dtype=object), np.arange(144.0), "X: expected numbers of the shape"),
         (np.zeros((2, 2, 2)), None, "y: expected numbers of the shape"),
         (np.arange(10.0), None, "has 10 rows, at least 20 are needed"),
         (np.ones(60), None, "never changes before the test part"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from statewise import cli
-from statewise.jobs import Classifier, Forecaster, Tagger, Writer
+from statewise.jobs import Classifier, Forecaster, Tagger, Translator, Writer
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def runs(tmp_path_factory):
         "classes": Classifier(units=2, epochs=1).fit([values[:5], values[:6]] * 3, ["a", "b"] * 3),
         "words": Writer(units=4, layers=1, epochs=1).fit("it was, it is\n" * 20),
         "tags": Tagger(units=2, word_size=2, character_units=0, epochs=1).fit([["it", "was"]] * 4, [["A", "B"]] * 4),
+        "texts": Translator(units=2, embedding=2, epochs=1).fit(["it", "was"], ["a", "b"]),
     }
     for name, model in models.items():
         (folder / name).mkdir()
@@ -50,6 +51,7 @@ def test_forecasts_of_two_models_go_into_two_files(runs, monkeypatch):
         ("classify predict", ["classes", "data.csv"], "data-predicted.csv"),
         ("tag predict", ["tags", "words.txt"], "words-tagged.txt"),
         ("tag predict", ["tags", "words.txt", "--text"], "words-tagged.conll"),
+        ("translate predict", ["texts", "data.csv"], "data-predicted.csv"),
         ("write score", ["words", "words.txt", "--out", "lines.csv"], "lines.csv"),
     ],
 )

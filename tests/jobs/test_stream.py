@@ -10,6 +10,7 @@ from torch.export import Dim, export
 
 from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
 from statewise.jobs.tasks.forecast.panel import array_panel
+from statewise.jobs.tasks.tag.corpus import Corpus
 
 TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 20
 T, N = Dim("T", min=2, max=1000), Dim("N", min=2, max=1000)
@@ -127,6 +128,36 @@ def test_networks_of_a_classifier_can_be_exported(head):
     given = (torch.randn(6, 3, 2), torch.tensor([6, 2, 4]))
     ragged = export(network, given, dynamic_shapes=({0: T, 1: N}, {0: N})).module()
     torch.testing.assert_close(ragged(x, lengths), network(x, lengths))
+
+
+class OfSentence(torch.nn.Module):
+    """The network of a tagger as a runtime has it: a sentence at a time, without packed sequences."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, *given):
+        return self.network.sentence(*given)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_networks_of_a_tagger_can_be_exported(cell):
+    X, y = [["we", "saw", "it"], ["it", "was", "we"]] * 4, [["a", "b", "c"], ["c", "a", "b"]] * 4
+    model = Tagger(units=4, word_size=4, character_units=3, epochs=1, cell=cell).fit(X, y).model_
+
+    def given(words):
+        batch = model.packed(Corpus("", [words], None)).take(np.array([0]))
+        symbols = [torch.tensor(model.vocabulary.characters.encode(word)) for word in words]
+        padded = torch.nn.utils.rnn.pad_sequence(symbols)
+        assert [len(s) for s in symbols] == list(map(len, words))
+        return batch, (batch.words, batch.shapes, batch.features, padded + 1, torch.tensor(list(map(len, words))))
+
+    short, sentence = given(["it", "was"]), given(["we", "saw", "the", "it", "it"])
+    C, S = Dim("C", min=2, max=100), Dim("S", min=2, max=100)
+    shapes = ({0: S}, {0: S}, {1: S}, {0: C, 1: S}, {0: S})
+    exported = export(OfSentence(model.network), short[1], dynamic_shapes=(shapes,)).module()
+    torch.testing.assert_close(exported(*sentence[1]), model.network(sentence[0]))
 
 
 def test_networks_of_a_writer_can_be_exported():

@@ -81,6 +81,10 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path, content, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_message_is_one_line_whatever_it_quotes():
+    assert str(InputError("x.csv: there are: a\u2028c, d\re")) == "x.csv: there are: a c, d e"
+
+
 def test_a_truncated_parquet_file(tmp_path):
     path = tmp_path / "x.parquet"
     pl.DataFrame({"a": range(1000)}).write_parquet(path)

@@ -159,6 +159,13 @@ def test_features_and_a_crf():
     assert Path("g-tagged.txt").read_text() == "new B Y\n"
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_in_how_many_directions_it_reads(both, capsys):
+    assert tag(toy(), *QUICK, "--bidirectional" if both else "--no-bidirectional", "--out", "run") == 0
+    ways = "8 units in each direction over words" if both else "8 units over words"
+    assert ways in capsys.readouterr().out
+
+
 def test_a_model_that_loses_says_so(capsys):
     Path("f.txt").write_text("".join(f"{w} {t}\n\n" for w, t in [("a", "X"), ("b", "Y"), ("c", "Z")] * 20))
     assert tag("f.txt", "--epochs", "1", "--learning-rate", "1e-9", "--out", "run") == 0

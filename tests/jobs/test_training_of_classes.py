@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from statewise.jobs import Callback, Classifier, Forecaster, InputError, Tagger, Writer
+from statewise.jobs import Callback, Classifier, Forecaster, InputError, Tagger, Translator, Writer
 from statewise.jobs.estimator import Estimator
 from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.translate.pairs import dates
 
 
 def waves(seed: int) -> tuple[Any, Any]:
@@ -39,6 +40,11 @@ def walk(seed: int) -> tuple[Any, Any]:
     return np.zeros((len(steps), 0)), np.sin(steps) + np.random.default_rng(seed).normal(0, 0.1, len(steps))
 
 
+def spelt(seed: int) -> tuple[Any, Any]:
+    made = dates(24, seed)
+    return made.sources, made.targets
+
+
 @dataclass(frozen=True)
 class Kind:
     make: Callable[..., Estimator]
@@ -58,6 +64,9 @@ KINDS = {
     "tagger": Kind(
         lambda **more: Tagger(**{"units": 4, "word_size": 6, "character_units": 3, "epochs": 4, "batch": 8, **more}),
         tagged,
+    ),
+    "translator": Kind(
+        lambda **more: Translator(**{"units": 4, "embedding": 4, "epochs": 4, "batch": 8, **more}), spelt
     ),
     "writer": Kind(WRITER, prose),
     "forecaster": Kind(

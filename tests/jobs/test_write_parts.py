@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from statewise.jobs import InputError
 from statewise.jobs.tasks.write import ngrams
-from statewise.jobs.tasks.write.config import Plan, WriteConfig
+from statewise.jobs.tasks.write.config import Draw, Plan, WriteConfig
 from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, likelihood, line_numbers
-from statewise.jobs.tasks.write.model import Draw, drawn
+from statewise.jobs.tasks.write.model import drawn
 from statewise.jobs.tasks.write.network import Network
 from statewise.jobs.tasks.write.text import Corpus, Vocabulary, as_text, held_out, lines_of, read_text
 from statewise.jobs.tasks.write.training import BpttTask, LineTask, WriteProblem, streams_of

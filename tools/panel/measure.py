@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.readme import write_section
+from benchmarks.pages import renew
 
 from . import fetch, report
 from .baselines import methods
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"{source.name}: {records[source.name]['scores']}", flush=True)
         file.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (DOCS / "panel.md").write_text(report.page(records), encoding="utf-8")
-    write_section(DOCS / "jobs.md", report.summary(records), "panel")
+    renew({"panel": report.summary(records)}, [DOCS / "jobs.md"])
     return 0
 
 

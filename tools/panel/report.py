@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.table import markdown
+from benchmarks.record import markdown
 
 OWN = "statewise"
 SIMPLE = ("naive", "drift", "seasonal naive", "linear")

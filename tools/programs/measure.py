@@ -24,11 +24,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from benchmarks import machine
-from benchmarks.calls import tensors_in
-from benchmarks.cases import MODES, THREADS, TRAINING
+from benchmarks.case import MODES, THREADS, TRAINING
 from benchmarks.clock import QUICK, Clock, Effort
 from benchmarks.gate import judge
-from benchmarks.samples import Summary
+from benchmarks.sides import tensors_in
 from statewise import accelerate
 
 from . import program
@@ -108,7 +107,7 @@ def _gradients(outputs: Sequence[Tensor], incoming: Sequence[Tensor | None], lea
 
 
 def failures(run: Run, theirs: nn.Module, ours: nn.Module) -> list[str]:
-    """A line for each output or gradient of ``ours`` that isn't as near to float64 as it should be (bench/gate.py)."""
+    """A line for each output or gradient of ``ours`` that isn't as near to float64 as it should be (see the gate)."""
     exact, peer, mine = (Side(run, model) for model in (copy.deepcopy(theirs).double(), theirs, ours))
     lines = []
     for mode in MODES:
@@ -196,37 +195,28 @@ def again(calls: Sequence[Call], modules: dict[str, nn.Module]) -> None:
             _gradients(outputs, call.incoming, leaves)
 
 
-class Rounds:
-    """The program and its layers alone in one mode, statewise's first, for the clock."""
-
-    def __init__(self, sides: Sequence[Side], names: Sequence[str], mode: str) -> None:
-        calls = calls_in(sides[-1], names, mode)
-        modules = [{name: side.model.get_submodule(name) for name in names} for side in sides]
-        whole: list[Callable[[], object]] = [partial(side.once, mode) for side in sides]
-        self.sides = whole + [partial(again, calls, found) for found in modules]
-        for side in sides:
-            side.once(mode)  # so that the layers alone are in the mode too
-
-    def renew(self) -> None:
-        """Nothing: every run has the same input."""
+def sides_of(sides: Sequence[Side], names: Sequence[str], mode: str) -> list[Callable[[], object]]:
+    """What is timed in one mode: the program with each of ``sides``, then its layers alone, statewise's first."""
+    calls = calls_in(sides[-1], names, mode)
+    modules = [{name: side.model.get_submodule(name) for name in names} for side in sides]
+    whole: list[Callable[[], object]] = [partial(side.once, mode) for side in sides]
+    for side in sides:
+        side.once(mode)  # so that the layers alone are in the mode too
+    return whole + [partial(again, calls, found) for found in modules]
 
 
 def figures(run: Run, theirs: nn.Module, ours: nn.Module, effort: Effort) -> Iterator[Figure]:
-    """In every mode, with every number of threads."""
+    """In every mode, with every number of threads. A second try where the machine was busy."""
     clock, sides = Clock(effort), [Side(run, ours), Side(run, theirs)]
     for threads in THREADS:
         torch.set_num_threads(threads)
         for mode in MODES:
-            summary = _summary(clock, Rounds(sides, recurrent_names(theirs, ours), mode), threads)
+            timed = sides_of(sides, recurrent_names(theirs, ours), mode)
+            summary = clock.measure(timed, threads)
+            if summary.disturbed:
+                summary = max(summary, clock.measure(timed, threads), key=lambda found: found.calm)
             mine, others, my_layers, their_layers = summary.times
             yield Figure(mode, threads, mine, others, my_layers, their_layers, summary.disturbed)
-
-
-def _summary(clock: Clock, rounds: Rounds, threads: int) -> Summary:
-    """With a second try where the machine was busy."""
-    first = clock.measure(rounds, threads)
-    tries = [first, clock.measure(rounds, threads)] if first.disturbed else [first]
-    return max(tries, key=lambda summary: (not summary.disturbed, summary.clean))
 
 
 def measure(name: str, effort: Effort) -> dict[str, Any]:

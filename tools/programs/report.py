@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.table import markdown
+from benchmarks.record import pivot
 
 from . import program
 from .measure import Figure
@@ -57,19 +57,17 @@ def _measured_on(record: Mapping[str, Any]) -> str:
 
 def table(figures: Iterable[Figure]) -> str:
     """A row for each mode and number of threads."""
-    head = ["mode", "threads", "torch.nn", "statewise", "torch.nn / statewise", "layers' share", "layers' gain"]
-    rows = [
-        [
-            f.mode,
-            str(f.threads),
-            *(f"{seconds * 1e3:.1f} ms" for seconds in (f.theirs, f.ours)),
-            _ratio(f),
-            f"{f.share:.0%}",
-            f"{f.layers_ratio:.2f}",
-        ]
-        for f in figures
-    ]
-    return markdown([head, *rows])
+    return pivot(_entries(figures), "mode", "threads")
+
+
+def _entries(figures: Iterable[Figure]) -> Iterator[tuple[list[str], str, str]]:
+    for f in figures:
+        row = [f.mode, str(f.threads)]
+        yield row, "torch.nn", f"{f.theirs * 1e3:.1f} ms"
+        yield row, "statewise", f"{f.ours * 1e3:.1f} ms"
+        yield row, "torch.nn / statewise", _ratio(f)
+        yield row, "layers' share", f"{f.share:.0%}"
+        yield row, "layers' gain", f"{f.layers_ratio:.2f}"
 
 
 def _ratio(figure: Figure) -> str:

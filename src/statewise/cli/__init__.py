@@ -38,6 +38,11 @@ COMMANDS = {
     ),
     "tag": ("statewise.jobs.tasks.tag.command:COMMAND", "learn to give every word of a sentence a tag"),
     "tag predict": ("statewise.jobs.tasks.tag.command:PREDICT", "give tags with a model that has learnt it"),
+    "translate": ("statewise.jobs.tasks.translate.command:COMMAND", "learn to write a text for a text"),
+    "translate predict": (
+        "statewise.jobs.tasks.translate.command:PREDICT",
+        "write it, with a model that has learnt it",
+    ),
 }
 COMMANDS |= {
     f"tune {job}": (f"statewise.jobs.tuning:{job}", f"search the options of {job} that validate best")
@@ -51,12 +56,13 @@ examples:
   statewise classify
   statewise write
   statewise tag
+  statewise translate
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
 OPTIONAL = dict.fromkeys(
     ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
-) | {"optuna": "tune"}
+) | {"optuna": "tune", "sacrebleu": "translate", "tokenizers": "translate"}
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from .tasks.classify.classifier import Classifier
     from .tasks.forecast.forecaster import Forecaster
     from .tasks.tag.tagger import Tagger
+    from .tasks.translate.translator import Translator
     from .tasks.write.writer import Writer
     from .training.callbacks import Callback
     from .tuning import tune
 
-__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Writer", "tune"]
+__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer", "tune"]
 
 _HOMES = {
     "tune": ".tuning",
@@ -23,6 +24,7 @@ _HOMES = {
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",
     "Tagger": ".tasks.tag.tagger",
+    "Translator": ".tasks.translate.translator",
     "Writer": ".tasks.write.writer",
 }
 

@@ -192,6 +192,13 @@ def pair_of(eval_set: Any) -> tuple[Any, Any]:
     return eval_set[0], eval_set[1]
 
 
+def of_texts(tags: Any, *, required: bool) -> Any:
+    """scikit-learn's ``tags`` of a class that reads texts; ``required``: whether it needs ``y``."""
+    tags.input_tags.two_d_array, tags.input_tags.string = False, True
+    tags.target_tags.required = required
+    return tags
+
+
 def _told(configuration: type[TrainingConfig]) -> set[str]:
     return {each.name for each in fields(configuration) if each.init and each.name != "seed"}
 

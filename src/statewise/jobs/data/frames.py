@@ -10,6 +10,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ..errors import InputError
 
@@ -81,3 +82,23 @@ def _plain(column: np.ndarray[Any, Any]) -> Any:
     if column.dtype.kind == "O":
         return column.tolist()
     return np.ascontiguousarray(column.astype("datetime64[us]") if column.dtype.kind == "M" else column)
+
+
+def as_numbers(X: Any, expected: str) -> NDArray[Any]:
+    """``X``, an array, a frame or what can be one, as an array of numbers, whole or float.
+
+    Raises ``InputError``, which begins with ``expected``, for anything else, and TypeError for objects.
+    """
+    if hasattr(X, "toarray"):
+        raise InputError(f"{expected}; got a sparse {type(X).__name__}, and dense data is required")
+    try:
+        array = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
+        if array.dtype.kind not in "iubfc":
+            array = array.astype(np.float64)
+    except ValueError as error:
+        raise InputError(f"{expected}: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{expected}: {error}") from None
+    if array.dtype.kind == "c":
+        raise InputError(f"{expected}: Complex data not supported")
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -89,7 +89,10 @@ def tensorboard(folder: Path) -> Callback:
 
 
 def trackio(name: str) -> Callback:
-    """Logs the curve as the run ``name`` of the project statewise, for ``trackio show``."""
+    """Logs the curve as the run ``name`` of the project statewise, for ``trackio show``.
+
+    A run that is gone on with is told from its beginning, as another of that name.
+    """
     package = _package("trackio", "trackio")
     if package is None:
         return Callback()

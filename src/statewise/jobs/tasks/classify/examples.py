@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,12 +24,16 @@ class Examples:
     sequences: Sequences
     labels: Sequence[str] | None
     """(n,); None where the file has none."""
-    ids: Sequence[str]
-    """What each sequence is called: (n,)."""
+    ids: Sequence[str] = ()
+    """What each sequence is called: (n,); by default 1, 2, and so on."""
     channels: tuple[str, ...] | None = None
     """The channels' names, where the file has any."""
     picture: tuple[int, int] | None = None
     """Height and width, where each sequence is an image."""
+
+    def __post_init__(self) -> None:
+        if not len(self.ids):
+            object.__setattr__(self, "ids", [str(row) for row in range(1, len(self) + 1)])
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -38,7 +42,7 @@ class Examples:
         """Those that ``rows`` name, in that order."""
         labels = None if self.labels is None else [self.labels[row] for row in rows]
         sequences, ids = self.sequences.select(rows), [self.ids[row] for row in rows]
-        return Examples(self.name, self.source, sequences, labels, ids, self.channels, self.picture)
+        return replace(self, sequences=sequences, labels=labels, ids=ids)
 
     def described(self) -> str:
         """How many there are of what, in words."""
@@ -50,11 +54,6 @@ class Examples:
         least, most = int(lengths.min()), int(lengths.max())
         steps = f"{least}" if least == most else f"{least} to {most}"
         return f"{len(self)} sequences of {steps} steps, {channels} channel{'s' if channels != 1 else ''}"
-
-
-def numbered(count: int) -> list[str]:
-    """What sequences are called that have no names: 1, 2, and so on."""
-    return [str(row) for row in range(1, count + 1)]
 
 
 def classes_of(examples: Examples) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.columns import HUGE
+from ...data.frames import as_numbers
 from ...errors import InputError
 
 Rows = NDArray[np.int64]
@@ -172,7 +173,7 @@ def check_values(sequences: Sequences, gaps: str, where: str = "") -> None:
 def _of_list(X: Any) -> Sequences:
     if not len(X):
         raise InputError("expected at least one sequence, got none")
-    arrays = [_numbers(x, f"sequence {row}: ") for row, x in enumerate(X, 1)]
+    arrays = [as_numbers(x, f"sequence {row}: {EXPECTED} of numbers") for row, x in enumerate(X, 1)]
     if all(a.ndim == 0 for a in arrays):
         raise InputError(f"{EXPECTED}, got a list of single numbers")
     for row, array in enumerate(arrays, 1):
@@ -191,9 +192,7 @@ def _of_list(X: Any) -> Sequences:
 
 
 def _of_block(X: Any) -> Sequences:
-    if hasattr(X, "toarray"):
-        raise InputError(f"{EXPECTED}; got a sparse {type(X).__name__}, and dense data is required")
-    block = _numbers(X, "")
+    block = as_numbers(X, f"{EXPECTED} of numbers")
     if block.ndim not in (2, 3):
         hint = " Reshape your data: one sequence is an array (1, T)" if block.ndim == 1 else ""
         raise InputError(f"{EXPECTED}, got an array of shape {block.shape}.{hint}")
@@ -201,18 +200,3 @@ def _of_block(X: Any) -> Sequences:
         if not size:
             raise InputError(f"Found array with 0 {what} (shape={block.shape}) while a minimum of 1 is required.")
     return Sequences.equal(block if block.ndim == 3 else block[:, :, None])
-
-
-def _numbers(X: Any, where: str) -> NDArray[Any]:
-    """``X`` as an array of numbers, whole or float; refuses text, objects and complex numbers."""
-    try:
-        array = np.asarray(X)
-        if array.dtype.kind not in "iubfc":
-            array = array.astype(np.float64)
-    except ValueError as error:
-        raise InputError(f"{where}{EXPECTED} of numbers: {error}") from None
-    except TypeError as error:
-        raise TypeError(f"{where}{EXPECTED} of numbers: {error}") from None
-    if array.dtype.kind == "c":
-        raise InputError(f"{where}Complex data not supported; expected real numbers")
-    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -68,7 +68,7 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
 
     def _panel(self, X: Any, y: Any, before: Panel | None = None) -> tuple[Panel, int]:
         """The series of ``X`` and ``y``, and of how many dimensions their array is, 0: none; read as ``before``."""
-        shape = _shape(X if y is None else y)
+        shape = _shape(X) if y is None else np.asarray(y).shape
         if shape is None:
             columns = part_of(Columns, self) if before is None else before.columns
             return read_panel(X, columns, gaps=self.gaps, grid=None if before is None else before.grid), 0
@@ -96,6 +96,13 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
         if self.shape_ is None:
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
         return self._shaped(self._continued(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # by their covariates alone: rows in another order are another series
+        return tags
 
     def stream(self, rows: int | None = None) -> Stream:
         """Go on from the last rows that were fitted, row by row: ``step`` takes what has come in the next row.
@@ -130,7 +137,8 @@ class Forecaster(RegressorMixin, Estimator, Columns, ForecastConfig):  # type: i
             known = np.zeros((self.horizon_, 0))
         width = len(self.model_.known.columns)
         if known.shape[1] != width:
-            raise InputError(f"predict: expected X with {width} columns as in fit, got {known.shape[1]}")
+            hint = ". Reshape your data: one row is an array (1, columns)" if np.ndim(X) == 1 else ""
+            raise InputError(f"predict: expected X with {width} columns as in fit, got {known.shape[1]}{hint}")
         return continued(self.model_, known, spread=spread).transpose(1, 0, 2)
 
     def _shaped(self, forecast: Array) -> Array:

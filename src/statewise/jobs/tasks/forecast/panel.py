@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...data import columns as cells
 from ...data.content import plain_name
+from ...data.frames import as_numbers
 from ...data.tables import name_of, read_table
 from ...errors import InputError
 from .config import Columns
@@ -383,11 +384,16 @@ def _labels(read: _Long, places: Places, rows: Places, keep: slice) -> list[str]
 
 def features(X: Any) -> Array:
     """``X`` as (n, columns) numbers. Raises ``InputError`` for anything else."""
-    found = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
+    expected = "X: expected numbers of the shape (n, columns)"
+    found = as_numbers(X, expected)
     if found.ndim == 1 and len(found):
         found = found[:, None]
-    if found.ndim != 2 or found.dtype.kind not in "biuf":
-        raise InputError(f"X: expected numbers of the shape (n, columns), got {found.dtype} {found.shape}")
+    if found.ndim != 2:
+        raise InputError(f"{expected}, got {found.dtype} {found.shape}")
+    if (odd := ~np.isfinite(found)).any():
+        row, column = np.argwhere(odd)[0]
+        value = "NaN" if np.isnan(found[row, column]) else f"{found[row, column]:g}"
+        raise InputError(f"X: expected finite numbers, column x{column} has {value}")
     return found.astype(np.float64)
 
 
@@ -396,17 +402,15 @@ def array_panel(X: Any, y: Any, gaps: str) -> Panel:
 
     Raises ``InputError`` for what can't be used.
     """
-    values, known = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y), features(X)
-    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf" or 0 in values.shape:
-        raise InputError(f"y: expected numbers of the shape (n,) or (n, channels), got {values.dtype} {values.shape}")
+    expected = "y: expected numbers of the shape (n,) or (n, channels)"
+    values, known = as_numbers(y, expected), features(X)
+    if values.ndim not in (1, 2) or 0 in values.shape:
+        raise InputError(f"{expected}, got {values.dtype} {values.shape}")
     if len(known) != len(values):
         raise InputError(f"expected as many rows of X as of y, got {len(known)} and {len(values)}")
     names = ("y",) if values.ndim == 1 else tuple(f"y{c}" for c in range(values.shape[1]))
     targets = values.reshape(len(values), -1).T.astype(np.float64)  # (channels, n)
     told = {f"x{c}": column for c, column in enumerate(known.T)}
-    for name, column in told.items():
-        if not np.isfinite(column).all():
-            raise InputError(f"X: expected finite numbers, column {name} has {column[~np.isfinite(column)][0]}")
     series = tuple(_of_array(*each, told, gaps) for each in zip(names, targets, strict=True))
     return Panel("series", "the array", series, Grid(), Columns(target=names, known=tuple(told)))
 

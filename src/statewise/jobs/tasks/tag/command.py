@@ -73,7 +73,10 @@ Tag the words of a file with a model that statewise tag has written. The result 
 same file with the predicted tags in the column of the tags or, where it has none, in
 a further one; all else in it stays. Columns are as in the training part; options say
 what is different. With --text FILE is running text: the result has a line for every
-word, with where it begins and ends in the text, and its tag.
+word, with where it begins and ends in the text, and its tag. A word is letters and
+digits, and between them one at a time of . , : / - & @ + and apostrophes; any other
+character is a word by itself. A sentence ends with an empty line, or after . ! ? and
+closing quotes, where a blank follows and then no lower-case letter.
 """,
     examples="""\
 with files of your own:

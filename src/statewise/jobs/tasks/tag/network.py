@@ -69,6 +69,20 @@ class Network(nn.Module):
         steps, state = self.recurrent(self._read(batch)[None], state)
         return self.output(steps[0]), state
 
+    def sentence(
+        self, words: Tensor, shapes: Tensor, features: Tensor, characters: Tensor | None, lengths: Tensor | None
+    ) -> Tensor:
+        """Scores (T, K) of the tags of one sentence: what ``torch.export`` takes, which knows no packed sequences.
+
+        ``words`` and ``shapes`` (T,), ``features`` (F, T); ``characters`` (C, T), padded, of ``lengths`` (T,).
+        """
+        spelt = None
+        if self.characters is not None and characters is not None:
+            spelt = _ends(self.spelling(self.characters(characters), lengths=lengths)[1])
+        x = self._joined(words, shapes, features, spelt)
+        emissions: Tensor = self.output(self.recurrent(x[:, None])[0][:, 0])
+        return emissions
+
     def loss(self, emissions: Tensor, sizes: Tensor, targets: Tensor) -> Tensor:
         """The sum of the losses of ``targets`` (S,), a scalar: cross entropy, or by the CRF."""
         if self.crf is None:
@@ -93,11 +107,20 @@ class Network(nn.Module):
         if self.training:
             replaced = batch.rare & (torch.rand(words.shape, device=words.device) < REPLACED)
             words = words.masked_fill(replaced, UNKNOWN)
-        parts = [self.words(words), self.shapes(batch.shapes)]
-        parts += [embedding(column) for embedding, column in zip(self.features, batch.features, strict=True)]
+        spelt = None
         if self.characters is not None:
             packed = PackedSequence(self.characters(batch.characters), batch.character_sizes)
-            states = self.spelling(packed)[1]
-            final = states[0] if isinstance(states, tuple) else states  # (2, W, H): after the last, and the first one
-            parts.append(torch.cat(tuple(final), 1).index_select(0, batch.forms))
-        return torch.cat(parts, 1)
+            spelt = _ends(self.spelling(packed)[1]).index_select(0, batch.forms)
+        return self._joined(words, batch.shapes, batch.features, spelt)
+
+    def _joined(self, words: Tensor, shapes: Tensor, features: Tensor, spelt: Tensor | None) -> Tensor:
+        """What is known of every word, one vector of all: (S, I)."""
+        parts = [self.words(words), self.shapes(shapes)]
+        parts += [embedding(column) for embedding, column in zip(self.features, features, strict=True)]
+        return torch.cat(parts if spelt is None else [*parts, spelt], 1)
+
+
+def _ends(states: Any) -> Tensor:
+    """The states after the last and, backwards, the first character: (W, 2*H)."""
+    final = states[0] if isinstance(states, tuple) else states  # (2, W, H)
+    return torch.cat(tuple(final), 1)

@@ -31,7 +31,8 @@ def network_line(config: TagConfig, network: Network) -> str:
     reads = ["words", *(["characters"] if config.character_units else []), *(["features"] if network.features else [])]
     read = " and ".join([", ".join(reads[:-1]), reads[-1]] if len(reads) > 1 else reads)
     crf = ["a CRF"] if config.crf else []
-    return experiment.network_line(config, network, f" in each direction over {read}", *crf)
+    ways = " in each direction" if config.bidirectional else ""
+    return experiment.network_line(config, network, f"{ways} over {read}", *crf)
 
 
 def table(result: Result, baselines: Sequence[Score]) -> Table:

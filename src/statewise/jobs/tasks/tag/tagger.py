@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...config import Whole, checked
 from ...errors import InputError
-from ...estimator import Estimator, pair_of
+from ...estimator import Estimator, of_texts, pair_of
 from .config import TagConfig
 from .corpus import LISTS, Corpus, as_corpus, as_rows
 from .model import Model
@@ -86,6 +86,9 @@ class Tagger(Estimator, TagConfig):
         sentences = as_rows(X, LISTS.format("X"))
         said = iter(say(as_corpus(sentences)))
         return [next(said) if len(sentence) else nothing for sentence in sentences]
+
+    def __sklearn_tags__(self) -> Any:
+        return of_texts(super().__sklearn_tags__(), required=True)
 
     def _take(self, model: Model) -> None:
         super()._take(model)

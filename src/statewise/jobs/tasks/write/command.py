@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 from ...command import Command, Out, Reading
-from ...config import Config, Count, NotNegative, Whole, again, option
+from ...config import Config, Whole, again, option, part_of
 from ...errors import InputError
-from .config import Options
+from .config import Draw, Options
 
 COMMAND = Command(
     "write",
@@ -45,16 +45,13 @@ with files of your own, text in UTF-8, packed as .gz or not:
 
 
 @dataclass(kw_only=True)
-class SampleOptions(Reading):
+class SampleOptions(Reading, Draw):
     """What ``write sample`` can be told."""
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
     prompt: str = option("", "what the text begins with", metavar="TEXT", default="nothing")
-    temperature: NotNegative = option(0.8, "0: always the likeliest", metavar="X")
-    top_k: Whole | None = option(None, "among so many symbols, the likeliest", metavar="N", default="all")
     length: Whole | None = option(None, "symbols after the prompt", metavar="N", default="500; a line: to its end")
     count: Whole | None = option(None, "how many texts or lines", metavar="N", default="1, of drawn lines 10")
-    seed: Count = option(0, "of the draws", metavar="N")
     new: Path | None = option(None, "of lines: none that is in FILE, and none twice", metavar="FILE", default="")
 
 
@@ -78,11 +75,11 @@ examples:
 
 def sample(options: SampleOptions) -> None:
     """Write to stdout."""
-    from .model import LENGTH, Draw, Model
+    from .model import LENGTH, Model
     from .text import lines_of, read_text
 
     model = Model.load(options.model)
-    draw = Draw(temperature=options.temperature, top_k=options.top_k, seed=options.seed)
+    draw = part_of(Draw, options)
     count = options.count or (10 if model.lines and draw.temperature > 0 else 1)
     if options.new is not None and not model.lines:
         raise InputError(f"--new {options.new}: is for models of lines, {options.model} has learnt a running text")

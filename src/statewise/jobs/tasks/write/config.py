@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...command import Run
-from ...config import Cell, NotNegative, Part, Positive, Range, Whole, again, option, part_of
+from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Whole, again, option, part_of
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -88,6 +88,17 @@ class Plan(WriteConfig):
         units, layers = config.units or UNITS[config.lines], config.layers or LAYERS[config.lines]
         wide = units if config.tie or config.level == "word" else min(units, NARROW)
         return part_of(cls, config, units=units, layers=layers, embedding=config.embedding or wide)
+
+
+@dataclass(kw_only=True)
+class Draw(Config):
+    """How symbols are drawn. Raises ``InputError`` where a value can't be used."""
+
+    temperature: NotNegative = option(
+        0.8, "logits are divided by it: below 1 the likely becomes likelier, at 0 it is taken always", metavar="X"
+    )
+    top_k: Whole | None = option(None, "among so many symbols, the likeliest", metavar="N", default="all")
+    seed: Count = option(0, "of the draws", metavar="N")
 
 
 @dataclass(kw_only=True)

@@ -11,8 +11,8 @@ from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import report
-from .config import Options, WriteConfig
-from .model import Draw, Model
+from .config import Draw, Options, WriteConfig
+from .model import Model
 from .ngrams import baselines
 from .text import held_out, lines_of, read_text
 from .training import WriteProblem
@@ -41,13 +41,9 @@ class Write(experiment.Job[Options, Model]):
 
     def _parts(self, config: Options) -> tuple[str, str, str]:
         """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""
-        if config.validation is not None:
-            if config.file is None:
-                raise InputError("--validation: needs FILE, the training part, as well")
-            if config.validation_share is not None:
-                raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
-            return read_text(config.file), read_text(config.validation), f" ({config.validation})"
         text = read_text(config.file or NAMES)
+        if config.validation is not None:
+            return text, read_text(config.validation), f" ({config.validation})"
         kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
         return kept, held, f" (drawn with seed {config.seed})" if config.lines else " (the end of the text)"
 
@@ -59,6 +55,7 @@ class Write(experiment.Job[Options, Model]):
     def facts(self) -> Facts:
         """What is learnt from, what is held out, and by what network."""
         problem, known, plan = self.problem, self.problem.vocabulary, self.problem.config
+        tied = "tied embedding" if plan.tie else f"embedding of {plan.embedding}"
         held = "none: nothing tells how well other text is predicted"
         if problem.held_out is not None:
             held = report.described(problem.held_out, known) + self.how
@@ -66,7 +63,7 @@ class Write(experiment.Job[Options, Model]):
             ("", f"{self.name}: {len(known):,} different {known.noun}s"),
             ("training", report.described(problem.corpus, known)),
             ("validation", held),
-            ("network", report.network_line(plan, problem.network())),
+            ("network", experiment.network_line(plan, problem.network(), "", tied)),
         ]
         return facts if plan.lines else [*facts, ("read", f"in {plan.batch} streams, {plan.steps} steps at a time")]
 

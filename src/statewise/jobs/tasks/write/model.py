@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...artifacts import model_file
-from ...config import Config, Count, NotNegative, Whole
 from ...errors import InputError
-from .config import Plan
+from .config import Draw, Plan
 from .likelihood import Likelihood, likelihood
 from .network import Network
 from .search import NOT_FINITE, finite, likeliest
@@ -25,17 +24,6 @@ from .text import END, Corpus, Vocabulary, lines_of, of_lines
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
 TRIES = 20  # lines drawn for one that is wanted, before too few are new
-
-
-@dataclass(kw_only=True)
-class Draw(Config):
-    """How to draw. Raises ``InputError`` where a value can't be used."""
-
-    temperature: NotNegative = 0.8
-    """Logits are divided by it: below 1 the likely becomes likelier; at 0 the likeliest symbol is taken always."""
-    top_k: Whole | None = None
-    """Among so many symbols, the likeliest; None for all."""
-    seed: Count = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,11 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from ... import experiment
 from ...report import Block, Heading, Table, Text
-from .config import Plan
 from .likelihood import Likelihood, Score
-from .network import Network
 from .text import Corpus, Vocabulary
 
 TOLD = 10  # lines on the terminal, and of the most surprising ones
@@ -56,12 +53,6 @@ def described(corpus: Corpus, vocabulary: Vocabulary) -> str:
         what = "<unk>" if vocabulary.level == "word" else "not known, left out"
         unknown = f", {corpus.unknown:,} of them {what}"
     return f"{lines}{len(corpus.ids):,} {vocabulary.noun}s{unknown}"
-
-
-def network_line(config: Plan, network: Network) -> str:
-    """The network in a line."""
-    tied = "tied embedding" if config.tie else f"embedding of {config.embedding}"
-    return experiment.network_line(config, network, "", tied)
 
 
 def table(scores: Sequence[Score], found: Likelihood, vocabulary: Vocabulary, which: str) -> Table:

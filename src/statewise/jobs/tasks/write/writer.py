@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...config import Whole, checked
 from ...errors import InputError
-from ...estimator import Estimator
-from .config import WriteConfig
+from ...estimator import Estimator, of_texts
+from .config import Draw, WriteConfig
 from .likelihood import Score
-from .model import Draw, Model
+from .model import Model
 from .text import as_text, held_out, of_lines, read_text
 from .training import WriteProblem
 
@@ -131,6 +131,9 @@ class Writer(Estimator, WriteConfig):
     def bits_per_character(self, X: Any) -> float:
         """In how many bits a character of the text ``X`` could be written with the model's help."""
         return self._score(X).bits
+
+    def __sklearn_tags__(self) -> Any:
+        return of_texts(super().__sklearn_tags__(), required=False)
 
     def _take(self, model: Model) -> None:
         super()._take(model)

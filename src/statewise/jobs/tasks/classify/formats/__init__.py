@@ -10,6 +10,7 @@ from ....data.content import beginning_of, filled_content
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
+from ..sequences import check_values
 from . import arrays, images, tables, ts
 from .images import digits
 
@@ -28,17 +29,16 @@ def read(source: Any, layout: Layout | None = None, *, labels: Path | None = Non
         return tables.read(source, layout)
     path = Path(source)
     beginning = beginning_of(path)
-    apart = False
-    if beginning.startswith((arrays.NPY, arrays.NPZ)):
-        apart = beginning.startswith(arrays.NPY)
+    apart = beginning.startswith(arrays.NPY) or images.is_idx(beginning)
+    if labels is not None and not apart:
+        raise InputError(f"--labels {labels}: {path} is a file that has its labels in it")
+    if images.is_idx(beginning):
+        examples = images.read(path, filled_content(path), layout, labels)
+    elif beginning.startswith((arrays.NPY, arrays.NPZ)):
         examples = arrays.read(path, filled_content(path), layout, labels)
-    elif images.is_idx(beginning):
-        apart = True
-        examples = images.read_idx(path, filled_content(path), layout, labels)
     elif ts.is_ts(path, beginning):
         examples = ts.read(path, filled_content(path), layout)
     else:
-        examples = tables.read(path, layout)
-    if labels is not None and not apart:
-        raise InputError(f"--labels {labels}: {path} is a file that has its labels in it")
+        return tables.read(path, layout)
+    check_values(examples.sequences, layout.gaps, f"{path}: ")
     return examples

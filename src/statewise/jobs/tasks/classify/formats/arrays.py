@@ -16,8 +16,8 @@ from ....data.columns import listed
 from ....data.content import check_unpacked, filled_content, plain_name
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples, numbered
-from ..sequences import Sequences, check_values
+from ..examples import Examples
+from ..sequences import Sequences
 from .images import of_images
 
 OBJECTS = ("Object arrays", "Cannot load file containing pickled data")  # how numpy refuses them
@@ -38,9 +38,8 @@ def read(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Exa
         block = x if x.ndim == 3 else x[:, :, None]
         lengths = _lengths(path, arrays.get("lengths"), block)
         sequences = Sequences.equal(block) if lengths is None else Sequences.padded(block, lengths)
-    check_values(sequences, layout.gaps, f"{path}: ")
     found = _labels(path, arrays, labels, len(x))
-    return Examples(plain_name(path), str(path), sequences, found, numbered(len(x)), picture=picture)
+    return Examples(plain_name(path), str(path), sequences, found, picture=picture)
 
 
 def _arrays(path: Path, content: bytes) -> Mapping[str, NDArray[Any]]:

@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 from ....data.content import filled_content, plain_name
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples, numbered
-from ..sequences import Sequences, check_values
+from ..examples import Examples
+from ..sequences import Sequences
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -28,7 +28,7 @@ def is_idx(content: bytes) -> bool:
     return len(content) >= 4 and content[:2] == b"\0\0" and content[2] in TYPES and 1 <= content[3] <= 8
 
 
-def read_idx(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Examples:
+def read(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Examples:
     """Images (n, height, width) or sequences (n, T), and their labels where there is a file of them."""
     block = _array(path, content)
     if block.ndim not in (2, 3) or 0 in block.shape:
@@ -39,10 +39,9 @@ def read_idx(path: Path, content: bytes, layout: Layout, labels: Path | None) ->
         sequences, picture = of_images(block, layout.pixels)
     else:
         sequences = Sequences.equal(block[:, :, None])
-    check_values(sequences, layout.gaps, f"{path}: ")
     labels = labels or _beside(path)
     found = None if labels is None else _labels(labels, len(block), path)
-    return Examples(plain_name(path), str(path), sequences, found, numbered(len(block)), picture=picture)
+    return Examples(plain_name(path), str(path), sequences, found, picture=picture)
 
 
 def _labels(path: Path, count: int, images: Path) -> list[str]:
@@ -76,7 +75,7 @@ def digits(*, pixels: bool = False) -> Examples:
     found = load_digits()
     sequences, picture = of_images(found.images.astype(np.uint8), pixels)
     labels = [str(label) for label in found.target]
-    return Examples("digits", "the built-in digits", sequences, labels, numbered(len(labels)), picture=picture)
+    return Examples("digits", "the built-in digits", sequences, labels, picture=picture)
 
 
 def of_images(images: NDArray[Any], pixels: bool) -> tuple[Sequences, tuple[int, int]]:

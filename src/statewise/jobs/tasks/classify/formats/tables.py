@@ -21,7 +21,7 @@ from ....data.content import plain_name
 from ....data.tables import name_of, read_table
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples, numbered
+from ..examples import Examples
 from ..sequences import Rows, Sequences
 
 IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
@@ -93,7 +93,7 @@ def _wide(table: _Table) -> Examples:
             f"{where}: column {table.channels[column]!r}, row {row + 1}: expected a number, the value is missing and"
             " others follow; --gaps carry takes the value before it"
         )
-    ids = numbered(len(frame)) if table.id is None else _text(where, frame[table.id])
+    ids = () if table.id is None else _text(where, frame[table.id])
     labels = None if table.label is None else _text(where, frame[table.label])
     return Examples(table.name, where, Sequences.padded(block[:, :, None], lengths), labels, ids)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ....data.content import plain_name
 from ....errors import InputError
 from ..config import Layout
-from ..examples import Examples, numbered
-from ..sequences import Sequences, check_values
+from ..examples import Examples
+from ..sequences import Sequences
 
 Array = NDArray[np.float64]
 
@@ -50,9 +50,8 @@ def read(path: Path, content: bytes, layout: Layout) -> Examples:
         raise InputError(f"{path}: no sequences after the line @data")
     _check_header(path, header, blocks, labels if labelled else [])
     sequences = Sequences.of(blocks)
-    check_values(sequences, layout.gaps, f"{path}: ")
     name = header.get("problemname") or plain_name(path)
-    return Examples(name, str(path), sequences, labels or None, numbered(len(blocks)))
+    return Examples(name, str(path), sequences, labels or None)
 
 
 def _header(path: Path, lines: list[str]) -> tuple[dict[str, str], int]:

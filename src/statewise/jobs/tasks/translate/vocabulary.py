@@ -1,0 +1,118 @@
+"""Text as symbols and symbols as numbers: characters, words, or pieces of words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.symbols import Symbols
+from ...errors import InputError
+from .config import Level
+
+END, UNKNOWN = 0, 1
+LEVELS = get_args(Level)
+SPECIAL = ("<end>", "<unk>")
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The symbols of one side, each told by its place."""
+
+    level: str
+    symbols: Symbols
+    merges: tuple[str, ...] = ()
+    """Of pieces of words: which two pieces become one, in this order, with a blank between them."""
+
+    @classmethod
+    def of(cls, texts: Iterable[str], level: str, *, most: int, at_least: int) -> Vocabulary:
+        """That of ``texts``: of words and characters those that occur ``at_least`` times, the ``most`` frequent."""
+        if level == "subword":
+            return cls.of_merges(_learnt(texts, most))
+        counts = Counter(symbol for text in texts for symbol in (text if level == "char" else text.split()))
+        kept = [s for s, n in counts.items() if n >= at_least and s not in SPECIAL]
+        return cls(level, Symbols((*SPECIAL, *sorted(kept, key=lambda s: (-counts[s], s))[:most])))
+
+    @classmethod
+    def of_merges(cls, merges: Sequence[str]) -> Vocabulary:
+        """That of all bytes, and of what ``merges`` make of them. ValueError where one of them makes nothing new."""
+        from tokenizers.pre_tokenizers import ByteLevel
+
+        known = dict.fromkeys(sorted(ByteLevel.alphabet()))
+        for merge in merges:
+            left, _, right = merge.partition(" ")
+            if left not in known or right not in known:
+                raise ValueError(f"no piece of a word: {merge!r}")
+            known[left + right] = None
+        return cls("subword", Symbols((*SPECIAL, *known)), tuple(merges))
+
+    @classmethod
+    def from_json(cls, content: Any) -> Vocabulary:
+        """What ``asdict`` made of one. ValueError for anything else."""
+        level, symbols, merges = content["level"], Symbols.from_json(content["symbols"]), content["merges"]
+        if level not in LEVELS or symbols[:2] != SPECIAL:
+            raise ValueError("expected symbols of a level, the end and the unknown one first")
+        made = cls.of_merges(Symbols.from_json(merges)).symbols if level == "subword" else ()
+        if symbols[: len(made)] != made:
+            raise ValueError("expected the pieces of words that are made by merging")
+        return cls(level, symbols, tuple(merges))
+
+    def with_features(self, features: Iterable[Sequence[str]]) -> Vocabulary:
+        """The same with what else is known of a source as symbols."""
+        more = sorted({f"<{each}>" for row in features for each in row} - set(self.symbols))
+        return Vocabulary(self.level, Symbols((*self.symbols, *more)), self.merges)
+
+    def cut(self, text: str) -> list[str]:
+        """``text`` as symbols, known or not."""
+        if self.level == "subword":
+            pieces: list[str] = self._tokenizer.encode(text).tokens
+            return pieces
+        return list(text) if self.level == "char" else text.split()
+
+    def encode(self, text: str, features: Sequence[str] = ()) -> NDArray[np.int64]:
+        """``text`` as numbers, what is known besides before it, and an end: (T,)."""
+        cut = (*(f"<{each}>" for each in features), *self.cut(text))
+        return np.append(self.symbols.encode(cut).clip(UNKNOWN), END)
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text that ``numbers`` stand for."""
+        symbols = [self.symbols[number] for number in numbers]
+        if self.level == "subword":
+            text: str = self._tokenizer.decoder.decode(symbols)
+            return text.strip()
+        return ("" if self.level == "char" else " ").join(symbols)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return _tokenizer(self.symbols.numbers, self.merges)
+
+
+def _tokenizer(symbols: dict[str, int] | None = None, merges: Sequence[str] = ()) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    tokenizer = Tokenizer(models.BPE(symbols or {}, pairs))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _learnt(texts: Iterable[str], most: int) -> list[str]:
+    """The merges of a vocabulary of ``most`` pieces, by byte-pair encoding."""
+    import json
+
+    from tokenizers import pre_tokenizers, trainers
+
+    tokenizer = _tokenizer()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    if most < len(alphabet):
+        raise InputError(f"--max-words {most}: pieces of words need {len(alphabet)} or more")
+    trainer = trainers.BpeTrainer(vocab_size=most, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
