@@ -195,3 +195,36 @@ def test_verbose_shows_a_bar(kind, monkeypatch):
     kind(verbose=1).fit(*kind.data(0))
     assert shown
     assert shown[1::2] == ["closed"] * (len(shown) // 2)
+
+
+def test_data_that_do_not_fit_the_trained_model_are_refused():
+    tagger = KINDS["tagger"]().fit(*tagged(0))
+    with pytest.raises(InputError, match="the sentences: the model knows no tag 'B-NEW'"):
+        tagger.partial_fit([["a"]], [["B-NEW"]])
+    with pytest.raises(InputError, match="the model reads 0 features of every word, got 1"):
+        tagger.partial_fit([[("a", "x")]], [["O"]])
+    spans = next(tag for tag in tagger.classes_ if tag.startswith("I-"))
+    with pytest.raises(InputError, match="the model's tags keep to the grammar of spans, and some of these don't"):
+        tagger.partial_fit([["a", "b"]], [["O", spans]])
+    writer = KINDS["writer"]().fit(*prose(0))
+    with pytest.raises(InputError, match="the model has learnt a running text of characters, expected the same again"):
+        writer.partial_fit(["a line", "another"])
+    forecaster = KINDS["forecaster"]().fit(*walk(0))
+    X, y = walk(0)
+    with pytest.raises(InputError, match=r"expected the covariates \(\), got \('x0',\)"):
+        forecaster.partial_fit(np.ones((len(y), 1)), y)
+    y[50] = np.nan
+    with pytest.raises(InputError, match="the model has learnt without missing values"):
+        forecaster.set_params(gaps="mask").partial_fit(X, y)
+
+
+def test_a_recursive_forecaster_learns_on_from_its_own_differences_and_scale():
+    X, y = walk(0)
+    forecaster = Forecaster(model="gru", units=3, epochs=2, ensemble=2, horizon=4, season=6).fit(X, y)
+    inputs, scaling = forecaster.model_.learner.inputs, forecaster.model_.scaling
+    seen = Seen()
+    forecaster.partial_fit(X[:80], 5 + y[:80], callbacks=[seen])
+    assert forecaster.model_.learner.inputs == inputs
+    assert forecaster.model_.scaling.centre.tolist() == scaling.centre.tolist()
+    assert {record["fit"] for record in seen.records} >= {"network 1", "network 2"}
+    assert forecaster.predict().shape == (4,)
