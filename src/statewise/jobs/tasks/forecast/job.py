@@ -64,7 +64,7 @@ class Forecast(experiment.Job[Options, Model]):
 
         return Outcome(
             report.table(tested.scores, plan, len(tested.rows)),
-            report.verdict(tested.scores),
+            report.verdict(tested),
             {
                 "data": {"name": self.name, "columns": asdict(model.columns), "step": model.grid.step}
                 | {"missing": problem.panel.missing},
