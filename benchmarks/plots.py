@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 INK, QUIET, GRID = "#1f2933", "#66727f", "#dde2e7"
 # Okabe and Ito's colours, told apart by everyone; the markers say the same once more.
 BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
-STEPS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+STEPS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 STYLE: Any = {  # of matplotlib, whose stubs ask for a mapping from each setting by name
     "svg.fonttype": "none",
     "svg.hashsalt": "statewise",

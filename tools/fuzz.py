@@ -481,9 +481,11 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     """Run the mutants ``numbers``, and send of each what came of it; ends the process."""
     import warnings
 
+    import tokenizers  # noqa: F401  # so that no mutant pays for imports
     import torch
 
-    import statewise.jobs.tasks.forecast.report  # noqa: F401  # so that no mutant pays for imports
+    import statewise.jobs.tasks.forecast.report
+    import statewise.jobs.tasks.translate.report  # noqa: F401
     from statewise.jobs.errors import InputError
 
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_origin
 
 import pytest
 
@@ -21,6 +21,7 @@ from statewise.jobs.config import (
     again,
     choices,
     from_json,
+    items,
     option,
     options_of,
     part_of,
@@ -239,13 +240,29 @@ def test_resume_of_a_run_that_an_earlier_version_began(broken_off):
         told("--resume", str(broken_off))
 
 
-def test_an_option_means_the_same_in_every_job():
+def options_of_jobs():
     commands = {name: _found(where) for name, (where, _) in COMMANDS.items()}
-    jobs = {name: command.options for name, command in commands.items() if issubclass(command.options, Run)}
+    return {name: command.options for name, command in commands.items() if issubclass(command.options, Run)}
+
+
+def test_a_part_of_the_data_needs_the_one_that_is_learnt_from():
+    found = {(name, part) for name, kind in options_of_jobs().items() for part in ("test", "validation")}
+    found = {(name, part) for name, part in found if part in {each.name for each in fields(options_of_jobs()[name])}}
+    assert {("forecast", "test"), ("classify", "test"), ("tag", "validation"), ("write", "validation")} <= found
+    for name, part in found:
+        kind = options_of_jobs()[name]
+        assert getattr(kind(**{part: Path("x")}, file=Path("y")), part) == Path("x")
+        with pytest.raises(InputError, match=f"--{part}: needs FILE, the training part, as well"):
+            kind(**{part: Path("x")})
+
+
+def test_an_option_means_the_same_in_every_job():
+    jobs = options_of_jobs()
     found: dict[str, dict[str, tuple[object, ...]]] = {}
     for job, kind in jobs.items():
         for name, hint, _, how in options_of(kind):
-            what = "a choice" if choices(hint) else plain(hint)
+            one = plain(items(hint)) if get_origin(plain(hint)) is tuple else plain(hint)  # it may be one of several
+            what = "a choice" if choices(hint) else one
             found.setdefault(name, {})[job] = (what, how.group, how.alias, how.commas, how.positional)
     assert {"units", "gaps", "time", "validation_share", "min_count", "seed"} < found.keys()
     assert {name: ways for name, ways in found.items() if len(set(ways.values())) > 1} == {}

@@ -73,10 +73,10 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     out, err = capsys.readouterr()
     assert err == ""  # no progress bar where nobody looks
     mase = {row[0]: float(row[1]) for row in re.findall(r"^(.*?\S)  +(?:[\d.]+ +){3}([\d.]+) ", out, re.MULTILINE)}
-    assert mase["LSTM"] <= 0.68
+    assert mase["combination"] <= 0.50
     assert mase["seasonal naive (12)"] == 1.196
     assert "12 steps ahead from 32 origins" in out
-    assert "The LSTM beats every baseline" in out
+    assert "The combination beats every baseline" in out
     folder = Path("runs/forecast-airline-passengers-1")
     assert f"{folder}: {', '.join(FILES)}" in out
     assert sorted(os.listdir(folder)) == FILES
@@ -90,16 +90,22 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     error = (written["forecast"] - written["real"]).abs().mean()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["scores"][0]["mae"] == pytest.approx(error)
-    assert metrics["scores"][0]["mase"] == pytest.approx(mase["LSTM"], abs=1e-3)
+    assert metrics["scores"][0]["mase"] == pytest.approx(mase["combination"], abs=1e-3)
     assert metrics["rows"] == {"training": 65, "validation": 36, "test": 43}
     inside = ((written["q0.1"] <= written["real"]) & (written["real"] <= written["q0.9"])).mean()
     assert metrics["scores"][0]["coverage"] == pytest.approx(inside)
     assert (folder / "forecast.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
-    for said in ("The LSTM beats every baseline", "seasonal naive (12)", "The error by step", "Intervals", "<svg"):
+    for said in (
+        "The combination beats every baseline",
+        "seasonal naive (12)",
+        "The error by step",
+        "Intervals",
+        "<svg",
+    ):
         assert said in page
     assert 'http-equiv="refresh"' not in page
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 20 * 40
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 40 * 40
 
     assert cli.main(["forecast", "predict", str(folder / "model.safetensors")]) == 0
     assert capsys.readouterr().out == "forecast-airline-passengers-1-forecast.csv: Passengers, 1961-01 to 1961-12\n"
@@ -164,7 +170,8 @@ def test_predict_refuses_what_the_model_cannot_continue(capsys):
 def test_a_model_that_loses_says_so(capsys):
     walk = np.cumsum(np.random.default_rng(3).standard_normal(80)).tolist()
     content = "y\n" + "\n".join(f"{v:.3f}" for v in walk) + "\n"
-    assert forecast(content, "--epochs", "60", "--units", "32", "--horizon", "4", name="walk.csv") == 0
+    alone = ["--no-combine", "--epochs", "60", "--units", "32", "--horizon", "4"]
+    assert forecast(content, *alone, name="walk.csv") == 0
     out = capsys.readouterr().out
     assert "The LSTM loses to" in out
     assert "The LSTM loses to" in Path("runs/forecast-walk-1/report.html").read_text()
@@ -174,7 +181,10 @@ def test_a_model_that_loses_says_so(capsys):
 def test_models(model, capsys):
     assert forecast(table(), "--model", model, "--season", "12", "--horizon", "6") == 0
     name = f"{model} GRU" if model in ("seq2seq", "segrnn") else model.upper()
-    assert f"\n{name} " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"network     {name}, " in said
+    assert "\ncombination " in said
+    assert "  made of     a forecast linear in " in said
 
 
 @pytest.mark.parametrize("distribution", ["gaussian", "student-t"])

@@ -349,23 +349,23 @@ def test_shifted_intervals_cover_as_much_as_they_say():
     for _ in range(400):
         real = random.standard_normal((40, 1))
         moved = shifts(np.zeros((39, 1, 3)), real[:39], levels)
-        assert moved[0, 0] == -moved[0, 2]
-        assert moved[0, 1] == 0
-        covered.append(abs(real[39, 0]) <= moved[0, 2])
+        assert moved[0] == -moved[2]
+        assert moved[1] == 0
+        covered.append(abs(real[39, 0]) <= moved[2])
     assert 0.8 - 0.05 <= np.mean(covered) <= 0.83 + 0.05
 
 
 @pytest.mark.parametrize(("count", "rank"), [(4, 4), (5, 5), (8, 8), (9, 8), (14, 12), (39, 32)])
 def test_an_interval_reaches_to_the_miss_that_its_share_of_one_more_asks_for(count, rank):
     real = np.arange(1.0, count + 1)[::-1, None]  # the misses are 1 to ``count``; rank is 0.8 (count + 1), upwards
-    assert shifts(np.zeros((count, 1, 3)), real, (0.1, 0.5, 0.9)).tolist() == [[-rank, 0.0, rank]]
+    assert shifts(np.zeros((count, 1, 3)), real, (0.1, 0.5, 0.9)).tolist() == [-rank, 0.0, rank]
 
 
 def test_a_quantile_without_its_counterpart_moves_for_itself():
     real = np.arange(1.0, 100.0)[:, None]  # (99, 1)
     moved = shifts(np.zeros((99, 1, 2)), real, (0.5, 0.8))
-    assert moved.tolist() == [[0.0, 80.0]]
-    assert shifts(np.zeros((99, 1, 2)), real, (0.2, 0.5)).tolist() == [[20.0, 0.0]]
+    assert moved.tolist() == [0.0, 80.0]
+    assert shifts(np.zeros((99, 1, 2)), real, (0.2, 0.5)).tolist() == [20.0, 0.0]
     real[0] = np.nan
     assert np.isfinite(shifts(np.zeros((99, 1, 2)), real, (0.5, 0.8))).all()
 
@@ -373,7 +373,7 @@ def test_a_quantile_without_its_counterpart_moves_for_itself():
 def test_intervals_that_are_too_wide_become_narrower():
     forecast = np.stack([np.full((50, 1), -9.0), np.zeros((50, 1)), np.full((50, 1), 9.0)], axis=-1)
     moved = shifts(forecast, noise(50)[:, None], (0.1, 0.5, 0.9))
-    assert moved[0, 2] < 0 < moved[0, 0]
+    assert moved[2] < 0 < moved[0]
 
 
 def test_how_many_windows_an_interval_needs():

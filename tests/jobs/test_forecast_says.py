@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_help_tells_the_defaults_that_do_not_depend_on_the_model(capsys):
 def test_without_a_terminal_there_is_a_line_a_minute(monkeypatch, capsys):
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    with progress.bar("training LSTM") as shown:
+    with closing(progress.Bar("training LSTM")) as shown:
         shown.plan(400)
         for _ in range(400):
             clock[0] += 0.5

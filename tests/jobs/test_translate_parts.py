@@ -87,6 +87,12 @@ def test_what_can_not_be_used_is_refused_in_one_line():
     assert refused("t", "  \n\n", header=False) == "t: the file is empty"
 
 
+def test_names_of_columns_are_shown_in_one_line():
+    said = refused("t", "a\u2028b" + "c" * 100 + "\nx\n")
+    assert said == f"t: expected a column of sources and one of targets, got a b{'c' * 57}…"
+    assert len(said.splitlines()) == 1
+
+
 def test_pairs_of_a_source_stay_together():
     many = pairs([f"s{i % 10}" for i in range(30)], [str(i) for i in range(30)])
     kept, held = many.split(0.3, seed=1)

@@ -82,6 +82,16 @@ class Run(Reading):
         None, "send the curve to a Visdom server", group="run", metavar="URL", default=VISDOM, const=VISDOM
     )
 
+    def __post_init__(self) -> None:
+        """Refuse a part of the data that what is told beside it leaves no place for."""
+        super().__post_init__()
+        told = {name for name, value in vars(self).items() if value is not None}
+        for name in ("test", "validation"):
+            if name in told and "file" not in told:
+                raise InputError(f"--{name}: needs FILE, the training part, as well")
+        if {"validation", "validation_share"} <= told:
+            raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
+
 
 @dataclass(kw_only=True)
 class Out(Reading):

@@ -20,6 +20,7 @@ Where = PathLike[str] | str
 """What messages begin with: the path of the table, or what ``table.name_of`` calls it."""
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
 HUGE = 1e100  # squares must not overflow
+LONGEST_NAME = 60  # characters of a column's name in a message
 GLANCE = 50  # rows that decide what a column looks like
 
 _DATES = ("%Y-%m-%d", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%b %Y", "%B %Y", "%d %b %Y", "%Y%m%d")
@@ -183,7 +184,8 @@ def _normal(column: pl.Series) -> pl.Series:
 def listed(names: Sequence[str], most: int = 12) -> str:
     """The names in a row, the first ones of many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    shown = (" ".join(name.split()) for name in names[:most])  # a name may hold the end of a line
+    return ", ".join(name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…" for name in shown) + more
 
 
 def _short(cell: Any) -> str:

@@ -50,6 +50,8 @@ def fit(
 
         if checkpoint and (loaded := group.broadcast(checkpoint.load)):
             at, best = checkpoint.restore(loaded, task, config, optimizer)
+        elif task.judged_first and (scores := _validate(task, group)):
+            at.best, best = next(iter(scores.values())), _copied(task.model)
         model = group.wrap(task.model)
         parameters = [p for p in model.parameters() if p.requires_grad]
         callback.begin(at.history)
@@ -96,7 +98,7 @@ def fit(
             at.stale = 0 if better or not scores else at.stale + 1
             if better:
                 at.best = next(iter(scores.values()))
-                best = {name: tensor.detach().clone() for name, tensor in task.model.state_dict().items()}
+                best = _copied(task.model)
             _record(at, group.total(float(lost)), rate, began, callback, scores)
             lost.zero_()
             at.lost, at.seconds = 0.0, time.monotonic() - began
@@ -138,6 +140,10 @@ def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))  # no look at the norm: a GPU needn't be waited for
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def _validate(task: Task, group: Group) -> dict[str, float]:

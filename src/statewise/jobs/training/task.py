@@ -22,6 +22,8 @@ class Task:
 
     model: nn.Module
     rows: int
+    judged_first: bool = False
+    """Whether the weights before the first update count among those of which the best are left, as validation says."""
     data: Sequence[Any] = ()
     """What else a checkpoint must agree in: arrays, tensors, and what JSON can hold. It never changes."""
 

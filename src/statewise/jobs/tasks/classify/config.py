@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...command import Run
 from ...config import Cell, Config, NotNegative, Part, Positive, Range, Share, Whole, again, option
-from ...training.config import TrainingConfig
+from ...training.config import TrainingConfig, training
 
 UPDATES = 2000
 SEGMENTS, LEAST_SEGMENTED = 32, 64
@@ -46,8 +46,8 @@ class ClassifyConfig(TrainingConfig):
         metavar="X",
         search=Range(0.0, 0.6),
     )
-    balance: bool = network(False, "every class weighs the same in the loss, however rare")
-    smoothing: Part = network(
+    balance: bool = training(False, "every class weighs the same in the loss, however rare")
+    smoothing: Part = training(
         0.1,
         "share of the target that is spread over all classes, against overconfidence",
         metavar="X",

@@ -39,8 +39,6 @@ class Classify(experiment.Job[Options, Model]):
     def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
         """The training part, the test part, and in words how they were told apart."""
         if config.file is None:
-            if config.test is not None:
-                raise InputError("--test: needs FILE, the training part, as well")
             examples = digits(pixels=config.pixels)
         else:
             examples = read(config.file, self.layout, labels=config.labels)

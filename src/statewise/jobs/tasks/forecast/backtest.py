@@ -14,11 +14,12 @@ import numpy as np
 
 from .baselines import drift, fit_linear, persistence, seasonal_naive
 from .dataset import PanelDataset, make_dataset, standardise, values_before, window_values
-from .intervals import shifted, shifts_of
+from .intervals import lately, shifted, shifts_of
+from .linear import independent
 from .model import Forecast, Model
 from .season import seasonal_error
 from .split import Array, Rows, origins
-from .training import ForecastProblem, calibration_origins
+from .training import MOST_CALIBRATED, ForecastProblem, calibration_origins
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtes
         plan.quantiles,
     )
     quantiles = model.forecast(problem.series, rows, series)
-    scores = [score(plan.label, truth, quantiles)]
+    scores = [score(model.label, truth, quantiles)]
     scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series)]
-    calibrated = len(calibration_origins(problem)[0])
+    calibrated = sum(min(len(origins(*fold, plan.horizon)[0]), MOST_CALIBRATED) for fold in problem.folds)
     return Backtest(problem, model, rows, series, truth.real, quantiles, tuple(scores), calibrated)
 
 
@@ -117,23 +118,25 @@ def _baselines(model: Model, problem: ForecastProblem, rows: Rows, series: Rows)
     tried, tried_series = calibration_origins(problem)
     scaling = standardise(values_before(problem.series, problem.split.train), plan.log)
     lookback = _linear_lookback(problem)
-    before = max(lookback, plan.season, model.learner.before)
+    before = max(lookback, plan.season, *problem.seasons, 1)
     dataset = make_dataset(problem.series, scaling, plan.cycles, before, horizon)
     of = np.concatenate([series, tried_series])
     at = np.concatenate([rows, tried]) + dataset.begin[of]
     points = {"persistence": persistence(dataset, at, horizon)}
-    if plan.season > 1:
-        points[f"seasonal naive ({plan.season})"] = seasonal_naive(dataset, at, horizon, plan.season)
+    for season in problem.seasons:
+        points[f"seasonal naive ({season})"] = seasonal_naive(dataset, at, horizon, season)
     points["drift"] = drift(dataset, at, of, horizon)
     if lookback:
         name = f"linear ({lookback} rows)"
         points[name] = _linear(dataset, problem, lookback, at[: len(rows)], at[len(rows) :])
     real = window_values(problem.series, tried, tried_series, horizon)
+    apart = independent([(problem.split.train, problem.split.validation)], horizon)
+    own = lately(problem.series, np.concatenate([rows, tried]), of, unit, plan)
 
     def calibrated(point: Array) -> Array:
         found = np.repeat(scaling.backward(point, of)[..., None], len(plan.quantiles), axis=2)
-        shifts = shifts_of(found[len(rows) :], real, unit[tried_series], plan)
-        return shifted(found[: len(rows)], shifts, unit[series], plan)
+        shifts = shifts_of(found[len(rows) :], real, own[len(rows) :], plan, apart)
+        return shifted(found[: len(rows)], shifts, own[: len(rows)], plan)
 
     return [(name, calibrated(point)) for name, point in points.items()]
 

@@ -98,6 +98,9 @@ class ForecastConfig(TrainingConfig):
     quantiles: Quantiles = forecast(
         (0.1, 0.5, 0.9), "to forecast; 0.5, the point forecast, is always among them", metavar="Q,Q,...", commas=True
     )
+    combine: bool = forecast(
+        True, "forecast linearly in the window, and let the network correct that as far as validation says it helps"
+    )
     distribution: Literal["gaussian", "student-t"] | None = forecast(
         None, "let a direct model write a distribution in the place of quantiles", default=""
     )
@@ -128,7 +131,7 @@ class ForecastConfig(TrainingConfig):
     ensemble: Whole | None = network(None, "networks to average", metavar="N", default="10 for short series, else 1")
     windows: Whole = network(60_000, "windows that a window model sees in an epoch at most", metavar="N")
     base: Literal["auto", "last", "season"] = network(
-        "auto", "the naive forecast that seq2seq and segrnn correct", default="what misses less in training"
+        "auto", "what seq2seq and segrnn correct", default="the linear forecast, or the naive one that misses less"
     )
     calendar: bool = network(True, "tell the networks the hour, weekday and month, where times are known")
     log: bool | None = network(None, "whether networks read and write logarithms", default="where they help")

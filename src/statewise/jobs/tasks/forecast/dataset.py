@@ -162,6 +162,17 @@ def window_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: 
     return np.asarray(values[(starts[of] + rows)[:, None] + np.arange(steps)])
 
 
+def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: int, *, gaps: bool = False) -> Array:
+    """The values of ``steps`` rows before each of ``rows`` of the series ``of``: (n, steps).
+
+    Missing ones, and those before a series begins, are NaN with ``gaps``, else the value before, or the first there is.
+    """
+    parts = [np.concatenate([np.full(steps, np.nan), each.real if gaps else each.values]) for each in series]
+    starts = np.cumsum([0] + [len(part) for part in parts])[:-1] + steps
+    values = np.concatenate(parts if gaps else [carried(part) for part in parts])
+    return np.asarray(values[(starts[of] + rows)[:, None] + np.arange(-steps, 0)])
+
+
 # From values to the scale that networks read and write, and back.
 
 
@@ -267,7 +278,7 @@ def make_dataset(
     for s, (each, start, size) in enumerate(zip(series, starts, sizes, strict=True)):
         part, first, count = slice(start, start + size), start + before, len(each.values)
         scaled[first : first + count] = scaling.forward(each.values, s)
-        filled[part] = _carried(scaled[part])
+        filled[part] = carried(scaled[part])
         real[first : first + count] = np.isfinite(each.real)
         there = min(len(each.known), count + after)
         known[first : first + there] = each.known[:there]
@@ -280,10 +291,10 @@ def make_dataset(
     return PanelDataset(scaled, filled, calendar, known, observed, real, begin, begin + sizes - before - after)
 
 
-def _carried(scaled: Array) -> Array:
-    """Each missing value with the last one there was; the first ones with the first there is."""
-    there = np.isfinite(scaled)
+def carried(values: Array) -> Array:
+    """``values`` (T,), each missing one the last there was; the first ones the first there is."""
+    there = np.isfinite(values)
     if not there.any():
-        return np.zeros_like(scaled)
-    last = np.maximum.accumulate(np.where(there, np.arange(len(scaled)), -1))
-    return scaled[np.where(last < 0, int(np.flatnonzero(there)[0]), last)]
+        return np.zeros_like(values)
+    last = np.maximum.accumulate(np.where(there, np.arange(len(values)), -1))
+    return values[np.where(last < 0, int(np.flatnonzero(there)[0]), last)]

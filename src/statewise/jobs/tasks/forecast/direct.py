@@ -1,8 +1,9 @@
 """The direct way: from the last ``lookback`` rows to the whole horizon at once, by ``seq2seq`` or ``segrnn``.
 
 A network reads scaled values less the last one of its window, so a series that has drifted away from its training part
-is no other world to it. It writes corrections to a naive forecast, the last value or the last season, whichever misses
-less in the training part: untrained it gives that.
+is no other world to it. It writes corrections to a base: the linear forecast or, if that isn't wanted, a naive one, the
+last value or the last season, whichever misses less in the training part. Untrained it gives the base, and quantiles
+of what the base misses.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Window(NamedTuple):
     past: Tensor  # (N, L, F)
     future: Tensor  # (N, H, K)
     channel: Tensor  # (N,)
-    base: Tensor  # (N, H), the naive forecast that the network starts from
+    base: Tensor  # (N, H), the forecast that the network starts from
     target: Tensor  # (N, H)
     seen: Tensor  # (N, H), 1 where there is a target
 
@@ -52,12 +53,15 @@ class Windows:
         self.scaled = _tensor(np.where(there, dataset.scaled, 0.0))  # (R,)
         self.seen = _tensor(dataset.real.astype(np.float64))  # (R,)
         self.back, self.on = torch.arange(-lookback, 0), torch.arange(horizon)
-        self.naive = torch.arange(horizon) % season - season  # (H,), the row that each step repeats
+        self.naive = torch.arange(horizon) % max(season, 1) - max(season, 1)  # (H,), the row that each step repeats
 
-    def take(self, origins: Tensor, channel: Tensor) -> Window:
-        """The windows whose first row to forecast is in ``origins``, (N,); ``channel`` (N,) is each one's series."""
+    def take(self, origins: Tensor, channel: Tensor, base: Tensor | None = None) -> Window:
+        """The windows whose first row to forecast is in ``origins``, (N,); ``channel`` (N,) is each one's series.
+
+        ``base`` (N, H) is what the network starts from; None: the naive forecast.
+        """
         past = self.rows[origins[:, None] + self.back]  # (N, L, F)
-        base = self.rows[origins[:, None] + self.naive, 0]  # (N, H)
+        base = self.rows[origins[:, None] + self.naive, 0] if base is None else base  # (N, H)
         past[:, :, 0] -= past[:, -1:, 0].clone()
         future = origins[:, None] + self.on
         return Window(past, self.known[future], channel, base, self.scaled[future], self.seen[future])
@@ -74,10 +78,14 @@ class WindowTask(Task):
         train: tuple[Rows, Rows],
         validation: tuple[Rows, Rows],
         most: int,
+        bases: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> None:
         self.model, self.output, self.windows = model, output, windows
+        self.base, judged_base = (None, None) if bases is None else bases
         self.origins, self.channel = map(torch.from_numpy, train)  # (n,) each
-        self.judged, self.judged_channel = (_some(x, MOST_JUDGED) for x in validation)
+        self.judged, self.judged_channel = (_some(torch.from_numpy(x)) for x in validation)
+        self.judged_base = None if judged_base is None else _some(judged_base)
+        self.judged_first = self.base is not None
         self.rows = min(len(self.origins), most)
         dataset, judged = (windows.rows, windows.scaled, windows.seen), (self.judged, self.judged_channel)
         self.data = [*dataset, self.origins, *judged, output.kind, list(output.quantiles)]
@@ -93,14 +101,15 @@ class WindowTask(Task):
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
         rows = rows.to(self.origins.device)
-        window = self.windows.take(self.origins[rows], self.channel[rows])
+        base = None if self.base is None else self.base[rows]
+        window = self.windows.take(self.origins[rows], self.channel[rows], base)
         raw = model(window.past, window.future, window.channel).float()
         return self.output.loss(self.output.place(raw, window.base), window.target, window.seen)
 
     def validate(self) -> Mapping[str, float]:
         lost, squares, terms = 0.0, 0.0, 0.0
-        for origins, channel in _chunks(self.judged, self.judged_channel):
-            window = self.windows.take(origins, channel)
+        for chunk in _chunks(self.judged, self.judged_channel, self.judged_base):
+            window = self.windows.take(*chunk)
             placed = _placed(self.model, self.output, window)
             loss, count = self.output.loss(placed, window.target, window.seen)
             middle = self.output.read(placed)[..., self.output.quantiles.index(0.5)]
@@ -118,10 +127,10 @@ class WindowInputs:
     channels: int
     flags: bool
     season: int
-    """Rows back that the naive forecast repeats, to which the network writes corrections."""
+    """Rows back that the naive forecast repeats, to which the network writes corrections; 0: they are the linear's."""
 
     def __post_init__(self) -> None:
-        if self.season < 1:
+        if self.season < 0:
             raise ValueError(f"a season of {self.season} rows")
 
 
@@ -164,13 +173,14 @@ class Direct(Learner):
         return Windows(dataset, plan.lookback, plan.horizon, flags=inputs.flags, season=inputs.season)
 
     @torch.no_grad()
-    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows) -> Array:
+    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         self._check(dataset, origins)
+        told = _tensor(base) if base is not None and not self.inputs.season else None
         windows, output = self.windows(dataset), self.output
         channel = torch.from_numpy(series) if self.inputs.channels else torch.zeros(len(series), dtype=torch.int64)
         parts = []
-        for rows, own in _chunks(torch.from_numpy(origins), channel):
-            window = windows.take(rows, own)
+        for chunk in _chunks(torch.from_numpy(origins), channel, told):
+            window = windows.take(*chunk)
             found = [output.read(_placed(network, output, window)) for network in self.networks]
             parts.append(torch.stack(found).double().mean(0).numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))
@@ -190,14 +200,15 @@ def _placed(network: nn.Module, output: Output, window: Window) -> Tensor:
     return output.place(network(window.past, window.future, window.channel), window.base)
 
 
-def _chunks(origins: Tensor, channel: Tensor) -> Any:
-    return zip(torch.split(origins, CHUNK), torch.split(channel, CHUNK), strict=True)
+def _chunks(*columns: Tensor | None) -> Any:
+    return zip(*(torch.split(column, CHUNK) for column in columns if column is not None), strict=True)
 
 
-def _some(rows: Rows, most: int) -> Tensor:
-    """At most ``most`` of them, evenly."""
-    return torch.from_numpy(np.ascontiguousarray(rows[:: -(-len(rows) // most)]))
+def _some(rows: Tensor) -> Tensor:
+    """At most as many of them as are judged, evenly."""
+    return rows[:: -(-len(rows) // MOST_JUDGED)].contiguous()
 
 
 def _tensor(values: Array) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+    with np.errstate(over="ignore"):  # what comes of such values is refused
+        return torch.from_numpy(values.astype(np.float32))

@@ -1,10 +1,13 @@
 """Intervals: quantiles moved by what was missed in rows not learnt from, and paths for what is beyond the horizon.
 
-*Split-conformal.* For each step of the horizon, two quantiles as far out on either side (0.1 and 0.9) are moved apart,
-or together, by as much as makes the interval between them hold with at least its probability, if misses to come are
-like those of the validation part (Romano et al. 2019; for a point forecast it is the quantile of the absolute misses,
-Vovk et al.). A quantile without its counterpart is moved for itself. Windows that overlap and series that drift break
-that "if", so a report tells the coverage measured on the test part. The point forecast is not moved.
+*Split-conformal.* Two quantiles as far out on either side (0.1 and 0.9) are moved apart, or together, by as much as
+makes the interval between them hold with at least its probability, if misses to come are like those in the rows that
+calibrate (Romano et al. 2019; for a point forecast it is the quantile of the absolute misses, Vovk et al.). A quantile
+without its counterpart is moved for itself. The steps of the horizon lend each other strength: misses are counted in
+what is usual at their step, a smooth curve, and looked at together. Few windows that don't overlap can't tell a
+quantile, so it is taken half a standard error further out. And all of it is counted in how much a series has moved of
+late, to the power ``LATELY``. Series that drift break the "if", so a report tells the coverage measured on the test
+part. The point forecast is not moved. What was tried and dropped: docs/jobs.md.
 
 *Paths.* Further ahead, block after block continues what the one before has said. A block is told of the forecast before
 it, not of what came, and so can't know how wrong that was. Therefore many paths are continued side by side. Each goes
@@ -24,13 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import Plan
-from .dataset import EncodedSeries
-from .split import Array
+from .dataset import EncodedSeries, past_values
+from .split import Array, Rows
 
 if TYPE_CHECKING:
     from .model import Model
 
 PATHS = 256  # of each series
+LEAST_USUAL = 0.02  # of the mean square of all steps
+LATELY, LEAST_LATELY, MOST_LATELY = 0.4, 8, 5.0  # the power; rows that can tell; the ratio to what is usual
 MOST_RANKS = 256  # windows of the validation part that paths are made of
 BETWEEN = np.arange(0.02, 1, 0.04)  # where the quantiles of a path's block are mixed with those of the others
 
@@ -40,15 +45,55 @@ def transformed(values: Array, plan: Plan) -> Array:
     return np.log(np.maximum(values, np.finfo(np.float64).tiny)) if plan.log else values
 
 
-def shifts_of(forecast: Array, real: Array, unit: Array, plan: Plan) -> Array:
-    """What moves quantiles (n, H, Q) of windows whose values ``real`` (n, H) came, in units (n,): (H, Q)."""
+def lately(
+    series: Sequence[EncodedSeries], rows: Rows, of: Rows, unit: Array, plan: Plan, power: float = LATELY
+) -> Array:
+    """What errors are counted in at each of ``rows`` (n,) of the series ``of``, (n,).
+
+    ``unit`` (S,) is how much a series usually moves from a season to the next, which it may have done more of late.
+    """
+    season = max(1, plan.season)
+    past = transformed(past_values(series, rows, of, recent_rows(plan), gaps=True), plan)  # (n, rows)
+    moved = np.abs(past[:, season:] - past[:, :-season])
+    there = np.isfinite(moved)
+    count, total = there.sum(1), np.where(there, moved, 0.0).sum(1)
+    known = (count >= LEAST_LATELY) & (total > 0)
+    ratio = np.where(known, total / np.maximum(count, 1) / unit[of], 1.0)
+    return np.asarray(unit[of] * np.clip(ratio, 1 / MOST_LATELY, MOST_LATELY) ** power)
+
+
+def recent_rows(plan: Plan) -> int:
+    """How many rows ``lately`` looks back."""
+    return max(1, plan.season) + max(2 * plan.season, 24)
+
+
+def shifts_of(forecast: Array, real: Array, unit: Array, plan: Plan, independent: float) -> Array:
+    """What moves quantiles (n, H, Q) of windows whose values ``real`` (n, H) came, in units (n,): (H, Q).
+
+    ``independent`` is as many of the windows as have no row in common.
+    """
     own = unit[:, None]
-    return shifts(transformed(forecast, plan) / own[..., None], transformed(real, plan) / own, plan.quantiles)
+    found, came = transformed(forecast, plan) / own[..., None], transformed(real, plan) / own
+    usual = usual_misses(came - found[..., plan.median])
+    return shifts(found / usual[:, None], came / usual, plan.quantiles, independent) * usual[:, None]
 
 
-def shifts(forecast: Array, real: Array, quantiles: Sequence[float]) -> Array:
-    """What to add to each quantile: (H, Q). ``forecast`` (n, H, Q), ``real`` (n, H), NaN where missing."""
-    result = np.zeros(forecast.shape[1:])
+def usual_misses(missed: Array) -> Array:
+    """The root mean square of ``missed`` (n, H) by step, half of its square on a straight line: (H,), above 0."""
+    there = np.isfinite(missed)
+    squares = np.where(there, missed, 0.0) ** 2
+    mean = float(squares.sum() / max(there.sum(), 1)) or 1.0
+    steps = np.where(there.any(0), squares.sum(0) / np.maximum(there.sum(0), 1), mean)  # (H,)
+    line = steps
+    if len(steps) > 1:
+        at = np.arange(len(steps))
+        line = np.polyval(np.polyfit(at, steps, 1), at)
+    return np.sqrt(np.maximum((steps + np.maximum(line, 0.0)) / 2, LEAST_USUAL * mean))
+
+
+def shifts(forecast: Array, real: Array, quantiles: Sequence[float], independent: float = np.inf) -> Array:
+    """What to add to each quantile, (Q,), of ``forecast`` (n, H, Q), where ``real`` (n, H) came, NaN where missing."""
+    result = np.zeros(forecast.shape[-1])
     place = {round(quantile, 9): q for q, quantile in enumerate(quantiles)}
     for q, quantile in enumerate(quantiles):
         other = place.get(round(1 - quantile, 9))
@@ -57,18 +102,20 @@ def shifts(forecast: Array, real: Array, quantiles: Sequence[float]) -> Array:
         misses = real - forecast[..., q]  # (n, H)
         if other is not None:
             beyond = np.fmax(forecast[..., other] - real, misses)  # how far out of the interval
-            result[:, q] = [_quantile(step, quantile - quantiles[other]) for step in beyond.T]
-            result[:, other] = -result[:, q]
+            result[q] = _quantile(beyond, quantile - quantiles[other], independent)
+            result[other] = -result[q]
         else:
-            result[:, q] = [_quantile(step, quantile) for step in misses.T]
+            result[q] = _quantile(misses, quantile, independent)
     return result
 
 
-def _quantile(misses: Array, probability: float) -> float:
+def _quantile(misses: Array, probability: float, independent: float) -> float:
     """What a miss to come stays below with ``probability``; the outermost miss where none is far enough."""
     there = np.sort(misses[np.isfinite(misses)])
     if not len(there):
         return 0.0
+    error = np.sqrt(probability * (1 - probability) / max(independent, 1.0))
+    probability = float(np.clip(probability + np.copysign(error / 2, probability - 0.5), 0.0, 1.0))
     rank = (np.ceil if probability >= 0.5 else np.floor)(probability * (len(there) + 1))
     return float(there[int(np.clip(rank, 1, len(there))) - 1])
 
@@ -146,7 +193,7 @@ def longer(model: Model, series: Sequence[EncodedSeries], values: Array, known: 
         past = np.concatenate([each.known[: len(each.values)], told])
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
         whole = EncodedSeries(each.name, each.first, np.concatenate([each.values, after]), past, observed)
-        found.append(whole.tail(model.learner.memory))
+        found.append(whole.tail(model.memory))
     return found
 
 

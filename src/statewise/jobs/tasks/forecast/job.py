@@ -7,7 +7,6 @@ from typing import Any
 
 from ... import experiment
 from ...config import part_of
-from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import picture, report
 from .backtest import backtest
@@ -26,8 +25,6 @@ class Forecast(experiment.Job[Options, Model]):
 
     def __init__(self, config: Options) -> None:
         self.options = config
-        if config.file is None and config.test is not None:
-            raise InputError("--test: expected a FILE that it continues")
         columns, told = part_of(Columns, config), part_of(ForecastConfig, config)
         panel, rows = read_panel(config.file or BUNDLED, columns, gaps=config.gaps), None
         if config.test is not None:
@@ -67,7 +64,7 @@ class Forecast(experiment.Job[Options, Model]):
 
         return Outcome(
             report.table(tested.scores, plan, len(tested.rows)),
-            report.verdict(tested.scores),
+            report.verdict(tested),
             {
                 "data": {"name": self.name, "columns": asdict(model.columns), "step": model.grid.step}
                 | {"missing": problem.panel.missing},

@@ -19,10 +19,11 @@ from ...artifacts import model_file
 from ...config import from_json
 from ...errors import InputError
 from .config import Columns, Plan, former
-from .dataset import EncodedSeries, Encoding, Scaling, encode, make_dataset, standardise
+from .dataset import EncodedSeries, Encoding, Scaling, carried, encode, make_dataset, past_values, standardise
 from .direct import Direct
 from .grid import Grid
-from .intervals import shifted, transformed
+from .intervals import LATELY, lately, recent_rows, shifted, transformed
+from .linear import FOLDS, Linear, units
 from .networks import Learner
 from .panel import Panel, read_panel
 from .recursive import Recursive
@@ -86,34 +87,55 @@ class Model(model_file.Model):
     """(n, H), of some windows of the validation part: where among the misses of all windows each was, see intervals."""
     dimensions: int = 0
     """Of the array that was fitted, 1 or 2; 0: a table was."""
+    linear: Linear | None = None
+    """What is simple, which the networks correct."""
+    share: float = 1.0
+    """How much of what the networks say beside that counts."""
+    lately: float = LATELY
+    """The power of how much a series has moved of late in the width of its intervals; 0 in files of before that."""
 
     @property
     def plan(self) -> Plan:
         """The configuration."""
         return self.config
 
+    @property
+    def label(self) -> str:
+        """Its name for readers."""
+        return "combination" if self.linear else self.plan.label
+
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
         networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
-        return networks | {f"calibration {name}": network for name, network in networks.items()}
+        every = ("", *map(calibration, range(1, FOLDS + 1)))
+        return {f"{part}{name}": network for part in every for name, network in networks.items()}
+
+    @property
+    def memory(self) -> int:
+        """Rows of a series that decide its next forecast."""
+        return max(self.learner.memory, recent_rows(self.plan), self.linear.lookback if self.linear else 0)
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
         """The series of ``panel`` as numbers."""
         return encode(panel, self.known, self.observed)
 
-    def constants(self, series: Sequence[EncodedSeries]) -> tuple[Scaling, Array]:
-        """The scaling and the units of ``series``: those learnt, or, for a new one, those of the rows it brings."""
+    def constants(self, series: Sequence[EncodedSeries]) -> tuple[Scaling, Array, Array]:
+        """The scaling and the units of ``series``, (S,), and the linear forecast's, (S, 2).
+
+        They are those learnt or, for a new series, those of the rows it brings.
+        """
         place = {name: s for s, name in enumerate(self.names)}
         new = [each for each in series if each.name not in place]
         if new and self.plan.channels:
             raise InputError(f"the model knows {', '.join(self.names)}; {new[0].name!r} is none of them")
         parts = [self._constants_of(each, place.get(each.name)) for each in series]
-        floor, centre, spread, unit = (np.array(column) for column in zip(*parts, strict=True))
-        return Scaling(self.scaling.log, floor, centre, spread), unit
+        floor, centre, spread, unit, moves = (np.array(column) for column in zip(*parts, strict=True))
+        return Scaling(self.scaling.log, floor, centre, spread), unit, moves
 
-    def _constants_of(self, series: EncodedSeries, s: int | None) -> tuple[float, float, float, float]:
+    def _constants_of(self, series: EncodedSeries, s: int | None) -> tuple[Any, ...]:
         if s is not None:
-            return (*(float(getattr(self.scaling, name)[s]) for name in CONSTANTS), float(self.unit[s]))  # type: ignore[return-value]
+            moves = self.linear.unit[s] if self.linear else (1.0, 1.0)
+            return (*(float(getattr(self.scaling, name)[s]) for name in CONSTANTS), float(self.unit[s]), moves)
         if self.plan.log and np.nanmin(series.values) <= 0:
             raise InputError(
                 f"series {series.name!r}: expected values above 0, as those the model learnt from, got"
@@ -122,21 +144,33 @@ class Model(model_file.Model):
         own = standardise([series.values], self.plan.log)
         spread = own.spread * self.learner.relative_spread(own.forward(series.values, 0))
         unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
-        return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit
+        return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(carried(series.values))
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
-        scaling, unit = self.constants(series)
+        scaling, unit, moves = self.constants(series)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self._scaled(series, rows, of, scaling, moves)
+            own = lately(series, rows, of, unit, self.plan, self.lately)
+            quantiles = shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+        if not np.isfinite(quantiles).all():
+            raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
+        return quantiles
+
+    def _scaled(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, scaling: Scaling, moves: Array) -> Array:
+        """What the networks say, as far as they count, and the linear forecast, scaled: (n, H, Q)."""
+        base = None
+        if self.linear is not None:
+            past = past_values(series, rows, of, self.linear.lookback)
+            base = scaling.forward(self.linear.forecast(past, moves[of]), of)  # (n, H)
+            if not self.share:
+                return np.repeat(base[..., None], len(self.plan.quantiles), axis=2)
         dataset = make_dataset(series, scaling, self.plan.cycles, self.learner.before, self.plan.horizon)
         whose = of
         if self.plan.channels:  # each series has an embedding, in the order of training
             whose = np.array([self.names.index(each.name) for each in series], dtype=np.int64)[of]
-        found = self.learner.forecast(dataset, rows + dataset.begin[of], whose)
-        with np.errstate(over="ignore", invalid="ignore"):
-            quantiles = shifted(scaling.backward(found, of), self.shifts, unit[of], self.plan)
-        if not np.isfinite(quantiles).all():
-            raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
-        return quantiles
+        found = self.learner.forecast(dataset, rows + dataset.begin[of], whose, base)
+        return mix(base, found, self.share)
 
     def forecast_ahead(
         self, series: Sequence[EncodedSeries], labels: Sequence[Sequence[str]] | None = None
@@ -180,6 +214,9 @@ class Model(model_file.Model):
             "observed": self.observed.to_json(),
             "names": list(self.names),
             "learner": self.learner.to_json(),
+            "linear": self.linear.to_json() if self.linear else None,
+            "share": self.share,
+            "lately": self.lately,
             "first": [tail.first for tail in self.tails],
             "rows": [len(tail.values) for tail in self.tails],
             "known_rows": [len(tail.known) for tail in self.tails],
@@ -189,6 +226,7 @@ class Model(model_file.Model):
         """Weights, constants and the last rows."""
         arrays = {f"scaling.{name}": getattr(self.scaling, name) for name in CONSTANTS}
         arrays |= {name: getattr(self, name) for name in ("unit", "shifts", "ranks")}
+        arrays |= self.linear.tensors() if self.linear else {}
         arrays |= {
             f"tail.{name}": np.concatenate([getattr(tail, name) for tail in self.tails])
             for name in ("values", "known", "observed")
@@ -218,6 +256,8 @@ class Model(model_file.Model):
         if not (scaling.spread > 0).all() or not (unit > 0).all() or (plan.log and not (scaling.floor > 0).all()):
             raise ValueError("expected a spread and a unit above 0 for every series")
         tails = _tails(content, tensors, names, known.width, observed.width)
+        told = content.get("linear")
+        linear = None if told is None else Linear.build(told, tensors, len(names), plan.horizon)
         return cls(
             **shared,
             columns=columns,
@@ -228,16 +268,29 @@ class Model(model_file.Model):
             scaling=scaling,
             unit=unit,
             shifts=_array(tensors, "shifts", plan.horizon, len(plan.quantiles)),
-            learner=_learner(plan, content["learner"], tensors, tails),
+            learner=_learner(plan, content["learner"], tensors, tails, linear),
             tails=tails,
             ranks=_ranks(tensors, plan.horizon),
             dimensions=_dimensions(content, columns),
+            linear=linear,
+            share=_share(content, "share", 1.0),
+            lately=_share(content, "lately", 0.0),
         )
 
 
 def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
     """``model`` with the ends of ``series``, so that it can go on from them."""
-    return replace(model, tails=tuple(each.tail(model.learner.memory) for each in series))
+    return replace(model, tails=tuple(each.tail(model.memory) for each in series))
+
+
+def mix(base: Array | None, found: Array, share: float) -> Array:
+    """Quantiles (n, H, Q) that count by their ``share`` beside the forecast ``base`` (n, H)."""
+    return found if base is None else base[..., None] + share * (found - base[..., None])
+
+
+def calibration(fold: int) -> str:
+    """What the names of networks begin with that calibrate on this piece, counted from 1, of a short series."""
+    return "calibration " if fold == 1 else f"calibration {fold} "
 
 
 # What a file says, looked at
@@ -281,15 +334,29 @@ def _grid(content: Any, tails: Sequence[EncodedSeries], horizon: int) -> Grid:
     return grid
 
 
-def _learner(plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Sequence[EncodedSeries]) -> Learner:
+def _share(content: Mapping[str, Any], name: str, default: float) -> float:
+    share = content.get(name, default)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise ValueError(f"expected a share, got {share!r}")
+    return float(share)
+
+
+def _learner(
+    plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Sequence[EncodedSeries], linear: Linear | None
+) -> Learner:
     if plan.ensemble > len(tensors) or plan.layers > len(tensors):
         raise ValueError(f"expected the weights of {plan.ensemble} networks of {plan.layers} layers")
     weights = {name: w for name, w in tensors.items() if name.startswith("network.")}
     kind: type[Learner] = Recursive if plan.recursive else Direct
     with model_file.without_memory():  # nothing of the sizes that the header names is made before they are right
         expected = kind.build(plan, content)
+    for name, tensor in expected.tensors().items():
+        if name.endswith(".offsets") and linear is None:  # as in files of before there were any
+            weights.setdefault(name, torch.zeros(tensor.shape))
     model_file.check_sizes(expected.tensors(), weights)
     _check_inputs(expected, tails)
+    if linear is None and getattr(expected.inputs, "season", 1) == 0:
+        raise ValueError("there is no linear forecast that the networks could correct")
     learner = kind.build(plan, content)
     for index, network in enumerate(learner.networks):
         own = f"network.{index}."

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -88,6 +89,7 @@ class Seq2Seq(nn.Module):
         self.channel = nn.Parameter(torch.randn(channels, STEP) * 0.1) if channels else None
         self.dropout = nn.Dropout(plan.dropout)
         self.head = silent(nn.Linear(plan.units, size))
+        self.offsets = nn.Parameter(torch.zeros(plan.horizon, size))
 
     def forward(self, past: Tensor, future: Tensor, channel: Tensor) -> Tensor:
         """From ``past`` (N, L, features), ``future`` (N, H, known) and ``channel`` (N,) to (N, H, size)."""
@@ -97,7 +99,7 @@ class Seq2Seq(nn.Module):
         if self.channel is not None:
             told.append(self.channel[channel][:, None].expand(rows, horizon, -1))
         output, _ = self.writer(torch.cat(told, dim=-1).transpose(0, 1), state)  # (H, N, units)
-        result: Tensor = self.head(self.dropout(output)).transpose(0, 1)
+        result: Tensor = self.head(self.dropout(output)).transpose(0, 1) + self.offsets
         return result
 
 
@@ -124,6 +126,7 @@ class SegRNN(nn.Module):
         self.ahead = nn.Linear(plan.segment * known, units, bias=False) if known else None
         self.dropout = nn.Dropout(plan.dropout)
         self.head = silent(nn.Linear(units, plan.segment * size))
+        self.offsets = nn.Parameter(torch.zeros(plan.horizon, size))
 
     def forward(self, past: Tensor, future: Tensor, channel: Tensor) -> Tensor:
         """From ``past`` (N, L, features), ``future`` (N, H, known) and ``channel`` (N,) to (N, H, size)."""
@@ -135,7 +138,7 @@ class SegRNN(nn.Module):
         output, _ = self.recurrent(questions.reshape(1, rows * count, -1), _repeated(state, count))
         written = self.head(self.dropout(output[0]))  # (N * M, segment * size)
         steps: Tensor = written.reshape(rows, count * self.segment, self.size)
-        return steps[:, : self.horizon]
+        return steps[:, : self.horizon] + self.offsets
 
     def _questions(self, future: Tensor, channel: Tensor) -> Tensor:
         """What tells the segments of the future apart, (N, M, units): where, whose, and what is known of them."""
@@ -178,6 +181,18 @@ class Output:
         distribution the negative log-likelihood.
         """
         return (self._losses(placed, target) * seen).sum(), float(seen.sum())
+
+    def offsets(self, missed: Array) -> Tensor:
+        """What to write, (H, size), where a base misses the target by ``missed`` (n, H): its median stays."""
+        horizon = missed.shape[1]
+        if self.kind == "quantiles":
+            found = np.nanquantile(missed, self.quantiles, axis=0).T  # (H, Q)
+            found[:, self.quantiles.index(0.5)] = 0.0
+        else:
+            found = np.zeros((horizon, self.size))
+            spread = np.maximum(np.sqrt(np.nanmean(missed**2, axis=0)) - LEAST_SCALE, LEAST_SCALE)
+            found[:, 1] = spread + np.log(-np.expm1(-spread)) - ONE  # the inverse of softplus
+        return torch.from_numpy(found.astype(np.float32))
 
     def read(self, placed: Tensor) -> Tensor:
         """The quantiles of every step, rising: (N, H, Q)."""
@@ -254,10 +269,11 @@ class Learner(ABC):
         """What ``inputs`` must say of a dataset of so many columns and series."""
 
     @abstractmethod
-    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows) -> Array:
+    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         """The quantiles of ``horizon`` rows from each of ``origins`` (n,) on, scaled: (n, H, Q).
 
-        Raises ``InputError`` where values are missing and none was where the networks learnt, or there are too few.
+        ``base`` (n, H) is the linear forecast, where there is one. Raises ``InputError`` where values are missing and
+        none was where the networks learnt, or there are too few.
         """
 
     def tensors(self) -> dict[str, Tensor]:

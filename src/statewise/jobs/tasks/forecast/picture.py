@@ -73,7 +73,7 @@ def follow_one_another(axes: Axes, tested: Backtest, series: int) -> None:
     dense = last - first > DENSE
     axes.plot(when, shown.real[first:last], color=REAL, lw=0.8 if dense else 1.6, label="real")
     chosen = _following(tested.rows[tested.series == series], last, plan.horizon)
-    label: str | None = f"{plan.label}, median"
+    label: str | None = f"{model.label}, median"
     band: str | None = _band(plan.quantiles)
     for row in chosen:
         at = int(np.flatnonzero((tested.series == series) & (tested.rows == row))[0])

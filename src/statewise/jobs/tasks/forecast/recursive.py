@@ -156,7 +156,7 @@ class Recursive(Learner):
         return Steps(dataset, self.inputs, self.plan.cycles)
 
     @torch.no_grad()
-    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows) -> Array:
+    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         """The point forecast, as every quantile."""
         steps = self.steps(dataset)
         if (origins < steps.first[series]).any():
@@ -208,4 +208,5 @@ def _before(values: Array, origins: Rows, back: int, on: int) -> Array:
 
 
 def _single(values: Array) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+    with np.errstate(over="ignore"):  # what comes of such values is refused
+        return torch.from_numpy(values.astype(np.float32))

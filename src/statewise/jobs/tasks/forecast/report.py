@@ -22,6 +22,7 @@ from .model import Model, quantile_columns
 from .recursive import Recursive
 from .training import ForecastProblem
 
+MOST_OFF = 0.08  # of a coverage, before it is bad news
 FEW = 20  # series that are told one by one
 MOST_ROWS = 200_000  # of predictions.csv
 
@@ -72,7 +73,13 @@ def choices(model: Model) -> Facts:
     ensemble = f", {plan.ensemble} networks averaged" if plan.ensemble > 1 else ""
     sizes = f"{plan.units} units" + (f", {plan.layers} layers" if plan.layers > 1 else "")
     optimizer = f"{plan.optimizer}, rate {plan.learning_rate:g}, batch {plan.batch}, at most {plan.epochs} epochs"
+    made: Facts = []
+    if model.linear:
+        parts = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in list(model.linear.members.items())[:4])
+        network = f"{100 * model.share:.0f} % of what the {plan.label} corrects" if model.share else "nothing else"
+        made = [("made of", f"a forecast linear in {model.linear.lookback} rows ({parts}) and {network}")]
     return [
+        *made,
         ("season", f"{plan.season} rows" if plan.season > 1 else "none found"),
         ("scale", scale),
         ("inputs", inputs),
@@ -112,9 +119,21 @@ def meaning(plan: Plan) -> str:
     )
 
 
-def verdict(scores: Sequence[Score]) -> tuple[str, bool]:
-    """One line: does the model beat the baselines, and where not; and whether that is good news."""
-    model, *baselines = scores
+def verdict(tested: Backtest) -> tuple[str, bool]:
+    """Does the model beat the baselines, and where not; do its intervals hold; and whether all that is good news."""
+    model, *baselines = tested.scores
+    said, good = _beside(model, baselines)
+    if tested.model.linear and not tested.model.share:
+        said += " The network adds nothing to what is linear in it."
+    quantiles = tested.model.plan.quantiles
+    expected = quantiles[-1] - quantiles[0]
+    if len(quantiles) > 1 and abs(model.coverage - expected) > MOST_OFF:
+        kind, holds = "narrow" if model.coverage < expected else "wide", f"{100 * model.coverage:.1f} %"
+        return f"{said} Its {100 * expected:.0f} % intervals are too {kind}: they hold {holds}.", False
+    return said, good
+
+
+def _beside(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
     lost = lost_to(model, baselines)
     if lost:
         return f"The {model.name} loses to {'; to '.join(lost)}.", False
@@ -173,7 +192,7 @@ def _intervals(tested: Backtest) -> list[Block]:
     text = (
         f"Between the quantiles {low:g} and {high:g}, {expected:.0f} % of the real values should lie; on the test part"
         f" {100 * score.coverage:.1f} % do, at a mean width of {score.width:.4g}. The quantiles are split-conformal:"
-        f" moved by what was missed in {tested.calibrated} windows of the validation part."
+        f" moved by what was missed in {tested.calibrated} windows that were not learnt from."
     )
     series = max(1, len(set(tested.series.tolist())))
     found: list[Block] = [Text(text)]
@@ -216,6 +235,8 @@ def metrics(tested: Backtest) -> dict[str, Any]:
         "series": len(tested.problem.series),
         "rows": tested.problem.split.counts,
         "learner": tested.model.learner.to_json(),
+        "linear": tested.model.linear.to_json() if tested.model.linear else None,
+        "share": tested.model.share,
         "origins": len(tested.rows),
         "calibration_windows": tested.calibrated,
         "scores": [_finite(asdict(score)) for score in tested.scores],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import InputError
 from ...training.problem import Problem, Trainer, seeded
@@ -27,13 +27,15 @@ from .dataset import (
     find_encoding,
     grows_with_level,
     make_dataset,
+    past_values,
     standardise,
     values_before,
     window_values,
 )
 from .direct import Direct, WindowInputs, WindowTask
-from .intervals import find_ranks, shifted, shifts_of, transformed
-from .model import Model, make_tails
+from .intervals import find_ranks, lately, shifted, shifts_of, transformed
+from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
+from .model import Model, calibration, make_tails, mix
 from .networks import Learner
 from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
@@ -42,6 +44,11 @@ from .split import Array, Rows, Split, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
+MOST_BASES = 40_000_000  # numbers of linear forecasts that are kept for training
+CHUNK = 4096  # of them at once
+MOST_SHARE = 0.5  # of networks that read nothing but the series, as the linear forecast does
+LEAD = 1 / (1 + np.exp(-SHARP))  # the weight of what is better by a standard error
+LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
 JUDGED = 256  # origins in the validation part that a recursive network is judged by
 
@@ -67,6 +74,22 @@ class ForecastProblem(Problem[Model]):
         return self.config
 
     @property
+    def seasons(self) -> list[int]:
+        """The season, and those of the calendar that fit twice into most of the rows before the test part, rising."""
+        most = int(0.4 * self.split.validation.min())
+        return sorted({s for s in (self.plan.season, *self.panel.grid.cycles) if 1 < s <= min(most, LONGEST)})
+
+    @property
+    def folds(self) -> list[tuple[Rows, Rows]]:
+        """The pieces [begin, end) of each series, (S,), on which is decided what counts how much, and calibrated.
+
+        That is the validation part; of short series, whose networks train in no time, several that overlap it.
+        """
+        if self.plan.short and self.plan.combine:
+            return folds(self.split.validation, self.plan.horizon, self.plan.season)
+        return [(self.split.train, self.split.validation)]
+
+    @property
     def before_test(self) -> list[Array]:
         """The values (T,) of each series before its test part."""
         return [each.real[:end] for each, end in zip(self.series, self.split.validation, strict=True)]
@@ -74,14 +97,18 @@ class ForecastProblem(Problem[Model]):
     def train(self, trainer: Trainer) -> Model:
         """A model that has learnt it. Raises ``InputError`` as ``Problem.train``."""
         plan, split, series = self.plan, self.split, self.series
+        decided = Decided(series, split.validation, plan.horizon, self.seasons) if plan.combine else None
+        judges = []
+        for number, (begin, end) in enumerate(self.folds, 1):
+            linear = decided.linear(begin) if decided else None
+            name, until = (calibration(number), None) if plan.short else ("", end)
+            learner, kept = learn(plan, series, begin, until, trainer, linear, self.like, name)
+            judges.append(Judge(learner, kept, linear, begin, end))
         if plan.short:
             # A short series has no rows to spare: those that calibrated train the networks that stay.
-            judge, scaling = learn(plan, series, split.train, None, trainer, self.like, "calibration ")
-            learner, kept = learn(plan, series, split.validation, None, trainer, self.like)
-        else:
-            learner, kept = judge, scaling = learn(plan, series, split.train, split.validation, trainer, self.like)
+            learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
-        shifts, ranks = _calibrated(self, judge, scaling, unit)
+        shifts, ranks, share = _calibrated(self, judges, unit)
         model = Model(
             config=plan,
             columns=self.panel.columns,
@@ -96,6 +123,8 @@ class ForecastProblem(Problem[Model]):
             tails=(),
             ranks=ranks,
             dimensions=self.dimensions,
+            linear=decided.linear(split.validation) if decided else None,
+            share=share,
         )
         return make_tails(model, series)
 
@@ -193,19 +222,20 @@ def learn(
     train: Rows,
     validation: Rows | None,
     trainer: Trainer,
+    linear: Linear | None = None,
     like: Model | None = None,
     name: str = "",
 ) -> tuple[Learner, Scaling]:
     """Networks that have seen the rows of ``series`` before ``train`` (S,), judged on those up to ``validation``.
 
-    ``validation`` None: nothing judges them; ``like``: what they have got used to. Returns them and the scaling they
-    live on. ``name`` goes before that of each network in the curve.
+    ``validation`` None: nothing judges them. ``linear`` is the forecast that direct ones correct, ``like`` what they
+    have got used to. Returns them and the scaling they live on. ``name`` goes before that of each network in the curve.
     """
     if plan.recursive:
         with _one_thread():
             return _learn_recursive(plan, series, train, validation, trainer, like, name)
     assert validation is not None  # a direct model has an end only where something judges it
-    return _learn_direct(plan, series, train, validation, trainer, like, name)
+    return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
 
 
 def _learn_recursive(
@@ -276,6 +306,7 @@ def _learn_direct(
     train: Rows,
     validation: Rows,
     trainer: Trainer,
+    linear: Linear | None,
     like: Model | None,
     name: str,
 ) -> tuple[Direct, Scaling]:
@@ -290,19 +321,41 @@ def _learn_direct(
     dataset = make_dataset(series, scaling, plan.cycles, max(plan.lookback, plan.season), horizon)
     first = np.minimum(plan.lookback, np.maximum(1, (train - horizon) // 2))
     if like is None:
-        season = _naive_season(plan, dataset, first, train)
+        season = 0 if linear and plan.base == "auto" else _naive_season(plan, dataset, first, train)
         known = dataset.calendar.shape[1] + dataset.known.shape[1]
         flags = _gaps(series) or bool((train - horizon < plan.lookback).any())
         features = 1 + flags + dataset.observed.shape[1] + known
         learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
+    if learner.inputs.season:
+        linear = None
+    elif linear is None:
+        raise InputError("the model's networks correct a linear forecast, so combine must be on as it was")
     rows, of = _rows(dataset, first, train, horizon)
     seen = np.isfinite(dataset.window(rows, horizon)).any(1)
+    rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
     windows, judged = learner.windows(dataset), _rows(dataset, train, validation, horizon)
+    bases: tuple[Tensor | None, Tensor | None] = (None, None)
+    offsets = None
+    if linear:
+        told, held = (base_of(linear, scaling, series, at - dataset.begin[s], s) for at, s in ((rows, of), judged))
+        offsets = learner.output.offsets(dataset.window(rows, horizon) - told)
+        bases = (torch.from_numpy(told.astype(np.float32)), torch.from_numpy(held.astype(np.float32)))
 
-    def task(network: nn.Module) -> Task:
-        return WindowTask(network, learner.output, windows, (rows[seen], of[seen]), judged, plan.windows)
+    def task(network: Any) -> Task:
+        if offsets is not None and like is None:
+            network.offsets.data.copy_(offsets)
+        return WindowTask(network, learner.output, windows, (rows, of), judged, plan.windows, bases)
 
     return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+
+
+def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+    """The linear forecast from each of ``rows`` of the series ``of`` on, scaled: (n, H)."""
+    parts = [
+        scaling.forward(linear.forecast(past_values(series, at, s, linear.lookback), linear.unit[s]), s)
+        for at, s in zip(*(np.array_split(each, -(-len(rows) // CHUNK) or 1) for each in (rows, of)), strict=True)
+    ]
+    return np.concatenate(parts)
 
 
 def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[nn.Module, ...]:
@@ -354,16 +407,65 @@ def _one_thread() -> Iterator[None]:
 # What the validation part teaches
 
 
+@dataclass(frozen=True)
+class Judge:
+    """What has seen the rows before ``begin`` (S,) and is judged by those up to ``end``."""
+
+    learner: Learner
+    scaling: Scaling
+    linear: Linear | None
+    begin: Rows
+    end: Rows
+
+
 def _calibrated(
-    problem: ForecastProblem, learner: Learner, scaling: Scaling, unit: Array
-) -> tuple[Array, NDArray[np.float32]]:
-    """The quantiles' shifts, (H, Q) and the ranks (n, H), from what ``learner`` misses in the validation part."""
-    plan, (rows, series) = problem.plan, calibration_origins(problem)
-    dataset = make_dataset(problem.series, scaling, plan.cycles, learner.before, plan.horizon)
-    found = scaling.backward(learner.forecast(dataset, rows + dataset.begin[series], series), series)
-    real = window_values(problem.series, rows, series, plan.horizon)
-    shifts = shifts_of(found, real, unit[series], plan)
-    return shifts, find_ranks(shifted(found, shifts, unit[series], plan), real, plan.median)
+    problem: ForecastProblem, judges: Sequence[Judge], unit: Array
+) -> tuple[Array, NDArray[np.float32], float]:
+    """The quantiles' shifts, (H, Q), the ranks (n, H), and how much the networks count beside the linear forecast.
+
+    All of it follows from what is missed in rows that were not learnt from.
+    """
+    plan, parts = problem.plan, []
+    for judge in judges:
+        rows, of = thinned(*origins(judge.begin, judge.end, plan.horizon), most=MOST_CALIBRATED)
+        dataset = make_dataset(problem.series, judge.scaling, plan.cycles, judge.learner.before, plan.horizon)
+        base = base_of(judge.linear, judge.scaling, problem.series, rows, of) if judge.linear else None
+        found = judge.learner.forecast(dataset, rows + dataset.begin[of], of, base)
+        base = found[..., plan.median] if base is None else base
+        parts.append((rows, of, *(judge.scaling.backward(each, of) for each in (base, found))))
+    rows, of, base, found = (np.concatenate(column) for column in zip(*parts, strict=True))
+    real = window_values(problem.series, rows, of, plan.horizon)
+    apart = independent(problem.folds, plan.horizon)
+    alone = not problem.panel.columns.covariates  # which the linear forecast can't read
+    sides = (base, found[..., plan.median])
+    share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
+    moved = mix(transformed(base, plan), transformed(found, plan), share)
+    found = np.exp(moved) if plan.log else moved
+    own = lately(problem.series, rows, of, unit, plan)
+    shifts = shifts_of(found, real, own, plan, apart)
+    return shifts, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
+
+
+def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
+    """How much the second of two forecasts (n, H) counts beside the first one; 0 where it adds nothing.
+
+    ``alone``: they read the same. Then networks that have won a short validation part by far lose after it as often as
+    not, so that they count for half at most and, where series are ``short``, only with a lead of a standard error.
+    """
+    there = np.isfinite(real)
+    whole = there.any(1)
+    count, own = np.maximum(there.sum(1), 1), unit[:, None]
+
+    def misses(forecast: Array) -> Array:
+        return np.asarray((np.where(there, np.abs(forecast - real) / own, 0.0).sum(1) / count)[whole])
+
+    if not whole.any():
+        return 0.0
+    share = float(weigh(np.stack([misses(side) for side in sides]), independent)[1])
+    if alone:
+        share = 0.0 if short and share < LEAD else min(share, MOST_SHARE)
+    gain = 1 - misses(sides[0] + share * (sides[1] - sides[0])).mean() / (misses(sides[0]).mean() or 1.0)
+    return share if gain >= LEAST_GAIN else 0.0
 
 
 def calibration_origins(problem: ForecastProblem) -> tuple[Rows, Rows]:

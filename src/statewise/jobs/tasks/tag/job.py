@@ -29,15 +29,10 @@ class Tag(experiment.Job[Options, Model]):
     def __init__(self, config: Options) -> None:
         self.options, told = config, part_of(Layout, config)
         if config.file is None:
-            if config.test or config.validation:
-                which = "test" if config.test else "validation"
-                raise InputError(f"--{which}: needs FILE, the training part, as well")
             self.train_part, self.layout, self.name = example.sentences(), Layout(), "built-in sentences"
         else:
             self.train_part, self.layout = read(config.file, told)
             self.name = plain_name(config.file)
-        if config.validation and config.validation_share is not None:
-            raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
         held_out = self._beside(config.validation, told) if config.validation else None
         if config.test:
             self.test, self.how = self._beside(config.test, told), f" ({config.test})"

@@ -27,15 +27,10 @@ class Translate(experiment.Job[Options, Model]):
     def __init__(self, config: Options) -> None:
         self.options, told = config, part_of(Layout, config)
         if config.file is None:
-            if config.test or config.validation:
-                which = "test" if config.test else "validation"
-                raise InputError(f"--{which}: needs FILE, the training part, as well")
             self.train_part, self.layout, self.name = dates(), Layout(), "built-in dates"
         else:
             self.train_part, self.layout = read(config.file, told)
             self.name = plain_name(config.file)
-        if config.validation and config.validation_share is not None:
-            raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
         held_out = read(config.validation, self.layout)[0] if config.validation else None
         if config.test:
             self.test, self.how = read(config.test, self.layout)[0], f" ({config.test})"

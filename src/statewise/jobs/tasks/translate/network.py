@@ -21,8 +21,6 @@ from .... import layers
 from .config import TranslateConfig
 from .vocabulary import END, UNKNOWN
 
-NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
-
 State = list[Any]
 """Of each layer of the decoder what it carries on: a tensor (1, M, H), of an LSTM two of them."""
 
@@ -36,14 +34,11 @@ class Memory(NamedTuple):
 
 
 class Network(nn.Module):
-    """Writes one of ``targets`` symbols after another, by what it has read of ``sources`` different ones.
+    """Writes one of ``targets`` symbols after another, by what it has read of ``sources`` different ones."""
 
-    ``library`` has the recurrent layers' classes.
-    """
-
-    def __init__(self, sources: int, targets: int, config: TranslateConfig, library: Any = layers) -> None:
+    def __init__(self, sources: int, targets: int, config: TranslateConfig) -> None:
         super().__init__()
-        cell, width = getattr(library, NAMES[config.cell]), config.units
+        cell, width = getattr(layers, config.cell.upper()), config.units
         self.dropout, self.lstm = config.dropout, config.cell == "lstm"
         self.read, self.written = (nn.Embedding(n, config.embedding) for n in (sources, targets))
         between = config.dropout if config.layers > 1 else 0.0

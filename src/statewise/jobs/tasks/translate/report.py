@@ -21,6 +21,7 @@ from .result import Score
 from .vocabulary import Vocabulary
 
 SHOWN, MAPS, MOST_SYMBOLS = 15, 6, 40  # mistakes; pictures, and symbols of a side of one
+LOOKED_AT = 200  # targets of which some become pictures
 ENDED = "↵"
 FAINT = 0.02  # the least attention that is drawn
 
@@ -90,21 +91,18 @@ def _mistakes(result: Result, wrong: Sequence[Sequence[int]]) -> list[Block]:
 def _attention(result: Result) -> list[Block]:
     """Where the model looked while it wrote, of some targets spread over the test part."""
     written = Pairs("", result.pairs.sources, [each.text for each in result.best], result.pairs.features)
-    fit = [
-        row
-        for row in range(len(written))
-        if all(1 < len(side) <= MOST_SYMBOLS for side in _symbols(result.model, written, row))
-    ]
+    spread, model = range(0, len(written), max(1, len(written) // LOOKED_AT)), result.model
+    fit = [row for row in spread if all(1 < len(side) <= MOST_SYMBOLS for side in _symbols(model, written, row))]
     if not fit:
         return []
-    shown = [fit[place * len(fit) // min(MAPS, len(fit))] for place in range(min(MAPS, len(fit)))]
+    shown = fit[:: max(1, len(fit) // MAPS)][:MAPS]
     columns = 2
     figure = new_figure(10.5, 3.4 * -(-len(shown) // columns))
     panels = figure.subplots(-(-len(shown) // columns), columns, squeeze=False).ravel()
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
     for axes, row in zip(panels, shown, strict=False):
-        _map(axes, result.model, written, row)
+        _map(axes, model, written, row)
     said = (
         f"Each row is a symbol that was written, each column one that was read, {ENDED} the end: the stronger the"
         " colour, the more the network looked there."
@@ -113,8 +111,9 @@ def _attention(result: Result) -> list[Block]:
 
 
 def _symbols(model: Model, pairs: Pairs, row: int) -> tuple[list[str], list[str]]:
-    read = [*pairs.features[row], *model.source.cut(pairs.sources[row]), ENDED]
-    return read, [*model.target.cut(pairs.known_targets[row]), ENDED]
+    texts = ((model.source, pairs.sources[row]), (model.target, pairs.known_targets[row]))
+    read, written = ([side.decode([n]) for n in side.encode(text)[:-1]] for side, text in texts)
+    return [*pairs.features[row], *read, ENDED], [*written, ENDED]
 
 
 def _map(axes: Axes, model: Model, pairs: Pairs, row: int) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .pairs import Pairs
 
+TOGETHER = 4096  # edit distances that are computed at once
 NEAREST_COST = 1e9  # pairs of sources that are looked at for the nearest
 
 
@@ -50,6 +51,9 @@ def score(name: str, pairs: Pairs, written: Sequence[str], *, sentences: bool = 
 
 def distances(a: Sequence[Sequence[str]], b: Sequence[Sequence[str]]) -> NDArray[np.int64]:
     """The edit distance of each of ``a`` to the one of ``b`` in its place: (n,). A row of all their tables at once."""
+    if len(a) > TOGETHER:
+        parts = [slice(at, at + TOGETHER) for at in range(0, len(a), TOGETHER)]
+        return np.concatenate([distances(a[part], b[part]) for part in parts])
     known: dict[str, int] = {}
     left, right = (_padded([[known.setdefault(s, len(known)) for s in row] for row in side]) for side in (a, b))
     counts, ends, places = _lengths(a), _lengths(b), np.arange(right.shape[1] + 1)

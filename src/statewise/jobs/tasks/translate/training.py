@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .... import layers
 from ...data.split import share_held_out
 from ...errors import InputError
 from ...training.problem import Problem
@@ -138,9 +136,9 @@ class TranslateProblem(Problem[Model]):
         sources, targets = map(self.source.encode, pairs.sources, pairs.features), pairs.known_targets
         return Ragged(sources), Ragged(map(self.target.encode, targets))
 
-    def make(self, library: Any = layers) -> Network:
-        """The network, its weights drawn at random. ``library`` has the recurrent layers."""
-        return Network(len(self.source.symbols), len(self.target.symbols), self.config, library)
+    def make(self) -> Network:
+        """The network, its weights drawn at random."""
+        return Network(len(self.source.symbols), len(self.target.symbols), self.config)
 
     def task(self, network: Network) -> Translation:
         """Train ``network`` on this."""

@@ -41,13 +41,9 @@ class Write(experiment.Job[Options, Model]):
 
     def _parts(self, config: Options) -> tuple[str, str, str]:
         """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""
-        if config.validation is not None:
-            if config.file is None:
-                raise InputError("--validation: needs FILE, the training part, as well")
-            if config.validation_share is not None:
-                raise InputError("--validation-share: says how much of FILE to hold out, but --validation names a file")
-            return read_text(config.file), read_text(config.validation), f" ({config.validation})"
         text = read_text(config.file or NAMES)
+        if config.validation is not None:
+            return text, read_text(config.validation), f" ({config.validation})"
         kept, held = held_out(text, config.validation_share, lines=config.lines, level=config.level, seed=config.seed)
         return kept, held, f" (drawn with seed {config.seed})" if config.lines else " (the end of the text)"
 

@@ -1,0 +1,340 @@
+"""What is simple: a forecast that is linear in the window, which the network corrects.
+
+Exponential smoothing with given constants, begun on the window's own first seasons, is linear in the window, and so are
+Theta and ridge regressions: each is a matrix from L rows to H steps, and so is their mean. There is one matrix for
+values and, where all of them are above 0, one for logarithms. Nothing has a state, a new series is forecast like any.
+
+Which members there are was chosen on a panel of public series, and how much each of them counts is decided on rolling
+origins inside the rows before the test part; docs/jobs.md tells how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ...config import from_json
+from .dataset import EncodedSeries, carried
+from .season import seasonal_spread
+from .split import Array, Rows, origins, thinned
+
+PENALTIES = 10.0 ** np.arange(-4, 4)  # times the mean square of an input, times the windows
+WINDOWS = 16_000  # to fit on at most
+JUDGED = 400  # windows that decide how much a member counts, at most
+SHARP = 2.0  # how fast a weight falls with the standard errors that a member is behind the best
+TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
+LONGEST, FURTHEST = 400, 700  # season; lag of a ridge
+FOLDS, MANY = 3, 1000  # pieces to decide on, and from how many rows on one is enough
+UNTOLD = 0.2  # of the best member's error that a single window can't tell
+LEAST_WEIGHT = 0.01
+FEW = 2  # windows that constants of smoothing are chosen on, at least
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The matrices of a forecast that is linear in the window, its values (L,) and 1, or their logarithms."""
+
+    matrices: Array  # (2, L + 1, H), for values and for logarithms
+    unit: Array  # (S, 2), what the last row of each matrix is counted in: how much a series moves in a row
+    logs: float = 0.0
+    """The share of the second."""
+    members: dict[str, float] = field(default_factory=dict)
+    """What it is a mean of, with weights, the largest first."""
+
+    @property
+    def lookback(self) -> int:
+        """L."""
+        return len(self.matrices[0]) - 1
+
+    def forecast(self, past: Array, unit: Array) -> Array:
+        """(n, H), from windows (n, at least L) without gaps of series with the units (n, 2)."""
+        past = past[:, past.shape[1] - self.lookback :]
+        found = (1 - self.logs) * (past @ self.matrices[0, :-1] + unit[:, :1] * self.matrices[0, -1])
+        if not self.logs:
+            return np.asarray(found)
+        logs = np.log(np.maximum(past, np.finfo(np.float64).tiny))
+        low, high = logs.min(1, keepdims=True), logs.max(1, keepdims=True)
+        room = high - low + unit[:, 1:] * np.sqrt(self.matrices.shape[2])  # how far off a logarithm may come to be
+        ahead = np.clip(logs @ self.matrices[1, :-1] + unit[:, 1:] * self.matrices[1, -1], low - room, high + room)
+        return np.asarray(found + self.logs * np.exp(ahead))
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model's header has of it."""
+        return {"logs": self.logs, "members": self.members}
+
+    def tensors(self) -> dict[str, Array]:
+        """What a model's file has of it beside that."""
+        return {"linear.matrices": self.matrices, "linear.unit": self.unit}
+
+    @staticmethod
+    def build(content: Any, tensors: Mapping[str, Tensor], series: int, horizon: int) -> Linear:
+        """What the other two gave. ValueError for what they can't have given."""
+        matrices, unit = (tensors[f"linear.{name}"].numpy() for name in ("matrices", "unit"))
+        if matrices.ndim != 3 or matrices.shape[::2] != (2, horizon) or matrices.shape[1] < 2:
+            raise ValueError(f"expected the matrices of a forecast of {horizon} steps, got {matrices.shape}")
+        if unit.shape != (series, 2) or not (unit > 0).all() or {unit.dtype, matrices.dtype} != {np.dtype("float64")}:
+            raise ValueError("expected a unit above 0 for every series")
+        told = from_json(_Told, content)
+        if not 0 <= told.logs <= 1:
+            raise ValueError(f"expected a share, got {told.logs}")
+        return Linear(matrices, unit, told.logs, told.members)
+
+
+@dataclass(frozen=True)
+class _Told:
+    logs: float
+    members: dict[str, float]
+
+
+def units(values: Array) -> tuple[float, float]:
+    """The standard deviation of the steps of ``values`` (T,), without gaps, and of their logarithms."""
+    found = [float(np.std(np.diff(each))) for each in (values, np.log(np.maximum(values, np.finfo(np.float64).tiny)))]
+    return found[0] or 1.0, found[1] or 1.0
+
+
+class Decided:
+    """How much each member counts, decided on rolling origins before ``end`` (S,) of the series.
+
+    ``seasons`` are those that a calendar or a search suggests, rising.
+    """
+
+    def __init__(self, panel: Sequence[EncodedSeries], end: Rows, horizon: int, seasons: Sequence[int]) -> None:
+        series, real = [carried(each.values) for each in panel], [each.real for each in panel]
+        self.horizon, self.seasons = horizon, [s for s in seasons if 1 < s <= LONGEST]
+        self.positive = all(float(values[:to].min()) > 0 for values, to in zip(series, end, strict=True))
+        season = self.seasons[0] if self.seasons else 1
+        self.folds = folds(end, horizon, season)
+        first = self.folds[-1][0]
+        self.unit = np.array([units(values[:to]) for values, to in zip(series, first, strict=True)])  # (S, 2)
+        self.scale = np.array([seasonal_spread(v[:to], season) for v, to in zip(series, first, strict=True)])
+        self.spaces = [self._space(series, log) for log in ((False, True) if self.positive else (False,))]
+        self.penalty, self.weights = self._judge(real)
+
+    def _space(self, series: Sequence[Array], log: bool) -> list[Array]:
+        tiny = np.finfo(np.float64).tiny
+        found = [np.log(np.maximum(values, tiny)) if log else values for values in series]
+        return [values / unit[int(log)] for values, unit in zip(found, self.unit, strict=True)]
+
+    def _judge(self, values: Sequence[Array]) -> tuple[dict[str, int], dict[str, float]]:
+        """For each member which of its penalties, and how much it counts."""
+        count = len(values)
+        found: dict[str, list[Array]] = {}
+        for begin, end in self.folds:
+            at, of = thinned(*origins(begin, end, self.horizon), most=max(JUDGED // len(self.folds), count))
+            back = at[:, None] + np.arange(self.horizon)
+            real = np.stack([values[s][row] for s, row in zip(of, back, strict=True)])
+            there = np.isfinite(real)
+            for name, matrices in self.members(begin).items():
+                log = name.startswith("log ")
+                past = self._past(self.spaces[int(log)], at, of, matrices.shape[1] - 1)
+                ahead = applied(matrices, past) * self.unit[of, int(log)][:, None]
+                with np.errstate(over="ignore"):
+                    said = np.exp(ahead) if log else ahead
+                    missed = np.where(there, np.abs(said - real), 0.0).sum(2) / np.maximum(there.sum(1), 1)  # (P, n)
+                found.setdefault(name, []).append(np.nan_to_num(missed / self.scale[of], nan=1e9, posinf=1e9))
+        # A season that doesn't fit into the windows of every fold is left to those that can tell.
+        errors = {name: np.concatenate(parts, axis=1) for name, parts in found.items() if len(parts) == len(self.folds)}
+        penalty = {name: int(np.argmin(each.mean(1))) for name, each in errors.items()}
+        misses = np.stack([errors[name][penalty[name]] for name in errors])
+        weights = weigh(misses, independent(self.folds, self.horizon))
+        weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+        return penalty, dict(zip(errors, (weights / weights.sum()).tolist(), strict=True))
+
+    def _past(self, series: Sequence[Array], at: Rows, of: Rows, lookback: int) -> Array:
+        return np.stack([series[s][row - lookback : row] for s, row in zip(of, at, strict=True)])
+
+    def members(self, end: Rows) -> dict[str, Array]:
+        """All members, (P, L + 1, H) each, that have seen the rows before ``end`` (S,): one of P is to be chosen."""
+        found = {}
+        for log, space in zip(("", "log "), self.spaces, strict=False):
+            for name, matrices in members(space, end, self.horizon, self.seasons).items():
+                found[f"{log}{name}"] = matrices
+        return found
+
+    def linear(self, end: Rows) -> Linear:
+        """The mean of the members that have seen the rows before ``end`` (S,)."""
+        logs = sum(weight for name, weight in self.weights.items() if name.startswith("log "))
+        found = {name: each[self.penalty[name]] for name, each in self.members(end).items() if name in self.penalty}
+        lookback = max(len(matrix) for matrix in found.values()) - 1
+        matrices = np.zeros((2, lookback + 1, self.horizon))
+        for name, matrix in found.items():
+            log = name.startswith("log ")
+            share = self.weights[name] / ((logs if log else 1 - logs) or 1.0)
+            matrices[int(log), lookback + 1 - len(matrix) :] += share * matrix
+        order = sorted(((n, w) for n, w in self.weights.items() if w), key=lambda each: -each[1])
+        return Linear(matrices, self.unit, logs, dict(order))
+
+
+def folds(stop: Rows, horizon: int, season: int) -> list[tuple[Rows, Rows]]:
+    """Pieces [begin, end) of each series (S,), one after another before ``stop``, the last one first.
+
+    What is decided on each of them knows the rows before it, of which enough are left to learn from.
+    """
+    rows = int(stop.min())
+    count = FOLDS if rows < MANY else 1
+    least = max(2 * season + horizon, 1.5 * horizon, 0.45 * rows, 12)
+    size = int(max(0.15 * rows, min(4 * horizon, 0.35 * rows), horizon))
+    if count > 1:
+        size = int(max(horizon, min(0.55 * rows / count, 3 * horizon)))
+    while count > 1 and rows - count * size < least:
+        count -= 1
+    size = max(horizon, min(size, rows - max(2 * season, horizon) - 6))
+    return [(stop - (fold + 1) * size, stop - fold * size) for fold in range(count)]
+
+
+def independent(folds: Sequence[tuple[Rows, Rows]], horizon: int) -> float:
+    """How many windows in them have no row in common, as far as series say the same."""
+    rows = sum(float((end - begin).mean()) for begin, end in folds)
+    return rows / horizon * float(np.sqrt(len(folds[0][0])))
+
+
+def weigh(misses: Array, independent: float) -> Array:
+    """(K,) from the mean absolute misses of K members in n windows (K, n), as if ``independent`` of them had no row in
+    common: exp(-2 d / s) for a member that is d behind the best, where d is known up to s."""
+    mean = misses.mean(1)
+    behind = misses - misses[np.argmin(mean)]
+    known = max(independent, 1.0)
+    error = behind.std(axis=1) / np.sqrt(known) + (1e-3 + UNTOLD / known) * mean.min() + 1e-12
+    weights = np.exp(-SHARP * (mean - mean.min()) / error)
+    return np.asarray(weights / weights.sum())
+
+
+# Members
+
+
+def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[int]) -> dict[str, Array]:
+    """Each (P, L + 1, H), one of P to be chosen. ``series`` are in one unit, and read before ``end`` (S,) alone."""
+    wanted, rows = _lookback(seasons, horizon, int(end.min())), int(end.min()) - horizon
+    lookback = max(2, min(wanted, rows - FEW))  # what smooths has few constants, and needs few windows
+    x, y = _windows(series, end, lookback, horizon)
+    few = slice(None, None, max(1, len(x) // 300))
+    found = {}
+    for season in [1, *(s for s in seasons if 2 * s <= lookback)]:
+        found[f"smoothing ({season})"] = smoothed(x[few], y[few], season, theta=False)
+        found[f"theta ({season})"] = smoothed(x[few], y[few], season, theta=True)
+    lookback = max(2, min(wanted, rows - max(6, min(horizon, 24) // max(1, min(len(series), 4)))))
+    for name, lags in _lags(seasons, horizon, lookback).items():
+        found[f"ridge ({name})"] = ridges(*_windows(series, end, int(lags.max()), horizon), lags, lookback)
+    return found
+
+
+def applied(matrices: Array, past: Array) -> Array:
+    """(P, n, H) from (P, L + 1, H) and windows (n, L)."""
+    return np.asarray(past @ matrices[:, :-1] + matrices[:, None, -1])
+
+
+def _lookback(seasons: Sequence[int], horizon: int, rows: int) -> int:
+    """Five seasons (two of a long one), four horizons, and room for the longest season."""
+    season, longest = (seasons[0], max(seasons)) if seasons else (1, 1)
+    room = 0 if longest == season else 2 * longest if rows >= 6 * longest else longest + horizon + 2
+    return max(5 * season if season <= 60 else 2 * season, 4 * horizon, 48, room)
+
+
+def _lags(seasons: Sequence[int], horizon: int, lookback: int) -> dict[str, Rows]:
+    """What each ridge reads: two seasons; a few rows, and those around one, two and three seasons ago; all of them."""
+    season = seasons[0] if seasons else 1
+    around = {
+        lag
+        for s in seasons
+        for turn in ((1, 2, 3) if s < 100 else (1,))
+        for lag in range(s * turn - horizon - 1, s * turn + 2)
+    }
+    found = {
+        "short": range(1, max(2 * season + 1, 12) + 1),
+        "seasonal": sorted({*range(1, 14), *around}),
+        "long": range(1, min(lookback, FURTHEST) + 1),
+    }
+    return {name: np.array([lag for lag in lags if 1 <= lag <= lookback]) for name, lags in found.items()}
+
+
+def _windows(series: Sequence[Array], end: Rows, before: int, after: int) -> tuple[Array, Array]:
+    """Windows whose ``after`` rows end before ``end``, thinned out: (n, before) and (n, after)."""
+    most = max(WINDOWS // len(series), 150)
+    x, y = [], []
+    for values, to in zip(series, end, strict=True):
+        rows = np.arange(before, int(to) - after + 1)
+        rows = rows[:: max(1, len(rows) // most)]
+        x.append(values[rows[:, None] + np.arange(-before, 0)])
+        y.append(values[rows[:, None] + np.arange(after)])
+    return np.concatenate(x), np.concatenate(y)
+
+
+def smoothed(x: Array, y: Array, season: int, *, theta: bool) -> Array:
+    """(1, L + 1, H): Holt-Winters or, with half the window's slope in the place of a trend of its own, Theta.
+
+    The mean over all constants, each weighted by how little it misses in the windows ``x`` (n, L) and ``y`` (n, H).
+    """
+    levels = (0.02, 0.1, 0.3, 0.8) if season > 60 else (0.02, 0.1, 0.25, 0.5, 0.8, 0.99)
+    trends = TREND[: 1 if theta else 2 if season > 60 else None]
+    seasonal = (0.03, 0.12, 0.35) if season > 1 else (0.0,)
+    constants = np.array([(a, b, damping, c) for a, (b, damping), c in product(levels, trends, seasonal)])
+    found = holt_winters(x.shape[1], y.shape[1], season, constants)
+    if theta:
+        found += 0.5 * _slope(x.shape[1], season)[:, None] * np.arange(1, y.shape[1] + 1)
+    misses = np.array([np.abs(x @ one - y).mean() for one in found]) + 1e-12
+    weights = (misses.min() / misses) ** 20
+    mean = np.tensordot(weights / weights.sum(), found, 1)
+    return np.concatenate([mean, np.zeros((1, y.shape[1]))])[None]
+
+
+def holt_winters(lookback: int, horizon: int, season: int, constants: Array) -> Array:
+    """(G, L, H): the response of each forecast to each row of a window.
+
+    ``constants`` (G, 4) are those of level and slope, the damping, and that of the season.
+    """
+    alpha, beta, damping, gamma = (column[:, None] for column in constants.T)
+    rows, kept, count = np.eye(lookback), max(season, 1), len(constants)
+    seasons = min(3, lookback // season) if season > 1 else 1
+    profile = np.zeros((kept, count, lookback))
+    level, trend = np.repeat(rows[: min(3, lookback)].mean(0)[None], count, 0), np.zeros((count, lookback))
+    if seasons > 1:
+        head = rows[: seasons * season].reshape(seasons, season, lookback)
+        means = head.mean(1)
+        slope = (means[-1] - means[0]) / (season * (seasons - 1))
+        centred = (head - means[:, None] - (np.arange(season) - (season - 1) / 2)[:, None] * slope).mean(0)
+        profile += (centred - centred.mean(0))[:, None]
+        trend = np.where(damping > 0, slope, 0.0)
+        level = means[0] - (season - 1) / 2 * trend - trend
+    for t in range(lookback):
+        ahead, now = level + damping * trend, profile[t % kept]
+        miss = rows[t] - ahead - now
+        level, trend = ahead + alpha * miss, damping * trend + alpha * beta * miss
+        if season > 1:
+            now += gamma * (1 - alpha) * miss
+    growth = np.cumsum(damping[None] ** np.arange(1, horizon + 1)[:, None, None], 0)  # (H, G, 1)
+    paths = level + growth * trend + profile[(lookback + np.arange(horizon)) % kept]  # (H, G, L)
+    return np.ascontiguousarray(paths.transpose(1, 2, 0))
+
+
+def _slope(lookback: int, season: int) -> Array:
+    """(L,): the least-squares slope of a window, from the means of its last whole seasons where there are two."""
+    season = season if lookback >= 2 * season else 1
+    turns = lookback // season
+    place = np.arange(turns) - (turns - 1) / 2
+    found = np.zeros(lookback)
+    found[lookback - turns * season :] = np.repeat(place / (place @ place) / season**2, season)
+    return found
+
+
+def ridges(x: Array, y: Array, lags: Rows, lookback: int) -> Array:
+    """(P, L + 1, H), for all penalties: from rows before the origin, less the last, to what follows, less the last.
+
+    ``lags`` says which rows, of windows ``x`` (n, at least the longest lag); the matrices are for ``lookback`` rows.
+    """
+    inputs, outputs = x[:, x.shape[1] - lags] - x[:, -1:], y - x[:, -1:]
+    middle, mean = inputs.mean(0), outputs.mean(0)
+    centred = inputs - middle
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    values, turned = np.maximum(values, 0.0), vectors.T @ (centred.T @ (outputs - mean))
+    unit, result = float(values.mean()) or 1.0, np.zeros((len(PENALTIES), lookback + 1, y.shape[1]))
+    for weights, penalty in zip(result, PENALTIES, strict=True):
+        slopes = vectors @ (turned / (values + penalty * unit)[:, None])
+        weights[lookback - lags] = slopes
+        weights[lookback - 1] += 1 - slopes.sum(0)
+        weights[-1] = mean - middle @ slopes
+    return result

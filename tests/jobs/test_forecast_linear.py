@@ -1,0 +1,222 @@
+"""What is linear in the window: each member is what its definition says, and nothing of the rows to come is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from statewise.jobs import Forecaster, InputError
+from statewise.jobs.tasks.forecast.config import ForecastConfig
+from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
+from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
+from statewise.jobs.tasks.forecast.linear import Decided, Linear, folds, holt_winters, ridges, smoothed, weigh
+from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.training.problem import Trainer
+
+
+def noise(n, seed=0):
+    return np.random.default_rng(seed).standard_normal(n)
+
+
+def encoded(values):
+    values = np.asarray(values, dtype=float)
+    return EncodedSeries("a", 0, values, np.zeros((len(values), 0)), np.zeros((len(values), 0)))
+
+
+def by_hand(y, horizon, season, alpha, beta, damping, gamma):
+    """Holt-Winters as in a textbook, begun on the means of the first two or three seasons."""
+    turns = min(3, len(y) // season)
+    means = [float(np.mean(y[k * season : (k + 1) * season])) for k in range(turns)]
+    slope = (means[-1] - means[0]) / (season * (turns - 1))
+    profile = []
+    for place in range(season):
+        off = [y[k * season + place] - means[k] - (place - (season - 1) / 2) * slope for k in range(turns)]
+        profile.append(float(np.mean(off)))
+    profile = [each - float(np.mean(profile)) for each in profile]
+    trend = slope if damping > 0 else 0.0
+    level = means[0] - (season - 1) / 2 * trend - trend
+    for t, value in enumerate(y):
+        before, seasonal = level + damping * trend, profile[t % season]
+        level = alpha * (value - seasonal) + (1 - alpha) * before
+        trend = damping * trend + alpha * beta * (value - seasonal - before)
+        profile[t % season] = seasonal + gamma * (1 - alpha) * (value - seasonal - before)
+    growth = np.cumsum([damping**h for h in range(1, horizon + 1)])
+    return [level + growth[h] * trend + profile[(len(y) + h) % season] for h in range(horizon)]
+
+
+@pytest.mark.parametrize("constants", [(0.3, 0.0, 0.0, 0.12), (0.5, 0.1, 0.98, 0.35), (0.02, 0.02, 1.0, 0.03)])
+@pytest.mark.parametrize("rows", [11, 17, 40])
+def test_exponential_smoothing_is_a_matrix(constants, rows):
+    y = 5 + noise(rows).cumsum()
+    found = y @ holt_winters(rows, 7, 5, np.array([constants]))[0]
+    np.testing.assert_allclose(found, by_hand(y, 7, 5, *constants), rtol=1e-9)
+
+
+def test_a_mean_of_smoothings_continues_a_season_that_repeats():
+    wave = np.tile([1.0, 4.0, 2.0, 9.0], 12)
+    x = np.lib.stride_tricks.sliding_window_view(wave, 16)
+    y = np.stack([wave[16 + n : 22 + n] for n in range(8)])
+    for theta in (False, True):
+        matrix = smoothed(x[:8], y, 4, theta=theta)[0]
+        np.testing.assert_allclose(wave[:16] @ matrix[:-1] + matrix[-1], wave[16:22], atol=0.1)
+
+
+def test_a_ridge_finds_a_linear_rule_whatever_the_level():
+    values = noise(400)
+    for t in range(3, len(values)):
+        values[t] = 0.5 * values[t - 1] + 0.3 * values[t - 3] + 0.2 * values[t - 2]
+    x = np.lib.stride_tricks.sliding_window_view(values, 8)[:300]
+    y = np.stack([values[8 + n : 10 + n] for n in range(300)])
+    matrix = ridges(x, y, np.array([1, 2, 3]), 6)[0]
+    past = values[350 - 6 : 350] + 100
+    np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
+    np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
+
+
+def test_logarithms_continue_growth_and_cannot_explode():
+    matrices = np.zeros((2, 3, 2))
+    matrices[:, 1] = [2.0, 3.0]  # twice, and three times, the last less once and twice the one before: a line
+    matrices[:, 0] = [-1.0, -2.0]
+    line = Linear(matrices, np.array([[1.0, 0.5]]))
+    np.testing.assert_allclose(line.forecast(np.array([[9.0, 1.0, 2.0]]), line.unit), [[3.0, 4.0]])
+    grows = replace(line, logs=1.0)
+    np.testing.assert_allclose(grows.forecast(np.array([[1.0, 2.0]]), grows.unit), [[4.0, 8.0]])
+    bounded = grows.forecast(
+        np.array([[1.0, 2.0]]), grows.unit / 5
+    )  # what it moved within the window, and a little more
+    np.testing.assert_allclose(bounded, [[4.0, 4 * np.exp(0.1 * 2**0.5)]])
+    assert np.isfinite(grows.forecast(np.array([[-3.0, 0.0]]), grows.unit)).all()
+
+
+def test_nothing_is_decided_by_rows_to_come():
+    values = 50 + 10 * np.sin(np.arange(150) * 2 * np.pi / 12) + noise(150)
+    changed = values.copy()
+    changed[100:] = 1e6
+    end = np.array([100])
+    first, second = (Decided([encoded(v)], end, 6, [12]) for v in (values, changed))
+    assert first.weights == second.weights
+    np.testing.assert_array_equal(first.linear(end).matrices, second.linear(end).matrices)
+    assert sum(first.weights.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "horizon", "season"), [(20, 4, 1), (51, 12, 12), (101, 12, 12), (999, 48, 24), (5000, 96, 24)]
+)
+def test_pieces_follow_one_another_and_leave_enough_before_them(rows, horizon, season):
+    found = folds(np.array([rows, rows + 7]), horizon, season)
+    assert found[0][1].tolist() == [rows, rows + 7]
+    for (begin, end), after in zip(found, [None, *found], strict=False):
+        assert (end - begin >= horizon).all()
+        assert after is None or (end == after[0]).all()
+    assert found[-1][0][0] >= min(2 * season, rows // 3)
+
+
+def test_weights_follow_what_can_be_told():
+    base = np.abs(noise(300)) + 0.1
+    assert weigh(np.stack([base, base]), 30).tolist() == [0.5, 0.5]
+    assert weigh(np.stack([base, base + 1.0]), 30)[1] < 1e-6
+    one = weigh(np.array([[1.0], [1.05]]), 1)  # a single window
+    assert 0.3 < one[1] < 0.5
+
+
+def test_gaps_and_short_pasts_are_filled_with_what_was_there():
+    series = encoded([1.0, np.nan, 3.0, 4.0])
+    at, of = np.array([4, 2]), np.array([0, 0])
+    np.testing.assert_array_equal(past_values([series], at, of, 5), [[1, 1, 1, 3, 4], [1, 1, 1, 1, 1]])
+    np.testing.assert_array_equal(past_values([series], at, of, 3, gaps=True), [[np.nan, 3, 4], [np.nan, 1, np.nan]])
+
+
+# Intervals
+
+
+def test_what_moves_less_of_late_has_narrower_intervals():
+    plan = prepare(read_panel(), ForecastConfig()).plan
+    plan = replace(plan, log=False, season=1)
+    calm = np.concatenate([5 * noise(200), 0.5 * noise(200, 1)])
+    unit = np.array([np.abs(np.diff(calm)).mean()])
+    early, late = lately([encoded(calm)], np.array([200, 400]), np.array([0, 0]), unit, plan)
+    assert early > unit[0] > late > 0
+    np.testing.assert_allclose(lately([encoded(calm)], np.array([1]), np.array([0]), unit, plan), unit)
+
+
+def test_steps_lend_each_other_strength():
+    missed = noise(4000).reshape(400, 10) * np.sqrt(np.arange(1, 11))
+    np.testing.assert_allclose(usual_misses(missed), np.sqrt(np.arange(1, 11)), rtol=0.2)
+    assert (usual_misses(np.zeros((3, 2))) > 0).all()
+
+
+def test_few_windows_call_for_wider_intervals():
+    real, forecast = noise(200)[:, None], np.zeros((200, 1, 3))
+    few, many = (shifts(forecast, real, (0.1, 0.5, 0.9), count)[2] for count in (4.0, np.inf))
+    assert few > 1.1 * many
+
+
+# The network beside it
+
+
+def test_a_network_that_adds_nothing_counts_for_nothing():
+    y = 100 + np.cumsum(noise(300))
+    model = Forecaster(horizon=4, season=1, ensemble=1, epochs=1).fit(y).model_
+    assert model.share == 0.0
+    assert model.label == "combination"
+    alone = replace(model, share=1.0)
+    assert not np.array_equal(alone.forecast_ahead(alone.tails).quantiles, model.forecast_ahead(model.tails).quantiles)
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
+def test_untrained_direct_networks_are_the_linear_forecast(name):
+    y = 20 + 5 * np.sin(np.arange(700) * 2 * np.pi / 24) + noise(700)
+    forecaster = Forecaster(model=name, horizon=6, epochs=1, learning_rate=1e-30).fit(y)
+    model = replace(forecaster.model_, share=1.0)
+    found = model.forecast_ahead(model.tails).quantiles[0]
+    past = past_values(model.tails, np.array([len(model.tails[0].values)]), np.array([0]), model.linear.lookback)
+    np.testing.assert_allclose(found[:, 1], model.linear.forecast(past, model.linear.unit)[0], rtol=1e-5)
+    assert (found[:, 0] < found[:, 1]).all()
+
+
+def test_without_it_the_network_stands_alone(tmp_path):
+    y = 100 + np.cumsum(noise(300))
+    forecaster = Forecaster(horizon=4, season=1, ensemble=1, epochs=1, combine=False).fit(y)
+    assert (forecaster.model_.linear, forecaster.model_.share) == (None, 1.0)
+    forecaster.save(tmp_path / "model")
+    np.testing.assert_array_equal(Forecaster.load(tmp_path / "model").predict(), forecaster.predict())
+
+
+def test_a_new_series_is_forecast_by_the_moves_it_has_itself():
+    import polars as pl
+
+    def frame(name, scale):
+        return pl.DataFrame({"id": [name] * 120, "y": scale * (20 + np.cumsum(noise(120)))})
+
+    forecaster = Forecaster(id="id", target="y", horizon=3, ensemble=1, epochs=1).fit(frame("a", 1.0))
+    small, large = (forecaster.predict(frame("new", scale))["forecast"].to_numpy() for scale in (1.0, 1000.0))
+    np.testing.assert_allclose(large, 1000 * small, rtol=1e-6)
+
+
+def test_a_model_without_what_its_networks_correct_is_refused(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    y = 20 + noise(600)
+    Forecaster(model="seq2seq", horizon=3, lookback=8, epochs=1).fit(y).save(tmp_path / "model")
+    with safe_open(tmp_path / "model", "pt") as opened:
+        header = opened.metadata()["statewise"]
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    start = header.index('"linear": {')
+    end = header.index('"share"')
+    save_file(tensors, tmp_path / "bad", metadata={"statewise": header[:start] + '"linear": null, ' + header[end:]})
+    with pytest.raises(InputError, match="no linear forecast that the networks could correct"):
+        Forecaster.load(tmp_path / "bad")
+
+
+def test_pieces_of_a_short_series_train_networks_each():
+    trainer = Trainer()
+    problem = prepare(read_panel(), ForecastConfig(ensemble=1, epochs=1))
+    problem.train(trainer)
+    names = [record["fit"] for record in trainer.history]
+    assert len(problem.folds) == 3
+    expected = ["calibration network 1", "calibration 2 network 1", "calibration 3 network 1", "network 1"]
+    assert list(dict.fromkeys(names)) == expected
