@@ -72,7 +72,9 @@ KINDS = {
     ),
     "writer": Kind(WRITER, prose),
     "forecaster": Kind(
-        lambda **more: Forecaster(**{"model": "seq2seq", "units": 4, "epochs": 4, "horizon": 4, "season": 1, **more}),
+        lambda **more: Forecaster(
+            **{"model": "seq2seq", "units": 4, "epochs": 4, "horizon": 4, "season": 1, "combine": False, **more}
+        ),
         walk,
     ),
 }
