@@ -42,7 +42,8 @@ def page(records: Records) -> str:
     """All of docs/panel.md."""
     parts = [_HEAD, summary(records)]
     for half, said in HALVES.items():
-        parts.append(f"## Sets {said}\n\n" + sets(records, half))
+        if any(record["half"] == half and OWN in record["scores"] for record in records.values()):
+            parts.append(f"## Sets {said}\n\n" + sets(records, half))
     return "\n\n".join(parts) + "\n"
 
 
