@@ -93,6 +93,8 @@ def test_no_command_shows_the_commands(capsys):
         (["classify", "--visdom", "my.csv"], "expected an address such as http://localhost:8097, got 'my.csv'"),
         (["forecast", "--tim", "Month"], "--tim"),
         (["forecast", "a.csv", "b.csv"], "b.csv"),
+        (["tune"], "statewise tune: the following arguments are required: JOB"),
+        (["tune", "frcast"], "statewise tune: argument JOB: invalid choice: 'frcast' (choose from 'forecast', "),
     ],
 )
 def test_wrong_arguments_are_one_line_and_exit_code_2(argv, said, capsys):

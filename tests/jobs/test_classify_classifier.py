@@ -303,3 +303,58 @@ def test_labels_of_a_type_that_is_none_are_refused_with_the_file(file):
     rewrite(file, lambda header, _: header["content"]["notes"].update(dtype="<U99999999999"))
     with pytest.raises(InputError, match=r"model\.safetensors: a damaged classification model: "):
         Classifier.load(file)
+
+
+FULL = {"units": 4, "epochs": 6, "batch": 500, "dropout": 0.0, "scaling": "none", "validation_share": 0.0}
+
+
+@pytest.mark.parametrize("more", [{}, {"smoothing": 0.0, "balance": True}])
+def test_a_weight_counts_as_often_as_that_many_sequences(more):
+    """In batches of all sequences, where the two are the same sum."""
+    X, y = waves(30)
+    weights = np.random.default_rng(0).integers(0, 4, 30)
+    if more:  # balance counts sequences, so the classes must have as many either way
+        weights = np.full(30, 3)
+    weighted = Classifier(**FULL, **more).fit(X, y, sample_weight=weights)
+    repeated = Classifier(**FULL, **more).fit([X[i] for i in np.repeat(np.arange(30), weights)], np.repeat(y, weights))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-4)
+    assert weighted.history_[-1]["loss"] == pytest.approx(repeated.history_[-1]["loss"], rel=1e-4)
+    plain = Classifier(**FULL, **more).fit(X, y)
+    same = np.allclose(weighted.predict_proba(X), plain.predict_proba(X), rtol=1e-3)
+    assert same == bool(more)  # where all weigh the same, it is as if none did
+
+
+@pytest.mark.parametrize("weights", [np.zeros(30), np.ones(29), -np.ones(30), ["a"] * 30, np.full(30, np.nan), 1.0])
+def test_weights_that_cannot_be_used(weights):
+    X, y = waves(30)
+    with pytest.raises(InputError, match="sample_weight: expected 30 numbers of at least 0, not all zero, got "):
+        Classifier(**FULL).fit(X, y, sample_weight=weights)
+
+
+def test_the_first_of_several_parts_says_which_classes_will_come(tmp_path):
+    X, y = waves(30)
+    rising = np.flatnonzero(y == "rising")
+    classifier = Classifier(**FULL).partial_fit([X[i] for i in rising], y[rising], classes=["falling", "rising"])
+    assert classifier.classes_.tolist() == ["falling", "rising"]
+    before = classifier.predict_proba(X)[:, 0]
+    classifier.set_params(epochs=20, learning_rate=0.02).partial_fit(X, y)
+    assert (classifier.predict_proba(X)[y == "falling", 0] > before[y == "falling"]).all()
+    with pytest.raises(InputError, match=r"y: expected the classes \['falling', 'rising'\], got .*'still'"):
+        classifier.partial_fit(X[:2], ["rising", "still"])
+    with pytest.raises(InputError, match=r"classes: expected \['falling', 'rising'\], those of the first call"):
+        classifier.partial_fit(X, y, classes=["falling", "rising", "still"])
+    with pytest.raises(InputError, match="the model reads 1 channel, the sequences have 2"):
+        classifier.partial_fit([np.zeros((4, 2))] * 2, ["rising", "falling"])
+    with pytest.raises(InputError, match=r"eval_set: expected the classes .*, got .*'still'"):
+        classifier.fit(X, y, eval_set=(X[:2], ["rising", "still"]))
+    with pytest.raises(InputError, match=r"eval_set: expected a pair \(X, y\), got "):
+        classifier.fit(X, y, eval_set=X)
+
+
+def test_what_is_learnt_later_keeps_the_scale_of_the_first(tmp_path):
+    X, y = waves(30)
+    Classifier(units=4, epochs=1).fit(X, y).save(tmp_path / "model")
+    loaded = Classifier.load(tmp_path / "model")
+    mean = loaded.model_.scaler.mean.copy()
+    loaded.partial_fit([x + 100 for x in X], y)
+    np.testing.assert_array_equal(loaded.model_.scaler.mean, mean)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from statewise.jobs import Forecaster, Tagger, Writer
+from statewise.jobs import Forecaster, Tagger, Translator, Writer
 
 SHORT = "its table has fewer rows than a series needs, and the class says so in its own words"
 ORDER = "rows are in the order of time: another order, or every other row, is another series"
@@ -80,6 +80,17 @@ class TableTagger(Spelt, Tagger):
         return np.stack([each[0] for each in super().predict_proba(self.spelt(X)[0])])
 
 
+class TableTranslator(Spelt, Translator):
+    """A row is a source, its label the target; what is written counts as the sum of its characters' numbers."""
+
+    def spelt(self, X, y=None):
+        texts = [" ".join(f"{value:.0f}" for value in row) for row in np.asarray(X)]
+        return texts, None if y is None else [str(label) for label in y]
+
+    def predict(self, X):
+        return np.array([float(sum(map(ord, text))) for text in super().predict(self.spelt(X)[0])])
+
+
 class TableWriter(Spelt, Writer):
     """A row is a line."""
 
@@ -97,6 +108,7 @@ class TableWriter(Spelt, Writer):
 
 FORECASTER = Forecaster(horizon=2, season=1, ensemble=1, units=2, epochs=1)
 TAGGER = TableTagger(units=3, layers=1, word_size=4, character_units=2, epochs=2)
+TRANSLATOR = TableTranslator(units=3, embedding=3, layers=1, epochs=1)
 WRITER = TableWriter(units=4, epochs=2)
 
 
@@ -107,6 +119,11 @@ def test_a_forecaster(estimator, check):
 
 @parametrize_with_checks([TAGGER], expected_failed_checks=lambda _: NOT_OF_TEXTS | NOT_OF_SENTENCES)
 def test_a_tagger(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([TRANSLATOR], expected_failed_checks=lambda _: NOT_OF_TEXTS)
+def test_a_translator(estimator, check):
     check(estimator)
 
 

@@ -174,7 +174,7 @@ def test_networks_of_a_writer_can_be_exported():
 @pytest.mark.parametrize("model", ["lstm", "seq2seq", "segrnn"])
 def test_networks_of_a_forecaster_can_be_exported(model):
     values = np.sin(np.arange(100.0)) + np.random.default_rng(0).normal(0, 0.1, 100)
-    forecaster = Forecaster(model=model, units=3, epochs=1, ensemble=1, horizon=4).fit(values)
+    forecaster = Forecaster(model=model, units=3, epochs=1, ensemble=1, horizon=4, combine=False).fit(values)
     network = next(iter(forecaster.model_.learner.networks))
     inputs = []
     hook = network.register_forward_pre_hook(lambda _, given: inputs.append(given))

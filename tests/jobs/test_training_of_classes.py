@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from statewise.jobs import Callback, Classifier, Forecaster, InputError, Tagger,
 from statewise.jobs.estimator import Estimator
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.translate.pairs import dates
+from statewise.jobs.training.problem import Trainer
 
 
 def waves(seed: int) -> tuple[Any, Any]:
@@ -70,7 +72,9 @@ KINDS = {
     ),
     "writer": Kind(WRITER, prose),
     "forecaster": Kind(
-        lambda **more: Forecaster(**{"model": "seq2seq", "units": 4, "epochs": 4, "horizon": 4, "season": 1, **more}),
+        lambda **more: Forecaster(
+            **{"model": "seq2seq", "units": 4, "epochs": 4, "horizon": 4, "season": 1, "combine": False, **more}
+        ),
         walk,
     ),
 }
@@ -129,7 +133,8 @@ def test_what_is_validated_with_can_be_given(kind):
     assert estimator.history_[0]["loss"] == again.history_[0]["loss"]  # from the same training
 
 
-def test_a_fit_that_is_broken_off_goes_on_from_its_folder(kind, tmp_path):
+def test_a_fit_that_is_broken_off_goes_on_from_its_folder(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("statewise.jobs.estimator.Trainer", partial(Trainer, every=0.0))
     folder, data = tmp_path / "new" / "folder", kind.data(0)
     whole = Seen()
     uninterrupted = kind().fit(*data, callbacks=[whole])
@@ -137,9 +142,10 @@ def test_a_fit_that_is_broken_off_goes_on_from_its_folder(kind, tmp_path):
     broken = kind()
     with pytest.raises(ConnectionAbortedError):
         broken.fit(*data, folder=folder, callbacks=[Seen(kill)])
-    assert list(folder.glob("*.checkpoint")) or whole.records[0]["epoch"] == 0
+    assert list(folder.glob("*.checkpoint"))
     rest = Seen()
     resumed = kind().fit(*data, folder=folder, callbacks=[rest])
+    assert rest.updates <= whole.updates - kill + 1  # what was done before the kill is not done again
     assert same(resumed, uninterrupted)
     assert not list(folder.iterdir())
 
@@ -195,3 +201,36 @@ def test_verbose_shows_a_bar(kind, monkeypatch):
     kind(verbose=1).fit(*kind.data(0))
     assert shown
     assert shown[1::2] == ["closed"] * (len(shown) // 2)
+
+
+def test_data_that_do_not_fit_the_trained_model_are_refused():
+    tagger = KINDS["tagger"]().fit(*tagged(0))
+    with pytest.raises(InputError, match="the sentences: the model knows no tag 'B-NEW'"):
+        tagger.partial_fit([["a"]], [["B-NEW"]])
+    with pytest.raises(InputError, match="the model reads 0 features of every word, got 1"):
+        tagger.partial_fit([[("a", "x")]], [["O"]])
+    spans = next(tag for tag in tagger.classes_ if tag.startswith("I-"))
+    with pytest.raises(InputError, match="the model's tags keep to the grammar of spans, and some of these don't"):
+        tagger.partial_fit([["a", "b"]], [["O", spans]])
+    writer = KINDS["writer"]().fit(*prose(0))
+    with pytest.raises(InputError, match="the model has learnt a running text of characters, expected the same again"):
+        writer.partial_fit(["a line", "another"])
+    forecaster = KINDS["forecaster"]().fit(*walk(0))
+    X, y = walk(0)
+    with pytest.raises(InputError, match=r"expected the covariates \(\), got \('x0',\)"):
+        forecaster.partial_fit(np.ones((len(y), 1)), y)
+    y[50] = np.nan
+    with pytest.raises(InputError, match="the model has learnt without missing values"):
+        forecaster.set_params(gaps="mask").partial_fit(X, y)
+
+
+def test_a_recursive_forecaster_learns_on_from_its_own_differences_and_scale():
+    X, y = walk(0)
+    forecaster = Forecaster(model="gru", units=3, epochs=2, ensemble=2, horizon=4, season=6).fit(X, y)
+    inputs, scaling = forecaster.model_.learner.inputs, forecaster.model_.scaling
+    seen = Seen()
+    forecaster.partial_fit(X[:80], 5 + y[:80], callbacks=[seen])
+    assert forecaster.model_.learner.inputs == inputs
+    assert forecaster.model_.scaling.centre.tolist() == scaling.centre.tolist()
+    assert {record["fit"] for record in seen.records} >= {"network 1", "network 2"}
+    assert forecaster.predict().shape == (4,)

@@ -94,6 +94,9 @@ def test_words_are_judged_by_bleu_and_chrf_too(capsys):
     assert re.search(r"on the test part +exact  wrong characters  wrong words +BLEU +chrF\n", out)
     assert re.search(r"symbols +300 pieces of words read, \d+ pieces of words written", out)
     assert "wrong words" in out.splitlines()[-3]
+    report = Path("runs/translate-toy-1/report.html").read_text("utf-8")
+    assert "Attention" in report
+    assert "Ġ" not in report  # pieces of words as they read, not as bytes
 
 
 @pytest.mark.parametrize(

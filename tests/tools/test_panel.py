@@ -64,7 +64,7 @@ def test_a_long_table_becomes_series_on_a_grid(tmp_path: Path) -> None:
     short = pd.DataFrame({"Month": months("2001-01-01", 5), "Count": 1.0, "Shop": "b"})
     fetch.tidy(pd.concat([table.drop(index=3), short]), MONTHLY).to_csv(tmp_path / "tiny.csv", index=False)
     found = protocol.load(MONTHLY, tmp_path)
-    assert (found.ids, found.season) == (["a"], 12)
+    assert (found.ids, found.season, found.seasons) == (["a"], 12, [12])
     assert np.flatnonzero(np.isnan(found.values[0])).tolist() == [3, 5]
     assert found.values[0][39] == 39
     assert found.times[0][0].startswith("2001-01-01")
@@ -190,10 +190,18 @@ def test_the_page_tells_who_won() -> None:
         "lost": record("report", statewise=2.0, naive=1.0, linear=4.0),
         "unmeasured": record("report", naive=1.0),
     }
-    assert report.ratio(records["won"], report.PRINTED) == (0.5, "naive")
-    assert report.ratio(records["won"], None) == (1.25, "AutoETS")
+    assert report.ratio(records["won"], simple=True) == (0.5, "naive")
+    assert report.ratio(records["won"], simple=False) == (1.25, "AutoETS")
     line = report.summary(records).splitlines()[-1]
-    assert [cell.strip() for cell in line.split("|")][1:7] == ["kept apart", "2", "1.000", "50%", "50%", "2.00"]
+    assert [cell.strip() for cell in line.split("|")][1:8] == [
+        "kept apart",
+        "2",
+        "1.000",
+        "1.250",
+        "50%",
+        "50%",
+        "2.00",
+    ]
     rows = report.sets(records, "report").splitlines()[2:]
     assert [row.split("|")[1].strip() for row in rows] == ["lost", "won"]
 

@@ -137,8 +137,8 @@ def methods(problem: Problem) -> dict[str, Method]:
 
     season, forecasts = problem.season, len(problem.values)
     found: dict[str, Method] = {"naive": simple(naive), "drift": simple(drift)}
-    if season > 1:
-        found["seasonal naive"] = simple(partial(seasonal, season=season))
+    for each in problem.seasons:
+        found[f"seasonal naive ({each})"] = simple(partial(seasonal, season=each))
     found["linear"] = learnt(ridge)
     found["boosted trees"] = learnt(boosted)
     short = season if season <= 24 else 1

@@ -20,7 +20,7 @@ from .fetch import OFFSETS, Source
 Array = NDArray[np.float64]
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
-SEASONS = {"M": 12, "Q": 4, "W": 52, "D": 7, "h": 24, "30min": 48, "5min": 288}
+SEASONS = {"M": (12,), "Q": (4,), "W": (52,), "D": (7, 365), "h": (24, 168), "30min": (48, 336), "5min": (288,)}
 HORIZONS, SHARE = 5, 0.3
 FORECASTS, MOST_ORIGINS, LEAST_ORIGINS = 120, 12, 3  # per set; per series
 
@@ -33,7 +33,7 @@ class Problem:
 
     name: str
     frequency: str
-    season: int
+    season: int  # the shortest that the calendar knows; 1 without dates
     horizon: int
     ids: list[str]
     times: list[list[str]]  # S of T
@@ -48,6 +48,12 @@ class Problem:
     def past(self, s: int, row: int) -> Array:
         """What a forecast from ``row`` may read, without gaps."""
         return filled(self.values[s][:row])
+
+    @property
+    def seasons(self) -> list[int]:
+        """Those of the calendar that come twice before the test part."""
+        shortest = min(map(len, self.values)) - self.rows
+        return [season for season in SEASONS.get(self.frequency, ()) if 2 * season <= shortest]
 
     @property
     def real(self) -> Array:
@@ -104,7 +110,7 @@ def cut(
     back = np.unique(np.linspace(horizon, rows, count).round().astype(int))[::-1]
     origins = [(s, len(series) - b) for s, series in enumerate(values) for b in map(int, back)]
     origins = [(s, row) for s, row in origins if np.isfinite(values[s][row : row + horizon]).any()]
-    season = SEASONS.get(frequency, 1)
+    season = SEASONS.get(frequency, (1,))[0]
     return Problem(name, frequency, season, horizon, list(ids), list(times), list(values), rows, origins)
 
 

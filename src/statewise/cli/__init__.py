@@ -152,6 +152,11 @@ def build(argv: Sequence[str]) -> Parser:
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
         if name == named:
             _found(where).add_arguments(command)
+    for first in dict.fromkeys(name.split()[0] for name in COMMANDS):
+        if first not in COMMANDS:  # a second word that makes it one is joined to it before
+            jobs = [name.split()[1] for name in COMMANDS if name.split()[0] == first]
+            said = f"one of {', '.join(jobs)}; for its options: statewise {first} JOB --help"
+            commands.add_parser(first).add_argument("job", metavar="JOB", choices=jobs, help=said)
     return parser
 
 

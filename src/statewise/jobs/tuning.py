@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from operator import attrgetter
@@ -28,8 +28,6 @@ from .training.callbacks import Callback, Record
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
-
-Space = Mapping[str, "Range | tuple[Any, ...]"]
 
 SHOWN = 10  # trials in the table
 
@@ -93,7 +91,11 @@ def space_of(kind: type, given: Collection[str] = (), names: Collection[str] | N
 
 
 def study_of(
-    told: Tuning, space: Space, fit: Callable[[dict[str, Any], Callback], object], seed: int, file: Path | None
+    told: Tuning,
+    space: Mapping[str, Any],
+    fit: Callable[[dict[str, Any], Callback], object],
+    seed: int,
+    file: Path | None,
 ) -> Study:
     """The search of ``space``: ``fit`` trains with what was drawn. It is kept in ``file``, and goes on from there."""
     import optuna
@@ -117,7 +119,10 @@ def study_of(
             raise optuna.TrialPruned from None
 
     def shown(study: Study, trial: FrozenTrial) -> None:
-        say("  ".join([f"trial {trial.number}:", *_row(trial, space)[1:3], *map("{0[0]} {0[1]}".format, _told(trial))]))
+        options = [
+            f"{name} {value}" for name, value in zip(trial.params, _row(trial, list(trial.params))[3:], strict=True)
+        ]
+        say("  ".join([f"trial {trial.number}:", *_row(trial, ())[1:3], *options]))
 
     if done < told.trials:
         study.optimize(objective, told.trials - done, told.timeout, callbacks=[shown] if file else None)
@@ -127,9 +132,8 @@ def study_of(
 def _drawn(trial: Trial, name: str, search: Any) -> Any:
     if not isinstance(search, Range):
         return trial.suggest_categorical(name, search)
-    if isinstance(search.low, int):
-        return trial.suggest_int(name, search.low, int(search.high), log=search.log)
-    return float(f"{trial.suggest_float(name, search.low, search.high, log=search.log):.3g}")
+    draw: Callable[..., Any] = trial.suggest_int if isinstance(search.low, int) else trial.suggest_float
+    return draw(name, search.low, search.high, log=search.log)
 
 
 def tune(estimator: Any, X: Any, y: Any = None, *, trials: int = 20, search: Any = None, **how: Any) -> Any:
@@ -149,7 +153,7 @@ def tune(estimator: Any, X: Any, y: Any = None, *, trials: int = 20, search: Any
         clone(estimator).set_params(**drawn).fit(X, y, callbacks=[curve], **how)
 
     study = study_of(told, space, fit, estimator.config().seed, None if file is None else Path(file))
-    best = clone(estimator).set_params(**_rounded(study.best_params)).fit(X, y, **how)
+    best = clone(estimator).set_params(**study.best_params).fit(X, y, **how)
     best.study_ = study
     return best
 
@@ -232,8 +236,7 @@ def run(options: Any) -> None:
         trials = sorted(_finished(study), key=lambda t: (t.state.name != "COMPLETE", t.value or 0.0, t.number))
         head, rows = ["trial", "state", "validation", *space], [_row(trial, space) for trial in trials]
         say("\n" + as_text(Table(head, rows[:SHOWN])))
-        best = study.best_trial
-        used = _rounded(best.params)
+        best, used = study.best_trial, study.best_params
         line = shlex.join(["statewise", command.name, *words_of(replace(base, **used, out=None, resume=None))])
         say(f"\nbest{' (the options as they were)' if not used else ''}: {line}")
         content = {"trial": best.number, "validation": best.value, "options": used, "command": line}
@@ -249,19 +252,14 @@ def _finished(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
-def _told(trial: FrozenTrial) -> list[tuple[str, Any]]:
-    return list(_rounded(trial.params).items())
-
-
-def _rounded(drawn: Mapping[str, Any]) -> dict[str, Any]:
-    """What was drawn, as it was used."""
-    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in drawn.items()}
-
-
-def _row(trial: FrozenTrial, space: Space) -> list[str]:
-    told = dict(_told(trial))
-    value = "" if trial.value is None else f"{trial.value:.6g}"
-    return [str(trial.number), trial.state.name.lower(), value, *(str(told.get(name, "")) for name in space)]
+def _row(trial: FrozenTrial, space: Iterable[str]) -> list[str]:
+    said = [trial.params.get(name, "") for name in space]
+    values = ["" if trial.value is None else trial.value, *said]
+    return [
+        str(trial.number),
+        trial.state.name.lower(),
+        *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values),
+    ]
 
 
 def words_of(options: Any) -> list[str]:

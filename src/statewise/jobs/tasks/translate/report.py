@@ -111,8 +111,9 @@ def _attention(result: Result) -> list[Block]:
 
 
 def _symbols(model: Model, pairs: Pairs, row: int) -> tuple[list[str], list[str]]:
-    read = [*pairs.features[row], *model.source.cut(pairs.sources[row]), ENDED]
-    return read, [*model.target.cut(pairs.known_targets[row]), ENDED]
+    texts = ((model.source, pairs.sources[row]), (model.target, pairs.known_targets[row]))
+    read, written = ([side.decode([n]) for n in side.encode(text)[:-1]] for side, text in texts)
+    return [*pairs.features[row], *read, ENDED], [*written, ENDED]
 
 
 def _map(axes: Axes, model: Model, pairs: Pairs, row: int) -> None:
