@@ -38,6 +38,7 @@ def _small(monkeypatch: pytest.MonkeyPatch, threads: None, no_reference_product:
     monkeypatch.setattr(jobs, "TINY", SMALL["numbers"])
 
 
+@pytest.mark.slow
 def test_every_training_is_measured_with_both_libraries() -> None:
     cases = list(jobs.cases((), [1]))
     assert [(c.name, c.cell) for c in cases[:-2]] == [(name, cell) for name in SMALL for cell in ("LSTM", "GRU")]

@@ -26,6 +26,7 @@ def measured(kind: Kind, cases: list[Case]) -> list[Record]:
 
 
 @pytest.mark.usefixtures("steady_clock", "no_reference_product", "threads")
+@pytest.mark.slow
 def test_every_cell_and_option_is_measured_and_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda steps: steps)
     monkeypatch.setattr(cells, "SHAPE", TINY)
@@ -86,6 +87,7 @@ def test_every_way_to_bfloat16_is_measured_with_its_errors() -> None:
 
 @linux
 @pytest.mark.usefixtures("threads")
+@pytest.mark.slow
 def test_a_step_adds_at_least_its_results_and_its_tape() -> None:
     found = {r.side: r for r in measured(memory.KIND, [Case("LSTM", Shape(2000, 8, 32, 64, 1), TRAINING, 1)])}
     results = 2000 * 8 * (32 + 64) * 4 / 2**20
@@ -97,6 +99,7 @@ def test_a_step_adds_at_least_its_results_and_its_tape() -> None:
 
 
 @linux
+@pytest.mark.slow
 def test_checkpoints_are_measured_on_long_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LONG", 1000)
     found = {r.side: r.value for r in memory.measure(Case("GRU", Shape(2000, 8, 32, 64, 1), TRAINING, 1))}

@@ -284,6 +284,7 @@ def test_a_machine_without_a_compiler_says_so_once(tmp_path: Path, monkeypatch: 
     Recurrent(cell, 4, 6, num_layers=2)
 
 
+@pytest.mark.slow
 def test_two_cells_of_one_name_each_keep_their_kernel() -> None:
     try:
         compile.compiler()

@@ -38,6 +38,7 @@ def with_values(panel, values):
     return replace(panel, series=(replace(panel.series[0], values=values),))
 
 
+@pytest.mark.slow
 def test_airline_reaches_the_bar(airline):
     tested, found = scores(airline, ForecastConfig())
     assert len(tested.rows) == 32
