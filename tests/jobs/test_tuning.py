@@ -43,6 +43,7 @@ def test_every_job_says_what_is_searched_within_the_bounds_of_its_options():
         kind = cli._found(cli.COMMANDS[name][0]).options
         space = space_of(kind)
         assert {"learning_rate", "units", "dropout"} <= space.keys()
+        assert "smoothing" not in space  # it is in the loss that trials are compared by
         for option, search in space.items():
             ends = (search.low, search.high) if isinstance(search, Range) else search
             for value in ends:
@@ -74,6 +75,7 @@ def test_a_search_leaves_its_trials_and_a_command_that_uses_the_best(digits, cap
     assert best["command"] in said
     assert best["validation"] == pytest.approx(values[0], rel=1e-4)
     assert set(best["options"]) <= {"learning_rate", "head"}
+    assert all(float(f"{each:.3g}") == each for each in best["options"].values() if isinstance(each, float))
     words = shlex.split(best["command"])
     assert words[:3] == ["statewise", "classify", "waves.npz"]
     assert cli.main([*words[1:], "--out", "run"]) == 0  # it can be typed, and does what the trial did

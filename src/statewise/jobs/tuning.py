@@ -111,7 +111,8 @@ def study_of(
         first = not done and trial.number == begun
         curve = Curve(trial)
         try:
-            fit({} if first else {name: _drawn(trial, name, search) for name, search in space.items()}, curve)
+            drawn = {} if first else {name: _drawn(trial, name, search) for name, search in space.items()}
+            fit(_short(drawn), curve)
             return curve.value
         except InputError:  # options that don't go together, a loss that isn't finite
             if first:
@@ -136,6 +137,11 @@ def _drawn(trial: Trial, name: str, search: Any) -> Any:
     return draw(name, search.low, search.high, log=search.log)
 
 
+def _short(drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """What was drawn as it is used: with three digits, as one types it."""
+    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in drawn.items()}
+
+
 def tune(estimator: Any, X: Any, y: Any = None, *, trials: int = 20, search: Any = None, **how: Any) -> Any:
     """A clone of ``estimator``, fitted with the options that did best on its validation part, its ``study_`` optuna's.
 
@@ -153,7 +159,7 @@ def tune(estimator: Any, X: Any, y: Any = None, *, trials: int = 20, search: Any
         clone(estimator).set_params(**drawn).fit(X, y, callbacks=[curve], **how)
 
     study = study_of(told, space, fit, estimator.config().seed, None if file is None else Path(file))
-    best = clone(estimator).set_params(**study.best_params).fit(X, y, **how)
+    best = clone(estimator).set_params(**_short(study.best_params)).fit(X, y, **how)
     best.study_ = study
     return best
 
@@ -236,7 +242,7 @@ def run(options: Any) -> None:
         trials = sorted(_finished(study), key=lambda t: (t.state.name != "COMPLETE", t.value or 0.0, t.number))
         head, rows = ["trial", "state", "validation", *space], [_row(trial, space) for trial in trials]
         say("\n" + as_text(Table(head, rows[:SHOWN])))
-        best, used = study.best_trial, study.best_params
+        best, used = study.best_trial, _short(study.best_params)
         line = shlex.join(["statewise", command.name, *words_of(replace(base, **used, out=None, resume=None))])
         say(f"\nbest{' (the options as they were)' if not used else ''}: {line}")
         content = {"trial": best.number, "validation": best.value, "options": used, "command": line}
@@ -253,7 +259,8 @@ def _finished(study: Study) -> list[FrozenTrial]:
 
 
 def _row(trial: FrozenTrial, space: Iterable[str]) -> list[str]:
-    said = [trial.params.get(name, "") for name in space]
+    used = _short(trial.params)
+    said = [used.get(name, "") for name in space]
     values = ["" if trial.value is None else trial.value, *said]
     return [
         str(trial.number),

@@ -47,11 +47,10 @@ class ClassifyConfig(TrainingConfig):
         search=Range(0.0, 0.6),
     )
     balance: bool = training(False, "every class weighs the same in the loss, however rare")
-    smoothing: Part = training(
+    smoothing: Part = training(  # not to be searched: the loss that trials are compared by is smoothed
         0.1,
         "share of the target that is spread over all classes, against overconfidence",
         metavar="X",
-        search=Range(0.0, 0.2),
     )
     validation_share: Part | None = data(
         None,
