@@ -232,6 +232,7 @@ def test_plain_calls_go_past_python(kind):
         assert is_short(frozen, x)
 
 
+@pytest.mark.slow
 def test_an_older_torch():
     """Without the C exchange there is one clear word."""
     code = (
@@ -482,6 +483,7 @@ def test_hooks(kind):
     assert frozen(x) == "patched"
 
 
+@pytest.mark.slow
 def test_a_hook_does_not_keep_it_alive(kind):
     frozen = freeze(made(kind))
     frozen.register_forward_hook(lambda *_, keeper=frozen: None)

@@ -32,6 +32,7 @@ def test_unknown_name():
         _ = statewise.Transformer
 
 
+@pytest.mark.slow
 def test_submodules_hide_no_public_name():
     code = (
         "import statewise, statewise.swap, statewise.layers; print(*[type(getattr(statewise, n)).__name__ for n in {}])"

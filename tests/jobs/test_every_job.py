@@ -177,6 +177,7 @@ def test_a_run_with_other_data_is_not_gone_on_with(job, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+@pytest.mark.slow
 def test_a_command_that_is_killed_goes_on_to_the_same_bits():
     job = JOBS["tag"]
     Path("file").write_text(job.content(0))

@@ -178,6 +178,7 @@ def test_a_model_that_loses_says_so(capsys):
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "seq2seq", "segrnn"])
+@pytest.mark.slow
 def test_models(model, capsys):
     assert forecast(table(), "--model", model, "--season", "12", "--horizon", "6") == 0
     name = f"{model} GRU" if model in ("seq2seq", "segrnn") else model.upper()
@@ -486,6 +487,7 @@ def test_zeros_negatives_and_a_fall_below_zero_after_the_split(capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_training_leaves_nothing():
     command = [sys.executable, "-m", "statewise", "forecast", "--epochs", "1000000"]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -28,6 +28,7 @@ def airline():
     return pl.read_csv(BUNDLED)["Passengers"].to_numpy().astype(float)
 
 
+@pytest.mark.slow
 def test_importing_it_imports_torch_only_when_it_is_named():
     code = "import sys, statewise.jobs as j; print('torch' in sys.modules, j.Forecaster and 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

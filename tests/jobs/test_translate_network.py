@@ -109,6 +109,7 @@ def test_training_sees_what_the_search_sees(cell, layers, attention):
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize(("cell", "layers"), [("gru", 2), ("lstm", 2), ("rnn", 1)])
+@pytest.mark.slow
 def test_gradients(cell, layers, attention):
     network = made(cell=cell, layers=layers, attention=attention)
     (source, lengths), (before, counts) = (

@@ -248,6 +248,7 @@ def assert_as_torch(found, oracle, what):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hidden", [1, 5, 8, 20, 50, 63])
 @pytest.mark.parametrize("variant", ["one layer", "three ragged layers", "projected, both directions"])
+@pytest.mark.slow
 def test_a_row_that_is_not_finite_spoils_no_other(kind, hidden, variant, dtype):
     """Every other row has the very bits that it has beside a finite one; this row and the weights what torch has."""
     case = Case(kind, hidden, n=5, inputs=3, **VARIANTS[variant])

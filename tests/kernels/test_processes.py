@@ -121,6 +121,7 @@ def test_a_process_forked_after_torch_used_its_threads(first):
     assert ended.returncode == 7, ended.stderr
 
 
+@pytest.mark.slow
 def test_the_runtime_that_the_process_has(tmp_path):
     """As torch's own calls are bound: here to a library that was loaded before all others."""
     compiler = shutil.which("gcc") or shutil.which("cc")

@@ -659,6 +659,7 @@ EVERYTHING = {
 @pytest.mark.parametrize("kind", ["LSTM", pytest.param("GRU", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:`torch.jit")  # torch loads its decompositions with it
 @pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")  # by torch.compile
+@pytest.mark.slow
 def test_torchs_tools(kind):
     x, reset = torch.randn(3, 2, 3), torch.tensor([[False, True], [True, False], [False, True]])
     layer = of_class(kind, 3, 4, 2, bidirectional=kind == "GRU", **EVERYTHING)
@@ -712,6 +713,7 @@ class Calls(nn.Module):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["dense", "packed"])
 @pytest.mark.filterwarnings("ignore:`torch.jit")  # torch loads its decompositions with it
+@pytest.mark.slow
 def test_further_derivatives(kind, form):
     options = EVERYTHING | {"gradient_clip": 50.0, "clip": 50.0}  # whose kinks are nowhere near
     layer = of_class(kind, 2, 3, 2, dtype=F64, **options)

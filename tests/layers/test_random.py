@@ -252,6 +252,7 @@ SMALL = [
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("options", SMALL, ids=str)
 @pytest.mark.parametrize("ragged", ["dense", "lengths", "packed"])
+@pytest.mark.slow
 def test_first_and_second_derivatives(kind, options, ragged):
     layer = getattr(statewise, kind)(2, 3, dtype=torch.float64, **options)
     names = [name for name, _ in layer.named_parameters()]

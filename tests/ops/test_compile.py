@@ -140,6 +140,7 @@ TRANSFORMED = {
 
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("transform", TRANSFORMED)
+@pytest.mark.slow
 def test_transforms_within_a_compiled_function(kind, transform):
     layer = getattr(statewise, kind)(I, H)
     function = TRANSFORMED[transform](lambda x: layer(x)[0])

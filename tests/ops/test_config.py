@@ -53,6 +53,7 @@ def test_the_last_instruction_set_is_the_default():
     assert with_isa("", WHICH).stdout.strip() == cpu.instruction_sets()[-1]
 
 
+@pytest.mark.slow
 def test_an_unknown_instruction_set_is_refused():
     ended = with_isa("sse9", "import statewise; statewise.LSTM(1, 1)")
     expected = f"no instruction set 'sse9' on this machine; it has {', '.join(cpu.instruction_sets())}"
