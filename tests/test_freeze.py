@@ -530,7 +530,8 @@ def test_copies(kind):
         assert_same(twin, live, x, states(live, 3))
 
 
-@pytest.mark.parametrize("kind", ["LSTM", pytest.param("GRUCell", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["LSTM", "GRUCell"])
+@pytest.mark.slow
 def test_a_pickle_has_no_pack(kind, tmp_path):
     """One that was made with one instruction set serves with another."""
     live = made(kind, 5, 70)

@@ -71,6 +71,7 @@ def test_a_wrong_result_has_no_time_and_writes_nothing(
     assert not (tmp_path / "b.json").exists()
 
 
+@pytest.mark.slow
 def test_a_full_run_publishes_its_file_its_sections_and_its_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def test_help_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in printed and kind.help in printed for name, kind in KINDS.items())
 
 
+@pytest.mark.slow
 def test_against_itself_every_ratio_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for cell in ("RNN", "LSTM", "GRU"):
         monkeypatch.setattr(statewise, cell, None)  # torch.nn stands on both sides

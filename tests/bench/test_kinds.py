@@ -69,6 +69,7 @@ def test_the_rest_is_told_in_products() -> None:
 
 
 @pytest.mark.usefixtures("steady_clock", "no_reference_product", "threads")
+@pytest.mark.slow
 def test_every_way_to_bfloat16_is_measured_with_its_errors() -> None:
     before = torch.get_float32_matmul_precision()
     every = [c for c in bfloat16.cases([Shape(3, 4, 32, 32, 1)], [1]) if c.cell == "GRU"]

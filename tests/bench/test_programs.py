@@ -115,6 +115,7 @@ def test_nothing_is_recorded_once_the_calls_are_known(pair):
 
 
 @pytest.mark.usefixtures("steady_clock")
+@pytest.mark.slow
 def test_a_program_is_measured(monkeypatch):
     toy = SimpleNamespace(REQUIREMENTS=("torch[all]==0",), WORK="a toy", build=Toy, run=run)
     monkeypatch.setattr(measure, "program", lambda name: toy)

@@ -59,6 +59,7 @@ def pair(kind, form, checkpoint, **options):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n", [1, 3, 37])
 @pytest.mark.parametrize("checkpoint", [1, 100, 1000])
+@pytest.mark.slow
 def test_the_same_bits(kind, form, n, checkpoint):
     kept, again = pair(kind, form, checkpoint)
     for threads in (1, 3):

@@ -171,6 +171,7 @@ TRANSFORMS = {
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize(("case", "door"), THROUGH, ids=lambda v: str(v))
+@pytest.mark.slow
 def test_transforms(case, door, transform):
     doors, leaves = case.make()
     of = TRANSFORMS[transform]

@@ -113,6 +113,7 @@ def test_states_are_inputs(kind, dynamo, tmp_path):
 
 
 @pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.slow
 def test_relu(dynamo, tmp_path):
     module = statewise.RNN(I, H, nonlinearity="relu", bidirectional=True).eval()
     shapes, axes = any_t_and_n(module, 0)
