@@ -142,6 +142,8 @@ def test_what_moves_less_of_late_has_narrower_intervals():
     early, late = lately([encoded(calm)], np.array([200, 400]), np.array([0, 0]), unit, plan)
     assert early > unit[0] > late > 0
     np.testing.assert_allclose(lately([encoded(calm)], np.array([1]), np.array([0]), unit, plan), unit)
+    far = replace(plan, season=2**31 - 1)  # as a damaged model has it: no memory is taken for rows that aren't there
+    np.testing.assert_allclose(lately([encoded(calm)], np.array([200]), np.array([0]), unit, far), unit)
 
 
 def test_steps_lend_each_other_strength():

@@ -53,7 +53,8 @@ def lately(
     ``unit`` (S,) is how much a series usually moves from a season to the next, which it may have done more of late.
     """
     season = max(1, plan.season)
-    past = transformed(past_values(series, rows, of, recent_rows(plan), gaps=True), plan)  # (n, rows)
+    back = min(recent_rows(plan), max(len(each.values) for each in series))  # before that there is nothing to see
+    past = transformed(past_values(series, rows, of, back, gaps=True), plan)  # (n, rows)
     moved = np.abs(past[:, season:] - past[:, :-season])
     there = np.isfinite(moved)
     count, total = there.sum(1), np.where(there, moved, 0.0).sum(1)
