@@ -106,8 +106,9 @@ def _peak_by_size(records: Table) -> str:
     found = {key: line for key, line in lines(records).items() if key[0] == "H"}
     best = max((p for line in found.values() for p in line), key=lambda p: p.peak_fraction)
     title = f"Up to {best.peak_fraction:.0%} of peak: {best.case.cell}, {best.case.mode}, H = {best.value}"
-    shares = lambda p: (p.peak_fraction, p.peak_fraction / p.ratio)  # noqa: E731
-    return _curves(found, title, "share of the sgemm peak", shares, percent=True)
+    return _curves(
+        found, title, "share of the sgemm peak", lambda p: (p.peak_fraction, p.peak_fraction / p.ratio), percent=True
+    )
 
 
 def _curves(
