@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ._kernels import (
+    ArrayStack,
     Form,
     PackedStack,
     Record,
@@ -23,6 +24,7 @@ from ._kernels import (
 )
 
 __all__ = [
+    "ArrayStack",
     "Form",
     "PackedStack",
     "Record",
