@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from ._kernels import (
-    ArrayStack,
     Form,
     PackedStack,
     Record,
@@ -24,7 +23,6 @@ from ._kernels import (
 )
 
 __all__ = [
-    "ArrayStack",
     "Form",
     "PackedStack",
     "Record",
