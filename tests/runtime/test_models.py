@@ -203,7 +203,5 @@ def test_a_cell_that_nobody_has_described(tmp_path):
     told, arrays = file.read(path.read_bytes(), "")
     told["content"]["ops"][0]["cell"] = "mine"
     path.write_bytes(file.write("network", 1, told["content"], arrays))
-    with pytest.raises(
-        LoadError, match=r"net.safetensors: layer: no cell is called 'mine'; there are .*lstm"
-    ):
+    with pytest.raises(LoadError, match=r"net.safetensors: layer: no cell is called 'mine'; there are .*lstm"):
         runtime.load(path)
