@@ -201,7 +201,6 @@ def test_only_new_lines(capsys):
         (["--validation", "prose.txt"], "--validation: needs FILE, the training part, as well"),
         (["prose.txt", "--validation", "prose.txt", "--validation-share", "0.1"], "--validation-share: says how much"),
         (["prose.txt", "--validation", "greek.txt"], "the validation part has no two characters that the training"),
-        (["prose.txt", "--tie", "--embedding", "8"], "tie: the output has the embedding's weights"),
         (["once.txt", "--level", "word"], "no word that occurs 2 times; --min-count 1 takes all"),
         (["prose.txt", "--out", "prose.txt"], "--out prose.txt: is a file, expected a folder"),
         (["sample", "prose.txt"], "statewise write sample: prose.txt: not a whole .safetensors file"),

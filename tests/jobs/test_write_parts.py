@@ -22,9 +22,9 @@ from statewise.jobs.tasks.write.training import BpttTask, LineTask, WriteProblem
 CELLS = ["lstm", "gru", "rnn"]
 
 
-def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, tie=False, units=5):
+def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, units=5, **options):
     torch.manual_seed(3)
-    plan = WriteConfig(cell=cell, units=units, layers=layers, embedding=units if tie else 3, dropout=dropout, tie=tie)
+    plan = WriteConfig(cell=cell, units=units, layers=layers, embedding=3, dropout=dropout, **options)
     return Network(symbols, Plan.of(plan))
 
 
@@ -160,7 +160,7 @@ def test_what_nothing_can_be_learnt_from_is_refused(text, held, said):
         lambda: WriteConfig(cell="transformer"),
         lambda: WriteConfig(units=0),
         lambda: WriteConfig(dropout=1.0),
-        lambda: WriteConfig(units=8, embedding=4, tie=True),
+        lambda: WriteConfig(weight_dropout=1.0),
         lambda: WriteConfig(level="byte"),
         lambda: WriteConfig(steps=0),
         lambda: WriteConfig(epochs=0),
@@ -202,6 +202,25 @@ def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
     assert terms == 150
     assert total == pytest.approx(expected, rel=1e-5)
     assert task.state() == {}  # an epoch begins with nothing
+
+
+@pytest.mark.parametrize("length", [4, 5, 6, 9, 10, 11, 31])
+def test_the_streams_are_cut_elsewhere_in_every_epoch(length):
+    ids = np.arange(2 * length + 1)
+    task, other = (BpttTask(network_of(), corpus_of(ids), WriteConfig(batch=2, steps=5)) for _ in range(2))
+    seen = set()
+    for epoch in range(50):
+        rows = [t.order(epoch, torch.Generator().manual_seed(epoch)) for t in (task, other)]
+        assert rows[0].tolist() == rows[1].tolist() == list(range(task.rows))
+        assert task.cuts == other.cuts  # a training that goes on, or another process, cuts as the first did
+        assert len(task.cuts) == 1 + -(-length // 5)
+        assert (task.cuts[0], task.cuts[-1]) == (0, length)
+        sizes = np.diff(task.cuts)
+        assert (sizes > 0).all()
+        assert (sizes[1:-1] == 5).all()
+        assert sizes.max() <= 7
+        seen.add(tuple(task.cuts))
+    assert len(seen) == (1 if length <= 5 else 3 + min(2, (length - 1) % 5))  # -2 to 2, and nothing is left empty
 
 
 def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
@@ -286,6 +305,32 @@ def test_a_tied_output_learns_with_the_embedding():
     logits, _ = network(torch.tensor([[1, 2]]))
     logits.square().sum().backward()
     assert network.embedding.weight.grad.abs().sum(1).gt(0).all()  # by the output, of symbols that were not read too
+
+
+def test_a_tied_output_is_as_wide_as_the_embedding():
+    network = network_of(tie=True, layers=3)
+    assert [(layer.input_size, layer.hidden_size) for layer in network.recurrent] == [(3, 5), (5, 5), (5, 3)]
+
+
+def test_a_symbol_is_dropped_wherever_it_stands():
+    network = network_of(40, embedding_dropout=0.5)
+    ids = torch.arange(40).repeat(3, 2)
+    scale = (network.train()._embedded(ids) / network.embedding(ids))[..., 0]  # (T, N)
+    assert torch.equal(scale, scale[:1, :40].repeat(3, 2))
+    assert sorted(set(scale.flatten().tolist())) == [0.0, 2.0]
+    assert torch.equal(network.eval()._embedded(ids), network.embedding(ids))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_between_states_are_dropped_in_training_alone(cell):
+    plain, network = (network_of(cell=cell, weight_dropout=p) for p in (0.0, 0.5))
+    ids = torch.tensor([[1], [2]])
+    for layer in (*plain.recurrent, *network.recurrent):
+        layer.bias_hh_l0.data.zero_()  # of a GRU this stands beside the product with the state
+    assert torch.equal(plain.train()(ids)[0], network.eval()(ids)[0])
+    one, other = network.train()(ids)[0], network(ids)[0]
+    assert torch.equal(one[0], other[0])  # before any step the state is 0, and no layer has been asked for more
+    assert not torch.equal(one[1], other[1])
 
 
 # Likelihoods

@@ -9,7 +9,6 @@ from typing import Literal
 
 from ...command import Run
 from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Whole, again, option, part_of
-from ...errors import InputError
 from ...training.config import TrainingConfig
 
 UPDATES = {False: 5000, True: 8000}  # of a training of running text, and of lines
@@ -58,16 +57,17 @@ class WriteConfig(TrainingConfig):
         metavar="X",
         search=Range(0.0, 0.6),
     )
-    tie: bool = network(False, "the output has the embedding's weights")
+    weight_dropout: Part = network(
+        0.0,
+        "probability of dropping a weight between a layer's state and the next, in training, anew in every update",
+        metavar="X",
+        search=Range(0.0, 0.6),
+    )
+    embedding_dropout: Part = network(
+        0.0, "probability of dropping a symbol from the input, wherever it stands in an update", metavar="X"
+    )
+    tie: bool = network(False, "the output has the embedding's weights, and the last layer its width")
     steps: Whole = network(64, "how far the gradient goes back in a running text, where the state goes on", metavar="N")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tie and self.embedding and self.units and self.embedding != self.units:
-            raise InputError(
-                f"tie: the output has the embedding's weights, so both must be as wide as the layers: expected an"
-                f" embedding of {self.units}, got {self.embedding}"
-            )
 
     def epochs_for(self, updates: int) -> int:
         """The epochs where one has so many ``updates``."""

@@ -1,4 +1,4 @@
-"""Text as symbols and symbols as numbers: characters, words, or pieces of words."""
+"""Texts as symbols and symbols as numbers: characters, words, or pieces of words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.symbols import Symbols
-from ...errors import InputError
-from .config import Level
+from ..config import Level
+from ..errors import InputError
+from .symbols import Symbols
 
 END, UNKNOWN = 0, 1
 LEVELS = get_args(Level)
@@ -30,8 +30,11 @@ class Vocabulary:
     """Of pieces of words: which two pieces become one, in this order, with a blank between them."""
 
     @classmethod
-    def of(cls, texts: Iterable[str], level: str, *, most: int, at_least: int) -> Vocabulary:
-        """That of ``texts``: of words and characters those that occur ``at_least`` times, the ``most`` frequent."""
+    def of(cls, texts: Iterable[Any], level: str, *, most: int, at_least: int) -> Vocabulary:
+        """That of ``texts``: of words and characters those that occur ``at_least`` times, the ``most`` frequent.
+
+        At the level of characters a text may be a list of any symbols.
+        """
         if level == "subword":
             return cls.of_merges(_learnt(texts, most))
         counts = Counter(symbol for text in texts for symbol in (text if level == "char" else text.split()))
@@ -67,17 +70,20 @@ class Vocabulary:
         more = sorted({f"<{each}>" for row in features for each in row} - set(self.symbols))
         return Vocabulary(self.level, Symbols((*self.symbols, *more)), self.merges)
 
-    def cut(self, text: str) -> list[str]:
+    def cut(self, text: Any) -> list[str]:
         """``text`` as symbols, known or not."""
         if self.level == "subword":
             pieces: list[str] = self._tokenizer.encode(text).tokens
             return pieces
         return list(text) if self.level == "char" else text.split()
 
+    def numbers(self, cut: Iterable[str]) -> NDArray[np.int64]:
+        """The numbers of symbols, known or not: (T,)."""
+        return self.symbols.encode(cut).clip(UNKNOWN)
+
     def encode(self, text: str, features: Sequence[str] = ()) -> NDArray[np.int64]:
         """``text`` as numbers, what is known besides before it, and an end: (T,)."""
-        cut = (*(f"<{each}>" for each in features), *self.cut(text))
-        return np.append(self.symbols.encode(cut).clip(UNKNOWN), END)
+        return np.append(self.numbers((*(f"<{each}>" for each in features), *self.cut(text))), END)
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text that ``numbers`` stand for."""
