@@ -6,8 +6,6 @@ import warnings
 from functools import lru_cache
 from hashlib import sha256
 
-import torch
-
 from .. import cells
 from ..cells import Cell
 from ..cells.slots import Unsupported
@@ -50,5 +48,6 @@ def cell_reason(cell: Cell) -> str | None:
     return found if isinstance(found, str) else None
 
 
-# A graph keeps what was found when it was traced: torch.compile doesn't look into the kernels.
-torch.compiler.assume_constant_result(cell_reason)
+# A graph keeps what was found when it was traced: torch.compile doesn't look into the kernels. This is what
+# torch.compiler.assume_constant_result does, which first imports the compiler: a second of every program's start.
+cell_reason._dynamo_marked_constant = True  # type: ignore[attr-defined]

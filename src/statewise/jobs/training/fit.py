@@ -42,7 +42,7 @@ def fit(
         callback = callback if callback is not None and group.is_main_process else Callback()
         task.to(device)
         optimizer = make_optimizer(config, task.model)
-        mixed = precision(config, device)
+        mixed, products = autocast(config, device), Products(config)
         at, best = Position(), dict[str, Tensor]()
         batches = -(-task.rows // config.batch)  # in an epoch
         updates = config.epochs * batches
@@ -60,7 +60,7 @@ def fit(
 
         while at.epoch < config.epochs and not (config.patience and at.stale >= config.patience):
             if at.batch == 0:
-                torch.manual_seed(_seed(config.seed, at.epoch, group.rank))
+                set_seed(_seed(config.seed, at.epoch, group.rank), device)
             order = task.order(at.epoch, torch.Generator().manual_seed(_seed(config.seed, at.epoch)))
             model.train()
             while at.batch < batches:
@@ -68,13 +68,14 @@ def fit(
                 rate = config.rate(at.update / updates)
                 for parameter_group in optimizer.param_groups:
                     parameter_group["lr"] = rate
-                with mixed:
-                    loss, terms = task.loss(model, rows)
-                terms = group.total(terms if counted else 0.0)
-                for parameter in parameters:
-                    parameter.grad = None
-                # The gradients of several processes are averaged: times their number, that is the sum again.
-                loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
+                with products:
+                    with mixed:
+                        loss, terms = task.loss(model, rows)
+                    terms = group.total(terms if counted else 0.0)
+                    for parameter in parameters:
+                        parameter.grad = None
+                    # The gradients of several processes are averaged: times their number, that is the sum again.
+                    loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
                 if config.clip:
                     clip(parameters, config.clip)
                 optimizer.step()
@@ -124,12 +125,45 @@ def make_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
     return adam(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
-def precision(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
     """The context in which losses are computed: mixed with bfloat16 where that is asked for, or suits the device."""
     suits = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if config.precision == "bfloat16" or (config.precision == "auto" and suits):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+class Products:
+    """The context in which products of float32 are as exact as ``config`` says, in the whole program.
+
+    It can be entered again and again. What is left open stays as the program has it, and so does the validation.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.wanted = {"float32": "highest", "medium": "medium"}.get(config.precision)
+
+    def __enter__(self) -> None:
+        """Set it."""
+        if self.wanted:
+            self.before = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision(self.wanted)
+
+    def __exit__(self, *error: object) -> None:
+        """Set it back."""
+        if self.wanted:
+            torch.set_float32_matmul_precision(self.before)
+
+
+def set_seed(number: int, device: torch.device) -> None:
+    """Have torch's random numbers on the CPU and on ``device`` begin at ``number``.
+
+    ``torch.manual_seed`` also puts down a seed, with a traceback, for each kind of device that the program hasn't used:
+    a third of a millisecond, which counts where a network of few rows has many epochs.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
@@ -139,7 +173,11 @@ def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))  # no look at the norm: a GPU needn't be waited for
+    if norm.is_cpu:  # a look at the norm of a GPU has to wait for it
+        if not norm <= largest:  # what is no number makes the loss none, which is told
+            torch._foreach_mul_(gradients, largest / norm)
+    else:
+        torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:
