@@ -11,7 +11,8 @@ from torch import nn
 from statewise.jobs import InputError
 from statewise.jobs.training.callbacks import Callback
 from statewise.jobs.training.config import TrainingConfig
-from statewise.jobs.training.fit import clip, fit, set_seed
+from statewise.jobs.training.fit import fit, set_seed
+from statewise.jobs.training.optimizer import Optimizer, clip
 from statewise.jobs.training.task import Task
 from statewise.kernels import cpu
 from toy import Toy, weights
@@ -345,6 +346,41 @@ def test_the_weights_before_the_first_update_win_where_they_count_and_none_is_be
     better.judged_first = first
     fit(better, TrainingConfig(epochs=2))
     assert not torch.equal(weights(better)["weight"], before["weight"])
+
+
+@pytest.mark.parametrize(
+    ("told", "torchs"),
+    [
+        ({}, lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.01, fused=True)),
+        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.01, fused=True)),
+        (
+            {"optimizer": "sgd"},
+            lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=True),
+        ),
+        (
+            {"optimizer": "sgd", "momentum": 0.0},
+            lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.01, fused=True),
+        ),
+    ],
+)
+def test_a_step_has_the_bits_of_torchs(told, torchs):
+    random = torch.Generator().manual_seed(0)
+    ours = [nn.Parameter(torch.randn(size, generator=random)) for size in ((63, 5), (500,), (1,))]
+    theirs = [nn.Parameter(p.detach().clone()) for p in ours]
+    optimizer, other = Optimizer(TrainingConfig(weight_decay=0.01, **told), ours), torchs(theirs)
+    for number, rate in enumerate((0.1, 0.0, 0.3)):
+        for mine, its in zip(ours, theirs, strict=True):
+            mine.grad = its.grad = torch.randn(mine.shape, generator=random)
+        if number == 1:
+            ours[1].grad = theirs[1].grad = None  # what has none stays, and so does what is remembered of it
+        for group in other.param_groups:
+            group["lr"] = rate
+        optimizer.step(rate)
+        other.step()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    remembered = {f"{n}.{name}": t for n, each in other.state_dict()["state"].items() for name, t in each.items()}
+    remembered = {name: tensor for name, tensor in remembered.items() if tensor is not None}
+    torch.testing.assert_close(optimizer.state(), remembered, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3, math.nan, math.inf])

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InputError
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, Position
 from .config import TrainingConfig
 from .distributed import Group, find_device, join
+from .optimizer import Optimizer, clip
 from .task import Task
 
 POINTS = 500  # of the loss curve
@@ -41,7 +40,8 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         callback = callback if callback is not None and group.is_main_process else Callback()
         task.to(device)
-        optimizer = make_optimizer(config, task.model)
+        parameters = [p for p in task.model.parameters() if p.requires_grad]
+        optimizer = Optimizer(config, parameters)
         mixed, products = autocast(config, device), Products(config)
         at, best = Position(), dict[str, Tensor]()
         batches = -(-task.rows // config.batch)  # in an epoch
@@ -53,7 +53,6 @@ def fit(
         elif task.judged_first and (scores := _validate(task, group)):
             at.best, best = next(iter(scores.values())), _copied(task.model)
         model = group.wrap(task.model)
-        parameters = [p for p in model.parameters() if p.requires_grad]
         callback.begin(at.history)
         callback.plan(updates - at.update)
         lost, began = torch.tensor(float(at.lost), device=device), time.monotonic() - at.seconds
@@ -66,8 +65,6 @@ def fit(
             while at.batch < batches:
                 rows, counted = group.share(order[at.batch * config.batch : (at.batch + 1) * config.batch])
                 rate = config.rate(at.update / updates)
-                for parameter_group in optimizer.param_groups:
-                    parameter_group["lr"] = rate
                 with products:
                     with mixed:
                         loss, terms = task.loss(model, rows)
@@ -78,7 +75,7 @@ def fit(
                     loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
                 if config.clip:
                     clip(parameters, config.clip)
-                optimizer.step()
+                optimizer.step(rate)
                 if counted:
                     lost += loss.detach()
                 at.terms += terms
@@ -112,17 +109,6 @@ def fit(
             task.model.load_state_dict(best)
         task.model.eval()
         return at.history
-
-
-def make_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
-    """The optimizer of ``config`` over what of ``model`` can be trained, in its one-kernel form."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    rate, decay = config.learning_rate, config.weight_decay
-    if config.optimizer == "sgd":
-        nesterov = config.momentum > 0
-        return SGD(parameters, lr=rate, momentum=config.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
-    adam = AdamW if config.optimizer == "adamw" else Adam
-    return adam(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
@@ -164,20 +150,6 @@ def set_seed(number: int, device: torch.device) -> None:
         torch.default_generator.manual_seed(number)
     else:
         torch.manual_seed(number)
-
-
-def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
-    """Scale the gradients down where the norm of all of them together is over ``largest``.
-
-    What ``torch.nn.utils.clip_grad_norm_`` does, without its sorting of gradients by device and type: half the time.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    if norm.is_cpu:  # a look at the norm of a GPU has to wait for it
-        if not norm <= largest:  # what is no number makes the loss none, which is told
-            torch._foreach_mul_(gradients, largest / norm)
-    else:
-        torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:
