@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import statewise
-from statewise.ops.served import cell_reason
+from statewise.ops.fallback import cell_reason
 
 
 def run(code: str) -> str:
