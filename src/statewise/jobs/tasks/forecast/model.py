@@ -160,7 +160,7 @@ class Model(model_file.Model):
                 f"series {series.name!r}: expected values above 0, as those the model learnt from, got"
                 f" {np.nanmin(series.values):g}"
             )
-        own = standardise([series.values], self.plan.log)
+        own = standardise([series.values], self.plan.log, from_zero=self.plan.from_zero)
         spread = own.spread * self.learner.relative_spread(own.forward(series.values, 0))
         unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
         return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(bridged(series.values))
