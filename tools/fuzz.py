@@ -330,8 +330,8 @@ def _train(path: Path, optimizer: str) -> None:
         pass
 
     class Stopping(Checkpoint):
-        def save(self, task: Any, recipe: Any, optimizer: Any, position: Any, best: Any) -> None:
-            super().save(task, recipe, optimizer, position, best)
+        def save(self, task: Any, recipe: Any, optimizer: Any, average: Any, position: Any, best: Any) -> None:
+            super().save(task, recipe, optimizer, average, position, best)
             if position.update == 3:
                 raise Stop
 
@@ -373,7 +373,8 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read, read_running
+    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.running import read_running
 
     corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])

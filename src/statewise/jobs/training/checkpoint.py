@@ -1,7 +1,7 @@
 """Where a training stands, as a file, so that it goes on after any kill with the same bits as if nothing had been.
 
-The file holds the weights, the best weights so far, the state of the optimizer, of the random numbers and of the task,
-the place in the epoch, and the curve. It is replaced as a whole.
+The file holds the weights, their average where one is made, the best so far, the state of the optimizer, of the random
+numbers and of the task, the place in the epoch, and the curve. It is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Optimizer
 
 from ..artifacts import model_file
 from ..config import from_json
 from ..errors import InputError
+from .average import Average
 from .callbacks import Pace, Record, is_record
 from .config import TrainingConfig
+from .optimizer import Optimizer
 from .task import Task
 
 FORMAT = 2
@@ -54,7 +55,13 @@ class Checkpoint:
         self.path, self.pace = path, Pace(every)
 
     def save(
-        self, task: Task, config: TrainingConfig, optimizer: Optimizer, position: Position, best: Mapping[str, Tensor]
+        self,
+        task: Task,
+        config: TrainingConfig,
+        optimizer: Optimizer,
+        average: Average,
+        position: Position,
+        best: Mapping[str, Tensor],
     ) -> None:
         """Write all that the rest of the training depends on."""
         with self.pace.spent():
@@ -62,11 +69,11 @@ class Checkpoint:
             tensors = {
                 **_under("model", task.model.state_dict()),
                 **_under("best", best),
+                **_under("average", average.tensors),
                 **_under("task", task.state()),
                 **_under("random", _random()),
+                **_under("optimizer", optimizer.state()),
             }
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= _under(f"optimizer.{index}", {name: t for name, t in state.items() if t is not None})
             model_file.save(self.path, "checkpoint", FORMAT, content, tensors)
 
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -79,6 +86,7 @@ class Checkpoint:
         task: Task,
         config: TrainingConfig,
         optimizer: Optimizer,
+        average: Average,
     ) -> tuple[Position, dict[str, Tensor]]:
         """Put everything back where it was; how far the training had come, and the best weights.
 
@@ -94,10 +102,14 @@ class Checkpoint:
             weights, best = _below("model", tensors), _below("best", tensors)
             for found in (weights, best) if best or position.best is not None else (weights,):
                 model_file.check_sizes(task.model.state_dict(), found)
+            averages = _below("average", tensors)
+            model_file.check_sizes(average.tensors, averages)
             task.model.load_state_dict(weights)
+            average.restore(averages)
             task.restore(_below("task", tensors))
-            state = _optimizer_state(_below("optimizer", tensors), optimizer, position.update > 0)
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            remembered = _below("optimizer", tensors)
+            model_file.check_sizes(optimizer.state(), remembered)
+            optimizer.restore(remembered)
             _set_random(_below("random", tensors))
             return position, best
 
@@ -112,23 +124,6 @@ def _position(content: Any, config: TrainingConfig, batches: int) -> Position:
     if not isinstance(history, list) or not all(map(is_record, history)):
         raise ValueError("the curve is none")
     return replace(at, history=history)
-
-
-def _optimizer_state(tensors: Mapping[str, Tensor], optimizer: Optimizer, begun: bool) -> dict[int, dict[str, Tensor]]:
-    """What the optimizer keeps of each parameter; ValueError where it is not what this one keeps of these."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    kept = {"exp_avg", "exp_avg_sq"}
-    if isinstance(optimizer, SGD):
-        kept = {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
-    expected = {f"{i}.{entry}": p.detach() for i, p in enumerate(parameters) for entry in kept} if begun else {}
-    steps = [] if isinstance(optimizer, SGD) or not begun else [f"{i}.step" for i in range(len(parameters))]
-    expected |= {name: torch.zeros(()) for name in steps}
-    model_file.check_sizes(expected, tensors)
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, entry = name.partition(".")
-        state.setdefault(int(index), {})[entry] = tensor
-    return state
 
 
 def _identity(task: Task, config: TrainingConfig) -> dict[str, Any]:

@@ -28,10 +28,15 @@ class TrainingConfig(Config):
     momentum: Part = training(0.9, "of sgd alone", metavar="X")
     weight_decay: NotNegative = training(0.0, "of the optimizer", metavar="X", search=Range(1e-5, 1e-1, log=True))
     clip: NotNegative | None = training(1.0, "largest gradient norm, 0 for any", metavar="X")
+    average: Part = training(
+        0.0, "decay of a moving average of the weights, judged and kept in their place, such as 0.999", metavar="X"
+    )
     patience: Count | None = training(None, "epochs without gain, 0: never stop", metavar="N")
     seed: Count = training(0, "of all random numbers", metavar="N")
     device: str = training("cpu", "cpu, cuda, cuda:1", metavar="NAME")
-    precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 on GPUs that have it")
+    precision: Literal["auto", "float32", "medium", "bfloat16"] = training(
+        "auto", "medium: products of bfloat16 alone; auto: bfloat16 on GPUs that have it"
+    )
 
     def rate(self, done: float) -> float:
         """The learning rate when the share ``done`` of all updates, from 0 to 1, has been made."""

@@ -137,8 +137,9 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         check_is_fitted(self, "model_")
         if self.shape_ is None:
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
-        plan, rows = self.model_.plan, None if h is None else checked("h", Whole, h)
-        return self._shaped(at_shares(self._quantiles(df, rows), plan, shares_of(level, plan.quantiles)))
+        model, rows = self.model_, None if h is None else checked("h", Whole, h)
+        shares = shares_of(level, model.plan.quantiles)
+        return self._shaped(at_shares(self._quantiles(df, rows), model.plan, shares, model.reach))
 
     def _quantiles(self, values: Any, rows: int | None, *, spread: bool = True) -> Array:
         """(channels, h, Q)."""
@@ -205,7 +206,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 model = one._fit_panel(panel.before(cutoff)).model_
                 encoded = model.encode(panel)
             quantiles = model.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
-            parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles)))
+            parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles), model.reach))
         assert model is not None
         return _windows(panel, cutoffs, parts, shares_of(level, model.plan.quantiles))
 
