@@ -456,12 +456,13 @@ class Mean(Op):
 
 
 class Scaled(Op):
-    """(x - mean) / scale in float64; a missing value, NaN, is the last one before it, or else 0."""
+    """(x - mean) / scale in float64; with ``carry`` a missing value, NaN, is the last one before it, or else 0."""
 
     NAME = "scale"
 
     def __init__(self, told: Told, given: Sequence[Form]) -> None:
         (self.form,), self.dtype = _steps(told, given), told.dtype
+        self.name, self.carry = told.name, told.flag("carry")
         self.mean, self.scale = (told.array(name, self.form.width, exact=True) for name in ("mean", "scale"))
         if not (self.scale > 0).all():
             raise told.refuse("scales above 0", float(self.scale.min(initial=0)))
@@ -476,6 +477,8 @@ class Scaled(Op):
         (before,) = self.start(x.shape[1]) if state is None else state
         missing = np.isnan(x)
         if missing.any():
+            if not self.carry:
+                raise ValueError(f"{self.name}: values are missing (NaN), and the network has learnt without")
             known = np.where(missing, 0, np.arange(1, 1 + len(x))[:, None, None])  # the step that is repeated
             known = np.maximum.accumulate(known, axis=0)
             x = np.take_along_axis(np.concatenate([before[None], x]), known, axis=0)
