@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 
 from statewise import runtime
-from statewise.jobs import Classifier, Writer
-from statewise.runtime import file
+from statewise.jobs import Classifier, Tagger, Writer
+from statewise.runtime import Network, file
 
 CLOSE = {"rtol": 1e-5, "atol": 2e-6}
 
@@ -115,8 +117,80 @@ def test_a_network_with_a_new_part_is_refused(tmp_path):
     path.write_bytes(
         file.write(told["kind"], 2, told["content"], arrays | {"network.front.weight": np.ones(3, np.float32)})
     )
-    with pytest.raises(runtime.LoadError, match="the runtime can't run what network.front.weight belongs to"):
+    with pytest.raises(runtime.LoadError, match=r"the runtime can't run what network.front.weight belongs to"):
         runtime.load(path)
     path.write_bytes(file.write(told["kind"], 1, told["content"], arrays))
-    with pytest.raises(runtime.LoadError, match="a classification model of format 1, .*; the runtime reads format 2"):
+    with pytest.raises(runtime.LoadError, match=r"a classification model of format 1, .*; the runtime reads format 2"):
         runtime.load(path)
+
+
+CORPUS = [["The", "cat", "sat"], ["Joan", "lives", "in", "Rome", "2"], ["Go"], ["it" * 30, "-"]]
+TAGS = [["O", "O", "O"], ["B-PER", "O", "O", "B-LOC", "I-LOC"], ["O"], ["B-LOC", "I-LOC"]]
+KINDS = [[[word[:1].upper() for word in words] for words in CORPUS]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crf": True},
+        {"crf": False, "layers": 1, "cell": "gru"},
+        {"crf": True, "character_units": 0, "bidirectional": False},
+        {"crf": False, "features": True},
+    ],
+)
+def test_a_tagger(options, tmp_path):
+    features = KINDS if options.pop("features", False) else []
+    X = [list(zip(words, *(column[n] for column in features), strict=True)) for n, words in enumerate(CORPUS)]
+    X = X if features else CORPUS
+    model = Tagger(epochs=3, units=6, batch=2, validation_share=0.0, **options).fit(X * 4, TAGS * 4)
+    net = loaded(model, tmp_path)
+    unseen = [["Rome", "sat", "in", "Ωmega", "77"], ["xyz"], ["Joan", "Joan"]]
+    columns = [[[word[:1].upper() for word in words] for words in unseen]] if features else []
+    rows = [list(zip(words, *(c[n] for c in columns), strict=True)) for n, words in enumerate(unseen)]
+    assert net.tag(CORPUS, features) == model.predict(X)
+    assert net.tag(unseen, columns) == model.predict(rows if features else unseen)
+
+
+def test_a_tagger_by_steps(tmp_path):
+    X = [[word.lower() for word in words] for words in CORPUS]
+    free = [[word[0] for word in words] for words in X]
+    model = Tagger(epochs=3, units=6, batch=2, bidirectional=False, validation_share=0.0).fit(X * 4, free * 4)
+    net = loaded(model, tmp_path)
+    state, found = net.start(), []
+    for word in X[1]:
+        given, _ = net.encode([[word]])
+        y, state = net.step([each[0] for each in given], state)
+        found.append(net.labels[y[0]])
+    assert found == model.predict([X[1]])[0]
+
+
+def test_what_a_tagger_is_given(tmp_path):
+    net = loaded(Tagger(epochs=1, units=3, validation_share=0.0).fit(CORPUS, TAGS), tmp_path)
+    with pytest.raises(ValueError, match="expected 0 columns of features beside the words, got 1"):
+        net.tag(CORPUS, KINDS)
+    with pytest.raises(ValueError, match="expected sentences of one word or more"):
+        net.tag([["a"], []])
+    assert net.tag([]) == []
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_the_best_path_is_the_best_of_all(ragged):
+    random = np.random.default_rng(0)
+    arrays = {
+        f"path.{name}": random.normal(size=shape) for name, shape in (("between", (3, 3)), ("first", 3), ("last", 3))
+    }
+    arrays["path.allowed"] = random.random((4, 4)) > 0.2
+    content = {"inputs": [{"name": "x", "kind": "values", "width": 3}], "ops": [{"op": "path"}]}
+    net = Network(content, arrays)
+    scores, lengths = random.normal(size=(5, 4, 3)), [5, 1, 4, 2] if ragged else [5] * 4
+    moves = np.where(arrays["path.allowed"][:3, :3], arrays["path.between"], -1e4)
+    first = np.where(arrays["path.allowed"][3, :3], arrays["path.first"], -1e4)
+    last = np.where(arrays["path.allowed"][:3, 3], arrays["path.last"], -1e4)
+    found = net.run(scores, lengths if ragged else None)
+    for n, length in enumerate(lengths):
+
+        def score(tags, n=n):
+            own = sum(scores[t, n, tag] for t, tag in enumerate(tags))
+            return own + first[tags[0]] + last[tags[-1]] + sum(moves[a, b] for a, b in pairwise(tags))
+
+        assert tuple(found[:length, n]) == max(product(range(3), repeat=length), key=score)

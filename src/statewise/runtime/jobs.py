@@ -12,6 +12,7 @@ import numpy as np
 
 from .file import Arrays, LoadError
 from .network import Network
+from .tagger import Tagger
 
 Content = dict[str, Any]
 CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}
@@ -33,6 +34,11 @@ def recurrent(name: str, of: str, config: Mapping[str, Any], arrays: Arrays, **m
         raise LoadError(f"there is no tensor {name}.weight_hh_l0 of a layer")
     told = {"cell": CELLS[config["cell"]], "hidden_size": weight.shape[1], **more}
     return {"op": "recurrent", "name": name, "of": [of], **told}
+
+
+def symbols(name: str, count: int) -> Content:
+    """An input of numbers of so many symbols."""
+    return {"name": name, "kind": "symbols", "width": count}
 
 
 def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
@@ -66,18 +72,40 @@ def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
 
 def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     """Numbers of symbols (T, N); layers; the logarithm of each symbol's probability to come next."""
-    config, symbols = content["config"], content["symbols"]
+    config, known = content["config"], content["symbols"]
     if config["tie"]:
         arrays = arrays | {"embedding.weight": arrays["output.weight"]}
     ops: list[Content] = [{"op": "embedding"}]
     for k in range(config["layers"]):
         ops.append(recurrent(f"recurrent.{k}", ops[-1].get("name", "embedding"), config, arrays))
     ops += [{"op": "linear", "name": "output"}, {"op": "activation", "function": "log_softmax"}]
-    return {
-        "inputs": [{"name": "x", "kind": "symbols", "width": len(symbols)}],
-        "ops": ops,
-        "labels": symbols,
-    }, arrays
+    return {"inputs": [symbols("x", len(known))], "ops": ops, "labels": known}, arrays
+
+
+def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
+    """What is known of each word (T, N) as numbers, and how it is spelt as a vector; layers; the best tags."""
+    from ..jobs.tasks.tag.spans import grammar  # which knows no torch
+
+    config, known = content["config"], content["vocabulary"]
+    parts = ["words", "shapes", *(f"features.{k}" for k in range(len(known["features"])))]
+    inputs = [symbols(f"{name} of a word", len(arrays[f"{name}.weight"])) for name in parts]
+    ops: list[Content] = [{"op": "embedding", "name": name, "of": [f"{name} of a word"]} for name in parts]
+    spelling = None
+    if config["character_units"]:
+        letters = [symbols("letters", len(arrays["characters.weight"]))]
+        layer = recurrent("spelling", "characters", config, arrays, bidirectional=True)
+        last = {"op": "last", "bidirectional": True}
+        spelling = {"inputs": letters, "ops": [{"op": "embedding", "name": "characters"}, layer, last]}
+        inputs.append({"name": "spelt", "kind": "values", "width": 2 * layer["hidden_size"]})
+        parts.append("spelt")
+    ops.append({"op": "concat", "of": parts})
+    ops.append(recurrent("recurrent", "concat", config, arrays, num_layers=config["layers"]))
+    ops[-1]["bidirectional"] = config["bidirectional"]
+    ops += [{"op": "linear", "name": "output"}, {"op": "path", "name": "crf"}]
+    if content["strict"] and not config["crf"]:
+        arrays = arrays | {"crf.allowed": np.array(grammar(known["tags"]))}
+    told = {"inputs": inputs, "ops": ops, "labels": known["tags"], "spelling": spelling, "vocabulary": known}
+    return told, arrays
 
 
 def draw(
@@ -105,4 +133,5 @@ def draw(
 JOBS: dict[str, Job] = {
     "classification model": Job(2, classify),
     "writing model": Job(2, write),
+    "tagging model": Job(2, tag, Tagger),
 }
