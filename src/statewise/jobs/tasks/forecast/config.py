@@ -18,6 +18,7 @@ from ...errors import InputError
 from ...training.config import TrainingConfig
 
 RECURSIVE = ("lstm", "gru", "rnn")
+FROM_ZERO = ("negative-binomial", "tweedie")  # distributions of what is never below 0
 
 SHORT = 500  # rows before the test part: too few to hold any out of the last training
 MANY = 20_000  # training rows from which on batches are large
@@ -101,8 +102,11 @@ class ForecastConfig(TrainingConfig):
     combine: bool = forecast(
         True, "forecast linearly in the window, and let the network correct that as far as validation says it helps"
     )
-    distribution: Literal["gaussian", "student-t"] | None = forecast(
-        None, "let a direct model write a distribution in the place of quantiles", default=""
+    distribution: Literal["gaussian", "student-t", "negative-binomial", "tweedie"] | None = forecast(
+        None,
+        "let a direct model write a distribution in the place of quantiles; of counts negative-binomial, of amounts"
+        " that may be 0 tweedie",
+        default="",
     )
     model: Literal["auto", "lstm", "gru", "rnn", "seq2seq", "segrnn"] = network(
         "auto",
@@ -198,6 +202,11 @@ class Plan(ForecastConfig):
         return self.distribution or "quantiles"
 
     @property
+    def from_zero(self) -> bool:
+        """Whether 0 is 0 on the scale of the networks too, as a distribution that begins there needs it."""
+        return self.distribution in FROM_ZERO
+
+    @property
     def median(self) -> int:
         """Which of ``quantiles`` is 0.5."""
         return self.quantiles.index(0.5)
@@ -232,7 +241,8 @@ def decided(
     """
     model = config.model
     if model == "auto":
-        model = "lstm" if rows < SHORT and not observed else "segrnn" if horizon >= 24 else "seq2seq"
+        direct = rows >= SHORT or observed or config.distribution is not None
+        model = "lstm" if not direct else "segrnn" if horizon >= 24 else "seq2seq"
     recursive = model in RECURSIVE
     if recursive and observed:
         raise InputError(
@@ -240,6 +250,8 @@ def decided(
         )
     if recursive and config.distribution:
         raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose seq2seq")
+    if config.distribution in FROM_ZERO and config.log:
+        raise InputError(f"--log: logarithms have no {config.distribution} distribution")
     segment = config.segment or _segment(horizon, season)
     lookback = config.lookback or (WARM if recursive else max(1, min(max(4 * horizon, 2 * season), rows // 2)))
     if model == "segrnn":
@@ -257,7 +269,7 @@ def decided(
         "dropout": 0.0 if recursive else 0.3,
         "segment": segment,
         "ensemble": 10 if short else 1,
-        "log": log,
+        "log": log and config.distribution not in FROM_ZERO,
     }
     told = {each.name: getattr(config, each.name) for each in fields(ForecastConfig) if each.init}
     found |= {name: value for name, value in told.items() if value is not None}

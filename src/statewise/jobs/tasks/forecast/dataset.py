@@ -180,6 +180,13 @@ def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: in
     return np.asarray(bridges[np.minimum(at, last)])
 
 
+def floors(series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+    """What no value before each of ``rows`` of the series ``of`` is below, 0 or minus infinity: (n,)."""
+    least = np.concatenate([np.fmin.accumulate(np.concatenate([[0.0], each.values])) for each in series])
+    starts = np.cumsum([0] + [len(each.values) + 1 for each in series])[:-1]
+    return np.where(least[starts[of] + rows] >= 0, 0.0, -np.inf)
+
+
 # From values to the scale that networks read and write, and back.
 
 
@@ -211,12 +218,16 @@ class Scaling:
         return Scaling(self.log, self.floor[series], self.centre[series], self.spread[series])
 
 
-def standardise(trains: Sequence[Array], log: bool) -> Scaling:
-    """Mean 0 and variance 1 in every training part, ``trains``, which may have NaN; a constant keeps its units."""
+def standardise(trains: Sequence[Array], log: bool, *, from_zero: bool = False) -> Scaling:
+    """Mean 0 and variance 1 in every training part, ``trains``, which may have NaN; a constant keeps its units.
+
+    ``from_zero``: 0 stays where it is.
+    """
     transformed = [np.log(train) if log else train for train in trains]
     spread = np.array([float(np.nanstd(t)) or 1.0 for t in transformed])
     floor = np.array([float(np.nanmin(train)) / 2 for train in trains])
-    return Scaling(log, floor, np.array([float(np.nanmean(t)) for t in transformed]), spread)
+    centre = np.array([0.0 if from_zero else float(np.nanmean(t)) for t in transformed])
+    return Scaling(log, floor, centre, spread)
 
 
 def _beside(constants: Array | np.float64, values: Array) -> Array:
@@ -263,6 +274,7 @@ class PanelDataset:
     known: Array  # (R, K)
     observed: Array  # (R, O)
     real: NDArray[np.bool_]  # (R,), where the value is one of the table's
+    unit: Array  # (R,), what a scaled value of 1 stands for
     begin: Rows  # (S,)
     end: Rows  # (S,)
 
@@ -295,7 +307,8 @@ def make_dataset(
             angle = 2 * np.pi * (places % cycle) / cycle
             calendar[part, 2 * c], calendar[part, 2 * c + 1] = np.sin(angle), np.cos(angle)
     begin = starts + before
-    return PanelDataset(scaled, filled, calendar, known, observed, real, begin, begin + sizes - before - after)
+    unit = np.repeat(scaling.spread, sizes)
+    return PanelDataset(scaled, filled, calendar, known, observed, real, unit, begin, begin + sizes - before - after)
 
 
 def bridged(values: Array) -> Array:

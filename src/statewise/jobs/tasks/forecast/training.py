@@ -120,6 +120,7 @@ class ForecastProblem(Problem[Model]):
             unit=unit,
             shifts=shifts,
             reach=reach,
+            positive=all(np.nanmin(values) >= 0 for values in self.before_test),
             learner=learner,
             tails=(),
             ranks=ranks,
@@ -173,6 +174,8 @@ def prepare(
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
+    if plan.from_zero:
+        _check_from_zero(plan, panel, before)
     if like is not None:
         if panel.columns.covariates != like.columns.covariates:
             raise InputError(f"expected the covariates {like.columns.covariates}, got {panel.columns.covariates}")
@@ -200,6 +203,18 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _check_from_zero(plan: Plan, panel: Panel, before: Sequence[Array]) -> None:
+    counts = plan.distribution == "negative-binomial"
+    expected = "counts, 0, 1, 2, ..." if counts else "no value below 0"
+    for series, values in zip(panel.series, before, strict=True):
+        there = values[np.isfinite(values)]
+        wrong = there[(there < 0) | (there % 1 != 0 if counts else there < 0)]
+        if len(wrong):
+            raise InputError(
+                f"--distribution {plan.distribution}: expected {expected}, series {series.name!r} has {wrong[0]:g}"
+            )
 
 
 def _check_told(config: ForecastConfig, season: int, before: Sequence[int]) -> None:
@@ -315,7 +330,7 @@ def _learn_direct(
     if like is not None:
         learner, scaling = _as_before(like, plan, series)
     else:
-        scaling = standardise(parts, plan.log)
+        scaling = standardise(parts, plan.log, from_zero=plan.from_zero)
         if not plan.channels:  # channels of one table are compared as they are standardised
             spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
             scaling = replace(scaling, spread=scaling.spread * spreads)
