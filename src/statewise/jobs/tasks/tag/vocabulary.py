@@ -15,6 +15,7 @@ UNKNOWN = 0
 MOST_TAGS = 5000  # more are no tags, but words or numbers
 SHAPES = ("other", "lower", "Title", "UPPER", "miXed", "number", "with digits")
 """How a word may be written."""
+LONGEST = 40  # characters of a word that are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,11 @@ class Vocabulary:
         words, characters, tags = (Symbols.from_json(content[name]) for name in ("words", "characters", "tags"))
         rare, features = set(content["rare"]), [Symbols.from_json(values) for values in content["features"]]
         return cls(words, [place in rare for place in range(len(words))], characters, features, tags)
+
+
+def spelling(word: str) -> str:
+    """The characters of ``word`` that are read: of a long one as many from both ends."""
+    return word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :]
 
 
 def shape_of(word: str) -> int:
