@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ...errors import InputError, remark
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
 from .baselines import persistence, seasonal_naive
@@ -40,7 +40,7 @@ from .networks import Learner
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
 from .season import choose_differences, choose_lags, common_season, seasonal_spread
 from .series import Panel
-from .split import Array, Rows, Split, origins, split_rows, thinned
+from .split import Array, Rows, Split, longest_horizon, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
@@ -161,7 +161,7 @@ def prepare(
         config = replace(config, model=like.plan.model)
     season = config.season or common_season(before, panel.grid.cycles or None)
     _check_told(config, season, list(map(len, before)))
-    horizon = decided_horizon(config, season)
+    horizon = _horizon(panel, config, season, split, test_rows, held)
     parts = split_rows(lengths, names, horizon, split, test_rows, held)
     plan = decided(
         config,
@@ -187,6 +187,21 @@ def prepare(
         known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
         observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
     return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions, like)
+
+
+def _horizon(panel: Panel, config: ForecastConfig, season: int, *parts: Any) -> int:
+    """The horizon that was asked for or, by default, as much of the usual one as fits into the parts."""
+    usual = decided_horizon(config, season)
+    if config.horizon is not None:
+        return usual
+    fits = longest_horizon([len(series) for series in panel.series], usual, *parts)
+    if fits < usual:
+        rows = min(map(len, panel.series))
+        remark(
+            f"{panel.source}: the horizon is {panel.grid.steps(fits)}: {panel.grid.steps(usual)}, which would be usual,"
+            f" don't fit into the parts of {rows} rows; --horizon and --split say otherwise"
+        )
+    return fits
 
 
 def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
