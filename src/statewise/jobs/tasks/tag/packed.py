@@ -21,11 +21,9 @@ from torch import Tensor
 
 from ...data.symbols import Symbols, plain
 from .corpus import Corpus, all_of
-from .vocabulary import Vocabulary, shape_of
+from .vocabulary import Vocabulary, shape_of, spelling
 
 Numbers = NDArray[np.int64]
-
-LONGEST = 40  # characters of a word that are read: of a longer one as many from both ends
 
 
 class Batch(NamedTuple):
@@ -65,7 +63,7 @@ class Packed:
         self.vectors = vocabulary.vectors.encode(map(plain, distinct)) + 1
         self.rare = np.array([False, *vocabulary.rare])[self.words]
         self.shapes = np.array([shape_of(word) for word in distinct], np.int64)
-        read = [word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :] for word in distinct]
+        read = [spelling(word) for word in distinct]
         self.character_lengths = np.array(list(map(len, read)), np.int64)
         self.character_starts = np.cumsum(self.character_lengths) - self.character_lengths
         self.characters = vocabulary.characters.encode(all_of(read)) + 1

@@ -15,6 +15,7 @@ UNKNOWN = 0
 MOST_TAGS = 5000  # more are no tags, but words or numbers
 SHAPES = ("other", "lower", "Title", "UPPER", "miXed", "number", "with digits")
 """How a word may be written."""
+LONGEST = 40  # characters of a word that are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,11 @@ class Vocabulary:
         if not isinstance(size, int) or size < 0 or bool(size) != bool(vectors):
             raise ValueError(f"expected the size of vectors, got {size!r}")
         return cls(words, [place in rare for place in range(len(words))], characters, features, tags, vectors, size)
+
+
+def spelling(word: str) -> str:
+    """The characters of ``word`` that are read: of a long one as many from both ends."""
+    return word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :]
 
 
 def shape_of(word: str) -> int:
