@@ -410,7 +410,7 @@ def use_forecaster(path: Path, draw: random.Random) -> None:
     from statewise.jobs.tasks.forecast.model import Model
 
     model = Model.load(path)
-    model.forecast_frame().write_csv()
+    model.predict()[1].write_csv()
 
 
 def use_classifier(path: Path, draw: random.Random) -> None:
