@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -36,7 +35,7 @@ from .direct import Direct, WindowInputs, WindowTask
 from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import Model, calibration, make_tails, mix
-from .networks import Learner
+from .networks import Learner, one_thread
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
 from .season import choose_differences, choose_lags, common_season, seasonal_spread
 from .series import Panel
@@ -265,7 +264,7 @@ def learn(
     have got used to. Returns them and the scaling they live on. ``name`` goes before that of each network in the curve.
     """
     if plan.recursive:
-        with _one_thread():
+        with one_thread():
             return _learn_recursive(plan, series, train, validation, trainer, like, name)
     assert validation is not None  # a direct model has an end only where something judges it
     return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
@@ -424,17 +423,6 @@ def _rows(dataset: PanelDataset, begin: Rows, end: Rows, horizon: int) -> tuple[
     """Every first row of a forecast inside ``[begin, end)`` of its series, as a row of the dataset, and the series."""
     rows, series = origins(begin, end, horizon)
     return rows + dataset.begin[series], series
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Nets this small lose more by handing work over than a second thread gains."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # What the validation part teaches
