@@ -70,9 +70,7 @@ def read_vectors(path: Path, words: Collection[str]) -> dict[str, NDArray[np.flo
     if not count:
         raise InputError(f"{path}: there are no vectors in it")
     if said is not None and said != count:
-        raise InputError(
-            f"{path}: its first line speaks of {said:,} words, there are {count:,}; cut short?"
-        )
+        raise InputError(f"{path}: its first line speaks of {said:,} words, there are {count:,}; cut short?")
     return alike | exact
 
 

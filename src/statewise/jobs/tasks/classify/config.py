@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...command import Run
-from ...config import Cell, Config, NotNegative, Part, Positive, Range, Share, Whole, again, option
+from ...config import Cell, Config, Count, Level, NotNegative, Part, Positive, Range, Share, Whole, again, option
 from ...training.config import TrainingConfig, training
 
 UPDATES = 2000
@@ -62,6 +62,25 @@ class ClassifyConfig(TrainingConfig):
         None, "what gets mean 0 and spread 1", default="each channel; images: all"
     )
     gaps: Literal["refuse", "carry"] = reading("refuse", "missing values: refuse, or carry the last one on")
+    symbols: bool = reading(False, "values are symbols, such as numbers of events, and no magnitudes")
+
+    level: Level | None = data(None, "what of a text is read as one", default="by validation")
+    max_words: Whole = data(30_000, "the most words, characters or pieces of words that are known", metavar="N")
+    min_count: Whole = data(2, "words and characters that occur less often are unknown", metavar="N")
+    longest: Whole = data(400, "what is read of a text at most: of a longer one as much from both ends", metavar="N")
+    embedding: Whole | None = network(
+        None, "size of a word's or character's vector", metavar="N", default="64, or that of --vectors"
+    )
+    ngrams: Count | None = network(
+        None,
+        "a linear model of n-grams of up to N symbols beside the layers, 0 for none",
+        metavar="N",
+        default="texts: 4 characters, 3 pieces of words, 2 words",
+    )
+    vectors: str | None = network(
+        None, "pretrained vectors of words: word2vec's, GloVe's or fastText's text file", metavar="FILE", default=""
+    )
+    vectors_frozen: bool = network(False, "leave the pretrained vectors as they are in training")
 
     def decided(self, rows: int, length: float, *, image: bool = False) -> ClassifyConfig:
         """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``."""
@@ -89,6 +108,13 @@ class Layout(Config):
     )
     pixels: bool = reading(False, "read images pixel by pixel instead of row by row")
     gaps: Literal["refuse", "carry"] = again(ClassifyConfig, "gaps", "refuse")
+    text: tuple[str, ...] | None = reading(
+        None, "the column of the texts", metavar="A,B,...", default="text, sentence, review or the like", commas=True
+    )
+    symbols: bool = again(ClassifyConfig, "symbols", False)
+    header: bool | None = reading(
+        None, "whether the first line of a table of texts names its columns", default="unless it has a label"
+    )
     long: bool | None = None
     """Whether a row is a step, and not a sequence; None: where ids repeat."""
     labelled: bool = True

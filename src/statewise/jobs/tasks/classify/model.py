@@ -15,10 +15,11 @@ from ...artifacts import model_file
 from ...errors import InputError
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
-from .network import Network, logits_of
+from .network import Network, logits_of, network_of
 from .scaler import Scaler
+from .spelling import Spelling
 
-ENCODERS: tuple[type[Encoder], ...] = (Scaler,)
+ENCODERS: tuple[type[Encoder], ...] = (Scaler, Spelling)
 
 Label = str | int | float | bool
 
@@ -94,7 +95,7 @@ class Model(model_file.Model):
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        network = model_file.filled(lambda: Network(*encoder.front(config), len(classes), config), weights)
+        network = model_file.filled(lambda: network_of(encoder, len(classes), config), weights)
         return cls(network=network.eval(), encoder=encoder, classes=classes, **shared)
 
 

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ....layers import GRU, LSTM, RNN
 from .config import ClassifyConfig
+from .encoder import Encoder
 from .sequences import Batches
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
@@ -17,11 +18,22 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives the logits of ``classes`` classes; ``front`` makes of a batch what the layers read, ``size`` wide."""
+    """Gives the logits of ``classes`` classes; ``front`` makes of a batch what the layers read, ``size`` wide.
 
-    def __init__(self, front: nn.Module | None, size: int, classes: int, config: ClassifyConfig) -> None:
+    What ``beside`` makes of the batch is added.
+    """
+
+    def __init__(
+        self,
+        front: nn.Module | None,
+        size: int,
+        classes: int,
+        config: ClassifyConfig,
+        beside: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.front = front
+        self.beside: Any = beside
         self.recurrent = CELLS[config.cell](
             size,
             config.units,
@@ -44,7 +56,7 @@ class Network(nn.Module):
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
         logits: Tensor = self.output(self.dropout(summary))
-        return logits
+        return logits if self.beside is None else logits + self.beside(x, lengths)
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
@@ -64,7 +76,7 @@ class Network(nn.Module):
 
         ``state`` is what the step before gave, None at first.
         """
-        hidden, pooled = (None, None) if state is None else state
+        hidden, pooled, beside = (None, None, None) if state is None else state
         steps, hidden = self.recurrent(x[None] if self.front is None else self.front(x[None]), hidden)
         summary = now = steps[0]  # (N, H)
         if self.head == "max":
@@ -77,7 +89,11 @@ class Network(nn.Module):
             kept, own = (largest - highest).exp(), (score - highest).exp()
             pooled = total * kept + own * now, weight * kept + own, highest
             summary = pooled[0] / pooled[1]
-        return self.output(summary), (hidden, pooled)
+        logits = self.output(summary)
+        if self.beside is not None:
+            more, beside = self.beside.step(x, beside)
+            logits = logits + more
+        return logits, (hidden, pooled, beside)
 
     def packs(self, x: Tensor) -> bool:
         """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
@@ -91,6 +107,11 @@ class Network(nn.Module):
             return _without(steps, lengths).amax(0)
         weights = _without(self.attention(steps), lengths).softmax(0)  # (T, N, 1)
         return (weights * steps).sum(0)
+
+
+def network_of(encoder: Encoder, outputs: int, config: ClassifyConfig) -> Network:
+    """The network that reads what ``encoder`` encodes, its weights drawn at random."""
+    return Network(*encoder.front(config), outputs, config, encoder.beside(config, outputs))
 
 
 def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
