@@ -8,7 +8,7 @@ numbers of those alone that are needed. A word may have blanks in it, as some of
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -85,7 +85,7 @@ def _numbers(where: str, cells: list[bytes]) -> NDArray[np.float32]:
 
 
 def table_of(
-    vectors: dict[str, NDArray[np.float32]], words: Collection[str], random: np.random.Generator
+    vectors: Mapping[str, NDArray[np.float32]], words: Collection[str], random: np.random.Generator
 ) -> NDArray[np.float32]:
     """A row for each of ``words``: its vector, or one drawn at random that is as long: (V, E)."""
     known = np.stack(list(vectors.values()))

@@ -20,6 +20,7 @@ from ...training.callbacks import Callback
 from .config import ClassifyConfig
 from .model import Model
 from .sequences import Sequences, as_sequences
+from .texts import Texts, as_texts, is_texts
 from .training import ClassifyProblem
 
 
@@ -118,9 +119,9 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
         notes = {"dtype": known.dtype.str, "steps": _table_width(X)} if like is None else like.notes
         return replace(problem, notes=notes)
 
-    def _part(self, X: Any, y: Any, like: Model | None) -> tuple[Sequences, NDArray[Any]]:
+    def _part(self, X: Any, y: Any, like: Model | None) -> tuple[Sequences | Texts, NDArray[Any]]:
         """Sequences and their labels."""
-        sequences, labels = as_sequences(X, gaps=self.config().gaps), _labels(y)
+        sequences, labels = self._sequences(X), _labels(y)
         if len(labels) != len(sequences):
             raise InputError(f"expected a label for each of {len(sequences)} sequences, got {len(labels)}")
         if like is not None:
@@ -137,8 +138,14 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
         """The probability of each class, in the order of ``classes_``: (n, classes)."""
         check_is_fitted(self, "model_")
         self._check_width(X)
-        probabilities: NDArray[np.float64] = self.model_.probabilities(as_sequences(X, gaps=self.config().gaps))
+        probabilities: NDArray[np.float64] = self.model_.probabilities(self._sequences(X))
         return probabilities
+
+    def _sequences(self, X: Any) -> Sequences | Texts:
+        """``X`` as numbers or, where it has texts or symbols, as those."""
+        if self.symbols and not is_texts(X):
+            X = [[str(symbol) for symbol in np.asarray(row, object).ravel()] for row in X]
+        return as_texts(X) if is_texts(X) else as_sequences(X, gaps=self.config().gaps)
 
     def _check_width(self, X: Any) -> None:
         """Raises ``InputError`` where arrays (n, T) of one width were fitted, and this is of another."""

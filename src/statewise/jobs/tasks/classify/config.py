@@ -5,15 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ...command import Run
 from ...config import Cell, Config, Count, Level, NotNegative, Part, Positive, Range, Share, Whole, again, option
 from ...training.config import TrainingConfig, training
 
-UPDATES = 2000
 SEGMENTS, LEAST_SEGMENTED = 32, 64
-LEAST_EPOCHS, MOST_EPOCHS = 12, 300
+MOST_EPOCHS, EMBEDDING = 300, 64
+
+
+class Usual(NamedTuple):
+    """What suits a kind of input."""
+
+    updates: int
+    least_epochs: int
+    units: int = 64
+    dropout: float = 0.2
+    ngrams: int = 0
+
+
+NUMBERS = Usual(2000, 12)
+USUAL = {
+    "char": Usual(8000, 5, 128, ngrams=4),
+    "subword": Usual(1000, 4, dropout=0.5, ngrams=3),
+    "word": Usual(1000, 4, dropout=0.5, ngrams=2),
+}
+"""Of texts, by level; lists of symbols are as characters."""
 
 data, network, reading = (partial(option, group=group) for group in ("data", "network", "reading files"))
 
@@ -23,13 +41,19 @@ class ClassifyConfig(TrainingConfig):
     """How a classifier is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
-        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300"
+        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300; texts: see docs"
     )
     learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
 
     cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
-    units: Whole = network(64, "hidden units of each layer and direction", metavar="N", search=Range(16, 256, log=True))
+    units: Whole | None = network(
+        None,
+        "hidden units of each layer and direction",
+        metavar="N",
+        default="64; characters and symbols: 128",
+        search=Range(16, 256, log=True),
+    )
     layers: Whole = network(1, "layers", metavar="N", search=Range(1, 3))
     bidirectional: bool = network(True, "whether each layer reads backwards too")
     head: Literal["last", "mean", "max", "attention"] = network(
@@ -40,10 +64,11 @@ class ClassifyConfig(TrainingConfig):
     segment: Whole | None = network(
         None, "steps read at a time, as one", metavar="N", default="a 32nd of 65 or more; images: 1"
     )
-    dropout: Part = network(
-        0.2,
-        "probability of dropping a unit between layers and before the output, in training",
+    dropout: Part | None = network(
+        None,
+        "probability of dropping a unit between layers and before the output, and a number of a vector, in training",
         metavar="X",
+        default="0.2; words and pieces of words: 0.5",
         search=Range(0.0, 0.6),
     )
     balance: bool = training(False, "every class weighs the same in the loss, however rare")
@@ -82,15 +107,23 @@ class ClassifyConfig(TrainingConfig):
     )
     vectors_frozen: bool = network(False, "leave the pretrained vectors as they are in training")
 
-    def decided(self, rows: int, length: float, *, image: bool = False) -> ClassifyConfig:
-        """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``."""
-        segment = 1 if image or length <= LEAST_SEGMENTED else round(length / SEGMENTS)
-        epochs = min(max(-(-UPDATES // -(-rows // self.batch)), LEAST_EPOCHS), MOST_EPOCHS)
+    def decided(self, rows: int, length: float, *, image: bool = False, texts: bool = False) -> ClassifyConfig:
+        """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``.
+
+        Of texts the level must be known.
+        """
+        usual = USUAL[self.level or "char"] if texts else NUMBERS
+        whole = image or texts or length <= LEAST_SEGMENTED
+        epochs = min(max(-(-usual.updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
         return replace(
             self,
             epochs=self.epochs or epochs,
-            segment=self.segment or segment,
+            segment=self.segment or (1 if whole else round(length / SEGMENTS)),
             scaling=self.scaling or ("all" if image else "channel"),
+            units=self.units or usual.units,
+            dropout=usual.dropout if self.dropout is None else self.dropout,
+            embedding=self.embedding or EMBEDDING,
+            ngrams=usual.ngrams if self.ngrams is None else self.ngrams,
         )
 
 

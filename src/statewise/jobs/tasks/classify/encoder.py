@@ -37,10 +37,6 @@ class Encoder(ABC):
     def front(self, config: ClassifyConfig) -> tuple[nn.Module | None, int]:
         """What makes (T, N, K) of a batch the input of the layers, None where it is that already, and that one's I."""
 
-    def beside(self, config: ClassifyConfig, outputs: int) -> nn.Module | None:
-        """What adds to the outputs, given a batch (T, N, K) and its lengths, beside the layers: (N, outputs)."""
-        return None
-
     @abstractmethod
     def blank(self, rows: int) -> NDArray[Any]:
         """What stands before the first step of ``rows`` sequences: (rows, K)."""

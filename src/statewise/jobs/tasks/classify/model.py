@@ -15,7 +15,8 @@ from ...artifacts import model_file
 from ...errors import InputError
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
-from .network import Network, logits_of, network_of
+from .network import Network, logits_of
+from .ngrams import NGrams
 from .scaler import Scaler
 from .spelling import Spelling
 
@@ -95,7 +96,12 @@ class Model(model_file.Model):
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        network = model_file.filled(lambda: network_of(encoder, len(classes), config), weights)
+        grams = len(weights["beside.keys"]) if "beside.keys" in weights else 0
+
+        def beside() -> NGrams | None:
+            return NGrams.empty(config.ngrams or 1, grams, len(classes)) if grams else None
+
+        network = model_file.filled(lambda: Network(*encoder.front(config), len(classes), config, beside()), weights)
         return cls(network=network.eval(), encoder=encoder, classes=classes, **shared)
 
 

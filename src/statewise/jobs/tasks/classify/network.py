@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ....layers import GRU, LSTM, RNN
 from .config import ClassifyConfig
-from .encoder import Encoder
+from .ngrams import NGrams
 from .sequences import Batches
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
@@ -20,7 +20,7 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 class Network(nn.Module):
     """Gives the logits of ``classes`` classes; ``front`` makes of a batch what the layers read, ``size`` wide.
 
-    What ``beside`` makes of the batch is added.
+    Out of training what ``beside`` makes of the batch has its share in them.
     """
 
     def __init__(
@@ -29,23 +29,24 @@ class Network(nn.Module):
         size: int,
         classes: int,
         config: ClassifyConfig,
-        beside: nn.Module | None = None,
+        beside: NGrams | None = None,
     ) -> None:
         super().__init__()
         self.front = front
-        self.beside: Any = beside
+        self.beside = beside
+        units, dropout = config.units or 1, config.dropout or 0.0
         self.recurrent = CELLS[config.cell](
             size,
-            config.units,
+            units,
             config.layers,
             bidirectional=config.bidirectional,
-            dropout=config.dropout if config.layers > 1 else 0.0,
+            dropout=dropout if config.layers > 1 else 0.0,
         )
-        width = config.units * (2 if config.bidirectional else 1)
+        width = units * (2 if config.bidirectional else 1)
         self.head = config.head
         if config.head == "attention":
             self.attention = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(width, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -56,7 +57,9 @@ class Network(nn.Module):
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
         logits: Tensor = self.output(self.dropout(summary))
-        return logits if self.beside is None else logits + self.beside(x, lengths)
+        if self.beside is None or self.training:
+            return logits
+        return torch.lerp(logits, self.beside(x, lengths), self.beside.share)
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
@@ -92,7 +95,7 @@ class Network(nn.Module):
         logits = self.output(summary)
         if self.beside is not None:
             more, beside = self.beside.step(x, beside)
-            logits = logits + more
+            logits = torch.lerp(logits, more, self.beside.share)
         return logits, (hidden, pooled, beside)
 
     def packs(self, x: Tensor) -> bool:
@@ -107,11 +110,6 @@ class Network(nn.Module):
             return _without(steps, lengths).amax(0)
         weights = _without(self.attention(steps), lengths).softmax(0)  # (T, N, 1)
         return (weights * steps).sum(0)
-
-
-def network_of(encoder: Encoder, outputs: int, config: ClassifyConfig) -> Network:
-    """The network that reads what ``encoder`` encodes, its weights drawn at random."""
-    return Network(*encoder.front(config), outputs, config, encoder.beside(config, outputs))
 
 
 def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from ...config import Level
 from ...errors import InputError
 from .sequences import Rows
 
+LEAST_WORDS, SHORT = 3, 100
 Item = str | tuple[str, ...]
 
 
@@ -41,6 +44,18 @@ class Texts:
     def usual_length(self) -> float:
         """The median of the lengths."""
         return float(np.median(self.lengths))
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """At which levels texts like these may be read, that which suits most first.
+
+        As characters where half of them are of one or two words; else as words or pieces of words, and as characters
+        where half are of at most ``SHORT`` of them.
+        """
+        if self.symbols or float(np.median([len(str(item).split()) for item in self.items])) < LEAST_WORDS:
+            return ("char",)
+        pieces: tuple[Level, ...] = ("subword",) if find_spec("tokenizers") else ()
+        return ("word", *pieces, *(("char",) if self.usual_length <= SHORT else ()))
 
     def select(self, rows: Rows) -> Texts:
         """Those that ``rows`` name, in that order."""
