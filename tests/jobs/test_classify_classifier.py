@@ -182,7 +182,7 @@ def test_what_is_held_out_is_not_trained_on():
     _, rows = stratified_split(np.unique(y, return_inverse=True)[1], 0.3, 0)
     changed = [100 * x + 7 if row in rows else x for row, x in enumerate(X)]
     before, after = (Classifier(units=4, epochs=1, validation_share=0.3).fit(data, y).model_ for data in (X, changed))
-    np.testing.assert_array_equal(before.scaler.mean, after.scaler.mean)
+    np.testing.assert_array_equal(before.encoder.mean, after.encoder.mean)
     for name, weight in before.network.state_dict().items():
         assert torch.equal(weight, after.network.state_dict()[name])
 
@@ -355,6 +355,6 @@ def test_what_is_learnt_later_keeps_the_scale_of_the_first(tmp_path):
     X, y = waves(30)
     Classifier(units=4, epochs=1).fit(X, y).save(tmp_path / "model")
     loaded = Classifier.load(tmp_path / "model")
-    mean = loaded.model_.scaler.mean.copy()
+    mean = loaded.model_.encoder.mean.copy()
     loaded.partial_fit([x + 100 for x in X], y)
-    np.testing.assert_array_equal(loaded.model_.scaler.mean, mean)
+    np.testing.assert_array_equal(loaded.model_.encoder.mean, mean)

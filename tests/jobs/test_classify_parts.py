@@ -158,7 +158,7 @@ def test_gaps_carry_the_value_before_or_the_mean():
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_sequence_gives_the_same_alone_and_among_longer_ones(cell, bidirectional, head, batches):
-    network = Network(3, 4, shape(cell, 5, 2, bidirectional, head)).double().eval()
+    network = Network(None, 3, 4, shape(cell, 5, 2, bidirectional, head)).double().eval()
     batches.steps = batches.steps.double()
     x, lengths = batches.take(torch.arange(4))
     together = network(x, lengths)
@@ -169,7 +169,7 @@ def test_a_sequence_gives_the_same_alone_and_among_longer_ones(cell, bidirection
 
 @pytest.mark.parametrize("head", HEADS)
 def test_what_lies_past_the_end_changes_nothing_and_gets_no_gradient(head, batches):
-    network = Network(3, 4, shape("lstm", 5, 1, True, head)).eval()
+    network = Network(None, 3, 4, shape("lstm", 5, 1, True, head)).eval()
     x, lengths = batches.take(torch.arange(4))
     past = torch.arange(len(x))[:, None] >= lengths
     other = torch.where(past[:, :, None], torch.tensor(1e6), x).requires_grad_()
@@ -187,14 +187,14 @@ def test_the_heads_are_what_they_are_called():
         ("mean", lambda steps, last: steps.mean(0)),
         ("max", lambda steps, last: steps.amax(0)),
     ):
-        network = Network(3, 4, shape("lstm", 5, 1, True, head)).eval()
+        network = Network(None, 3, 4, shape("lstm", 5, 1, True, head)).eval()
         steps, (h_n, _) = network.recurrent(x)
         expected = network.output(summary_of(steps, torch.cat([h_n[0], h_n[1]], dim=1)))
         torch.testing.assert_close(network(x), expected)
 
 
 def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
-    network = Network(3, 4, shape("gru", 5, 2, True, "mean")).eval()
+    network = Network(None, 3, 4, shape("gru", 5, 2, True, "mean")).eval()
     x, lengths = batches.take(torch.arange(4))
     expected = network(x, lengths)
     monkeypatch.setattr(Network, "packs", lambda self, x: True)
@@ -202,7 +202,7 @@ def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
 
 
 def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
-    network = Network(3, 4, shape("gru", 5, 1, True, "attention")).eval()
+    network = Network(None, 3, 4, shape("gru", 5, 1, True, "attention")).eval()
     monkeypatch.setattr("statewise.jobs.tasks.classify.network.STEPS_AT_ONCE", 20)  # one, two, and one longer than that
     together = logits_of(network, batches)
     for row in range(4):
@@ -235,7 +235,7 @@ def test_class_weights_make_every_class_weigh_the_same():
 
 
 def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
-    network = Network(3, 3, shape("gru", 5, 1, False, "mean", 0.0))
+    network = Network(None, 3, 3, shape("gru", 5, 1, False, "mean", 0.0))
     targets = np.array([0, 1, 2, 2])
     weights = [0.5, 2.0, 3.0]
     task = Classification(network, batches, targets, None, weights)
@@ -255,7 +255,7 @@ def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
 
 
 def test_validation_is_of_the_part_held_out(batches):
-    network = Network(3, 3, shape("gru", 5, 1, False, "mean")).eval()
+    network = Network(None, 3, 3, shape("gru", 5, 1, False, "mean")).eval()
     targets = np.array([0, 1, 2, 2])
     scores = Classification(network, batches, targets, (batches, targets)).validate()
     log_p = logits_of(network, batches).log_softmax(-1)

@@ -152,7 +152,7 @@ class Classifier(ClassifierMixin, Estimator, ClassifyConfig):  # type: ignore[mi
     def _take(self, model: Model) -> None:
         super()._take(model)
         self.steps_ = model.notes.get("steps")
-        self.n_features_in_ = self.steps_ or model.channels
+        self.n_features_in_ = self.steps_ or model.encoder.channels
         self.classes_ = np.array(model.classes, dtype=model.notes.get("dtype"))
 
     def __sklearn_tags__(self) -> Any:

@@ -46,14 +46,11 @@ class Examples:
 
     def described(self) -> str:
         """How many there are of what, in words."""
-        lengths, channels = self.sequences.lengths, self.sequences.channels
         if self.picture is not None:
             height, width = self.picture
-            way = "pixel by pixel" if channels == 1 and width > 1 else "row by row"
+            way = "pixel by pixel" if self.sequences.channels == 1 and width > 1 else "row by row"
             return f"{len(self)} images of {height} x {width}, read {way}"
-        least, most = int(lengths.min()), int(lengths.max())
-        steps = f"{least}" if least == most else f"{least} to {most}"
-        return f"{len(self)} sequences of {steps} steps, {channels} channel{'s' if channels != 1 else ''}"
+        return self.sequences.described()
 
 
 def classes_of(examples: Examples) -> list[str]:

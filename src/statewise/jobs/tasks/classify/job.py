@@ -88,6 +88,6 @@ class Classify(experiment.Job[Options, Model]):
 
     def compared(self, model: Model) -> list[Score]:
         """The scores of the baselines."""
-        train, test = (model.scaler.batches(part.sequences) for part in (self.examples, self.test))
+        train, test = (model.encoder.batches(part.sequences) for part in (self.examples, self.test))
         found = baselines(train, self.targets, test, images=self.examples.picture is not None)
         return [score(name, self.truth, predicted) for name, predicted in found]

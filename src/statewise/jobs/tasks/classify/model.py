@@ -14,9 +14,11 @@ from torch import Tensor
 from ...artifacts import model_file
 from ...errors import InputError
 from .config import ClassifyConfig, Layout
+from .encoder import Encoder
 from .network import Network, logits_of
 from .scaler import Scaler
-from .sequences import Sequences, as_sequences
+
+ENCODERS: tuple[type[Encoder], ...] = (Scaler,)
 
 Label = str | int | float | bool
 
@@ -31,23 +33,13 @@ class Model(model_file.Model):
 
     config: ClassifyConfig
     network: Network
-    scaler: Scaler
+    encoder: Encoder
     classes: tuple[Label, ...]
 
-    @property
-    def channels(self) -> int:
-        """I, of the sequences that the model reads."""
-        return len(self.scaler.mean)
-
-    def check(self, sequences: Sequences) -> None:
-        """Raises ``InputError`` where there are other channels than the model reads."""
-        if sequences.channels != self.channels:
-            raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
-
-    def probabilities(self, sequences: Sequences) -> NDArray[np.float64]:
-        """The probability of each class: (n, classes). Raises ``InputError`` where there are other channels."""
-        self.check(sequences)
-        return _probabilities(logits_of(self.frozen, self.scaler.batches(sequences, self.config.segment or 1)))
+    def probabilities(self, sequences: Any) -> NDArray[np.float64]:
+        """The probability of each class: (n, classes). Raises ``InputError`` where they are of another kind."""
+        self.encoder.check(sequences)
+        return _probabilities(logits_of(self.frozen, self.encoder.batches(sequences, self.config.segment or 1)))
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` sequences that nothing has been read of: the steps of a segment, and the network's.
@@ -56,35 +48,36 @@ class Model(model_file.Model):
         """
         if self.config.bidirectional:
             raise InputError("the network reads in both directions, so it needs whole sequences; bidirectional=False")
-        return np.zeros((0, rows, self.channels), np.float32), np.zeros((rows, self.channels)), None
+        before = self.encoder.blank(rows)
+        return self._begun(before)[None][:0], before, None
 
     @torch.no_grad()
     def step(self, x: Any, state: Any) -> tuple[NDArray[np.float64], Any]:
-        """Read a step of each sequence, ``x`` (rows, I); the probability of each class by now, and the state.
+        """Read a step of each sequence, ``x``; the probability of each class by now, and the state.
 
         They are those of the whole sequence up to here. Raises ``InputError`` where ``probabilities`` would.
         """
         begun, before, network = state
-        read = as_sequences(np.asarray(x)[:, None], gaps=self.config.gaps).steps  # (rows, I)
-        if read.shape != before.shape:
-            raise InputError(f"expected a step of each sequence, (rows, channels) {before.shape}, got {read.shape}")
-        read = (read - self.scaler.mean) / self.scaler.scale
-        read = np.where(np.isnan(read), before, read)  # 0, the mean, where there is none before
-        begun = np.concatenate([begun, read[None].astype(np.float32)])  # (1 to segment, rows, I)
+        read = self.encoder.read(x, before, self.config.gaps)  # (rows, K)
+        begun = np.concatenate([begun, self._begun(read)[None]])  # (1 to segment, rows, K)
         segment = self.config.segment or 1
         padded = begun[np.minimum(np.arange(segment), len(begun) - 1)]  # as a sequence that ends here
         logits, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
         return _probabilities(logits), ((begun[:0], read, after) if len(begun) == segment else (begun, read, network))
 
+    @staticmethod
+    def _begun(read: NDArray[Any]) -> NDArray[Any]:
+        """What the network takes: float32, or numbers of symbols as they are."""
+        return read.astype(np.float32) if read.dtype.kind == "f" else read
+
     def content(self) -> dict[str, Any]:
-        """The names of the classes, and how many channels there are."""
-        return {"channels": self.channels, "classes": list(self.classes)}
+        """The names of the classes, and what the encoder says."""
+        return {"input": self.encoder.KIND, "classes": list(self.classes), **self.encoder.content()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights and scaler."""
+        """The weights, and those of the encoder."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        scaler = {f"scaler.{name}": torch.from_numpy(array) for name, array in vars(self.scaler).items()}
-        return tensors | scaler
+        return tensors | self.encoder.tensors()
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -96,12 +89,13 @@ class Model(model_file.Model):
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
         config, classes = shared["config"], _classes(content["classes"])
-        scaler = Scaler(*(tensors.pop(f"scaler.{name}").numpy() for name in ("mean", "scale")))
-        channels = len(scaler.mean)
-        _check(config, channels, content["channels"], scaler, tensors)
+        known = {each.KIND: each for each in ENCODERS}
+        encoder = known[content.get("input", Scaler.KIND)].built(content, tensors)
+        if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
+            raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        network = model_file.filled(lambda: Network(channels, len(classes), config), weights)
-        return cls(network=network.eval(), scaler=scaler, classes=classes, **shared)
+        network = model_file.filled(lambda: Network(*encoder.front(config), len(classes), config), weights)
+        return cls(network=network.eval(), encoder=encoder, classes=classes, **shared)
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float64]:
@@ -118,16 +112,3 @@ def _classes(content: Any) -> tuple[Label, ...]:
     if len(set(content)) != len(content):
         raise ValueError("two classes have one name")
     return tuple(content)
-
-
-def _check(config: ClassifyConfig, channels: int, said: object, scaler: Scaler, tensors: Mapping[str, Tensor]) -> None:
-    """ValueError where the scaler is none, or the header speaks of more layers than there are."""
-    sizes = {(array.shape, array.dtype.name) for array in (scaler.mean, scaler.scale)}
-    if said != channels or sizes != {((channels,), "float64")} or not (scaler.scale > 0).all():
-        raise ValueError(f"expected {_counted(channels)}")
-    if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
-        raise ValueError(f"expected {config.layers} layers")
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'s' if channels != 1 else ''}"

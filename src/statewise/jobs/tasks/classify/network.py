@@ -17,12 +17,13 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives the logits of ``classes`` classes for sequences of ``channels`` channels, read in segments."""
+    """Gives the logits of ``classes`` classes; ``front`` makes of a batch what the layers read, ``size`` wide."""
 
-    def __init__(self, channels: int, classes: int, config: ClassifyConfig) -> None:
+    def __init__(self, front: nn.Module | None, size: int, classes: int, config: ClassifyConfig) -> None:
         super().__init__()
+        self.front = front
         self.recurrent = CELLS[config.cell](
-            channels * (config.segment or 1),
+            size,
             config.units,
             config.layers,
             bidirectional=config.bidirectional,
@@ -36,7 +37,7 @@ class Network(nn.Module):
         self.output = nn.Linear(width, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, classes) of x (T, N, I), segments as steps, of which the first ``lengths`` (N,) count.
+        """Logits (N, classes) of x (T, N, K), segments as steps, of which the first ``lengths`` (N,) count.
 
         All count where ``lengths`` is None.
         """
@@ -47,6 +48,7 @@ class Network(nn.Module):
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
+        x = x if self.front is None else self.front(x)  # (T, N, I)
         if lengths is not None and self.packs(x):
             packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
             outputs, states = self.recurrent(packed)
@@ -58,12 +60,12 @@ class Network(nn.Module):
         return steps, torch.cat(tuple(final[-directions:]), dim=-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Logits (N, classes) after one more step, or segment, x (N, I) of sequences read in one direction; the state.
+        """Logits (N, classes) after one more step, or segment, x (N, K) of sequences read in one direction; the state.
 
         ``state`` is what the step before gave, None at first.
         """
         hidden, pooled = (None, None) if state is None else state
-        steps, hidden = self.recurrent(x[None], hidden)
+        steps, hidden = self.recurrent(x[None] if self.front is None else self.front(x[None]), hidden)
         summary = now = steps[0]  # (N, H)
         if self.head == "max":
             summary = pooled = now if pooled is None else torch.maximum(pooled, now)

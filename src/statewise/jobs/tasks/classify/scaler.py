@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ...errors import InputError
-from .sequences import Batches, Rows, Sequences, segmented
+from .config import ClassifyConfig
+from .encoder import Encoder, Kind
+from .sequences import Batches, Rows, Sequences, as_sequences, segmented
 
 Array = NDArray[np.float64]
 
@@ -17,8 +22,10 @@ CHUNK = 1 << 16  # steps that become float64 at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Scaler:
+class Scaler(Encoder):
     """(x - mean) / scale, a mean and a scale for each of I channels."""
+
+    KIND: ClassVar[Kind] = "numbers"
 
     mean: Array  # (I,)
     scale: Array  # (I,)
@@ -40,6 +47,52 @@ class Scaler:
         scale = np.sqrt(square)
         # What a constant of this size shows as spread is rounding.
         return cls(mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0))
+
+    @property
+    def channels(self) -> int:
+        """I, of the sequences."""
+        return len(self.mean)
+
+    def check(self, sequences: Any) -> None:
+        """Raises ``InputError`` where there are no numbers, or other channels than were fitted."""
+        if not isinstance(sequences, Sequences):
+            raise InputError("the model reads numbers, the sequences are symbols")
+        if sequences.channels != self.channels:
+            raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
+
+    def front(self, config: ClassifyConfig) -> tuple[None, int]:
+        """The layers read a segment as it is."""
+        return None, self.channels * (config.segment or 1)
+
+    def blank(self, rows: int) -> Array:
+        """The mean: (rows, I)."""
+        return np.zeros((rows, self.channels))
+
+    def read(self, x: Any, before: NDArray[Any], gaps: str) -> NDArray[Any]:
+        """``x`` (rows, I), scaled, with the step ``before`` in the place of what is missing."""
+        read = as_sequences(np.asarray(x)[:, None], gaps=gaps).steps  # (rows, I)
+        if read.shape != before.shape:
+            raise InputError(f"expected a step of each sequence, (rows, channels) {before.shape}, got {read.shape}")
+        read = (read - self.mean) / self.scale
+        return np.where(np.isnan(read), before, read)
+
+    def content(self) -> dict[str, Any]:
+        """How many channels there are."""
+        return {"channels": self.channels}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Means and scales."""
+        return {f"scaler.{name}": torch.from_numpy(array) for name, array in vars(self).items()}
+
+    @classmethod
+    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor]) -> Scaler:
+        """The scaler in ``tensors``."""
+        made = cls(*(tensors.pop(f"scaler.{name}").numpy() for name in ("mean", "scale")))
+        channels = len(made.mean)
+        sizes = {(array.shape, array.dtype.name) for array in (made.mean, made.scale)}
+        if content["channels"] != channels or sizes != {((channels,), "float64")} or not (made.scale > 0).all():
+            raise ValueError(f"expected {_counted(channels)}")
+        return made
 
     def batches(self, sequences: Sequences, segment: int = 1) -> Batches:
         """``sequences`` as the network reads them, ``segment`` steps at a time.
@@ -77,3 +130,7 @@ def _carried(steps: NDArray[np.float32], sequences: Sequences) -> NDArray[np.flo
     begins = np.repeat(sequences.starts, sequences.lengths)[:, None]
     filled = np.take_along_axis(steps, np.maximum(known, 0), axis=0)
     return np.where(known >= begins, filled, np.float32(0))
+
+
+def _counted(channels: int) -> str:
+    return f"{channels} channel{'s' if channels != 1 else ''}"

@@ -70,6 +70,16 @@ class Sequences:
         """The median of the lengths."""
         return float(np.median(self.lengths))
 
+    def arrays(self) -> list[NDArray[Any]]:
+        """The content, which tells these sequences from others."""
+        return [self.steps, self.lengths]
+
+    def described(self) -> str:
+        """How many there are of what, in words."""
+        least, most = int(self.lengths.min()), int(self.lengths.max())
+        steps = f"{least}" if least == most else f"{least} to {most}"
+        return f"{len(self)} sequences of {steps} steps, {self.channels} channel{'s' if self.channels != 1 else ''}"
+
     def select(self, rows: Rows) -> Sequences:
         """Those that ``rows`` name, in that order."""
         lengths = self.lengths[rows]
@@ -99,10 +109,10 @@ def segmented(steps: NDArray[Any], lengths: Rows, segment: int) -> tuple[NDArray
 
 
 class Batches:
-    """Sequences on a device, to be drawn as batches: ``steps`` (S, I) as the network reads them."""
+    """Sequences on a device, to be drawn as batches: ``steps`` (S, K) as the network reads them."""
 
-    def __init__(self, steps: NDArray[np.float32], lengths: Rows) -> None:
-        self.steps = torch.from_numpy(steps)  # (S, I)
+    def __init__(self, steps: NDArray[Any], lengths: Rows) -> None:
+        self.steps = torch.from_numpy(steps)  # (S, K)
         self.lengths = torch.from_numpy(lengths)  # (n,), on the CPU always, for there the layers look at them
         self.equal = int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else None
         self.starts = self.lengths.cumsum(0) - self.lengths  # (n,)
@@ -116,7 +126,7 @@ class Batches:
         self.steps, self.starts, self.time = (t.to(device) for t in (self.steps, self.starts, self.time))
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The sequences ``rows`` (N,) as (T, N, I), and their lengths (N,), None where all are equal.
+        """The sequences ``rows`` (N,) as (T, N, K), and their lengths (N,), None where all are equal.
 
         T is the longest of these; past its end a sequence repeats its last step, which the layers don't look at.
         """
@@ -129,7 +139,7 @@ class Batches:
         return self._at(torch.minimum(time, last) + starts), lengths
 
     def _at(self, places: Tensor) -> Tensor:
-        """The steps at ``places`` (T, N): (T, N, I)."""
+        """The steps at ``places`` (T, N): (T, N, K)."""
         return self.steps.index_select(0, places.view(-1)).view(*places.shape, -1)
 
 

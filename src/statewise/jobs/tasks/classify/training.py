@@ -17,6 +17,7 @@ from ...data.split import share_held_out, stratified_split
 from ...training.problem import Problem
 from ...training.task import Task
 from .config import ClassifyConfig
+from .encoder import Encoder
 from .model import Label, Model
 from .network import Network, logits_of
 from .scaler import Scaler
@@ -119,10 +120,10 @@ class ClassifyProblem(Problem[Model]):
     ) -> ClassifyProblem:
         """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out.
 
-        ``like`` is a model whose scaler the network has got used to. Raises ``InputError`` where it has read others.
+        ``like`` is a model whose encoder the network has got used to. Raises ``InputError`` where it has read others.
         """
         if like is not None:
-            like.check(sequences)
+            like.encoder.check(sequences)
         part = sequences, targets
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(targets)))
@@ -134,20 +135,20 @@ class ClassifyProblem(Problem[Model]):
         return cls(config, part, held_out, classes, sample_weight, like)
 
     @cached_property
-    def scaler(self) -> Scaler:
+    def encoder(self) -> Encoder:
         """What the sequences go through before the network sees them."""
-        return self.like.scaler if self.like else Scaler.fitted(self.part[0], self.config.scaling or "channel")
+        return self.like.encoder if self.like else Scaler.fitted(self.part[0], self.config.scaling or "channel")
 
     def make(self) -> Network:
         """The network, its weights drawn at random."""
-        return Network(self.part[0].channels, len(self.classes), self.config)
+        return Network(*self.encoder.front(self.config), len(self.classes), self.config)
 
     def task(self, network: Network) -> Classification:
         """Train ``network`` on this."""
         parts = [self.part] if self.held_out is None else [self.part, self.held_out]
-        ours, *theirs = ((self.scaler.batches(part, self.config.segment or 1), targets) for part, targets in parts)
+        ours, *theirs = ((self.encoder.batches(part, self.config.segment or 1), targets) for part, targets in parts)
         weights = class_weights(ours[1], len(self.classes)) if self.config.balance else None
-        data: list[Any] = [array for part, targets in parts for array in (part.steps, part.lengths, targets)]
+        data: list[Any] = [array for part, targets in parts for array in (*part.arrays(), targets)]
         data += [list(self.classes), *([] if self.sample_weight is None else [self.sample_weight])]
         held_out = theirs[0] if theirs else None
         return Classification(network, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight)
@@ -155,7 +156,7 @@ class ClassifyProblem(Problem[Model]):
     def model(self, network: Network) -> Model:
         """What tells the classes apart, with the trained ``network``."""
         return Model(
-            network=network, scaler=self.scaler, classes=tuple(self.classes), config=self.config, notes=self.notes
+            network=network, encoder=self.encoder, classes=tuple(self.classes), config=self.config, notes=self.notes
         )
 
 
