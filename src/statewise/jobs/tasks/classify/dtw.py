@@ -7,9 +7,11 @@ pairs go through the table together, an anti-diagonal at a time, whose cells don
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .sequences import Batches, Rows
+from .targets import Target, Values
 
 Distances = NDArray[np.float32]
 
@@ -32,22 +34,23 @@ def distances(ours: Batches, theirs: Batches, window: int | None = None) -> Dist
     return np.concatenate([_table(a[:, part], b, lengths[part], others, window) for part in parts])
 
 
-def nearest(found: Distances) -> Rows:
-    """The column that is nearest in each row: (n,)."""
-    columns: Rows = found.argmin(1)
-    return columns
-
-
-def chosen_window(batches: Batches, targets: Rows) -> int | None:
-    """The window with which most sequences have a nearest other one of their class; None where lengths differ."""
+def windows(batches: Batches) -> list[int | None]:
+    """Those to try, in steps, the widest last; None, no bound, where lengths differ."""
     if batches.equal is None:
-        return None
-    right: dict[int, int] = {}
-    for window in sorted({round(share * batches.equal) for share in WINDOWS}):
+        return [None]
+    return list(dict.fromkeys(round(share * batches.equal) for share in WINDOWS))
+
+
+def chosen_window(batches: Batches, target: Target, values: Values) -> int | None:
+    """The window with which the nearest other sequence says most of each; the narrowest of several."""
+    best: tuple[float, int | None] | None = None
+    for window in windows(batches):
         found = distances(batches, batches, window)
         np.fill_diagonal(found, np.inf)
-        right[window] = int((targets[nearest(found)] == targets).sum())
-    return max(right, key=lambda window: (right[window], -window))
+        value = next(iter(target.measured(values, target.copied(values[found.argmin(1)])).values()))
+        if best is None or value > best[0]:
+            best = value, window
+    return None if best is None else best[1]
 
 
 def cost(ours: Batches, theirs: Batches, window: int | None) -> float:
@@ -59,15 +62,11 @@ def cost(ours: Batches, theirs: Batches, window: int | None) -> float:
 
 def _padded(batches: Batches) -> NDArray[np.float32]:
     """All sequences (T, n, I), their last step repeated."""
-    import torch
-
     x, _ = batches.take(torch.arange(len(batches)))
     return x.numpy()
 
 
-def _table(
-    a: NDArray[np.float32], b: NDArray[np.float32], lengths: Rows, others: Rows, window: int
-) -> Distances:
+def _table(a: NDArray[np.float32], b: NDArray[np.float32], lengths: Rows, others: Rows, window: int) -> Distances:
     """The distances of ``a`` (T, n, I) and ``b`` (U, m, I)."""
     t, u = len(a), len(b)
     pairs = a.shape[1], b.shape[1]

@@ -59,21 +59,20 @@ class Rocket(nn.Module):
         rocket = cls(channels, len(dilations), padded=batches.equal is None)
         rocket.dilations, rocket.counts = torch.from_numpy(dilations), torch.from_numpy(counts)
         weights = np.zeros((len(dilations), len(KERNELS), channels, LENGTH))
-        for row, kernel in zip(weights.reshape(-1, channels, LENGTH), np.tile(KERNELS, (len(dilations), 1)), strict=True):
+        for seen in weights.reshape(len(dilations) * len(KERNELS), channels, LENGTH):
             count = int(2 ** random.uniform(0, np.log2(min(channels, MOST_CHANNELS) + 1)))
-            row[random.choice(channels, count, replace=False)] = kernel
+            seen[random.choice(channels, count, replace=False)] = 1
+        weights *= KERNELS[:, None]
         rocket.weights = torch.from_numpy(weights.reshape(len(dilations), len(KERNELS), -1)).float()
         # Quantiles that lie evenly however many of them a kernel gets, each of a sequence of its own.
         shares = torch.from_numpy(np.arange(1, rocket.heights.numel() + 1) * GOLDEN % 1).float()
         shares = torch.cat([part.view(len(KERNELS), -1) for part in shares.split((counts * len(KERNELS)).tolist())], 1)
         drawn = torch.from_numpy(random.integers(len(batches), size=len(KERNELS)))
         x, lengths = batches.take(drawn)  # (T, 84, I)
-        for place, (said, heights) in enumerate(rocket._said(x, lengths)):
-            for kernels, begin in rocket._kernels(place, len(x)):
-                for kernel in range(len(KERNELS))[kernels]:
-                    end = len(x) if lengths is None else int(lengths[kernel])
-                    values = said[kernel, kernel, begin : end - begin]
-                    heights[kernel] = torch.quantile(values, shares[kernel, rocket._columns(place)])
+        for said, kernels, columns in rocket._said(x, lengths):
+            for row, kernel in enumerate(range(len(KERNELS))[kernels]):
+                values = said[kernel, row] if lengths is None else said[kernel, row, : int(lengths[kernel])]
+                rocket.heights[kernel, columns] = torch.quantile(values, shares[kernel, columns])
         return rocket
 
     @torch.no_grad()
@@ -87,49 +86,36 @@ class Rocket(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The features of x (T, N, I), of which the first ``lengths`` (N,) steps count: (N, F)."""
-        found = []
-        for place, (said, heights) in enumerate(self._said(x, lengths)):
-            shares = said.new_empty(len(said), *heights.shape)  # (N, 84, m)
+        shares = x.new_empty(x.shape[1], *self.heights.shape)  # (N, 84, F / 84)
+        for said, kernels, columns in self._said(x, lengths):
+            heights, found = self.heights[kernels, columns], shares[:, kernels, columns]
+            count = said.shape[2] if lengths is None else lengths[:, None]
             over = torch.empty_like(said)
-            for kernels, begin in self._kernels(place, len(x)):
-                places = slice(begin, len(x) - begin)
-                part, above = said[:, kernels, places], over[:, kernels, places]
-                count = torch.tensor([len(x) - 2 * begin]) if lengths is None else lengths
-                for column in range(heights.shape[1]):
-                    torch.gt(part, heights[kernels, column, None], out=above)  # as numbers: that is what takes time
-                    shares[:, kernels, column] = above.sum(-1) / count[:, None]
-            found.append(shares.flatten(1))
-        return torch.cat(found, 1)
+            for column in range(heights.shape[1]):
+                torch.gt(said, heights[:, column, None], out=over)  # numbers, not bools: a third of the time
+                found[:, :, column] = over.sum(-1) / count
+        return shares.flatten(1)
 
-    def _said(self, x: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """What the kernels say at each step, (N, 84, T), and their heights (84, m), a dilation at a time."""
+    def _said(self, x: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, slice, slice]]:
+        """What kernels say at each place, (N, k, T), which of them, and which of their heights; by dilation."""
         x = x.permute(1, 2, 0)  # (N, I, T)
-        past = None
+        steps, past = x.shape[2], None
         if lengths is not None:
-            past = torch.arange(x.shape[2]) >= lengths[:, None]  # (N, T)
-            x = x.masked_fill(past[:, None], 0.0)
+            past = (torch.arange(steps) >= lengths[:, None])[:, None]  # (N, 1, T)
+            x = x.masked_fill(past, 0.0)
+        columns = slice(0, 0)
         for place, dilation in enumerate(self.dilations.tolist()):
+            columns = slice(columns.stop, columns.stop + int(self.counts[place]))
             reach = dilation * (LENGTH // 2)
             wide = nn.functional.pad(x, (reach, reach))
-            shifted = torch.stack([wide[:, :, i * dilation : i * dilation + x.shape[2]] for i in range(LENGTH)], 2)
-            said = self.weights[place] @ shifted.flatten(1, 2)  # (N, 84, T)
-            if past is not None:
-                said = said.masked_fill(past[:, None], -torch.inf)
-            yield said, self.heights[:, self._columns(place)]
-
-    def _columns(self, place: int) -> slice:
-        """Those of ``heights`` that belong to a dilation."""
-        begin = int(self.counts[:place].sum())
-        return slice(begin, begin + int(self.counts[place]))
-
-    def _kernels(self, place: int, steps: int) -> Iterator[tuple[slice, int]]:
-        """The kernels that look at all of ``steps`` places, and those that leave some out at both ends; how many."""
-        reach = int(self.dilations[place]) * (LENGTH // 2)
-        if bool(self.padded) or 2 * reach >= steps:
-            yield slice(None), 0
-        else:
-            yield slice(place % 2, None, 2), 0
-            yield slice(1 - place % 2, None, 2), reach
+            shifted = torch.stack([wide[:, :, i * dilation : i * dilation + steps] for i in range(LENGTH)], 2)
+            shifted = shifted.flatten(1, 2)  # (N, I * 9, T)
+            if bool(self.padded) or 2 * reach >= steps:
+                said = self.weights[place] @ shifted
+                yield said if past is None else said.masked_fill(past, -torch.inf), slice(None), columns
+                continue
+            for kernels, begin in ((slice(place % 2, None, 2), 0), (slice(1 - place % 2, None, 2), reach)):
+                yield self.weights[place, kernels] @ shifted[:, :, begin : steps - begin], kernels, columns
 
 
 def _dilations(longest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
