@@ -330,8 +330,8 @@ def _train(path: Path, optimizer: str) -> None:
         pass
 
     class Stopping(Checkpoint):
-        def save(self, task: Any, recipe: Any, optimizer: Any, position: Any, best: Any) -> None:
-            super().save(task, recipe, optimizer, position, best)
+        def save(self, task: Any, recipe: Any, optimizer: Any, average: Any, position: Any, best: Any) -> None:
+            super().save(task, recipe, optimizer, average, position, best)
             if position.update == 3:
                 raise Stop
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .freezing import freeze
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, detach
     from .ops.config import show_config, warn_on_fallback
+    from .saving import save
     from .swap import accelerate, restore
 
 # No submodule may be called as a public name is: importing it would put the module in that name's place.
@@ -33,6 +34,7 @@ _HOMES = {
     "detach": ".layers",
     "freeze": ".freezing",
     "restore": ".swap",
+    "save": ".saving",
     "show_config": ".ops.config",
     "warn_on_fallback": ".ops.config",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "detach",
     "freeze",
     "restore",
+    "save",
     "show_config",
     "warn_on_fallback",
 ]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 import toy
 from statewise.jobs import InputError
 from statewise.jobs.artifacts import model_file
+from statewise.jobs.training.average import Average
 from statewise.jobs.training.callbacks import Callback, CallbackList, Log
 from statewise.jobs.training.checkpoint import Checkpoint
 from statewise.jobs.training.config import TrainingConfig
@@ -24,6 +26,7 @@ from toy import Toy, weights
 
 RECIPE = TrainingConfig(epochs=3, batch=10, learning_rate=0.01)  # of 4 batches each
 UPDATES = 12
+CHANGED = {"adamw": {}, "sgd": {"optimizer": "sgd"}, "averaged": {"average": 0.9}}
 
 
 class Killed(BaseException):
@@ -55,16 +58,16 @@ def same(ours: dict, theirs: dict) -> bool:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The weights and the log of trainings that nothing disturbed, by optimizer."""
+    """The weights and the log of trainings that nothing disturbed, by what is not as in ``RECIPE``."""
     results = {}
-    for optimizer in ("adamw", "sgd"):
-        folder = tmp_path_factory.mktemp(optimizer)
-        recipe = TrainingConfig(**{**RECIPE.__dict__, "optimizer": optimizer})
-        results[optimizer] = recipe, train(folder, recipe, every=1e9), toy.log(folder / "metrics.jsonl")
+    for name, changed in CHANGED.items():
+        folder = tmp_path_factory.mktemp(name)
+        recipe = replace(RECIPE, **changed)
+        results[name] = recipe, train(folder, recipe, every=1e9), toy.log(folder / "metrics.jsonl")
     return results
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", CHANGED)
 @pytest.mark.parametrize("kill", range(1, UPDATES + 1))
 def test_after_any_update_it_goes_on_with_the_same_bits(tmp_path, whole, optimizer, kill):
     recipe, expected, log = whole[optimizer]
@@ -195,7 +198,8 @@ def test_it_is_written_now_and_then(tmp_path):
     time.sleep(0.06)
     assert soon.pace.due()
     task = Toy()
-    soon.save(task, RECIPE, torch.optim.SGD(task.model.parameters()), toy_position(), {})
+    optimizer, average = torch.optim.SGD(task.model.parameters()), Average(task.model, 0.0)
+    soon.save(task, RECIPE, optimizer, average, toy_position(), {})
     assert not soon.pace.due()
     assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]
 

@@ -240,8 +240,8 @@ class Stopped(Exception):  # noqa: N818
 class Stopping(Checkpoint):
     """Ends the training with the third update."""
 
-    def save(self, task, recipe, optimizer, position, best):
-        super().save(task, recipe, optimizer, position, best)
+    def save(self, task, recipe, optimizer, average, position, best):
+        super().save(task, recipe, optimizer, average, position, best)
         if position.update == 3:
             raise Stopped
 

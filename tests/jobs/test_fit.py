@@ -39,6 +39,13 @@ class Line(Task):
         return {"score": self.scores[len(self.snapshots) - 1]} if self.scores else {}
 
 
+class Each(Callback):
+    """Does something after each update."""
+
+    def __init__(self, do):
+        self.tick = do
+
+
 def plain_loop(task, optimizer, recipe, largest):
     """What fit is to do, written as anybody would."""
     batches = math.ceil(task.rows / recipe.batch)
@@ -110,6 +117,24 @@ def test_the_gradient_is_that_of_the_mean_over_terms():
     (other.loss(other.model, torch.arange(10))[0] / 40).backward()
     for name, parameter in other.model.named_parameters():
         torch.testing.assert_close(weights(task)[name], parameter.detach() - 1e-3 * parameter.grad)
+
+
+@pytest.mark.parametrize("scores", [(), (3.0, 1.0, 2.0)])
+def test_the_average_is_judged_and_kept_and_the_weights_go_on_by_themselves(scores):
+    recipe = {"epochs": 3, "batch": 5, "learning_rate": 0.1}
+    plain, task = Line(), Line(scores=scores)
+    seen, began = [], weights(plain)
+    fit(plain, TrainingConfig(**recipe), callback=Each(lambda: seen.append(weights(plain))))
+    fit(task, TrainingConfig(**recipe, average=0.8))
+    for name in began:
+        average, judged = began[name], []
+        for n, after in enumerate(seen, 1):
+            decay = min(0.8, n / (n + 9))
+            average = decay * average + (1 - decay) * after[name]
+            judged += [average] * (n % 2 == 0)  # an epoch has two updates
+        for snapshot, expected in zip(task.snapshots, judged, strict=True):
+            torch.testing.assert_close(snapshot[name], expected)
+        torch.testing.assert_close(weights(task)[name], judged[1] if scores else judged[-1])
 
 
 def test_every_row_once_an_epoch_in_another_order():

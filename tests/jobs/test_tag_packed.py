@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from statewise.jobs import InputError
+from statewise.jobs.data.symbols import plain
 from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus, all_of
 from statewise.jobs.tasks.tag.decoding import in_words, predict
@@ -17,7 +18,7 @@ from statewise.jobs.tasks.tag.network import Network
 from statewise.jobs.tasks.tag.packed import LONGEST, Packed, pack
 from statewise.jobs.tasks.tag.spans import keep_to_grammar
 from statewise.jobs.tasks.tag.training import TagProblem, split
-from statewise.jobs.tasks.tag.vocabulary import SHAPES, Vocabulary, plain, shape_of
+from statewise.jobs.tasks.tag.vocabulary import SHAPES, Vocabulary, shape_of
 from statewise.jobs.training.checkpoint import _identity
 
 WORDS = [["The", "cat", "sat"], ["Yes"], ["the", "Cat", "of", "1984", "sat"], ["a", "b"]]

@@ -7,10 +7,10 @@ from itertools import product
 import pytest
 import torch
 
+from statewise.jobs.data.vocabulary import END, UNKNOWN
 from statewise.jobs.tasks.translate.config import TranslateConfig
 from statewise.jobs.tasks.translate.network import Network, search
 from statewise.jobs.tasks.translate.pairs import Ragged
-from statewise.jobs.tasks.translate.vocabulary import END, UNKNOWN
 
 CELLS = ("gru", "lstm", "rnn")
 ATTENTIONS = ("multiplicative", "additive")

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from statewise.jobs import InputError
 from statewise.jobs.tasks.write import ngrams
 from statewise.jobs.tasks.write.config import Draw, Plan, WriteConfig
-from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, likelihood, line_numbers
+from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, Score, likelihood, line_numbers
 from statewise.jobs.tasks.write.model import drawn
 from statewise.jobs.tasks.write.network import Network
 from statewise.jobs.tasks.write.text import Corpus, Vocabulary, as_text, held_out, lines_of, read_text
@@ -22,19 +22,19 @@ from statewise.jobs.tasks.write.training import BpttTask, LineTask, WriteProblem
 CELLS = ["lstm", "gru", "rnn"]
 
 
-def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, tie=False, units=5):
+def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, units=5, **options):
     torch.manual_seed(3)
-    plan = WriteConfig(cell=cell, units=units, layers=layers, embedding=units if tie else 3, dropout=dropout, tie=tie)
+    plan = WriteConfig(cell=cell, units=units, layers=layers, embedding=3, dropout=dropout, **options)
     return Network(symbols, Plan.of(plan))
 
 
 def vocabulary_of(text, level="char", max_words=100, min_count=1):
-    return Vocabulary.of(text, level, max_words=max_words, min_count=min_count)
+    return Vocabulary.of(text, level, most=max_words, min_count=min_count)
 
 
 def corpus_of(ids, lengths=None):
     ids = np.asarray(ids, np.int64)
-    return Corpus(ids, None if lengths is None else np.asarray(lengths, np.int64), 0, len(ids))
+    return Corpus(ids, None if lengths is None else np.asarray(lengths, np.int64), 0, len(ids), len(ids))
 
 
 # Text
@@ -136,6 +136,60 @@ def test_rare_words_are_not_known():
         vocabulary_of(text, "word", min_count=4)
 
 
+PROSE = "the cat sat on the mat,\n  the naïve cat\n\n日本語 of the mat \U0001f600\n" * 5
+
+
+@pytest.mark.parametrize("text", [PROSE, PROSE + "the end", " unheard-of:\t\x00ÿ  \n\n", "\n", "a"])
+def test_pieces_of_words_become_numbers_and_come_back_whatever_they_learnt(text):
+    vocabulary = vocabulary_of(PROSE, "subword", max_words=290)
+    assert 256 < len(vocabulary) <= 290
+    assert {" the", " cat", "\n"} <= set(vocabulary.symbols)
+    corpus = vocabulary.encode(text)
+    assert vocabulary.decode(corpus.ids) == text
+    assert (corpus.unknown, corpus.characters) == (0, len(text))
+    assert vocabulary.encode(PROSE).ids.tolist().count(vocabulary.end) == PROSE.count("\n")
+    again = Vocabulary.from_json("subword", vocabulary.to_json())
+    assert (again.symbols, again.merges) == (vocabulary.symbols, vocabulary.merges)
+    assert again.encode(text).ids.tolist() == corpus.ids.tolist()
+
+
+def test_a_character_of_several_pieces_is_spelt_when_it_is_whole():
+    vocabulary = vocabulary_of("abc", "subword", max_words=256)
+    ids = vocabulary.encode("aß").ids.tolist()
+    assert [vocabulary.symbols[n] for n in ids] == ["a", "<0xC3>", "<0x9F>"]
+    assert list(vocabulary.spelt(ids)) == ["a", "", "ß", ""]
+    assert vocabulary.decode(ids[:2]) == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"merges": ["t h"]}, {"merges": []}, {"merges": ["no piece"]}, {"merges": 3}, {"symbols": ["a", "b"]}],
+)
+def test_damaged_pieces_are_refused(change):
+    content = vocabulary_of(PROSE, "subword", max_words=260).to_json()
+    with pytest.raises(ValueError, match=r"piece|expected a list"):
+        Vocabulary.from_json("subword", content | change)
+
+
+def test_pieces_need_room_for_all_bytes():
+    with pytest.raises(InputError, match="--max-words 255: pieces of words need 256 or more"):
+        vocabulary_of("abc", "subword", max_words=255)
+
+
+@pytest.mark.parametrize("level", ["char", "word", "subword"])
+def test_the_words_of_a_text_are_the_same_at_every_level(level):
+    text = "the cat sat\n\non the mat"
+    vocabulary = vocabulary_of(text, level, max_words=300)
+    assert vocabulary.encode(text).words == 9  # and three ends of lines, as a model of words reads them
+
+
+def test_what_compares_between_levels():
+    score = Score("", nats=12.0, symbols=6, characters=10, words=3)
+    assert score.perplexity == pytest.approx(math.exp(2))
+    assert score.perplexity_per_word == pytest.approx(math.exp(4))
+    assert score.bits == pytest.approx(1.2 / math.log(2))
+
+
 def test_lines_are_known_by_their_ends():
     vocabulary = vocabulary_of("ab\na\nbbb\n")
     corpus = vocabulary.encode("ab\na\nbbb\n", lines=True)
@@ -160,7 +214,7 @@ def test_what_nothing_can_be_learnt_from_is_refused(text, held, said):
         lambda: WriteConfig(cell="transformer"),
         lambda: WriteConfig(units=0),
         lambda: WriteConfig(dropout=1.0),
-        lambda: WriteConfig(units=8, embedding=4, tie=True),
+        lambda: WriteConfig(weight_dropout=1.0),
         lambda: WriteConfig(level="byte"),
         lambda: WriteConfig(steps=0),
         lambda: WriteConfig(epochs=0),
@@ -202,6 +256,25 @@ def test_a_running_text_is_read_as_if_it_was_never_cut(cell):
     assert terms == 150
     assert total == pytest.approx(expected, rel=1e-5)
     assert task.state() == {}  # an epoch begins with nothing
+
+
+@pytest.mark.parametrize("length", [4, 5, 6, 9, 10, 11, 31])
+def test_the_streams_are_cut_elsewhere_in_every_epoch(length):
+    ids = np.arange(2 * length + 1)
+    task, other = (BpttTask(network_of(), corpus_of(ids), WriteConfig(batch=2, steps=5)) for _ in range(2))
+    seen = set()
+    for epoch in range(50):
+        rows = [t.order(epoch, torch.Generator().manual_seed(epoch)) for t in (task, other)]
+        assert rows[0].tolist() == rows[1].tolist() == list(range(task.rows))
+        assert task.cuts == other.cuts  # a training that goes on, or another process, cuts as the first did
+        assert len(task.cuts) == 1 + -(-length // 5)
+        assert (task.cuts[0], task.cuts[-1]) == (0, length)
+        sizes = np.diff(task.cuts)
+        assert (sizes > 0).all()
+        assert (sizes[1:-1] == 5).all()
+        assert sizes.max() <= 7
+        seen.add(tuple(task.cuts))
+    assert len(seen) == (1 if length <= 5 else 3 + min(2, (length - 1) % 5))  # -2 to 2, and nothing is left empty
 
 
 def test_the_gradient_ends_where_the_chunk_begins_but_the_state_goes_on():
@@ -286,6 +359,32 @@ def test_a_tied_output_learns_with_the_embedding():
     logits, _ = network(torch.tensor([[1, 2]]))
     logits.square().sum().backward()
     assert network.embedding.weight.grad.abs().sum(1).gt(0).all()  # by the output, of symbols that were not read too
+
+
+def test_a_tied_output_is_as_wide_as_the_embedding():
+    network = network_of(tie=True, layers=3)
+    assert [(layer.input_size, layer.hidden_size) for layer in network.recurrent] == [(3, 5), (5, 5), (5, 3)]
+
+
+def test_a_symbol_is_dropped_wherever_it_stands():
+    network = network_of(40, embedding_dropout=0.5)
+    ids = torch.arange(40).repeat(3, 2)
+    scale = (network.train()._embedded(ids) / network.embedding(ids))[..., 0]  # (T, N)
+    assert torch.equal(scale, scale[:1, :40].repeat(3, 2))
+    assert sorted(set(scale.flatten().tolist())) == [0.0, 2.0]
+    assert torch.equal(network.eval()._embedded(ids), network.embedding(ids))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_between_states_are_dropped_in_training_alone(cell):
+    plain, network = (network_of(cell=cell, weight_dropout=p) for p in (0.0, 0.5))
+    ids = torch.tensor([[1], [2]])
+    for layer in (*plain.recurrent, *network.recurrent):
+        layer.bias_hh_l0.data.zero_()  # of a GRU this stands beside the product with the state
+    assert torch.equal(plain.train()(ids)[0], network.eval()(ids)[0])
+    one, other = network.train()(ids)[0], network(ids)[0]
+    assert torch.equal(one[0], other[0])  # before any step the state is 0, and no layer has been asked for more
+    assert not torch.equal(one[1], other[1])
 
 
 # Likelihoods

@@ -62,6 +62,7 @@ NotNegative = Annotated[float, Bounds(ge=0)]
 Share = Annotated[float, Bounds(gt=0, lt=1)]
 Part = Annotated[float, Bounds(ge=0, lt=1)]
 Cell = Literal["lstm", "gru", "rnn"]
+Level = Literal["char", "word", "subword"]
 
 Data = TypeVar("Data")
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
+
+WORD = re.compile(r"\w+(?:[.,:/'\u2019\-&@+]\w+)*|\S")
+"""A word of running text: letters, digits and ``_``, and between them one at a time of some other signs; or a sign."""
+DIGIT = re.compile(r"\d")
+
+
+def plain(word: str) -> str:
+    """``word`` in lower case, every digit a 0."""
+    return DIGIT.sub("0", word.lower())
 
 
 class Symbols(tuple[str, ...]):

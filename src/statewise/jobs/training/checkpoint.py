@@ -1,7 +1,7 @@
 """Where a training stands, as a file, so that it goes on after any kill with the same bits as if nothing had been.
 
-The file holds the weights, the best weights so far, the state of the optimizer, of the random numbers and of the task,
-the place in the epoch, and the curve. It is replaced as a whole.
+The file holds the weights, their average where one is made, the best so far, the state of the optimizer, of the random
+numbers and of the task, the place in the epoch, and the curve. It is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.optim import SGD, Optimizer
 from ..artifacts import model_file
 from ..config import from_json
 from ..errors import InputError
+from .average import Average
 from .callbacks import Pace, Record, is_record
 from .config import TrainingConfig
 from .task import Task
@@ -54,7 +55,13 @@ class Checkpoint:
         self.path, self.pace = path, Pace(every)
 
     def save(
-        self, task: Task, config: TrainingConfig, optimizer: Optimizer, position: Position, best: Mapping[str, Tensor]
+        self,
+        task: Task,
+        config: TrainingConfig,
+        optimizer: Optimizer,
+        average: Average,
+        position: Position,
+        best: Mapping[str, Tensor],
     ) -> None:
         """Write all that the rest of the training depends on."""
         with self.pace.spent():
@@ -62,6 +69,7 @@ class Checkpoint:
             tensors = {
                 **_under("model", task.model.state_dict()),
                 **_under("best", best),
+                **_under("average", average.tensors),
                 **_under("task", task.state()),
                 **_under("random", _random()),
             }
@@ -79,6 +87,7 @@ class Checkpoint:
         task: Task,
         config: TrainingConfig,
         optimizer: Optimizer,
+        average: Average,
     ) -> tuple[Position, dict[str, Tensor]]:
         """Put everything back where it was; how far the training had come, and the best weights.
 
@@ -94,7 +103,10 @@ class Checkpoint:
             weights, best = _below("model", tensors), _below("best", tensors)
             for found in (weights, best) if best or position.best is not None else (weights,):
                 model_file.check_sizes(task.model.state_dict(), found)
+            averages = _below("average", tensors)
+            model_file.check_sizes(average.tensors, averages)
             task.model.load_state_dict(weights)
+            average.restore(averages)
             task.restore(_below("task", tensors))
             state = _optimizer_state(_below("optimizer", tensors), optimizer, position.update > 0)
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

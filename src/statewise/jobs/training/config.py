@@ -28,6 +28,9 @@ class TrainingConfig(Config):
     momentum: Part = training(0.9, "of sgd alone", metavar="X")
     weight_decay: NotNegative = training(0.0, "of the optimizer", metavar="X", search=Range(1e-5, 1e-1, log=True))
     clip: NotNegative | None = training(1.0, "largest gradient norm, 0 for any", metavar="X")
+    average: Part = training(
+        0.0, "decay of a moving average of the weights, judged and kept in their place, such as 0.999", metavar="X"
+    )
     patience: Count | None = training(None, "epochs without gain, 0: never stop", metavar="N")
     seed: Count = training(0, "of all random numbers", metavar="N")
     device: str = training("cpu", "cpu, cuda, cuda:1", metavar="NAME")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InputError
+from .average import Average
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, Position
 from .config import TrainingConfig
@@ -42,6 +43,7 @@ def fit(
         callback = callback if callback is not None and group.is_main_process else Callback()
         task.to(device)
         optimizer = make_optimizer(config, task.model)
+        average = Average(task.model, config.average)
         mixed = precision(config, device)
         at, best = Position(), dict[str, Tensor]()
         batches = -(-task.rows // config.batch)  # in an epoch
@@ -49,7 +51,7 @@ def fit(
         stretch = max(1, updates // POINTS)
 
         if checkpoint and (loaded := group.broadcast(checkpoint.load)):
-            at, best = checkpoint.restore(loaded, task, config, optimizer)
+            at, best = checkpoint.restore(loaded, task, config, optimizer, average)
         elif task.judged_first and (scores := _validate(task, group)):
             at.best, best = next(iter(scores.values())), _copied(task.model)
         model = group.wrap(task.model)
@@ -83,6 +85,7 @@ def fit(
                 at.terms += terms
                 at.batch += 1
                 at.update += 1
+                average.follow(at.update)
                 callback.tick()
                 if at.batch < batches:
                     if at.update % stretch == 0 and at.terms:
@@ -90,23 +93,25 @@ def fit(
                         lost.zero_()
                     if checkpoint and group.size == 1 and checkpoint.pace.due():
                         at.lost, at.seconds = float(lost), time.monotonic() - began
-                        checkpoint.save(task, config, optimizer, at, best)
+                        checkpoint.save(task, config, optimizer, average, at, best)
 
             at.epoch, at.batch = at.epoch + 1, 0
-            scores = _validate(task, group)
-            better = bool(scores) and (at.best is None or next(iter(scores.values())) < at.best)
-            at.stale = 0 if better or not scores else at.stale + 1
-            if better:
-                at.best = next(iter(scores.values()))
-                best = _copied(task.model)
+            with average.in_place():
+                scores = _validate(task, group)
+                better = bool(scores) and (at.best is None or next(iter(scores.values())) < at.best)
+                at.stale = 0 if better or not scores else at.stale + 1
+                if better:
+                    at.best = next(iter(scores.values()))
+                    best = _copied(task.model)
             _record(at, group.total(float(lost)), rate, began, callback, scores)
             lost.zero_()
             at.lost, at.seconds = 0.0, time.monotonic() - began
             last = at.epoch == config.epochs or bool(config.patience and at.stale >= config.patience)
             if checkpoint and group.is_main_process and (last or checkpoint.pace.due()):
-                checkpoint.save(task, config, optimizer, at, best)
+                checkpoint.save(task, config, optimizer, average, at, best)
 
         callback.plan(at.update - updates)
+        average.settle()
         if best:
             task.model.load_state_dict(best)
         task.model.eval()

@@ -73,4 +73,5 @@ class Forecast(experiment.Job[Options, Model]):
             ending=said if left_out else "",
             blocks=report.blocks(tested),
             files={"forecast.png": draw, "predictions.csv": predictions},
+            model=tested.model,
         )

@@ -19,19 +19,31 @@ from ...artifacts import model_file
 from ...config import from_json
 from ...errors import InputError
 from .config import Columns, Plan, former
-from .dataset import EncodedSeries, Encoding, Scaling, bridged, encode, make_dataset, past_values, standardise
+from .dataset import (
+    EncodedSeries,
+    Encoding,
+    Scaling,
+    bridged,
+    encode,
+    make_dataset,
+    past_values,
+    standardise,
+    window_values,
+)
 from .direct import Direct
+from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
-from .intervals import LATELY, lately, recent_rows, shifted, transformed
+from .intervals import FAR, LATELY, lately, recent_rows, shifted, transformed
 from .linear import FOLDS, Linear, units
 from .networks import Learner
 from .panel import Panel, read_panel
 from .recursive import Recursive
 from .season import seasonal_spread
-from .split import Array, Rows
+from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
 RANKS = 256  # of a model that has none
+MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
 FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
@@ -93,6 +105,10 @@ class Model(model_file.Model):
     """How much of what the networks say beside that counts."""
     lately: float = LATELY
     """The power of how much a series has moved of late in the width of its intervals; 0 in files of before that."""
+    reach: Array | None = None
+    """How much further out than the outermost quantiles the intervals ``FAR`` are; None: as the normal distribution."""
+    stretch: Array | None = None
+    """(S, Q), what the values since training have made of the intervals, see following.py; None: nothing."""
 
     @property
     def plan(self) -> Plan:
@@ -148,11 +164,61 @@ class Model(model_file.Model):
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
+        return self._finished(self._calibrated(series, rows, of), self._stretch(series)[of])
+
+    def follow(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array) -> tuple[Array, Array, Model]:
+        """The quantiles from ``rows`` on, of intervals that learn from what has come before, and of those that don't.
+
+        ``real`` (n, H) came, NaN where nothing did. The third is the model that has heard all of it.
+        """
+        found, start = self._calibrated(series, rows, of), self._stretch(series)
+        stretch, last = follow(found, real, rows, of, start, self.plan)
+        place = {each.name: s for s, each in enumerate(series)}
+        known = [(s, place[name]) for s, name in enumerate(self.names) if name in place]
+        heard = self._stretch(self.tails) if self.tails else start.copy()
+        for s, mine in known:
+            heard[s] = last[mine]
+        return self._finished(found, stretch), self._finished(found, start[of]), replace(self, stretch=heard)
+
+    def hear(self, series: Sequence[EncodedSeries]) -> Model:
+        """The model that has heard the values of the series it has learnt that have come since."""
+        ends = {tail.name: tail.first + len(tail.values) for tail in self.tails}
+        new = [each for each in series if ends.get(each.name, np.inf) < each.first + len(each.values)]
+        if not new:
+            return self
+        horizon = self.plan.horizon
+        whole = horizon if self.known.columns else 1  # what is known of a row further ahead may not be there
+        begin = np.array([max(ends[each.name] - each.first, self.memory) for each in new])
+        end = np.array([len(each.values) for each in new]) - whole + 1
+        begin = np.maximum(begin, end - MOST_HEARD)
+        rows, of = origins(begin, end, 1, max(1, horizon // 8))
+        if not len(rows):
+            return self
+        padded = [replace(each, values=np.append(each.real, np.full(horizon, np.nan)), filled=None) for each in new]
+        return self.follow(new, rows, of, window_values(padded, rows, of, horizon))[2]
+
+    def _calibrated(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+        """The quantiles as the validation part has them moved, (n, H, Q)."""
         scaling, unit, moves = self.constants(series)
         with np.errstate(over="ignore", invalid="ignore"):
             found = self._scaled(series, rows, of, scaling, moves)
             own = lately(series, rows, of, unit, self.plan, self.lately)
-            quantiles = shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+            return shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+
+    def _stretch(self, series: Sequence[EncodedSeries]) -> Array:
+        """That of ``series``, (n, Q); of new ones none."""
+        found = np.zeros((len(series), len(self.plan.quantiles)))
+        if self.stretch is not None:
+            place = {name: s for s, name in enumerate(self.names)}
+            for row, each in zip(found, series, strict=True):
+                if each.name in place:
+                    row[:] = self.stretch[place[each.name]]
+        return found
+
+    def _finished(self, quantiles: Array, stretch: Array) -> Array:
+        """Those of a forecast, (n, H, Q). Raises ``InputError`` where they are none."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            quantiles = stretched(quantiles, stretch, self.plan)
         if not np.isfinite(quantiles).all():
             raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
         return quantiles
@@ -188,7 +254,7 @@ class Model(model_file.Model):
                     f"series {each.name!r}: the model needs {names} of {horizon} rows after the last value, got {ahead}"
                 )
         ends = np.array([len(each.values) for each in series], dtype=np.int64)
-        quantiles = self.forecast(series, ends, np.arange(len(series)))
+        quantiles = self.hear(series).forecast(series, ends, np.arange(len(series)))
         firsts = np.array([each.first for each in series], dtype=np.int64) + ends
         places = firsts[:, None] + np.arange(horizon)
         written = [self.grid.labels(row) for row in places]
@@ -225,7 +291,8 @@ class Model(model_file.Model):
     def tensors(self) -> dict[str, Tensor]:
         """Weights, constants and the last rows."""
         arrays = {f"scaling.{name}": getattr(self.scaling, name) for name in CONSTANTS}
-        arrays |= {name: getattr(self, name) for name in ("unit", "shifts", "ranks")}
+        kept = ("unit", "shifts", "ranks", "reach", "stretch")
+        arrays |= {name: array for name in kept if (array := getattr(self, name)) is not None}
         arrays |= self.linear.tensors() if self.linear else {}
         arrays |= {
             f"tail.{name}": np.concatenate([getattr(tail, name) for tail in self.tails])
@@ -275,6 +342,8 @@ class Model(model_file.Model):
             linear=linear,
             share=_share(content, "share", 1.0),
             lately=_share(content, "lately", 0.0),
+            reach=_reach(tensors),
+            stretch=_stretch(tensors, len(names), len(plan.quantiles)),
         )
 
 
@@ -306,6 +375,24 @@ def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
     if not ((ranks > 0) & (ranks < 1)).all():
         raise ValueError("expected ranks between 0 and 1")
     return ranks
+
+
+def _reach(tensors: Mapping[str, Tensor]) -> Array | None:
+    if "reach" not in tensors:
+        return None
+    reach = _array(tensors, "reach", len(FAR))
+    if not ((reach >= 1) & (np.diff(reach, prepend=1.0) >= 0)).all():
+        raise ValueError("expected rising numbers from 1 on")
+    return reach
+
+
+def _stretch(tensors: Mapping[str, Tensor], series: int, quantiles: int) -> Array | None:
+    if "stretch" not in tensors:
+        return None
+    stretch = _array(tensors, "stretch", series, quantiles)
+    if not (np.abs(stretch) <= np.log(MOST_STRETCH)).all():
+        raise ValueError(f"expected intervals stretched {MOST_STRETCH:g} times at most")
+    return stretch
 
 
 def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:

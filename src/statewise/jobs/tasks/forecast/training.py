@@ -33,7 +33,7 @@ from .dataset import (
     window_values,
 )
 from .direct import Direct, WindowInputs, WindowTask
-from .intervals import find_ranks, lately, shifted, shifts_of, transformed
+from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import Model, calibration, make_tails, mix
 from .networks import Learner
@@ -108,7 +108,7 @@ class ForecastProblem(Problem[Model]):
             # A short series has no rows to spare: those that calibrated train the networks that stay.
             learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
-        shifts, ranks, share = _calibrated(self, judges, unit)
+        shifts, reach, ranks, share = _calibrated(self, judges, unit)
         model = Model(
             config=plan,
             columns=self.panel.columns,
@@ -119,6 +119,7 @@ class ForecastProblem(Problem[Model]):
             scaling=kept,
             unit=unit,
             shifts=shifts,
+            reach=reach,
             learner=learner,
             tails=(),
             ranks=ranks,
@@ -420,8 +421,8 @@ class Judge:
 
 def _calibrated(
     problem: ForecastProblem, judges: Sequence[Judge], unit: Array
-) -> tuple[Array, NDArray[np.float32], float]:
-    """The quantiles' shifts, (H, Q), the ranks (n, H), and how much the networks count beside the linear forecast.
+) -> tuple[Array, Array, NDArray[np.float32], float]:
+    """The quantiles' shifts, (H, Q), their reach, the ranks (n, H), and how much the networks count.
 
     All of it follows from what is missed in rows that were not learnt from.
     """
@@ -443,7 +444,8 @@ def _calibrated(
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
     shifts = shifts_of(found, real, own, plan, apart)
-    return shifts, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
+    reach = reach_of(found, real, own, plan, apart)
+    return shifts, reach, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
 
 
 def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...data.content import read_text
+from ...data.symbols import WORD
 from ...errors import InputError
 from .config import COLUMNS, CONLLU, Layout
 from .corpus import CELL, Corpus, Document, Sentences, counted
@@ -33,7 +34,6 @@ DOCUMENT = "-DOCSTART-"
 SETTING = re.compile(r"#\s*[^\s=]+\s*=(\s|$)")
 GLOBAL_NAMES = re.compile(r"#\s*global\.columns\s*=(.*)")
 NAMES = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
-WORD = re.compile(r"\w+(?:[.,:/'\u2019\-&@+]\w+)*|\S")
 ENDS, CLOSING = frozenset(".!?\u2026"), frozenset("\"'\u201d\u2019\u00bb)]}")
 ID = re.compile(r"([1-9]\d*)|([1-9]\d*)-([1-9]\d*)|(\d+)\.([1-9]\d*)")
 

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...data.symbols import Symbols
+from ...data.symbols import Symbols, plain
 from .corpus import Corpus, all_of
-from .vocabulary import Vocabulary, plain, shape_of
+from .vocabulary import Vocabulary, shape_of
 
 Numbers = NDArray[np.int64]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...data.symbols import Symbols
+from ...data.symbols import Symbols, plain
 from ...errors import InputError
 from .corpus import Corpus, all_of
 
@@ -16,7 +15,6 @@ UNKNOWN = 0
 MOST_TAGS = 5000  # more are no tags, but words or numbers
 SHAPES = ("other", "lower", "Title", "UPPER", "miXed", "number", "with digits")
 """How a word may be written."""
-DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +67,6 @@ class Vocabulary:
         words, characters, tags = (Symbols.from_json(content[name]) for name in ("words", "characters", "tags"))
         rare, features = set(content["rare"]), [Symbols.from_json(values) for values in content["features"]]
         return cls(words, [place in rare for place in range(len(words))], characters, features, tags)
-
-
-def plain(word: str) -> str:
-    """``word`` in lower case, every digit a 0."""
-    return DIGIT.sub("0", word.lower())
 
 
 def shape_of(word: str) -> int:

@@ -1,7 +1,6 @@
 """Write a text for a text: ``statewise translate``, and ``Translator`` for a program.
 
 pairs.py       tables become pairs of texts; pairs as numbers; the built-in ones
-vocabulary.py  texts as symbols: characters, words, pieces of words
 network.py     encoder, attention, decoder, and the search for the likeliest targets
 training.py    the task for the fitting loop
 model.py       what is left of it, and its file

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ...command import Run
-from ...config import Bounds, Cell, Config, Part, Positive, Range, Share, Whole, again, option
+from ...config import Bounds, Cell, Config, Level, Part, Positive, Range, Share, Whole, again, option
 from ...training.config import TrainingConfig
 
-Level = Literal["char", "word", "subword"]
 ZeroToOne = Annotated[float, Bounds(ge=0, le=1)]
 Beam = Annotated[int, Bounds(ge=1, le=1000)]
 Penalty = Annotated[float, Bounds(ge=0, le=5)]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...artifacts import model_file
+from ...data.vocabulary import Vocabulary
 from ...errors import InputError
 from .config import Layout, TranslateConfig
 from .network import Network, search
 from .pairs import Pairs, Ragged
-from .vocabulary import Vocabulary
 
 LONGEST = 10_000  # symbols of a target
 TOGETHER, SYMBOLS = 1024, 2**18  # beginnings of targets that are looked at in one step, and symbols of their sources

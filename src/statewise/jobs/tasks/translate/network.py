@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from .... import layers
+from ...data.vocabulary import END, UNKNOWN
 from .config import TranslateConfig
-from .vocabulary import END, UNKNOWN
 
 State = list[Any]
 """Of each layer of the decoder what it carries on: a tensor (1, M, H), of an LSTM two of them."""

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
+from ...data.vocabulary import Vocabulary
 from ...experiment import percent
 from ...experiment import verdict as verdict_of
 from ...report import Block, Heading, Note, Picture, Table, to_svg
@@ -18,7 +19,6 @@ from ...report.charts import LINE, MODEL, REAL, new_figure
 from .model import Hypothesis, Model
 from .pairs import Pairs
 from .result import Score
-from .vocabulary import Vocabulary
 
 SHOWN, MAPS, MOST_SYMBOLS = 15, 6, 40  # mistakes; pictures, and symbols of a side of one
 LOOKED_AT = 200  # targets of which some become pictures

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ...data.split import share_held_out
+from ...data.vocabulary import UNKNOWN, Vocabulary
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
@@ -19,7 +20,6 @@ from .model import LONGEST, Model
 from .network import Network
 from .pairs import Pairs, Ragged
 from .result import score
-from .vocabulary import UNKNOWN, Vocabulary
 
 SPARE = 5  # symbols that a target may be longer than the longest one learnt from
 JUDGED = 1000  # pairs of the validation part that are translated after each epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,17 +20,22 @@ State = Sequence[Any]
 
 
 class Network(nn.Module):
-    """Gives the logits of ``symbols`` symbols for the step after each. ``library`` has the layers' classes."""
+    """Gives the logits of ``symbols`` symbols for the step after each. ``library`` has the layers' classes.
+
+    Where the output has the embedding's weights the last layer is as wide as that.
+    """
 
     def __init__(self, symbols: int, config: Plan, library: Any = layers) -> None:
         super().__init__()
         layer = getattr(library, NAMES[config.cell])
-        widths = [config.embedding, *[config.units] * (config.layers - 1)]
-        self.dropout = config.dropout
+        last = config.embedding if config.tie else config.units
+        widths = [config.embedding, *[config.units] * (config.layers - 1), last]
+        noise = {"weight_dropout": config.weight_dropout} if config.weight_dropout else {}
+        self.dropout, self.embedding_dropout = config.dropout, config.embedding_dropout
         self.embedding = nn.Embedding(symbols, config.embedding)
         # A layer at a time, since what is dropped between them stays the same over the steps.
-        self.recurrent = nn.ModuleList([layer(width, config.units) for width in widths])
-        self.output = nn.Linear(config.units, symbols)
+        self.recurrent = nn.ModuleList([layer(read, put, **noise) for read, put in pairwise(widths)])
+        self.output = nn.Linear(last, symbols)
         nn.init.zeros_(self.output.bias)
         if config.tie:
             nn.init.uniform_(self.output.weight, -0.1, 0.1)
@@ -43,7 +49,7 @@ class Network(nn.Module):
         They are (T * N, symbols), time after time; with ``lengths`` (N,), on the CPU, those of the steps that count
         alone: (S, symbols).
         """
-        x = self._dropped(self.embedding(ids))  # (T, N, E)
+        x = self._dropped(self._embedded(ids))  # (T, N, E)
         after = []
         skip = lengths if lengths is not None and not ids.is_cuda else None  # cuDNN computes what isn't looked at
         for number, layer in enumerate(self.recurrent):
@@ -53,6 +59,14 @@ class Network(nn.Module):
             after.append(final)
         rows = x.flatten(0, 1) if lengths is None else x[counting(len(ids), lengths.to(ids.device))]
         return self.output(rows), after
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        """The vectors of ``ids`` (T, N), in training without those of symbols that are dropped wherever they stand."""
+        x: Tensor = self.embedding(ids)
+        if not self.training or self.embedding_dropout == 0:
+            return x
+        kept = dropout(x.new_ones(len(self.embedding.weight)), self.embedding_dropout)
+        return x * kept[ids][..., None]
 
     def _dropped(self, x: Tensor) -> Tensor:
         """``x`` (T, N, F) with units dropped, in training: of a row the same ones in all steps."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,7 +47,7 @@ class LanguageModeling(Task):
         score = likelihood(self.model, self.held_out).score("")
         if self.level == "word":
             return {"loss": score.loss, "perplexity": score.perplexity}
-        return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
+        return {"loss": score.loss, "bits per character": score.bits}
 
 
 class BpttTask(LanguageModeling):
@@ -56,8 +55,9 @@ class BpttTask(LanguageModeling):
 
     The text is cut into ``batch`` streams, N, that are read side by side, ``steps`` steps, T, in an update. A row is
     one chunk of one stream, and an epoch's rows are those of the first chunks, then those of the second: a batch is the
-    next chunk of all streams. Where several processes share a batch, each has the same streams in
-    every update, and carries on their states.
+    next chunk of all streams. In every epoch the streams are cut elsewhere, so that it is not always before the same
+    symbols that the gradient ends: all cuts are moved alike, by up to half a chunk. Where several processes share a
+    batch, each has the same streams in every update, and carries on their states.
     """
 
     def prepare(self, corpus: Corpus, config: WriteConfig) -> None:
@@ -68,7 +68,8 @@ class BpttTask(LanguageModeling):
         self.count = count
         self.inputs = text[: count * length].view(count, length).T.contiguous()  # (length, N)
         self.targets = text[1 : count * length + 1].view(count, length).T.contiguous()  # (length, N)
-        self.rows = count * -(-length // self.steps)
+        self.cuts = [*range(0, length, self.steps), length]
+        self.rows = count * (len(self.cuts) - 1)
         self.carried: list[Tensor] = []  # what follows from the chunk before; none at the beginning of the text
 
     def to(self, device: torch.device) -> None:
@@ -77,21 +78,26 @@ class BpttTask(LanguageModeling):
         self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
 
     def order(self, epoch: int, random: torch.Generator) -> Tensor:
-        """The rows as they stand in the text."""
+        """The rows as they stand in the text; the streams are cut for this epoch."""
+        length, steps = len(self.inputs), self.steps
+        regular = range(steps, length, steps)
+        if regular:
+            least, most = -(steps // 2), min(steps // 2, length - regular[-1] - 1)
+            moved = int(torch.randint(least, most + 1, (), generator=random))
+            self.cuts = [0, *(cut + moved for cut in regular), length]
         return torch.arange(self.rows)
 
     def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
         """The cross entropy of one chunk of the streams that ``rows`` name, and how many symbols that are."""
-        begin = int(rows[0]) // self.count * self.steps
-        streams = rows % self.count
+        chunk, streams = int(rows[0]) // self.count, rows % self.count
+        begin, end = self.cuts[chunk : chunk + 2]
         if begin == 0:
             self.carried = []
-        inputs, targets = (x[begin : begin + self.steps] for x in (self.inputs, self.targets))
+        inputs, targets = (x[begin:end] for x in (self.inputs, self.targets))
         if len(streams) < self.count:
             inputs, targets = inputs[:, streams], targets[:, streams]  # (T, n)
         logits, state = model(inputs, self._state(streams))
-        last = begin + self.steps >= len(self.inputs)
-        self.carried = [] if last else [part.detach() for part in _flat(state)]
+        self.carried = [] if end == len(self.inputs) else [part.detach() for part in _flat(state)]
         return cross_entropy(logits.float(), targets.flatten(), reduction="sum"), float(targets.numel())
 
     def _state(self, streams: Tensor) -> list[Any] | None:
@@ -153,12 +159,13 @@ class WriteProblem(Problem[Model]):
         """
         if like is not None and (like.lines, like.config.level) != (config.lines, config.level):
             raise InputError(f"the model has learnt {like.read}, expected the same again")
+        plan = Plan.of(config)
         if config.lines:
             text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
         if like is not None:
             vocabulary = like.vocabulary
         else:
-            vocabulary = Vocabulary.of(text, config.level, max_words=config.max_words, min_count=config.min_count)
+            vocabulary = Vocabulary.of(text, plan.level, most=plan.max_words, min_count=plan.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
@@ -168,7 +175,6 @@ class WriteProblem(Problem[Model]):
         held_out = vocabulary.encode(held, lines=config.lines) if held else None
         if held_out is not None and held_out.terms < 1:
             raise InputError(f"the validation part has no two {vocabulary.noun}s that the training part has")
-        plan = Plan.of(config)
         if corpus.lengths is not None:
             updates = -(-len(corpus.lengths) // plan.batch)
         else:
