@@ -172,7 +172,7 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing
     targets = np.searchsorted(classifier.classes_, y)
     _, rows = stratified_split(targets, 0.3, 0)
-    p = classifier.model_.probabilities(Sequences.of(X).select(rows))
+    p = classifier.model_.predict(Sequences.of(X).select(rows))
     loss = -np.log(p[np.arange(len(rows)), targets[rows]]).mean()
     assert loss == pytest.approx(min(losses), rel=1e-4)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .tasks.classify.classifier import Classifier
+    from .tasks.classify.classifier import Classifier, Regressor
     from .tasks.forecast.forecaster import Forecaster
     from .tasks.tag.tagger import Tagger
     from .tasks.translate.translator import Translator
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from .training.callbacks import Callback
     from .tuning import tune
 
-__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer", "tune"]
+__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Regressor", "Tagger", "Translator", "Writer", "tune"]
 
 _HOMES = {
     "tune": ".tuning",
     "Callback": ".training.callbacks",
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",
+    "Regressor": ".tasks.classify.classifier",
     "Tagger": ".tasks.tag.tagger",
     "Translator": ".tasks.translate.translator",
     "Writer": ".tasks.write.writer",
