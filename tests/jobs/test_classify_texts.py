@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from statewise.jobs import InputError
 from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
 from statewise.jobs.tasks.classify.formats import read
-from statewise.jobs.tasks.classify.spelling import NGrams, Spelling, normal
+from statewise.jobs.tasks.classify.network import outputs_of
+from statewise.jobs.tasks.classify.ngrams import fitted, share
+from statewise.jobs.tasks.classify.sequences import Batches
+from statewise.jobs.tasks.classify.spelling import Spelling, normal
 from statewise.jobs.tasks.classify.texts import Texts, as_texts, is_texts
 
 REVIEWS = 'review,stars\n"good, very",5\nbad film,1\n"a ""fine"" one",5\nso so,1\n'
@@ -125,10 +130,8 @@ def test_a_folder_of_folders():
 
 def test_events_in_a_long_table_are_symbols():
     content = "id,time,event,label\n1,1,open,a\n2,1,buy,b\n1,2,close,a\n2,2,open,b\n2,3,buy,b\n"
-    items, labels, layout = said(content)
-    assert items == [("open", "close"), ("buy", "open", "buy")]
-    assert labels == ["a", "b"]
-    assert (layout.symbols, layout.channels) == (True, ("event",))
+    assert said(content)[:2] == ([("open", "close"), ("buy", "open", "buy")], ["a", "b"])
+    assert read(Path("texts.csv")).channels == ("event",)
 
 
 def test_numbers_are_symbols_where_they_are_said_to_be():
@@ -189,30 +192,47 @@ def test_symbols_are_never_cut():
         spelling.check(Texts(["sell"]))
 
 
-def test_ngrams_count_each_once_whatever_lies_beside():
-    torch.manual_seed(0)
-    ngrams = NGrams(3, 2, 0.0).double()
-    torch.nn.init.normal_(ngrams.weight)
-    rows = [[2, 3, 2], [4], [5, 2, 3, 4, 5]]
-    x = torch.zeros(5, 3, 1, dtype=torch.int64)
+def test_ngrams_are_those_of_each_text_alone():
+    rows = [[2, 3, 2], [4], [5, 2, 3, 4, 5], [4]]
+    x = torch.full((5, 4, 1), 9)  # what lies behind an end
     for place, row in enumerate(rows):
         x[: len(row), place, 0] = torch.tensor(row)
-        x[len(row) :, place, 0] = 9  # what lies behind its end
-    together = ngrams(x, torch.tensor([3, 1, 5]))
+    lengths = torch.tensor(list(map(len, rows)))
+    steps = np.concatenate(rows)[:, None]
+    ngrams = fitted(Batches(steps, lengths.numpy()), np.array([0, 2, 0, 2]), 4, 3).double()
+    together = ngrams(x, lengths)
+    assert together[:, [0, 2]].argmax(1).tolist() == [0, 1, 0, 1]
+    assert (together[:, [1, 3]] < -15).all()  # there are no texts of these classes
     for place, row in enumerate(rows):
-        alone = torch.tensor(row)[:, None, None]
-        torch.testing.assert_close(ngrams(alone, None)[0], together[place])
+        torch.testing.assert_close(ngrams(torch.tensor(row)[:, None, None], None)[0], together[place])
         state = None
         for symbol in row:
             said, state = ngrams.step(torch.tensor([[symbol]]), state)
         torch.testing.assert_close(said[0], together[place])
-    grams = [gram for n in (1, 2, 3) for gram in zip(*([0, 4, 0][k:] for k in range(n)), strict=False)]
-    weights = sum(ngrams._weights(_key(gram)) for gram in grams)
-    torch.testing.assert_close(together[1], weights / math.sqrt(len(grams)))
 
 
-def _key(gram):
-    key = torch.tensor(0)
-    for place, symbol in enumerate(gram, 1):
-        key = key * 0x5851F42D4C957F2D + symbol + place
-    return key
+def test_ngrams_are_logistic_regression_on_tfidf():
+    """The same by hand: an n-gram is known where two texts have it."""
+    draw = np.random.default_rng(0)
+    rows = [draw.integers(2, 6, draw.integers(1, 9)) for _ in range(60)]
+    truth = np.array([int(2 in row) + int(3 in row) for row in rows])
+    batches = Batches(np.concatenate(rows)[:, None], np.array(list(map(len, rows))))
+    ngrams = fitted(batches, truth, 3, 2)
+    cut = [[0, *row.tolist(), 0] for row in rows]
+    grams = [[(s,) for s in row] + list(pairwise(row)) for row in cut]
+    known = sorted({gram for row in grams for gram in row if sum(gram in other for other in grams) > 1})
+    idf = np.array([1 + math.log(61 / (1 + sum(gram in row for row in grams))) for gram in known])
+    counts = np.array([[row.count(gram) for gram in known] for row in grams])
+    features = counts * idf / np.sqrt(counts @ idf**2)[:, None]
+    regression = LogisticRegression(C=10.0, tol=1e-3).fit(features, truth)
+    assert len(ngrams.keys) == len(known)
+    said = outputs_of(ngrams, batches).softmax(1)
+    np.testing.assert_allclose(said, regression.predict_proba(features), atol=2e-3)
+
+
+def test_the_share_of_the_ngrams_is_that_with_which_the_loss_is_least():
+    truth = np.array([0, 1, 1])
+    right = torch.tensor([[2.0, 0], [0, 2], [0, 2]])
+    assert share(right, -right, truth) == 0
+    assert share(-right, right, truth) == 1
+    assert 0 < share(right * torch.tensor([[9.0], [9], [-9]]), right * torch.tensor([[9.0], [-9], [9]]), truth) < 1

@@ -61,17 +61,15 @@ class Spelling(Encoder):
             kinds = ("texts", "lists of symbols")
             raise InputError(f"the model reads {kinds[self.lists]}, the sequences are {kinds[not self.lists]}")
 
-    def cut(self, item: Item) -> Sequence[str]:
-        """The symbols of ``item`` that are read."""
+    def cut(self, item: Item, *, whole: bool = False) -> Sequence[str]:
+        """The symbols of ``item``: those that are read, or the ``whole``."""
         symbols: Sequence[str] = item
         if isinstance(item, str):
             symbols = self.vocabulary.cut(normal(item) if self.vocabulary.level == "word" else item)
+        if whole or len(symbols) <= self.longest:
+            return symbols
         end = self.longest // 2
-        return (
-            symbols
-            if len(symbols) <= self.longest
-            else [*symbols[: self.longest - end], *symbols[len(symbols) - end :]]
-        )
+        return [*symbols[: self.longest - end], *symbols[len(symbols) - end :]]
 
     def batches(self, sequences: Texts, segment: int = 1) -> Batches:
         """The symbols of ``sequences`` as numbers, those that aren't known as one; an empty text is such a one."""

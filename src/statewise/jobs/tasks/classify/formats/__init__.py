@@ -13,8 +13,9 @@ from ..examples import Examples
 from ..sequences import Sequences, check_values
 from . import arrays, images, tables, texts, ts
 from .images import digits
+from .texts import parts_of
 
-__all__ = ["digits", "read"]
+__all__ = ["digits", "parts_of", "read"]
 
 
 def read(source: Any, layout: Layout | None = None, *, labels: Path | None = None) -> Examples:

@@ -96,8 +96,7 @@ def _long(table: _Table, id: str, *, symbols: bool) -> Examples:
             )
         cells = np.array(_text(where, frame[table.channels[0]]), object)[order]
         rows = [tuple(row) for row in np.split(cells, np.cumsum(lengths)[:-1])]
-        layout = Layout(symbols=True, channels=tuple(table.channels), long=True)
-        return Examples(table.name, where, Texts(rows), labels, ids, layout=layout)
+        return Examples(table.name, where, Texts(rows), labels, ids, tuple(table.channels))
     steps = np.stack(
         [numbers(where, frame[name], missing=table.gaps == "carry") for name in table.channels], axis=1
     )  # (S, I)
