@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from statewise.jobs import InputError
+from statewise import cli
+from statewise.jobs import Classifier, InputError, Regressor
+from statewise.jobs.tasks.classify import training
 from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
 from statewise.jobs.tasks.classify.formats import read
 from statewise.jobs.tasks.classify.network import outputs_of
@@ -236,3 +239,156 @@ def test_the_share_of_the_ngrams_is_that_with_which_the_loss_is_least():
     assert share(right, -right, truth) == 0
     assert share(-right, right, truth) == 1
     assert 0 < share(right * torch.tensor([[9.0], [9], [-9]]), right * torch.tensor([[9.0], [-9], [9]]), truth) < 1
+
+
+# Trained
+
+ENDINGS = {"Italian": ("ini", "elli", "ucci"), "Russian": ("ov", "enko", "skaya"), "English": ("son", "ton", "ham")}
+QUICK = {"units": 12, "embedding": 8, "epochs": 4, "level": "char", "learning_rate": 0.02}
+
+
+def surnames(count=240, seed=0):
+    draw = np.random.default_rng(seed)
+    labels = draw.choice(sorted(ENDINGS), count).tolist()
+    beginnings = ["".join(draw.choice(list("abdegiklmnorst"), 4)) for _ in labels]
+    return [
+        first.title() + draw.choice(ENDINGS[label]) for first, label in zip(beginnings, labels, strict=True)
+    ], labels
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return Classifier(**QUICK, bidirectional=False).fit(*surnames())
+
+
+def test_a_classifier_reads_texts_and_is_kept(classifier):
+    X, y = surnames(60, seed=1)
+    assert classifier.score(X, y) > 0.9
+    assert set(classifier.predict(["Rossini", "", "漢字"])) <= set(ENDINGS)
+    classifier.save("model.safetensors")
+    again = Classifier.load("model.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    assert again.model_.network.beside is not None
+    with pytest.raises(InputError, match="the model reads symbols, the sequences are numbers"):
+        again.predict([np.zeros(3)])
+    with pytest.raises(InputError, match="the model reads texts, the sequences are lists of symbols"):
+        again.predict([["a", "b"]])
+
+
+def test_it_goes_on_with_symbols_that_it_has_not_met(classifier):
+    classifier.save("model.safetensors")
+    again = Classifier.load("model.safetensors")
+    known = again.model_.encoder.vocabulary.symbols
+    again.partial_fit([f"{name}漢" for name in surnames(48, seed=2)[0]], surnames(48, seed=2)[1])
+    assert again.model_.encoder.vocabulary.symbols == known
+    assert again.score(*surnames(60, seed=1)) > 0.8
+    np.testing.assert_array_equal(again.model_.network.beside.table, classifier.model_.network.beside.table)
+
+
+def test_a_stream_says_after_each_symbol_what_is_said_of_the_text_so_far(classifier):
+    stream = classifier.stream()
+    for end in range(1, 8):
+        said = stream.step("Rossini"[end - 1])
+        np.testing.assert_allclose(said, classifier.predict_proba(["Rossini"[:end]])[0], atol=1e-6)
+    both = classifier.stream(rows=2)
+    for symbols in ("RI", "ov", "sa"):
+        said = both.step(list(symbols))
+    np.testing.assert_allclose(said, classifier.predict_proba(["Ros", "Iva"]), atol=1e-6)
+    with pytest.raises(InputError, match="expected a symbol of each of 2 sequences"):
+        both.step(["a"])
+
+
+def test_an_eval_set_and_weights():
+    X, y = surnames(90)
+    fitted = Classifier(**QUICK).fit(X, y, eval_set=surnames(30, seed=1), sample_weight=np.arange(90))
+    assert len(fitted.history_[-1]["validation"]) == 2
+    assert fitted.model_.network.beside.share in torch.linspace(0, 1, 11)
+
+
+def test_symbols_of_a_program():
+    draw = np.random.default_rng(0)
+    events = [draw.integers(5, 9, draw.integers(3, 9)).tolist() for _ in range(120)]
+    truth = [row[0] < row[-1] for row in events]
+    fitted = Classifier(units=8, embedding=4, epochs=3, symbols=True).fit(events, truth)
+    assert fitted.model_.encoder.lists
+    assert set(fitted.model_.encoder.vocabulary.symbols[2:]) == set("5678")
+    as_words = [["ABCD"[symbol - 5] for symbol in row] for row in events]
+    assert not Classifier(units=8, embedding=4, epochs=1).fit(as_words, truth).symbols
+    regressor = Regressor(units=4, embedding=4, epochs=1).fit(as_words, [float(len(row)) for row in events])
+    assert regressor.predict(as_words[:2]).shape == (2,)
+    assert regressor.model_.network.beside is None
+
+
+def test_the_level_is_tried_where_texts_suit_several(monkeypatch):
+    assert Texts(["Ann"] * 3).levels == ("char",)
+    assert Texts(["a b c d"] * 3).levels == ("word", "subword", "char")
+    assert Texts(["many words of them " * 9] * 3).levels == ("word", "subword")
+    assert Texts([("a", "b", "c d e")]).levels == ("char",)
+    monkeypatch.setattr(training, "LEAST_TRIED", 100)
+    monkeypatch.setattr(training, "EPOCHS_TRIED", 6)
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 2, 160)
+    # Which class it is two letters in a row say, in words of which none comes twice.
+    words = [["".join(draw.choice(list("abcdef"), 5)) for _ in range(3)] for _ in truth]
+    texts = [" ".join([*row[:2], row[2] + ("xy" if label else "yx")]) for row, label in zip(words, truth, strict=True)]
+    fitted = Classifier(units=8, embedding=8, epochs=1, learning_rate=0.02).fit(texts, truth)
+    assert fitted.model_.config.level in ("char", "subword")
+    assert Classifier(units=4, embedding=4, epochs=1, level="word").fit(texts, truth).model_.config.level == "word"
+
+
+def test_pretrained_vectors_are_begun_with_and_may_stay():
+    Path("words.vec").write_text("3 4\ngood 1 2 3 4\nbad -1 -2 -3 -4\nother 0 0 0 1\n")
+    X, y = ["good film", "bad film", "Good one", "a bad one"] * 6, list("pnpn") * 6
+    how = {"units": 4, "epochs": 1, "min_count": 1, "vectors": "words.vec"}
+    for frozen in (True, False):
+        fitted = Classifier(**how, vectors_frozen=frozen).fit(X, y)
+        front, symbols = fitted.model_.network.front, fitted.model_.encoder.vocabulary.symbols
+        assert (fitted.model_.config.level, fitted.model_.config.embedding) == ("word", 4)
+        assert torch.equal(front.weight[symbols.index("good")], torch.tensor([1.0, 2, 3, 4])) == frozen
+    fitted.save("model.safetensors")
+    Path("words.vec").unlink()
+    assert Classifier.load("model.safetensors").predict(["good"]) in ("p", "n")
+    with pytest.raises(InputError, match=r"words\.vec: no such file"):
+        Classifier(**how).fit(X, y)
+    Path("words.vec").write_text("3 4\nelse 1 2 3 4\n")
+    with pytest.raises(InputError, match="there are 1; cut short"):
+        Classifier(**how).fit(X, y)
+    Path("words.vec").write_text("else 1 2 3 4\n")
+    with pytest.raises(InputError, match="has a vector for no word of the training part"):
+        Classifier(**how).fit(X, y)
+    with pytest.raises(InputError, match="--vectors: the sequences are numbers, expected texts"):
+        Classifier(**how).fit(np.zeros((4, 3)), [0, 1, 0, 1])
+
+
+# The command
+
+
+def test_the_command_finds_the_columns_tells_of_the_baseline_and_predicts(capsys):
+    X, y = surnames(150)
+    pl.DataFrame({"name": X, "language": y}).write_csv("names.csv")
+    quick = ["--units", "8", "--embedding", "8", "--epochs", "2"]
+    assert cli.main(["classify", "names.csv", *quick, "--out", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "columns   name as texts, language as labels; --text and --label name others" in out
+    assert re.search(r"read      by characters, \d+ known\n", out)
+    assert re.search(r"n-grams   a linear model of \d+, their share in what is said \d\.\d", out)
+    assert "logistic regression on tf-idf of n-grams of characters" in out
+    report = Path("run/report.html").read_text()
+    assert report.count("taken for") or "Every sequence" in report
+    pl.DataFrame({"name": X}).write_csv("new.csv")
+    assert cli.main(["classify", "predict", "run/model.safetensors", "new.csv"]) == 0
+    found = pl.read_csv("new-predicted.csv")
+    said = Classifier.load("run/model.safetensors").predict(X).tolist()
+    assert found["predicted"].to_list() == said
+
+
+def test_a_folder_with_both_parts(capsys):
+    for part, seed in (("train", 0), ("test", 1)):
+        for place, (text, label) in enumerate(zip(*surnames(60, seed), strict=True)):
+            path = Path("names") / part / label / f"{place}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    assert cli.main(["classify", "names", "--units", "4", "--epochs", "1", "--out", "run"]) == 0
+    assert "training  60 texts" in capsys.readouterr().out
+    assert cli.main(["classify", "predict", "run/model.safetensors", "names/test", "--out", "said.csv"]) == 0
+    assert "60 texts" in capsys.readouterr().out
