@@ -6,6 +6,7 @@ the two err in different places.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,7 +109,7 @@ def ngrams_of(x: Tensor, lengths: Tensor | None, most: int) -> tuple[Tensor, Ten
 def fitted(
     batches: Batches, targets: Rows, outputs: int, most: int, sample_weight: NDArray[np.float32] | None = None
 ) -> NGrams | None:
-    """The linear model of the n-grams in ``batches``; None where none of them is in several texts."""
+    """The linear model of the n-grams in ``batches``; None where none is in several texts, or all are of one class."""
     rows, keys = (np.concatenate(part) for part in zip(*_drawn(batches, most), strict=True))
     known, place = np.unique(keys, return_inverse=True)
     counts = csr_array((np.ones(len(rows)), (rows, place)), shape=(len(batches), len(known)))  # of each in each text
@@ -116,13 +117,16 @@ def fitted(
     seen = np.bincount(counts.indices, minlength=len(known))
     kept = np.flatnonzero(seen >= SEEN)
     kept = np.sort(kept[np.argsort(-seen[kept], kind="stable")][: MOST_WEIGHTS // (1 + outputs)])
-    if not len(kept):
+    if not len(kept) or len(np.unique(targets)) < 2:
         return None
     idf = 1 + np.log((1 + len(batches)) / (1 + seen[kept]))
     counts = csr_array(counts[:, kept])
     norm = np.sqrt(counts @ idf**2)
     scaled = csr_array(counts * idf / np.where(norm, norm, 1)[:, None])
-    model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, tol=1e-3).fit(scaled, targets, sample_weight)
+    model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not wholly converged is as good here
+        model.fit(scaled, targets, sample_weight)
     weights, bias = np.zeros((len(kept), outputs)), np.full(outputs, NEVER)
     half = [-0.5, 0.5] if len(model.classes_) == 2 else 1  # of two classes the regression has the second's alone
     weights[:, model.classes_], bias[model.classes_] = model.coef_.T * half, model.intercept_ * half

@@ -150,7 +150,11 @@ def _label(where: str, frame: pl.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def has_words(column: pl.Series) -> bool:
-    return column.dtype in (pl.String, pl.Categorical) and not (reads_as_numbers(column) or looks_like_time(column))
+    """Whether the cells are text: no dates, and numbers at most in one of four."""
+    if column.dtype not in (pl.String, pl.Categorical) or looks_like_time(column):
+        return False
+    filled = column.drop_nulls().cast(pl.String).str.strip_chars()
+    return 4 * filled.cast(pl.Float64, strict=False).count() <= len(filled) > 0
 
 
 def _unquoted(cell: str) -> str:
