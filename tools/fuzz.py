@@ -415,7 +415,8 @@ def read_pretrained(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read, read_running
+    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.running import read_running
 
     corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
@@ -451,7 +452,7 @@ def use_forecaster(path: Path, draw: random.Random) -> None:
     from statewise.jobs.tasks.forecast.model import Model
 
     model = Model.load(path)
-    model.forecast_frame().write_csv()
+    model.predict()[1].write_csv()
 
 
 def use_classifier(path: Path, draw: random.Random) -> None:

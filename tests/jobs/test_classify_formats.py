@@ -332,7 +332,8 @@ def test_gaps_of_a_table_are_kept_where_they_are_to_be_carried():
         ({"X": np.ones((2, 3, 4, 5)), "y": np.ones(2, int)}, "got float64 of shape (2, 3, 4, 5)"),
         ({"X": np.array([["a", "b"]]), "y": np.ones(1, int)}, "expected numbers (n, T, I) or (n, T), got <U1"),
         ({"X": np.ones((2, 3)), "y": np.ones(3, int)}, "expected 2 labels"),
-        ({"X": np.ones((2, 3)), "y": np.ones(2)}, "whole numbers or text, one for each sequence; got float64"),
+        ({"X": np.ones((2, 3)), "y": np.ones(2, complex)}, "0 and 1 for each of several; got complex128 of (2,)"),
+        ({"X": np.ones((2, 3)), "y": np.full((2, 2), 2)}, "0 and 1 for each of several; got int64 of (2, 2)"),
         ({"Z": np.ones((2, 3)), "y": np.ones(2, int)}, "expected the sequences as 'X', there are: Z, y"),
         ({"X": np.ones((2, 3)), "lengths": np.array([1, 4])}, "expected 'lengths' from 1 to 3, got 1 to 4"),
         ({"X": np.ones((2, 3)), "lengths": np.array([0, 3])}, "expected 'lengths' from 1 to 3, got 0 to 3"),
@@ -396,3 +397,23 @@ def test_parts_of_different_channels():
     long, other = read(write(LONG, "long.csv")), read(write(LONG.replace("x,y", "x,z"), "other.csv"))
     with pytest.raises(InputError, match=r"other.csv: has the channels x, z, long.csv has x, y"):
         check_alike(long, other)
+
+
+def test_several_labels_and_numbers_in_files():
+    np.savez("toy.npz", X=np.ones((3, 4)), y=np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))
+    examples = read(Path("toy.npz"))
+    assert (examples.labels, examples.separator) == (["0|2", "", "1"], "|")
+    target = target_of(examples.labels, "toy", separator="|")
+    assert target.read(examples.labels, "toy", examples.ids).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    Path("toy.csv").write_text("a,b,label\n1,2,red;big\n3,4,\n")
+    assert read(Path("toy.csv"), Layout(separator=";")).labels == ["red;big", ""]
+    with pytest.raises(InputError, match="the cell is empty"):
+        read(Path("toy.csv"))
+    np.savez("toy.npz", X=np.ones((30, 4)), y=np.linspace(0, 1, 30))
+    assert target_of(read(Path("toy.npz")).labels, "toy").TASK == "regression"
+    text = "@univariate true\n@targetLabel true\n@data\n" + "".join(f"1,2,3:{i / 7}\n" for i in range(30))
+    examples = read(write(text, "toy.ts"))
+    assert target_of(examples.labels, "toy").TASK == "regression"
+    assert target_of([str(i) for i in range(99)], "toy").TASK == "classification"  # whole numbers may be names
+    with pytest.raises(InputError, match="sequence '2': expected a finite number as its label, got 'red'"):
+        target_of(["1.5", "red"], "toy", "regression")

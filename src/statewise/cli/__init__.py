@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from .._version import __version__
-from ..jobs.errors import InputError, Interrupted
+from ..jobs.errors import InputError, Interrupted, remarks_to
 from ..jobs.training.rank import is_main_process
 
 # name: (module:command, help)
@@ -90,7 +90,8 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     prog = f"statewise {args.command}"
     try:
-        return int(_found(COMMANDS[args.command][0]).run(args))
+        with remarks_to(lambda text: _say(f"{prog}: remark: {text}")):
+            return int(_found(COMMANDS[args.command][0]).run(args))
     except InputError as error:
         _say(f"{prog}: {' '.join(str(error).split())}")
         return 2

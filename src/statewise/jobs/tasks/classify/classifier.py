@@ -32,6 +32,14 @@ class SequenceEstimator(Estimator):
     """What ``Classifier`` and ``Regressor`` share: sequences in, and what a ``Target`` says of them."""
 
     model_class: ClassVar[type[Model]] = Model
+    targets: ClassVar[tuple[type[Target], ...]]
+    """What its models may say."""
+
+    @classmethod
+    def _arguments(cls, model: Model) -> dict[str, Any]:
+        if not isinstance(model.target, cls.targets):
+            raise InputError(f"{cls.__name__} can't read a model of the task {model.target.TASK}")
+        return super()._arguments(model)
 
     def fit(
         self: Own,
@@ -154,6 +162,7 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
     """
 
     configuration: ClassVar[type[ClassifyConfig]] = ClassifyConfig
+    targets: ClassVar[tuple[type[Target], ...]] = (Classes, Labels)
 
     def partial_fit(
         self,
@@ -210,8 +219,7 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
 
     def _take(self, model: Model) -> None:
         super()._take(model)
-        if not isinstance(model.target, Classes | Labels):
-            raise ValueError("the model says numbers: Regressor reads it")
+        assert isinstance(model.target, Classes | Labels)  # what ``_arguments`` lets pass
         self.classes_ = np.array(model.target.names, dtype=model.notes.get("dtype"))
 
     def __sklearn_tags__(self) -> Any:
@@ -238,6 +246,7 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
     """
 
     configuration: ClassVar[type[SequenceConfig]] = SequenceConfig
+    targets: ClassVar[tuple[type[Target], ...]] = (Number,)
 
     def partial_fit(
         self,
@@ -274,22 +283,17 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
         """The number of each sequence: (n,)."""
         return self._said(X)
 
-    def _take(self, model: Model) -> None:
-        super()._take(model)
-        if not isinstance(model.target, Number):
-            raise ValueError("the model says classes: Classifier reads it")
-
 
 def _labels(y: Any) -> NDArray[Any]:
     """``y`` as an array (n,) of labels; refuses what are no classes."""
     if y is None:
         raise InputError("Classifier requires y to be passed, but the target y is None")
     try:
-        table = y.toarray() if hasattr(y, "toarray") else y
-        if np.ndim(table) == 2 and np.shape(table)[1] > 1:
-            assert_all_finite(np.asarray(table), input_name="y")
+        table = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+        if table.ndim == 2 and table.shape[1] > 1:
+            assert_all_finite(table, input_name="y")
             if type_of_target(table) == "multilabel-indicator":
-                return np.asarray(table)
+                return table
         labels: NDArray[Any] = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
