@@ -155,6 +155,7 @@ def test_what_a_program_gives():
     for X in ([[1, 2], [3]], np.zeros((2, 3)), [np.zeros(3)], [], "text", None, 3, pd.DataFrame({"a": ["x"]})):
         assert not is_texts(X)
     assert as_texts(np.array([["A", "C"], ["G", "T"]])).items == [("A", "C"), ("G", "T")]
+    assert as_texts(np.array([["A C"], ["G T"]])).items == ["A C", "G T"]
     for X, message in (
         (["a", None], "sequence 2: expected a text, or a list of symbols that are texts, got a missing value"),
         (["a", 3], "sequence 2: expected a text, or a list of symbols that are texts, got int 3"),
@@ -312,8 +313,10 @@ def test_symbols_of_a_program():
     fitted = Classifier(units=8, embedding=4, epochs=3, symbols=True).fit(events, truth)
     assert fitted.model_.encoder.lists
     assert set(fitted.model_.encoder.vocabulary.symbols[2:]) == set("5678")
+    assert fitted.predict([[5, 6], [7]]).shape == (2,)
     as_words = [["ABCD"[symbol - 5] for symbol in row] for row in events]
-    assert not Classifier(units=8, embedding=4, epochs=1).fit(as_words, truth).symbols
+    same = [row[:3] for row in as_words]  # of one length, but no table
+    assert Classifier(units=8, embedding=4, epochs=1).fit(same, truth).predict(as_words).shape == (120,)
     regressor = Regressor(units=4, embedding=4, epochs=1).fit(as_words, [float(len(row)) for row in events])
     assert regressor.predict(as_words[:2]).shape == (2,)
     assert regressor.model_.network.beside is None

@@ -84,7 +84,7 @@ class SequenceEstimator(Estimator):
         problem = ClassifyProblem.of(
             config, sequences, self._values(labels, target, "y"), target, held_out, sample_weight=weights, like=like
         )
-        return replace(problem, notes=notes if like is not None else {**notes, "steps": _table_width(X)})
+        return replace(problem, notes=notes if like is not None else {**notes, "steps": self._width(X)})
 
     def _sequences(self, X: Any) -> Sequences | Texts:
         """``X`` as numbers or, where it has texts or symbols, as those."""
@@ -120,9 +120,13 @@ class SequenceEstimator(Estimator):
         said: Said = self.model_.predict(self._sequences(X))
         return said
 
+    def _width(self, X: Any) -> int | None:
+        """T of what is a table of numbers to scikit-learn; symbols are never one."""
+        return None if self.symbols or is_texts(X) else _table_width(X)
+
     def _check_width(self, X: Any) -> None:
         """Raises ``InputError`` where arrays (n, T) of one width were fitted, and this is of another."""
-        steps = _table_width(X)
+        steps = self._width(X)
         if self.steps_ is not None and steps is not None and steps != self.steps_:
             raise InputError(
                 f"X has {steps} features, but {type(self).__name__} is expecting {self.steps_} features as input;"

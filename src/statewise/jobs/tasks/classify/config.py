@@ -43,7 +43,7 @@ class SequenceConfig(TrainingConfig):
     """How a network of sequences is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
-        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300; texts: see docs"
+        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300; of texts 1000, of characters 8000"
     )
     learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)

@@ -90,12 +90,13 @@ def is_texts(X: Any) -> bool:
 
 
 def as_texts(X: Any) -> Texts:
-    """``X`` as ``Texts``: a list or column of texts, or of lists of symbols.
+    """``X`` as ``Texts``: a list or column of texts, (n,) or (n, 1), or of lists of symbols.
 
     Raises ``InputError`` by the first that is neither.
     """
     items: list[Item] = []
-    for row, item in enumerate(X, 1):
+    column = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1
+    for row, item in enumerate(X[:, 0] if column else X, 1):
         if isinstance(item, str):
             items.append(str(item))
         elif isinstance(item, (list, tuple, np.ndarray)) and len(item) and all(isinstance(s, str) and s for s in item):
