@@ -111,22 +111,33 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         """Train the network further on ``df``, with the scales and covariates that it has got used to (fine-tuning)."""
         return super().partial_fit(df, y, eval_set=eval_set, callbacks=callbacks, folder=folder)
 
-    def predict(self, df: Any = None, *, h: int | None = None, level: Any = None) -> Any:
+    def predict(
+        self, df: Any = None, *, h: int | None = None, level: Any = None, samples: int | None = None, seed: int = 0
+    ) -> Any:
         """What follows the series of ``df``, or those that were learnt: a table, or an array of medians for values.
 
         Args:
             df: the series so far, with what is known ahead in rows behind their ends; None: as they were fitted.
             h: rows ahead, by default the horizon. Intervals of what lies beyond that come of simulated paths.
             level: intervals in per cent, such as ``[80, 95]``, for tables; None: the quantiles that were learnt.
+            samples: that many ways the rows may go, in the place of a forecast: columns of a table, or the first
+                dimension of an array. Their steps hang together as those of real windows did.
+            seed: of what samples draw; the same gives the same.
 
         Raises ``InputError`` for what can't be used.
         """
         check_is_fitted(self, "model_")
         rows = None if h is None else checked("h", Whole, h)
+        count = 0 if samples is None else checked("samples", Whole, samples)
+        if level is not None and count:
+            raise InputError("level: samples have no intervals; ask for one of the two")
         if self.shape_ is None:
-            return self.model_.predict(df, rows=rows, level=level)[1]
+            return self.model_.predict(df, rows=rows, level=level, samples=count, seed=seed)[1]
         if level is not None:
             raise InputError("level: values were fitted, whose forecast is an array; predict_quantiles has intervals")
+        if count:
+            paths = self._quantiles(df, rows, samples=count, seed=seed)  # (channels, h, N)
+            return np.moveaxis(self._shaped(paths), -1, 0)
         return self._shaped(self._quantiles(df, rows, spread=False)[..., self.model_.plan.median])
 
     def predict_quantiles(self, df: Any = None, *, h: int | None = None, level: Any = None) -> Array:
@@ -141,7 +152,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         shares = shares_of(level, model.plan.quantiles)
         return self._shaped(at_shares(self._quantiles(df, rows), model.plan, shares, model.reach))
 
-    def _quantiles(self, values: Any, rows: int | None, *, spread: bool = True) -> Array:
+    def _quantiles(self, values: Any, rows: int | None, **how: Any) -> Array:
         """(channels, h, Q)."""
         model = self.model_
         series = model.tails
@@ -151,7 +162,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 shape = f"(n, {len(model.tails)})" if self.shape_ else "(n,)"
                 raise InputError(f"predict: expected values of the shape {shape}, as in fit, got {short(values)}")
             series = tuple(model.encode(panel))
-        return model.forecast_ahead(series, rows=rows, spread=spread).quantiles
+        return model.forecast_ahead(series, rows=rows, **how).quantiles
 
     def cross_validation(
         self,
