@@ -94,6 +94,10 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     assert metrics["rows"] == {"training": 65, "validation": 36, "test": 43}
     inside = ((written["q0.1"] <= written["Passengers"]) & (written["Passengers"] <= written["q0.9"])).mean()
     assert metrics["scores"][0]["coverage"] == pytest.approx(inside)
+    assert [round(each["level"], 6) for each in metrics["intervals"]] == [0.8, 0.95]
+    assert metrics["intervals"][0]["share"] == pytest.approx(inside)
+    assert metrics["intervals"][0]["without"] != metrics["intervals"][0]["share"]
+    assert Model.load(folder / "model.safetensors").stretch.any()  # of what came in the test part
     assert (folder / "forecast.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
     for said in (
@@ -101,6 +105,8 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
         "seasonal naive (12)",
         "The error by step",
         "Intervals",
+        "not following",
+        "too few to tell",
         "<svg",
     ):
         assert said in page
