@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ from .model import Model, calibration, make_tails, mix
 from .networks import Learner
 from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
-from .season import choose_differences, choose_lags, common_season, seasonal_spread
+from .season import choose_differences, choose_lags, common_season, nested_seasons, seasonal_spread
 from .split import Array, Rows, Split, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
@@ -48,6 +48,7 @@ MOST_BASES = 40_000_000  # numbers of linear forecasts that are kept for trainin
 CHUNK = 4096  # of them at once
 MOST_SHARE = 0.5  # of networks that read nothing but the series, as the linear forecast does
 LEAD = 1 / (1 + np.exp(-SHARP))  # the weight of what is better by a standard error
+UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
 LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
 JUDGED = 256  # origins in the validation part that a recursive network is judged by
@@ -73,11 +74,12 @@ class ForecastProblem(Problem[Model]):
         """The configuration."""
         return self.config
 
-    @property
+    @cached_property
     def seasons(self) -> list[int]:
-        """The season, and those of the calendar that fit twice into most of the rows before the test part, rising."""
-        most = int(0.4 * self.split.validation.min())
-        return sorted({s for s in (self.plan.season, *self.panel.grid.cycles) if 1 < s <= min(most, LONGEST)})
+        """The season, those of the calendar, and without one what else repeats, that fit twice before the test part."""
+        most = min(int(self.split.validation.min()) // 2, LONGEST)
+        found = self.panel.grid.seasons or nested_seasons(self.before_test, self.plan.season)
+        return sorted({s for s in (self.plan.season, *found) if 1 < s <= most})
 
     @property
     def folds(self) -> list[tuple[Rows, Rows]]:
@@ -155,7 +157,7 @@ def prepare(
     _check_change(panel, before)
     if like is not None and config.model == "auto":
         config = replace(config, model=like.plan.model)
-    season = config.season or common_season(before, panel.grid.cycles or None)
+    season = config.season or common_season(before, panel.grid.seasons or None)
     _check_told(config, season, list(map(len, before)))
     horizon = decided_horizon(config, season)
     parts = split_rows(lengths, names, horizon, split, test_rows, held)
@@ -438,7 +440,7 @@ def _calibrated(
     apart = independent(problem.folds, plan.horizon)
     alone = not problem.panel.columns.covariates  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
-    share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
+    share = _share(sides, real, unit[of], apart, alone=alone) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
@@ -446,11 +448,11 @@ def _calibrated(
     return shifts, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
 
 
-def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
+def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool) -> float:
     """How much the second of two forecasts (n, H) counts beside the first one; 0 where it adds nothing.
 
-    ``alone``: they read the same. Then networks that have won a short validation part by far lose after it as often as
-    not, so that they count for half at most and, where series are ``short``, only with a lead of a standard error.
+    ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
+    not, so that they count with a lead of a standard error alone, and for half at most.
     """
     there = np.isfinite(real)
     whole = there.any(1)
@@ -461,9 +463,9 @@ def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float,
 
     if not whole.any():
         return 0.0
-    share = float(weigh(np.stack([misses(side) for side in sides]), independent)[1])
+    share = float(weigh(np.stack([misses(side) for side in sides]), independent, untold=UNTOLD_TWO)[1])
     if alone:
-        share = 0.0 if short and share < LEAD else min(share, MOST_SHARE)
+        share = 0.0 if share < LEAD else min(share, MOST_SHARE)
     gain = 1 - misses(sides[0] + share * (sides[1] - sides[0])).mean() / (misses(sides[0]).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
 
