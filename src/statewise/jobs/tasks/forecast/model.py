@@ -31,6 +31,7 @@ from .season import seasonal_spread
 from .split import Array, Rows
 
 CONSTANTS = ("floor", "centre", "spread")
+AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
 RANKS = 256  # of a model that has none
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
 FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
@@ -107,7 +108,7 @@ class Model(model_file.Model):
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
         networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
-        every = ("", *map(calibration, range(1, FOLDS + 1)))
+        every = ("", AGAIN, *map(calibration, range(1, FOLDS + 1)))
         return {f"{part}{name}": network for part in every for name, network in networks.items()}
 
     @property

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
 from .baselines import persistence, seasonal_naive
@@ -35,7 +36,7 @@ from .dataset import (
 from .direct import Direct, WindowInputs, WindowTask
 from .intervals import find_ranks, lately, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
-from .model import Model, calibration, make_tails, mix
+from .model import AGAIN, Model, calibration, make_tails, mix
 from .networks import Learner
 from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
@@ -111,6 +112,12 @@ class ForecastProblem(Problem[Model]):
             learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
         shifts, ranks, share = _calibrated(self, judges, unit)
+        linear = decided.linear(split.validation) if decided else None
+        if linear and share and not plan.short:
+            # What the network is worth has been told: the newest rows are worth more than telling it again.
+            longest = replace(plan, epochs=_best_epoch(trainer.history), patience=0)
+            learner, kept = learn(longest, series, split.validation, None, trainer, linear, self.like, AGAIN)
+            learner = replace(learner, plan=plan)
         model = Model(
             config=plan,
             columns=self.panel.columns,
@@ -125,7 +132,7 @@ class ForecastProblem(Problem[Model]):
             tails=(),
             ranks=ranks,
             dimensions=self.dimensions,
-            linear=decided.linear(split.validation) if decided else None,
+            linear=linear,
             share=share,
         )
         return make_tails(model, series)
@@ -236,7 +243,6 @@ def learn(
     if plan.recursive:
         with _one_thread():
             return _learn_recursive(plan, series, train, validation, trainer, like, name)
-    assert validation is not None  # a direct model has an end only where something judges it
     return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
 
 
@@ -306,7 +312,7 @@ def _learn_direct(
     plan: Plan,
     series: Sequence[EncodedSeries],
     train: Rows,
-    validation: Rows,
+    validation: Rows | None,
     trainer: Trainer,
     linear: Linear | None,
     like: Model | None,
@@ -335,7 +341,8 @@ def _learn_direct(
     rows, of = _rows(dataset, first, train, horizon)
     seen = np.isfinite(dataset.window(rows, horizon)).any(1)
     rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
-    windows, judged = learner.windows(dataset), _rows(dataset, train, validation, horizon)
+    windows = learner.windows(dataset)
+    judged = _rows(dataset, train, train if validation is None else validation, horizon)
     bases: tuple[Tensor | None, Tensor | None] = (None, None)
     offsets = None
     if linear:
@@ -353,11 +360,20 @@ def _learn_direct(
 
 def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
     """The linear forecast from each of ``rows`` of the series ``of`` on, scaled: (n, H)."""
+    if not len(rows):
+        return np.zeros((0, linear.matrices.shape[2]))
     parts = [
         scaling.forward(linear.forecast(past_values(series, at, s, linear.lookback), linear.unit[s]), s)
         for at, s in zip(*(np.array_split(each, -(-len(rows) // CHUNK) or 1) for each in (rows, of)), strict=True)
     ]
     return np.concatenate(parts)
+
+
+def _best_epoch(history: Sequence[Record]) -> int:
+    """After how many epochs the network that ``history`` ends with was best."""
+    judged = [record for record in history if "validation" in record]
+    begin = max(n for n, record in enumerate(judged) if record["epoch"] == 1)
+    return int(min(judged[begin:], key=lambda record: next(iter(record["validation"].values())))["epoch"])
 
 
 def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[nn.Module, ...]:
