@@ -47,6 +47,14 @@ def test_examples_of_the_classes(tmp_path, monkeypatch):
     assert names["best"].units != 64
 
 
+def test_examples_of_the_runtime(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (LAYERS.parent / "runtime.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "runtime.md", "exec", dont_inherit=True), names)
+    assert names["y"].shape == (2, 5)
+
+
 def test_every_option_has_an_example():
     text = LAYERS.read_text()
     missing = [name for name in statewise.layers.options.DEFAULTS if not re.search(rf"\(.*\b{name}=.*\)", text)]

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import statewise
+from statewise.ops.fallback import cell_reason
 
 
 def run(code: str) -> str:
@@ -38,3 +40,14 @@ def test_submodules_hide_no_public_name():
         "import statewise, statewise.swap, statewise.layers; print(*[type(getattr(statewise, n)).__name__ for n in {}])"
     )
     assert run(code.format(["RNN", "LSTM", "GRU", "accelerate"])) == "type type type function"
+
+
+def test_layers_and_training_leave_torchs_compiler_alone():
+    train = "import sys; from statewise.jobs import Writer; Writer(epochs=1, units=2).fit('abba ' * 20)"
+    assert run(f"{train}; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)") == "True False"
+
+
+def test_what_is_found_of_a_cell_is_marked_as_torch_marks_a_constant():
+    marked = torch.compiler.assume_constant_result(lambda: None)
+    assert vars(marked).items() <= vars(cell_reason).items()
+    assert vars(marked)

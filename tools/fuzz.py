@@ -362,18 +362,19 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
 def read_sequences(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does."""
     from statewise.jobs.tasks.classify.config import Layout
-    from statewise.jobs.tasks.classify.examples import classes_of
     from statewise.jobs.tasks.classify.formats import read
+    from statewise.jobs.tasks.classify.targets import target_of
 
     examples = read(path, Layout(gaps=draw.choice(("refuse", "carry"))))
     examples.described()
     if examples.labels is not None:
-        classes_of(examples)
+        target_of(examples.labels, examples.source)
 
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read, read_running
+    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.running import read_running
 
     corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])
@@ -409,7 +410,7 @@ def use_forecaster(path: Path, draw: random.Random) -> None:
     from statewise.jobs.tasks.forecast.model import Model
 
     model = Model.load(path)
-    model.forecast_frame().write_csv()
+    model.predict()[1].write_csv()
 
 
 def use_classifier(path: Path, draw: random.Random) -> None:

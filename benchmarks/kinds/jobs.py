@@ -28,7 +28,7 @@ from statewise.jobs.tasks.write.config import WriteConfig
 from statewise.jobs.tasks.write.training import WriteProblem
 from statewise.jobs.training.callbacks import Log
 from statewise.jobs.training.config import TrainingConfig
-from statewise.jobs.training.fit import fit, make_optimizer
+from statewise.jobs.training.fit import fit
 from statewise.jobs.training.task import Task
 
 from ..case import TRAINING, Case, Shape
@@ -168,7 +168,8 @@ class Bare(Fit):
     """Loss, backward, the optimizer's step, and no more."""
 
     def __call__(self) -> list[Any]:
-        optimizer, model = make_optimizer(self._recipe, self.task.model), self.task.model
+        model = self.task.model
+        optimizer = torch.optim.AdamW(model.parameters(), lr=self._recipe.learning_rate, fused=True)
         for rows in torch.split(torch.randperm(self.task.rows), self._recipe.batch):
             loss, terms = self.task.loss(model, rows)
             for parameter in model.parameters():

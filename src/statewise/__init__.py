@@ -12,9 +12,11 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .cells import Cell, Vector
+    from .explaining.explain import explain
     from .freezing import freeze
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, detach
     from .ops.config import show_config, warn_on_fallback
+    from .saving import save
     from .swap import accelerate, restore
 
 # No submodule may be called as a public name is: importing it would put the module in that name's place.
@@ -31,8 +33,10 @@ _HOMES = {
     "Vector": ".cells",
     "accelerate": ".swap",
     "detach": ".layers",
+    "explain": ".explaining.explain",
     "freeze": ".freezing",
     "restore": ".swap",
+    "save": ".saving",
     "show_config": ".ops.config",
     "warn_on_fallback": ".ops.config",
 }
@@ -51,8 +55,10 @@ __all__ = [
     "__version__",
     "accelerate",
     "detach",
+    "explain",
     "freeze",
     "restore",
+    "save",
     "show_config",
     "warn_on_fallback",
 ]

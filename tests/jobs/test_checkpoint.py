@@ -22,6 +22,7 @@ from statewise.jobs.training.callbacks import Callback, CallbackList, Log
 from statewise.jobs.training.checkpoint import Checkpoint
 from statewise.jobs.training.config import TrainingConfig
 from statewise.jobs.training.fit import fit
+from statewise.jobs.training.optimizer import Optimizer
 from toy import Toy, weights
 
 RECIPE = TrainingConfig(epochs=3, batch=10, learning_rate=0.01)  # of 4 batches each
@@ -198,7 +199,7 @@ def test_it_is_written_now_and_then(tmp_path):
     time.sleep(0.06)
     assert soon.pace.due()
     task = Toy()
-    optimizer, average = torch.optim.SGD(task.model.parameters()), Average(task.model, 0.0)
+    optimizer, average = Optimizer(RECIPE, task.model.parameters()), Average(task.model, 0.0)
     soon.save(task, RECIPE, optimizer, average, toy_position(), {})
     assert not soon.pace.due()
     assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]

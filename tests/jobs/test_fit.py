@@ -11,8 +11,10 @@ from torch import nn
 from statewise.jobs import InputError
 from statewise.jobs.training.callbacks import Callback
 from statewise.jobs.training.config import TrainingConfig
-from statewise.jobs.training.fit import fit
+from statewise.jobs.training.fit import fit, set_seed
+from statewise.jobs.training.optimizer import Optimizer, clip
 from statewise.jobs.training.task import Task
+from statewise.kernels import cpu
 from toy import Toy, weights
 
 
@@ -189,6 +191,50 @@ def test_mixed_precision_is_for_the_losses_alone():
     assert task.model.weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("precision", "found"), [("auto", "high"), ("float32", "highest"), ("medium", "medium"), ("bfloat16", "high")]
+)
+def test_how_exact_products_are_follows_the_precision_where_losses_are_computed(precision, found):
+    seen = []
+
+    class Watched(Line):
+        def loss(self, model, rows):
+            loss, terms = super().loss(model, rows)
+            told = torch.get_float32_matmul_precision
+            seen.append(("loss", told()))
+            loss.register_hook(lambda gradient: seen.append(("backward", told())))
+            return loss, terms
+
+        def validate(self):
+            seen.append(("validation", torch.get_float32_matmul_precision()))
+            return super().validate()
+
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")  # what the program has set
+        fit(Watched(scores=[1.0]), TrainingConfig(epochs=1, batch=10, precision=precision))
+        assert torch.get_float32_matmul_precision() == "high"
+        failing = Watched()
+        failing.loss = None
+        with pytest.raises(TypeError):
+            fit(failing, TrainingConfig(epochs=1, batch=10, precision=precision))
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == [("loss", found), ("backward", found), ("validation", "high")]
+
+
+def test_medium_learns_nearly_the_same():
+    curves = {}
+    for precision in ("float32", "medium"):
+        task = Toy(rows=100, noise=0.0)
+        fit(task, TrainingConfig(epochs=10, batch=10, learning_rate=0.01, precision=precision))
+        curves[precision] = task.validate()["mse"]
+    assert curves["medium"] == pytest.approx(curves["float32"], rel=0.05)
+    if cpu.computes_bfloat16():
+        assert curves["medium"] != curves["float32"]
+
+
 def test_recurrent_layers_train_in_mixed_precision():
     task = Toy(rows=100, noise=0.0)
     before = task.validate()["mse"]
@@ -325,3 +371,62 @@ def test_the_weights_before_the_first_update_win_where_they_count_and_none_is_be
     better.judged_first = first
     fit(better, TrainingConfig(epochs=2))
     assert not torch.equal(weights(better)["weight"], before["weight"])
+
+
+@pytest.mark.parametrize(
+    ("told", "torchs"),
+    [
+        ({}, lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.01, fused=True)),
+        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.01, fused=True)),
+        (
+            {"optimizer": "sgd"},
+            lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=True),
+        ),
+        (
+            {"optimizer": "sgd", "momentum": 0.0},
+            lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.01, fused=True),
+        ),
+    ],
+)
+def test_a_step_has_the_bits_of_torchs(told, torchs):
+    random = torch.Generator().manual_seed(0)
+    ours = [nn.Parameter(torch.randn(size, generator=random)) for size in ((63, 5), (500,), (1,))]
+    theirs = [nn.Parameter(p.detach().clone()) for p in ours]
+    optimizer, other = Optimizer(TrainingConfig(weight_decay=0.01, **told), ours), torchs(theirs)
+    for number, rate in enumerate((0.1, 0.0, 0.3)):
+        for mine, its in zip(ours, theirs, strict=True):
+            mine.grad = its.grad = torch.randn(mine.shape, generator=random)
+        if number == 1:
+            ours[1].grad = theirs[1].grad = None  # what has none stays, and so does what is remembered of it
+        for group in other.param_groups:
+            group["lr"] = rate
+        optimizer.step(rate)
+        other.step()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    remembered = {f"{n}.{name}": t for n, each in other.state_dict()["state"].items() for name, t in each.items()}
+    remembered = {name: tensor for name, tensor in remembered.items() if tensor is not None}
+    torch.testing.assert_close(optimizer.state(), remembered, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3, math.nan, math.inf])
+def test_clipping_is_torchs(factor):
+    ours = [nn.Parameter(torch.zeros(size)) for size in ((3, 5), (7,), (1,))] + [nn.Parameter(torch.zeros(2))]
+    for number, parameter in enumerate(ours[:3]):
+        parameter.grad = factor * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
+    theirs = [parameter.grad.clone() for parameter in ours[:3]]
+    stand_ins = [nn.Parameter(torch.zeros_like(gradient)) for gradient in theirs]
+    for parameter, gradient in zip(stand_ins, theirs, strict=True):
+        parameter.grad = gradient
+    clip(ours, 1.0)
+    nn.utils.clip_grad_norm_(stand_ins, 1.0)
+    for parameter, gradient in zip(ours, theirs, strict=False):
+        torch.testing.assert_close(parameter.grad, gradient, equal_nan=True)
+    assert ours[3].grad is None
+
+
+def test_a_seed_draws_what_torchs_does():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        expected = torch.rand(5)
+        set_seed(7, torch.device("cpu"))
+        torch.testing.assert_close(torch.rand(5), expected, rtol=0, atol=0)

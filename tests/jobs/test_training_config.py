@@ -20,7 +20,7 @@ from statewise.jobs.training.config import TrainingConfig
         ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
         ({"optimizer": "lion"}, "optimizer: expected one of adamw, adam, sgd, got 'lion'"),
         ({"schedule": "step"}, "schedule: expected one of cosine, linear, constant, got 'step'"),
-        ({"precision": "float16"}, "precision: expected one of auto, float32, bfloat16, got 'float16'"),
+        ({"precision": "float16"}, "precision: expected one of auto, float32, medium, bfloat16, got 'float16'"),
         ({"learning_rate": 0.0}, "learning_rate: expected a number above 0, got 0.0"),
         ({"learning_rate": math.inf}, "learning_rate: expected a number above 0, got inf"),
         ({"learning_rate": math.nan}, "learning_rate: expected a number above 0, got nan"),

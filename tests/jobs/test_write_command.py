@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import random
 import re
@@ -135,6 +136,30 @@ def test_words_and_a_validation_part_in_a_file_of_its_own(capsys):
     score = capsys.readouterr().out
     assert f"perplexity          {metrics['perplexity']:.3f}" in score
     assert f"bits per character  {metrics['bits_per_character']:.4f}" in score
+
+
+def test_pieces_of_words_compare_with_words_and_characters(capsys):
+    other = prose(200, "other.txt", seed=1)
+    options = ["--level", "subword", "--max-words", "300", "--steps", "8", "--layers", "1"]
+    assert write(prose(), "--validation", other, *options, *QUICK, "--out", "run") == 0
+    out = capsys.readouterr().out
+    assert "nats per piece" in out
+    assert "perplexity per word" in out
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    text = other.read_text()
+    assert metrics["bits_per_character"] == pytest.approx(
+        metrics["loss"] * metrics["terms"] / math.log(2) / len(text), rel=1e-9
+    )
+    words = len(text.split()) + len(text.splitlines())
+    assert metrics["perplexity_per_word"] == pytest.approx(
+        math.exp(metrics["loss"] * metrics["terms"] / words), rel=1e-9
+    )
+    assert write("score", "run/model.safetensors", other) == 0
+    assert f"perplexity per word {metrics['perplexity_per_word']:.2f}" in capsys.readouterr().out
+    assert write("sample", "run/model.safetensors", "--prompt", "The", "--length", "5") == 0
+    assert capsys.readouterr().out.startswith("The")
+    assert write("complete", "run/model.safetensors", "The", "--length", "5") == 0
+    assert capsys.readouterr().out.startswith("The")
 
 
 def test_lines_and_what_else_a_model_is_good_for(capsys):

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from statewise.jobs import InputError
 from statewise.jobs.tasks.write import ngrams
 from statewise.jobs.tasks.write.config import Draw, Plan, WriteConfig
-from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, likelihood, line_numbers
+from statewise.jobs.tasks.write.likelihood import RUN_UP, STRETCH, Score, likelihood, line_numbers
 from statewise.jobs.tasks.write.model import drawn
 from statewise.jobs.tasks.write.network import Network
 from statewise.jobs.tasks.write.text import Corpus, Vocabulary, as_text, held_out, lines_of, read_text
@@ -29,12 +29,12 @@ def network_of(symbols=7, *, cell="lstm", layers=2, dropout=0.0, units=5, **opti
 
 
 def vocabulary_of(text, level="char", max_words=100, min_count=1):
-    return Vocabulary.of(text, level, max_words=max_words, min_count=min_count)
+    return Vocabulary.of(text, level, most=max_words, min_count=min_count)
 
 
 def corpus_of(ids, lengths=None):
     ids = np.asarray(ids, np.int64)
-    return Corpus(ids, None if lengths is None else np.asarray(lengths, np.int64), 0, len(ids))
+    return Corpus(ids, None if lengths is None else np.asarray(lengths, np.int64), 0, len(ids), len(ids))
 
 
 # Text
@@ -134,6 +134,60 @@ def test_rare_words_are_not_known():
     assert vocabulary_of(text, "word", max_words=2).symbols[2:] == ("a", "b")
     with pytest.raises(InputError, match="no word that occurs 4 times"):
         vocabulary_of(text, "word", min_count=4)
+
+
+PROSE = "the cat sat on the mat,\n  the naïve cat\n\n日本語 of the mat \U0001f600\n" * 5
+
+
+@pytest.mark.parametrize("text", [PROSE, PROSE + "the end", " unheard-of:\t\x00ÿ  \n\n", "\n", "a"])
+def test_pieces_of_words_become_numbers_and_come_back_whatever_they_learnt(text):
+    vocabulary = vocabulary_of(PROSE, "subword", max_words=290)
+    assert 256 < len(vocabulary) <= 290
+    assert {" the", " cat", "\n"} <= set(vocabulary.symbols)
+    corpus = vocabulary.encode(text)
+    assert vocabulary.decode(corpus.ids) == text
+    assert (corpus.unknown, corpus.characters) == (0, len(text))
+    assert vocabulary.encode(PROSE).ids.tolist().count(vocabulary.end) == PROSE.count("\n")
+    again = Vocabulary.from_json("subword", vocabulary.to_json())
+    assert (again.symbols, again.merges) == (vocabulary.symbols, vocabulary.merges)
+    assert again.encode(text).ids.tolist() == corpus.ids.tolist()
+
+
+def test_a_character_of_several_pieces_is_spelt_when_it_is_whole():
+    vocabulary = vocabulary_of("abc", "subword", max_words=256)
+    ids = vocabulary.encode("aß").ids.tolist()
+    assert [vocabulary.symbols[n] for n in ids] == ["a", "<0xC3>", "<0x9F>"]
+    assert list(vocabulary.spelt(ids)) == ["a", "", "ß", ""]
+    assert vocabulary.decode(ids[:2]) == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"merges": ["t h"]}, {"merges": []}, {"merges": ["no piece"]}, {"merges": 3}, {"symbols": ["a", "b"]}],
+)
+def test_damaged_pieces_are_refused(change):
+    content = vocabulary_of(PROSE, "subword", max_words=260).to_json()
+    with pytest.raises(ValueError, match=r"piece|expected a list"):
+        Vocabulary.from_json("subword", content | change)
+
+
+def test_pieces_need_room_for_all_bytes():
+    with pytest.raises(InputError, match="--max-words 255: pieces of words need 256 or more"):
+        vocabulary_of("abc", "subword", max_words=255)
+
+
+@pytest.mark.parametrize("level", ["char", "word", "subword"])
+def test_the_words_of_a_text_are_the_same_at_every_level(level):
+    text = "the cat sat\n\non the mat"
+    vocabulary = vocabulary_of(text, level, max_words=300)
+    assert vocabulary.encode(text).words == 9  # and three ends of lines, as a model of words reads them
+
+
+def test_what_compares_between_levels():
+    score = Score("", nats=12.0, symbols=6, characters=10, words=3)
+    assert score.perplexity == pytest.approx(math.exp(2))
+    assert score.perplexity_per_word == pytest.approx(math.exp(4))
+    assert score.bits == pytest.approx(1.2 / math.log(2))
 
 
 def test_lines_are_known_by_their_ends():

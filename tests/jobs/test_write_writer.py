@@ -94,6 +94,24 @@ def test_words(tie):
     assert writer.perplexity("the cat sat on the unheard-of mat") > writer.perplexity("the cat sat on the mat")
 
 
+def test_pieces_of_words():
+    options = {"units": 24, "layers": 1, "steps": 16, "batch": 8, "epochs": 40, "learning_rate": 0.03, "dropout": 0.0}
+    writer = Writer(level="subword", max_words=280, **options).fit(SENTENCES)
+    assert 256 < len(writer.symbols_) <= 280
+    assert writer.complete("the dog sat on the", length=3).startswith("the dog sat on the log\n")
+    assert writer.complete("the cat ") == "the cat sat"
+    text = writer.sample(length=200, temperature=0.5)[0]
+    assert len(set(text.split()) & set(SENTENCES.split())) > 4
+    best = writer.predict_n_best("the cat", 3)
+    assert best[0][0] == " sat"
+    assert best[0][1] == pytest.approx(writer.predict_proba("the cat").max(), rel=1e-5)
+    assert writer.perplexity("zyx the cat \u65e5") > writer.perplexity("the cat sat")
+    likely, state = writer.model_.step(["\n"], None)  # symbol by symbol, as a stream
+    for symbol in ("the", " cat"):
+        likely, state = writer.model_.step([symbol], state)
+    np.testing.assert_allclose(likely[0], writer.predict_proba("the cat"), rtol=1e-4, atol=1e-7)
+
+
 def test_the_best_epoch_is_kept_by_what_is_held_out():
     noise = "".join(plain_random.Random(0).choices("abcd", k=1200))
     writer = Writer(
@@ -134,9 +152,11 @@ def test_conventions_of_scikit_learn(of_words):
 # The file
 
 
-@pytest.mark.parametrize("options", [{"cell": "lstm"}, {"cell": "rnn", "layers": 2}, {"tie": True}, {"level": "word"}])
+@pytest.mark.parametrize(
+    "options", [{"cell": "lstm"}, {"cell": "rnn", "layers": 2}, {"tie": True}, {"level": "word"}, {"level": "subword"}]
+)
 def test_it_comes_back_from_its_file(tmp_path, options):
-    text = WORDS if options.get("level") != "word" else SENTENCES.splitlines()
+    text = SENTENCES.splitlines() if "level" in options else WORDS
     writer = Writer(**{"units": 16, "epochs": 5, **options}).fit(text)
     writer.save(tmp_path / "w.safetensors")
     again = Writer.load(tmp_path / "w.safetensors")
@@ -163,7 +183,7 @@ def changed(path, change):
         (lambda c, t: c["symbols"].pop(), r"expected (embedding|output)\.weight of size"),
         (lambda c, t: c["symbols"].reverse(), "out of order"),
         (lambda c, t: c.update(symbols=[*c["symbols"][:-1], "a"]), "twice"),
-        (lambda c, t: c["config"].update(level="byte"), "level: expected one of char, word, got 'byte'"),
+        (lambda c, t: c["config"].update(level="byte"), "level: expected one of char, word, subword, got 'byte'"),
         (lambda c, t: c["config"].update(units=10**9), "expected weights that a memory can hold"),
         (lambda c, t: c["config"].update(layers=2), "expected 2 layers"),
         (lambda c, t: c["config"].update(colour=1), "colour"),

@@ -160,7 +160,7 @@ def test_the_command_is_told_the_columns_and_its_forecasts_are_found_again(
         folder.mkdir()
         with (folder / "predictions.csv").open("w") as file:
             rows = csv.writer(file)
-            rows.writerow(["series", "origin", "time", "step", "real", "forecast", "q0.025", "q0.1", "q0.9", "q0.975"])
+            rows.writerow(["id", "time", "step", "cutoff", "y", "forecast", "q0.025", "q0.1", "q0.9", "q0.975"])
             for s, name in enumerate("ab"):
                 for origin in range(45, 58, stride):
                     for step in range(horizon):
@@ -218,3 +218,12 @@ def test_a_method_that_fails_has_no_score(problem: Problem, monkeypatch: pytest.
     kept = {"scores": {"statewise": {"mase": 1.0}, "AutoETS": {"mase": 2.0}}}
     assert set(measure.measured(problem, "dev", kept, None)["scores"]) == {"naive", "AutoETS"}
     assert set(measure.measured(problem, "dev", kept, "naive")["scores"]) == {"statewise", "naive", "AutoETS"}
+
+
+def test_times_beside_several_columns_of_values() -> None:
+    """Each column is a series with all of them."""
+    table = pd.DataFrame({"a": range(12), "b": range(12)})
+    table["Month"] = pd.date_range("2020-01", periods=12, freq="MS").strftime("%Y-%m")
+    long = fetch.tidy(table, replace(MONTHLY, time="Month", value="*", id="", horizon=3))
+    assert long.groupby("id").size().to_dict() == {"a": 12, "b": 12}
+    assert long["y"].tolist() == [*range(12), *range(12)]

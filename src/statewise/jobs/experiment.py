@@ -59,6 +59,8 @@ class Outcome:
     """The page's sections beside these."""
     files: Mapping[str, bytes | str | Callable[[Path], object]] = field(default_factory=dict)
     """By name: what is in it, or what writes it."""
+    model: Any = None
+    """What the model's file is to hold, where judging has taught the model something."""
 
 
 class Job(ABC, Generic[Options, Trained]):
@@ -146,6 +148,7 @@ class Job(ABC, Generic[Options, Trained]):
                     content(folder / name)
                 else:
                     atomic.write(folder / name, content)
+            model = outcome.model or model
             replace(model, layout=job.layout, notes={"data": job.name}).save(folder / "model.safetensors")
             metrics = {
                 **outcome.metrics,

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ..kernels import cpu
 from ..kernels.cpu import Form as Form
+from ..kernels.served import as_kernel
 from ..stack import Stack
 from . import dlpack as dlpack  # which connects
 from .arguments import Options, Results
 from .fallback import stack_reason
 from .gradient import eager_by_reference
-from .served import cell_number
 
 Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
 
@@ -54,13 +54,7 @@ _apply = super(torch.autograd.Function, EagerFunction).apply
 @lru_cache(maxsize=1024)
 def kernel_of(stack: Stack) -> cpu.Stack | None:
     """The stack as the kernels know it, or None if they don't compute it."""
-    s = stack
-    number = cell_number(s.cell) if stack_reason(stack) is None else None
-    if number is None:
-        return None
-    heads = s.num_heads if s.cell.heads else 1
-    sizes = (s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint, heads)
-    return cpu.Stack(number, *sizes, list(s.zoneout), s.clip, s.gradient_clip)
+    return as_kernel(stack) if stack_reason(stack) is None else None
 
 
 def run_eager(

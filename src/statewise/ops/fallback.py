@@ -12,10 +12,14 @@ from torch.nn.parameter import Parameter
 from torch.utils._device import DeviceContext
 
 from ..kernels import cpu
+from ..kernels.served import FallbackWarning as FallbackWarning
+from ..kernels.served import cell_reason
 from ..stack import Stack
 from .arguments import Arguments
-from .served import FallbackWarning as FallbackWarning
-from .served import cell_reason
+
+# A graph keeps what was found when it was traced: torch.compile doesn't look into the kernels. This is what
+# torch.compiler.assume_constant_result does, which first imports the compiler: a second of every program's start.
+cell_reason._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 _DTYPES = frozenset({torch.float32, torch.float64})
 _TYPES = frozenset({Tensor, Parameter})

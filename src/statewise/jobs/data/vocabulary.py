@@ -36,7 +36,7 @@ class Vocabulary:
         At the level of characters a text may be a list of any symbols.
         """
         if level == "subword":
-            return cls.of_merges(_learnt(texts, most))
+            return cls.of_merges(learnt(texts, most))
         counts = Counter(symbol for text in texts for symbol in (text if level == "char" else text.split()))
         kept = [s for s, n in counts.items() if n >= at_least and s not in SPECIAL]
         return cls(level, Symbols((*SPECIAL, *sorted(kept, key=lambda s: (-counts[s], s))[:most])))
@@ -44,15 +44,7 @@ class Vocabulary:
     @classmethod
     def of_merges(cls, merges: Sequence[str]) -> Vocabulary:
         """That of all bytes, and of what ``merges`` make of them. ValueError where one of them makes nothing new."""
-        from tokenizers.pre_tokenizers import ByteLevel
-
-        known = dict.fromkeys(sorted(ByteLevel.alphabet()))
-        for merge in merges:
-            left, _, right = merge.partition(" ")
-            if left not in known or right not in known:
-                raise ValueError(f"no piece of a word: {merge!r}")
-            known[left + right] = None
-        return cls("subword", Symbols((*SPECIAL, *known)), tuple(merges))
+        return cls("subword", Symbols((*SPECIAL, *pieces(merges))), tuple(merges))
 
     @classmethod
     def from_json(cls, content: Any) -> Vocabulary:
@@ -95,30 +87,47 @@ class Vocabulary:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return _tokenizer(self.symbols.numbers, self.merges)
+        return tokenizer(self.symbols.numbers, self.merges)
 
 
-def _tokenizer(symbols: dict[str, int] | None = None, merges: Sequence[str] = ()) -> Any:
+BYTES = [*range(33, 127), *range(161, 173), *range(174, 256)]
+"""Those that stand for themselves in pieces of words; the others are written as letters from 256 on, in their order."""
+BYTE_OF = {chr(b): b for b in BYTES} | {chr(256 + n): b for n, b in enumerate(sorted({*range(256)} - {*BYTES}))}
+"""The byte that each letter of a piece stands for."""
+
+
+def pieces(merges: Iterable[str]) -> list[str]:
+    """All bytes, and what ``merges`` make of them. ValueError where one of them makes nothing new."""
+    known = dict.fromkeys(sorted(BYTE_OF))
+    for merge in merges:
+        left, _, right = merge.partition(" ")
+        if left not in known or right not in known:
+            raise ValueError(f"no piece of a word: {merge!r}")
+        known[left + right] = None
+    return list(known)
+
+
+def tokenizer(numbers: dict[str, int] | None = None, merges: Sequence[str] = (), *, apart: bool = True) -> Any:
+    """What cuts texts into pieces with these ``numbers``; ``apart`` has a blank before every text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
-    tokenizer = Tokenizer(models.BPE(symbols or {}, pairs))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
+    found = Tokenizer(models.BPE(numbers or {}, pairs))
+    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=apart)
+    found.decoder = decoders.ByteLevel()
+    return found
 
 
-def _learnt(texts: Iterable[str], most: int) -> list[str]:
+def learnt(texts: Iterable[str], most: int, *, apart: bool = True) -> list[str]:
     """The merges of a vocabulary of ``most`` pieces, by byte-pair encoding."""
     import json
 
-    from tokenizers import pre_tokenizers, trainers
+    from tokenizers import trainers
 
-    tokenizer = _tokenizer()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    if most < len(alphabet):
-        raise InputError(f"--max-words {most}: pieces of words need {len(alphabet)} or more")
-    trainer = trainers.BpeTrainer(vocab_size=most, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    if most < len(BYTE_OF):
+        raise InputError(f"--max-words {most}: pieces of words need {len(BYTE_OF)} or more")
+    found = tokenizer(apart=apart)
+    trainer = trainers.BpeTrainer(vocab_size=most, initial_alphabet=list(BYTE_OF), show_progress=False)
+    found.train_from_iterator(texts, trainer)
+    merges = json.loads(found.to_str())["model"]["merges"]
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Optimizer
 
 from ..artifacts import model_file
 from ..config import from_json
@@ -22,6 +21,7 @@ from ..errors import InputError
 from .average import Average
 from .callbacks import Pace, Record, is_record
 from .config import TrainingConfig
+from .optimizer import Optimizer
 from .task import Task
 
 FORMAT = 2
@@ -72,9 +72,8 @@ class Checkpoint:
                 **_under("average", average.tensors),
                 **_under("task", task.state()),
                 **_under("random", _random()),
+                **_under("optimizer", optimizer.state()),
             }
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= _under(f"optimizer.{index}", {name: t for name, t in state.items() if t is not None})
             model_file.save(self.path, "checkpoint", FORMAT, content, tensors)
 
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -108,8 +107,9 @@ class Checkpoint:
             task.model.load_state_dict(weights)
             average.restore(averages)
             task.restore(_below("task", tensors))
-            state = _optimizer_state(_below("optimizer", tensors), optimizer, position.update > 0)
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            remembered = _below("optimizer", tensors)
+            model_file.check_sizes(optimizer.state(), remembered)
+            optimizer.restore(remembered)
             _set_random(_below("random", tensors))
             return position, best
 
@@ -124,23 +124,6 @@ def _position(content: Any, config: TrainingConfig, batches: int) -> Position:
     if not isinstance(history, list) or not all(map(is_record, history)):
         raise ValueError("the curve is none")
     return replace(at, history=history)
-
-
-def _optimizer_state(tensors: Mapping[str, Tensor], optimizer: Optimizer, begun: bool) -> dict[int, dict[str, Tensor]]:
-    """What the optimizer keeps of each parameter; ValueError where it is not what this one keeps of these."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    kept = {"exp_avg", "exp_avg_sq"}
-    if isinstance(optimizer, SGD):
-        kept = {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
-    expected = {f"{i}.{entry}": p.detach() for i, p in enumerate(parameters) for entry in kept} if begun else {}
-    steps = [] if isinstance(optimizer, SGD) or not begun else [f"{i}.step" for i in range(len(parameters))]
-    expected |= {name: torch.zeros(()) for name in steps}
-    model_file.check_sizes(expected, tensors)
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, entry = name.partition(".")
-        state.setdefault(int(index), {})[entry] = tensor
-    return state
 
 
 def _identity(task: Task, config: TrainingConfig) -> dict[str, Any]:

@@ -34,7 +34,9 @@ class TrainingConfig(Config):
     patience: Count | None = training(None, "epochs without gain, 0: never stop", metavar="N")
     seed: Count = training(0, "of all random numbers", metavar="N")
     device: str = training("cpu", "cpu, cuda, cuda:1", metavar="NAME")
-    precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 on GPUs that have it")
+    precision: Literal["auto", "float32", "medium", "bfloat16"] = training(
+        "auto", "medium: products of bfloat16 alone; auto: bfloat16 on GPUs that have it"
+    )
 
     def rate(self, done: float) -> float:
         """The learning rate when the share ``done`` of all updates, from 0 to 1, has been made."""

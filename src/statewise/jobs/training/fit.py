@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..errors import InputError
 from .average import Average
@@ -22,6 +20,7 @@ from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, Position
 from .config import TrainingConfig
 from .distributed import Group, find_device, join
+from .optimizer import Optimizer, clip
 from .task import Task
 
 POINTS = 500  # of the loss curve
@@ -42,9 +41,10 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         callback = callback if callback is not None and group.is_main_process else Callback()
         task.to(device)
-        optimizer = make_optimizer(config, task.model)
+        parameters = [p for p in task.model.parameters() if p.requires_grad]
+        optimizer = Optimizer(config, parameters)
         average = Average(task.model, config.average)
-        mixed = precision(config, device)
+        mixed, products = autocast(config, device), Products(config)
         at, best = Position(), dict[str, Tensor]()
         batches = -(-task.rows // config.batch)  # in an epoch
         updates = config.epochs * batches
@@ -55,31 +55,29 @@ def fit(
         elif task.judged_first and (scores := _validate(task, group)):
             at.best, best = next(iter(scores.values())), _copied(task.model)
         model = group.wrap(task.model)
-        parameters = [p for p in model.parameters() if p.requires_grad]
         callback.begin(at.history)
         callback.plan(updates - at.update)
         lost, began = torch.tensor(float(at.lost), device=device), time.monotonic() - at.seconds
 
         while at.epoch < config.epochs and not (config.patience and at.stale >= config.patience):
             if at.batch == 0:
-                torch.manual_seed(_seed(config.seed, at.epoch, group.rank))
+                set_seed(_seed(config.seed, at.epoch, group.rank), device)
             order = task.order(at.epoch, torch.Generator().manual_seed(_seed(config.seed, at.epoch)))
             model.train()
             while at.batch < batches:
                 rows, counted = group.share(order[at.batch * config.batch : (at.batch + 1) * config.batch])
                 rate = config.rate(at.update / updates)
-                for parameter_group in optimizer.param_groups:
-                    parameter_group["lr"] = rate
-                with mixed:
-                    loss, terms = task.loss(model, rows)
-                terms = group.total(terms if counted else 0.0)
-                for parameter in parameters:
-                    parameter.grad = None
-                # The gradients of several processes are averaged: times their number, that is the sum again.
-                loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
+                with products:
+                    with mixed:
+                        loss, terms = task.loss(model, rows)
+                    terms = group.total(terms if counted else 0.0)
+                    for parameter in parameters:
+                        parameter.grad = None
+                    # The gradients of several processes are averaged: times their number, that is the sum again.
+                    loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
                 if config.clip:
                     clip(parameters, config.clip)
-                optimizer.step()
+                optimizer.step(rate)
                 if counted:
                     lost += loss.detach()
                 at.terms += terms
@@ -118,18 +116,7 @@ def fit(
         return at.history
 
 
-def make_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
-    """The optimizer of ``config`` over what of ``model`` can be trained, in its one-kernel form."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    rate, decay = config.learning_rate, config.weight_decay
-    if config.optimizer == "sgd":
-        nesterov = config.momentum > 0
-        return SGD(parameters, lr=rate, momentum=config.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
-    adam = AdamW if config.optimizer == "adamw" else Adam
-    return adam(parameters, lr=rate, weight_decay=decay, fused=True)
-
-
-def precision(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
     """The context in which losses are computed: mixed with bfloat16 where that is asked for, or suits the device."""
     suits = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if config.precision == "bfloat16" or (config.precision == "auto" and suits):
@@ -137,14 +124,37 @@ def precision(config: TrainingConfig, device: torch.device) -> AbstractContextMa
     return nullcontext()
 
 
-def clip(parameters: Sequence[nn.Parameter], largest: float) -> None:
-    """Scale the gradients down where the norm of all of them together is over ``largest``.
+class Products:
+    """The context in which products of float32 are as exact as ``config`` says, in the whole program.
 
-    What ``torch.nn.utils.clip_grad_norm_`` does, without its sorting of gradients by device and type: half the time.
+    It can be entered again and again. What is left open stays as the program has it, and so does the validation.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (largest / norm).clamp(max=1.0))  # no look at the norm: a GPU needn't be waited for
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.wanted = {"float32": "highest", "medium": "medium"}.get(config.precision)
+
+    def __enter__(self) -> None:
+        """Set it."""
+        if self.wanted:
+            self.before = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision(self.wanted)
+
+    def __exit__(self, *error: object) -> None:
+        """Set it back."""
+        if self.wanted:
+            torch.set_float32_matmul_precision(self.before)
+
+
+def set_seed(number: int, device: torch.device) -> None:
+    """Have torch's random numbers on the CPU and on ``device`` begin at ``number``.
+
+    ``torch.manual_seed`` also puts down a seed, with a traceback, for each kind of device that the program hasn't used:
+    a third of a millisecond, which counts where a network of few rows has many epochs.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:

@@ -102,7 +102,7 @@ class Problem(Generic[Trained]):
 def seeded(seed: int, make: Callable[[], Module]) -> Module:
     """What ``make`` makes with random numbers from ``seed`` on; the caller's stay as they were."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return make()
 
 

@@ -12,9 +12,10 @@ from functools import cached_property
 
 import numpy as np
 
-from .baselines import drift, fit_linear, persistence, seasonal_naive
-from .dataset import PanelDataset, make_dataset, standardise, values_before, window_values
-from .intervals import lately, shifted, shifts_of
+from .baselines import drift, fit_linear, intermittent, of_demand, persistence, seasonal_naive
+from .dataset import PanelDataset, floors, make_dataset, standardise, values_before, window_values
+from .following import follow, stretched
+from .intervals import at_shares, lately, shifted, shifts_of
 from .linear import independent
 from .model import Forecast, Model
 from .season import seasonal_error
@@ -62,24 +63,42 @@ class Truth:
 
 
 @dataclass(frozen=True)
+class Held:
+    """The share of the real values that intervals of a probability hold."""
+
+    level: float
+    share: float
+    without: float
+    """The same of intervals that learn nothing from the values that come."""
+
+
+@dataclass(frozen=True)
 class Backtest:
     """n forecasts of H steps, what came, and the scores: the model's first."""
 
     problem: ForecastProblem
     model: Model
+    """That has heard the test part: its intervals are as wide as what came there calls for."""
     rows: Rows  # (n,), the first row of each in its series
     series: Rows  # (n,)
     real: Array  # (n, H)
-    quantiles: Array  # (n, H, Q), the model's
+    quantiles: Array  # (n, H, Q), the model's, which know the values before their origin
     scores: tuple[Score, ...]
     calibrated: int
     """How many windows of the validation part each step's intervals come from."""
+    held: tuple[Held, ...]
+    """What the outermost intervals and those of 95 % hold."""
+
+    @property
+    def windows(self) -> float:
+        """How many of the forecasts have no row in common."""
+        return independent([(self.problem.split.validation, self.problem.split.test)], self.model.plan.horizon)
 
     @cached_property
     def future(self) -> Forecast | None:
         """The forecast beyond the data; None where covariates known ahead don't reach that far."""
         tails, horizon = self.model.tails, self.model.plan.horizon
-        if self.model.known.columns and any(len(t.known) - len(t.values) < horizon for t in tails):
+        if self.model.columns.known and any(len(t.known) - len(t.values) < horizon for t in tails):
             return None
         return self.model.forecast_ahead(tails)
 
@@ -105,15 +124,35 @@ def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtes
         standardise(values_before(problem.series, split.train), log=False).spread,
         plan.quantiles,
     )
-    quantiles = model.forecast(problem.series, rows, series)
+    quantiles, without, after = model.follow(problem.series, rows, series, truth.real)
     scores = [score(model.label, truth, quantiles)]
-    scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series)]
+    scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series, truth.real)]
     calibrated = sum(min(len(origins(*fold, plan.horizon)[0]), MOST_CALIBRATED) for fold in problem.folds)
-    return Backtest(problem, model, rows, series, truth.real, quantiles, tuple(scores), calibrated)
+    sides = (quantiles, without)
+    held = tuple(
+        Held(ends[1] - ends[0], *(_inside(at_shares(side, plan, ends, after.reach), truth.real) for side in sides))
+        for ends in _judged(plan.quantiles)
+    )
+    return Backtest(problem, after, rows, series, truth.real, quantiles, tuple(scores), calibrated, held)
 
 
-def _baselines(model: Model, problem: ForecastProblem, rows: Rows, series: Rows) -> list[tuple[str, Array]]:
-    """The quantiles of each baseline, their intervals taken from the validation part as the model's are."""
+def _judged(quantiles: Sequence[float]) -> list[tuple[float, float]]:
+    """The ends of the outermost interval and, where that is in the middle, of one of 95 %."""
+    low, high = quantiles[0], quantiles[-1]
+    found = {(low, high), (0.025, 0.975)} if round(low + high, 9) == 1 else {(low, high)}
+    return sorted(found, reverse=True) if low < high else []
+
+
+def _inside(ends: Array, real: Array) -> float:
+    """The share of ``real`` (n, H) between ``ends`` (n, H, 2)."""
+    inside = (real >= ends[..., 0]) & (real <= ends[..., -1])
+    return float(np.mean(inside[np.isfinite(real)]))
+
+
+def _baselines(
+    model: Model, problem: ForecastProblem, rows: Rows, series: Rows, came: Array
+) -> list[tuple[str, Array]]:
+    """The quantiles of each baseline, their intervals taken from the validation part, and following, as the model's."""
     plan, horizon, unit = model.plan, model.plan.horizon, model.unit
     tried, tried_series = calibration_origins(problem)
     scaling = standardise(values_before(problem.series, problem.split.train), plan.log)
@@ -133,12 +172,22 @@ def _baselines(model: Model, problem: ForecastProblem, rows: Rows, series: Rows)
     apart = independent([(problem.split.train, problem.split.validation)], horizon)
     own = lately(problem.series, np.concatenate([rows, tried]), of, unit, plan)
 
-    def calibrated(point: Array) -> Array:
-        found = np.repeat(scaling.backward(point, of)[..., None], len(plan.quantiles), axis=2)
-        shifts = shifts_of(found[len(rows) :], real, own[len(rows) :], plan, apart)
-        return shifted(found[: len(rows)], shifts, own[: len(rows)], plan)
+    plain = {name: scaling.backward(point, of) for name, point in points.items()}
+    if intermittent(problem.before_test):
+        first = np.concatenate([rows, tried])
+        demand = of_demand([each.real for each in problem.series], first, of)
+        plain |= {name: np.repeat(each[:, None], horizon, axis=1) for name, each in demand.items()}
 
-    return [(name, calibrated(point)) for name, point in points.items()]
+    def calibrated(point: Array) -> Array:
+        found = np.repeat(point[..., None], len(plan.quantiles), axis=2)
+        shifts = shifts_of(found[len(rows) :], real, own[len(rows) :], plan, apart)
+        found = shifted(found[: len(rows)], shifts, own[: len(rows)], plan)
+        none = np.zeros((len(problem.series), len(plan.quantiles)))
+        found = stretched(found, follow(found, came, rows, series, none, plan)[0], plan)
+        return np.maximum(found, floor)
+
+    floor = floors(problem.series, rows, series)[:, None, None] if model.positive else -np.inf
+    return [(name, calibrated(point)) for name, point in plain.items()]
 
 
 def _linear(dataset: PanelDataset, problem: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> Array:
@@ -173,7 +222,6 @@ def score(name: str, truth: Truth, quantiles: Array) -> Score:
     own = error / truth.spread[truth.series][:, None]
     above = real[..., None] - quantiles  # (n, H, Q)
     share = np.array(truth.quantiles)
-    inside = (real >= quantiles[..., 0]) & (real <= quantiles[..., -1])
     by_series = mase_by_series(size, truth)
     known = [value for value in by_series if value is not None]
     return Score(
@@ -185,7 +233,7 @@ def score(name: str, truth: Truth, quantiles: Array) -> Score:
         mse_standardised=float(np.nanmean(own**2)),
         mae_standardised=float(np.nanmean(np.abs(own))),
         pinball=float(np.nanmean(np.maximum(share * above, (share - 1) * above))),
-        coverage=float(np.mean(inside[np.isfinite(real)])),
+        coverage=_inside(quantiles, real),
         width=float(np.mean(quantiles[..., -1] - quantiles[..., 0])),
         rmse_by_step=tuple(map(_root, error.T)),
         mae_by_step=tuple(float(_mean(column)) for column in size.T),

@@ -5,9 +5,11 @@ makes the interval between them hold with at least its probability, if misses to
 calibrate (Romano et al. 2019; for a point forecast it is the quantile of the absolute misses, Vovk et al.). A quantile
 without its counterpart is moved for itself. The steps of the horizon lend each other strength: misses are counted in
 what is usual at their step, a smooth curve, and looked at together. Few windows that don't overlap can't tell a
-quantile, so it is taken half a standard error further out. And all of it is counted in how much a series has moved of
-late, to the power ``LATELY``. Series that drift break the "if", so a report tells the coverage measured on the test
-part. The point forecast is not moved. What was tried and dropped: docs/jobs.md.
+quantile, so it is taken half a standard error further out, not nearer than Student's t of as many would have it; and
+one beyond 80 % is as far from that as the normal distribution has it, or further. And all of it is counted in how much
+a series has moved of late, to the power ``LATELY``. Series that drift break the "if", so intervals follow what comes
+(following.py), and a report tells the coverage measured on the test part. The point forecast is not moved. What was
+tried and dropped: docs/jobs.md.
 
 *Paths.* Further ahead, block after block continues what the one before has said. A block is told of the forecast before
 it, not of what came, and so can't know how wrong that was. Therefore many paths are continued side by side. Each goes
@@ -19,7 +21,7 @@ the path along the medians.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 PATHS = 256  # of each series
 LEAST_USUAL = 0.02  # of the mean square of all steps
 LATELY, LEAST_LATELY, MOST_LATELY = 0.4, 8, 5.0  # the power; rows that can tell; the ratio to what is usual
+FEW = 10  # independent windows, below which Student's t says how wide an interval is at least
+USUAL = 0.8  # of the values are in an interval beyond which misses are at least as far apart as normal ones
+FAR = (0.9, 0.95, 0.98, 0.99)  # intervals further out than the plan's, which a model knows too
 MOST_RANKS = 256  # windows of the validation part that paths are made of
 BETWEEN = np.arange(0.02, 1, 0.04)  # where the quantiles of a path's block are mixed with those of the others
 
@@ -73,10 +78,39 @@ def shifts_of(forecast: Array, real: Array, unit: Array, plan: Plan, independent
 
     ``independent`` is as many of the windows as have no row in common.
     """
+    found, came, usual = _counted(forecast, real, unit, plan)
+    return shifts(found, came, plan.quantiles, independent) * usual[:, None]
+
+
+def reach_of(forecast: Array, real: Array, unit: Array, plan: Plan, independent: float) -> Array:
+    """How much further out than the plan's outermost quantiles the intervals ``FAR`` reach: (len(FAR),), at least 1.
+
+    1 where they are no further out, or there is no interval. Arguments as above.
+    """
+    found, came, _ = _counted(forecast, real, unit, plan)
+    low, high = plan.quantiles[0], plan.quantiles[-1]
+    if low == high or round(low + high, 9) != 1:
+        return np.ones(len(FAR))
+    outer = found[..., [0, plan.median, -1]]
+    far = [level for level in FAR if level > high - low]
+    middle = (outer[..., -1] + outer[..., 0]) / 2
+    half = float(np.nanmean(outer[..., -1] - middle))
+    widths = [
+        half + shifts(outer, came, ((1 - level) / 2, 0.5, (1 + level) / 2), independent)[-1]
+        for level in (high - low, *far)
+    ]
+    known = max(widths[0], 1e-12)
+    least = [_normal(level) / _normal(high - low) for level in far]
+    reach = np.maximum.accumulate(np.maximum(np.array(widths[1:]) / known, least))
+    return np.concatenate([np.ones(len(FAR) - len(far)), reach])
+
+
+def _counted(forecast: Array, real: Array, unit: Array, plan: Plan) -> tuple[Array, Array, Array]:
+    """Forecasts and values in what is usual at their step, and that, (H,), in units (n,)."""
     own = unit[:, None]
     found, came = transformed(forecast, plan) / own[..., None], transformed(real, plan) / own
     usual = usual_misses(came - found[..., plan.median])
-    return shifts(found / usual[:, None], came / usual, plan.quantiles, independent) * usual[:, None]
+    return found / usual[:, None], came / usual, usual
 
 
 def usual_misses(missed: Array) -> Array:
@@ -103,7 +137,12 @@ def shifts(forecast: Array, real: Array, quantiles: Sequence[float], independent
         misses = real - forecast[..., q]  # (n, H)
         if other is not None:
             beyond = np.fmax(forecast[..., other] - real, misses)  # how far out of the interval
-            result[q] = _quantile(beyond, quantile - quantiles[other], independent)
+            share = quantile - quantiles[other]
+            half = float(np.mean(forecast[..., q] - forecast[..., other])) / 2
+            least = _least_half(real - (forecast[..., q] + forecast[..., other]) / 2, share, independent)
+            if share > USUAL:
+                least = max(least, (half + _quantile(beyond, USUAL, independent)) * _normal(share) / _normal(USUAL))
+            result[q] = max(_quantile(beyond, share, independent), least - half)
             result[other] = -result[q]
         else:
             result[q] = _quantile(misses, quantile, independent)
@@ -119,6 +158,23 @@ def _quantile(misses: Array, probability: float, independent: float) -> float:
     probability = float(np.clip(probability + np.copysign(error / 2, probability - 0.5), 0.0, 1.0))
     rank = (np.ceil if probability >= 0.5 else np.floor)(probability * (len(there) + 1))
     return float(there[int(np.clip(rank, 1, len(there))) - 1])
+
+
+def _least_half(misses: Array, share: float, independent: float) -> float:
+    """Half the width of an interval that ``FEW`` independent windows call for, Student's t of their misses; else 0."""
+    from scipy.special import stdtrit
+
+    if independent >= FEW:
+        return 0.0
+    root = float(np.sqrt(np.nanmean(misses**2))) if np.isfinite(misses).any() else 0.0
+    return root * float(stdtrit(max(independent, 1.0), (1 + share) / 2))
+
+
+def _normal(share: float) -> float:
+    """Half the width of the interval of the standard normal distribution that holds ``share``."""
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + share) / 2))
 
 
 def least_windows(quantiles: Sequence[float]) -> int:
@@ -145,30 +201,52 @@ def rising(quantiles: Array, median: int) -> Array:
 # Paths
 
 
-def continued(model: Model, known: Array, *, spread: bool = True) -> Array:
-    """The quantiles of F rows after the last ones of S series: (S, F, Q), F as many as ``known`` (F, columns) has.
+def continued(model: Model, series: Sequence[EncodedSeries], rows: int, *, spread: bool = True) -> Array:
+    """The quantiles of ``rows`` rows after ``series``, which know their covariates of as many: (S, rows, Q).
 
-    ``known`` are the cells of the covariates known ahead. Without ``spread`` the quantiles beyond the horizon are only
-    those of the last block, which is all that the median needs.
+    Without ``spread`` the quantiles beyond the horizon are only those of the last block, which is all that the median
+    needs.
     """
-    horizon, count = model.plan.horizon, len(model.plan.quantiles)
-    random = np.random.default_rng(0)
-    medians, paths = list(model.tails), list[EncodedSeries]()
-    parts = [np.zeros((len(medians), 0, count))]
-    for begin in range(0, len(known), horizon):
-        part = known[begin : begin + horizon]
-        found = _block(model, medians, part)  # (S, h, Q)
-        each = found.repeat(PATHS, axis=0) if not paths else _block(model, paths, part)  # (S * P, h, Q)
-        if paths:
-            together = mixed(each.reshape(len(medians), PATHS, *each.shape[1:]), model.plan)
-            together[..., model.plan.median] = found[..., model.plan.median]
-            found = rising(together, model.plan.median)
+    plan = model.plan
+    parts = [np.zeros((len(series), 0, len(plan.quantiles)))]
+    for found, each, _ in _blocks(model, series, rows, PATHS if spread and len(plan.quantiles) > 1 else 0):
+        if len(each) and len(parts) > 1:
+            together = mixed(each.reshape(len(series), PATHS, *each.shape[1:]), plan)
+            together[..., plan.median] = found[..., plan.median]
+            found = rising(together, plan.median)
         parts.append(found)
-        if begin + horizon < len(known) and spread and count > 1:
-            paths = paths or [series for series in medians for _ in range(PATHS)]
-            paths = longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)), part)
-        medians = longer(model, medians, found[..., model.plan.median], part)
     return np.concatenate(parts, axis=1)
+
+
+def sampled(model: Model, series: Sequence[EncodedSeries], rows: int, count: int, seed: int) -> Array:
+    """``count`` ways that ``rows`` rows after ``series`` may go, as far off as whole windows were: (S, count, rows)."""
+    blocks = _blocks(model, series, rows, count, seed)
+    return np.concatenate([drawn for _, _, drawn in blocks], axis=1).reshape(len(series), count, rows)
+
+
+def _blocks(
+    model: Model, series: Sequence[EncodedSeries], rows: int, count: int, seed: int | None = None
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Horizon after horizon, the quantiles along the median, (S, h, Q), and of ``count`` paths of each series.
+
+    Those of the paths' next rows are (S * count, h, Q); the third are the rows, (S * count, h). Without a ``seed`` the
+    last ones are of no use to anybody, and aren't drawn.
+    """
+    horizon, random = model.plan.horizon, np.random.default_rng(seed or 0)
+    ends = np.array([len(each.values) for each in series], dtype=np.int64)
+    floor = model.floor(series, ends, np.arange(len(series))).repeat(count)[:, None]
+    medians, paths = list(series), list[EncodedSeries]()
+    for begin in range(0, rows, horizon):
+        more, steps = begin + horizon < rows, min(horizon, rows - begin)
+        found = _block(model, medians, steps)
+        each = _block(model, paths, steps) if paths else found.repeat(count, axis=0)
+        drawn = each[..., model.plan.median]
+        if count and (more or seed is not None):
+            drawn = np.maximum(at_ranks(each, model.plan, _drawn(model, len(each), random), model.reach), floor)
+        yield found, each, drawn
+        if more:
+            paths = longer(model, paths or [one for one in medians for _ in range(count)], drawn)
+            medians = longer(model, medians, found[..., model.plan.median])
 
 
 def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
@@ -178,30 +256,26 @@ def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
     return np.asarray(ranks[np.concatenate(rounds)[:count]], dtype=np.float64)
 
 
-def _block(model: Model, series: Sequence[EncodedSeries], known: Array) -> Array:
-    """The quantiles of the rows of ``known`` (h, columns) after ``series``, h at most the horizon: (n, h, Q)."""
-    horizon = model.plan.horizon
-    told = _told(model, np.concatenate([known, np.repeat(known[-1:], horizon - len(known), axis=0)]))
-    there = [replace(each, known=np.concatenate([each.known[: len(each.values)], told])) for each in series]
+def _block(model: Model, series: Sequence[EncodedSeries], steps: int) -> Array:
+    """The quantiles of ``steps`` rows, at most the horizon, after ``series``: (n, h, Q)."""
+    horizon, there = model.plan.horizon, list(series)
+    if model.known.columns and steps < horizon:  # what is known of the rows that nobody asks for makes no difference
+        last = [each.known[: len(each.values) + steps] for each in series]
+        padded = [np.concatenate([known, np.repeat(known[-1:], horizon - steps, axis=0)]) for known in last]
+        there = [replace(each, known=known) for each, known in zip(series, padded, strict=True)]
     ends = np.array([len(each.values) for each in there], dtype=np.int64)
-    return model.forecast(there, ends, np.arange(len(there)))[:, : len(known)]
+    return model.forecast(there, ends, np.arange(len(there)))[:, :steps]
 
 
-def longer(model: Model, series: Sequence[EncodedSeries], values: Array, known: Array) -> list[EncodedSeries]:
+def longer(model: Model, series: Sequence[EncodedSeries], values: Array) -> list[EncodedSeries]:
     """``series`` with ``values`` (n, h) as if they had come."""
-    told, found = _told(model, known), []
+    found = []
     for each, after in zip(series, values, strict=True):
-        past = np.concatenate([each.known[: len(each.values)], told])
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
-        whole = EncodedSeries(each.name, each.first, np.concatenate([each.values, after]), past, observed)
-        found.append(whole.tail(model.memory))
+        past = np.concatenate([each.values, after])
+        known = each.known if model.known.columns else np.zeros((len(past), 0))
+        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(model.memory))
     return found
-
-
-def _told(model: Model, known: Array) -> Array:
-    """The numbers of the cells ``known`` (n, columns)."""
-    cells = {column.name: known[:, c] for c, column in enumerate(model.known.columns)}
-    return model.known.encode("X", cells, [str(row) for row in range(len(known))], len(known))
 
 
 def find_ranks(forecast: Array, real: Array, median: int) -> NDArray[np.float32]:
@@ -219,22 +293,40 @@ def find_ranks(forecast: Array, real: Array, median: int) -> NDArray[np.float32]
     return ranks[every].astype(np.float32)
 
 
-def at_ranks(quantiles: Array, plan: Plan, ranks: Array) -> Array:
+def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = None) -> Array:
     """The values at ``ranks`` (n, h) of distributions whose quantiles as the plan has them are these (n, h, Q).
 
-    Between and beyond those they are straight lines over the normal distribution's quantiles, on the scale on which
-    errors are compared.
+    Between them, and beyond those that ``reach`` tells of, they are straight lines over the normal distribution's
+    quantiles, on the scale on which errors are compared.
     """
     from scipy.special import ndtri
 
     if len(plan.quantiles) < 2:
         return quantiles[..., 0]
-    scaled = transformed(quantiles, plan)
-    knots, at = ndtri(np.array(plan.quantiles)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
+    scaled, known = transformed(quantiles, plan), plan.quantiles
+    if reach is not None and (reach > 1).any():
+        middle = scaled[..., plan.median, None]
+        ends, out = [scaled[..., side, None] - middle for side in (0, -1)], reach > 1
+        scaled = np.concatenate([middle + ends[0] * reach[out][::-1], scaled, middle + ends[1] * reach[out]], axis=-1)
+        far = np.array(FAR)[out]
+        known = (*((1 - far[::-1]) / 2), *known, *((1 + far) / 2))
+    knots, at = ndtri(np.array(known)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
     low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
     found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
     return np.asarray(np.exp(found) if plan.log else found)
+
+
+def at_shares(quantiles: Array, plan: Plan, shares: Sequence[float], reach: Array | None = None) -> Array:
+    """The quantiles of K ``shares`` of distributions whose quantiles are these (n, h, Q): (n, h, K)."""
+    known = {share: quantiles[..., q] for q, share in enumerate(plan.quantiles)}
+    return np.stack(
+        [
+            known[share] if share in known else at_ranks(quantiles, plan, np.full(quantiles.shape[:2], share), reach)
+            for share in shares
+        ],
+        axis=-1,
+    )
 
 
 def mixed(quantiles: Array, plan: Plan) -> Array:

@@ -10,29 +10,45 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...artifacts import model_file
 from ...config import from_json
+from ...data.frames import FrameKind
 from ...errors import InputError
+from .answer import Words, shares_of
 from .config import Columns, Plan, former
-from .dataset import EncodedSeries, Encoding, Scaling, bridged, encode, make_dataset, past_values, standardise
+from .dataset import (
+    EncodedSeries,
+    Encoding,
+    Scaling,
+    bridged,
+    encode,
+    floors,
+    make_dataset,
+    past_values,
+    standardise,
+    window_values,
+)
 from .direct import Direct
+from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
-from .intervals import LATELY, lately, recent_rows, shifted, transformed
+from .intervals import FAR, LATELY, at_shares, continued, lately, recent_rows, sampled, shifted, transformed
 from .linear import FOLDS, Linear, units
 from .networks import Learner
-from .panel import Panel, read_panel
+from .panel import read_panel
 from .recursive import Recursive
 from .season import seasonal_spread
-from .split import Array, Rows
+from .series import Head, Panel
+from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
 AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
 RANKS = 256  # of a model that has none
+MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
+TOGETHER = 64  # series that are continued at once
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
 FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
@@ -44,23 +60,7 @@ class Forecast:
     names: list[str]
     places: NDArray[np.int64]  # (S, H), on the model's grid
     labels: list[list[str]]  # S of H
-    quantiles: Array  # (S, H, Q)
-
-    def frame(self, plan: Plan) -> pl.DataFrame:
-        """One row for each series and step: series, time, step, forecast, and a column for each other quantile."""
-        horizon = self.quantiles.shape[1]
-        columns = {
-            "series": np.repeat(self.names, horizon),
-            "time": [label for labels in self.labels for label in labels],
-            "step": np.tile(np.arange(1, horizon + 1), len(self.names)),
-        }
-        return pl.DataFrame(columns | quantile_columns(self.quantiles, plan))
-
-
-def quantile_columns(quantiles: Array, plan: Plan) -> dict[str, Array]:
-    """The columns of ``quantiles`` (n, H, Q): forecast for the median, q0.1 for another."""
-    others = {f"q{share:g}": quantiles[..., q].ravel() for q, share in enumerate(plan.quantiles) if share != 0.5}
-    return {"forecast": quantiles[..., plan.median].ravel(), **others}
+    quantiles: Array  # (S, H, Q), as many rows as were asked for, or (S, H, N), ways that they may go
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,8 +68,9 @@ class Model(model_file.Model):
     """Trained networks (``learner``), how data reach them, and what the validation part taught about their errors."""
 
     KIND: ClassVar[str] = "forecast model"
-    FORMAT: ClassVar[int] = 3
+    FORMAT: ClassVar[int] = 4
     CONFIG: ClassVar[type[Any]] = Plan
+    LAYOUT: ClassVar[type[Any]] = FrameKind
     MISSING: ClassVar[Collection[str]] = ("tail.values",)
 
     config: Plan
@@ -94,6 +95,14 @@ class Model(model_file.Model):
     """How much of what the networks say beside that counts."""
     lately: float = LATELY
     """The power of how much a series has moved of late in the width of its intervals; 0 in files of before that."""
+    heads: tuple[Head, ...] = ()
+    """Which series of the table each is."""
+    positive: bool = False
+    """Whether no value was below 0, so that none of a forecast is, as long as none is below that has come since."""
+    reach: Array | None = None
+    """How much further out than the outermost quantiles the intervals ``FAR`` are; None: as the normal distribution."""
+    stretch: Array | None = None
+    """(S, Q), what the values since training have made of the intervals, see following.py; None: nothing."""
 
     @property
     def plan(self) -> Plan:
@@ -117,8 +126,16 @@ class Model(model_file.Model):
         return max(self.learner.memory, recent_rows(self.plan), self.linear.lookback if self.linear else 0)
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
-        """The series of ``panel`` as numbers."""
-        return encode(panel, self.known, self.observed)
+        """The series of ``panel`` as numbers; static covariates that it hasn't got are those that were learnt with.
+
+        Raises ``InputError`` where they are missing of a series that is new.
+        """
+        lacking = [column for column in self.columns.static if column not in panel.series[0].cells]
+        rows = {tail.name: tail.known[0] for tail in self.tails} if lacking else {}
+        new = [series.name for series in panel.series if series.name not in rows]
+        if lacking and new:
+            raise InputError(f"{panel.source}: series {new[0]!r} is new, expected the column {lacking[0]!r} as well")
+        return encode(panel, self.known, self.observed, rows)
 
     def constants(self, series: Sequence[EncodedSeries]) -> tuple[Scaling, Array, Array]:
         """The scaling and the units of ``series``, (S,), and the linear forecast's, (S, 2).
@@ -142,21 +159,78 @@ class Model(model_file.Model):
                 f"series {series.name!r}: expected values above 0, as those the model learnt from, got"
                 f" {np.nanmin(series.values):g}"
             )
-        own = standardise([series.values], self.plan.log)
+        own = standardise([series.values], self.plan.log, from_zero=self.plan.from_zero)
         spread = own.spread * self.learner.relative_spread(own.forward(series.values, 0))
         unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
         return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(bridged(series.values))
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
+        found, floor = self._calibrated(series, rows, of), self.floor(series, rows, of)
+        return self._finished(found, self._stretch(series)[of], floor)
+
+    def follow(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array) -> tuple[Array, Array, Model]:
+        """The quantiles from ``rows`` on, of intervals that learn from what has come before, and of those that don't.
+
+        ``real`` (n, H) came, NaN where nothing did. The third is the model that has heard all of it.
+        """
+        found, start = self._calibrated(series, rows, of), self._stretch(series)
+        stretch, last = follow(found, real, rows, of, start, self.plan)
+        place = {each.name: s for s, each in enumerate(series)}
+        known = [(s, place[name]) for s, name in enumerate(self.names) if name in place]
+        heard = self._stretch(self.tails) if self.tails else start.copy()
+        for s, mine in known:
+            heard[s] = last[mine]
+        floor = self.floor(series, rows, of)
+        following, still = (self._finished(found, each, floor) for each in (stretch, start[of]))
+        return following, still, replace(self, stretch=heard)
+
+    def hear(self, series: Sequence[EncodedSeries]) -> Model:
+        """The model that has heard the values of the series it has learnt that have come since."""
+        ends = {tail.name: tail.first + len(tail.values) for tail in self.tails}
+        new = [each for each in series if ends.get(each.name, np.inf) < each.first + len(each.values)]
+        if not new:
+            return self
+        horizon = self.plan.horizon
+        whole = horizon if self.known.columns else 1  # what is known of a row further ahead may not be there
+        begin = np.array([max(ends[each.name] - each.first, self.memory) for each in new])
+        end = np.array([len(each.values) for each in new]) - whole + 1
+        begin = np.maximum(begin, end - MOST_HEARD)
+        rows, of = origins(begin, end, 1, max(1, horizon // 8))
+        if not len(rows):
+            return self
+        padded = [replace(each, values=np.append(each.real, np.full(horizon, np.nan)), filled=None) for each in new]
+        return self.follow(new, rows, of, window_values(padded, rows, of, horizon))[2]
+
+    def _calibrated(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+        """The quantiles as the validation part has them moved, (n, H, Q)."""
         scaling, unit, moves = self.constants(series)
         with np.errstate(over="ignore", invalid="ignore"):
             found = self._scaled(series, rows, of, scaling, moves)
             own = lately(series, rows, of, unit, self.plan, self.lately)
-            quantiles = shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+            return shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+
+    def _stretch(self, series: Sequence[EncodedSeries]) -> Array:
+        """That of ``series``, (n, Q); of new ones none."""
+        found = np.zeros((len(series), len(self.plan.quantiles)))
+        if self.stretch is not None:
+            place = {name: s for s, name in enumerate(self.names)}
+            for row, each in zip(found, series, strict=True):
+                if each.name in place:
+                    row[:] = self.stretch[place[each.name]]
+        return found
+
+    def floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+        """What forecasts are not below, (n,)."""
+        return floors(series, rows, of) if self.positive else np.full(len(rows), -np.inf)
+
+    def _finished(self, quantiles: Array, stretch: Array, floor: Array) -> Array:
+        """Those of a forecast, (n, H, Q). Raises ``InputError`` where they are none."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            quantiles = stretched(quantiles, stretch, self.plan)
         if not np.isfinite(quantiles).all():
             raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
-        return quantiles
+        return np.maximum(quantiles, floor[:, None, None])
 
     def _scaled(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, scaling: Scaling, moves: Array) -> Array:
         """What the networks say, as far as they count, and the linear forecast, scaled: (n, H, Q)."""
@@ -174,36 +248,72 @@ class Model(model_file.Model):
         return mix(base, found, self.share)
 
     def forecast_ahead(
-        self, series: Sequence[EncodedSeries], labels: Sequence[Sequence[str]] | None = None
+        self,
+        series: Sequence[EncodedSeries],
+        labels: Sequence[Sequence[str]] | None = None,
+        rows: int | None = None,
+        *,
+        spread: bool = True,
+        samples: int = 0,
+        seed: int = 0,
     ) -> Forecast:
-        """What comes after ``series``; ``labels`` are the times of rows behind their ends, as far as a table has them.
+        """``rows`` rows after ``series``, by default the horizon; ``spread`` as in ``intervals.continued``.
 
-        Raises ``InputError`` where covariates known ahead don't reach over the horizon.
+        With ``samples`` it is so many ways that they may go, drawn with ``seed``, in the place of quantiles.
+        ``labels`` are the times of rows behind their ends, as far as a table has them. Raises ``InputError`` where
+        covariates known ahead don't reach so far.
         """
-        horizon = self.plan.horizon
-        for each in series:
-            ahead = len(each.known) - len(each.values)
-            if self.known.columns and ahead < horizon:
-                names = ", ".join(column.name for column in self.known.columns)
-                raise InputError(
-                    f"series {each.name!r}: the model needs {names} of {horizon} rows after the last value, got {ahead}"
-                )
-        ends = np.array([len(each.values) for each in series], dtype=np.int64)
-        quantiles = self.forecast(series, ends, np.arange(len(series)))
-        firsts = np.array([each.first for each in series], dtype=np.int64) + ends
-        places = firsts[:, None] + np.arange(horizon)
+        rows = self.plan.horizon if rows is None else rows
+        if self.known.columns:
+            series = [self._reaching(each, rows) for each in series]
+        ends = np.array([each.first + len(each.values) for each in series], dtype=np.int64)
+        places = ends[:, None] + np.arange(rows)
         written = [self.grid.labels(row) for row in places]
         for row, there in zip(written, labels or [], strict=bool(labels)):
-            row[: len(there)] = there[:horizon]
-        return Forecast([each.name for each in series], places, written, quantiles)
+            row[: len(there)] = there[:rows]
+        together = [series[s : s + TOGETHER] for s in range(0, len(series), TOGETHER)]
+        model = self.hear(series)
+        parts = [
+            sampled(model, each, rows, samples, seed + s).swapaxes(1, 2)
+            if samples
+            else continued(model, each, rows, spread=spread)
+            for s, each in enumerate(together)
+        ]
+        return Forecast([each.name for each in series], places, written, np.concatenate(parts))
 
-    def forecast_frame(self, source: object = None) -> pl.DataFrame:
-        """What follows the series of ``source``, a file or a frame; None: those the model has seen last."""
+    def _reaching(self, series: EncodedSeries, rows: int) -> EncodedSeries:
+        """``series`` with what is known of ``rows`` rows ahead: of static covariates what always was."""
+        ahead = len(series.known) - len(series.values)
+        if ahead >= rows:
+            return series
+        if self.columns.known:
+            names = ", ".join(self.columns.known)
+            raise InputError(
+                f"series {series.name!r}: the model needs {names} of {rows} rows after the last value, got {ahead}"
+            )
+        return replace(series, known=np.concatenate([series.known, series.known[-1:].repeat(rows - ahead, axis=0)]))
+
+    def predict(
+        self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0
+    ) -> tuple[Forecast, Any]:
+        """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
+
+        ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
+        were learnt.
+        """
+        shares = shares_of(level, self.plan.quantiles)
         if source is None:
-            return self.forecast_ahead(self.tails).frame(self.plan)
-        panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
-        labels = [series.labels[len(series) :] for series in panel.series]
-        return self.forecast_ahead(self.encode(panel), labels).frame(self.plan)
+            heads, words = self.heads, Words(self.columns, self.grid, self.layout or _text(self.columns))
+            found = self.forecast_ahead(self.tails, rows=rows, samples=samples, seed=seed)
+        else:
+            panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
+            heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
+            labels = [series.labels[len(series) :] for series in panel.series]
+            found = self.forecast_ahead(self.encode(panel), labels, rows, samples=samples, seed=seed)
+        if samples:
+            return found, words.table(heads, found.places, found.labels, (), found.quantiles)
+        quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
+        return found, words.table(heads, found.places, found.labels, shares, quantiles)
 
     def content(self) -> dict[str, Any]:
         """Everything but the numbers."""
@@ -214,10 +324,12 @@ class Model(model_file.Model):
             "known": self.known.to_json(),
             "observed": self.observed.to_json(),
             "names": list(self.names),
+            "heads": [[list(head.key), head.target] for head in self.heads],
             "learner": self.learner.to_json(),
             "linear": self.linear.to_json() if self.linear else None,
             "share": self.share,
             "lately": self.lately,
+            "positive": self.positive,
             "first": [tail.first for tail in self.tails],
             "rows": [len(tail.values) for tail in self.tails],
             "known_rows": [len(tail.known) for tail in self.tails],
@@ -226,7 +338,8 @@ class Model(model_file.Model):
     def tensors(self) -> dict[str, Tensor]:
         """Weights, constants and the last rows."""
         arrays = {f"scaling.{name}": getattr(self.scaling, name) for name in CONSTANTS}
-        arrays |= {name: getattr(self, name) for name in ("unit", "shifts", "ranks")}
+        kept = ("unit", "shifts", "ranks", "reach", "stretch")
+        arrays |= {name: array for name in kept if (array := getattr(self, name)) is not None}
         arrays |= self.linear.tensors() if self.linear else {}
         arrays |= {
             f"tail.{name}": np.concatenate([getattr(tail, name) for tail in self.tails])
@@ -241,7 +354,9 @@ class Model(model_file.Model):
         if "plan" in content:  # format 1
             columns = {"target" if name == "targets" else name: value for name, value in content["columns"].items()}
             content = content | {"config": content["plan"], "columns": columns, "notes": {}}
-        return content | {"config": former(content["config"], content.get("gaps"))}
+        named = content["columns"].get("id")
+        columns = content["columns"] | {"id": [] if named is None else [named]}
+        return content | {"config": former(content["config"], content.get("gaps")), "columns": columns}
 
     @classmethod
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
@@ -271,11 +386,15 @@ class Model(model_file.Model):
             shifts=_array(tensors, "shifts", plan.horizon, len(plan.quantiles)),
             learner=_learner(plan, content["learner"], tensors, tails, linear),
             tails=tails,
+            heads=_heads(content, columns, names),
             ranks=_ranks(tensors, plan.horizon),
             dimensions=_dimensions(content, columns),
             linear=linear,
             share=_share(content, "share", 1.0),
             lately=_share(content, "lately", 0.0),
+            positive=content.get("positive", False) is True,
+            reach=_reach(tensors),
+            stretch=_stretch(tensors, len(names), len(plan.quantiles)),
         )
 
 
@@ -294,6 +413,11 @@ def calibration(fold: int) -> str:
     return "calibration " if fold == 1 else f"calibration {fold} "
 
 
+def _text(columns: Columns) -> FrameKind:
+    """What tables were answered with before their kind was noted."""
+    return FrameKind(types=dict.fromkeys((*columns.id, columns.time or ""), ("String",)))
+
+
 # What a file says, looked at
 
 
@@ -309,9 +433,46 @@ def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
     return ranks
 
 
+def _heads(content: Mapping[str, Any], columns: Columns, names: Sequence[str]) -> tuple[Head, ...]:
+    """Which series is which; a file of before that was noted says it by their names."""
+    if "heads" not in content:
+        return tuple(_head(name, columns) for name in names)
+    heads = tuple(from_json(Head, {"key": key, "target": target}) for key, target in content["heads"])
+    if len(heads) != len(names) or {len(head.key) for head in heads} != {len(heads[0].key)}:
+        raise ValueError("expected the ids of every series")
+    return heads
+
+
+def _head(name: str, columns: Columns) -> Head:
+    if not columns.id:
+        return Head((name,)) if columns.layout == "rows" else Head(target=name)
+    if len(columns.target) < 2:
+        return Head((name,), *columns.target)
+    target = next((each for each in columns.target if name.endswith(f"/{each}")), columns.target[0])
+    return Head((name.removesuffix(f"/{target}"),), target)
+
+
+def _reach(tensors: Mapping[str, Tensor]) -> Array | None:
+    if "reach" not in tensors:
+        return None
+    reach = _array(tensors, "reach", len(FAR))
+    if not ((reach >= 1) & (np.diff(reach, prepend=1.0) >= 0)).all():
+        raise ValueError("expected rising numbers from 1 on")
+    return reach
+
+
+def _stretch(tensors: Mapping[str, Tensor], series: int, quantiles: int) -> Array | None:
+    if "stretch" not in tensors:
+        return None
+    stretch = _array(tensors, "stretch", series, quantiles)
+    if not (np.abs(stretch) <= np.log(MOST_STRETCH)).all():
+        raise ValueError(f"expected intervals stretched {MOST_STRETCH:g} times at most")
+    return stretch
+
+
 def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
     """What a file of before this was noted says of it by the names that ``Forecaster`` gives the columns of arrays."""
-    named = columns.time is None and columns.id is None and columns.target[:1] in (("y",), ("y0",))
+    named = columns.time is None and not columns.id and columns.target[:1] in (("y",), ("y0",))
     found = content.get("dimensions", (1 if columns.target == ("y",) else 2) if named else 0)
     if found not in (0, 1, 2) or (found == 1 and len(columns.target) != 1):
         raise ValueError(f"expected a table or an array of 1 or 2 dimensions, got {found!r}")

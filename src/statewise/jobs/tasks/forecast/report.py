@@ -9,16 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from ...data.frames import FrameKind
 from ...experiment import Facts
 from ...report import Block, Heading, Note, Picture, Table, Text, to_svg
 from . import picture
-from .backtest import Backtest, Score, lost_to
+from .answer import Words
+from .backtest import Backtest, Held, Score, lost_to
 from .config import Plan
 from .intervals import least_windows
-from .model import Model, quantile_columns
+from .model import Model
 from .recursive import Recursive
 from .training import ForecastProblem
 
@@ -61,6 +62,7 @@ def choices(model: Model) -> Facts:
     """What was chosen before the test part was looked at."""
     plan = model.plan
     scale = "logarithms" if plan.log else "values as they are"
+    scale += ", never below 0" if model.positive and not plan.log else ""
     if isinstance(model.learner, Recursive):
         scale += f", {model.learner.inputs.differences}"
         inputs = f"lags {_list(model.learner.inputs.lags)}"
@@ -125,12 +127,28 @@ def verdict(tested: Backtest) -> tuple[str, bool]:
     said, good = _beside(model, baselines)
     if tested.model.linear and not tested.model.share:
         said += " The network adds nothing to what is linear in it."
-    quantiles = tested.model.plan.quantiles
-    expected = quantiles[-1] - quantiles[0]
-    if len(quantiles) > 1 and abs(model.coverage - expected) > MOST_OFF:
-        kind, holds = "narrow" if model.coverage < expected else "wide", f"{100 * model.coverage:.1f} %"
-        return f"{said} Its {100 * expected:.0f} % intervals are too {kind}: they hold {holds}.", False
+    for held in tested.held:
+        if off := _off(held, tested.windows):
+            said, good = f"{said} {off[0]}", good and off[1]
     return said, good
+
+
+def _off(held: Held, windows: float) -> tuple[str, bool] | None:
+    """How intervals fail to hold what they should, in words, and whether that may be chance; None where they don't.
+
+    As few windows as the test part has miss it by chance too: by a standard error, whatever the intervals are.
+    """
+    off, name, holds = held.share - held.level, f"{100 * held.level:.0f} %", f"{100 * held.share:.1f} %"
+    if abs(off) <= MOST_OFF:
+        return None
+    if abs(off) <= _chance(held.level, windows):
+        return f"Its {name} intervals hold {holds}, in too few windows to tell why.", True
+    return f"Its {name} intervals are too {'narrow' if off < 0 else 'wide'}: they hold {holds}.", False
+
+
+def _chance(level: float, windows: float) -> float:
+    """A standard error of the share that intervals hold in ``windows`` that have no row in common."""
+    return float(np.sqrt(level * (1 - level) / max(windows, 1.0)))
 
 
 def _beside(model: Score, baselines: Sequence[Score]) -> tuple[str, bool]:
@@ -187,15 +205,24 @@ def _by_series(tested: Backtest) -> Table:
 def _intervals(tested: Backtest) -> list[Block]:
     plan = tested.model.plan
     low, high = plan.quantiles[0], plan.quantiles[-1]
-    score = tested.scores[0]
-    expected = 100 * (high - low)
-    text = (
-        f"Between the quantiles {low:g} and {high:g}, {expected:.0f} % of the real values should lie; on the test part"
-        f" {100 * score.coverage:.1f} % do, at a mean width of {score.width:.4g}. The quantiles are split-conformal:"
-        f" moved by what was missed in {tested.calibrated} windows that were not learnt from."
-    )
+    found: list[Block] = [
+        Text(
+            "The quantiles are split-conformal: moved by what was missed in"
+            f" {tested.calibrated} windows that were not learnt from. Then they follow the values that come, those"
+            " before the origin of a forecast: wider where more are outside than should be, narrower where fewer are."
+        )
+    ]
+    rows = [
+        [f"{100 * each.level:.0f} %", f"{100 * each.share:.1f} %", f"{100 * each.without:.1f} %"]
+        for each in tested.held
+    ]
+    caption = f"Their mean width between {low:g} and {high:g}: {tested.scores[0].width:.4g}."
+    found.append(Table(["intervals of", "hold", "not following"], rows, caption=caption))
+    if _chance(tested.held[0].level, tested.windows) > MOST_OFF:
+        many = f"{tested.windows:.0f}" if tested.windows >= 1.5 else "one"
+        text = f"The test part has about {many} windows without a row in common: too few to tell a miss of"
+        found.append(Note(f"{text} {100 * MOST_OFF:.0f} points from chance.", good=False))
     series = max(1, len(set(tested.series.tolist())))
-    found: list[Block] = [Text(text)]
     if tested.calibrated < least_windows(plan.quantiles) * series:
         found.append(
             Note(
@@ -213,20 +240,20 @@ def _intervals(tested: Backtest) -> list[Block]:
 
 def predictions(tested: Backtest) -> tuple[str, int]:
     """One row for each forecast of the test part; of very many origins some. And how many origins were left out."""
-    plan, problem = tested.model.plan, tested.problem
+    plan, panel = tested.model.plan, tested.problem.panel
     every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
-    rows, series = tested.rows[::every], tested.series[::every]
-    at = rows[:, None] + np.arange(plan.horizon)  # (n, H)
-    labels = [problem.panel.series[s].labels for s in range(len(problem.series))]
-    columns: dict[str, Any] = {
-        "series": np.repeat([problem.series[s].name for s in series], plan.horizon),
-        "origin": np.repeat([labels[s][row - 1] for s, row in zip(series, rows, strict=True)], plan.horizon),
-        "time": [labels[s][row] for s, window in zip(series, at, strict=True) for row in window],
-        "step": np.tile(np.arange(1, plan.horizon + 1), len(rows)),
-        "real": pl.Series(tested.real[::every].ravel()).fill_nan(None),
-    }
-    columns |= quantile_columns(tested.quantiles[::every], plan)
-    return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
+    rows, series = tested.rows[::every], [panel.series[s] for s in tested.series[::every]]
+    first = np.array([each.first for each in series], dtype=np.int64) + rows
+    table = Words(panel.columns, panel.grid, FrameKind(types=dict.fromkeys(panel.kind.types, ("String",)))).table(
+        [each.head for each in series],
+        first[:, None] + np.arange(plan.horizon),
+        [each.labels[row : row + plan.horizon] for each, row in zip(series, rows, strict=True)],
+        plan.quantiles,
+        tested.quantiles[::every],
+        cutoffs=(first - 1, [each.labels[row - 1] for each, row in zip(series, rows, strict=True)]),
+        real=tested.real[::every],
+    )
+    return table.fill_nan(None).write_csv(), len(tested.rows) - len(rows)
 
 
 def metrics(tested: Backtest) -> dict[str, Any]:
@@ -239,6 +266,7 @@ def metrics(tested: Backtest) -> dict[str, Any]:
         "share": tested.model.share,
         "origins": len(tested.rows),
         "calibration_windows": tested.calibrated,
+        "intervals": [asdict(each) for each in tested.held],
         "scores": [_finite(asdict(score)) for score in tested.scores],
     }
 

@@ -34,13 +34,13 @@ from .dataset import (
     window_values,
 )
 from .direct import Direct, WindowInputs, WindowTask
-from .intervals import find_ranks, lately, shifted, shifts_of, transformed
+from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import AGAIN, Model, calibration, make_tails, mix
 from .networks import Learner
-from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
 from .season import choose_differences, choose_lags, common_season, nested_seasons, seasonal_spread
+from .series import Panel
 from .split import Array, Rows, Split, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
@@ -111,7 +111,7 @@ class ForecastProblem(Problem[Model]):
             # A short series has no rows to spare: those that calibrated train the networks that stay.
             learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
-        shifts, ranks, share = _calibrated(self, judges, unit)
+        shifts, reach, ranks, share = _calibrated(self, judges, unit)
         linear = decided.linear(split.validation) if decided else None
         if linear and share and not plan.short:
             # What the network is worth has been told: the newest rows are worth more than telling it again.
@@ -128,12 +128,16 @@ class ForecastProblem(Problem[Model]):
             scaling=kept,
             unit=unit,
             shifts=shifts,
+            reach=reach,
+            positive=all(np.nanmin(values) >= 0 for values in self.before_test),
             learner=learner,
             tails=(),
             ranks=ranks,
             dimensions=self.dimensions,
             linear=linear,
             share=share,
+            layout=self.panel.kind,
+            heads=tuple(one.head for one in self.panel.series),
         )
         return make_tails(model, series)
 
@@ -176,11 +180,13 @@ def prepare(
         rows=min(map(len, before)),
         learnt=parts.counts["training"],
         observed=bool(panel.columns.observed),
-        channels=len(panel.columns.target) > 1 and panel.columns.id is None,
+        channels=len(panel.columns.target) > 1 and not panel.columns.id,
         log=grows_with_level(before, season),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
+    if plan.from_zero:
+        _check_from_zero(plan, panel, before)
     if like is not None:
         if panel.columns.covariates != like.columns.covariates:
             raise InputError(f"expected the covariates {like.columns.covariates}, got {panel.columns.covariates}")
@@ -208,6 +214,18 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _check_from_zero(plan: Plan, panel: Panel, before: Sequence[Array]) -> None:
+    counts = plan.distribution == "negative-binomial"
+    expected = "counts, 0, 1, 2, ..." if counts else "no value below 0"
+    for series, values in zip(panel.series, before, strict=True):
+        there = values[np.isfinite(values)]
+        wrong = there[(there < 0) | (there % 1 != 0 if counts else there < 0)]
+        if len(wrong):
+            raise InputError(
+                f"--distribution {plan.distribution}: expected {expected}, series {series.name!r} has {wrong[0]:g}"
+            )
 
 
 def _check_told(config: ForecastConfig, season: int, before: Sequence[int]) -> None:
@@ -322,7 +340,7 @@ def _learn_direct(
     if like is not None:
         learner, scaling = _as_before(like, plan, series)
     else:
-        scaling = standardise(parts, plan.log)
+        scaling = standardise(parts, plan.log, from_zero=plan.from_zero)
         if not plan.channels:  # channels of one table are compared as they are standardised
             spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
             scaling = replace(scaling, spread=scaling.spread * spreads)
@@ -438,8 +456,8 @@ class Judge:
 
 def _calibrated(
     problem: ForecastProblem, judges: Sequence[Judge], unit: Array
-) -> tuple[Array, NDArray[np.float32], float]:
-    """The quantiles' shifts, (H, Q), the ranks (n, H), and how much the networks count beside the linear forecast.
+) -> tuple[Array, Array, NDArray[np.float32], float]:
+    """The quantiles' shifts, (H, Q), their reach, the ranks (n, H), and how much the networks count.
 
     All of it follows from what is missed in rows that were not learnt from.
     """
@@ -461,7 +479,8 @@ def _calibrated(
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
     shifts = shifts_of(found, real, own, plan, apart)
-    return shifts, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
+    reach = reach_of(found, real, own, plan, apart)
+    return shifts, reach, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
 
 
 def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool) -> float:

@@ -22,8 +22,8 @@ statewise write [fit] [FILE] [option ...]
        statewise write complete MODEL TEXT [TEXT ...]
        statewise write score MODEL FILE""",
     description="""\
-Train a recurrent network to write as a text is written, character by character or
-word by word. Prints how well it predicts a part that it has not seen, beside what
+Train a recurrent network to write as a text is written, character by character, word
+by word or by pieces of words. Prints how well it predicts a part that it has not seen, beside what
 counting alone reaches, and something that it wrote; leaves report.html, samples.txt,
 predictions.csv, metrics.json and model.safetensors in a run folder. Without a file:
 32,033 first names.
@@ -38,8 +38,12 @@ examples:
 with files of your own, text in UTF-8, packed as .gz or not:
   statewise write FILE.txt
   statewise write FILE.txt --level word --units 650 --tie --dropout 0.5
+  statewise write FILE.txt --level subword --max-words 4000
   statewise write FILE.txt --lines
   statewise write score MODEL.safetensors FILE.txt
+
+Pieces of words (--level subword), found by byte-pair encoding, need the package
+tokenizers: pip install 'statewise[translate]'
 """,
 )
 
@@ -143,7 +147,7 @@ class ScoreOptions(Out):
     """What ``write score`` can be told."""
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
-    file: Path = option(..., "text in UTF-8, packed as .gz or not", metavar="FILE", positional=True)
+    file: Path = option(..., "text in UTF-8, packed as .gz or not; -: stdin", metavar="FILE", positional=True)
     out: Path | None = again(Out, "out", None, "none; a CSV file of what each line costs")
 
 

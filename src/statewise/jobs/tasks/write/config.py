@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from ...command import Run
-from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Whole, again, option, part_of
+from ...config import Cell, Config, Count, Level, NotNegative, Part, Positive, Range, Whole, again, option, part_of
 from ...training.config import TrainingConfig
 
 UPDATES = {False: 5000, True: 8000}  # of a training of running text, and of lines
 MOST_EPOCHS = 300
 UNITS = {False: 256, True: 128}
 LAYERS = {False: 2, True: 1}
+MOST = {"char": 10_000, "word": 10_000, "subword": 2_000}  # symbols; of characters all there are
 NARROW = 64  # an embedding of characters as wide as this tells any alphabet apart
 
 LEAST_HELD_OUT = {False: 500, True: 20}  # characters, lines; a smaller part held out says little
@@ -33,9 +33,11 @@ class WriteConfig(TrainingConfig):
     warmup: Part = again(TrainingConfig, "warmup", 0.02)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
 
-    level: Literal["char", "word"] = data("char", "what is written next: a character, or what stands between blanks")
+    level: Level = data("char", "what is written next: a character, what stands between blanks, or a piece of that")
     lines: bool = data(False, "every line is one for itself, such as names, instead of one running text")
-    max_words: Whole = data(10_000, "how many words are known, the most frequent", metavar="N")
+    max_words: Whole | None = data(
+        None, "how many words or pieces are known, the most frequent", metavar="N", default="10,000 words, 2,000 pieces"
+    )
     min_count: Whole = data(2, "words that occur less often are <unk>", metavar="N")
     validation_share: Part | None = data(
         None,
@@ -49,7 +51,10 @@ class WriteConfig(TrainingConfig):
     )
     layers: Whole | None = network(None, "layers", metavar="N", default="2, of lines 1", search=Range(1, 3))
     embedding: Whole | None = network(
-        None, "numbers that stand for a symbol in the input", metavar="N", default="64; words, tied: as many as units"
+        None,
+        "numbers that stand for a symbol in the input",
+        metavar="N",
+        default="64; words, pieces, tied: as many as units",
     )
     dropout: Part = network(
         0.2,
@@ -78,6 +83,7 @@ class WriteConfig(TrainingConfig):
 class Plan(WriteConfig):
     """A configuration in which the network is decided."""
 
+    max_words: Whole
     units: Whole
     layers: Whole
     embedding: Whole
@@ -86,8 +92,9 @@ class Plan(WriteConfig):
     def of(cls, config: WriteConfig) -> Plan:
         """2 layers of 256 units, 1 of 128 for lines; of characters 64 numbers."""
         units, layers = config.units or UNITS[config.lines], config.layers or LAYERS[config.lines]
-        wide = units if config.tie or config.level == "word" else min(units, NARROW)
-        return part_of(cls, config, units=units, layers=layers, embedding=config.embedding or wide)
+        wide = min(units, NARROW) if config.level == "char" and not config.tie else units
+        most = config.max_words or MOST[config.level]
+        return part_of(cls, config, max_words=most, units=units, layers=layers, embedding=config.embedding or wide)
 
 
 @dataclass(kw_only=True)

@@ -20,7 +20,8 @@ from .training import WriteProblem
 NAMES = Path(__file__).parents[2] / "data" / "names.txt"
 
 TEMPERATURES = (0.5, 0.8, 1.0)
-SHOWN = {True: 20, False: 600}  # lines, or symbols of a running text
+SHOWN = {"char": 600, "word": 120, "subword": 200}  # symbols of a running text
+LINES = 20
 JUDGED = 1000  # lines written to see how many of them are copies
 
 
@@ -92,10 +93,10 @@ class Write(experiment.Job[Options, Model]):
     def written(self, model: Model) -> report.Written:
         """Samples at some temperatures; of lines, such as are not known."""
         if not model.lines:
-            length = SHOWN[False] if model.vocabulary.level == "char" else SHOWN[False] // 5
+            length = SHOWN[model.vocabulary.level]
             draws = {t: Draw(temperature=t) for t in TEMPERATURES}
             return report.Written({t: model.samples(1, length=length, draw=draw) for t, draw in draws.items()})
         known = set(lines_of(self.text)) | set(lines_of(self.held))
-        samples = {t: model.samples(SHOWN[True], draw=Draw(temperature=t), without=known) for t in TEMPERATURES}
+        samples = {t: model.samples(LINES, draw=Draw(temperature=t), without=known) for t in TEMPERATURES}
         lines = model.samples(JUDGED, draw=Draw(temperature=1.0))
         return report.Written(samples, sum(line in known for line in lines) / JUDGED, JUDGED)

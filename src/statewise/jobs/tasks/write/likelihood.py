@@ -34,6 +34,7 @@ class Score:
     nats: float
     symbols: int
     characters: int
+    words: int
 
     @property
     def loss(self) -> float:
@@ -44,6 +45,11 @@ class Score:
     def perplexity(self) -> float:
         """Among how many equally likely symbols it would be as hard to choose."""
         return math.exp(min(self.loss, 700))
+
+    @property
+    def perplexity_per_word(self) -> float:
+        """The perplexity as it would be of words, the ends of lines among them: whatever is a symbol, it compares."""
+        return math.exp(min(self.nats / self.words, 700))
 
     @property
     def bits(self) -> float:
@@ -64,7 +70,7 @@ class Likelihood:
 
     def score(self, name: str) -> Score:
         """The whole in a few numbers."""
-        return Score(name, float(self.nats.sum()), self.corpus.terms, self.corpus.characters)
+        return Score(name, float(self.nats.sum()), self.corpus.terms, self.corpus.characters, self.corpus.words)
 
     @property
     def accuracy(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...artifacts import model_file
 from ...errors import InputError
-from .config import Draw, Plan
+from .config import MOST, Draw, Plan
 from .likelihood import Likelihood, likelihood
 from .network import Network
 from .search import NOT_FINITE, finite, likeliest
@@ -93,14 +93,10 @@ class Model(model_file.Model):
         return [] if self.vocabulary.unknown is None else [self.vocabulary.unknown]
 
     def _spelt(self, before: int, places: Iterable[int]) -> Iterator[str]:
-        """The symbols ``places`` after the symbol ``before`` as text, words set apart; a line to its end."""
-        told = self.vocabulary.symbols[before]
-        for place in places:
-            symbol = self.vocabulary.symbols[place]
-            if self.lines and symbol == END:
-                return
-            yield f" {symbol}" if self.vocabulary.level == "word" and END not in (told, symbol) else symbol
-            told = symbol
+        """The symbols ``places`` after the symbol ``before`` as text; a line to its end."""
+        if self.lines:
+            places = takewhile(lambda place: place != self.vocabulary.end, places)
+        return self.vocabulary.spelt(places, self.vocabulary.symbols[before])
 
     def samples(
         self,
@@ -127,8 +123,8 @@ class Model(model_file.Model):
         return found
 
     def begun(self, prompt: str) -> str:
-        """``prompt`` as a text goes on from it: words set themselves apart from what is before them."""
-        return prompt.rstrip(" ") if self.vocabulary.level == "word" else prompt
+        """``prompt`` as a text goes on from it: words, and pieces that begin one, bring the blank before them."""
+        return prompt if self.vocabulary.level == "char" else prompt.rstrip(" ")
 
     @property
     def reach(self) -> int:
@@ -183,7 +179,7 @@ class Model(model_file.Model):
         vocabulary = self.vocabulary
         if self.lines and END in prompt:
             raise InputError(f"expected a beginning of a line, got one with a line's end in it: {prompt!r}")
-        ids = vocabulary.numbers(prompt).tolist()
+        ids = vocabulary.numbers(self.begun(prompt)).tolist()
         if vocabulary.level == "word" and not prompt.endswith(END):
             ids.pop()  # the end of a line that isn't there
         if vocabulary.unknown is not None:
@@ -196,7 +192,7 @@ class Model(model_file.Model):
 
     def content(self) -> dict[str, Any]:
         """The symbols, and how long the longest line is."""
-        return {"symbols": list(self.vocabulary.symbols), "longest": self.longest}
+        return self.vocabulary.to_json() | {"longest": self.longest}
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights, tied ones once."""
@@ -206,14 +202,14 @@ class Model(model_file.Model):
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
         """Format 1 had the network's part of the configuration alone, and the level beside it."""
-        own = {"level": content["level"], "lines": content["longest"] > 0}
+        own = {"level": content["level"], "lines": content["longest"] > 0, "max_words": MOST[content["level"]]}
         return content | {"config": content["shape"] | own}
 
     @classmethod
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
         config: Plan = shared["config"]
-        vocabulary, longest = Vocabulary.from_json(config.level, content["symbols"]), content["longest"]
+        vocabulary, longest = Vocabulary.from_json(config.level, content), content["longest"]
         if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):

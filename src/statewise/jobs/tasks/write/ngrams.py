@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .likelihood import Score
 from .text import Corpus, Ids
 
-ORDERS = {"char": (1, 2, 3, 5), "word": (1, 2, 3)}
+ORDERS = {"char": (1, 2, 3, 5), "word": (1, 2, 3), "subword": (1, 2, 3)}
 NAMES = {1: "frequencies alone", 2: "bigrams", 3: "trigrams", 5: "5-grams"}
 
 Chances = NDArray[np.float64]
@@ -29,7 +29,7 @@ def baselines(train: Corpus, test: Corpus, symbols: int, level: str) -> Iterator
         chances = mixed(grams(train, order, symbols), grams(test, order, symbols), symbols, chances)
         if order in orders:
             predicted = chances if test.lengths is not None else chances[1:]
-            yield Score(NAMES[order], float(-np.log(predicted).sum()), test.terms, test.characters)
+            yield Score(NAMES[order], float(-np.log(predicted).sum()), test.terms, test.characters, test.words)
 
 
 def grams(corpus: Corpus, order: int, symbols: int) -> Ids:

@@ -60,6 +60,9 @@ def table(scores: Sequence[Score], found: Likelihood, vocabulary: Vocabulary, wh
     noun = vocabulary.noun
     head = [f"on the {which} part", f"nats per {noun}", "perplexity", "bits per character"]
     rows = [[s.name, f"{s.loss:.4f}", f"{s.perplexity:.2f}", f"{s.bits:.3f}"] for s in scores]
+    if found.corpus.lengths is None and noun != "word":
+        head.append("perplexity per word")
+        rows = [[*row, f"{s.perplexity_per_word:.1f}"] for row, s in zip(rows, scores, strict=True)]
     caption = (
         f"Perplexity: among how many equally likely {noun}s it would be as hard to choose the next. The likeliest"
         f" {noun} was the right one in {100 * found.accuracy:.1f} % of all places."
@@ -97,6 +100,7 @@ def score_lines(name: str, found: Likelihood, vocabulary: Vocabulary) -> str:
         f"  nats per {noun:9}  {score.loss:.4f}\n"
         f"  perplexity          {score.perplexity:.3f}\n"
         f"  bits per character  {score.bits:.4f}\n"
+        f"  perplexity per word {score.perplexity_per_word:.2f}\n"
         f"  likeliest right     {100 * found.accuracy:.2f} %"
     )
 
@@ -141,5 +145,6 @@ def _figures(score: Score) -> dict[str, float]:
         "loss": score.loss,
         "perplexity": score.perplexity,
         "bits_per_character": score.bits,
+        "perplexity_per_word": score.perplexity_per_word,
         "terms": score.symbols,
     }

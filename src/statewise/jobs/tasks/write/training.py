@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,7 +47,7 @@ class LanguageModeling(Task):
         score = likelihood(self.model, self.held_out).score("")
         if self.level == "word":
             return {"loss": score.loss, "perplexity": score.perplexity}
-        return {"loss": score.loss, "bits per character": score.loss / math.log(2)}
+        return {"loss": score.loss, "bits per character": score.bits}
 
 
 class BpttTask(LanguageModeling):
@@ -160,12 +159,13 @@ class WriteProblem(Problem[Model]):
         """
         if like is not None and (like.lines, like.config.level) != (config.lines, config.level):
             raise InputError(f"the model has learnt {like.read}, expected the same again")
+        plan = Plan.of(config)
         if config.lines:
             text, held = of_lines(lines_of(text)), of_lines(lines_of(held))
         if like is not None:
             vocabulary = like.vocabulary
         else:
-            vocabulary = Vocabulary.of(text, config.level, max_words=config.max_words, min_count=config.min_count)
+            vocabulary = Vocabulary.of(text, plan.level, most=plan.max_words, min_count=plan.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
@@ -175,7 +175,6 @@ class WriteProblem(Problem[Model]):
         held_out = vocabulary.encode(held, lines=config.lines) if held else None
         if held_out is not None and held_out.terms < 1:
             raise InputError(f"the validation part has no two {vocabulary.noun}s that the training part has")
-        plan = Plan.of(config)
         if corpus.lengths is not None:
             updates = -(-len(corpus.lengths) // plan.batch)
         else:

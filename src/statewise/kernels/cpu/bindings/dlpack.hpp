@@ -1,4 +1,4 @@
-// Torch's tensors, read and made from C++ that knows nothing else of torch: what costs Python a microsecond a tensor
+// Tensors, read and made: torch's, from C++ that knows nothing else of torch. What costs Python a microsecond a tensor
 // takes a tenth of that here.
 
 #pragma once
@@ -43,17 +43,41 @@ struct View {
   uint8_t kind, bits;
   uint16_t lanes;
   int64_t *sizes, *strides;
-  uint64_t offset;  // bytes
+  uint64_t offset;    // bytes
+  int64_t own[2][3];  // sizes and strides where nobody else keeps them
 
   void* begin() const { return static_cast<char*>(data) + offset; }
   bool has_dense_rows() const { return strides[rank - 1] == 1 || sizes[rank - 1] == 1; }
 };
+
+enum Kind : uint8_t { kSigned = 0, kUnsigned = 1, kFloat = 2, kBfloat = 4 };
 
 // A tensor's sizes, without the batch's where there is none.
 struct Sizes {
   int64_t of[3];
   int rank;
 };
+
+// Whose tensors a call reads and makes: torch's, or numpy's arrays (arrays.hpp).
+class Tensors {
+ public:
+  virtual bool view(nanobind::handle tensor, View& v) const = 0;  // false unless it is plain memory of this machine's
+  virtual bool is_negated(nanobind::handle tensor) const = 0;     // lazily: its memory has the other sign
+  virtual nanobind::object dense_copy(nanobind::handle tensor, View& v) const = 0;
+  // New ones of the dtype of `like`: of these sizes; or of its own, maybe in its order of strides, which is sooner.
+  virtual nanobind::object empty(nanobind::handle like, const Sizes& sizes, View& v) const = 0;
+  virtual nanobind::object empty_like(nanobind::handle like, View& v) const = 0;
+
+  // Whether it is plain and of this dtype: 16 bits are bfloat16; likewise of torch.uint8, and of 64-bit integers.
+  bool is_memory(nanobind::handle tensor, int bits, View& v) const;
+  bool is_bytes(nanobind::handle tensor, View& v) const;
+  bool is_counts(nanobind::handle tensor, View& v) const;
+
+ protected:
+  ~Tensors() = default;
+};
+
+const Tensors& torch_tensors();
 
 // Whether torch is connected; and, besides, in none of the states in which a tensor is more than its memory.
 bool torch_is_known();
@@ -63,24 +87,12 @@ bool grad_enabled();
 int torch_threads();
 bool precision_is_medium();  // whether products of float32 may take their operands as bfloat16
 
-// A tensor as plain as tensors come: of the very class or a parameter, on the CPU, of this dtype: 16 bits are bfloat16.
-bool is_memory(nanobind::handle tensor, int bits, View& v);
-bool is_bytes(nanobind::handle tensor, View& v);   // likewise, of torch.uint8
-bool is_counts(nanobind::handle tensor, View& v);  // and of torch.int64
 bool is_parameter(nanobind::handle tensor);
-bool is_negated(nanobind::handle tensor);  // lazily: its memory has the other sign
 bool requires_grad(nanobind::handle tensor);
 int64_t version_of(nanobind::handle tensor);  // which every change in place raises
 bool has_sizes(const View& v, const Sizes& sizes);
 bool is_dense(const View& v, const Sizes& sizes);
 
-// tensor.resolve_neg().contiguous() and its view.
-nanobind::object dense_copy(nanobind::handle tensor, View& v);
-
-// A new tensor of these sizes, of the dtype of `like`.
-nanobind::object empty(nanobind::handle like, const Sizes& sizes, View& v);
-// torch.empty_like, which keeps the order of the strides, and saves reading the sizes: 0.15 us.
-nanobind::object empty_like(nanobind::handle like, View& v);
 nanobind::object empty_bytes(nanobind::handle like, int64_t count, void*& memory);
 
 // Multiply-adds of a gate from which other Python threads may run meanwhile: whoever lets go of the interpreter may

@@ -73,8 +73,12 @@ void put(const nb::object& tuple, int64_t at, nb::object item) {
 }
 
 void run(Operands& operands, void (*kernel)(const Call&)) {
-  Call& call = operands.call();
-  call.threads = torch_threads();
+  operands.call().threads = torch_threads();
+  compute(operands, kernel);
+}
+
+void compute(Operands& operands, void (*kernel)(const Call&)) {
+  const Call& call = operands.call();
   without_interpreter(operands.multiply_adds(), [&] {
     const auto start = std::chrono::steady_clock::now();
     kernel(call);

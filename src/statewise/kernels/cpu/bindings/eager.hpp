@@ -51,7 +51,8 @@ int64_t nanoseconds_in_kernels();
 
 // New tensors for the output and the final states, in a tuple; and a kernel on what has been read.
 nanobind::object make_results(Operands& operands, nanobind::handle x);
-void run(Operands& operands, void (*kernel)(const Call&));
+void run(Operands& operands, void (*kernel)(const Call&));      // on as many threads as torch
+void compute(Operands& operands, void (*kernel)(const Call&));  // on the call's
 
 nanobind::object new_tuple(int64_t size);
 void put(const nanobind::object& tuple, int64_t at, nanobind::object item);

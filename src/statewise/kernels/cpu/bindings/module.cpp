@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrays.hpp"
 #include "dispatch.hpp"
 #include "dlpack.hpp"
 #include "eager.hpp"
@@ -25,6 +26,7 @@ using namespace nb::literals;
 
 namespace {
 
+using statewise::ArrayStack;
 using statewise::Form;
 using statewise::PackedStack;
 using statewise::Record;
@@ -138,6 +140,10 @@ void add_packed(nb::module_& m) {
       .def_prop_ro("is_current", &PackedStack::is_current)
       .def("__call__", &PackedStack::operator(), "x"_a.none(), "hx"_a.none() = nb::none(), "rows"_a.none() = nb::none())
       .def("run", &PackedStack::run, "x"_a, "hx"_a.none(), "rows"_a.none());
+  nb::class_<ArrayStack>(m, "ArrayStack")
+      .def(nb::init<nb::handle, nb::list, int>(), "stack"_a, "weights"_a, "threads"_a = 1)
+      .def_prop_ro("is_current", &ArrayStack::is_current)
+      .def("__call__", &ArrayStack::operator(), "x"_a, "hx"_a.none() = nb::none(), "lengths"_a.none() = nb::none());
 }
 
 }  // namespace

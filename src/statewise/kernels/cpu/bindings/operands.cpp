@@ -21,8 +21,8 @@ bool Operands::read_dtype(nb::handle tensor) {
 }
 
 bool Operands::read_dtype(nb::handle tensor, View& v) {
-  if (!is_memory(tensor, bits_ = 32, v) && !is_memory(tensor, bits_ = 64, v) &&
-      !(bfloat16_set() && is_memory(tensor, bits_ = 16, v)))
+  if (!tensors_.is_memory(tensor, bits_ = 32, v) && !tensors_.is_memory(tensor, bits_ = 64, v) &&
+      !(bfloat16_set() && tensors_.is_memory(tensor, bits_ = 16, v)))
     return false;
   call_.float64 = bits_ == 64;
   call_.bfloat16 = bits_ == 16;
@@ -61,7 +61,7 @@ bool Operands::read_packing(nb::handle rows, int64_t data_rows) {
   if (PyTuple_GET_SIZE(rows.ptr()) != 3) return false;
   const nb::handle batch_sizes = item(rows, 0), sorted = item(rows, 1), unsorted = item(rows, 2);
   View v;
-  if (!is_counts(batch_sizes, v) || v.rank != 1) return false;
+  if (!tensors_.is_counts(batch_sizes, v) || v.rank != 1) return false;
   call_.T = v.sizes[0];
   if (!read_counts(batch_sizes, call_.T, call_.batch_sizes)) return false;
   if (call_.T == 0) return false;
@@ -124,7 +124,7 @@ bool Operands::read_output(nb::handle y) { return read_rows(y, sequence_sizes(wi
 
 bool Operands::read_tape(nb::handle tape) {
   View v;
-  if (!is_bytes(tape, v) || v.rank != 1 || !v.has_dense_rows()) return false;
+  if (!tensors_.is_bytes(tape, v) || v.rank != 1 || !v.has_dense_rows()) return false;
   call_.tape = v.begin();
   return true;
 }
@@ -143,7 +143,7 @@ bool Operands::read_passed_gradient(nb::handle g, int k) {
 
 nb::object Operands::make_passed(nb::handle x, int k) {
   View v;
-  nb::object made = empty(x, passed_sizes(k), v);
+  nb::object made = tensors_.empty(x, passed_sizes(k), v);
   call_.state[k].passed = v.begin();
   return made;
 }
@@ -151,15 +151,15 @@ nb::object Operands::make_passed(nb::handle x, int k) {
 nb::object Operands::make_output(nb::handle x) {
   const Sizes sizes = sequence_sizes(width());
   View v;
-  nb::object made = empty(x, sizes, v);
+  nb::object made = tensors_.empty(x, sizes, v);
   call_.y = strided(v);
   return made;
 }
 
 nb::object Operands::make_state(nb::handle x, int k) {
   View v;
-  nb::object made = given_[k].is_valid() ? empty_like(given_[k], v) : empty(x, state_sizes(k), v);
-  if (!is_dense(v, state_sizes(k))) made = empty(x, state_sizes(k), v);
+  nb::object made = given_[k].is_valid() ? tensors_.empty_like(given_[k], v) : tensors_.empty(x, state_sizes(k), v);
+  if (!is_dense(v, state_sizes(k))) made = tensors_.empty(x, state_sizes(k), v);
   call_.state[k].final = v.begin();
   if (k == 0 && !has_output()) call_.y = {v.begin(), 0, call_.H};  // it is no harm to write it twice
   return made;
@@ -173,24 +173,24 @@ nb::object Operands::make_tape(nb::handle x) {
 nb::object Operands::make_input_gradient(nb::handle x) {
   const Sizes sizes = sequence_sizes(call_.I);
   View v;
-  nb::object made = empty_like(x, v);
-  if (!v.has_dense_rows()) made = empty(x, sizes, v);
+  nb::object made = tensors_.empty_like(x, v);
+  if (!v.has_dense_rows()) made = tensors_.empty(x, sizes, v);
   call_.dx = strided(v);
   return made;
 }
 
 nb::object Operands::make_state_gradient(int k, nb::handle state) {
   View v;
-  nb::object made = empty_like(state, v);
-  if (!is_dense(v, state_sizes(k))) made = empty(state, state_sizes(k), v);
+  nb::object made = tensors_.empty_like(state, v);
+  if (!is_dense(v, state_sizes(k))) made = tensors_.empty(state, state_sizes(k), v);
   call_.state[k].dinitial = v.begin();
   return made;
 }
 
 nb::object Operands::make_weight_gradient(int64_t i, nb::handle weight) {
   View v;
-  nb::object made = empty_like(weight, v);
-  if (!is_dense(v, weight_sizes(i))) made = empty(weight, weight_sizes(i), v);
+  nb::object made = tensors_.empty_like(weight, v);
+  if (!is_dense(v, weight_sizes(i))) made = tensors_.empty(weight, weight_sizes(i), v);
   call_.weight_gradients.resize(call_.weights.size());  // zeros: not wanted
   call_.weight_gradients[size_t(i)] = v.begin();
   return made;
@@ -202,24 +202,24 @@ double Operands::multiply_adds() const {
 
 bool Operands::read_dense(nb::handle tensor, const Sizes& sizes, void*& start) {
   View v;
-  if (!is_memory(tensor, bits_, v) || !has_sizes(v, sizes)) return false;
-  if (!is_dense(v, sizes) || is_negated(tensor)) copies_.push_back(dense_copy(tensor, v));
+  if (!tensors_.is_memory(tensor, bits_, v) || !has_sizes(v, sizes)) return false;
+  if (!is_dense(v, sizes) || tensors_.is_negated(tensor)) copies_.push_back(tensors_.dense_copy(tensor, v));
   start = v.begin();
   return true;
 }
 
 bool Operands::read_rows(nb::handle tensor, const Sizes& sizes, Strided& to) {
   View v;
-  if (!is_memory(tensor, bits_, v) || !has_sizes(v, sizes)) return false;
-  if (!v.has_dense_rows() || is_negated(tensor)) copies_.push_back(dense_copy(tensor, v));
+  if (!tensors_.is_memory(tensor, bits_, v) || !has_sizes(v, sizes)) return false;
+  if (!v.has_dense_rows() || tensors_.is_negated(tensor)) copies_.push_back(tensors_.dense_copy(tensor, v));
   to = strided(v);
   return true;
 }
 
 bool Operands::read_counts(nb::handle tensor, int64_t count, const int64_t*& start) {
   View v;
-  if (!is_counts(tensor, v) || !has_sizes(v, {{count, 0, 0}, 1})) return false;
-  if (!v.has_dense_rows()) copies_.push_back(dense_copy(tensor, v));
+  if (!tensors_.is_counts(tensor, v) || !has_sizes(v, {{count, 0, 0}, 1})) return false;
+  if (!v.has_dense_rows()) copies_.push_back(tensors_.dense_copy(tensor, v));
   start = static_cast<const int64_t*>(v.begin());
   return true;
 }

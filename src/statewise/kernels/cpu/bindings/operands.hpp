@@ -1,4 +1,4 @@
-// What a layer or a cell is called with, read from torch's tensors into a Call; and the tensors that it makes.
+// What a layer or a cell is called with, read from tensors into a Call; and the tensors that it makes.
 //
 // Each function is false for what the kernels don't take, a mistake or a tensor that is more than its memory, and
 // nothing has happened then: Python knows the words for it. A tensor that doesn't lie as the kernels read it is copied.
@@ -22,7 +22,8 @@ enum class Form { kTimeFirst, kBatchFirst, kStep };
 class Operands {
  public:
   // `stack` has the sizes of the stack; the others, the dtype and the tensors are read.
-  Operands(const Call& stack, Form form) : call_(stack), form_(form) {}
+  Operands(const Call& stack, Form form, const Tensors& tensors = torch_tensors())
+      : call_(stack), form_(form), tensors_(tensors) {}
 
   // x and how its rows are long: `rows` is None, the lengths (N,), or (batch_sizes, sorted_indices, unsorted_indices)
   // of packed input, of which the latter two may be None.
@@ -96,6 +97,7 @@ class Operands {
 
   Call call_;
   Form form_;
+  const Tensors& tensors_;
   bool batched_ = true, all_states_ = false;
   int bits_ = 0;
   int64_t steps_ = 0;

@@ -27,22 +27,27 @@ void* memory_for(int64_t bytes) {
 
 }  // namespace
 
+Pack::Pack(Operands& operands) : call(operands.call()), set(&statewise::instruction_set()), memory(nullptr, std::free) {
+  memory.reset(memory_for(packed_bytes(call)));
+  pack(call, memory.get());
+  call.weights.clear();
+  call.packed = memory.get();
+}
+
 PackedStack::PackedStack(nb::handle stack, Form form, nb::list weights, nb::object memory)
     : form_(form),
-      set_(&statewise::instruction_set()),
-      packed_(nullptr, std::free),
+      pack_(packed(stack, form, weights, memory)),
       memory_(std::move(memory)),
-      version_(version_of(memory_)) {
+      version_(version_of(memory_)) {}
+
+Pack PackedStack::packed(nb::handle stack, Form form, const nb::list& weights, nb::handle memory) {
+  if (!torch_is_known()) throw std::invalid_argument("torch isn't known");
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
   const auto weight = [&](int64_t i) { return nb::handle(PyList_GET_ITEM(weights.ptr(), i)); };
-  if (!torch_is_known() || !operands.read_dtype(memory_) || operands.call().bfloat16 ||
+  if (!operands.read_dtype(memory) || operands.call().bfloat16 ||
       !operands.read_weights(PyList_GET_SIZE(weights.ptr()), weight))
     throw std::invalid_argument("the kernels can't pack these weights");
-  call_ = operands.call();
-  packed_.reset(memory_for(packed_bytes(call_)));
-  pack(call_, packed_.get());
-  call_.weights.clear();
-  call_.packed = packed_.get();
+  return Pack(operands);
 }
 
 void PackedStack::watch(nb::tuple hooks, nb::dict owner) {
@@ -53,7 +58,7 @@ void PackedStack::watch(nb::tuple hooks, nb::dict owner) {
 }
 
 bool PackedStack::is_current() const {
-  return set_ == &statewise::instruction_set() && memory_.is_valid() && version_of(memory_) == version_;
+  return pack_.set == &statewise::instruction_set() && memory_.is_valid() && version_of(memory_) == version_;
 }
 
 bool PackedStack::undisturbed() const {
@@ -71,7 +76,7 @@ bool PackedStack::undisturbed() const {
 
 nb::object PackedStack::operator()(nb::handle x, nb::handle hx, nb::handle rows) const {
   if (!undisturbed() || !torch_is_plain() || autocast_enabled()) return nb::none();
-  Operands operands(call_, form_);
+  Operands operands(pack_.call, form_);
   if (!read(operands, x, hx, rows) || requires_grad(x)) return nb::none();
   const int states = operands.states();
   for (int k = 0; k < states; ++k)
@@ -89,7 +94,7 @@ nb::object PackedStack::operator()(nb::handle x, nb::handle hx, nb::handle rows)
 }
 
 nb::object PackedStack::run(nb::handle x, nb::handle hx, nb::handle rows) const {
-  Operands operands(call_, form_ == Form::kStep ? Form::kStep : Form::kTimeFirst);
+  Operands operands(pack_.call, form_ == Form::kStep ? Form::kStep : Form::kTimeFirst);
   if (!read(operands, x, hx, rows)) return nb::none();
   nb::object results = make_results(operands, x);
   statewise::run(operands, forward);
@@ -97,10 +102,10 @@ nb::object PackedStack::run(nb::handle x, nb::handle hx, nb::handle rows) const 
 }
 
 bool PackedStack::read(Operands& operands, nb::handle x, nb::handle hx, nb::handle rows) const {
-  if (!operands.read_input(x, rows) || operands.call().float64 != call_.float64 || operands.call().bfloat16)
+  if (!operands.read_input(x, rows) || operands.call().float64 != pack_.call.float64 || operands.call().bfloat16)
     return false;
   // What is packed are numbers, and a layer that isn't frozen would compute with pairs.
-  if (!call_.float64 && bfloat16_set() && precision_is_medium()) return false;
+  if (!pack_.call.float64 && bfloat16_set() && precision_is_medium()) return false;
   return operands.read_hx(hx);
 }
 

@@ -1,4 +1,4 @@
-// A stack whose weights stay packed from call to call, for a frozen layer or cell.
+// A stack whose weights stay packed from call to call: a frozen layer or cell, or one of numpy's arrays.
 
 #pragma once
 
@@ -11,7 +11,16 @@
 
 namespace statewise {
 
-// The weights of a layer or cell as the instruction set in use packs them.
+// Weights as the instruction set in use packs them, and the call of a stack that reads them.
+struct Pack {
+  explicit Pack(Operands& operands);  // which has read the weights
+
+  Call call;
+  const InstructionSet* set;
+  std::unique_ptr<void, void (*)(void*)> memory;
+};
+
+// The weights of a layer or cell, packed.
 class PackedStack {
  public:
   // The weights lie one after the other in `memory`, a tensor that has one version for all of them. Raises ValueError
@@ -41,10 +50,10 @@ class PackedStack {
   bool undisturbed() const;
   bool read(Operands& operands, nanobind::handle x, nanobind::handle hx, nanobind::handle rows) const;
 
-  Call call_;
+  static Pack packed(nanobind::handle stack, Form form, const nanobind::list& weights, nanobind::handle memory);
+
   Form form_;
-  const InstructionSet* set_;
-  std::unique_ptr<void, void (*)(void*)> packed_;
+  Pack pack_;
   nanobind::object memory_;
   int64_t version_;
   nanobind::object hooks_, owner_;  // a tuple and a dictionary, once watched

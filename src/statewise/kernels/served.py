@@ -6,13 +6,12 @@ import warnings
 from functools import lru_cache
 from hashlib import sha256
 
-import torch
-
 from .. import cells
 from ..cells import Cell
 from ..cells.slots import Unsupported
-from ..kernels import cpu
-from ..kernels.cpu.compile import CompilationError, compile_cell, source_of
+from ..stack import Stack
+from . import cpu
+from .cpu.compile import CompilationError, compile_cell, source_of
 
 
 class FallbackWarning(UserWarning):
@@ -50,5 +49,11 @@ def cell_reason(cell: Cell) -> str | None:
     return found if isinstance(found, str) else None
 
 
-# A graph keeps what was found when it was traced: torch.compile doesn't look into the kernels.
-torch.compiler.assume_constant_result(cell_reason)
+def as_kernel(stack: Stack) -> cpu.Stack | None:
+    """The stack as the kernels know it; None if they don't compute its cell."""
+    s, number = stack, cell_number(stack.cell)
+    if number is None:
+        return None
+    heads = s.num_heads if s.cell.heads else 1
+    sizes = (s.input_size, s.hidden_size, s.proj_size, s.num_layers, s.directions, s.bias, s.checkpoint, heads)
+    return cpu.Stack(number, *sizes, list(s.zoneout), s.clip, s.gradient_clip)

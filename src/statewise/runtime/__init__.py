@@ -1,0 +1,55 @@
+"""Networks that run without torch: on numpy and the kernels alone. See docs/runtime.md.
+
+net = runtime.load("net.safetensors")  # what statewise.save wrote, or the model file of a job
+y = net.run(x, lengths)
+state = net.start(batch)
+y, state = net.step(x_t, state)
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from . import file
+from .file import LoadError
+from .jobs import JOBS, draw
+from .network import Network, Pool, State
+
+__all__ = ["LoadError", "Network", "Pool", "State", "draw", "load"]
+
+KIND, FORMAT = "network", 1
+
+
+def load(path: str | PathLike[str], *, threads: int = 1) -> Network:
+    """The network in a file of ``statewise.save``'s, or of a job's.
+
+    Args:
+        path: a ``.safetensors`` file.
+        threads: on how many a call of the recurrent layers may compute. Default: 1, the caller's.
+
+    Raises:
+        LoadError: a ValueError of one line that begins with ``path``: the file is damaged, foreign, of a later version,
+            or has what the runtime can't run.
+        OSError: it can't be read.
+    """
+    told, arrays = file.read(Path(path).read_bytes(), str(path))
+    kind, format = told.get("kind"), told.get("format")
+    known = {KIND: FORMAT} | {name: job.format for name, job in JOBS.items()}
+    if not isinstance(kind, str) or kind not in known:
+        raise LoadError(f"{path}: the runtime runs no {' '.join(str(kind).split())[:40]}")
+    if format != known[kind]:
+        raise LoadError(
+            f"{path}: a {kind} of format {str(format)[:20]}, written by statewise {str(told.get('version'))[:40]}; the"
+            f" runtime reads format {known[kind]}"
+        )
+    try:
+        content = told["content"]
+        if kind == KIND:
+            return Network(content, arrays, threads)
+        return JOBS[kind].network(*JOBS[kind].read(content, arrays), threads)
+    except LoadError as error:
+        raise LoadError(f"{path}: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None

@@ -1,0 +1,108 @@
+"""safetensors, read and written by numpy alone: a JSON header, then the tensors' bytes. A file is data, never code.
+
+All that the header says is checked against the bytes that there are before anything of its sizes is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._version import __version__
+
+KEY = "statewise"
+MOST_HEADER = 100_000_000  # bytes
+LARGEST = 2**53  # of whole numbers in a header: JSON has no larger ones
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),  # which numpy hasn't got: widened when it is read
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items() if name != "BF16"}
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class LoadError(ValueError):
+    """A file, or a stream's state, is damaged, foreign, of a later version, or has what the runtime can't run."""
+
+
+def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """``arrays``, and ``content``, which must be JSON, as the bytes of a file of this ``kind``. Same in, same out."""
+    header: dict[str, Any] = {}
+    told = {"kind": kind, "format": format, "version": __version__, "content": content}
+    header["__metadata__"] = {KEY: json.dumps(told)}
+    plain = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    at = 0
+    for name, array in plain.items():
+        header[name] = {
+            "dtype": _NAMES[array.dtype.newbyteorder("<")],
+            "shape": list(arrays[name].shape),
+            "data_offsets": [at, at := at + array.nbytes],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    data = [array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in plain.values()]
+    return b"".join([len(text).to_bytes(8, "little"), text, *data])
+
+
+def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
+    """What statewise wrote into a file beside the tensors (kind, format, version, content), and these, read-only.
+
+    Half precision and bfloat16 become float32. Raises ``LoadError``, which begins with ``where``.
+    """
+    try:
+        header, begin = _header(data)
+        metadata = header.pop("__metadata__", {})
+        told = json.loads(metadata.get(KEY, "null"))
+        arrays = _arrays(data, begin, header)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise LoadError(f"{where}: not a whole .safetensors file") from None
+    if not isinstance(told, dict) or not isinstance(told.get("content"), dict):
+        raise LoadError(f"{where}: expected a file of statewise's, the header says nothing of it")
+    return told, arrays
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(len(data) - 8, MOST_HEADER):
+        raise ValueError
+    return dict(json.loads(data[8 : 8 + size])), 8 + size
+
+
+def _arrays(data: bytes, begin: int, header: Mapping[str, Any]) -> Arrays:
+    """The tensors, which lie one after the other and fill the file; ValueError, or what else goes wrong, if not."""
+    found, places = {}, []
+    for name, entry in header.items():
+        dtype, shape, (at, end) = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+        if not all(type(number) is int and 0 <= number <= LARGEST for number in (*shape, at, end)):
+            raise ValueError
+        count = prod(shape)
+        if end - at != count * dtype.itemsize or begin + end > len(data):
+            raise ValueError
+        array = np.frombuffer(data, dtype, count, begin + at).reshape(shape)
+        found[name] = _widened(array, entry["dtype"]) if array.flags.aligned else _widened(array.copy(), entry["dtype"])
+        places.append((at, end))
+    ends = [(0, 0), *sorted(places), (len(data) - begin, 0)]
+    if any(left[1] != right[0] for left, right in pairwise(ends)):
+        raise ValueError
+    return found
+
+
+def _widened(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    if dtype == "BF16":
+        return (array.astype("<u4") << 16).view("<f4")
+    return array.astype(np.float32) if dtype == "F16" else array

@@ -1,0 +1,53 @@
+"""The runtime needs numpy and the kernels, and nothing else that is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import torch
+
+import statewise
+
+# Whatever isn't numpy's, Python's or statewise's can't be imported.
+RUN = """
+import importlib.abc, sys
+
+class Only(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in {"numpy", "statewise"} and top not in sys.stdlib_module_names:
+            raise ImportError(f"{name} isn't there")
+
+sys.meta_path.insert(0, Only())
+import numpy as np
+from statewise import runtime
+
+net = runtime.load(sys.argv[1])
+data = np.load(sys.argv[2])
+found = {"y": net.run(data["x"], data["lengths"])}
+pool = net.pool()
+streams = [pool.add() for _ in range(data["x"].shape[1])]
+for x in data["x"]:
+    last = pool.step(streams, x)
+streams = [pool.add(net.from_bytes(net.to_bytes(pool.state(stream)))) for stream in streams]
+np.savez(sys.argv[3], last=last, more=pool.step(streams, data["x"][0]), **found)
+assert "torch" not in sys.modules
+"""
+
+
+@torch.no_grad()
+def test_where_torch_can_not_be_imported(tmp_path):
+    model = statewise.LSTM(3, 17, 2, residual=True, norm=True).eval()
+    x, lengths = torch.randn(8, 4, 3), torch.tensor([8, 1, 3, 8])
+    statewise.save(model, tmp_path / "net.safetensors")
+    np.savez(tmp_path / "in.npz", x=x.numpy(), lengths=lengths.numpy())
+    paths = [str(tmp_path / name) for name in ("net.safetensors", "in.npz", "out.npz")]
+    subprocess.run([sys.executable, "-c", RUN, *paths], check=True, capture_output=True, text=True)
+    found = np.load(tmp_path / "out.npz")
+    expected = model(x, lengths=lengths)[0].numpy()
+    for row, length in enumerate(lengths):
+        np.testing.assert_allclose(found["y"][:length, row], expected[:length, row], atol=2e-6)
+    np.testing.assert_allclose(found["last"], model(x)[0][-1].numpy(), atol=2e-6)
+    np.testing.assert_allclose(found["more"], model(torch.cat([x, x[:1]]))[0][-1].numpy(), atol=2e-6)
