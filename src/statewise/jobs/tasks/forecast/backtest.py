@@ -98,7 +98,7 @@ class Backtest:
     def future(self) -> Forecast | None:
         """The forecast beyond the data; None where covariates known ahead don't reach that far."""
         tails, horizon = self.model.tails, self.model.plan.horizon
-        if self.model.known.columns and any(len(t.known) - len(t.values) < horizon for t in tails):
+        if self.model.columns.known and any(len(t.known) - len(t.values) < horizon for t in tails):
             return None
         return self.model.forecast_ahead(tails)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ...command import Run
-from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Says, Share, Whole, again, option
+from ...config import Bounds, Cell, Config, Count, NotNegative, Part, Positive, Range, Says, Share, Whole, again, option
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
@@ -26,7 +26,11 @@ WARM = 256  # rows that a recursive network reads before it forecasts
 MOST_HORIZON = 168  # unless one is asked for
 
 Names = tuple[str, ...]
+Style = Literal["auto", "plain", "nixtla", "autogluon", "darts"]
 Quantiles = Annotated[tuple[Share, ...], Says("numbers between 0 and 1", bool)]
+
+Level = Annotated[float, Bounds(gt=0, lt=100)]
+Levels = Annotated[tuple[Level, ...], Says("numbers between 0 and 100", bool)]
 
 data, reading, forecast, network = (
     partial(option, group=group) for group in ("data", "reading files", "forecast", "network")
@@ -43,18 +47,24 @@ Split = Annotated[tuple[float, ...], Says("three numbers of rows, or three share
 
 @dataclass(kw_only=True)
 class Columns(Config):
-    """Which column of a table is what. ``time`` and ``target`` are found where there is one candidate."""
+    """Which column of a table is what, see conventions.py. ``time`` and ``target`` are found if only one can be it."""
 
     time: str | None = reading(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
-    target: Names = reading((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
-    id: str | None = reading(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
+    target: Names = reading(
+        (), "what to forecast; '*': every column of numbers", metavar="COLUMN", default="the only one of numbers"
+    )
+    id: Names = reading((), "tell several series apart, one below the other", metavar="COLUMN")
     known: Names = reading((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
     observed: Names = reading((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
     static: Names = reading((), "covariates that never change within a series", metavar="COLUMN")
     layout: Literal["long", "rows"] = reading("long", "rows: each row is a whole series")
+    convention: Style = reading("auto", "how columns are called, in the table and in its forecast", default="found")
+    header: bool | None = reading(
+        None, "whether the first line of a CSV file names its columns; else they are 1, 2, ...", default="found"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("target", "known", "observed", "static"):
+        for name in ("target", "id", "known", "observed", "static"):
             if isinstance(getattr(self, name), str):
                 setattr(self, name, (getattr(self, name),))
         super().__post_init__()

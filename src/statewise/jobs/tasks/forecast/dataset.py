@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...config import from_json
 from ...errors import InputError
-from .panel import Panel
+from .series import Panel
 from .split import Array, Rows
 
 MOST_CATEGORIES = 200
@@ -74,10 +74,23 @@ class Encoding:
         """How many numbers a row becomes."""
         return sum(column.width for column in self.columns)
 
-    def encode(self, where: str, cells: Mapping[str, NDArray[Any]], labels: Sequence[str], rows: int) -> Array:
-        """The numbers of the first ``rows`` rows: (rows, width)."""
-        parts = [column.encode(where, cells[column.name][:rows], labels) for column in self.columns]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0))
+    def encode(
+        self,
+        where: str,
+        cells: Mapping[str, NDArray[Any]],
+        labels: Sequence[str],
+        rows: int,
+        static: Array | None = None,
+    ) -> Array:
+        """The numbers of the first ``rows`` rows: (rows, width); of columns that aren't there those of ``static``."""
+        parts, at = [np.zeros((rows, 0))], 0
+        for column in self.columns:
+            if column.name in cells or static is None:
+                parts.append(column.encode(where, cells[column.name][:rows], labels))
+            else:
+                parts.append(np.repeat(static[None, at : at + column.width], rows, axis=0))
+            at += column.width
+        return np.concatenate(parts, axis=1)
 
     def to_json(self) -> list[dict[str, Any]]:
         """As a model file keeps it."""
@@ -135,14 +148,17 @@ class EncodedSeries:
         return EncodedSeries(self.name, self.first + cut, self.values[cut:], self.known[cut:], self.observed[cut:])
 
 
-def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[EncodedSeries]:
-    """The series of ``panel`` as numbers."""
+def encode(
+    panel: Panel, known: Encoding, observed: Encoding, static: Mapping[str, Array] | None = None
+) -> list[EncodedSeries]:
+    """The series of ``panel`` as numbers; ``static`` are the rows (K,) of those that lack static covariates."""
+    rows = static or {}
     return [
         EncodedSeries(
             s.name,
             s.first,
             s.values,
-            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
+            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s), rows.get(s.name)),
             observed.encode(panel.source, s.cells, s.labels, len(s)),
             s.filled,
         )

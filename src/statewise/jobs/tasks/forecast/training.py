@@ -37,9 +37,9 @@ from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transfo
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import Model, calibration, make_tails, mix
 from .networks import Learner
-from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
 from .season import choose_differences, choose_lags, common_season, seasonal_spread
+from .series import Panel
 from .split import Array, Rows, Split, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
@@ -127,6 +127,8 @@ class ForecastProblem(Problem[Model]):
             dimensions=self.dimensions,
             linear=decided.linear(split.validation) if decided else None,
             share=share,
+            layout=self.panel.kind,
+            heads=tuple(one.head for one in self.panel.series),
         )
         return make_tails(model, series)
 
@@ -169,7 +171,7 @@ def prepare(
         rows=min(map(len, before)),
         learnt=parts.counts["training"],
         observed=bool(panel.columns.observed),
-        channels=len(panel.columns.target) > 1 and panel.columns.id is None,
+        channels=len(panel.columns.target) > 1 and not panel.columns.id,
         log=grows_with_level(before, season),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):

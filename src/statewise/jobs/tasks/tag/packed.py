@@ -30,6 +30,7 @@ class Batch(NamedTuple):
     """N sentences of S words, W distinct words of C characters. Sizes stay on the CPU: layers look at them."""
 
     words: Tensor  # (S,)
+    vectors: Tensor  # (S,): which of those that have a pretrained vector
     rare: Tensor  # (S,), bool
     shapes: Tensor  # (S,)
     features: Tensor  # (F, S)
@@ -59,6 +60,7 @@ class Packed:
     def _describe(self, distinct: Sequence[str], vocabulary: Vocabulary) -> None:
         """What is known of each distinct word; they come in falling length, as they are packed."""
         self.words = vocabulary.words.encode(map(plain, distinct)) + 1
+        self.vectors = vocabulary.vectors.encode(map(plain, distinct)) + 1
         self.rare = np.array([False, *vocabulary.rare])[self.words]
         self.shapes = np.array([shape_of(word) for word in distinct], np.int64)
         read = [spelling(word) for word in distinct]
@@ -82,6 +84,7 @@ class Packed:
         of_words = self.forms[places]
         return Batch(
             self._send(self.words[of_words]),
+            self._send(self.vectors[of_words]),
             self._send(self.rare[of_words]),
             self._send(self.shapes[of_words]),
             self._send(self.features[:, places]),
@@ -103,7 +106,8 @@ class Packed:
 
     def arrays(self) -> list[Numbers]:
         """The content, which tells these sentences from others."""
-        found = (self.lengths, self.forms, self.words, self.shapes, self.features, self.characters, self.targets)
+        described = (self.words, self.vectors, self.shapes, self.characters)
+        found = (self.lengths, self.forms, *described, self.features, self.targets)
         return [array for array in found if array is not None]
 
 
