@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from statewise import cli
+from statewise.jobs.tasks.forecast.grid import Grid
 from statewise.jobs.tasks.forecast.model import Model
 from statewise.jobs.tasks.forecast.panel import read_panel
 
@@ -265,6 +266,12 @@ def test_times(times, step, cycles):
         panel.grid.places("x", "when", following, ["?"] * (count + 1), np.arange(count + 1)),
         np.arange(first, first + count + 1),
     )
+
+
+def test_an_hour_is_no_season_of_five_minutes():
+    grid = Grid("microsecond", 300 * 10**6)
+    assert (grid.cycles, grid.seasons) == ((12, 288, 2016, 105192), (288, 2016, 105192))
+    assert Grid("month").seasons == (12,)
 
 
 def test_month_first_and_day_first_are_told_apart():
