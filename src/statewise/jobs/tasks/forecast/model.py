@@ -19,6 +19,7 @@ from ...artifacts import model_file
 from ...config import from_json
 from ...data.frames import FrameKind
 from ...errors import InputError, remark
+from . import holiday
 from .answer import Words, shares_of
 from .config import Columns, Plan, former
 from .dataset import (
@@ -285,7 +286,7 @@ class Model(model_file.Model):
         return Forecast([each.name for each in series], places, written, np.concatenate(parts))
 
     def _reaching(self, series: EncodedSeries, rows: int) -> EncodedSeries:
-        """``series`` with what is known of ``rows`` rows ahead: of static covariates what always was."""
+        """``series`` with what is known of ``rows`` rows ahead: static covariates as they always were, and holidays."""
         ahead = len(series.known) - len(series.values)
         if ahead >= rows:
             return series
@@ -294,7 +295,11 @@ class Model(model_file.Model):
             raise InputError(
                 f"series {series.name!r}: the model needs {names} of {rows} rows after the last value, got {ahead}"
             )
-        return replace(series, known=np.concatenate([series.known, series.known[-1:].repeat(rows - ahead, axis=0)]))
+        country, more, cells = self.columns.holidays, rows - ahead, dict[str, Any]()
+        if country:
+            cells = holiday.cells(country, self.grid, series.first + len(series.known) + np.arange(more))
+        told = self.known.encode("", cells, [""] * more, more, series.known[-1])
+        return replace(series, known=np.concatenate([series.known, told]))
 
     def predict(
         self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0

@@ -16,6 +16,7 @@ from ...errors import InputError, remark
 from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
+from . import holiday
 from .baselines import persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
@@ -192,7 +193,8 @@ def prepare(
         known, observed = like.known, like.observed
         plan = replace(plan, cycles=like.plan.cycles, channels=like.plan.channels)
     else:
-        known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
+        told = holiday.names(panel.columns.holidays) if panel.columns.holidays else ()
+        known = find_encoding(panel, (*panel.columns.ahead, *told), parts.train, ahead=True)
         observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
     return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions, like)
 
@@ -475,7 +477,7 @@ def _calibrated(
     rows, of, base, found = (np.concatenate(column) for column in zip(*parts, strict=True))
     real = window_values(problem.series, rows, of, plan.horizon)
     apart = independent(problem.folds, plan.horizon)
-    alone = not problem.panel.columns.covariates  # which the linear forecast can't read
+    alone = not (problem.known.columns or problem.observed.columns)  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
     share = _share(sides, real, unit[of], apart, alone=alone) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
