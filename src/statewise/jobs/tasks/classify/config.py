@@ -13,6 +13,7 @@ from ...training.config import TrainingConfig, training
 
 UPDATES = 2000
 SEGMENTS, LEAST_SEGMENTED = 32, 64
+ROCKET_ROWS, ROCKET_LENGTH, ROCKET_STEPS = range(20, 4001), 9, 2_000_000  # where MiniROCKET takes seconds
 LEAST_EPOCHS, MOST_EPOCHS = 12, 300
 
 Own = TypeVar("Own", bound="SequenceConfig")
@@ -42,6 +43,11 @@ class SequenceConfig(TrainingConfig):
     segment: Whole | None = network(
         None, "steps read at a time, as one", metavar="N", default="a 32nd of 65 or more; images: 1"
     )
+    minirocket: bool | None = network(
+        None,
+        "whether a ridge regression on MiniROCKET's features stands beside the network",
+        default="yes where whole series of numbers are read, 20 to 4000 of 9 steps and more",
+    )
     dropout: Part = network(
         0.2,
         "probability of dropping a unit between layers and before the output, in training",
@@ -62,11 +68,14 @@ class SequenceConfig(TrainingConfig):
     def decided(self: Own, rows: int, length: float, *, image: bool = False) -> Own:
         """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``."""
         segment = 1 if image or length <= LEAST_SEGMENTED else round(length / SEGMENTS)
+        beside = self.bidirectional and not image and rows in ROCKET_ROWS and length >= ROCKET_LENGTH
+        beside = beside and rows * length <= ROCKET_STEPS
         epochs = min(max(-(-UPDATES // -(-rows // self.batch)), LEAST_EPOCHS), MOST_EPOCHS)
         return replace(
             self,
             epochs=self.epochs or epochs,
             segment=self.segment or segment,
+            minirocket=beside if self.minirocket is None else self.minirocket,
             scaling=self.scaling or ("all" if image else "channel"),
         )
 

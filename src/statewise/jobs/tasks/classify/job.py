@@ -64,13 +64,18 @@ class Classify(experiment.Job[Options, Model]):
     def facts(self) -> Facts:
         """What is classified, into what, where it is split, and by what network."""
         config, target = self.problem.config, self.problem.target
-        return [
+        facts = [
             ("", f"{self.name}: {_described(target)}"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
             ("network", report.network_line(config, self.problem.network())),
             ("loss", report.loss_line(target, config.smoothing)),
         ]
+        return facts + ([("beside it", "a ridge regression on MiniROCKET's features")] if config.minirocket else [])
+
+    def facts_of(self, model: Model) -> Facts:
+        """What the network and what stands beside it count."""
+        return [] if model.highway is None else [("counts", report.highway_line(model.highway))]
 
     def validated(self, scores: Any) -> str:
         """What the target says of them."""
@@ -79,7 +84,8 @@ class Classify(experiment.Job[Options, Model]):
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
         target = model.target
-        result = result_of(self.label, target, self.truth, model.predict(self.test.sequences))
+        name = self.label if model.highway is None else report.highway_name(self.label, model.highway)
+        result = result_of(name, target, self.truth, model.predict(self.test.sequences))
         others = [
             Score(name, {} if said is None else target.measured(self.truth, said))
             for name, said in baselines(model.encoder, target, self.examples, self.values, self.test)
