@@ -89,10 +89,10 @@ class Highway:
 
 def settled(highway: Highway, target: Target, scores: Tensor, outputs: Tensor, values: Values) -> Highway:
     """With what each of both counts, by ``scores`` and ``outputs`` (n, W) of sequences that neither has learnt from."""
-    truth = torch.from_numpy(values)
+    truth, doubt = torch.from_numpy(values), target.doubt(len(values))
 
     def lost(linear: float, share: float) -> NDArray[np.float64]:
-        losses: NDArray[np.float64] = target.losses(linear * scores + share * outputs, truth, None, 0.0).numpy()
+        losses: NDArray[np.float64] = target.losses(linear * scores + share * outputs, truth, None, doubt).numpy()
         return losses
 
     alone = target.sharpness(scores.numpy(), values)

@@ -94,7 +94,12 @@ class Classify(experiment.Job[Options, Model]):
         return Outcome(
             report.scores(result, others),
             report.verdict(result, others),
-            {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
+            {
+                "data": {"name": self.name, **sizes},
+                "task": target.TASK,
+                "share": None if model.highway is None else model.highway.share,
+                **report.metrics(result, others),
+            },
             ending=result.ending(),
             blocks=report.blocks(self.test, result),
             files={"predictions.csv": report.predictions(self.test, target, result.said)},
