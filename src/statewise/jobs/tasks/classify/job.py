@@ -14,7 +14,7 @@ from . import report
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
 from .examples import Examples, check_alike
-from .formats import digits, read
+from .formats import digits, parts_of, read
 from .model import Model
 from .result import Score, result_of
 from .targets import Classes, Labels, Target, target_of
@@ -43,9 +43,12 @@ class Classify(experiment.Job[Options, Model]):
         if config.file is None:
             examples = digits(pixels=config.pixels)
         else:
-            examples = read(config.file, self.layout, labels=config.labels)
+            file, beside = parts_of(config.file)
+            config = replace(config, file=file, test=config.test or beside)
+            examples = read(file, self.layout, labels=config.labels)
         if examples.channels:  # other files have to be as this one
             self.layout = replace(self.layout, channels=examples.channels, long=True)
+        self.layout = examples.layout or self.layout
         self.target = target_of(examples.labels, examples.source, config.task, config.separator or examples.separator)
         if config.test is not None:
             test = read(config.test, self.layout, labels=config.test_labels)
@@ -68,6 +71,7 @@ class Classify(experiment.Job[Options, Model]):
             ("", f"{self.name}: {_described(target)}"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
+            *report.input_facts(self.examples, self.problem),
             ("network", report.network_line(config, self.problem.network())),
             ("loss", report.loss_line(target, config.smoothing)),
         ]
@@ -75,7 +79,7 @@ class Classify(experiment.Job[Options, Model]):
 
     def facts_of(self, model: Model) -> Facts:
         """What the network and what stands beside it count."""
-        return [] if model.highway is None else [("counts", report.highway_line(model.highway))]
+        return report.ngram_facts(model) if model.highway is None else [("counts", report.highway_line(model.highway))]
 
     def validated(self, scores: Any) -> str:
         """What the target says of them."""
@@ -84,7 +88,8 @@ class Classify(experiment.Job[Options, Model]):
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
         target = model.target
-        name = self.label if model.highway is None else report.highway_name(self.label, model.highway)
+        name = self.label if model.network.beside is None else f"{self.label} and n-grams"
+        name = name if model.highway is None else report.highway_name(self.label, model.highway)
         result = result_of(name, target, self.truth, model.predict(self.test.sequences))
         others = [
             Score(name, {} if said is None else target.measured(self.truth, said))
