@@ -68,6 +68,7 @@ def legend_outside(axes: Axes, *, above: float | None = None, below: float = 0.0
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element to stand in a page, its text as text, its ground the page's."""
     _fix_numbers_on_cells(figure)
+    lay_out(figure)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "statewise"}):
@@ -76,6 +77,14 @@ def to_svg(figure: Figure) -> str:
     svg = out.getvalue()
     colours = "|".join(_ON_THE_PAGE)
     return re.sub(colours, lambda found: f"var(--{_ON_THE_PAGE[found[0]]})", svg[svg.index("<svg") :])
+
+
+def lay_out(figure: Figure) -> None:
+    """Give everything its place once and for all; saving would draw all of it a second time to find the places."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _fix_numbers_on_cells(figure: Figure) -> None:
