@@ -373,7 +373,8 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 
 def read_corpus(path: Path, draw: random.Random) -> None:
     """As ``statewise tag`` and ``tag predict`` do."""
-    from statewise.jobs.tasks.tag.formats import read, read_running
+    from statewise.jobs.tasks.tag.formats import read
+    from statewise.jobs.tasks.tag.running import read_running
 
     corpus = read_running(path) if draw.random() < 0.2 else read(path, tagged=draw.random() < 0.5)[0]
     corpus.as_document().with_tags([["X"] * len(words) for words in corpus.words])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from statewise import cli
-from statewise.jobs import Tagger
+from statewise.jobs import InputError, Tagger
+from statewise.jobs.tasks.tag.running import cut
 
 TEXT = (
     "\ufeffAnna sold 3.50 pounds (on May 3rd) of sand.  \u201cWhy?\u201d He\r\nleft; don\u2019t ask.\r\n"
@@ -79,6 +81,48 @@ def test_json_of_columns_has_no_places(model, capsys):
     sentences = [json.loads(line)["tokens"] for line in capsys.readouterr().out.splitlines()]
     assert [[token["word"] for token in sentence] for sentence in sentences] == [["Anna", "left"], ["he"]]
     assert {*sentences[0][0]} == {"word", "tag", "probability"}
+
+
+def test_spans_know_their_words_and_characters(model, monkeypatch):
+    tagger = Tagger.load(model)
+    told = [["O", "B-NAME"], ["B-PLACE", "I-PLACE", "B-NAME", "O"]]
+    corpus = cut("He left.  New York Anna ?", "x")
+    assert corpus.words == [["He", "left", "."], ["New", "York", "Anna", "?"]]
+    told[0].append("O")
+    first, second = tagger.model_.annotated(corpus, told)
+    assert first["spans"] == [{"type": "NAME", "words": [1, 2], "begin": 3, "end": 7}]
+    assert second["spans"] == [
+        {"type": "PLACE", "words": [0, 2], "begin": 10, "end": 18},
+        {"type": "NAME", "words": [2, 3], "begin": 19, "end": 23},
+    ]
+
+
+def test_a_program_annotates_a_text(model):
+    tagger, text = Tagger.load(model), TEXT.removeprefix("\ufeff")
+    Path("story.txt").write_bytes(text.encode())
+    assert predict(model, "story.txt", "--text", "--json") == 0
+    assert [json.loads(line) for line in Path("story-tagged.jsonl").read_text("utf-8").splitlines()] == tagger.annotate(
+        text
+    )
+    assert tagger.annotate("  \n ") == []
+    with pytest.raises(InputError, match="expected a text, got list; predict takes lists of words"):
+        tagger.annotate(["Anna", "left"])
+    with pytest.raises(InputError, match="annotate takes a text"):
+        tagger.predict("Anna left.")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_text_comes_by_stdin_and_goes_to_stdout(packed, model, monkeypatch, capsys):
+    Path("story.txt").write_bytes(TEXT.encode())
+    assert predict(model, "story.txt", "--text", "--out", "-") == 0
+    expected = capsys.readouterr().out
+    content = gzip.compress(TEXT.encode()) if packed else TEXT.encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert predict(model, "-", "--text") == 0
+    assert capsys.readouterr() == (expected, "")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert predict(model, "-", "--text", "--out", "tagged.conll") == 0
+    assert Path("tagged.conll").read_text("utf-8") == expected
 
 
 @pytest.mark.parametrize(

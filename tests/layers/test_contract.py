@@ -319,7 +319,7 @@ def test_packed_input_is_checked_like_any_other(kind):
     def refusal(call):
         with pytest.raises(RuntimeError) as caught:
             call()
-        return str(caught.value)
+        return str(caught.value).split("\n")[0]
 
     for shape in ((1, 3, 4), (1, 1, 4), (1, 2, 5), (2, 4)):
         expected = f"Expected {which} size (1, 2, 4), got {list(shape)}"
@@ -359,7 +359,7 @@ def test_hx_of_the_wrong_kind(kind):
     for (got, hx), (module, x, name) in itertools.product(wrong.items(), calls):
         with pytest.raises(TypeError) as caught:
             module(x, hx)
-        assert str(caught.value) == f"{name}: Expected hx to be {expected}, got {got}"
+        assert str(caught.value).split("\n")[0] == f"{name}: Expected hx to be {expected}, got {got}"
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -640,5 +640,5 @@ def test_a_cell_names_a_wrong_size_before_a_wrong_dtype(kind):
         for module in (theirs, ours):
             with pytest.raises(RuntimeError) as told:
                 module(x, hx)
-            messages.append(str(told.value))
+            messages.append(str(told.value).split("\n")[0])
         assert messages[0] == messages[1]

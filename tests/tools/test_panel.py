@@ -218,3 +218,12 @@ def test_a_method_that_fails_has_no_score(problem: Problem, monkeypatch: pytest.
     kept = {"scores": {"statewise": {"mase": 1.0}, "AutoETS": {"mase": 2.0}}}
     assert set(measure.measured(problem, "dev", kept, None)["scores"]) == {"naive", "AutoETS"}
     assert set(measure.measured(problem, "dev", kept, "naive")["scores"]) == {"statewise", "naive", "AutoETS"}
+
+
+def test_times_beside_several_columns_of_values() -> None:
+    """Each column is a series with all of them."""
+    table = pd.DataFrame({"a": range(12), "b": range(12)})
+    table["Month"] = pd.date_range("2020-01", periods=12, freq="MS").strftime("%Y-%m")
+    long = fetch.tidy(table, replace(MONTHLY, time="Month", value="*", id="", horizon=3))
+    assert long.groupby("id").size().to_dict() == {"a": 12, "b": 12}
+    assert long["y"].tolist() == [*range(12), *range(12)]

@@ -16,6 +16,7 @@ BEHIND = 1.02
 HALVES = {
     "dev": "where settings were chosen",
     "report": "kept apart",
+    "last": "met last",
 }
 
 _HEAD = """# The panel: how `statewise forecast` does on public series, by default

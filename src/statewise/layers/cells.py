@@ -13,6 +13,7 @@ from .. import cells, ops
 from ..cells import Cell
 from ..ops.arguments import one_step
 from ..stack import Stack
+from . import hints
 from .checks import as_states, check_same_place
 from .options import as_cell, check_heads, check_step
 from .parameters import initialise
@@ -98,6 +99,14 @@ class SingleStep(Guest, nn.RNNCellBase):
             return final[0] if len(final) == 1 else final
         if is_proxy(input):
             return self._as_leaf(input, hx=hx)
+        if is_compiling():
+            return self._forward_checked(input, hx)
+        try:
+            return self._forward_checked(input, hx)
+        except hints.REFUSALS as error:
+            raise hints.explained(error, hints.for_cell(self, input, hx)) from None
+
+    def _forward_checked(self, input: Any, hx: Any) -> Any:
         rank = input.dim()
         if rank not in (1, 2):
             raise ValueError(f"{self._title}: Expected input to be 1D or 2D, got {rank}D instead")

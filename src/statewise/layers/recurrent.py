@@ -23,7 +23,7 @@ from ..ops.arguments import permuted, time_first
 from ..ops.dropout import draw_masks
 from ..ops.torch_kernels import serves_stack
 from ..stack import Stack
-from . import extended
+from . import extended, hints
 from .checks import (
     as_layer_states,
     as_lengths,
@@ -333,6 +333,14 @@ class RecurrentLayer(Guest, nn.RNNBase):
                 return results
         if is_proxy(input):
             return self._as_leaf(input, hx=hx, lengths=lengths, reset=reset, return_states=return_states or None)
+        if is_compiling():
+            return self._forward_checked(input, hx, lengths, reset, return_states)
+        try:
+            return self._forward_checked(input, hx, lengths, reset, return_states)
+        except hints.REFUSALS as error:
+            raise hints.explained(error, hints.for_layer(self, input, hx, lengths)) from None
+
+    def _forward_checked(self, input: Any, hx: Any, lengths: Any, reset: Any, return_states: bool) -> Any:
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset, return_states)
         rank = input.dim()

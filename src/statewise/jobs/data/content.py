@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from ..errors import InputError
 
 PACKED = b"\x1f\x8b"  # what a .gz begins with, whatever it is called
+STDIO = Path("-")  # what is given for a text that comes by stdin, or goes to stdout
 GIGABYTE = 10**9
 PIECE = 2**20
 GLANCE = 1 << 16  # bytes that tell what a file is
@@ -27,12 +29,12 @@ limit: ContextVar[float] = ContextVar("limit", default=4 * GIGABYTE)
 
 
 def read_content(path: Path, expected: str = "a file") -> bytes:
-    """All of ``path``. Raises ``InputError`` where it is a folder, not ``expected``, is damaged, or can't be read.
+    """All of ``path``; ``-`` is stdin. Raises ``InputError`` where it is a folder, is damaged, or can't be read.
 
-    Also where it is packed and holds more than ``limit``.
+    Also where it is packed and holds more than ``limit``. A folder is not what was ``expected``.
     """
     with refusing(path, expected):
-        content = path.read_bytes()
+        content = sys.stdin.buffer.read() if path == STDIO else path.read_bytes()
         return _unpacked(path, content) if content.startswith(PACKED) else content
 
 

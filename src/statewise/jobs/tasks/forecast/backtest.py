@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .baselines import drift, fit_linear, persistence, seasonal_naive
-from .dataset import PanelDataset, make_dataset, standardise, values_before, window_values
+from .baselines import drift, fit_linear, intermittent, of_demand, persistence, seasonal_naive
+from .dataset import PanelDataset, floors, make_dataset, standardise, values_before, window_values
 from .following import follow, stretched
 from .intervals import at_shares, lately, shifted, shifts_of
 from .linear import independent
@@ -172,14 +172,22 @@ def _baselines(
     apart = independent([(problem.split.train, problem.split.validation)], horizon)
     own = lately(problem.series, np.concatenate([rows, tried]), of, unit, plan)
 
+    plain = {name: scaling.backward(point, of) for name, point in points.items()}
+    if intermittent(problem.before_test):
+        first = np.concatenate([rows, tried])
+        demand = of_demand([each.real for each in problem.series], first, of)
+        plain |= {name: np.repeat(each[:, None], horizon, axis=1) for name, each in demand.items()}
+
     def calibrated(point: Array) -> Array:
-        found = np.repeat(scaling.backward(point, of)[..., None], len(plan.quantiles), axis=2)
+        found = np.repeat(point[..., None], len(plan.quantiles), axis=2)
         shifts = shifts_of(found[len(rows) :], real, own[len(rows) :], plan, apart)
         found = shifted(found[: len(rows)], shifts, own[: len(rows)], plan)
         none = np.zeros((len(problem.series), len(plan.quantiles)))
-        return stretched(found, follow(found, came, rows, series, none, plan)[0], plan)
+        found = stretched(found, follow(found, came, rows, series, none, plan)[0], plan)
+        return np.maximum(found, floor)
 
-    return [(name, calibrated(point)) for name, point in points.items()]
+    floor = floors(problem.series, rows, series)[:, None, None] if model.positive else -np.inf
+    return [(name, calibrated(point)) for name, point in plain.items()]
 
 
 def _linear(dataset: PanelDataset, problem: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> Array:

@@ -6,6 +6,7 @@ regression from the last ``lookback`` values to all steps of the horizon, one fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from .split import Array, Rows
 
 MOST_WINDOWS = 100_000
 CHUNK = 4096
+INTERMITTENT = 0.25  # of the rows are 0 where something is asked for less often than every 1.33 rows
+SMOOTHING = 0.1  # of the sizes of a demand, and of how often there is one
+RECENT = 100  # rows that a median is of, at most
 PENALTIES = 10.0 ** np.arange(-6, 3)  # times the mean square of an input, times the windows
 
 
@@ -34,6 +38,49 @@ def drift(dataset: PanelDataset, origins: Rows, series: Rows, horizon: int) -> A
     first = dataset.begin[series]
     slope = (dataset.filled[origins - 1] - dataset.filled[first]) / np.maximum(origins - 1 - first, 1)
     return np.asarray(dataset.filled[origins - 1][:, None] + slope[:, None] * np.arange(1, horizon + 1))
+
+
+def intermittent(values: Sequence[Array]) -> bool:
+    """Whether demand comes now and then: none of ``values`` (T,) of each series is below 0, and many are 0."""
+    known = np.concatenate([each[np.isfinite(each)] for each in values])
+    return bool(len(known) and known.min() >= 0 and np.mean(known == 0) >= INTERMITTENT)
+
+
+def of_demand(series: Sequence[Array], rows: Rows, of: Rows) -> dict[str, Array]:
+    """What is forecast at ``rows`` of ``series`` (T,) number ``of``, (n,) each, where demand comes now and then: (n,).
+
+    Nothing; the median of what was; and what a row takes on average, as Croston (1972) has it, its bias corrected
+    (Syntetos & Boylan 2005, SBA), and so that it fades where demand has ended (Teunter, Syntetos & Babai 2011, TSB).
+    """
+    found = {"zero": np.zeros(len(rows))}
+    found["median"] = np.array(
+        [np.nanmedian(series[s][max(0, row - RECENT) : row]) for s, row in zip(of, rows, strict=True)]
+    )
+    states = [smoothed_demand(values) for values in series]  # each (3, T + 1)
+    size, interval, chance = np.array([states[s][:, row] for s, row in zip(of, rows, strict=True)]).reshape(-1, 3).T
+    croston = size / interval
+    return found | {"Croston": croston, "SBA": (1 - SMOOTHING / 2) * croston, "TSB": size * chance}
+
+
+def smoothed_demand(values: Array) -> Array:
+    """Before each row, and after the last one: how much is asked for, every how many rows, and how likely, (3, T + 1).
+
+    All of them start from what the first demand says; before that, from none. Missing values change nothing.
+    """
+    found, since = np.tile([[0.0], [1.0], [0.0]], len(values) + 1), 1
+    size, interval, chance = 0.0, 0.0, 0.0
+    for row, value in enumerate(values):
+        if value > 0:
+            first = interval == 0.0
+            size += (1.0 if first else SMOOTHING) * (value - size)
+            interval += (1.0 if first else SMOOTHING) * (since - interval)
+            chance = 1 / since if first else chance + SMOOTHING * (1 - chance)
+            since = 1
+        elif value == 0:
+            chance -= SMOOTHING * chance
+            since += 1
+        found[:, row + 1] = size, interval or 1.0, chance
+    return found
 
 
 @dataclass(frozen=True)

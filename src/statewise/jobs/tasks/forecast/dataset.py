@@ -180,6 +180,13 @@ def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: in
     return np.asarray(bridges[np.minimum(at, last)])
 
 
+def floors(series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+    """What no value before each of ``rows`` of the series ``of`` is below, 0 or minus infinity: (n,)."""
+    least = np.concatenate([np.fmin.accumulate(np.concatenate([[0.0], each.values])) for each in series])
+    starts = np.cumsum([0] + [len(each.values) + 1 for each in series])[:-1]
+    return np.where(least[starts[of] + rows] >= 0, 0.0, -np.inf)
+
+
 # From values to the scale that networks read and write, and back.
 
 

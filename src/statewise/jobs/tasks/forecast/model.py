@@ -25,6 +25,7 @@ from .dataset import (
     Scaling,
     bridged,
     encode,
+    floors,
     make_dataset,
     past_values,
     standardise,
@@ -105,6 +106,8 @@ class Model(model_file.Model):
     """How much of what the networks say beside that counts."""
     lately: float = LATELY
     """The power of how much a series has moved of late in the width of its intervals; 0 in files of before that."""
+    positive: bool = False
+    """Whether no value was below 0, so that none of a forecast is, as long as none is below that has come since."""
     reach: Array | None = None
     """How much further out than the outermost quantiles the intervals ``FAR`` are; None: as the normal distribution."""
     stretch: Array | None = None
@@ -164,7 +167,8 @@ class Model(model_file.Model):
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
-        return self._finished(self._calibrated(series, rows, of), self._stretch(series)[of])
+        found, floor = self._calibrated(series, rows, of), self._floor(series, rows, of)
+        return self._finished(found, self._stretch(series)[of], floor)
 
     def follow(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array) -> tuple[Array, Array, Model]:
         """The quantiles from ``rows`` on, of intervals that learn from what has come before, and of those that don't.
@@ -178,7 +182,9 @@ class Model(model_file.Model):
         heard = self._stretch(self.tails) if self.tails else start.copy()
         for s, mine in known:
             heard[s] = last[mine]
-        return self._finished(found, stretch), self._finished(found, start[of]), replace(self, stretch=heard)
+        floor = self._floor(series, rows, of)
+        following, still = (self._finished(found, each, floor) for each in (stretch, start[of]))
+        return following, still, replace(self, stretch=heard)
 
     def hear(self, series: Sequence[EncodedSeries]) -> Model:
         """The model that has heard the values of the series it has learnt that have come since."""
@@ -215,13 +221,17 @@ class Model(model_file.Model):
                     row[:] = self.stretch[place[each.name]]
         return found
 
-    def _finished(self, quantiles: Array, stretch: Array) -> Array:
+    def _floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+        """What forecasts are not below, (n,)."""
+        return floors(series, rows, of) if self.positive else np.full(len(rows), -np.inf)
+
+    def _finished(self, quantiles: Array, stretch: Array, floor: Array) -> Array:
         """Those of a forecast, (n, H, Q). Raises ``InputError`` where they are none."""
         with np.errstate(over="ignore", invalid="ignore"):
             quantiles = stretched(quantiles, stretch, self.plan)
         if not np.isfinite(quantiles).all():
             raise InputError("a forecast is not finite: the model's file is damaged, or the values are far too large")
-        return quantiles
+        return np.maximum(quantiles, floor[:, None, None])
 
     def _scaled(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, scaling: Scaling, moves: Array) -> Array:
         """What the networks say, as far as they count, and the linear forecast, scaled: (n, H, Q)."""
@@ -283,6 +293,7 @@ class Model(model_file.Model):
             "linear": self.linear.to_json() if self.linear else None,
             "share": self.share,
             "lately": self.lately,
+            "positive": self.positive,
             "first": [tail.first for tail in self.tails],
             "rows": [len(tail.values) for tail in self.tails],
             "known_rows": [len(tail.known) for tail in self.tails],
@@ -342,6 +353,7 @@ class Model(model_file.Model):
             linear=linear,
             share=_share(content, "share", 1.0),
             lately=_share(content, "lately", 0.0),
+            positive=content.get("positive", False) is True,
             reach=_reach(tensors),
             stretch=_stretch(tensors, len(names), len(plan.quantiles)),
         )

@@ -61,6 +61,7 @@ def choices(model: Model) -> Facts:
     """What was chosen before the test part was looked at."""
     plan = model.plan
     scale = "logarithms" if plan.log else "values as they are"
+    scale += ", never below 0" if model.positive and not plan.log else ""
     if isinstance(model.learner, Recursive):
         scale += f", {model.learner.inputs.differences}"
         inputs = f"lags {_list(model.learner.inputs.lags)}"

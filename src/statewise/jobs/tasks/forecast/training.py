@@ -120,6 +120,7 @@ class ForecastProblem(Problem[Model]):
             unit=unit,
             shifts=shifts,
             reach=reach,
+            positive=all(np.nanmin(values) >= 0 for values in self.before_test),
             learner=learner,
             tails=(),
             ranks=ranks,

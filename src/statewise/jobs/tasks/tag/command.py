@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from ...command import Command, Out, say
 from ...config import again, option, part_of
+from ...data.content import STDIO
 from ...errors import InputError
 from .config import Layout, Options
-from .corpus import Corpus, Sentences, all_of
+from .corpus import Corpus, all_of
 
 if TYPE_CHECKING:
     from .model import Model
@@ -57,10 +58,10 @@ class PredictOptions(Out, Layout):
     """What ``tag predict`` can be told; of the layout what is None is as the model remembers it."""
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
-    file: Path = option(..., "the words, as CoNLL's columns or CoNLL-U", metavar="FILE", positional=True)
+    file: Path = option(..., "the words, as CoNLL's columns or CoNLL-U; -: stdin", metavar="FILE", positional=True)
     text: bool = option(False, "FILE is running text, to be cut into words first")
-    json: bool = option(False, "a line of JSON for each sentence, with the probability of each tag given")
-    out: Path | None = again(Out, "out", None, "FILE's name with -tagged, here; -: stdout")
+    json: bool = option(False, "a line of JSON for each sentence: its words, how likely their tags are, its spans")
+    out: Path | None = again(Out, "out", None, "FILE's name with -tagged, here; -, and of stdin: stdout")
 
 
 PREDICT = Command(
@@ -84,6 +85,7 @@ with files of your own:
   statewise tag predict MODEL.safetensors FILE.conllu --out TAGGED.conllu
   statewise tag predict MODEL.safetensors FILE --out - | less
   statewise tag predict MODEL.safetensors STORY.txt --text --json
+  echo "Anna lives in Oslo." | statewise tag predict MODEL.safetensors - --text --json
 """,
 )
 
@@ -96,12 +98,15 @@ def predict(options: PredictOptions) -> None:
 
     if options.text and (options.words or options.column or options.features):
         raise InputError("--text: running text has no columns to name with --words, --column or --features")
-    to_stdout = options.out == Path("-")
-    out = Path("-") if to_stdout else _out(options)
+    to_stdout = STDIO in (options.out, options.file if options.out is None else None)
+    out = STDIO if to_stdout else _out(options)
     model = Model.load(options.model)
     corpus = _read(options, model)
     tags = model.tags(corpus)
-    text = _as_json(model, corpus, tags) if options.json else corpus.as_document().with_tags(tags)
+    if options.json:
+        text = "".join(json.dumps(said, ensure_ascii=False) + "\n" for said in model.annotated(corpus, tags))
+    else:
+        text = corpus.as_document().with_tags(tags)
     if to_stdout:
         sys.stdout.write(text)
         return
@@ -126,7 +131,8 @@ def _out(options: PredictOptions) -> Path:
 
 def _read(options: PredictOptions, model: Model) -> Corpus:
     """The sentences to tag. Refuses a column of tags that hardly has any that the model knows: it is not to be lost."""
-    from .formats import read, read_running
+    from .formats import read
+    from .running import read_running
 
     if options.text:
         return read_running(options.file)
@@ -141,19 +147,3 @@ def _read(options: PredictOptions, model: Model) -> Corpus:
                 f" {column}, got {cell[:40]!r}; --column names another column, and --text reads running text"
             )
     return corpus
-
-
-def _as_json(model: Model, corpus: Corpus, tags: Sentences) -> str:
-    """A line for each sentence: its words, each with its tag, the tag's probability and, of running text, its place."""
-    lines = []
-    for row, (words, told, likely) in enumerate(zip(corpus.words, tags, model.probabilities(corpus), strict=True)):
-        chances = likely[range(len(told)), model.vocabulary.tags.encode(told)]
-        tokens = [
-            {"word": word, "tag": tag, "probability": round(chance, 6)}
-            for word, tag, chance in zip(words, told, chances.tolist(), strict=True)
-        ]
-        if corpus.offsets is not None:
-            for token, (begin, end) in zip(tokens, corpus.offsets[row], strict=True):
-                token |= {"begin": begin, "end": end}
-        lines.append(json.dumps({"tokens": tokens}, ensure_ascii=False) + "\n")
-    return "".join(lines)

@@ -1,4 +1,4 @@
-"""Files become a ``Corpus``: CoNLL's columns, CoNLL-U or running text, packed as ``.gz`` or not.
+"""Files become a ``Corpus``: CoNLL's columns or CoNLL-U, packed as ``.gz`` or not.
 
 **Columns**: a word a line, columns separated by tabs or by blanks, an empty line after a sentence. The word ``#``
 occurs in such files, so a line that begins with it is a comment only where it can't be a word: before a sentence, with
@@ -7,23 +7,17 @@ tagged.
 
 **CoNLL-U**, as universaldependencies.org describes it: ten columns with tabs, words numbered from 1 in every sentence.
 Ranges (``3-4``: several words written as one) and empty nodes (``3.1``) are kept, and not tagged; so are comments.
-
-**Running text**, to be tagged, is cut into words and sentences by a rule that fits on a page. A word is letters,
-digits and ``_``, and between them one at a time of ``. , : / - & @ +`` and apostrophes: *3.50*, *don't*, *e-mail*. Any
-other character that isn't blank is a word by itself. A sentence ends with an empty line, or after ``. ! ?``, an
-ellipsis, and closing quotes and brackets, where a blank follows and then no lower-case letter.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ...data.content import read_text
-from ...data.symbols import WORD
 from ...errors import InputError
 from .config import COLUMNS, CONLLU, Layout
 from .corpus import CELL, Corpus, Document, Sentences, counted
@@ -34,7 +28,6 @@ DOCUMENT = "-DOCSTART-"
 SETTING = re.compile(r"#\s*[^\s=]+\s*=(\s|$)")
 GLOBAL_NAMES = re.compile(r"#\s*global\.columns\s*=(.*)")
 NAMES = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
-ENDS, CLOSING = frozenset(".!?\u2026"), frozenset("\"'\u201d\u2019\u00bb)]}")
 ID = re.compile(r"([1-9]\d*)|([1-9]\d*)-([1-9]\d*)|(\d+)\.([1-9]\d*)")
 
 
@@ -92,37 +85,6 @@ def read(
 
 
 # Running text
-
-
-def read_running(path: Path) -> Corpus:
-    """The sentences in ``path``, and of every word the characters of the text where it begins and ends.
-
-    They count from 0, but for a byte order mark. Raises ``InputError`` as ``read_text``.
-    """
-    found = list(_sentences(read_text(path, endings=False)))
-    if not found:
-        raise InputError(f"{path}: no words in it")
-    words = [[word[0] for word in sentence] for sentence in found]
-    return Corpus(str(path), words, None, offsets=[[word.span() for word in sentence] for sentence in found])
-
-
-def _sentences(text: str) -> Iterator[list[re.Match[str]]]:
-    """Words, by sentence."""
-    sentence: list[re.Match[str]] = []
-    ended = False
-    for word in WORD.finditer(text):
-        gap = text[sentence[-1].end() : word.start()] if sentence else ""
-        if (ended and gap and not word[0][0].islower()) or _has_empty_line(gap):
-            yield sentence
-            sentence, ended = [], False
-        sentence.append(word)
-        ended = word[0] in ENDS or (ended and word[0] in CLOSING and not gap)
-    if sentence:
-        yield sentence
-
-
-def _has_empty_line(gap: str) -> bool:
-    return gap.replace("\r\n", "\n").replace("\r", "\n").count("\n") > 1
 
 
 # Lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from .corpus import Corpus, Sentences, as_corpus, counted
 from .decoding import in_words
 from .network import Network
 from .packed import Packed
+from .spans import are_spans, spans
 from .vocabulary import Vocabulary
 
 
@@ -70,6 +71,29 @@ class Model(model_file.Model):
             [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
             for row, line in enumerate(likely)
         ]
+
+    def annotated(self, corpus: Corpus, tags: Sentences) -> Iterator[dict[str, Any]]:
+        """Of each sentence, with its ``tags``, what can be said of it, as JSON has it: its words and its spans.
+
+        A word is there with its tag, the tag's probability and, of running text, the characters of it. Where tags mark
+        spans each is there with its type, the words from where to before where it goes, and the characters likewise.
+        """
+        marked = are_spans(self.vocabulary.tags)
+        for row, (words, told, likely) in enumerate(zip(corpus.words, tags, self.probabilities(corpus), strict=True)):
+            chances = likely[range(len(told)), self.vocabulary.tags.encode(told)]
+            tokens: list[dict[str, Any]] = [
+                {"word": word, "tag": tag, "probability": round(chance, 6)}
+                for word, tag, chance in zip(words, told, chances.tolist(), strict=True)
+            ]
+            found: list[dict[str, Any]] = [{"type": s.type, "words": [s.begin, s.end]} for s in spans(told) if marked]
+            if corpus.offsets is not None:
+                places = corpus.offsets[row]
+                for token, (begin, end) in zip(tokens, places, strict=True):
+                    token |= {"begin": begin, "end": end}
+                for span in found:
+                    first, after = span["words"]
+                    span |= {"begin": places[first][0], "end": places[after - 1][1]}
+            yield {"tokens": tokens} | ({"spans": found} if marked else {})
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` sentences of which nothing has been read.

@@ -17,6 +17,7 @@ from .config import TagConfig
 from .corpus import LISTS, Corpus, as_corpus, as_rows
 from .model import Model
 from .result import score
+from .running import cut
 from .training import TagProblem
 
 
@@ -54,6 +55,21 @@ class Tagger(Estimator, TagConfig):
         """The tags of each sentence: as many as it has words."""
         return self._of_each(X, lambda corpus: map(list, self.model_.tags(corpus)), [])
 
+    def annotate(self, text: str) -> list[dict[str, Any]]:
+        """The sentences of a running text, each a dictionary, as a line of ``statewise tag predict --text --json``.
+
+        ``tokens`` has its words, by the rule in docs/jobs.md, each with ``word``, ``tag``, ``probability`` (the tag's
+        marginal) and the characters ``text[begin:end]``. Where tags mark spans, ``spans`` has the ``type`` of each, its
+        ``words`` from where to before where, and ``begin`` and ``end`` likewise.
+
+        Raises ``InputError`` for a model that reads features beside words.
+        """
+        check_is_fitted(self, "model_")
+        if not isinstance(text, str):
+            raise InputError(f"expected a text, got {type(text).__name__}; predict takes lists of words")
+        corpus = cut(text)
+        return list(self.model_.annotated(corpus, self.model_.tags(corpus))) if len(corpus) else []
+
     def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
         """The probability of each tag of each word, in the order of ``classes_``: of each sentence (words, tags).
 
@@ -83,6 +99,8 @@ class Tagger(Estimator, TagConfig):
     def _of_each(self, X: Any, say: Callable[[Corpus], Iterable[Any]], nothing: Any) -> list[Any]:
         """What ``say`` says of each sentence of ``X``; ``nothing`` of one without words."""
         check_is_fitted(self, "model_")
+        if isinstance(X, str):
+            raise InputError(f"{LISTS.format('X')}, got str; annotate takes a text")
         sentences = as_rows(X, LISTS.format("X"))
         said = iter(say(as_corpus(sentences)))
         return [next(said) if len(sentence) else nothing for sentence in sentences]

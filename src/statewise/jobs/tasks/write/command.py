@@ -147,7 +147,7 @@ class ScoreOptions(Out):
     """What ``write score`` can be told."""
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
-    file: Path = option(..., "text in UTF-8, packed as .gz or not", metavar="FILE", positional=True)
+    file: Path = option(..., "text in UTF-8, packed as .gz or not; -: stdin", metavar="FILE", positional=True)
     out: Path | None = again(Out, "out", None, "none; a CSV file of what each line costs")
 
 
