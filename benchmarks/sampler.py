@@ -67,15 +67,15 @@ OUTSIDE = (LINEAR, READING, JUDGING)  # and elsewhere
 
 
 @cache
-def about(code: CodeType) -> str | None:
-    """What a function is about; None: nothing that counts."""
-    path = code.co_filename.replace("\\", "/")
-    return next((r.part for r in RULES if r.path in path and (not r.name or r.name == code.co_name)), None)
+def about(path: str, name: str) -> str | None:
+    """What a function of a file is about; None: nothing that counts."""
+    path = path.replace("\\", "/")
+    return next((rule.part for rule in RULES if rule.path in path and rule.name in ("", name)), None)
 
 
 def part_of(codes: list[CodeType]) -> str:
     """The part of a run that is on a stack, which begins with the innermost function."""
-    found = {about(code) for code in codes}
+    found = {about(code.co_filename, code.co_name) for code in codes}
     if IMPORTS in found:
         paths = [code.co_filename.replace("\\", "/") for code in reversed(codes)]
         packages = [path.split("site-packages/")[1] for path in paths if "site-packages/" in path]

@@ -68,11 +68,11 @@ def legend_outside(axes: Axes, *, above: float | None = None, below: float = 0.0
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element to stand in a page, its text as text, its ground the page's."""
     _fix_numbers_on_cells(figure)
-    lay_out(figure)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "statewise"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
+        lay_out(figure)
         figure.savefig(out, format="svg", metadata=nothing, transparent=True)
     svg = out.getvalue()
     colours = "|".join(_ON_THE_PAGE)
