@@ -362,13 +362,13 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
 def read_sequences(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does."""
     from statewise.jobs.tasks.classify.config import Layout
-    from statewise.jobs.tasks.classify.examples import classes_of
     from statewise.jobs.tasks.classify.formats import read
+    from statewise.jobs.tasks.classify.targets import target_of
 
     examples = read(path, Layout(gaps=draw.choice(("refuse", "carry"))))
     examples.described()
     if examples.labels is not None:
-        classes_of(examples)
+        target_of(examples.labels, examples.source)
 
 
 def read_corpus(path: Path, draw: random.Random) -> None:
@@ -410,7 +410,7 @@ def use_forecaster(path: Path, draw: random.Random) -> None:
     from statewise.jobs.tasks.forecast.model import Model
 
     model = Model.load(path)
-    model.forecast_frame().write_csv()
+    model.predict()[1].write_csv()
 
 
 def use_classifier(path: Path, draw: random.Random) -> None:

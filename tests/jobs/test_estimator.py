@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Translator, Writer
+from statewise.jobs import Classifier, Forecaster, ForecastRegressor, InputError, Tagger, Translator, Writer
 from statewise.jobs.config import Whole, again, option
 from statewise.jobs.estimator import Estimator, seed_of
 from statewise.jobs.training.config import TrainingConfig
@@ -66,7 +66,7 @@ def test_they_are_looked_at_when_they_are_used():
     assert hash(toy) != hash(clone(toy))
 
 
-@pytest.mark.parametrize("kind", [Classifier, Forecaster, Tagger, Translator, Writer])
+@pytest.mark.parametrize("kind", [Classifier, Forecaster, ForecastRegressor, Tagger, Translator, Writer])
 def test_the_classes_have_every_option_of_training_and_say_what_each_argument_is(kind):
     arguments = kind().get_params()
     assert {each.name for each in fields(TrainingConfig)} - {"seed"} <= arguments.keys()

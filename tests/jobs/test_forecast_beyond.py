@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from statewise.jobs import Forecaster
+from statewise.jobs import Forecaster, ForecastRegressor
 from statewise.jobs.errors import InputError
 
 AHEAD = 18
@@ -43,7 +43,7 @@ def of_many_walks(forecaster, count=40):
     widths, hits = [], []
     for seed in range(count):
         values = walk(100 + AHEAD, seed=100 + seed)
-        quantiles = continuing(forecaster, values[:100]).predict_quantiles(np.zeros((AHEAD, 0)))
+        quantiles = continuing(forecaster, values[:100]).predict_quantiles(h=AHEAD)
         widths.append(quantiles[:, -1] - quantiles[:, 0])
         hits.append((quantiles[:, 0] <= values[100:]) & (values[100:] <= quantiles[:, -1]))
     return np.array(widths), np.array(hits)
@@ -64,31 +64,31 @@ def test_errors_die_away_where_the_model_lets_them():
     # tell than the first.
     noise = np.random.default_rng(0).normal(size=400)
     forecaster = Forecaster(model="lstm", horizon=6, season=1, ensemble=1, epochs=3).fit(noise)
-    quantiles = forecaster.predict_quantiles(np.zeros((AHEAD, 0)))
+    quantiles = forecaster.predict_quantiles(h=AHEAD)
     widths = quantiles[:, -1] - quantiles[:, 0]
     assert widths[6:].max() < 1.2 * widths[:6].mean()
 
 
 def test_within_the_horizon_and_along_the_median_nothing_changes(short):
-    far = short.predict_quantiles(np.zeros((AHEAD, 0)))
+    far = short.predict_quantiles(h=AHEAD)
     np.testing.assert_array_equal(far[:6], short.predict_quantiles())
-    np.testing.assert_array_equal(far[:, 1], short.predict(np.zeros((AHEAD, 0))))
+    np.testing.assert_array_equal(far[:, 1], short.predict(h=AHEAD))
     assert (np.diff(far, axis=1) >= 0).all()
-    np.testing.assert_array_equal(far, short.predict_quantiles(np.zeros((AHEAD, 0))))  # drawn from the same seed
+    np.testing.assert_array_equal(far, short.predict_quantiles(h=AHEAD))  # drawn from the same seed
 
 
 def test_a_file_keeps_what_paths_are_made_of(short, tmp_path):
     short.save(tmp_path / "model")
     loaded = Forecaster.load(tmp_path / "model")
-    for X in (None, np.zeros((AHEAD, 0))):
-        np.testing.assert_array_equal(loaded.predict_quantiles(X), short.predict_quantiles(X))
+    for h in (None, AHEAD):
+        np.testing.assert_array_equal(loaded.predict_quantiles(h=h), short.predict_quantiles(h=h))
 
 
 def test_channels_with_covariates_go_on_each_by_itself():
     random = np.random.default_rng(0)
     price = random.normal(size=(300, 1))
     y = np.stack([walk(300, 1) + price[:, 0], 5 * walk(300, 2)], axis=1)
-    forecaster = Forecaster(model="seq2seq", horizon=3, season=1, units=8, epochs=2).fit(price, y)
+    forecaster = ForecastRegressor(model="seq2seq", horizon=3, season=1, units=8, epochs=2).fit(price, y)
     quantiles = forecaster.predict_quantiles(np.zeros((8, 1)))
     assert quantiles.shape == (8, 2, 3)
     widths = quantiles[..., -1] - quantiles[..., 0]

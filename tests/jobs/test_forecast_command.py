@@ -83,16 +83,16 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     assert os.listdir("runs") == [folder.name]
 
     written = pl.read_csv(folder / "predictions.csv")
-    assert written.columns == ["series", "origin", "time", "step", "real", "forecast", "q0.1", "q0.9"]
+    assert written.columns == ["Month", "step", "cutoff", "Passengers", "forecast", "q0.1", "q0.9"]
     assert len(written) == 32 * 12
-    assert written.row(0)[:5] == ("Passengers", "1957-05", "1957-06", 1, 422.0)
-    assert written["time"].max() == "1960-12"
-    error = (written["forecast"] - written["real"]).abs().mean()
+    assert written.row(0)[:5] == ("1957-06", 1, "1957-05", 422.0, pytest.approx(422, rel=0.2))
+    assert written["Month"].max() == "1960-12"
+    error = (written["forecast"] - written["Passengers"]).abs().mean()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["scores"][0]["mae"] == pytest.approx(error)
     assert metrics["scores"][0]["mase"] == pytest.approx(mase["combination"], abs=1e-3)
     assert metrics["rows"] == {"training": 65, "validation": 36, "test": 43}
-    inside = ((written["q0.1"] <= written["real"]) & (written["real"] <= written["q0.9"])).mean()
+    inside = ((written["q0.1"] <= written["Passengers"]) & (written["Passengers"] <= written["q0.9"])).mean()
     assert metrics["scores"][0]["coverage"] == pytest.approx(inside)
     assert (folder / "forecast.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
@@ -110,8 +110,8 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     assert cli.main(["forecast", "predict", str(folder / "model.safetensors")]) == 0
     assert capsys.readouterr().out == "forecast-airline-passengers-1-forecast.csv: Passengers, 1961-01 to 1961-12\n"
     ahead = pl.read_csv("forecast-airline-passengers-1-forecast.csv")
-    assert ahead.columns == ["series", "time", "step", "forecast", "q0.1", "q0.9"]
-    assert ahead["time"].to_list() == [f"1961-{month:02}" for month in range(1, 13)]
+    assert ahead.columns == ["Month", "step", "forecast", "q0.1", "q0.9"]
+    assert ahead["Month"].to_list() == [f"1961-{month:02}" for month in range(1, 13)]
     assert (ahead["q0.1"] <= ahead["forecast"]).all()
     assert (ahead["forecast"] <= ahead["q0.9"]).all()
     assert 300 < ahead["forecast"].min() < ahead["forecast"].max() < 900
@@ -142,8 +142,8 @@ def test_predict_continues_another_file_as_the_run_would(capsys):
     Path("short.csv").write_text(table(VALUES[:40], MONTHS[:40]))
     assert cli.main(["forecast", "predict", "run/model.safetensors", "short.csv"]) == 0
     earlier = pl.read_csv("short-forecast.csv")
-    assert earlier["time"][0] == MONTHS[40]
-    tested = pl.read_csv("run/predictions.csv").filter(pl.col("origin") == MONTHS[39])
+    assert earlier["month"][0] == MONTHS[40]
+    tested = pl.read_csv("run/predictions.csv").filter(pl.col("cutoff") == MONTHS[39])
     np.testing.assert_allclose(earlier["forecast"], tested["forecast"], rtol=1e-5)
 
 
@@ -155,7 +155,7 @@ def test_predict_refuses_what_the_model_cannot_continue(capsys):
         (table(header="month,turnover"), "other.csv: no column 'sales' for --target; there are: month, turnover"),
         (table(VALUES[1:], MONTHS[:9] + MONTHS[10:]), "row 10: from 1990-09 to 1990-11 is 1 missing"),
         (table(VALUES[:10], MONTHS[:10]), "a series is shorter than that"),
-        (table(months=MONTHS[::-1]), "row 2: the time goes from 1993-12 to 1993-11, expected later times row by row"),
+        (table(months=[MONTHS[1], *MONTHS[1:]]), "row 2: the time 1990-02 comes twice; name the column"),
     ):
         if content is not None:
             Path("other.csv").write_text(content)
@@ -282,7 +282,6 @@ def test_month_first_and_day_first_are_told_apart():
         (b"a,b\n\xff\xfe,1\n", "neither Parquet nor text in UTF-8"),
         ("month,sales\n", "a table without rows"),
         (table(VALUES[:19], MONTHS[:19]), "19 rows, at least 20 are needed"),
-        (table(header="1990-01,3"), "the first line must name the columns, it reads '1990-01, 3'"),
         (table(header="sales,sales"), "two columns are named 'sales'"),
         (table() + "1994-01,5,6\n", "not a regular CSV table"),
         (table([f"{m},1" for m in MONTHS]), "not a regular CSV table"),
@@ -300,14 +299,13 @@ def test_month_first_and_day_first_are_told_apart():
         (table(["x"] * 48), "no column of numbers to forecast; there are: month, sales"),
         (table([5] * 48), "column 'sales' never changes before the test part: 34 times 5"),
         (table([5] * 34 + VALUES[34:]), "column 'sales' never changes before the test part"),
-        (table(header="month,a,b", values=[f"{v},{-v}" for v in VALUES]), "choose with --target: a, b"),
+        (table(header="month,a,b", values=[f"{v},{-v}" for v in VALUES]), "choose with --target ('*' takes all): a, b"),
         (
             table(months=[*MONTHS[:9], "soon", *MONTHS[10:]]),
             "column 'month', row 10: expected a date or time, got 'soon'",
         ),
         (table(months=[*MONTHS[:9], "", *MONTHS[10:]]), "column 'month', row 10: expected a date or time, got nothing"),
-        (table(months=[*MONTHS[:9], MONTHS[8], *MONTHS[10:]]), "row 10: the time 1990-09 comes twice in a row"),
-        (table(months=MONTHS[::-1]), "row 2: the time goes back from 1993-12 to 1993-11; sort the rows by time"),
+        (table(months=[*MONTHS[:9], MONTHS[8], *MONTHS[10:]]), "row 10: the time 1990-09 comes twice; name the column"),
         (table(VALUES[1:], MONTHS[:9] + MONTHS[10:]), "row 10: from 1990-09 to 1990-11 is 1 missing"),
         (
             table(VALUES[:32], [f"2020-01-{i:02}" for i in range(1, 32)] + ["2020-01-31 05:00"]),
@@ -395,17 +393,17 @@ def test_many_series_with_covariates_of_all_kinds(capsys):
     assert [column.name for column in model.known.columns] == ["price", "city"]
     assert model.known.columns[1].categories == ("north", "south")
     written = pl.read_csv("run/predictions.csv")
-    assert written["series"].unique().sort().to_list() == ["a", "b", "c"]
+    assert written["shop"].unique().sort().to_list() == ["a", "b", "c"]
     page = Path("run/report.html").read_text()
     assert all(said in page for said in ("the best series", "the worst series", "From series to series"))
 
     assert cli.main(["forecast", "predict", "run/model.safetensors", "shops.csv"]) == 0
     ahead = pl.read_csv("shops-forecast.csv")
     assert len(ahead) == 3 * 6
-    assert ahead["time"][0] == "2024-02-18"
+    assert ahead["day"][0] == "2024-02-18"
     shops(48, future=5).write_csv("less.csv")
     assert cli.main(["forecast", "predict", "run/model.safetensors", "less.csv"]) == 2
-    assert "the model needs price, city of 6 rows after the last value, got 5" in capsys.readouterr().err
+    assert "the model needs price of 6 rows after the last value, got 5" in capsys.readouterr().err
     shops(48, future=6, city="west").write_csv("west.csv")
     assert cli.main(["forecast", "predict", "run/model.safetensors", "west.csv"]) == 0  # a city never seen is none
 
@@ -466,7 +464,7 @@ def test_a_series_in_each_row_and_a_test_file(capsys):
     assert "test        6 rows of each" in capsys.readouterr().out
     written = pl.read_csv("runs/forecast-sales-1/predictions.csv")
     assert written["real"].to_list()[:6] == [float(v) for v in tests[1].split(",")[1:]]
-    assert written.filter(pl.col("step") == 1)["origin"].to_list() == [60, 50]
+    assert written.filter(pl.col("step") == 1)["cutoff"].to_list() == [60, 50]
     Path("later.csv").write_text("\n".join([*tests[:2], tests[2].replace("q", "r")]))
     assert "expected the same series as in sales.csv; 'q' is in one alone" in refused_again(capsys, options)
 

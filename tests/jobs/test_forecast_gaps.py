@@ -43,8 +43,8 @@ def test_filled_values_are_counted_and_not_scored(model, capsys):
     with Path("run/predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     invented = {DAYS[row] for row in GAPS}
-    assert all((row["real"] == "") == (row["time"] in invented) for row in rows)
-    errors = [abs(float(row["real"]) - float(row["forecast"])) for row in rows if row["real"]]
+    assert all((row["sales"] == "") == (row["day"] in invented) for row in rows)
+    errors = [abs(float(row["sales"]) - float(row["forecast"])) for row in rows if row["sales"]]
     assert metrics["scores"][0]["mae"] == pytest.approx(np.mean(errors), rel=1e-6)
 
 

@@ -1,7 +1,7 @@
 """scikit-learn's own checks of the classes whose rows aren't simply numbers; ``Classifier`` has its in its own file.
 
-They hand over tables of numbers. A forecaster takes those as series. For the classes that read texts a class around
-them, here, spells the numbers out, a row as a sentence or as a line; what is checked is all the rest: arguments,
+They hand over tables of numbers. A ``ForecastRegressor`` takes those as series. For the classes that read texts a class
+around them, here, spells the numbers out, a row as a sentence or as a line; what is checked is all the rest: arguments,
 cloning, pickling, that fit changes nothing it shouldn't, gives the same twice, and that rows don't depend on others.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from statewise.jobs import Forecaster, Tagger, Translator, Writer
+from statewise.jobs import ForecastRegressor, Tagger, Translator, Writer
 
 SHORT = "its table has fewer rows than a series needs, and the class says so in its own words"
 ORDER = "rows are in the order of time: another order, or every other row, is another series"
@@ -106,14 +106,14 @@ class TableWriter(Spelt, Writer):
         return np.array([each.sum() for each in super().score_samples(self.spelt(X)[0])])
 
 
-FORECASTER = Forecaster(horizon=2, season=1, ensemble=1, units=2, epochs=1)
+REGRESSOR = ForecastRegressor(horizon=2, season=1, ensemble=1, units=2, epochs=1)
 TAGGER = TableTagger(units=3, layers=1, word_size=4, character_units=2, epochs=2)
 TRANSLATOR = TableTranslator(units=3, embedding=3, layers=1, epochs=1)
 WRITER = TableWriter(units=4, epochs=2)
 
 
-@parametrize_with_checks([FORECASTER], expected_failed_checks=lambda _: NOT_OF_SERIES)
-def test_a_forecaster(estimator, check):
+@parametrize_with_checks([REGRESSOR], expected_failed_checks=lambda _: NOT_OF_SERIES)
+def test_a_forecast_regressor(estimator, check):
     check(estimator)
 
 

@@ -111,6 +111,45 @@ def test_features_come_as_tuples():
         tagger.predict([["w"]])
 
 
+@pytest.fixture
+def vectors(tmp_path):
+    """Towns lie in one direction and rivers in another, those that are not in training as well."""
+    towns, rivers = ["Oslo", "Rome", "Lima", "Bonn"], ["Rhine", "Don", "Po", "Loire"]
+    path = tmp_path / "vectors.txt"
+    sides = ((1, towns), (-1, rivers))
+    path.write_text("".join(f"{word} {n / 10} {s} {-s}\n" for s, words in sides for n, word in enumerate(words)))
+    X = [["at", word] for word in towns[:3] + rivers[:3]]
+    return path, X * 6, ([["O", "TOWN"]] * 3 + [["O", "RIVER"]] * 3) * 6
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_vectors_from_a_file_tell_of_words_that_training_has_not(vectors, tmp_path, frozen):
+    path, X, y = vectors
+    options = {"units": 8, "word_size": 4, "character_units": 0, "epochs": 12, "learning_rate": 0.02, "batch": 4}
+    tagger = Tagger(**options, vectors=str(path), vectors_frozen=frozen).fit(X, y)
+    assert tagger.predict([["at", "Bonn"], ["at", "Loire"]]) == [["O", "TOWN"], ["O", "RIVER"]]
+    model = tagger.model_
+    assert set(model.vocabulary.vectors) == {"oslo", "rome", "lima", "bonn", "rhine", "don", "po", "loire"}
+    table, place = model.network.vectors.weight.detach(), model.vocabulary.vectors.numbers["rome"] + 1
+    assert torch.equal(table[place], torch.tensor([0.1, 1.0, -1.0])) == frozen
+    if frozen:
+        assert not table[0].any()
+    path.unlink()  # the model has them
+    tagger.save(tmp_path / "model.safetensors")
+    again = Tagger.load(tmp_path / "model.safetensors")
+    assert again.predict(X) == tagger.predict(X)
+    assert again.partial_fit(X, y).predict([["at", "Bonn"]]) == [["O", "TOWN"]]
+
+
+def test_vectors_of_training_words_alone(vectors):
+    path, X, y = vectors
+    tagger = Tagger(epochs=1, **SMALL, vectors=str(path), max_vectors=0).fit(X, y)
+    assert set(tagger.model_.vocabulary.vectors) == {"oslo", "rome", "lima", "rhine", "don", "po"}
+    path.write_text("elsewhere 1 2\n")
+    with pytest.raises(InputError, match=r"vectors\.txt: has a vector for no word of the training part"):
+        Tagger(epochs=1, **SMALL, vectors=str(path)).fit(X, y)
+
+
 def test_sentences_without_words(trained):
     assert trained.predict([]) == []
     assert trained.predict([[], ["May"], []])[::2] == [[], []]

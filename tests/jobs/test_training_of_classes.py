@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from statewise.jobs import Callback, Classifier, Forecaster, InputError, Tagger, Translator, Writer
+from statewise.jobs import Callback, Classifier, ForecastRegressor, InputError, Tagger, Translator, Writer
 from statewise.jobs.estimator import Estimator
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.translate.pairs import dates
@@ -72,7 +72,7 @@ KINDS = {
     ),
     "writer": Kind(WRITER, prose),
     "forecaster": Kind(
-        lambda **more: Forecaster(
+        lambda **more: ForecastRegressor(
             **{"model": "seq2seq", "units": 4, "epochs": 4, "horizon": 4, "season": 1, "combine": False, **more}
         ),
         walk,
@@ -226,7 +226,7 @@ def test_data_that_do_not_fit_the_trained_model_are_refused():
 
 def test_a_recursive_forecaster_learns_on_from_its_own_differences_and_scale():
     X, y = walk(0)
-    forecaster = Forecaster(model="gru", units=3, epochs=2, ensemble=2, horizon=4, season=6).fit(X, y)
+    forecaster = ForecastRegressor(model="gru", units=3, epochs=2, ensemble=2, horizon=4, season=6).fit(X, y)
     inputs, scaling = forecaster.model_.learner.inputs, forecaster.model_.scaling
     seen = Seen()
     forecaster.partial_fit(X[:80], 5 + y[:80], callbacks=[seen])

@@ -46,6 +46,11 @@ def test_a_word_as_it_is_comes_before_one_that_is_written_otherwise(file):
     assert read_vectors(file("Paris 1 2\nPARIS 3 4\n"), ["paris"])["paris"].tolist() == [1, 2]
 
 
+def test_the_first_ones_of_a_file_come_whatever_is_asked_for(file):
+    content = file("Oslo 1 2\noslo 3 4\n1984 5 6\nof 7 8\nto 9 0\n")
+    assert set(read_vectors(content, ["of"], first=3)) == {"oslo", "0000", "of"}
+
+
 def test_what_has_no_vector_is_drawn(file):
     vectors = read_vectors(file(GLOVE), ["the", "paris"])
     table = table_of(vectors, ["<unk>", "the", "paris"], np.random.default_rng(0))

@@ -160,7 +160,7 @@ def test_the_command_is_told_the_columns_and_its_forecasts_are_found_again(
         folder.mkdir()
         with (folder / "predictions.csv").open("w") as file:
             rows = csv.writer(file)
-            rows.writerow(["series", "origin", "time", "step", "real", "forecast", "q0.025", "q0.1", "q0.9", "q0.975"])
+            rows.writerow(["id", "time", "step", "cutoff", "y", "forecast", "q0.025", "q0.1", "q0.9", "q0.975"])
             for s, name in enumerate("ab"):
                 for origin in range(45, 58, stride):
                     for step in range(horizon):

@@ -66,7 +66,7 @@ def _read(path: Path, problem: Problem, first: list[int], stride: int) -> Array:
     columns = ["forecast" if level == 0.5 else f"q{level}" for level in LEVELS]
     found: dict[str, list[list[float]]] = {}
     for line in lines:
-        found.setdefault(line["series"], []).append([float(line[name]) for name in columns])
+        found.setdefault(line["id"], []).append([float(line[name]) for name in columns])
     result = []
     for s, row in problem.origins:
         windows = np.array(found[problem.ids[s]]).reshape(-1, problem.horizon, len(columns))

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from .._version import __version__
-from ..jobs.errors import InputError, Interrupted
+from ..jobs.errors import InputError, Interrupted, remarks_to
 from ..jobs.training.rank import is_main_process
 
 # name: (module:command, help)
@@ -49,6 +49,8 @@ COMMANDS |= {
     for job in [name for name in COMMANDS if " " not in name]
 }
 
+COMMANDS["explain"] = ("statewise.explaining.command:COMMAND", "say what a layer computes, tensor by tensor")
+
 EXAMPLES = """\
 examples:
   statewise forecast
@@ -57,6 +59,7 @@ examples:
   statewise write
   statewise tag
   statewise translate
+  statewise explain lstm
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
@@ -90,7 +93,8 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     prog = f"statewise {args.command}"
     try:
-        return int(_found(COMMANDS[args.command][0]).run(args))
+        with remarks_to(lambda text: _say(f"{prog}: remark: {text}")):
+            return int(_found(COMMANDS[args.command][0]).run(args))
     except InputError as error:
         _say(f"{prog}: {' '.join(str(error).split())}")
         return 2

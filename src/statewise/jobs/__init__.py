@@ -5,24 +5,39 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError
+from .errors import InputError, Remark
 
 if TYPE_CHECKING:
-    from .tasks.classify.classifier import Classifier
+    from .tasks.classify.classifier import Classifier, Regressor
     from .tasks.forecast.forecaster import Forecaster
+    from .tasks.forecast.regressor import ForecastRegressor
     from .tasks.tag.tagger import Tagger
     from .tasks.translate.translator import Translator
     from .tasks.write.writer import Writer
     from .training.callbacks import Callback
     from .tuning import tune
 
-__all__ = ["Callback", "Classifier", "Forecaster", "InputError", "Tagger", "Translator", "Writer", "tune"]
+__all__ = [
+    "Callback",
+    "Classifier",
+    "ForecastRegressor",
+    "Forecaster",
+    "InputError",
+    "Regressor",
+    "Remark",
+    "Tagger",
+    "Translator",
+    "Writer",
+    "tune",
+]
 
 _HOMES = {
     "tune": ".tuning",
     "Callback": ".training.callbacks",
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",
+    "Regressor": ".tasks.classify.classifier",
+    "ForecastRegressor": ".tasks.forecast.regressor",
     "Tagger": ".tasks.tag.tagger",
     "Translator": ".tasks.translate.translator",
     "Writer": ".tasks.write.writer",

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from . import file
 from .file import LoadError
-from .jobs import PROGRAMS
+from .jobs import JOBS, draw
 from .network import Network, Pool, State
 
-__all__ = ["LoadError", "Network", "Pool", "State", "load"]
+__all__ = ["LoadError", "Network", "Pool", "State", "draw", "load"]
 
 KIND, FORMAT = "network", 1
 
@@ -35,7 +35,7 @@ def load(path: str | PathLike[str], *, threads: int = 1) -> Network:
     """
     told, arrays = file.read(Path(path).read_bytes(), str(path))
     kind, format = told.get("kind"), told.get("format")
-    known = {KIND: FORMAT} | {name: each.format for name, each in PROGRAMS.items()}
+    known = {KIND: FORMAT} | {name: job.format for name, job in JOBS.items()}
     if not isinstance(kind, str) or kind not in known:
         raise LoadError(f"{path}: the runtime runs no {' '.join(str(kind).split())[:40]}")
     if format != known[kind]:
@@ -45,9 +45,9 @@ def load(path: str | PathLike[str], *, threads: int = 1) -> Network:
         )
     try:
         content = told["content"]
-        if kind != KIND:
-            content, arrays = PROGRAMS[kind].read(content, arrays)
-        return Network(content, arrays, threads)
+        if kind == KIND:
+            return Network(content, arrays, threads)
+        return JOBS[kind].network(*JOBS[kind].read(content, arrays), threads)
     except LoadError as error:
         raise LoadError(f"{path}: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:

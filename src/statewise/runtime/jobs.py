@@ -1,3 +1,137 @@
-from typing import Any
+"""The jobs' model files as programs: what a job's configuration says of its network, a few lines each.
 
-PROGRAMS: dict[str, Any] = {}
+A file with a tensor that no op has taken is refused, so a network that has learnt a new part is never computed without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .file import Arrays, LoadError
+from .network import Network
+from .tagger import Tagger
+
+Content = dict[str, Any]
+CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}
+
+
+class Job(NamedTuple):
+    """Which files of a job the runtime reads, and how."""
+
+    format: int
+    read: Callable[[Content, Arrays], tuple[Content, Arrays]]
+    """From content and tensors of a model's file to those of a network's."""
+    network: type[Network] = Network
+
+
+def recurrent(name: str, of: str, config: Mapping[str, Any], arrays: Arrays, **more: Any) -> Content:
+    """The op of a job's recurrent layers; how wide they are their weights say."""
+    weight = arrays.get(f"{name}.weight_hh_l0")
+    if weight is None or weight.ndim != 2:
+        raise LoadError(f"there is no tensor {name}.weight_hh_l0 of a layer")
+    told = {"cell": CELLS[config["cell"]], "hidden_size": weight.shape[1], **more}
+    return {"op": "recurrent", "name": name, "of": [of], **told}
+
+
+def symbols(name: str, count: int) -> Content:
+    """An input of numbers of so many symbols."""
+    return {"name": name, "kind": "symbols", "width": count}
+
+
+def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
+    """Values (T, N, I), scaled, in segments; layers; one vector of all steps; the probability of each class."""
+    config, net = content["config"], "network.recurrent"
+    if content.get("input", "numbers") != "numbers" or "scaler.mean" not in arrays:
+        raise LoadError(f"the runtime can't run a classifier of {content.get('input')}")
+    both, segment = config["bidirectional"], config["segment"] or 1
+    ops: list[Content] = [{"op": "scale", "name": "scaler", "carry": config["gaps"] == "carry"}]
+    ops += [{"op": "segment", "size": segment}] if segment > 1 else []
+    ops.append(recurrent(net, ops[-1].get("name", "segment"), config, arrays, num_layers=config["layers"]))
+    ops[-1]["bidirectional"] = both
+    match config["head"]:
+        case "attention":
+            ops += [
+                {"op": "linear", "name": "network.attention.0"},
+                {"op": "activation", "name": "tanh", "function": "tanh"},
+                {"op": "linear", "name": "network.attention.2"},
+                {"op": "mean", "of": ["network.attention.2", net]},
+            ]
+        case "last":
+            ops.append({"op": "last", "bidirectional": both})
+        case "mean" | "max" as head:
+            ops.append({"op": head})
+        case head:
+            raise LoadError(f"the runtime can't run a head {head!r}")
+    ops += [{"op": "linear", "name": "network.output"}, {"op": "activation", "function": "softmax"}]
+    inputs = [{"name": "x", "kind": "exact", "width": len(arrays["scaler.mean"])}]
+    return {"inputs": inputs, "ops": ops, "labels": content["classes"]}, arrays
+
+
+def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
+    """Numbers of symbols (T, N); layers; the logarithm of each symbol's probability to come next."""
+    config, known = content["config"], content["symbols"]
+    if config["tie"]:
+        arrays = arrays | {"embedding.weight": arrays["output.weight"]}
+    ops: list[Content] = [{"op": "embedding"}]
+    for k in range(config["layers"]):
+        ops.append(recurrent(f"recurrent.{k}", ops[-1].get("name", "embedding"), config, arrays))
+    ops += [{"op": "linear", "name": "output"}, {"op": "activation", "function": "log_softmax"}]
+    return {"inputs": [symbols("x", len(known))], "ops": ops, "labels": known}, arrays
+
+
+def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
+    """What is known of each word (T, N) as numbers, and how it is spelt as a vector; layers; the best tags."""
+    from ..jobs.tasks.tag.spans import grammar  # which knows no torch
+
+    config, known = content["config"], content["vocabulary"]
+    parts = ["words", "shapes", *(f"features.{k}" for k in range(len(known["features"])))]
+    inputs = [symbols(f"{name} of a word", len(arrays[f"{name}.weight"])) for name in parts]
+    ops: list[Content] = [{"op": "embedding", "name": name, "of": [f"{name} of a word"]} for name in parts]
+    spelling = None
+    if config["character_units"]:
+        letters = [symbols("letters", len(arrays["characters.weight"]))]
+        layer = recurrent("spelling", "characters", config, arrays, bidirectional=True)
+        last = {"op": "last", "bidirectional": True}
+        spelling = {"inputs": letters, "ops": [{"op": "embedding", "name": "characters"}, layer, last]}
+        inputs.append({"name": "spelt", "kind": "values", "width": 2 * layer["hidden_size"]})
+        parts.append("spelt")
+    ops.append({"op": "concat", "of": parts})
+    ops.append(recurrent("recurrent", "concat", config, arrays, num_layers=config["layers"]))
+    ops[-1]["bidirectional"] = config["bidirectional"]
+    ops += [{"op": "linear", "name": "output"}, {"op": "path", "name": "crf"}]
+    if content["strict"] and not config["crf"]:
+        arrays = arrays | {"crf.allowed": np.array(grammar(known["tags"]))}
+    told = {"inputs": inputs, "ops": ops, "labels": known["tags"], "spelling": spelling, "vocabulary": known}
+    return told, arrays
+
+
+def draw(
+    scores: Any, random: np.random.Generator, *, temperature: float = 1.0, top_k: int | None = None
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A symbol for each row, by the logarithms of the symbols' probabilities ``scores`` (N, V): (N,).
+
+    Args:
+        scores: what a writer's network gives. Minus infinity where a symbol is not to be drawn.
+        random: where numbers come from.
+        temperature: below 1 the likely becomes likelier; at 0 it is taken always. Default: 1.
+        top_k: among so many symbols, the likeliest. Default: all.
+    """
+    scores = np.asarray(scores, np.float64)
+    if temperature == 0:
+        return np.asarray(scores.argmax(-1))
+    scores = scores / temperature
+    if top_k is not None and top_k < scores.shape[-1]:
+        least = np.partition(scores, -top_k, axis=-1)[:, -top_k, None]
+        scores = np.where(scores < least, -np.inf, scores)
+    # The largest of what is said and noise of Gumbel's distribution is drawn by the probabilities.
+    return np.asarray((scores + random.gumbel(size=scores.shape)).argmax(-1))
+
+
+JOBS: dict[str, Job] = {
+    "classification model": Job(2, classify),
+    "writing model": Job(2, write),
+    "tagging model": Job(2, tag, Tagger),
+}

@@ -162,7 +162,7 @@ class Network:
             counts.append(op.left(at))
             after.append(changed)
         y = values[-1]
-        over_time = self._ops[-1].form.kind == "values"
+        over_time = self._ops[-1].form.kind != "summary"
         return y.swapaxes(0, 1) if self.batch_first and over_time else y, tuple(after)
 
     def _read(self, x: Any, over_time: int) -> list[Array]:

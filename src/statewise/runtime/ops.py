@@ -22,6 +22,7 @@ from .file import LARGEST, Arrays, LoadError
 Array = NDArray[Any]
 State = tuple[Array, ...]
 NONE: State = ()
+NEVER = -1e4  # the score of a move that may not be
 
 
 class Form(NamedTuple):
@@ -456,12 +457,13 @@ class Mean(Op):
 
 
 class Scaled(Op):
-    """(x - mean) / scale in float64; a missing value, NaN, is the last one before it, or else 0."""
+    """(x - mean) / scale in float64; with ``carry`` a missing value, NaN, is the last one before it, or else 0."""
 
     NAME = "scale"
 
     def __init__(self, told: Told, given: Sequence[Form]) -> None:
         (self.form,), self.dtype = _steps(told, given), told.dtype
+        self.name, self.carry = told.name, told.flag("carry")
         self.mean, self.scale = (told.array(name, self.form.width, exact=True) for name in ("mean", "scale"))
         if not (self.scale > 0).all():
             raise told.refuse("scales above 0", float(self.scale.min(initial=0)))
@@ -476,6 +478,8 @@ class Scaled(Op):
         (before,) = self.start(x.shape[1]) if state is None else state
         missing = np.isnan(x)
         if missing.any():
+            if not self.carry:
+                raise ValueError(f"{self.name}: values are missing (NaN), and the network has learnt without")
             known = np.where(missing, 0, np.arange(1, 1 + len(x))[:, None, None])  # the step that is repeated
             known = np.maximum.accumulate(known, axis=0)
             x = np.take_along_axis(np.concatenate([before[None], x]), known, axis=0)
@@ -509,11 +513,56 @@ class Segments(Op):
         return None if lengths is None else -(-lengths // self.size)
 
 
+class Path(Op):
+    """The number of the best feature at each step: of all ways through the steps the one of the highest sum.
+
+    Beside each step's own scores there are those of moving on (``between``), beginning and ending, and which moves are
+    ``allowed`` (K+1, K+1), the last row and column for the ends; without these tensors each step is for itself.
+    """
+
+    NAME = "path"
+
+    def __init__(self, told: Told, given: Sequence[Form]) -> None:
+        (form,) = _steps(told, given)
+        k = form.width
+        self.moves: Array | None = None
+        if told.has("allowed") or told.has("between"):
+            moves = np.zeros((k + 1, k + 1), told.dtype)
+            for name, part in (("between", moves[:k, :k]), ("first", moves[k, :k]), ("last", moves[:k, k])):
+                if told.has("between"):
+                    part[...] = told.array(name, *part.shape)
+            if told.has("allowed"):
+                moves[told.array("allowed", k + 1, k + 1) == 0] = NEVER
+            self.moves = moves
+        self.form, self.streams = Form(k, "symbols"), self.moves is None
+
+    def feed(self, given: Sequence[Array], state: State | None, lengths: Any) -> tuple[Array, State]:
+        scores = given[0]
+        if self.moves is None or not scores.size:
+            return scores.argmax(-1), NONE
+        between, first, last = self.moves[:-1, :-1], self.moves[-1, :-1], self.moves[:-1, -1]
+        steps, rows = scores.shape[:2]
+        there = np.ones((steps, rows), bool) if lengths is None else np.arange(steps)[:, None] < lengths
+        best, came = scores[0] + first, [np.empty(0, np.int64)]  # (N, K): of the best way to here, and from where
+        for t in range(1, steps):
+            ways = best[:, :, None] + between  # (N, K, K)
+            came.append(ways.argmax(1))
+            best = np.where(there[t, :, None], ways.max(1) + scores[t], best)
+        found = np.empty((steps, rows), np.int64)
+        found[-1] = (best + last).argmax(1)
+        for t in range(steps - 1, 0, -1):
+            found[t - 1] = np.where(there[t], came[t][np.arange(rows), found[t]], found[t])
+        return found, NONE
+
+    def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:
+        return given[0].argmax(-1), NONE
+
+
 OPS: dict[str, type[Op]] = {
     each.NAME: each
     for each in (
         *(Embedding, Linear, Norm, Sum, Joined, Activation),
-        *(Recurrent, Last, Largest, Mean, Scaled, Segments),
+        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Path),
     )
 }
 

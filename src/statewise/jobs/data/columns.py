@@ -27,28 +27,25 @@ _DATES = ("%Y-%m-%d", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%b %Y", "%B %Y", "%d 
 _CLOCKS = ("", " %H:%M", " %H:%M:%S%.f")
 
 
-def pick(path: Where, frame: pl.DataFrame, time: str | None, target: str | None) -> tuple[str | None, str]:
-    """The names of the time column, None where there is none, and of the target column."""
-    for option, name in (("--time", time), ("--target", target)):
-        if name is not None and name not in frame.columns:
-            raise InputError(f"{path}: no column {name!r} for {option}; there are: {listed(frame.columns)}")
-    if time is not None and time == target:
-        raise InputError(f"{path}: {time!r} is named both as --time and as --target")
-    if time is None:
-        clocks = [c for c in frame.columns if c != target and looks_like_time(frame[c])]
-        if len(clocks) > 1:
-            raise InputError(f"{path}: {len(clocks)} columns could be the time, choose with --time: {listed(clocks)}")
-        time = clocks[0] if clocks else None
-    if target is None:
-        targets = [c for c in frame.columns if c != time and reads_as_numbers(frame[c])]
-        if not targets:
-            raise InputError(f"{path}: no column of numbers to forecast; there are: {listed(frame.columns)}")
-        if len(targets) > 1:
-            raise InputError(
-                f"{path}: {len(targets)} columns could be the target, choose with --target: {listed(targets)}"
-            )
-        target = targets[0]
-    return time, target
+def pick_time(path: Where, frame: pl.DataFrame) -> str | None:
+    """The only column that could be the time; None where there is none."""
+    clocks = [name for name in frame.columns if looks_like_time(frame[name])]
+    if len(clocks) > 1:
+        raise InputError(f"{path}: {len(clocks)} columns could be the time, choose with --time: {listed(clocks)}")
+    return clocks[0] if clocks else None
+
+
+def pick_targets(path: Where, frame: pl.DataFrame, time: str | None, *, every: bool) -> tuple[str, ...]:
+    """The only column of numbers beside ``time``, or ``every`` one of them."""
+    targets = [name for name in frame.columns if name != time and reads_as_numbers(frame[name])]
+    if not targets:
+        raise InputError(f"{path}: no column of numbers to forecast; there are: {listed(frame.columns)}")
+    if len(targets) > 1 and not every:
+        raise InputError(
+            f"{path}: {len(targets)} columns could be the target, choose with --target ('*' takes all):"
+            f" {listed(targets)}"
+        )
+    return tuple(targets)
 
 
 def numbers(path: Where, column: pl.Series, *, missing: bool = False) -> NDArray[np.float64]:
@@ -76,15 +73,23 @@ def numbers(path: Where, column: pl.Series, *, missing: bool = False) -> NDArray
     raise InputError(f"{path}: column {column.name!r}, row {row + 1}: expected {expected}, got {_short(cell)}{hint}")
 
 
-def times(path: Where, column: pl.Series) -> NDArray[Any]:
-    """The cells as datetime64 or, where they are plain numbers, as float64; refuses what is neither."""
+def times(path: Where, column: pl.Series, *, daily: bool | None = None) -> NDArray[Any]:
+    """The cells as datetime64 or, where they are plain numbers, as float64; refuses what is neither.
+
+    Times of a zone are read as its clocks show them where they are ``daily``, all at the same hour; else, since clocks
+    change, in UTC.
+    """
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
+        wall = column.dt.replace_time_zone(None)
+        daily = wall.dt.time().n_unique() == 1 if daily is None else daily
+        column = wall if daily else column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if not _looks_like_dates(column):
         if reads_as_numbers(column):
             return numbers(path, column)
         raise InputError(f"{path}: column {column.name!r}, row 1: expected a date or time, got {_short(column[0])}")
     readings = [_parse(column, form) for form in _formats(column)]
-    # Day and month can't be told apart by one cell; a series of times that rises can.
-    best = max(readings, key=lambda r: (r.count(), r.drop_nulls().is_sorted()))
+    # Day and month can't be told apart by one cell; times that rise, or keep the same distance once sorted, can.
+    best = max(readings, key=lambda r: (r.count(), r.drop_nulls().is_sorted(), -_uneven(r)))
     if best.null_count():
         row = int(best.is_null().arg_true()[0])
         raise InputError(
@@ -96,6 +101,12 @@ def times(path: Where, column: pl.Series) -> NDArray[Any]:
 def labels(column: pl.Series) -> list[str]:
     """The cells as they are to be written again."""
     return [cell.isoformat() if hasattr(cell, "isoformat") else str(cell).strip() for cell in column.to_list()]
+
+
+def _uneven(times: pl.Series) -> float:
+    """How many times as long as usual the longest gap between ``times`` is."""
+    steps = np.diff(times.drop_nulls().unique().sort().to_numpy().astype("datetime64[us]").astype(np.float64))
+    return float(steps.max() / np.median(steps)) if len(steps) else 1.0
 
 
 def looks_like_time(column: pl.Series) -> bool:

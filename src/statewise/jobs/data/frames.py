@@ -1,10 +1,13 @@
-"""Take what a program has in memory as a polars frame: frames of polars, pandas, Arrow and their kin, numpy arrays.
+"""Take what a program has in memory as a polars frame, and give columns back as the kind of frame that it came as.
 
-An index that says something, such as pandas' dates, becomes a column. Nothing is copied that needn't be.
+That is frames of polars, pandas, Arrow and their kin, and numpy arrays. An index that says something, such as pandas'
+dates, becomes a column, and a column that was an index becomes one again. Nothing is copied that needn't be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import narwhals as nw
@@ -13,6 +16,99 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..errors import InputError
+
+Type = tuple[str, ...]
+"""A type of a column as JSON has it: narwhals' name of it, of times the unit and the zone, of periods the frequency."""
+
+
+@dataclass(frozen=True)
+class FrameKind:
+    """As what kind of frame a table came: what columns of the same names are to come back as. JSON can hold it."""
+
+    library: str = "polars"
+    """narwhals' name of it."""
+    types: dict[str, Type] = field(default_factory=dict)
+    """Of its columns."""
+    index: tuple[str, ...] = ()
+    """The columns that were the index of a pandas frame, outermost first."""
+    unnamed: tuple[str, ...] = ()
+    """Those of them that had no name."""
+
+    @staticmethod
+    def of(source: Any) -> FrameKind:
+        """That of ``source``, a frame; of anything else a polars frame, whose columns have the types they happen to."""
+        if nw.dependencies.is_pandas_like_dataframe(source) or nw.dependencies.is_pandas_like_series(source):
+            whole = _with_index(source.iloc[:50])
+            known = set(_columns_of(source))
+            index = tuple(name for name in map(str, whole.columns) if name not in known)
+            bare = index if source.index.nlevels == 1 and source.index.name is None else ()
+            types = FrameKind._types(nw.from_native(whole))
+            if index and hasattr(source.index, "freqstr") and hasattr(source.index, "to_timestamp"):
+                types[index[0]] = ("Period", source.index.freqstr)
+            return FrameKind(nw.from_native(whole).implementation.value, types, index, bare)
+        if isinstance(source, (list, tuple, np.ndarray)):
+            return FrameKind()
+        frame = nw.from_native(source, allow_series=True)
+        frame = frame.to_frame() if isinstance(frame, nw.Series) else frame
+        library = "polars" if isinstance(frame, nw.LazyFrame) else frame.implementation.value
+        return FrameKind(library, FrameKind._types(frame))
+
+    @staticmethod
+    def _types(frame: Any) -> dict[str, Type]:
+        return {str(name): _type_of(dtype) for name, dtype in frame.collect_schema().items()}
+
+    def keep(self, names: Sequence[str]) -> FrameKind:
+        """The same of some columns alone."""
+        return FrameKind(
+            self.library,
+            {name: self.types[name] for name in names if name in self.types},
+            tuple(name for name in self.index if name in names),
+            tuple(name for name in self.unnamed if name in names),
+        )
+
+    def frame(self, columns: Mapping[str, Any]) -> Any:
+        """A frame of this kind with ``columns``, arrays or lists, which have the types that they had."""
+        made = {name: self._column(name, values) for name, values in columns.items()}
+        found = nw.from_dict(made).to_native()
+        index = [name for name in self.index if name in columns]
+        if not index or len(index) < len(self.index):
+            return found
+        found = found.set_index(index)
+        kind = self.types.get(index[0], ("",))
+        if kind[0] == "Period":
+            found.index = found.index.to_period(kind[1])
+        elif len(index) == 1 and kind[0] == "Datetime" and len(found) > 2:
+            found.index = type(found.index)(found.index, freq="infer")
+        return found.rename_axis([None if name in self.unnamed else name for name in index])
+
+    def _column(self, name: str, values: Any) -> nw.Series[Any]:
+        library: Any = self.library
+        series = nw.new_series(name, values, backend=library)
+        kind, *more = self.types.get(name, ("",))
+        if kind == "Datetime" and isinstance(series.dtype, nw.Datetime):
+            series = series.cast(nw.Datetime(more[0], None))  # type: ignore[arg-type]
+            if len(more) < 2 or more[1] == "UTC":
+                return series if len(more) < 2 else series.dt.replace_time_zone("UTC")
+            if more[2:] == ["UTC"]:
+                return series.dt.replace_time_zone("UTC").dt.convert_time_zone(more[1])
+            return series.dt.replace_time_zone(more[1])
+        dtype = getattr(nw, kind, None)
+        if kind in ("", "Period", "Datetime", "Enum") or dtype is None:
+            return series
+        return series == "True" if kind == "Boolean" else series.cast(dtype)
+
+
+def _type_of(dtype: Any) -> Type:
+    if isinstance(dtype, nw.Datetime):
+        return ("Datetime", dtype.time_unit, *([dtype.time_zone] if dtype.time_zone else []))
+    return (type(dtype).__name__,)
+
+
+def _columns_of(source: Any) -> list[str]:
+    """The names of what isn't the index."""
+    if nw.dependencies.is_pandas_like_series(source):
+        return ["value" if source.name is None else str(source.name)]
+    return list(map(str, source.columns))
 
 
 def to_polars(source: Any) -> pl.DataFrame:
@@ -45,11 +141,18 @@ def _with_index(source: Any) -> Any:
     index = source.index
     if hasattr(index, "to_timestamp"):  # periods, such as months, begin some day
         source = source.set_axis(index.to_timestamp(), axis=0).rename_axis(index.name or "time").reset_index()
-    elif type(index).__name__ != "RangeIndex":
+    elif not _counts(source):
         if index.name is None and index.nlevels == 1:
             source = source.rename_axis("time" if hasattr(index, "tz") else "index")
         source = source.reset_index()
     return source.rename(columns=str)
+
+
+def _counts(source: Any) -> bool:
+    """Whether the index of a pandas frame says nothing: numbers without a name, as are left when rows were chosen."""
+    index = source.index
+    plain = type(index).__name__ == "Index" and index.name is None and index.dtype.kind in "iu"
+    return type(index).__name__ == "RangeIndex" or (plain and source.shape[1] > 1)
 
 
 def _column(name: str, series: nw.Series[Any]) -> pl.Series:

@@ -18,25 +18,28 @@ from typing import Any
 
 import polars as pl
 
-from ..errors import InputError
+from ..errors import InputError, remark
 from .content import check_unpacked, read_content
 
 SEPARATORS = ",;\t|"
 YEARS = (-719_162, 2_932_897)  # the days from 1970 to the years 1 and 10000
 HEADER = 2**20  # characters that must hold the header
+NUMERIC = re.compile(r"[-+\d.:/eE T]*\d[-+\d.:/eE TZ]*")  # a number or a date
+DATE = re.compile(r"\d{4}[-/]\d{1,2}([-/]|$)|\d{1,2}([-/.])\d{1,2}\2\d{2,4}")
 
 Source = Any
 """A path, or a frame of polars, pandas, Arrow or any library that narwhals knows, or a numpy array."""
 
 
-def read_table(source: Source) -> pl.DataFrame:
+def read_table(source: Source, header: bool | None = True) -> pl.DataFrame:
     """The table in ``source``, without blank rows at its end.
 
-    A path is that of a CSV or Parquet file, ``.gz`` or not. Raises ``InputError`` for what is no table.
+    A path is that of a CSV or Parquet file, ``.gz`` or not; ``header`` says whether the first line of a CSV file names
+    its columns, which are 1, 2, ... else. None: it is looked at. Raises ``InputError`` for what is no table.
     """
     if isinstance(source, (str, PathLike)):
         path = Path(source)
-        frame = _read(path, read_content(path, "a CSV or Parquet file"))
+        frame = _read(path, read_content(path, "a CSV or Parquet file"), header)
     else:
         from .frames import to_polars  # a file needs no narwhals
 
@@ -50,10 +53,10 @@ def name_of(source: Source) -> str:
     return str(source) if isinstance(source, (str, PathLike)) else f"the {type(source).__name__}"
 
 
-def _read(path: Path, content: bytes) -> pl.DataFrame:
+def _read(path: Path, content: bytes, header: bool | None) -> pl.DataFrame:
     if content.startswith(b"PAR1"):
         return _parquet(path, content)
-    return _csv(path, content)
+    return _csv(path, content, header)
 
 
 def _parquet(path: Path, content: bytes) -> pl.DataFrame:
@@ -89,7 +92,7 @@ def _quiet() -> Iterator[None]:
         os.close(kept)
 
 
-def _csv(path: Path, content: bytes) -> pl.DataFrame:
+def _csv(path: Path, content: bytes, header: bool | None) -> pl.DataFrame:
     whole = _with_line_feeds(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     content = whole.lstrip(b"\r\n")  # blank lines
     blank = whole[: len(whole) - len(content)].count(b"\n")
@@ -100,13 +103,20 @@ def _csv(path: Path, content: bytes) -> pl.DataFrame:
     start = content[:HEADER].decode(errors="ignore")
     separator = max(SEPARATORS, key=start.splitlines()[0].count)  # of equals the first: a comma
     try:
-        names = [name.strip() for name in next(csv.reader(io.StringIO(start, newline=""), delimiter=separator))]
+        rows = csv.reader(io.StringIO(start, newline=""), delimiter=separator)
+        names, below = ([cell.strip() for cell in next(rows, [])] for _ in range(2))
     except csv.Error as error:
         raise InputError(f"{path}: not a regular CSV table: its header can't be read: {error}") from None
-    _check_header(path, names)
+    named = _is_header(names, below) if header is None else header
+    if header is None and not named:
+        remark(f"{path}: the first line names no columns, it reads {', '.join(names)!r}; they are called 1, 2, ...")
+    if named:
+        _check_header(path, names)
+    else:
+        names = [str(number) for number in range(1, len(names) + 1)]
     try:
         with _quiet():
-            frame = pl.read_csv(content, infer_schema=False, separator=separator)
+            frame = pl.read_csv(content, infer_schema=False, separator=separator, has_header=named)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = _irregular(content, separator, len(names), blank) or str(error).splitlines()[0]
         raise InputError(f"{path}: not a regular CSV table: {reason}") from None
@@ -138,8 +148,14 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
+def _is_header(names: list[str], below: list[str]) -> bool:
+    """Whether a first line names columns: not all cells are numbers and dates, none is a date like that below it."""
+    dates = (DATE.match(name) and DATE.match(cell) for name, cell in zip(names, below, strict=False))
+    return not (all(map(NUMERIC.fullmatch, names)) or any(dates))
+
+
 def _check_header(path: Path, names: list[str]) -> None:
-    if all(re.fullmatch(r"[-+\d.:/eE T]*\d[-+\d.:/eE TZ]*", name) for name in names):
+    if all(map(NUMERIC.fullmatch, names)):
         raise InputError(f"{path}: the first line must name the columns, it reads {', '.join(names)!r}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -24,8 +24,8 @@ MOST = 1 << 14  # numbers of a vector
 LARGEST = 1e6
 
 
-def read_vectors(path: Path, words: Collection[str]) -> dict[str, NDArray[np.float32]]:
-    """The vectors of those of ``words`` that ``path`` has, each (E,).
+def read_vectors(path: Path, words: Collection[str], first: int = 0) -> dict[str, NDArray[np.float32]]:
+    """The vectors of those of ``words`` that ``path`` has, each (E,), and of its ``first`` ones, as ``plain`` has them.
 
     A word that isn't there as it is has the vector of the first that is the same in lower case with 0 for each digit.
     Raises ``InputError`` with the line where the file isn't what it should be.
@@ -65,7 +65,7 @@ def read_vectors(path: Path, words: Collection[str]) -> dict[str, NDArray[np.flo
                 raise InputError(f"{where}: expected a word in UTF-8; a file in word2vec's binary form?") from None
             if word in needed:
                 exact.setdefault(word, _numbers(where, cells[-size:]))
-            elif (same := plain(word)) in needed and same not in alike:
+            elif ((same := plain(word)) in needed or count <= first) and same not in alike:
                 alike[same] = _numbers(where, cells[-size:])
     if not count:
         raise InputError(f"{path}: there are no vectors in it")

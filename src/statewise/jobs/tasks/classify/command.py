@@ -94,13 +94,9 @@ def predict(options: PredictOptions) -> None:
     layout = replace(model.layout or Layout(), **given | {"labelled": options.label is not None})
     examples = read(options.file, layout, labels=options.labels)
     try:
-        probabilities = model.probabilities(examples.sequences)
+        found = model.predict(examples.sequences)
     except InputError as error:
         raise InputError(f"{options.file}: {error}") from None
-    atomic.write(out, predictions(examples, model.classes, probabilities))
-    said = ""
-    if examples.labels is not None:
-        names = [str(label) for label in model.classes]
-        right = sum(names[p] == label for p, label in zip(probabilities.argmax(1), examples.labels, strict=True))
-        said = f", {right} ({100 * right / len(examples):.2f} %) as they are labelled"
+    atomic.write(out, predictions(examples, model.target, found))
+    said = "" if examples.labels is None else model.target.compared(examples.labels, found)
     say(f"{out}: {examples.described()}{said}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ...command import Run
 from ...config import Cell, Config, NotNegative, Part, Positive, Range, Share, Whole, again, option
@@ -15,12 +15,14 @@ UPDATES = 2000
 SEGMENTS, LEAST_SEGMENTED = 32, 64
 LEAST_EPOCHS, MOST_EPOCHS = 12, 300
 
+Own = TypeVar("Own", bound="SequenceConfig")
+
 data, network, reading = (partial(option, group=group) for group in ("data", "network", "reading files"))
 
 
 @dataclass(kw_only=True)
-class ClassifyConfig(TrainingConfig):
-    """How a classifier is built and trained; what is None is decided by the data, see ``decided``."""
+class SequenceConfig(TrainingConfig):
+    """How a network of sequences is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
         TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300"
@@ -46,12 +48,6 @@ class ClassifyConfig(TrainingConfig):
         metavar="X",
         search=Range(0.0, 0.6),
     )
-    balance: bool = training(False, "every class weighs the same in the loss, however rare")
-    smoothing: Part = training(  # not to be searched: the loss that trials are compared by is smoothed
-        0.1,
-        "share of the target that is spread over all classes, against overconfidence",
-        metavar="X",
-    )
     validation_share: Part | None = data(
         None,
         "of the training part to hold out, to keep the weights that do best on it, 0 for none",
@@ -63,7 +59,7 @@ class ClassifyConfig(TrainingConfig):
     )
     gaps: Literal["refuse", "carry"] = reading("refuse", "missing values: refuse, or carry the last one on")
 
-    def decided(self, rows: int, length: float, *, image: bool = False) -> ClassifyConfig:
+    def decided(self: Own, rows: int, length: float, *, image: bool = False) -> Own:
         """The same with nothing open, for ``rows`` sequences to train on, of which half are longer than ``length``."""
         segment = 1 if image or length <= LEAST_SEGMENTED else round(length / SEGMENTS)
         epochs = min(max(-(-UPDATES // -(-rows // self.batch)), LEAST_EPOCHS), MOST_EPOCHS)
@@ -76,19 +72,36 @@ class ClassifyConfig(TrainingConfig):
 
 
 @dataclass(kw_only=True)
+class ClassifyConfig(SequenceConfig):
+    """That, and how classes are learnt."""
+
+    balance: bool = training(False, "every class weighs the same in the loss, however rare")
+    smoothing: Part = training(  # not to be searched: the loss that trials are compared by is smoothed
+        0.1,
+        "share of the target that is spread over all classes, against overconfidence",
+        metavar="X",
+    )
+
+
+@dataclass(kw_only=True)
 class Layout(Config):
     """How sequences lie in files. Column names are those of CSV and Parquet files and of frames."""
 
     id: str | None = reading(
         None, "says of which sequence a row is", metavar="COLUMN", default="id, sequence, series or case"
     )
-    label: str | None = reading(None, "the class", metavar="COLUMN", default="label, class or target")
+    label: str | None = reading(
+        None, "the class, the labels or the number", metavar="COLUMN", default="label, class or target"
+    )
     time: str | None = reading(None, "orders the rows", metavar="COLUMN", default="time, timestamp, date, t or step")
+    separator: str | None = reading(
+        None, "is between labels, where a sequence may have several", metavar="TEXT", default="labels aren't cut"
+    )
     channels: tuple[str, ...] | None = reading(
         None, "the columns of values", metavar="A,B,...", default="all others", commas=True
     )
     pixels: bool = reading(False, "read images pixel by pixel instead of row by row")
-    gaps: Literal["refuse", "carry"] = again(ClassifyConfig, "gaps", "refuse")
+    gaps: Literal["refuse", "carry"] = again(SequenceConfig, "gaps", "refuse")
     long: bool | None = None
     """Whether a row is a step, and not a sequence; None: where ids repeat."""
     labelled: bool = True
@@ -102,5 +115,10 @@ class Options(Run, Layout, ClassifyConfig):
     file: Path | None = option(None, "the training part, or all there is", metavar="FILE", positional=True, default="")
     test: Path | None = data(None, "the test part", metavar="FILE", default="split off FILE")
     test_share: Share = data(0.2, "of each class to split off", metavar="X")
+    task: Literal["classification", "multilabel", "regression"] | None = data(
+        None,
+        "what labels are: a class, several labels, or a number",
+        default="regression where most labels differ and some have a fraction; multilabel with --separator",
+    )
     labels: Path | None = data(None, "the labels, where they are in a file of their own", metavar="FILE", default="")
     test_labels: Path | None = data(None, "those of the test part", metavar="FILE", default="")

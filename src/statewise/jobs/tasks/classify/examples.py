@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ...errors import InputError
 from .sequences import Rows, Sequences
-
-LONGEST = 200  # characters of a class's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +24,8 @@ class Examples:
     """What each sequence is called: (n,); by default 1, 2, and so on."""
     channels: tuple[str, ...] | None = None
     """The channels' names, where the file has any."""
+    separator: str | None = None
+    """What is between the labels of one sequence, where the file says that there are several."""
     picture: tuple[int, int] | None = None
     """Height and width, where each sequence is an image."""
 
@@ -53,37 +51,6 @@ class Examples:
         return self.sequences.described()
 
 
-def classes_of(examples: Examples) -> list[str]:
-    """The labels that there are, numbers by size, others by letter. Refuses a single one."""
-    if examples.labels is None:
-        raise InputError(f"{examples.source}: has no labels; --label names a table's column of them, --labels a file")
-    found = sorted(set(examples.labels), key=_rank)
-    longest = max(found, key=len)
-    if len(longest) > LONGEST:
-        raise InputError(
-            f"{examples.source}: a label of {len(longest)} characters, {longest[:30]!r}...; expected names of classes,"
-            " choose their column with --label"
-        )
-    if len(found) < 2:
-        raise InputError(
-            f"{examples.source}: expected sequences of at least two classes, all are labelled {found[0]!r}"
-        )
-    return found
-
-
-def targets_of(examples: Examples, classes: Sequence[str]) -> Rows:
-    """The labels as places in ``classes``: (n,). Refuses a label that is not among them."""
-    place = {label: index for index, label in enumerate(classes)}
-    labels = examples.labels or []
-    for row, label in enumerate(labels):
-        if label not in place:
-            raise InputError(
-                f"{examples.source}: sequence {examples.ids[row]!r} has the label {label!r}, which the training part"
-                f" hasn't got; there: {', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}"
-            )
-    return np.array([place[label] for label in labels], np.int64)
-
-
 def check_alike(train: Examples, other: Examples) -> None:
     """Refuse ``other`` where its channels are not those of ``train``."""
     ours, theirs = train.sequences.channels, other.sequences.channels
@@ -94,10 +61,3 @@ def check_alike(train: Examples, other: Examples) -> None:
             f"{other.source}: has the channels {', '.join(other.channels or ('of no name',))},"
             f" {train.source} has {', '.join(train.channels or ('of no name',))}; expected the same"
         )
-
-
-def _rank(label: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(label), label
-    except ValueError:
-        return True, 0.0, label

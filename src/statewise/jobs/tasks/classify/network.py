@@ -17,9 +17,9 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives the logits of ``classes`` classes; ``front`` makes of a batch what the layers read, ``size`` wide."""
+    """Gives ``outputs`` numbers, such as logits; ``front`` makes of a batch what the layers read, ``size`` wide."""
 
-    def __init__(self, front: nn.Module | None, size: int, classes: int, config: ClassifyConfig) -> None:
+    def __init__(self, front: nn.Module | None, size: int, outputs: int, config: ClassifyConfig) -> None:
         super().__init__()
         self.front = front
         self.recurrent = CELLS[config.cell](
@@ -34,17 +34,17 @@ class Network(nn.Module):
         if config.head == "attention":
             self.attention = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(width, classes)
+        self.output = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, classes) of x (T, N, K), segments as steps, of which the first ``lengths`` (N,) count.
+        """Outputs (N, W) of x (T, N, K), segments as steps, of which the first ``lengths`` (N,) count.
 
         All count where ``lengths`` is None.
         """
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
-        logits: Tensor = self.output(self.dropout(summary))
-        return logits
+        outputs: Tensor = self.output(self.dropout(summary))
+        return outputs
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
@@ -60,7 +60,7 @@ class Network(nn.Module):
         return steps, torch.cat(tuple(final[-directions:]), dim=-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Logits (N, classes) after one more step, or segment, x (N, K) of sequences read in one direction; the state.
+        """Outputs (N, W) after one more step, or segment, x (N, K) of sequences read in one direction; the state.
 
         ``state`` is what the step before gave, None at first.
         """
@@ -102,8 +102,8 @@ def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, batches: Batches) -> Tensor:
-    """What ``network`` says of all sequences: (n, classes), float64 on the CPU.
+def outputs_of(network: nn.Module, batches: Batches) -> Tensor:
+    """What ``network`` says of all sequences: (n, W), float64 on the CPU.
 
     Sequences of like length go together, so that a long one takes its memory once.
     """

@@ -6,7 +6,7 @@ and nothing else, and lies inside the test part as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from .baselines import drift, fit_linear, intermittent, of_demand, persistence, seasonal_naive
 from .dataset import PanelDataset, floors, make_dataset, standardise, values_before, window_values
-from .following import follow, stretched
+from .following import CHUNK, follow, stretched
 from .intervals import at_shares, lately, shifted, shifts_of
 from .linear import independent
 from .model import Forecast, Model
@@ -100,7 +100,7 @@ class Backtest:
     def future(self) -> Forecast | None:
         """The forecast beyond the data; None where covariates known ahead don't reach that far."""
         tails, horizon = self.model.tails, self.model.plan.horizon
-        if self.model.known.columns and any(len(t.known) - len(t.values) < horizon for t in tails):
+        if self.model.columns.known and any(len(t.known) - len(t.values) < horizon for t in tails):
             return None
         return self.model.forecast_ahead(tails)
 
@@ -130,9 +130,8 @@ def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtes
     scores = [score(model.label, truth, quantiles)]
     scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series, truth.real)]
     calibrated = sum(min(len(origins(*fold, plan.horizon)[0]), MOST_CALIBRATED) for fold in problem.folds)
-    sides = (quantiles, without)
     held = tuple(
-        Held(ends[1] - ends[0], *(_inside(at_shares(side, plan, ends, after.reach), truth.real) for side in sides))
+        Held(ends[1] - ends[0], *(_held(side, truth.real, ends, after) for side in (quantiles, without)))
         for ends in _judged(plan.quantiles)
     )
     return Backtest(problem, after, rows, series, truth.real, quantiles, tuple(scores), calibrated, held)
@@ -145,15 +144,24 @@ def _judged(quantiles: Sequence[float]) -> list[tuple[float, float]]:
     return sorted(found, reverse=True) if low < high else []
 
 
+def _held(quantiles: Array, real: Array, ends: tuple[float, float], model: Model) -> float:
+    """The share of ``real`` (n, H) between the quantiles ``ends`` of forecasts (n, H, Q)."""
+    parts = [slice(begin, begin + CHUNK) for begin in range(0, len(real), CHUNK)]
+    shares = [_inside(at_shares(quantiles[part], model.plan, ends, model.reach), real[part]) for part in parts]
+    counts = [np.isfinite(real[part]).sum() for part in parts]
+    return float(np.average(np.nan_to_num(shares), weights=counts))
+
+
 def _inside(ends: Array, real: Array) -> float:
     """The share of ``real`` (n, H) between ``ends`` (n, H, 2)."""
     inside = (real >= ends[..., 0]) & (real <= ends[..., -1])
-    return float(np.mean(inside[np.isfinite(real)]))
+    there = np.isfinite(real)
+    return float(inside[there].mean()) if there.any() else float("nan")
 
 
 def _baselines(
     model: Model, problem: ForecastProblem, rows: Rows, series: Rows, came: Array
-) -> list[tuple[str, Array]]:
+) -> Iterator[tuple[str, Array]]:
     """The quantiles of each baseline, their intervals taken from the validation part, and following, as the model's."""
     plan, horizon, unit = model.plan, model.plan.horizon, model.unit
     tried, tried_series = calibration_origins(problem)
@@ -173,23 +181,22 @@ def _baselines(
     real = window_values(problem.series, tried, tried_series, horizon)
     apart = independent([(problem.split.train, problem.split.validation)], horizon)
     own = lately(problem.series, np.concatenate([rows, tried]), of, unit, plan)
-
-    plain = {name: scaling.backward(point, of) for name, point in points.items()}
-    if intermittent(problem.before_test):
-        first = np.concatenate([rows, tried])
-        demand = of_demand([each.real for each in problem.series], first, of)
-        plain |= {name: np.repeat(each[:, None], horizon, axis=1) for name, each in demand.items()}
+    floor = floors(problem.series, rows, series)[:, None, None] if model.positive else -np.inf
+    none = np.zeros((len(problem.series), len(plan.quantiles)))
 
     def calibrated(point: Array) -> Array:
         found = np.repeat(point[..., None], len(plan.quantiles), axis=2)
         shifts = shifts_of(found[len(rows) :], real, own[len(rows) :], plan, apart)
         found = shifted(found[: len(rows)], shifts, own[: len(rows)], plan)
-        none = np.zeros((len(problem.series), len(plan.quantiles)))
         found = stretched(found, follow(found, came, rows, series, none, plan)[0], plan)
         return np.maximum(found, floor)
 
-    floor = floors(problem.series, rows, series)[:, None, None] if model.positive else -np.inf
-    return [(name, calibrated(point)) for name, point in plain.items()]
+    for name, point in points.items():
+        yield name, calibrated(scaling.backward(point, of))
+    if intermittent(problem.before_test):
+        real_of = [each.real for each in problem.series]
+        for name, value in of_demand(real_of, np.concatenate([rows, tried]), of).items():
+            yield name, calibrated(np.repeat(value[:, None], horizon, axis=1))
 
 
 def _linear(dataset: PanelDataset, problem: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> Array:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ...command import Run
-from ...config import Cell, Config, Count, NotNegative, Part, Positive, Range, Says, Share, Whole, again, option
+from ...config import Bounds, Cell, Config, Count, NotNegative, Part, Positive, Range, Says, Share, Whole, again, option
 from ...errors import InputError
 from ...training.config import TrainingConfig
 
 RECURSIVE = ("lstm", "gru", "rnn")
+FROM_ZERO = ("negative-binomial", "tweedie")  # distributions of what is never below 0
 
 SHORT = 500  # rows before the test part: too few to hold any out of the last training
 MANY = 20_000  # training rows from which on batches are large
@@ -25,7 +26,11 @@ WARM = 256  # rows that a recursive network reads before it forecasts
 MOST_HORIZON = 168  # unless one is asked for
 
 Names = tuple[str, ...]
+Style = Literal["auto", "plain", "nixtla", "autogluon", "darts"]
 Quantiles = Annotated[tuple[Share, ...], Says("numbers between 0 and 1", bool)]
+
+Level = Annotated[float, Bounds(gt=0, lt=100)]
+Levels = Annotated[tuple[Level, ...], Says("numbers between 0 and 100", bool)]
 
 data, reading, forecast, network = (
     partial(option, group=group) for group in ("data", "reading files", "forecast", "network")
@@ -42,18 +47,24 @@ Split = Annotated[tuple[float, ...], Says("three numbers of rows, or three share
 
 @dataclass(kw_only=True)
 class Columns(Config):
-    """Which column of a table is what. ``time`` and ``target`` are found where there is one candidate."""
+    """Which column of a table is what, see conventions.py. ``time`` and ``target`` are found if only one can be it."""
 
     time: str | None = reading(None, "dates, or an index of numbers", metavar="COLUMN", default="the only candidate")
-    target: Names = reading((), "what to forecast", metavar="COLUMN", default="the only one of numbers")
-    id: str | None = reading(None, "tells several series apart, one below the other", metavar="COLUMN", default="")
+    target: Names = reading(
+        (), "what to forecast; '*': every column of numbers", metavar="COLUMN", default="the only one of numbers"
+    )
+    id: Names = reading((), "tell several series apart, one below the other", metavar="COLUMN")
     known: Names = reading((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
     observed: Names = reading((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
     static: Names = reading((), "covariates that never change within a series", metavar="COLUMN")
     layout: Literal["long", "rows"] = reading("long", "rows: each row is a whole series")
+    convention: Style = reading("auto", "how columns are called, in the table and in its forecast", default="found")
+    header: bool | None = reading(
+        None, "whether the first line of a CSV file names its columns; else they are 1, 2, ...", default="found"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("target", "known", "observed", "static"):
+        for name in ("target", "id", "known", "observed", "static"):
             if isinstance(getattr(self, name), str):
                 setattr(self, name, (getattr(self, name),))
         super().__post_init__()
@@ -101,8 +112,11 @@ class ForecastConfig(TrainingConfig):
     combine: bool = forecast(
         True, "forecast linearly in the window, and let the network correct that as far as validation says it helps"
     )
-    distribution: Literal["gaussian", "student-t"] | None = forecast(
-        None, "let a direct model write a distribution in the place of quantiles", default=""
+    distribution: Literal["gaussian", "student-t", "negative-binomial", "tweedie"] | None = forecast(
+        None,
+        "let a direct model write a distribution in the place of quantiles; of counts negative-binomial, of amounts"
+        " that may be 0 tweedie",
+        default="",
     )
     model: Literal["auto", "lstm", "gru", "rnn", "seq2seq", "segrnn"] = network(
         "auto",
@@ -198,6 +212,11 @@ class Plan(ForecastConfig):
         return self.distribution or "quantiles"
 
     @property
+    def from_zero(self) -> bool:
+        """Whether 0 is 0 on the scale of the networks too, as a distribution that begins there needs it."""
+        return self.distribution in FROM_ZERO
+
+    @property
     def median(self) -> int:
         """Which of ``quantiles`` is 0.5."""
         return self.quantiles.index(0.5)
@@ -232,7 +251,8 @@ def decided(
     """
     model = config.model
     if model == "auto":
-        model = "lstm" if rows < SHORT and not observed else "segrnn" if horizon >= 24 else "seq2seq"
+        direct = rows >= SHORT or observed or config.distribution is not None
+        model = "lstm" if not direct else "segrnn" if horizon >= 24 else "seq2seq"
     recursive = model in RECURSIVE
     if recursive and observed:
         raise InputError(
@@ -240,6 +260,8 @@ def decided(
         )
     if recursive and config.distribution:
         raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose seq2seq")
+    if config.distribution in FROM_ZERO and config.log:
+        raise InputError(f"--log: logarithms have no {config.distribution} distribution")
     segment = config.segment or _segment(horizon, season)
     lookback = config.lookback or (WARM if recursive else max(1, min(max(4 * horizon, 2 * season), rows // 2)))
     if model == "segrnn":
@@ -257,7 +279,7 @@ def decided(
         "dropout": 0.0 if recursive else 0.3,
         "segment": segment,
         "ensemble": 10 if short else 1,
-        "log": log,
+        "log": log and config.distribution not in FROM_ZERO,
     }
     told = {each.name: getattr(config, each.name) for each in fields(ForecastConfig) if each.init}
     found |= {name: value for name, value in told.items() if value is not None}

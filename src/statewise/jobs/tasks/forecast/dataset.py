@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...config import from_json
 from ...errors import InputError
-from .panel import Panel
+from .series import Panel
 from .split import Array, Rows
 
 MOST_CATEGORIES = 200
@@ -74,10 +74,23 @@ class Encoding:
         """How many numbers a row becomes."""
         return sum(column.width for column in self.columns)
 
-    def encode(self, where: str, cells: Mapping[str, NDArray[Any]], labels: Sequence[str], rows: int) -> Array:
-        """The numbers of the first ``rows`` rows: (rows, width)."""
-        parts = [column.encode(where, cells[column.name][:rows], labels) for column in self.columns]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0))
+    def encode(
+        self,
+        where: str,
+        cells: Mapping[str, NDArray[Any]],
+        labels: Sequence[str],
+        rows: int,
+        static: Array | None = None,
+    ) -> Array:
+        """The numbers of the first ``rows`` rows: (rows, width); of columns that aren't there those of ``static``."""
+        parts, at = [np.zeros((rows, 0))], 0
+        for column in self.columns:
+            if column.name in cells or static is None:
+                parts.append(column.encode(where, cells[column.name][:rows], labels))
+            else:
+                parts.append(np.repeat(static[None, at : at + column.width], rows, axis=0))
+            at += column.width
+        return np.concatenate(parts, axis=1)
 
     def to_json(self) -> list[dict[str, Any]]:
         """As a model file keeps it."""
@@ -135,14 +148,17 @@ class EncodedSeries:
         return EncodedSeries(self.name, self.first + cut, self.values[cut:], self.known[cut:], self.observed[cut:])
 
 
-def encode(panel: Panel, known: Encoding, observed: Encoding) -> list[EncodedSeries]:
-    """The series of ``panel`` as numbers."""
+def encode(
+    panel: Panel, known: Encoding, observed: Encoding, static: Mapping[str, Array] | None = None
+) -> list[EncodedSeries]:
+    """The series of ``panel`` as numbers; ``static`` are the rows (K,) of those that lack static covariates."""
+    rows = static or {}
     return [
         EncodedSeries(
             s.name,
             s.first,
             s.values,
-            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s)),
+            known.encode(panel.source, s.cells, s.labels, len(s.labels) if known.columns else len(s), rows.get(s.name)),
             observed.encode(panel.source, s.cells, s.labels, len(s)),
             s.filled,
         )
@@ -218,12 +234,16 @@ class Scaling:
         return Scaling(self.log, self.floor[series], self.centre[series], self.spread[series])
 
 
-def standardise(trains: Sequence[Array], log: bool) -> Scaling:
-    """Mean 0 and variance 1 in every training part, ``trains``, which may have NaN; a constant keeps its units."""
+def standardise(trains: Sequence[Array], log: bool, *, from_zero: bool = False) -> Scaling:
+    """Mean 0 and variance 1 in every training part, ``trains``, which may have NaN; a constant keeps its units.
+
+    ``from_zero``: 0 stays where it is.
+    """
     transformed = [np.log(train) if log else train for train in trains]
     spread = np.array([float(np.nanstd(t)) or 1.0 for t in transformed])
     floor = np.array([float(np.nanmin(train)) / 2 for train in trains])
-    return Scaling(log, floor, np.array([float(np.nanmean(t)) for t in transformed]), spread)
+    centre = np.array([0.0 if from_zero else float(np.nanmean(t)) for t in transformed])
+    return Scaling(log, floor, centre, spread)
 
 
 def _beside(constants: Array | np.float64, values: Array) -> Array:
@@ -270,6 +290,7 @@ class PanelDataset:
     known: Array  # (R, K)
     observed: Array  # (R, O)
     real: NDArray[np.bool_]  # (R,), where the value is one of the table's
+    unit: Array  # (R,), what a scaled value of 1 stands for
     begin: Rows  # (S,)
     end: Rows  # (S,)
 
@@ -302,7 +323,8 @@ def make_dataset(
             angle = 2 * np.pi * (places % cycle) / cycle
             calendar[part, 2 * c], calendar[part, 2 * c + 1] = np.sin(angle), np.cos(angle)
     begin = starts + before
-    return PanelDataset(scaled, filled, calendar, known, observed, real, begin, begin + sizes - before - after)
+    unit = np.repeat(scaling.spread, sizes)
+    return PanelDataset(scaled, filled, calendar, known, observed, real, unit, begin, begin + sizes - before - after)
 
 
 def bridged(values: Array) -> Array:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...training.task import Task
 from .dataset import PanelDataset
-from .networks import Learner, Output, SegRNN, Seq2Seq, move
+from .distributions import Output
+from .networks import Learner, SegRNN, Seq2Seq, move
 from .season import seasonal_spread
 from .split import Array, Rows
 
@@ -36,6 +37,7 @@ class Window(NamedTuple):
     base: Tensor  # (N, H), the forecast that the network starts from
     target: Tensor  # (N, H)
     seen: Tensor  # (N, H), 1 where there is a target
+    unit: Tensor  # (N,), what a scaled value of 1 stands for
 
 
 class Windows:
@@ -51,6 +53,7 @@ class Windows:
         self.rows = _tensor(np.concatenate([dataset.filled[:, None], *flag, dataset.observed, known], axis=1))  # (R, F)
         self.known = _tensor(known)  # (R, K)
         self.scaled = _tensor(np.where(there, dataset.scaled, 0.0))  # (R,)
+        self.unit = _tensor(dataset.unit)  # (R,)
         self.seen = _tensor(dataset.real.astype(np.float64))  # (R,)
         self.back, self.on = torch.arange(-lookback, 0), torch.arange(horizon)
         self.naive = torch.arange(horizon) % max(season, 1) - max(season, 1)  # (H,), the row that each step repeats
@@ -64,7 +67,8 @@ class Windows:
         base = self.rows[origins[:, None] + self.naive, 0] if base is None else base  # (N, H)
         past[:, :, 0] -= past[:, -1:, 0].clone()
         future = origins[:, None] + self.on
-        return Window(past, self.known[future], channel, base, self.scaled[future], self.seen[future])
+        unit = self.unit[origins]
+        return Window(past, self.known[future], channel, base, self.scaled[future], self.seen[future], unit)
 
 
 class WindowTask(Task):
@@ -104,15 +108,15 @@ class WindowTask(Task):
         base = None if self.base is None else self.base[rows]
         window = self.windows.take(self.origins[rows], self.channel[rows], base)
         raw = model(window.past, window.future, window.channel).float()
-        return self.output.loss(self.output.place(raw, window.base), window.target, window.seen)
+        return self.output.loss(self.output.place(raw, window.base), window.target, window.seen, window.unit)
 
     def validate(self) -> Mapping[str, float]:
         lost, squares, terms = 0.0, 0.0, 0.0
         for chunk in _chunks(self.judged, self.judged_channel, self.judged_base):
             window = self.windows.take(*chunk)
             placed = _placed(self.model, self.output, window)
-            loss, count = self.output.loss(placed, window.target, window.seen)
-            middle = self.output.read(placed)[..., self.output.quantiles.index(0.5)]
+            loss, count = self.output.loss(placed, window.target, window.seen, window.unit)
+            middle = self.output.read(placed, window.unit)[..., self.output.quantiles.index(0.5)]
             lost, terms = lost + float(loss), terms + count
             squares += float(((middle - window.target).square() * window.seen).sum())
         return {"loss": lost / max(terms, 1.0), "mse": squares / max(terms, 1.0)}
@@ -145,7 +149,7 @@ class Direct(Learner):
     @property
     def output(self) -> Output:
         """What is written for a step."""
-        return Output(self.plan.output, self.plan.quantiles)
+        return Output.of(self.plan.output, self.plan.quantiles)
 
     def network(self) -> nn.Module:
         kind = SegRNN if self.plan.model == "segrnn" else Seq2Seq
@@ -181,7 +185,7 @@ class Direct(Learner):
         parts = []
         for chunk in _chunks(torch.from_numpy(origins), channel, told):
             window = windows.take(*chunk)
-            found = [output.read(_placed(network, output, window)) for network in self.networks]
+            found = [output.read(_placed(network, output, window), window.unit) for network in self.networks]
             parts.append(torch.stack(found).double().mean(0).numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))
 

@@ -46,6 +46,11 @@ class Grid:
             raise ValueError(f"no grid: {self}")
 
     @property
+    def daily(self) -> bool:
+        """Whether all its times are at the same hour of a day."""
+        return self.unit != "microsecond" or self.size % (86_400 * _MICRO) == 0
+
+    @property
     def step(self) -> str:
         """A step in words: month, 30 minutes, row."""
         if self.unit == "month":
@@ -115,32 +120,14 @@ class Grid:
         return [text.replace("T", " ") for text in written.tolist()]
 
 
-def find_grid(where: str, column: str, when: NDArray[Any], labels: Sequence[str], groups: Sequence[Places]) -> Grid:
-    """The grid whose step most neighbouring rows have; ``groups`` are the rows of each series, counted from 0.
-
-    Raises ``InputError`` where a time comes twice or goes back.
-    """
-    for rows in groups:
-        _check_order(where, column, when[rows], [labels[row] for row in rows], rows)
+def find_grid(when: NDArray[Any], labels: Sequence[str], groups: Sequence[Places]) -> Grid:
+    """The grid whose step most neighbouring rows have; ``groups`` are the rows of each series in the order of time."""
     unit, into = _unit(when, groups)
     measured = _measure(unit, when)
     steps = np.concatenate([np.diff(measured[rows]) for rows in groups])
     size = float(np.sort(steps)[len(steps) // 2]) if len(steps) else 1.0
     precision = next((p for form, p in _FORMS.items() if re.fullmatch(form, labels[-1])), "s")
     return Grid(unit, size, float(measured[groups[0][0]] % size), into, precision)
-
-
-def _check_order(where: str, column: str, when: NDArray[Any], labels: Sequence[str], rows: Places) -> None:
-    bad = np.flatnonzero(when[1:] <= when[:-1])
-    if len(bad):
-        at = int(bad[0]) + 1
-        if when[at] == when[at - 1]:
-            reason = (
-                f"the time {labels[at]} comes twice in a row; name the column that tells the series apart with --id"
-            )
-        else:
-            reason = f"the time goes back from {labels[at - 1]} to {labels[at]}; sort the rows by time"
-        raise InputError(f"{where}: column {column!r}, row {rows[at] + 1}: {reason}")
 
 
 def _unit(when: NDArray[Any], groups: Sequence[Places]) -> tuple[str, int]:

@@ -21,7 +21,7 @@ the path along the medians.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -204,30 +204,52 @@ def rising(quantiles: Array, median: int) -> Array:
 # Paths
 
 
-def continued(model: Model, known: Array, *, spread: bool = True) -> Array:
-    """The quantiles of F rows after the last ones of S series: (S, F, Q), F as many as ``known`` (F, columns) has.
+def continued(model: Model, series: Sequence[EncodedSeries], rows: int, *, spread: bool = True) -> Array:
+    """The quantiles of ``rows`` rows after ``series``, which know their covariates of as many: (S, rows, Q).
 
-    ``known`` are the cells of the covariates known ahead. Without ``spread`` the quantiles beyond the horizon are only
-    those of the last block, which is all that the median needs.
+    Without ``spread`` the quantiles beyond the horizon are only those of the last block, which is all that the median
+    needs.
     """
-    horizon, count = model.plan.horizon, len(model.plan.quantiles)
-    random = np.random.default_rng(0)
-    medians, paths = list(model.tails), list[EncodedSeries]()
-    parts = [np.zeros((len(medians), 0, count))]
-    for begin in range(0, len(known), horizon):
-        part = known[begin : begin + horizon]
-        found = _block(model, medians, part)  # (S, h, Q)
-        each = found.repeat(PATHS, axis=0) if not paths else _block(model, paths, part)  # (S * P, h, Q)
-        if paths:
-            together = mixed(each.reshape(len(medians), PATHS, *each.shape[1:]), model.plan)
-            together[..., model.plan.median] = found[..., model.plan.median]
-            found = rising(together, model.plan.median)
+    plan = model.plan
+    parts = [np.zeros((len(series), 0, len(plan.quantiles)))]
+    for found, each, _ in _blocks(model, series, rows, PATHS if spread and len(plan.quantiles) > 1 else 0):
+        if len(each) and len(parts) > 1:
+            together = mixed(each.reshape(len(series), PATHS, *each.shape[1:]), plan)
+            together[..., plan.median] = found[..., plan.median]
+            found = rising(together, plan.median)
         parts.append(found)
-        if begin + horizon < len(known) and spread and count > 1:
-            paths = paths or [series for series in medians for _ in range(PATHS)]
-            paths = longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)), part)
-        medians = longer(model, medians, found[..., model.plan.median], part)
     return np.concatenate(parts, axis=1)
+
+
+def sampled(model: Model, series: Sequence[EncodedSeries], rows: int, count: int, seed: int) -> Array:
+    """``count`` ways that ``rows`` rows after ``series`` may go, as far off as whole windows were: (S, count, rows)."""
+    blocks = _blocks(model, series, rows, count, seed)
+    return np.concatenate([drawn for _, _, drawn in blocks], axis=1).reshape(len(series), count, rows)
+
+
+def _blocks(
+    model: Model, series: Sequence[EncodedSeries], rows: int, count: int, seed: int | None = None
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Horizon after horizon, the quantiles along the median, (S, h, Q), and of ``count`` paths of each series.
+
+    Those of the paths' next rows are (S * count, h, Q); the third are the rows, (S * count, h). Without a ``seed`` the
+    last ones are of no use to anybody, and aren't drawn.
+    """
+    horizon, random = model.plan.horizon, np.random.default_rng(seed or 0)
+    ends = np.array([len(each.values) for each in series], dtype=np.int64)
+    floor = model.floor(series, ends, np.arange(len(series))).repeat(count)[:, None]
+    medians, paths = list(series), list[EncodedSeries]()
+    for begin in range(0, rows, horizon):
+        more, steps = begin + horizon < rows, min(horizon, rows - begin)
+        found = _block(model, medians, steps)
+        each = _block(model, paths, steps) if paths else found.repeat(count, axis=0)
+        drawn = each[..., model.plan.median]
+        if count and (more or seed is not None):
+            drawn = np.maximum(at_ranks(each, model.plan, _drawn(model, len(each), random), model.reach), floor)
+        yield found, each, drawn
+        if more:
+            paths = longer(model, paths or [one for one in medians for _ in range(count)], drawn)
+            medians = longer(model, medians, found[..., model.plan.median])
 
 
 def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
@@ -237,30 +259,26 @@ def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
     return np.asarray(ranks[np.concatenate(rounds)[:count]], dtype=np.float64)
 
 
-def _block(model: Model, series: Sequence[EncodedSeries], known: Array) -> Array:
-    """The quantiles of the rows of ``known`` (h, columns) after ``series``, h at most the horizon: (n, h, Q)."""
-    horizon = model.plan.horizon
-    told = _told(model, np.concatenate([known, np.repeat(known[-1:], horizon - len(known), axis=0)]))
-    there = [replace(each, known=np.concatenate([each.known[: len(each.values)], told])) for each in series]
+def _block(model: Model, series: Sequence[EncodedSeries], steps: int) -> Array:
+    """The quantiles of ``steps`` rows, at most the horizon, after ``series``: (n, h, Q)."""
+    horizon, there = model.plan.horizon, list(series)
+    if model.known.columns and steps < horizon:  # what is known of the rows that nobody asks for makes no difference
+        last = [each.known[: len(each.values) + steps] for each in series]
+        padded = [np.concatenate([known, np.repeat(known[-1:], horizon - steps, axis=0)]) for known in last]
+        there = [replace(each, known=known) for each, known in zip(series, padded, strict=True)]
     ends = np.array([len(each.values) for each in there], dtype=np.int64)
-    return model.forecast(there, ends, np.arange(len(there)))[:, : len(known)]
+    return model.forecast(there, ends, np.arange(len(there)))[:, :steps]
 
 
-def longer(model: Model, series: Sequence[EncodedSeries], values: Array, known: Array) -> list[EncodedSeries]:
+def longer(model: Model, series: Sequence[EncodedSeries], values: Array) -> list[EncodedSeries]:
     """``series`` with ``values`` (n, h) as if they had come."""
-    told, found = _told(model, known), []
+    found = []
     for each, after in zip(series, values, strict=True):
-        past = np.concatenate([each.known[: len(each.values)], told])
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
-        whole = EncodedSeries(each.name, each.first, np.concatenate([each.values, after]), past, observed)
-        found.append(whole.tail(model.memory))
+        past = np.concatenate([each.values, after])
+        known = each.known if model.known.columns else np.zeros((len(past), 0))
+        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(model.memory))
     return found
-
-
-def _told(model: Model, known: Array) -> Array:
-    """The numbers of the cells ``known`` (n, columns)."""
-    cells = {column.name: known[:, c] for c, column in enumerate(model.known.columns)}
-    return model.known.encode("X", cells, [str(row) for row in range(len(known))], len(known))
 
 
 def find_ranks(forecast: Array, real: Array, median: int) -> NDArray[np.float32]:

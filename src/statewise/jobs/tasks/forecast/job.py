@@ -12,7 +12,8 @@ from . import picture, report
 from .backtest import backtest
 from .config import Columns, ForecastConfig, Options
 from .model import Model
-from .panel import BUNDLED, joined, read_panel
+from .panel import BUNDLED, read_panel
+from .series import joined
 from .training import ForecastProblem, prepare
 
 
@@ -31,7 +32,7 @@ class Forecast(experiment.Job[Options, Model]):
             later = read_panel(config.test, panel.columns, gaps=config.gaps, grid=panel.grid)
             panel, rows = joined(panel, later), max(map(len, later.series))
         self.problem = prepare(panel, told, split=config.split, test_rows=rows)
-        self.name = panel.name
+        self.name, self.layout = panel.name, panel.kind
 
     @property
     def title(self) -> str:

@@ -10,14 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...artifacts import model_file
 from ...config import from_json
+from ...data.frames import FrameKind
 from ...errors import InputError
+from .answer import Words, shares_of
 from .config import Columns, Plan, former
 from .dataset import (
     EncodedSeries,
@@ -34,17 +35,19 @@ from .dataset import (
 from .direct import Direct
 from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
-from .intervals import FAR, LATELY, lately, recent_rows, shifted, transformed
+from .intervals import FAR, LATELY, at_shares, continued, lately, recent_rows, sampled, shifted, transformed
 from .linear import FOLDS, Linear, units
 from .networks import Learner
-from .panel import Panel, read_panel
+from .panel import read_panel
 from .recursive import Recursive
 from .season import seasonal_spread
+from .series import Head, Panel
 from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
 RANKS = 256  # of a model that has none
 MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
+TOGETHER = 64  # series that are continued at once
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
 FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
 
@@ -56,23 +59,7 @@ class Forecast:
     names: list[str]
     places: NDArray[np.int64]  # (S, H), on the model's grid
     labels: list[list[str]]  # S of H
-    quantiles: Array  # (S, H, Q)
-
-    def frame(self, plan: Plan) -> pl.DataFrame:
-        """One row for each series and step: series, time, step, forecast, and a column for each other quantile."""
-        horizon = self.quantiles.shape[1]
-        columns = {
-            "series": np.repeat(self.names, horizon),
-            "time": [label for labels in self.labels for label in labels],
-            "step": np.tile(np.arange(1, horizon + 1), len(self.names)),
-        }
-        return pl.DataFrame(columns | quantile_columns(self.quantiles, plan))
-
-
-def quantile_columns(quantiles: Array, plan: Plan) -> dict[str, Array]:
-    """The columns of ``quantiles`` (n, H, Q): forecast for the median, q0.1 for another."""
-    others = {f"q{share:g}": quantiles[..., q].ravel() for q, share in enumerate(plan.quantiles) if share != 0.5}
-    return {"forecast": quantiles[..., plan.median].ravel(), **others}
+    quantiles: Array  # (S, H, Q), as many rows as were asked for, or (S, H, N), ways that they may go
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,8 +67,9 @@ class Model(model_file.Model):
     """Trained networks (``learner``), how data reach them, and what the validation part taught about their errors."""
 
     KIND: ClassVar[str] = "forecast model"
-    FORMAT: ClassVar[int] = 3
+    FORMAT: ClassVar[int] = 4
     CONFIG: ClassVar[type[Any]] = Plan
+    LAYOUT: ClassVar[type[Any]] = FrameKind
     MISSING: ClassVar[Collection[str]] = ("tail.values",)
 
     config: Plan
@@ -106,6 +94,8 @@ class Model(model_file.Model):
     """How much of what the networks say beside that counts."""
     lately: float = LATELY
     """The power of how much a series has moved of late in the width of its intervals; 0 in files of before that."""
+    heads: tuple[Head, ...] = ()
+    """Which series of the table each is."""
     positive: bool = False
     """Whether no value was below 0, so that none of a forecast is, as long as none is below that has come since."""
     reach: Array | None = None
@@ -135,8 +125,16 @@ class Model(model_file.Model):
         return max(self.learner.memory, recent_rows(self.plan), self.linear.lookback if self.linear else 0)
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
-        """The series of ``panel`` as numbers."""
-        return encode(panel, self.known, self.observed)
+        """The series of ``panel`` as numbers; static covariates that it hasn't got are those that were learnt with.
+
+        Raises ``InputError`` where they are missing of a series that is new.
+        """
+        lacking = [column for column in self.columns.static if column not in panel.series[0].cells]
+        rows = {tail.name: tail.known[0] for tail in self.tails} if lacking else {}
+        new = [series.name for series in panel.series if series.name not in rows]
+        if lacking and new:
+            raise InputError(f"{panel.source}: series {new[0]!r} is new, expected the column {lacking[0]!r} as well")
+        return encode(panel, self.known, self.observed, rows)
 
     def constants(self, series: Sequence[EncodedSeries]) -> tuple[Scaling, Array, Array]:
         """The scaling and the units of ``series``, (S,), and the linear forecast's, (S, 2).
@@ -160,14 +158,14 @@ class Model(model_file.Model):
                 f"series {series.name!r}: expected values above 0, as those the model learnt from, got"
                 f" {np.nanmin(series.values):g}"
             )
-        own = standardise([series.values], self.plan.log)
+        own = standardise([series.values], self.plan.log, from_zero=self.plan.from_zero)
         spread = own.spread * self.learner.relative_spread(own.forward(series.values, 0))
         unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
         return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(bridged(series.values))
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
-        found, floor = self._calibrated(series, rows, of), self._floor(series, rows, of)
+        found, floor = self._calibrated(series, rows, of), self.floor(series, rows, of)
         return self._finished(found, self._stretch(series)[of], floor)
 
     def follow(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array) -> tuple[Array, Array, Model]:
@@ -182,7 +180,7 @@ class Model(model_file.Model):
         heard = self._stretch(self.tails) if self.tails else start.copy()
         for s, mine in known:
             heard[s] = last[mine]
-        floor = self._floor(series, rows, of)
+        floor = self.floor(series, rows, of)
         following, still = (self._finished(found, each, floor) for each in (stretch, start[of]))
         return following, still, replace(self, stretch=heard)
 
@@ -221,7 +219,7 @@ class Model(model_file.Model):
                     row[:] = self.stretch[place[each.name]]
         return found
 
-    def _floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+    def floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """What forecasts are not below, (n,)."""
         return floors(series, rows, of) if self.positive else np.full(len(rows), -np.inf)
 
@@ -249,36 +247,72 @@ class Model(model_file.Model):
         return mix(base, found, self.share)
 
     def forecast_ahead(
-        self, series: Sequence[EncodedSeries], labels: Sequence[Sequence[str]] | None = None
+        self,
+        series: Sequence[EncodedSeries],
+        labels: Sequence[Sequence[str]] | None = None,
+        rows: int | None = None,
+        *,
+        spread: bool = True,
+        samples: int = 0,
+        seed: int = 0,
     ) -> Forecast:
-        """What comes after ``series``; ``labels`` are the times of rows behind their ends, as far as a table has them.
+        """``rows`` rows after ``series``, by default the horizon; ``spread`` as in ``intervals.continued``.
 
-        Raises ``InputError`` where covariates known ahead don't reach over the horizon.
+        With ``samples`` it is so many ways that they may go, drawn with ``seed``, in the place of quantiles.
+        ``labels`` are the times of rows behind their ends, as far as a table has them. Raises ``InputError`` where
+        covariates known ahead don't reach so far.
         """
-        horizon = self.plan.horizon
-        for each in series:
-            ahead = len(each.known) - len(each.values)
-            if self.known.columns and ahead < horizon:
-                names = ", ".join(column.name for column in self.known.columns)
-                raise InputError(
-                    f"series {each.name!r}: the model needs {names} of {horizon} rows after the last value, got {ahead}"
-                )
-        ends = np.array([len(each.values) for each in series], dtype=np.int64)
-        quantiles = self.hear(series).forecast(series, ends, np.arange(len(series)))
-        firsts = np.array([each.first for each in series], dtype=np.int64) + ends
-        places = firsts[:, None] + np.arange(horizon)
+        rows = self.plan.horizon if rows is None else rows
+        if self.known.columns:
+            series = [self._reaching(each, rows) for each in series]
+        ends = np.array([each.first + len(each.values) for each in series], dtype=np.int64)
+        places = ends[:, None] + np.arange(rows)
         written = [self.grid.labels(row) for row in places]
         for row, there in zip(written, labels or [], strict=bool(labels)):
-            row[: len(there)] = there[:horizon]
-        return Forecast([each.name for each in series], places, written, quantiles)
+            row[: len(there)] = there[:rows]
+        together = [series[s : s + TOGETHER] for s in range(0, len(series), TOGETHER)]
+        model = self.hear(series)
+        parts = [
+            sampled(model, each, rows, samples, seed + s).swapaxes(1, 2)
+            if samples
+            else continued(model, each, rows, spread=spread)
+            for s, each in enumerate(together)
+        ]
+        return Forecast([each.name for each in series], places, written, np.concatenate(parts))
 
-    def forecast_frame(self, source: object = None) -> pl.DataFrame:
-        """What follows the series of ``source``, a file or a frame; None: those the model has seen last."""
+    def _reaching(self, series: EncodedSeries, rows: int) -> EncodedSeries:
+        """``series`` with what is known of ``rows`` rows ahead: of static covariates what always was."""
+        ahead = len(series.known) - len(series.values)
+        if ahead >= rows:
+            return series
+        if self.columns.known:
+            names = ", ".join(self.columns.known)
+            raise InputError(
+                f"series {series.name!r}: the model needs {names} of {rows} rows after the last value, got {ahead}"
+            )
+        return replace(series, known=np.concatenate([series.known, series.known[-1:].repeat(rows - ahead, axis=0)]))
+
+    def predict(
+        self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0
+    ) -> tuple[Forecast, Any]:
+        """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
+
+        ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
+        were learnt.
+        """
+        shares = shares_of(level, self.plan.quantiles)
         if source is None:
-            return self.forecast_ahead(self.tails).frame(self.plan)
-        panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
-        labels = [series.labels[len(series) :] for series in panel.series]
-        return self.forecast_ahead(self.encode(panel), labels).frame(self.plan)
+            heads, words = self.heads, Words(self.columns, self.grid, self.layout or _text(self.columns))
+            found = self.forecast_ahead(self.tails, rows=rows, samples=samples, seed=seed)
+        else:
+            panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
+            heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
+            labels = [series.labels[len(series) :] for series in panel.series]
+            found = self.forecast_ahead(self.encode(panel), labels, rows, samples=samples, seed=seed)
+        if samples:
+            return found, words.table(heads, found.places, found.labels, (), found.quantiles)
+        quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
+        return found, words.table(heads, found.places, found.labels, shares, quantiles)
 
     def content(self) -> dict[str, Any]:
         """Everything but the numbers."""
@@ -289,6 +323,7 @@ class Model(model_file.Model):
             "known": self.known.to_json(),
             "observed": self.observed.to_json(),
             "names": list(self.names),
+            "heads": [[list(head.key), head.target] for head in self.heads],
             "learner": self.learner.to_json(),
             "linear": self.linear.to_json() if self.linear else None,
             "share": self.share,
@@ -318,7 +353,9 @@ class Model(model_file.Model):
         if "plan" in content:  # format 1
             columns = {"target" if name == "targets" else name: value for name, value in content["columns"].items()}
             content = content | {"config": content["plan"], "columns": columns, "notes": {}}
-        return content | {"config": former(content["config"], content.get("gaps"))}
+        named = content["columns"].get("id")
+        columns = content["columns"] | {"id": [] if named is None else [named]}
+        return content | {"config": former(content["config"], content.get("gaps")), "columns": columns}
 
     @classmethod
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
@@ -348,6 +385,7 @@ class Model(model_file.Model):
             shifts=_array(tensors, "shifts", plan.horizon, len(plan.quantiles)),
             learner=_learner(plan, content["learner"], tensors, tails, linear),
             tails=tails,
+            heads=_heads(content, columns, names),
             ranks=_ranks(tensors, plan.horizon),
             dimensions=_dimensions(content, columns),
             linear=linear,
@@ -374,6 +412,11 @@ def calibration(fold: int) -> str:
     return "calibration " if fold == 1 else f"calibration {fold} "
 
 
+def _text(columns: Columns) -> FrameKind:
+    """What tables were answered with before their kind was noted."""
+    return FrameKind(types=dict.fromkeys((*columns.id, columns.time or ""), ("String",)))
+
+
 # What a file says, looked at
 
 
@@ -387,6 +430,25 @@ def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
     if not ((ranks > 0) & (ranks < 1)).all():
         raise ValueError("expected ranks between 0 and 1")
     return ranks
+
+
+def _heads(content: Mapping[str, Any], columns: Columns, names: Sequence[str]) -> tuple[Head, ...]:
+    """Which series is which; a file of before that was noted says it by their names."""
+    if "heads" not in content:
+        return tuple(_head(name, columns) for name in names)
+    heads = tuple(from_json(Head, {"key": key, "target": target}) for key, target in content["heads"])
+    if len(heads) != len(names) or {len(head.key) for head in heads} != {len(heads[0].key)}:
+        raise ValueError("expected the ids of every series")
+    return heads
+
+
+def _head(name: str, columns: Columns) -> Head:
+    if not columns.id:
+        return Head((name,)) if columns.layout == "rows" else Head(target=name)
+    if len(columns.target) < 2:
+        return Head((name,), *columns.target)
+    target = next((each for each in columns.target if name.endswith(f"/{each}")), columns.target[0])
+    return Head((name.removesuffix(f"/{target}"),), target)
 
 
 def _reach(tensors: Mapping[str, Tensor]) -> Array | None:
@@ -409,7 +471,7 @@ def _stretch(tensors: Mapping[str, Tensor], series: int, quantiles: int) -> Arra
 
 def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
     """What a file of before this was noted says of it by the names that ``Forecaster`` gives the columns of arrays."""
-    named = columns.time is None and columns.id is None and columns.target[:1] in (("y",), ("y0",))
+    named = columns.time is None and not columns.id and columns.target[:1] in (("y",), ("y0",))
     found = content.get("dimensions", (1 if columns.target == ("y",) else 2) if named else 0)
     if found not in (0, 1, 2) or (found == 1 and len(columns.target) != 1):
         raise ValueError(f"expected a table or an array of 1 or 2 dimensions, got {found!r}")

@@ -1,22 +1,18 @@
 """The networks, what they write for each step, and what all ensembles of trained ones have in common.
 
 ``StepNetwork`` says one row and reads it back. ``Seq2Seq`` and ``SegRNN`` write the whole horizon: quantiles, or the
-parameters of a distribution (``Output``). All of them are untrained a zero, so that they give the naive forecast that
-they correct.
+parameters of a distribution (distributions.py). All of them are untrained a zero, so that they give the naive forecast
+that they correct.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from ....layers import GRU, LSTM, RNN
 from ...config import from_json
@@ -26,9 +22,6 @@ from .split import Array, Rows
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 STEP = 16  # numbers that tell a step of the horizon from the others
-LEAST_SCALE = 1e-3  # of a distribution, in scaled values
-ONE = math.log(math.e - 1)  # softplus of it is 1
-LEAST_FREEDOM = 2.1  # so that the variance exists
 
 Own = TypeVar("Own", bound="Learner")
 
@@ -159,80 +152,6 @@ def _repeated(state: Tensor | tuple[Tensor, Tensor], count: int) -> Tensor | tup
     if isinstance(state, tuple):
         return state[0].repeat_interleave(count, dim=1), state[1].repeat_interleave(count, dim=1)
     return state.repeat_interleave(count, dim=1)
-
-
-class Output:
-    """What is written for a step: ``size`` numbers, the first one, or all of them, on the scale of the values."""
-
-    def __init__(self, kind: str, quantiles: Sequence[float]) -> None:
-        self.kind, self.quantiles = kind, tuple(quantiles)
-        self.size = {"quantiles": len(self.quantiles), "gaussian": 2, "student-t": 3}[kind]
-
-    def place(self, raw: Tensor, base: Tensor) -> Tensor:
-        """``raw`` (N, H, size), written relative to ``base`` (N, H), on the scale of the values."""
-        if self.kind == "quantiles":
-            return raw + base[..., None]
-        return torch.cat([raw[..., :1] + base[..., None], raw[..., 1:]], dim=-1)
-
-    def loss(self, placed: Tensor, target: Tensor, seen: Tensor) -> tuple[Tensor, float]:
-        """The sum of the losses of the steps that are ``seen``, and their number. ``target``, ``seen``: (N, H).
-
-        For quantiles twice the pinball loss, averaged over them: that of the median alone is the absolute error. For a
-        distribution the negative log-likelihood.
-        """
-        return (self._losses(placed, target) * seen).sum(), float(seen.sum())
-
-    def offsets(self, missed: Array) -> Tensor:
-        """What to write, (H, size), where a base misses the target by ``missed`` (n, H): its median stays."""
-        horizon = missed.shape[1]
-        if self.kind == "quantiles":
-            found = np.nanquantile(missed, self.quantiles, axis=0).T  # (H, Q)
-            found[:, self.quantiles.index(0.5)] = 0.0
-        else:
-            found = np.zeros((horizon, self.size))
-            spread = np.maximum(np.sqrt(np.nanmean(missed**2, axis=0)) - LEAST_SCALE, LEAST_SCALE)
-            found[:, 1] = spread + np.log(-np.expm1(-spread)) - ONE  # the inverse of softplus
-        return torch.from_numpy(found.astype(np.float32))
-
-    def read(self, placed: Tensor) -> Tensor:
-        """The quantiles of every step, rising: (N, H, Q)."""
-        if self.kind == "quantiles":
-            return placed.sort(dim=-1).values
-        location, scale = placed[..., :1], _scale(placed)[..., None]  # (N, H, 1)
-        if self.kind == "gaussian":
-            steps: Tensor = torch.special.ndtri(torch.tensor(self.quantiles).to(placed))
-            return location + scale * steps
-        return location + scale * _student_steps(_freedom(placed), self.quantiles)
-
-    def _losses(self, placed: Tensor, target: Tensor) -> Tensor:
-        if self.kind == "quantiles":
-            quantiles = torch.tensor(self.quantiles, dtype=placed.dtype, device=placed.device)
-            error = target[..., None] - placed  # (N, H, Q)
-            return 2 * torch.maximum(quantiles * error, (quantiles - 1) * error).mean(-1)
-        scale = _scale(placed)
-        error = (target - placed[..., 0]) / scale
-        if self.kind == "gaussian":
-            return error.square() / 2 + scale.log() + math.log(2 * math.pi) / 2
-        freedom = _freedom(placed)
-        normaliser = torch.lgamma((freedom + 1) / 2) - torch.lgamma(freedom / 2) - torch.log(math.pi * freedom) / 2
-        return (freedom + 1) / 2 * torch.log1p(error.square() / freedom) + scale.log() - normaliser
-
-
-def _scale(placed: Tensor) -> Tensor:
-    return softplus(placed[..., 1] + ONE) + LEAST_SCALE
-
-
-def _freedom(placed: Tensor) -> Tensor:
-    return LEAST_FREEDOM + softplus(placed[..., 2] + 3.0)
-
-
-def _student_steps(freedom: Tensor, quantiles: Sequence[float]) -> Tensor:
-    """Quantiles of Student's t: (..., Q)."""
-    from scipy.special import stdtrit
-
-    at = freedom.detach().cpu().double().numpy()
-    steps = [torch.from_numpy(stdtrit(at, quantile)) for quantile in quantiles]
-    return torch.stack(steps, dim=-1).to(freedom)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...command import Command, Out, say
-from ...config import again, option
+from ...config import Count, Whole, again, option
+from ...errors import InputError
+from .config import Levels
 
 MODEL = "model.safetensors"  # in every run folder
 
@@ -17,6 +19,14 @@ class Options(Out):
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
     file: Path | None = option(None, "a CSV or Parquet file", metavar="FILE", positional=True, default="")
+    horizon: Whole | None = option(None, "rows ahead", metavar="ROWS", default="as in training")
+    level: Levels | None = option(
+        None, "intervals, in per cent, such as 80 95", metavar="LEVEL", default="the quantiles of training"
+    )
+    samples: Whole | None = option(
+        None, "ways that the rows may go, instead of a forecast", metavar="N", default="none"
+    )
+    seed: Count = option(0, "of samples")
     out: Path | None = again(Out, "out", None, "FILE's name, or that of MODEL's folder, with -forecast.csv, here")
 
 
@@ -27,9 +37,10 @@ COMMAND = Command(
     usage="statewise forecast predict MODEL [FILE] [option ...]",
     description="""\
 Continue each series of FILE by the horizon of a model that statewise forecast has
-written. Writes a CSV file with a row for each series and step: the forecast and its
-quantiles. Without FILE: the series that the model has seen last. FILE has the columns
-that the training had; covariates known ahead reach over the horizon.
+written, or by another one. Writes a CSV file with a row for each series and step: the
+forecast and its quantiles, named as FILE names things. Without FILE: the series that the
+model has seen last. FILE has the columns that the training had, its static ones only
+for new series; covariates known ahead reach over the horizon.
 """,
     examples="""\
 after statewise forecast --out runs/airline:
@@ -37,6 +48,8 @@ after statewise forecast --out runs/airline:
 
 with files of your own:
   statewise forecast predict MODEL.safetensors FILE --out next.csv
+  statewise forecast predict MODEL.safetensors --horizon 36 --level 80 95
+  statewise forecast predict MODEL.safetensors --samples 100
 """,
 )
 
@@ -51,8 +64,11 @@ def predict(options: Options) -> None:
     named = options.file or (model.absolute().parent if model.name == MODEL else model)
     out = options.out_file(f"{named.name.split('.')[0] or 'series'}-forecast.csv")
     trained = Model.load(model)
-    frame, horizon = trained.forecast_frame(options.file), trained.plan.horizon
-    atomic.write(out, frame.write_csv())
-    count, times = len(frame) // horizon, frame["time"]
-    of = frame["series"][0] if count == 1 else f"{count} series"
-    say(f"{out}: {of}, {times[0]} to {times[horizon - 1]}")
+    if options.samples and options.level:
+        raise InputError("--level: samples have no intervals; ask for one of the two")
+    found, frame = trained.predict(
+        options.file, rows=options.horizon, level=options.level, samples=options.samples or 0, seed=options.seed
+    )
+    atomic.write(out, frame.write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
+    of = found.names[0] if len(found.names) == 1 else f"{len(found.names)} series"
+    say(f"{out}: {of}, {found.labels[0][0]} to {found.labels[0][-1]}")

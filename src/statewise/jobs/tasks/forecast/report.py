@@ -9,16 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from ...data.frames import FrameKind
 from ...experiment import Facts
 from ...report import Block, Heading, Note, Picture, Table, Text, to_svg
 from . import picture
+from .answer import Words
 from .backtest import Backtest, Held, Score, lost_to
 from .config import Plan
 from .intervals import least_windows
-from .model import Model, quantile_columns
+from .model import Model
 from .recursive import Recursive
 from .training import ForecastProblem
 
@@ -239,20 +240,20 @@ def _intervals(tested: Backtest) -> list[Block]:
 
 def predictions(tested: Backtest) -> tuple[str, int]:
     """One row for each forecast of the test part; of very many origins some. And how many origins were left out."""
-    plan, problem = tested.model.plan, tested.problem
+    plan, panel = tested.model.plan, tested.problem.panel
     every = -(-len(tested.rows) * plan.horizon // MOST_ROWS) or 1
-    rows, series = tested.rows[::every], tested.series[::every]
-    at = rows[:, None] + np.arange(plan.horizon)  # (n, H)
-    labels = [problem.panel.series[s].labels for s in range(len(problem.series))]
-    columns: dict[str, Any] = {
-        "series": np.repeat([problem.series[s].name for s in series], plan.horizon),
-        "origin": np.repeat([labels[s][row - 1] for s, row in zip(series, rows, strict=True)], plan.horizon),
-        "time": [labels[s][row] for s, window in zip(series, at, strict=True) for row in window],
-        "step": np.tile(np.arange(1, plan.horizon + 1), len(rows)),
-        "real": pl.Series(tested.real[::every].ravel()).fill_nan(None),
-    }
-    columns |= quantile_columns(tested.quantiles[::every], plan)
-    return pl.DataFrame(columns).write_csv(), len(tested.rows) - len(rows)
+    rows, series = tested.rows[::every], [panel.series[s] for s in tested.series[::every]]
+    first = np.array([each.first for each in series], dtype=np.int64) + rows
+    table = Words(panel.columns, panel.grid, FrameKind(types=dict.fromkeys(panel.kind.types, ("String",)))).table(
+        [each.head for each in series],
+        first[:, None] + np.arange(plan.horizon),
+        [each.labels[row : row + plan.horizon] for each, row in zip(series, rows, strict=True)],
+        plan.quantiles,
+        tested.quantiles[::every],
+        cutoffs=(first - 1, [each.labels[row - 1] for each, row in zip(series, rows, strict=True)]),
+        real=tested.real[::every],
+    )
+    return table.fill_nan(None).write_csv(), len(tested.rows) - len(rows)
 
 
 def metrics(tested: Backtest) -> dict[str, Any]:

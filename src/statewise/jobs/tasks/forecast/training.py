@@ -37,9 +37,9 @@ from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transfo
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import Model, calibration, make_tails, mix
 from .networks import Learner
-from .panel import Panel
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
 from .season import choose_differences, choose_lags, common_season, seasonal_spread
+from .series import Panel
 from .split import Array, Rows, Split, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
@@ -127,6 +127,8 @@ class ForecastProblem(Problem[Model]):
             dimensions=self.dimensions,
             linear=decided.linear(split.validation) if decided else None,
             share=share,
+            layout=self.panel.kind,
+            heads=tuple(one.head for one in self.panel.series),
         )
         return make_tails(model, series)
 
@@ -169,11 +171,13 @@ def prepare(
         rows=min(map(len, before)),
         learnt=parts.counts["training"],
         observed=bool(panel.columns.observed),
-        channels=len(panel.columns.target) > 1 and panel.columns.id is None,
+        channels=len(panel.columns.target) > 1 and not panel.columns.id,
         log=grows_with_level(before, season),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
+    if plan.from_zero:
+        _check_from_zero(plan, panel, before)
     if like is not None:
         if panel.columns.covariates != like.columns.covariates:
             raise InputError(f"expected the covariates {like.columns.covariates}, got {panel.columns.covariates}")
@@ -201,6 +205,18 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _check_from_zero(plan: Plan, panel: Panel, before: Sequence[Array]) -> None:
+    counts = plan.distribution == "negative-binomial"
+    expected = "counts, 0, 1, 2, ..." if counts else "no value below 0"
+    for series, values in zip(panel.series, before, strict=True):
+        there = values[np.isfinite(values)]
+        wrong = there[(there < 0) | (there % 1 != 0 if counts else there < 0)]
+        if len(wrong):
+            raise InputError(
+                f"--distribution {plan.distribution}: expected {expected}, series {series.name!r} has {wrong[0]:g}"
+            )
 
 
 def _check_told(config: ForecastConfig, season: int, before: Sequence[int]) -> None:
@@ -316,7 +332,7 @@ def _learn_direct(
     if like is not None:
         learner, scaling = _as_before(like, plan, series)
     else:
-        scaling = standardise(parts, plan.log)
+        scaling = standardise(parts, plan.log, from_zero=plan.from_zero)
         if not plan.channels:  # channels of one table are compared as they are standardised
             spreads = [seasonal_spread(scaling.forward(part, s), plan.season) for s, part in enumerate(parts)]
             scaling = replace(scaling, spread=scaling.spread * spreads)

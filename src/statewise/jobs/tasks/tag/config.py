@@ -36,6 +36,13 @@ class TagConfig(TrainingConfig):
     layers: Whole = network(2, "layers", metavar="N", search=Range(1, 3))
     bidirectional: bool = network(True, "whether each layer reads backwards too")
     word_size: Whole = network(64, "numbers learnt for each word", metavar="N")
+    vectors: str | None = network(
+        None, "pretrained vectors of words: word2vec's, GloVe's or fastText's text file", metavar="FILE", default=""
+    )
+    vectors_frozen: bool = network(True, "leave the pretrained vectors as they are in training")
+    max_vectors: Count = network(
+        50_000, "of the file's first vectors are kept whatever occurs in training, for other sentences", metavar="N"
+    )
     character_units: Count = network(24, "of the layer that reads a word's characters, 0: none", metavar="N")
     feature_size: Whole = network(20, "numbers learnt for each value of a feature", metavar="N")
     dropout: Part = network(

@@ -67,11 +67,16 @@ class Tag(experiment.Job[Options, Model]):
             where = f" ({problem.held_out.source})" if given else " (split off the training part)"
             held = problem.held_out.described() + where
         tags = problem.vocabulary.tags
+        vectors = []
+        if problem.table is not None:
+            frozen = problem.config.vectors_frozen
+            vectors = [("vectors", report.vectors_line(problem.vocabulary, problem.corpus, frozen))]
         return [
             ("", f"{self.name}: {report.tags_line(tags, are_spans(tags))}"),
             ("training", problem.corpus.described()),
             ("validation", held),
             ("test", self.test.described() + self.how),
+            *vectors,
             ("network", report.network_line(problem.config, problem.network())),
         ]
 

@@ -1,5 +1,5 @@
 """The network: a vector for every word, made of the word, its characters and what else is known of it; recurrent layers
-over the sentence; scores for the tags (Lample et al., 2016, without its pretrained vectors).
+over the sentence; scores for the tags (Lample et al., 2016; pretrained vectors stand beside those that are learnt).
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ class Network(nn.Module):
         self.shapes = nn.Embedding(len(SHAPES), SHAPE_SIZE)
         self.features = nn.ModuleList(nn.Embedding(1 + len(v), config.feature_size) for v in vocabulary.features)
         width = config.word_size + SHAPE_SIZE + config.feature_size * len(vocabulary.features)
+        self.vectors: nn.Embedding | None = None
+        if vocabulary.vectors:
+            self.vectors = nn.Embedding(1 + len(vocabulary.vectors), vocabulary.vector_size)
+            self.vectors.weight.requires_grad_(not config.vectors_frozen)
+            width += vocabulary.vector_size
         self.characters: nn.Embedding | None = None
         if config.character_units:
             self.characters = nn.Embedding(1 + len(vocabulary.characters), CHARACTER_SIZE)
@@ -70,16 +75,23 @@ class Network(nn.Module):
         return self.output(steps[0]), state
 
     def sentence(
-        self, words: Tensor, shapes: Tensor, features: Tensor, characters: Tensor | None, lengths: Tensor | None
+        self,
+        words: Tensor,
+        shapes: Tensor,
+        features: Tensor,
+        characters: Tensor | None,
+        lengths: Tensor | None,
+        vectors: Tensor | None = None,
     ) -> Tensor:
         """Scores (T, K) of the tags of one sentence: what ``torch.export`` takes, which knows no packed sequences.
 
-        ``words`` and ``shapes`` (T,), ``features`` (F, T); ``characters`` (C, T), padded, of ``lengths`` (T,).
+        ``words``, ``vectors`` and ``shapes`` (T,), ``features`` (F, T); ``characters`` (C, T), padded, of ``lengths``
+        (T,).
         """
         spelt = None
         if self.characters is not None and characters is not None:
             spelt = _ends(self.spelling(self.characters(characters), lengths=lengths)[1])
-        x = self._joined(words, shapes, features, spelt)
+        x = self._joined(words, vectors, shapes, features, spelt)
         emissions: Tensor = self.output(self.recurrent(x[:, None])[0][:, 0])
         return emissions
 
@@ -111,11 +123,15 @@ class Network(nn.Module):
         if self.characters is not None:
             packed = PackedSequence(self.characters(batch.characters), batch.character_sizes)
             spelt = _ends(self.spelling(packed)[1]).index_select(0, batch.forms)
-        return self._joined(words, batch.shapes, batch.features, spelt)
+        return self._joined(words, batch.vectors, batch.shapes, batch.features, spelt)
 
-    def _joined(self, words: Tensor, shapes: Tensor, features: Tensor, spelt: Tensor | None) -> Tensor:
+    def _joined(
+        self, words: Tensor, vectors: Tensor | None, shapes: Tensor, features: Tensor, spelt: Tensor | None
+    ) -> Tensor:
         """What is known of every word, one vector of all: (S, I)."""
         parts = [self.words(words), self.shapes(shapes)]
+        if self.vectors is not None:
+            parts.append(self.vectors(vectors))
         parts += [embedding(column) for embedding, column in zip(self.features, features, strict=True)]
         return torch.cat(parts if spelt is None else [*parts, spelt], 1)
 

@@ -21,17 +21,16 @@ from torch import Tensor
 
 from ...data.symbols import Symbols, plain
 from .corpus import Corpus, all_of
-from .vocabulary import Vocabulary, shape_of
+from .vocabulary import Vocabulary, shape_of, spelling
 
 Numbers = NDArray[np.int64]
-
-LONGEST = 40  # characters of a word that are read: of a longer one as many from both ends
 
 
 class Batch(NamedTuple):
     """N sentences of S words, W distinct words of C characters. Sizes stay on the CPU: layers look at them."""
 
     words: Tensor  # (S,)
+    vectors: Tensor  # (S,): which of those that have a pretrained vector
     rare: Tensor  # (S,), bool
     shapes: Tensor  # (S,)
     features: Tensor  # (F, S)
@@ -61,9 +60,10 @@ class Packed:
     def _describe(self, distinct: Sequence[str], vocabulary: Vocabulary) -> None:
         """What is known of each distinct word; they come in falling length, as they are packed."""
         self.words = vocabulary.words.encode(map(plain, distinct)) + 1
+        self.vectors = vocabulary.vectors.encode(map(plain, distinct)) + 1
         self.rare = np.array([False, *vocabulary.rare])[self.words]
         self.shapes = np.array([shape_of(word) for word in distinct], np.int64)
-        read = [word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :] for word in distinct]
+        read = [spelling(word) for word in distinct]
         self.character_lengths = np.array(list(map(len, read)), np.int64)
         self.character_starts = np.cumsum(self.character_lengths) - self.character_lengths
         self.characters = vocabulary.characters.encode(all_of(read)) + 1
@@ -84,6 +84,7 @@ class Packed:
         of_words = self.forms[places]
         return Batch(
             self._send(self.words[of_words]),
+            self._send(self.vectors[of_words]),
             self._send(self.rare[of_words]),
             self._send(self.shapes[of_words]),
             self._send(self.features[:, places]),
@@ -105,7 +106,8 @@ class Packed:
 
     def arrays(self) -> list[Numbers]:
         """The content, which tells these sentences from others."""
-        found = (self.lengths, self.forms, self.words, self.shapes, self.features, self.characters, self.targets)
+        described = (self.words, self.vectors, self.shapes, self.characters)
+        found = (self.lengths, self.forms, *described, self.features, self.targets)
         return [array for array in found if array is not None]
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 from ... import experiment
 from ...data.columns import listed
+from ...data.symbols import plain
 from ...report import Block, Heading, Note, Table, Text, Word, Words
 from .config import TagConfig
+from .corpus import Corpus, all_of
 from .network import Network
 from .result import Result, Score
 from .spans import type_of
+from .vocabulary import Vocabulary
 
 WIDEST = 750  # pixels of a table of all pairs of tags
 MOST_ROWS = 60
@@ -33,6 +36,16 @@ def network_line(config: TagConfig, network: Network) -> str:
     crf = ["a CRF"] if config.crf else []
     ways = " in each direction" if config.bidirectional else ""
     return experiment.network_line(config, network, f"{ways} over {read}", *crf)
+
+
+def vectors_line(vocabulary: Vocabulary, corpus: Corpus, frozen: bool) -> str:
+    """How many pretrained vectors there are, and how much of the words of ``corpus`` they cover."""
+    covered = sum(plain(word) in vocabulary.vectors.numbers for word in all_of(corpus.words)) / corpus.tokens
+    kept = "left as they are" if frozen else "trained further"
+    return (
+        f"of {len(vocabulary.vectors):,} words, {vocabulary.vector_size} numbers each, {kept}; they cover"
+        f" {experiment.percent(covered)} of the training part"
+    )
 
 
 def table(result: Result, baselines: Sequence[Score]) -> Table:

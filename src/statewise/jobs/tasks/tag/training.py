@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .... import layers
 from ...data.split import random_split, share_held_out
+from ...data.symbols import plain
+from ...data.vectors import read_vectors
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
@@ -36,11 +41,18 @@ class Tagging(Task):
         packed: Packed,
         held_out: tuple[Packed, Sentences] | None,
         tags: Sequence[str],
+        table: NDArray[np.float32] | None = None,
     ) -> None:
         self.model, self.rows = network, len(packed)
         self.packed, self.held_out, self.tags = packed, held_out, tags
         held = held_out[0].arrays() if held_out else ()
-        self.data = [*packed.arrays(), *held, list(tags), network.allowed is not None]
+        self.data = [
+            *packed.arrays(),
+            *held,
+            list(tags),
+            network.allowed is not None,
+            *([] if table is None else [table]),
+        ]
 
     def to(self, device: torch.device) -> None:
         """Move the network to ``device``; batches go there as they are drawn."""
@@ -76,6 +88,8 @@ class TagProblem(Problem[Model]):
     vocabulary: Vocabulary
     strict: bool
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
+    table: NDArray[np.float32] | None = None
+    """The pretrained vectors, of what has none first: (V, E)."""
 
     @classmethod
     def of(
@@ -93,17 +107,25 @@ class TagProblem(Problem[Model]):
         tags = {tag for part in everything for tag in all_of(part)}
         if like is not None:
             like.check(corpus, tags)
-        vocabulary = like.vocabulary if like is not None else Vocabulary.of(corpus, tags, config.min_count)
+        if like is not None:
+            vocabulary, table = like.vocabulary, None
+        else:
+            words, table = _vectors(config, corpus)
+            size = 0 if table is None else table.shape[1]
+            vocabulary = Vocabulary.of(corpus, tags, config.min_count, words, size)
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
         if like is not None and (bound := like.network.allowed is not None) != strict:
             if bound:
                 raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
             strict = False
-        return cls(config, corpus, held_out, vocabulary, strict)
+        return cls(config, corpus, held_out, vocabulary, strict, table)
 
     def make(self, library: Any = layers) -> Network:
-        """The network, its weights drawn at random. ``library`` has the recurrent layers."""
-        return Network(self.vocabulary, self.config, self.strict, library)
+        """The network, its weights drawn at random, but for vectors that were read. ``library`` has the layers."""
+        network = Network(self.vocabulary, self.config, self.strict, library)
+        if self.table is not None and network.vectors is not None:
+            network.vectors.weight.data.copy_(torch.from_numpy(self.table))
+        return network
 
     def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
@@ -111,11 +133,23 @@ class TagProblem(Problem[Model]):
         held = None
         if self.held_out is not None:
             held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
-        return Tagging(network, packed, held, self.vocabulary.tags)
+        return Tagging(network, packed, held, self.vocabulary.tags, self.table)
 
     def model(self, network: Network) -> Model:
         """What tags, with the trained ``network``."""
         return Model(network=network, vocabulary=self.vocabulary, config=self.config)
+
+
+def _vectors(config: TagConfig, corpus: Corpus) -> tuple[Sequence[str], NDArray[np.float32] | None]:
+    """The words that have pretrained vectors, and these, after zeros for those that have none."""
+    if config.vectors is None:
+        return (), None
+    needed = set(map(plain, all_of(corpus.words)))
+    found = read_vectors(Path(config.vectors), needed, config.max_vectors)
+    if not needed & found.keys():
+        raise InputError(f"{config.vectors}: has a vector for no word of the training part")
+    table = np.stack(list(found.values()))
+    return list(found), np.concatenate([np.zeros_like(table[:1]), table])
 
 
 def split(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus | None]:

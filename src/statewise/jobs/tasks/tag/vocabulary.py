@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ UNKNOWN = 0
 MOST_TAGS = 5000  # more are no tags, but words or numbers
 SHAPES = ("other", "lower", "Title", "UPPER", "miXed", "number", "with digits")
 """How a word may be written."""
+LONGEST = 40  # characters of a word that are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +30,17 @@ class Vocabulary:
     features: Sequence[Symbols]
     """The values of each feature column."""
     tags: Symbols
+    vectors: Symbols = Symbols()
+    """The words that have a pretrained vector, in the form of ``plain``."""
+    vector_size: int = 0
 
     @classmethod
-    def of(cls, corpus: Corpus, tags: Iterable[str], min_count: int = 1) -> Vocabulary:
+    def of(
+        cls, corpus: Corpus, tags: Iterable[str], min_count: int = 1, vectors: Collection[str] = (), size: int = 0
+    ) -> Vocabulary:
         """What there is in ``corpus``, words that occur ``min_count`` times alone; ``tags`` are all there are.
+
+        ``vectors`` are the words of which there are vectors of ``size`` numbers.
 
         Raises ``InputError`` where that is one tag, or too many to be tags.
         """
@@ -55,6 +63,8 @@ class Vocabulary:
             Symbols(sorted(set(all_of(counts)))),
             [Symbols(sorted(set(all_of(feature)))) for feature in corpus.features],
             Symbols(found),
+            Symbols(vectors),
+            size,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +76,15 @@ class Vocabulary:
         """What ``to_json`` gave. Raises ValueError, and what else goes wrong, where it is something else."""
         words, characters, tags = (Symbols.from_json(content[name]) for name in ("words", "characters", "tags"))
         rare, features = set(content["rare"]), [Symbols.from_json(values) for values in content["features"]]
-        return cls(words, [place in rare for place in range(len(words))], characters, features, tags)
+        vectors, size = Symbols.from_json(content.get("vectors", [])), content.get("vector_size", 0)
+        if not isinstance(size, int) or size < 0 or bool(size) != bool(vectors):
+            raise ValueError(f"expected the size of vectors, got {size!r}")
+        return cls(words, [place in rare for place in range(len(words))], characters, features, tags, vectors, size)
+
+
+def spelling(word: str) -> str:
+    """The characters of ``word`` that are read: of a long one as many from both ends."""
+    return word if len(word) <= LONGEST else word[: LONGEST // 2] + word[-LONGEST // 2 :]
 
 
 def shape_of(word: str) -> int:

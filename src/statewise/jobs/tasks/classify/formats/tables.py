@@ -41,6 +41,8 @@ class _Table:
     time: str | None
     channels: Sequence[str]
     gaps: str
+    several: bool
+    """Whether a sequence has any number of labels, none too."""
 
 
 def read(source: Any, layout: Layout) -> Examples:
@@ -51,7 +53,7 @@ def read(source: Any, layout: Layout) -> Examples:
     id, label, time = _columns(where, frame, layout)
     channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])
     name = plain_name(Path(source)) if isinstance(source, (str, PathLike)) else "frame"
-    table = _Table(where, name, frame, id, label, time, channels, layout.gaps)
+    table = _Table(where, name, frame, id, label, time, channels, layout.gaps, layout.separator is not None)
     repeat = id is not None and frame[id].n_unique() < len(frame)
     if id is not None and (repeat if layout.long is None else layout.long):
         return _long(table, id)
@@ -74,7 +76,7 @@ def _long(table: _Table, id: str) -> Examples:
     )  # (S, I)
     labels = None
     if table.label is not None:
-        labels = _labels_of_sequences(where, frame[table.label], names, first, number)
+        labels = _labels_of_sequences(table, frame[table.label], names, first, number)
     lengths = np.bincount(number).astype(np.int64)
     return Examples(table.name, where, Sequences(steps[order], lengths), labels, ids, tuple(table.channels))
 
@@ -94,7 +96,7 @@ def _wide(table: _Table) -> Examples:
             " others follow; --gaps carry takes the value before it"
         )
     ids = () if table.id is None else _text(where, frame[table.id])
-    labels = None if table.label is None else _text(where, frame[table.label])
+    labels = None if table.label is None else _text(where, frame[table.label], table.several)
     return Examples(table.name, where, Sequences.padded(block[:, :, None], lengths), labels, ids)
 
 
@@ -130,9 +132,11 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Rows, Rows]:
     return [names[row] for row in first[order]], first[order], order.argsort()[number]
 
 
-def _labels_of_sequences(where: str, column: pl.Series, names: Sequence[str], first: Rows, number: Rows) -> list[str]:
+def _labels_of_sequences(
+    table: _Table, column: pl.Series, names: Sequence[str], first: Rows, number: Rows
+) -> list[str]:
     """The label of each sequence; refuses one that changes within it."""
-    cells = _text(where, column)
+    where, cells = table.where, _text(table.where, column, table.several)
     for row, cell in enumerate(cells):
         begin = first[number[row]]
         if cell != cells[begin]:
@@ -151,10 +155,10 @@ def _check_times(where: str, column: str, when: NDArray[Any], number: Rows, orde
         raise InputError(f"{where}: column {column!r}, row {later}: the time of row {earlier} again, in one sequence")
 
 
-def _text(where: str, column: pl.Series) -> list[str]:
-    """The cells of the id or label column as text; refuses an empty one."""
+def _text(where: str, column: pl.Series, empty: bool = False) -> list[str]:
+    """The cells of the id or label column as text; refuses an empty one unless ``empty``."""
     cells = [_written(cell) for cell in column.to_list()]
-    if "" in cells:
+    if "" in cells and not empty:
         raise InputError(f"{where}: column {column.name!r}, row {cells.index('') + 1}: the cell is empty")
     return cells
 

@@ -1,0 +1,79 @@
+"""A tagger: words become numbers, and numbers tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .file import Arrays
+from .network import Array, Network
+
+AT_ONCE = 4096  # words in a batch, padding among them
+
+Sentences = Sequence[Sequence[str]]
+
+
+class Tagger(Network):
+    """Gives every word of a sentence a tag. ``run`` and ``step`` take what ``encode`` gives, and give tags' numbers."""
+
+    def __init__(self, content: Mapping[str, Any], arrays: Arrays, threads: int = 1) -> None:
+        from ..jobs.tasks.tag.vocabulary import Vocabulary
+
+        self.vocabulary = Vocabulary.from_json(content["vocabulary"])
+        told = content["spelling"]
+        parts: tuple[Arrays, Arrays] = {}, {}
+        for name, array in arrays.items():
+            parts[told is not None and name.startswith(("characters.", "spelling."))][name] = array
+        super().__init__(content, parts[0], threads)
+        self._spelling = None if told is None else Network(told, parts[1], threads)
+        self._arrays = arrays
+
+    def tag(self, sentences: Sentences, features: Sequence[Sentences] = ()) -> list[list[str]]:
+        """The tags of ``sentences`` of words; ``features`` are as many columns of the same as the model has learnt.
+
+        Raises ValueError for other columns, or a sentence without words.
+        """
+        lengths = np.array([len(words) for words in sentences], np.int64)
+        order, found = np.argsort(-lengths, kind="stable"), [list[str]() for _ in sentences]
+        while len(order):
+            rows, order = np.split(order, [max(1, AT_ONCE // int(lengths[order[0]] or 1))])
+            given, counts = self.encode(
+                [sentences[row] for row in rows], [[column[row] for row in rows] for column in features]
+            )
+            for row, numbers, count in zip(rows, self.run(given, counts).T, counts, strict=True):
+                found[row] = [self.labels[number] for number in numbers[:count]]
+        return found
+
+    def encode(self, sentences: Sentences, features: Sequence[Sentences] = ()) -> tuple[tuple[Array, ...], Array]:
+        """``sentences`` as ``run`` takes them, each (T, N) or (T, N, F), and their lengths (N,)."""
+        from ..jobs.data.symbols import plain
+        from ..jobs.tasks.tag.vocabulary import shape_of, spelling
+
+        known, lengths = self.vocabulary, np.array([len(words) for words in sentences], np.int64)
+        if len(features) != (count := len(known.features)):
+            raise ValueError(f"expected {count} columns of features beside the words, got {len(features)}")
+        if not lengths.all() or any([len(each) for each in column] != lengths.tolist() for column in features):
+            raise ValueError("expected sentences of one word or more, and each column of features as long as they are")
+        forms = {word: k for k, word in enumerate(dict.fromkeys(word for words in sentences for word in words))}
+        at = _padded([[forms[word] for word in words] for words in sentences])
+        columns = [known.words.encode(map(plain, forms)) + 1, np.array([shape_of(word) for word in forms], np.int64)]
+        given = [column[at] for column in columns]
+        given += [
+            _padded([(values.encode(each) + 1).tolist() for each in column])
+            for values, column in zip(known.features, features, strict=True)
+        ]
+        if self._spelling is not None:
+            letters = [(known.characters.encode(spelling(word)) + 1).tolist() for word in forms]
+            vectors = self._spelling.run(_padded(letters), [len(each) for each in letters])
+            given.append(vectors[at])
+        return tuple(given), lengths
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Array:
+    """``rows`` of numbers as (T, N), zeros past an end."""
+    found = np.zeros((max(map(len, rows), default=0), len(rows)), np.int64)
+    for n, row in enumerate(rows):
+        found[: len(row), n] = row
+    return found

@@ -1,0 +1,196 @@
+"""The jobs' model files, run without torch: what the job itself says."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+from statewise import runtime
+from statewise.jobs import Classifier, Tagger, Writer
+from statewise.runtime import Network, file
+
+CLOSE = {"rtol": 1e-5, "atol": 2e-6}
+
+
+def loaded(model, tmp_path):
+    model.save(tmp_path / "model.safetensors")
+    return runtime.load(tmp_path / "model.safetensors")
+
+
+def padded(sequences):
+    """(T, N, I), and the lengths."""
+    lengths = [len(each) for each in sequences]
+    x = np.full((max(lengths), len(sequences), sequences[0].shape[1]), 1e6)
+    for row, each in enumerate(sequences):
+        x[: len(each), row] = each
+    return x, lengths
+
+
+def sequences(lengths=(5, 7, 4, 9), channels=2):
+    random = np.random.default_rng(0)
+    return [3 + 2 * random.normal(size=(t, channels)) for t in lengths]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"head": "max", "bidirectional": True, "cell": "gru"},
+        {"head": "last", "bidirectional": True, "cell": "lstm", "layers": 2},
+        {"head": "mean", "bidirectional": False, "cell": "rnn", "segment": 3},
+        {"head": "attention", "bidirectional": True, "cell": "gru", "segment": 2, "scaling": "none"},
+    ],
+)
+def test_a_classifier(options, tmp_path):
+    X = sequences()
+    model = Classifier(units=5, epochs=2, **options).fit(X * 3, np.array(["yes", "no"] * 6))
+    net = loaded(model, tmp_path)
+    assert net.labels == ["no", "yes"]
+    np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
+    np.testing.assert_allclose(net.run(X[1][:, None])[0], model.predict_proba([X[1]])[0], **CLOSE)
+
+
+@pytest.mark.parametrize("head", ["last", "mean", "max", "attention"])
+def test_a_classifier_by_steps_with_gaps(head, tmp_path):
+    X = sequences()
+    model = Classifier(units=5, epochs=2, head=head, bidirectional=False, gaps="carry").fit(X * 3, [0, 1] * 6)
+    net = loaded(model, tmp_path)
+    X[3][[0, 4, 5], [1, 0, 0]] = np.nan
+    X[1][[2, 6], [1, 0]] = np.nan
+    np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
+    stream, state = model.stream(2), net.start(2)
+    for x in zip(X[1], X[3], strict=False):
+        y, state = net.step(x, state)
+        np.testing.assert_allclose(y, stream.step(x), **CLOSE)
+    state = net.from_bytes(net.to_bytes(state))
+    y, _ = net.feed(X[3][7:9, None].repeat(2, 1), state, [0, 2])
+    np.testing.assert_allclose(y, model.predict_proba([X[1], X[3]]), **CLOSE)
+
+
+def test_missing_values_are_refused_where_none_were_learnt(tmp_path):
+    X = sequences()
+    net = loaded(Classifier(units=2, epochs=1, bidirectional=False).fit(X, [0, 1, 0, 1]), tmp_path)
+    X[0][2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"scaler: values are missing \(NaN\)"):
+        net.run(X[0][:, None])
+
+
+@pytest.mark.parametrize("options", [{"cell": "gru"}, {"cell": "lstm", "layers": 2, "tie": True, "level": "word"}])
+def test_a_writer(options, tmp_path):
+    text = "the cat sat on the mat\nthe dog sat on the log\n" * 20
+    model = Writer(units=8, epochs=1, **options).fit(text)
+    net = loaded(model, tmp_path)
+    vocabulary = model.model_.vocabulary
+    assert net.labels == list(vocabulary.symbols)
+    prompt = "the cat"
+    ids = [vocabulary.end, *vocabulary.numbers(prompt).tolist()]
+    ids = ids[:-1] if options.get("level") == "word" else ids  # the end of a line that isn't there
+    said = np.exp(net.run(np.array(ids)[:, None])[-1, 0])
+    np.testing.assert_allclose(said, model.model_.probabilities(prompt), **CLOSE)
+    y, state = net.feed(np.array(ids)[:, None], net.start())
+    written = []
+    for _ in range(12):
+        symbol = runtime.draw(y[-1] if y.ndim == 3 else y, np.random.default_rng(0), temperature=0)
+        written.append(net.labels[symbol[0]])
+        y, state = net.step(symbol, state)
+    text = "".join(written) if options["cell"] == "gru" else vocabulary.decode(map(net.labels.index, written))
+    assert model.model_.complete(prompt, 12).removeprefix(prompt).strip() == text.strip()
+
+
+def test_drawn_symbols_come_as_often_as_they_are_likely():
+    random = np.random.default_rng(0)
+    scores = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
+    drawn = runtime.draw(np.tile(scores, (20_000, 1)), random)
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 20_000, np.exp(scores), atol=0.015)
+    drawn = runtime.draw(np.tile(scores, (20_000, 1)), random, temperature=0.5, top_k=2)
+    likely = np.array([0.25, 0.09, 0, 0]) / 0.34
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 20_000, likely, atol=0.015)
+    assert runtime.draw(scores[None], random, temperature=0)[0] == 0
+
+
+def test_a_network_with_a_new_part_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    X = sequences()
+    Classifier(units=2, epochs=1).fit(X, [0, 1, 0, 1]).save(path)
+    told, arrays = file.read(path.read_bytes(), "")
+    path.write_bytes(
+        file.write(told["kind"], 2, told["content"], arrays | {"network.front.weight": np.ones(3, np.float32)})
+    )
+    with pytest.raises(runtime.LoadError, match=r"the runtime can't run what network.front.weight belongs to"):
+        runtime.load(path)
+    path.write_bytes(file.write(told["kind"], 1, told["content"], arrays))
+    with pytest.raises(runtime.LoadError, match=r"a classification model of format 1, .*; the runtime reads format 2"):
+        runtime.load(path)
+
+
+CORPUS = [["The", "cat", "sat"], ["Joan", "lives", "in", "Rome", "2"], ["Go"], ["it" * 30, "-"]]
+TAGS = [["O", "O", "O"], ["B-PER", "O", "O", "B-LOC", "I-LOC"], ["O"], ["B-LOC", "I-LOC"]]
+KINDS = [[[word[:1].upper() for word in words] for words in CORPUS]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crf": True},
+        {"crf": False, "layers": 1, "cell": "gru"},
+        {"crf": True, "character_units": 0, "bidirectional": False},
+        {"crf": False, "features": True},
+    ],
+)
+def test_a_tagger(options, tmp_path):
+    features = KINDS if options.pop("features", False) else []
+    X = [list(zip(words, *(column[n] for column in features), strict=True)) for n, words in enumerate(CORPUS)]
+    X = X if features else CORPUS
+    model = Tagger(epochs=3, units=6, batch=2, validation_share=0.0, **options).fit(X * 4, TAGS * 4)
+    net = loaded(model, tmp_path)
+    unseen = [["Rome", "sat", "in", "Ωmega", "77"], ["xyz"], ["Joan", "Joan"]]
+    columns = [[[word[:1].upper() for word in words] for words in unseen]] if features else []
+    rows = [list(zip(words, *(c[n] for c in columns), strict=True)) for n, words in enumerate(unseen)]
+    assert net.tag(CORPUS, features) == model.predict(X)
+    assert net.tag(unseen, columns) == model.predict(rows if features else unseen)
+
+
+def test_a_tagger_by_steps(tmp_path):
+    X = [[word.lower() for word in words] for words in CORPUS]
+    free = [[word[0] for word in words] for words in X]
+    model = Tagger(epochs=3, units=6, batch=2, bidirectional=False, validation_share=0.0).fit(X * 4, free * 4)
+    net = loaded(model, tmp_path)
+    state, found = net.start(), []
+    for word in X[1]:
+        given, _ = net.encode([[word]])
+        y, state = net.step([each[0] for each in given], state)
+        found.append(net.labels[y[0]])
+    assert found == model.predict([X[1]])[0]
+
+
+def test_what_a_tagger_is_given(tmp_path):
+    net = loaded(Tagger(epochs=1, units=3, validation_share=0.0).fit(CORPUS, TAGS), tmp_path)
+    with pytest.raises(ValueError, match="expected 0 columns of features beside the words, got 1"):
+        net.tag(CORPUS, KINDS)
+    with pytest.raises(ValueError, match="expected sentences of one word or more"):
+        net.tag([["a"], []])
+    assert net.tag([]) == []
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_the_best_path_is_the_best_of_all(ragged):
+    random = np.random.default_rng(0)
+    arrays = {
+        f"path.{name}": random.normal(size=shape) for name, shape in (("between", (3, 3)), ("first", 3), ("last", 3))
+    }
+    arrays["path.allowed"] = random.random((4, 4)) > 0.2
+    content = {"inputs": [{"name": "x", "kind": "values", "width": 3}], "ops": [{"op": "path"}]}
+    net = Network(content, arrays)
+    scores, lengths = random.normal(size=(5, 4, 3)), [5, 1, 4, 2] if ragged else [5] * 4
+    moves = np.where(arrays["path.allowed"][:3, :3], arrays["path.between"], -1e4)
+    first = np.where(arrays["path.allowed"][3, :3], arrays["path.first"], -1e4)
+    last = np.where(arrays["path.allowed"][:3, 3], arrays["path.last"], -1e4)
+    found = net.run(scores, lengths if ragged else None)
+    for n, length in enumerate(lengths):
+
+        def score(tags, n=n):
+            own = sum(scores[t, n, tag] for t, tag in enumerate(tags))
+            return own + first[tags[0]] + last[tags[-1]] + sum(moves[a, b] for a, b in pairwise(tags))
+
+        assert tuple(found[:length, n]) == max(product(range(3), repeat=length), key=score)
