@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +12,16 @@ from statewise.jobs import Forecaster, InputError
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
-from statewise.jobs.tasks.forecast.linear import Decided, Linear, folds, holt_winters, ridges, smoothed, weigh
+from statewise.jobs.tasks.forecast.linear import (
+    Decided,
+    Linear,
+    folds,
+    holt_winters,
+    repeating,
+    ridges,
+    smoothed,
+    weigh,
+)
 from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
@@ -59,21 +69,41 @@ def test_a_mean_of_smoothings_continues_a_season_that_repeats():
     wave = np.tile([1.0, 4.0, 2.0, 9.0], 12)
     x = np.lib.stride_tricks.sliding_window_view(wave, 16)
     y = np.stack([wave[16 + n : 22 + n] for n in range(8)])
-    for theta in (False, True):
-        matrix = smoothed(x[:8], y, 4, theta=theta)[0]
+    for theta, count in product((False, True), (8, 0)):  # without a window to choose by, all constants count alike
+        matrix = smoothed(x[:count], y[:count], 4, theta=theta, independent=count / 6)[0]
         np.testing.assert_allclose(wave[:16] @ matrix[:-1] + matrix[-1], wave[16:22], atol=0.1)
+
+
+def test_the_last_seasons_come_again():
+    wave = np.arange(6.0)
+    for turns, expected in ((1, [4, 5, 4]), (3, [2, 3, 2])):
+        matrix = repeating(2, turns, 3)[0]
+        np.testing.assert_allclose(wave[6 - 2 * turns :] @ matrix[:-1] + matrix[-1], expected)
 
 
 def test_a_ridge_finds_a_linear_rule_whatever_the_level():
     values = noise(400)
     for t in range(3, len(values)):
         values[t] = 0.5 * values[t - 1] + 0.3 * values[t - 3] + 0.2 * values[t - 2]
-    x = np.lib.stride_tricks.sliding_window_view(values, 8)[:300]
+    x = np.lib.stride_tricks.sliding_window_view(values, 3)[5:305, ::-1]
     y = np.stack([values[8 + n : 10 + n] for n in range(300)])
-    matrix = ridges(x, y, np.array([1, 2, 3]), 6)[0]
     past = values[350 - 6 : 350] + 100
-    np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
-    np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
+    for scaled in (False, True):
+        matrix = ridges(x, y, np.array([1, 2, 3]), 6, scaled=scaled)[0]
+        np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
+        np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
+
+
+def test_wild_windows_say_no_more_than_calm_ones_to_a_scaled_ridge():
+    calm, wild = noise(200), 1000 * noise(60).cumsum()
+    for t in range(2, 200):
+        calm[t] = 1.98 * calm[t - 1] - 0.98 * calm[t - 2] + 0.1 * calm[t]
+    rows = np.arange(3, 200)
+    x = np.concatenate([calm[rows[:, None] - np.array([1, 2, 3])], wild[np.arange(3, 60)[:, None] - [1, 2, 3]]])
+    y = np.concatenate([calm[rows], wild[3:]])[:, None]
+    plain, scaled = (ridges(x, y, np.array([1, 2, 3]), 3, scaled=s)[0] for s in (False, True))
+    missed = [np.abs(calm[rows[:, None] - [3, 2, 1]] @ m[:-1] - calm[rows][:, None]).mean() for m in (plain, scaled)]
+    assert missed[1] < missed[0] / 2
 
 
 def test_logarithms_continue_growth_and_cannot_explode():
@@ -119,7 +149,23 @@ def test_weights_follow_what_can_be_told():
     assert weigh(np.stack([base, base]), 30).tolist() == [0.5, 0.5]
     assert weigh(np.stack([base, base + 1.0]), 30)[1] < 1e-6
     one = weigh(np.array([[1.0], [1.05]]), 1)  # a single window
-    assert 0.3 < one[1] < 0.5
+    assert 0.4 < one[1] < 0.5
+    assert weigh(np.array([[1.0], [1.05]]), 1, np.array([1.0, 3.0]))[1] > 0.7
+
+
+def test_a_single_window_far_off_does_not_save_what_misses_by_far():
+    base = np.abs(noise(300)) + 0.1
+    off = base + 5.0
+    off[7] = 1e5
+    assert weigh(np.stack([base, off]), 30)[1] < 1e-6
+
+
+def test_a_short_series_is_smoothed_and_a_long_one_is_learnt_from():
+    season = 50 + 10 * np.sin(np.arange(1200) * 2 * np.pi / 12) + noise(1200)
+    for rows, smooth in ((50, True), (1200, False)):
+        found = Decided([encoded(season[:rows])], np.array([rows]), 6, [12]).linear(np.array([rows])).members
+        smoothed = sum(share for name, share in found.items() if "smoothing (12)" in name or "theta (12)" in name)
+        assert (smoothed > 0.5) == smooth, found
 
 
 def test_gaps_and_short_pasts_are_filled_with_what_was_there():

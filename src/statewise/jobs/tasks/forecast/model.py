@@ -45,6 +45,7 @@ from .series import Head, Panel
 from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
+AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
 RANKS = 256  # of a model that has none
 MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
 TOGETHER = 64  # series that are continued at once
@@ -116,7 +117,7 @@ class Model(model_file.Model):
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
         networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
-        every = ("", *map(calibration, range(1, FOLDS + 1)))
+        every = ("", AGAIN, *map(calibration, range(1, FOLDS + 1)))
         return {f"{part}{name}": network for part in every for name, network in networks.items()}
 
     @property
