@@ -21,6 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from ...config import from_json
+from .baselines import intermittent
 from .dataset import EncodedSeries, bridged, grows_with_level
 from .season import seasonal_spread
 from .split import Array, Rows, origins, thinned
@@ -100,7 +101,7 @@ class Name(NamedTuple):
     """What tells members apart."""
 
     kind: str
-    """smoothing, theta, naive, ridge, or scaled ridge."""
+    """smoothing, theta, naive, ridge, scaled ridge, or zero."""
     of: str
     """A season, or which rows are read."""
     span: int = 0
@@ -170,6 +171,8 @@ class Decided:
         penalty = {name: int(np.argmin(each.mean(1))) for name, each in errors.items()}
         misses = np.stack([errors[name][penalty[name]] for name in errors])
         before = np.array([self._before(name) for name in errors])
+        nothing = np.array([name.kind == "zero" for name in errors])
+        before[nothing] = before[~nothing].sum()  # as much as all others: it is what most rows are
         weights = weigh(misses, independent(self.folds, self.horizon), before)
         weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
         return penalty, dict(zip(errors, (weights / weights.sum()).tolist(), strict=True))
@@ -270,6 +273,8 @@ def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[
         for kind in ("ridge", "scaled ridge"):
             longest = max(lookback, int(lags.max()))
             found[Name(kind, name)] = ridges(x, y, lags, longest, scaled=kind == "scaled ridge")
+    if intermittent([values[:to] for values, to in zip(series, end, strict=True)]):
+        found[Name("zero", "always")] = np.zeros((1, 2, horizon))
     return found
 
 
