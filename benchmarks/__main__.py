@@ -11,7 +11,7 @@ from pathlib import Path
 from . import machine, pages
 from .case import CELLS, MODES, Case, Shape
 from .compare import compare
-from .kinds import bench, bfloat16, cells, forecasts, jobs, memory, overhead, peers, steps, sweep
+from .kinds import bench, bfloat16, cells, forecasts, jobs, memory, overhead, peers, shares, steps, sweep
 from .record import Results
 from .runner import Kind, run
 
@@ -27,6 +27,7 @@ KINDS = {
     "bfloat16": bfloat16.KIND,
     "jobs": jobs.KIND,
     "forecasts": forecasts.KIND,
+    "shares": shares.KIND,
     "steps": steps.KIND,
 }
 FOLDER = Path(__file__).parent / "results"

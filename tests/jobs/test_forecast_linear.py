@@ -21,8 +21,10 @@ from statewise.jobs.tasks.forecast.linear import (
     ridges,
     smoothed,
     weigh,
+    windows,
 )
 from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.jobs.tasks.forecast.training import _share as share_of
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
 
@@ -216,6 +218,36 @@ def test_a_network_that_adds_nothing_counts_for_nothing():
     assert not np.array_equal(alone.forecast_ahead(alone.tails).quantiles, model.forecast_ahead(model.tails).quantiles)
 
 
+def test_networks_count_with_a_lead_and_for_half_at_most():
+    real, one = np.zeros((200, 2)), np.abs(noise(400).reshape(200, 2)) + 0.1
+    alike, better, far = one[::-1], 0.9 * one, 0.5 * one
+
+    def found(other, independent, *, alone=True, short=False):
+        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short)
+
+    assert found(alike, 20.0) == 0.0
+    assert found(far, 20.0) == 0.5
+    assert found(far, 20.0, alone=False) > 0.99
+    assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
+def test_one_that_counts_learns_once_more_on_all_rows(name):
+    t = np.arange(1300)
+    level = np.where((t // 65) % 2, 30.0, 10.0)  # whether it is high or low decides where it goes: no linear rule
+    y = level + 5 * np.sin(np.arange(1300) * 2 * np.pi / 13) * (level > 20) + 0.1 * noise(1300)
+    trainer = Trainer()
+    problem = prepare(read_panel(y), ForecastConfig(model=name, horizon=6, season=13, units=16, epochs=6))
+    model = problem.train(trainer)
+    assert model.share > 0
+    fits = list(dict.fromkeys(record["fit"] for record in trainer.history))
+    assert fits == ["network 1", "again network 1"]
+    last = [record for record in trainer.history if record["fit"] == "again network 1"]
+    judged = [record for record in trainer.history if "validation" in record and record["fit"] == "network 1"]
+    best = min(judged, key=lambda record: record["validation"]["loss"])["epoch"]
+    assert (last[-1]["epoch"], "validation" in last[-1]) == (best, False)
+
+
 @pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
 def test_untrained_direct_networks_are_the_linear_forecast(name):
     y = 20 + 5 * np.sin(np.arange(700) * 2 * np.pi / 24) + noise(700)
@@ -270,3 +302,19 @@ def test_pieces_of_a_short_series_train_networks_each():
     assert len(problem.folds) == 3
     expected = ["calibration network 1", "calibration 2 network 1", "calibration 3 network 1", "network 1"]
     assert list(dict.fromkeys(names)) == expected
+
+
+@pytest.mark.parametrize("lags", [[1, 2, 3, 4, 5], [1], [2, 3], [1, 2, 5, 6, 9]])
+@pytest.mark.parametrize("most", [None, 7, 1000])
+def test_windows_hold_what_was_and_what_follows(lags, most):
+    series, end = [100.0 * s + np.arange(30 + s) for s in range(3)], np.array([30, 25, 11])
+    x, y = windows(series, end, np.array(lags), 4, most=most)
+    first = [(s, row) for s, to in enumerate(end) for row in range(max(lags), to - 4 + 1)]
+    chosen = first[:: max(1, len(first) // most)] if most else first
+    np.testing.assert_array_equal(x, [[series[s][row - lag] for lag in lags] for s, row in chosen])
+    np.testing.assert_array_equal(y, [series[s][row : row + 4] for s, row in chosen])
+
+
+def test_no_windows_where_no_series_is_long_enough():
+    x, y = windows([np.arange(9.0)], np.array([8]), np.array([1, 2, 5]), 4)
+    assert (x.shape, y.shape) == ((0, 3), (0, 4))

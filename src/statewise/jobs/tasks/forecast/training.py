@@ -17,7 +17,7 @@ from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
 from . import holiday
-from .baselines import persistence, seasonal_naive
+from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
     EncodedSeries,
@@ -48,7 +48,8 @@ MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are tak
 MOST_BASES = 40_000_000  # numbers of linear forecasts that are kept for training
 CHUNK = 4096  # of them at once
 MOST_SHARE = 0.5  # of networks that read nothing but the series, as the linear forecast does
-LEAD = 1 / (1 + np.exp(-SHARP))  # the weight of what is better by a standard error
+LEAD = 1 / (1 + np.exp(-0.4 * SHARP))  # the weight of what is better by 0.4 standard errors
+LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
 UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
 LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
@@ -167,7 +168,9 @@ def prepare(
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
     if like is not None and config.model == "auto":
-        config = replace(config, model=like.plan.model)
+        config = replace(
+            config, model=like.plan.model, distribution=config.distribution or like.plan.distribution or "quantiles"
+        )
     season = config.season or common_season(before, panel.grid.seasons or None)
     _check_told(config, season, list(map(len, before)))
     horizon = _horizon(panel, config, season, split, test_rows, held)
@@ -182,6 +185,7 @@ def prepare(
         observed=bool(panel.columns.observed),
         channels=len(panel.columns.target) > 1 and not panel.columns.id,
         log=grows_with_level(before, season),
+        demand=_demand(before),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
@@ -230,6 +234,14 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _demand(before: Sequence[Array]) -> str | None:
+    """The distribution of what comes now and then; None where that isn't what the series have."""
+    if not intermittent(before):
+        return None
+    counts = all((values[np.isfinite(values)] % 1 == 0).all() for values in before)
+    return "negative-binomial" if counts else "tweedie"
 
 
 def _check_from_zero(plan: Plan, panel: Panel, before: Sequence[Array]) -> None:
@@ -479,7 +491,7 @@ def _calibrated(
     apart = independent(problem.folds, plan.horizon)
     alone = not (problem.known.columns or problem.observed.columns)  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
-    share = _share(sides, real, unit[of], apart, alone=alone) if plan.combine else 1.0
+    share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
@@ -488,11 +500,12 @@ def _calibrated(
     return shifts, reach, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
 
 
-def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool) -> float:
+def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
     """How much the second of two forecasts (n, H) counts beside the first one; 0 where it adds nothing.
 
     ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
-    not, so that they count with a lead of a standard error alone, and for half at most.
+    not, so that they count for half at most, and for nothing without a lead: where series are ``short``, of a standard
+    error.
     """
     there = np.isfinite(real)
     whole = there.any(1)
@@ -505,7 +518,7 @@ def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float,
         return 0.0
     share = float(weigh(np.stack([misses(side) for side in sides]), independent, untold=UNTOLD_TWO)[1])
     if alone:
-        share = 0.0 if share < LEAD else min(share, MOST_SHARE)
+        share = 0.0 if share < (LEAD_SHORT if short else LEAD) else min(share, MOST_SHARE)
     gain = 1 - misses(sides[0] + share * (sides[1] - sides[0])).mean() / (misses(sides[0]).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
 
