@@ -23,6 +23,7 @@ from statewise.jobs.tasks.forecast.linear import (
     weigh,
 )
 from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.jobs.tasks.forecast.training import _share as share_of
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
 
@@ -214,6 +215,36 @@ def test_a_network_that_adds_nothing_counts_for_nothing():
     assert model.label == "combination"
     alone = replace(model, share=1.0)
     assert not np.array_equal(alone.forecast_ahead(alone.tails).quantiles, model.forecast_ahead(model.tails).quantiles)
+
+
+def test_networks_count_with_a_lead_and_for_half_at_most():
+    real, one = np.zeros((200, 2)), np.abs(noise(400).reshape(200, 2)) + 0.1
+    alike, better, far = one[::-1], 0.9 * one, 0.5 * one
+
+    def found(other, independent, *, alone=True, short=False):
+        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short)
+
+    assert found(alike, 20.0) == 0.0
+    assert found(far, 20.0) == 0.5
+    assert found(far, 20.0, alone=False) > 0.99
+    assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
+def test_one_that_counts_learns_once_more_on_all_rows(name):
+    t = np.arange(1300)
+    level = np.where((t // 65) % 2, 30.0, 10.0)  # whether it is high or low decides where it goes: no linear rule
+    y = level + 5 * np.sin(np.arange(1300) * 2 * np.pi / 13) * (level > 20) + 0.1 * noise(1300)
+    trainer = Trainer()
+    problem = prepare(read_panel(y), ForecastConfig(model=name, horizon=6, season=13, units=16, epochs=6))
+    model = problem.train(trainer)
+    assert model.share > 0
+    fits = list(dict.fromkeys(record["fit"] for record in trainer.history))
+    assert fits == ["network 1", "again network 1"]
+    last = [record for record in trainer.history if record["fit"] == "again network 1"]
+    judged = [record for record in trainer.history if "validation" in record and record["fit"] == "network 1"]
+    best = min(judged, key=lambda record: record["validation"]["loss"])["epoch"]
+    assert (last[-1]["epoch"], "validation" in last[-1]) == (best, False)
 
 
 @pytest.mark.parametrize("name", ["seq2seq", "segrnn"])

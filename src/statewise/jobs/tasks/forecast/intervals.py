@@ -192,10 +192,13 @@ def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
 
 def rising(quantiles: Array, median: int) -> Array:
     """``quantiles`` (..., Q) put into order, the one at ``median`` kept."""
-    middle = quantiles[..., median : median + 1]
-    below = np.minimum(np.sort(quantiles[..., :median], axis=-1), middle)
-    above = np.maximum(np.sort(quantiles[..., median + 1 :], axis=-1), middle)
-    return np.concatenate([below, middle, above], axis=-1)
+    found = np.array(quantiles)
+    middle = found[..., median : median + 1]
+    for side, limit in ((found[..., :median], np.minimum), (found[..., median + 1 :], np.maximum)):
+        if side.shape[-1] > 1:
+            side.sort(axis=-1)
+        limit(side, middle, out=side)
+    return found
 
 
 # Paths

@@ -48,7 +48,8 @@ MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are tak
 MOST_BASES = 40_000_000  # numbers of linear forecasts that are kept for training
 CHUNK = 4096  # of them at once
 MOST_SHARE = 0.5  # of networks that read nothing but the series, as the linear forecast does
-LEAD = 1 / (1 + np.exp(-SHARP))  # the weight of what is better by a standard error
+LEAD = 1 / (1 + np.exp(-0.4 * SHARP))  # the weight of what is better by 0.4 standard errors
+LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
 UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
 LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
@@ -474,7 +475,7 @@ def _calibrated(
     apart = independent(problem.folds, plan.horizon)
     alone = not problem.panel.columns.covariates  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
-    share = _share(sides, real, unit[of], apart, alone=alone) if plan.combine else 1.0
+    share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
@@ -483,11 +484,12 @@ def _calibrated(
     return shifts, reach, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
 
 
-def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool) -> float:
+def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
     """How much the second of two forecasts (n, H) counts beside the first one; 0 where it adds nothing.
 
     ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
-    not, so that they count with a lead of a standard error alone, and for half at most.
+    not, so that they count for half at most, and for nothing without a lead: where series are ``short``, of a standard
+    error.
     """
     there = np.isfinite(real)
     whole = there.any(1)
@@ -500,7 +502,7 @@ def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float,
         return 0.0
     share = float(weigh(np.stack([misses(side) for side in sides]), independent, untold=UNTOLD_TWO)[1])
     if alone:
-        share = 0.0 if share < LEAD else min(share, MOST_SHARE)
+        share = 0.0 if share < (LEAD_SHORT if short else LEAD) else min(share, MOST_SHARE)
     gain = 1 - misses(sides[0] + share * (sides[1] - sides[0])).mean() / (misses(sides[0]).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
 
