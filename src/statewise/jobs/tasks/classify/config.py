@@ -13,6 +13,7 @@ from ...training.config import TrainingConfig, training
 
 SEGMENTS, LEAST_SEGMENTED = 32, 64
 MOST_EPOCHS, EMBEDDING = 300, 64
+LONG = 30  # symbols of a text: of longer ones fewer updates are made, down to 2000
 
 
 class Usual(NamedTuple):
@@ -110,7 +111,11 @@ class SequenceConfig(TrainingConfig):
         """
         usual = USUAL[self.level or "char"] if texts else NUMBERS
         whole = image or texts or length <= LEAST_SEGMENTED
-        epochs = min(max(-(-usual.updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
+        fewer = (
+            max(round(usual.updates * min(1.0, LONG / max(length, 1.0))), NUMBERS.updates) if texts else usual.updates
+        )
+        updates = min(fewer, usual.updates)
+        epochs = min(max(-(-updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
         return replace(
             self,
             epochs=self.epochs or epochs,
