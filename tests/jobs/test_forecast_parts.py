@@ -268,7 +268,7 @@ def test_the_model_follows_from_the_data(settings, rows, horizon, observed, mode
         ({"quantiles": (0.1, 1.0)}, "quantiles: expected numbers between 0 and 1"),
         (
             {"distribution": "poisson"},
-            "distribution: expected one of gaussian, student-t, negative-binomial, tweedie, got 'poisson'",
+            "distribution: expected one of quantiles, gaussian, student-t, negative-binomial, tweedie, got",
         ),
         ({"base": "mean"}, "base: expected one of auto, last, season"),
     ],

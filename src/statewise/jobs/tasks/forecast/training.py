@@ -17,7 +17,7 @@ from ...errors import InputError
 from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
-from .baselines import persistence, seasonal_naive
+from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
     EncodedSeries,
@@ -168,7 +168,9 @@ def prepare(
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
     if like is not None and config.model == "auto":
-        config = replace(config, model=like.plan.model)
+        config = replace(
+            config, model=like.plan.model, distribution=config.distribution or like.plan.distribution or "quantiles"
+        )
     season = config.season or common_season(before, panel.grid.seasons or None)
     _check_told(config, season, list(map(len, before)))
     horizon = decided_horizon(config, season)
@@ -183,6 +185,7 @@ def prepare(
         observed=bool(panel.columns.observed),
         channels=len(panel.columns.target) > 1 and not panel.columns.id,
         log=grows_with_level(before, season),
+        demand=_demand(before),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
@@ -215,6 +218,14 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _demand(before: Sequence[Array]) -> str | None:
+    """The distribution of what comes now and then; None where that isn't what the series have."""
+    if not intermittent(before):
+        return None
+    counts = all((values[np.isfinite(values)] % 1 == 0).all() for values in before)
+    return "negative-binomial" if counts else "tweedie"
 
 
 def _check_from_zero(plan: Plan, panel: Panel, before: Sequence[Array]) -> None:
