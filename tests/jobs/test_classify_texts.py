@@ -372,6 +372,13 @@ def test_pretrained_vectors_are_begun_with_and_may_stay():
         Classifier(**how).fit(np.zeros((4, 3)), [0, 1, 0, 1])
 
 
+def test_long_texts_are_read_in_fewer_passes():
+    epochs = {length: ClassifyConfig(level="char").decided(3200, length, texts=True).epochs for length in (8, 60, 300)}
+    assert epochs == {8: 80, 60: 40, 300: 20}
+    assert ClassifyConfig(level="word").decided(3200, 300, texts=True).epochs == 10
+    assert ClassifyConfig().decided(3200, 300).epochs == 20
+
+
 # The command
 
 

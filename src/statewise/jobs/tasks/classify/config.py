@@ -44,7 +44,10 @@ class SequenceConfig(TrainingConfig):
     """How a network of sequences is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
-        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300; of texts 1000, of characters 8000"
+        TrainingConfig,
+        "epochs",
+        None,
+        "as many as make 2000 updates, 12 to 300; texts: 1000, by characters 8000 to 2000",
     )
     learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
@@ -111,10 +114,7 @@ class SequenceConfig(TrainingConfig):
         """
         usual = USUAL[self.level or "char"] if texts else NUMBERS
         whole = image or texts or length <= LEAST_SEGMENTED
-        fewer = (
-            max(round(usual.updates * min(1.0, LONG / max(length, 1.0))), NUMBERS.updates) if texts else usual.updates
-        )
-        updates = min(fewer, usual.updates)
+        updates = min(usual.updates, max(NUMBERS.updates, round(usual.updates * LONG / max(length, 1.0))))
         epochs = min(max(-(-updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
         return replace(
             self,
