@@ -370,7 +370,7 @@ def test_idx_refused():
 
 def test_other_things_that_are_no_file_of_sequences():
     Path("folder").mkdir()
-    for path, said in (("folder", "is a folder"), ("none.csv", "no such file")):
+    for path, said in (("folder", "expected a folder for each class"), ("none.csv", "no such file")):
         with pytest.raises(InputError, match=said):
             read(Path(path))
     assert "neither Parquet nor text" in refused(b"\x7fELF\0\0\0" * 9, "a.csv")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
@@ -20,6 +21,7 @@ from .ridge import Ridge
 from .rocket import FEATURES, Rocket
 from .sequences import Batches, Rows
 from .targets import Said, Target, Values
+from .texts import Item, Texts
 
 Features = NDArray[np.float32]
 
@@ -30,6 +32,7 @@ ROCKET_COST = 3e10  # comparisons that features may take
 ROCKET_ROWS = 4000  # whose products with each other a ridge regression may take apart
 DTW_COST = 6e9  # cells of all tables
 LEAST_ROWS = 20  # fewer say nothing
+NGRAMS = 4
 
 Found = Iterator[tuple[str, Said | None]]
 """The name of each baseline, and what it says of the test part; None where it is left out."""
@@ -39,8 +42,28 @@ def baselines(encoder: Encoder, target: Target, train: Examples, values: Values,
     """All that suit the input and the ``target``."""
     name, said = target.usual(values)
     yield name, np.repeat(said, len(test), axis=0)
+    if isinstance(train.sequences, Texts) and isinstance(test.sequences, Texts):
+        yield _of_texts(target, train.sequences, values, test.sequences)
+        return
     ours, theirs = (encoder.batches(part.sequences) for part in (train, test))
     yield from _of_numbers(target, ours, values, theirs, images=train.picture is not None)
+
+
+def _of_texts(target: Target, train: Texts, values: Values, test: Texts) -> tuple[str, Said]:
+    """A linear model of tf-idf: of words and pairs of them or, of short texts and of symbols, of up to 4 in a row."""
+    words = train.levels[0] == "word"
+    how = {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"} if words else {"analyzer": _ngrams}
+    tfidf = TfidfVectorizer(**how, sublinear_tf=True, dtype=np.float32)
+    x = tfidf.fit_transform(train.items)
+    what = "words and pairs of words" if words else f"n-grams of {train.unit}"
+    return f"{target.LINEAR} on tf-idf of {what}", target.linear(x, values, tfidf.transform(test.items))
+
+
+def _ngrams(item: Item) -> Iterator[Item]:
+    """Up to ``NGRAMS`` in a row of the symbols of ``item``, between its ends."""
+    edge = "\n" if isinstance(item, str) else ("\n",)
+    item = edge + item + edge  # type: ignore[operator]
+    return (item[at : at + n] for n in range(1, NGRAMS + 1) for at in range(len(item) - n + 1))
 
 
 def _of_numbers(target: Target, train: Batches, values: Values, test: Batches, *, images: bool) -> Found:

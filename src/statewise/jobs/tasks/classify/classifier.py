@@ -21,6 +21,7 @@ from .config import ClassifyConfig, SequenceConfig
 from .model import Model
 from .sequences import Sequences, as_sequences
 from .targets import Classes, Labels, Number, Said, Target, Values
+from .texts import Texts, as_texts, is_texts
 from .training import ClassifyProblem
 
 Own = TypeVar("Own", bound="SequenceEstimator")
@@ -83,11 +84,18 @@ class SequenceEstimator(Estimator):
         problem = ClassifyProblem.of(
             config, sequences, self._values(labels, target, "y"), target, held_out, sample_weight=weights, like=like
         )
-        return replace(problem, notes=notes if like is not None else {**notes, "steps": _table_width(X)})
+        return replace(problem, notes=notes if like is not None else {**notes, "steps": self._width(X)})
 
-    def _part(self, X: Any, y: Any, like: Model | None) -> tuple[Sequences, NDArray[Any]]:
+    def _sequences(self, X: Any) -> Sequences | Texts:
+        """``X`` as numbers or, where it has texts or symbols, as those."""
+        config = self.config()
+        if config.symbols and not is_texts(X):
+            X = [[str(symbol) for symbol in np.asarray(row, object).ravel()] for row in X]
+        return as_texts(X) if is_texts(X) else as_sequences(X, gaps=config.gaps)
+
+    def _part(self, X: Any, y: Any, like: Model | None) -> tuple[Sequences | Texts, NDArray[Any]]:
         """Sequences and their labels."""
-        sequences, labels = as_sequences(X, gaps=self.config().gaps), self._labels(y)
+        sequences, labels = self._sequences(X), self._labels(y)
         if len(labels) != len(sequences):
             raise InputError(f"expected a label for each of {len(sequences)} sequences, got {len(labels)}")
         if like is not None:
@@ -109,12 +117,16 @@ class SequenceEstimator(Estimator):
     def _said(self, X: Any) -> Said:
         check_is_fitted(self, "model_")
         self._check_width(X)
-        said: Said = self.model_.predict(as_sequences(X, gaps=self.config().gaps))
+        said: Said = self.model_.predict(self._sequences(X))
         return said
+
+    def _width(self, X: Any) -> int | None:
+        """T of what is a table of numbers to scikit-learn; symbols are never one."""
+        return None if self.symbols or is_texts(X) else _table_width(X)
 
     def _check_width(self, X: Any) -> None:
         """Raises ``InputError`` where arrays (n, T) of one width were fitted, and this is of another."""
-        steps = _table_width(X)
+        steps = self._width(X)
         if self.steps_ is not None and steps is not None and steps != self.steps_:
             raise InputError(
                 f"X has {steps} features, but {type(self).__name__} is expecting {self.steps_} features as input;"

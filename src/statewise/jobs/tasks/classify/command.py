@@ -34,13 +34,17 @@ examples:
 with files of your own:
   statewise classify TRAIN.ts --test TEST.ts
   statewise classify FILE.csv --id COLUMN --label COLUMN --time COLUMN
+  statewise classify REVIEWS.csv --text COLUMN --label COLUMN
+  statewise classify aclImdb --vectors glove.6B.100d.txt
   statewise classify train-images-idx3-ubyte.gz --test t10k-images-idx3-ubyte.gz
 
 files, packed as .gz or not:
   .ts            archives of timeseriesclassification.com
   CSV, Parquet   a row for each step, with a column of ids that says of which
                  sequence, and a column of labels; or a row for each sequence,
-                 its columns the steps, empty after the last one
+                 its columns the steps, empty after the last one; or a row for
+                 each text, with a column of texts and one of labels
+  folder         a folder of texts for each class, maybe in train and test
   .npz           X (n, T, I) or (n, T), y (n,), and maybe lengths (n,)
   .npy           X alone; y in another file, given with --labels
   IDX            images and labels as MNIST's
@@ -58,6 +62,7 @@ class PredictOptions(Out, Layout):
     out: Path | None = again(Out, "out", None, "FILE's name with -predicted.csv, here")
     pixels: bool | None = again(Layout, "pixels", None, "")  # type: ignore[assignment]
     gaps: Literal["refuse", "carry"] | None = again(Layout, "gaps", None, "")  # type: ignore[assignment]
+    symbols: bool | None = again(Layout, "symbols", None, "")  # type: ignore[assignment]
 
 
 PREDICT = Command(

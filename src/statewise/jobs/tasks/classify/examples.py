@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import InputError
+from .config import Layout
 from .sequences import Rows, Sequences
+from .texts import Texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,7 @@ class Examples:
     """What run folders and titles are called after."""
     source: str
     """The file, for messages."""
-    sequences: Sequences
+    sequences: Sequences | Texts
     labels: Sequence[str] | None
     """(n,); None where the file has none."""
     ids: Sequence[str] = ()
@@ -28,6 +30,8 @@ class Examples:
     """What is between the labels of one sequence, where the file says that there are several."""
     picture: tuple[int, int] | None = None
     """Height and width, where each sequence is an image."""
+    layout: Layout | None = None
+    """How other files of the same kind lie, as far as this one tells."""
 
     def __post_init__(self) -> None:
         if not len(self.ids):
@@ -44,7 +48,7 @@ class Examples:
 
     def described(self) -> str:
         """How many there are of what, in words."""
-        if self.picture is not None:
+        if self.picture is not None and isinstance(self.sequences, Sequences):
             height, width = self.picture
             way = "pixel by pixel" if self.sequences.channels == 1 and width > 1 else "row by row"
             return f"{len(self)} images of {height} x {width}, read {way}"
@@ -53,7 +57,11 @@ class Examples:
 
 def check_alike(train: Examples, other: Examples) -> None:
     """Refuse ``other`` where its channels are not those of ``train``."""
-    ours, theirs = train.sequences.channels, other.sequences.channels
+    kinds = [type(part.sequences) for part in (train, other)]
+    if kinds[0] != kinds[1]:
+        numbers = ["numbers" if kind is Sequences else "texts" for kind in kinds]
+        raise InputError(f"{other.source}: has {numbers[1]}, {train.source} has {numbers[0]}")
+    ours, theirs = (getattr(part.sequences, "channels", 1) for part in (train, other))
     if ours != theirs:
         raise InputError(f"{other.source}: expected as many channels as in {train.source}, {ours}, got {theirs}")
     if train.channels != other.channels:

@@ -14,7 +14,7 @@ from . import report
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
 from .examples import Examples, check_alike
-from .formats import digits, read
+from .formats import digits, parts_of, read
 from .model import Model
 from .result import Score, result_of
 from .targets import Classes, Labels, Target, target_of
@@ -43,9 +43,12 @@ class Classify(experiment.Job[Options, Model]):
         if config.file is None:
             examples = digits(pixels=config.pixels)
         else:
-            examples = read(config.file, self.layout, labels=config.labels)
+            file, beside = parts_of(config.file)
+            config = replace(config, file=file, test=config.test or beside)
+            examples = read(file, self.layout, labels=config.labels)
         if examples.channels:  # other files have to be as this one
             self.layout = replace(self.layout, channels=examples.channels, long=True)
+        self.layout = examples.layout or self.layout
         self.target = target_of(examples.labels, examples.source, config.task, config.separator or examples.separator)
         if config.test is not None:
             test = read(config.test, self.layout, labels=config.test_labels)
@@ -68,9 +71,14 @@ class Classify(experiment.Job[Options, Model]):
             ("", f"{self.name}: {_described(target)}"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
+            *report.input_facts(self.examples, self.problem),
             ("network", report.network_line(config, self.problem.network())),
             ("loss", report.loss_line(target, config.smoothing)),
         ]
+
+    def facts_of(self, model: Model) -> Facts:
+        """Of texts, what the n-grams have to say."""
+        return report.ngram_facts(model)
 
     def validated(self, scores: Any) -> str:
         """What the target says of them."""
@@ -79,7 +87,8 @@ class Classify(experiment.Job[Options, Model]):
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
         target = model.target
-        result = result_of(self.label, target, self.truth, model.predict(self.test.sequences))
+        name = self.label if model.network.beside is None else f"{self.label} and n-grams"
+        result = result_of(name, target, self.truth, model.predict(self.test.sequences))
         others = [
             Score(name, {} if said is None else target.measured(self.truth, said))
             for name, said in baselines(model.encoder, target, self.examples, self.values, self.test)

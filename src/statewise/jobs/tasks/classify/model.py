@@ -16,10 +16,12 @@ from ...errors import InputError
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
 from .network import Network, outputs_of
+from .ngrams import NGrams
 from .scaler import Scaler
+from .spelling import Spelling
 from .targets import TARGETS, Classes, Said, Target
 
-ENCODERS: tuple[type[Encoder], ...] = (Scaler,)
+ENCODERS: tuple[type[Encoder], ...] = (Scaler, Spelling)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,7 +97,13 @@ class Model(model_file.Model):
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        network = model_file.filled(lambda: Network(*encoder.front(config), target.width, config), weights)
+        grams = len(weights["beside.keys"]) if "beside.keys" in weights else 0
+
+        def made() -> Network:
+            beside = NGrams.empty(config.ngrams or 1, grams, target.width) if grams else None
+            return Network(*encoder.front(config), target.width, config, beside)
+
+        network = model_file.filled(made, weights)
         return cls(network=network.eval(), encoder=encoder, target=target, **shared)
 
     def _said(self, outputs: Tensor) -> Said:

@@ -9,15 +9,23 @@ from typing import Any
 import polars as pl
 
 from ... import experiment
+from ...data.vocabulary import SPECIAL
 from ...report import Block, Heading, Note, Picture, Table
 from . import pictures
 from .config import ClassifyConfig
 from .examples import Examples
+from .model import Model
 from .network import Network
 from .result import ClassResult, LabelScore, LabelsResult, NumberResult, Result, Score, formed
+from .sequences import Rows
+from .spelling import Spelling
 from .targets import Classes, Number, Said, Target, written
+from .texts import Item, Texts
+from .training import ClassifyProblem
 
 MOST_CLASSES = 60  # whose scores are listed
+UNITS = {"char": "characters", "word": "words", "subword": "pieces of words"}
+EXCERPT = 300  # characters of a text
 
 
 def network_line(config: ClassifyConfig, network: Network) -> str:
@@ -27,6 +35,38 @@ def network_line(config: ClassifyConfig, network: Network) -> str:
     head = heads[config.head] + ("" if config.head == "last" else " over the steps")
     reads = [f"reads {config.segment} steps at a time"] if (config.segment or 1) > 1 else []
     return experiment.network_line(config, network, ways, head, *reads)
+
+
+def input_facts(examples: Examples, problem: ClassifyProblem) -> experiment.Facts:
+    """How texts are found and read."""
+    encoder, layout, texts = problem.encoder, examples.layout, problem.part[0]
+    if not isinstance(encoder, Spelling) or not isinstance(texts, Texts):
+        return []
+    found: experiment.Facts = []
+    if layout is not None and layout.text:
+        said = f"{', '.join(layout.text)} as texts, {layout.label} as labels"
+        found.append(("columns", f"{said}; --text and --label name others"))
+    unit = "symbols" if encoder.lists else UNITS[encoder.vocabulary.level]
+    known = len(encoder.vocabulary.symbols) - len(SPECIAL)
+    long = sum(len(encoder.cut(item, whole=True)) > encoder.longest for item in texts.items)
+    cut = f"; {long} texts are longer than {encoder.longest}: of those both ends" if long else ""
+    found.append(("read", f"by {unit}, {known:,} known{cut}"))
+    if problem.vectors:
+        kept = "left as they are" if problem.config.vectors_frozen else "trained further"
+        size = problem.config.embedding
+        found.append(("vectors", f"of {size} numbers, of {len(problem.vectors):,} of them from a file, {kept}"))
+    return found
+
+
+def ngram_facts(model: Model) -> experiment.Facts:
+    """What the linear model of n-grams has to say beside the network."""
+    beside = model.network.beside
+    if beside is None:
+        return []
+    share = float(beside.share)
+    nothing = {0.0: "; they add nothing to the network", 1.0: "; the network adds nothing to them"}
+    said = f"a linear model of {len(beside.keys):,}, their share in what is said {share:.1f}"
+    return [("n-grams", said + nothing.get(share, ""))]
 
 
 def loss_line(target: Target, smoothing: float) -> str:
@@ -124,13 +164,27 @@ def mistakes(test: Examples, result: Result) -> list[Block]:
         shown = min(len(wrong), pictures.PANELS)
         kind = "surest" if isinstance(result, ClassResult) else "largest"
         text = f"The {shown} {kind} of {len(wrong)} mistakes: what is true, and what they were taken for."
-        found.append(Picture(pictures.some(test, result, wrong), text))
+        found.append(_some(test, result, wrong, text))
     else:
         found.append(Note("Every sequence of the test part was taken for what it is.", good=True))
     if isinstance(result, ClassResult) and len(right := pictures.one_of_each(result)):
         text = "Of each class the sequence that the model is surest of."
-        found.append(Picture(pictures.some(test, result, right), text))
+        found.append(_some(test, result, right, text))
     return found
+
+
+def _some(test: Examples, result: Result, rows: Rows, text: str) -> Block:
+    """The sequences ``rows``, drawn or, where they are texts, written."""
+    if not isinstance(test.sequences, Texts):
+        return Picture(pictures.some(test, result, rows), text)
+    shown = [[_excerpt(test.sequences[row]), *result.titles(int(row))[:2]] for row in rows[: pictures.PANELS]]
+    return Table(("text", "true", "taken for"), shown, caption=text)
+
+
+def _excerpt(item: Item) -> str:
+    """A text in a line, of a long one its beginning."""
+    line = " ".join((item if isinstance(item, str) else " ".join(item)).split())
+    return line if len(line) <= EXCERPT else line[:EXCERPT] + "…"
 
 
 def predictions(examples: Examples, target: Target, said: Said) -> str:

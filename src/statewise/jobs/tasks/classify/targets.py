@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from scipy.sparse import issparse
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, mean_absolute_error, r2_score
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
@@ -120,8 +121,8 @@ class Target(ABC):
     LINEAR: ClassVar[str] = "logistic regression"
 
     @abstractmethod
-    def linear(self, x: NDArray[Any], values: Values, test: NDArray[Any]) -> Said:
-        """What a linear model of ``x`` (n, F), called as ``LINEAR``, says of ``test``."""
+    def linear(self, x: Any, values: Values, test: Any) -> Said:
+        """What a linear model of ``x`` (n, F), maybe sparse, called as ``LINEAR``, says of ``test``."""
 
     @abstractmethod
     def responses(self, values: Values) -> NDArray[np.float64]:
@@ -221,10 +222,10 @@ class Classes(Target):
         """The most frequent class."""
         return "most frequent class", self.copied(np.bincount(values).argmax(0, keepdims=True))
 
-    def linear(self, x: NDArray[Any], values: Values, test: NDArray[Any]) -> Said:
+    def linear(self, x: Any, values: Values, test: Any) -> Said:
         """Probabilities, 0 of a class that ``values`` haven't got."""
         model = _logistic(x, values)
-        said = np.zeros((len(test), self.width))
+        said = np.zeros((test.shape[0], self.width))
         said[:, model.classes_] = model.predict_proba(test)
         return said
 
@@ -361,9 +362,9 @@ class Labels(Target):
         """How often each label is there."""
         return "the labels' frequencies", values.mean(0, dtype=np.float64)[None]
 
-    def linear(self, x: NDArray[Any], values: Values, test: NDArray[Any]) -> Said:
+    def linear(self, x: Any, values: Values, test: Any) -> Said:
         """A model for each label; one that all or none have is a constant."""
-        said = np.repeat(values.mean(0, dtype=np.float64)[None], len(test), axis=0)
+        said = np.repeat(values.mean(0, dtype=np.float64)[None], test.shape[0], axis=0)
         for place in np.flatnonzero((said[0] > 0) & (said[0] < 1)):
             said[:, place] = _logistic(x, values[:, place]).predict_proba(test)[:, 1]
         return said
@@ -470,9 +471,10 @@ class Number(Target):
 
     LINEAR: ClassVar[str] = "ridge regression"
 
-    def linear(self, x: NDArray[Any], values: Values, test: NDArray[Any]) -> Said:
-        """Its penalty chosen by leaving rows out one by one."""
-        said: Said = RidgeCV(np.logspace(-3, 6, 19)).fit(x, values).predict(test)
+    def linear(self, x: Any, values: Values, test: Any) -> Said:
+        """Its penalty chosen by leaving rows out one by one; of sparse features it is 1."""
+        model = Ridge() if issparse(x) else RidgeCV(np.logspace(-3, 6, 19))
+        said: Said = model.fit(x, values).predict(test)
         return said
 
     def responses(self, values: Values) -> NDArray[np.float64]:
@@ -569,8 +571,9 @@ def _probabilities(names: Sequence[str], said: Said) -> dict[str, Any]:
     return {f"p({name})": said[:, place] for place, name in enumerate(names)}
 
 
-def _logistic(x: NDArray[Any], values: Values) -> LogisticRegression:
-    model = LogisticRegression(max_iter=100)
+def _logistic(x: Any, values: Values) -> LogisticRegression:
+    # Features that are texts' n-grams are many and small: there a weaker penalty is better.
+    model = LogisticRegression(C=10.0 if issparse(x) else 1.0, max_iter=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not wholly converged is as good here
         return model.fit(x, values)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...config import Level
 from ...data.split import share_held_out
-from ...training.problem import Problem
+from ...data.vectors import read_vectors, table_of
+from ...errors import InputError
+from ...training.problem import Problem, Trainer
 from ...training.task import Task
 from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
 from .model import Model
 from .network import Network, outputs_of
+from .ngrams import fitted, share
 from .scaler import Scaler
 from .sequences import Batches, Sequences
-from .targets import Target, Values
+from .spelling import Embedding, Spelling
+from .targets import Classes, Target, Values
+from .texts import Texts
+
+LEAST_TRIED, MOST_TRIED, EPOCHS_TRIED = 400, 4000, 3  # rows of a part on which levels are compared, and passes
 
 
 class SequenceTask(Task):
@@ -82,7 +92,7 @@ class SequenceTask(Task):
         return float(terms.sum() if counts is None else terms @ counts)
 
 
-Part = tuple[Sequences, Values]
+Part = tuple[Sequences | Texts, Values]
 """Sequences, and their labels as numbers."""
 
 
@@ -98,12 +108,14 @@ class ClassifyProblem(Problem[Model]):
     """How much each sequence counts in the loss, (n,); not in the validation."""
     like: Model | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    vectors: Mapping[str, NDArray[np.float32]] | None = None
+    """Pretrained ones, of symbols of the training part."""
 
     @classmethod
     def of(
         cls,
         config: SequenceConfig,
-        sequences: Sequences,
+        sequences: Sequences | Texts,
         values: Values,
         target: Target,
         held_out: Part | None = None,
@@ -126,17 +138,41 @@ class ClassifyProblem(Problem[Model]):
                 part, held_out = ((sequences.select(rows), values[rows]) for rows in (kept, held))
                 sample_weight = None if sample_weight is None else sample_weight[kept]
         config = config if isinstance(config, ClassifyConfig) else ClassifyConfig(**vars(config))
-        config = config.decided(len(part[1]), sequences.usual_length, image=image)
-        return cls(config, part, held_out, target, sample_weight, like)
+        if isinstance(sequences, Texts) and config.level is None:
+            config = replace(config, level=_level_of(config, sequences, part, target))
+        texts = isinstance(sequences, Texts)
+        config = config.decided(len(part[1]), sequences.usual_length, image=image, texts=texts)
+        problem = cls(config, part, held_out, target, sample_weight, like)
+        return problem if like is not None or config.vectors is None else problem.with_vectors(config.vectors)
 
     @cached_property
     def encoder(self) -> Encoder:
         """What the sequences go through before the network sees them."""
-        return self.like.encoder if self.like else Scaler.fitted(self.part[0], self.config.scaling or "channel")
+        if self.like is not None:
+            return self.like.encoder
+        sequences = self.part[0]
+        if isinstance(sequences, Texts):
+            return Spelling.fitted(sequences, self.config)
+        return Scaler.fitted(sequences, self.config.scaling or "channel")
+
+    def with_vectors(self, path: str) -> ClassifyProblem:
+        """The same that begins with the vectors in ``path``. Raises ``InputError`` where it has none that is needed."""
+        if not isinstance(self.encoder, Spelling):
+            raise InputError("--vectors: the sequences are numbers, expected texts")
+        vectors = read_vectors(Path(path), self.encoder.vocabulary.symbols)
+        if not vectors:
+            raise InputError(f"{path}: has a vector for no word of the training part")
+        size = len(next(iter(vectors.values())))
+        return replace(self, config=replace(self.config, embedding=size), vectors=vectors)
 
     def make(self) -> Network:
-        """The network, its weights drawn at random."""
-        return Network(*self.encoder.front(self.config), self.target.width, self.config)
+        """The network, its weights drawn at random, but for vectors that were read."""
+        beside = None if self.like is None else self.like.network.beside
+        network = Network(*self.encoder.front(self.config), self.target.width, self.config, deepcopy(beside))
+        if self.vectors and isinstance(self.encoder, Spelling) and isinstance(network.front, Embedding):
+            table = table_of(self.vectors, self.encoder.vocabulary.symbols, np.random.default_rng(self.config.seed))
+            network.front.weight.data.copy_(torch.from_numpy(table))
+        return network
 
     def task(self, network: Network) -> SequenceTask:
         """Train ``network`` on this."""
@@ -145,16 +181,49 @@ class ClassifyProblem(Problem[Model]):
         weights = self.target.balanced(ours[1]) if self.config.balance else None
         data: list[Any] = [array for part, values in parts for array in (*part.arrays(), values)]
         data += [self.target.content(), *([] if self.sample_weight is None else [self.sample_weight])]
+        data += list((self.vectors or {}).values())
         held_out = theirs[0] if theirs else None
         return SequenceTask(
             network, self.target, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight
         )
 
     def model(self, network: Network) -> Model:
-        """What says it, with the trained ``network``."""
+        """What says it, with the trained ``network``, and of texts the n-grams beside it."""
+        if self.like is None and self.config.ngrams and isinstance(self.part[0], Texts):
+            self._add_ngrams(network)
         target = self.target
         if self.held_out is not None:
             sequences, values = self.held_out
             batches = self.encoder.batches(sequences, self.config.segment or 1)
             target = target.settled(outputs_of(network.eval(), batches), values)
         return Model(network=network, encoder=self.encoder, target=target, config=self.config, notes=self.notes)
+
+    def _add_ngrams(self, network: Network) -> None:
+        """Give ``network`` a linear model of classes beside it, and that one its share."""
+        sequences, values = self.part
+        if not isinstance(self.target, Classes):
+            return
+        batches, most = self.encoder.batches(sequences), self.config.ngrams or 1
+        ngrams = fitted(batches, values, self.target.width, most, self.sample_weight)
+        if ngrams is not None and self.held_out is not None:
+            held, truth = self.held_out
+            theirs = self.encoder.batches(held)
+            ngrams.share.fill_(share(outputs_of(network.eval(), theirs), outputs_of(ngrams, theirs), truth))
+        network.beside = ngrams
+
+
+def _level_of(config: ClassifyConfig, texts: Texts, part: Part, target: Target) -> Level:
+    """The level at which a network does best in a short run on some of ``part``; the only one that suits ``texts``."""
+    levels: tuple[Level, ...] = ("word",) if config.vectors else texts.levels
+    sequences, values = part
+    if len(levels) == 1 or len(values) < LEAST_TRIED:
+        return levels[0]
+    rows = np.sort(np.random.default_rng(config.seed).permutation(len(values))[:MOST_TRIED])
+    short = replace(config, epochs=EPOCHS_TRIED, validation_share=0.25, patience=None, ngrams=0)
+    lost = dict[Level, float]()
+    for level in levels:
+        trainer = Trainer()
+        some = replace(short, level=level), sequences.select(rows), values[rows]
+        ClassifyProblem.of(*some, target).train(trainer)
+        lost[level] = min(record["validation"]["loss"] for record in trainer.history if record.get("validation"))
+    return min(lost, key=lambda level: lost[level])

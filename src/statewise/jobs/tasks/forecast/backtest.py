@@ -22,6 +22,8 @@ from .season import seasonal_error
 from .split import Array, Rows, origins
 from .training import MOST_CALIBRATED, ForecastProblem, calibration_origins
 
+BLOCK = 256  # windows that are scored at once, as many as a processor's cache holds
+
 
 @dataclass(frozen=True)
 class Score:
@@ -221,37 +223,49 @@ def _linear_lookback(problem: ForecastProblem) -> int:
 
 def score(name: str, truth: Truth, quantiles: Array) -> Score:
     """The score of ``quantiles`` (n, H, Q), of which that of 0.5 is the point forecast."""
-    real, middle = truth.real, quantiles[..., truth.quantiles.index(0.5)]
-    error = middle - real  # (n, H)
-    size = np.abs(error)
-    both = np.abs(middle) + np.abs(real)
-    relative = np.where(np.isnan(real), np.nan, 200 * size / np.where(both > 0, both, 1.0))
-    own = error / truth.spread[truth.series][:, None]
-    above = real[..., None] - quantiles  # (n, H, Q)
-    share = np.array(truth.quantiles)
-    by_series = mase_by_series(size, truth)
+    rows, horizon = truth.real.shape
+    middle, nothing = truth.quantiles.index(0.5), float("nan")  # which is what the mean of no values is
+    steps, windows = np.zeros((3, horizon)), np.zeros((3, rows))  # real values, sums of absolute and squared errors
+    relative = pinball = width = inside = 0.0
+    for begin in range(0, rows, BLOCK):
+        part = slice(begin, begin + BLOCK)
+        real, found = truth.real[part], np.moveaxis(quantiles[part], -1, 0)  # (B, H), (Q, B, H)
+        there = np.isfinite(real)
+        above = np.where(there, real - found, 0.0)  # (Q, B, H)
+        size = np.abs(above[middle])
+        for kept, each in enumerate((there, size, size**2)):
+            steps[kept] += each.sum(0)
+            windows[kept, part] = each.sum(1)
+        both = np.abs(found[middle]) + np.abs(real)
+        relative += np.divide(200 * size, both, out=np.zeros_like(size), where=size > 0).sum()
+        pinball += sum(np.maximum(q * a, (q - 1) * a).sum() for q, a in zip(truth.quantiles, above, strict=True))
+        inside += np.count_nonzero((real >= found[0]) & (real <= found[-1]))
+        width += (found[-1] - found[0]).sum()
+    terms = steps[0].sum() or nothing
+    by_step = steps[1:] / np.where(steps[0], steps[0], nothing)
+    own = truth.spread[truth.series]
+    by_series = mase_by_series(windows[0], windows[1], truth)
     known = [value for value in by_series if value is not None]
     return Score(
         name,
-        rmse=_root(error),
-        mae=float(np.nanmean(size)),
-        smape=float(np.nanmean(relative)),
+        rmse=float(np.sqrt(steps[2].sum() / terms)),
+        mae=float(steps[1].sum() / terms),
+        smape=float(relative / terms),
         mase=float(np.mean(known)) if known else None,
-        mse_standardised=float(np.nanmean(own**2)),
-        mae_standardised=float(np.nanmean(np.abs(own))),
-        pinball=float(np.nanmean(np.maximum(share * above, (share - 1) * above))),
-        coverage=_inside(quantiles, real),
-        width=float(np.mean(quantiles[..., -1] - quantiles[..., 0])),
-        rmse_by_step=tuple(map(_root, error.T)),
-        mae_by_step=tuple(float(_mean(column)) for column in size.T),
+        mse_standardised=float((windows[2] / own**2).sum() / terms),
+        mae_standardised=float((windows[1] / own).sum() / terms),
+        pinball=float(pinball / len(truth.quantiles) / terms),
+        coverage=float(inside / terms),
+        width=float(width / (rows * horizon or nothing)),
+        rmse_by_step=tuple(np.sqrt(by_step[1]).tolist()),
+        mae_by_step=tuple(by_step[0].tolist()),
         mase_by_series=by_series,
     )
 
 
-def mase_by_series(size: Array, truth: Truth) -> tuple[float | None, ...]:
-    """Each series' mean absolute error in its scale; None where it has no scale or no forecast."""
-    count = np.isfinite(size).sum(1)
-    total = np.where(np.isfinite(size), size, 0.0).sum(1)
+def mase_by_series(count: Array, total: Array, truth: Truth) -> tuple[float | None, ...]:
+    """Each series' mean absolute error in its scale, of the ``count`` errors of each window (n,) and their ``total``;
+    None where it has no scale or no forecast."""
     series = len(truth.scale)
     terms, sums = (np.bincount(truth.series, weights=w, minlength=series) for w in (count, total))
     return tuple(
@@ -268,12 +282,3 @@ def lost_to(model: Score, baselines: Sequence[Score]) -> list[str]:
         for baseline in baselines
         if getattr(model, measure) is not None and getattr(model, measure) >= getattr(baseline, measure)
     ]
-
-
-def _root(error: Array) -> float:
-    return float(np.sqrt(_mean(error**2)))
-
-
-def _mean(values: Array) -> float:
-    there = values[np.isfinite(values)]
-    return float(there.mean()) if len(there) else float("nan")

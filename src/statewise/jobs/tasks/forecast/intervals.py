@@ -192,10 +192,13 @@ def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
 
 def rising(quantiles: Array, median: int) -> Array:
     """``quantiles`` (..., Q) put into order, the one at ``median`` kept."""
-    middle = quantiles[..., median : median + 1]
-    below = np.minimum(np.sort(quantiles[..., :median], axis=-1), middle)
-    above = np.maximum(np.sort(quantiles[..., median + 1 :], axis=-1), middle)
-    return np.concatenate([below, middle, above], axis=-1)
+    found = np.array(quantiles)
+    middle = found[..., median : median + 1]
+    for side, limit in ((found[..., :median], np.minimum), (found[..., median + 1 :], np.maximum)):
+        if side.shape[-1] > 1:
+            side.sort(axis=-1)
+        limit(side, middle, out=side)
+    return found
 
 
 # Paths
@@ -267,14 +270,16 @@ def _block(model: Model, series: Sequence[EncodedSeries], steps: int) -> Array:
     return model.forecast(there, ends, np.arange(len(there)))[:, :steps]
 
 
-def longer(model: Model, series: Sequence[EncodedSeries], values: Array) -> list[EncodedSeries]:
-    """``series`` with ``values`` (n, h) as if they had come."""
+def longer(
+    model: Model, series: Sequence[EncodedSeries], values: Array, rows: int | None = None
+) -> list[EncodedSeries]:
+    """The last ``rows`` of ``series``, by default those that decide a forecast, once ``values`` (n, h) have come."""
     found = []
     for each, after in zip(series, values, strict=True):
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
         past = np.concatenate([each.values, after])
         known = each.known if model.known.columns else np.zeros((len(past), 0))
-        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(model.memory))
+        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(rows or model.memory))
     return found
 
 

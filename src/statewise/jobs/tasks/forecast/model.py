@@ -35,7 +35,7 @@ from .dataset import (
 from .direct import Direct
 from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
-from .intervals import FAR, LATELY, at_shares, continued, lately, recent_rows, sampled, shifted, transformed
+from .intervals import FAR, LATELY, at_shares, continued, lately, longer, recent_rows, sampled, shifted, transformed
 from .linear import FOLDS, Linear, units
 from .networks import Learner
 from .panel import read_panel
@@ -45,6 +45,7 @@ from .series import Head, Panel
 from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
+AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
 RANKS = 256  # of a model that has none
 MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
 TOGETHER = 64  # series that are continued at once
@@ -116,7 +117,7 @@ class Model(model_file.Model):
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
         networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
-        every = ("", *map(calibration, range(1, FOLDS + 1)))
+        every = ("", AGAIN, *map(calibration, range(1, FOLDS + 1)))
         return {f"{part}{name}": network for part in every for name, network in networks.items()}
 
     @property
@@ -192,14 +193,21 @@ class Model(model_file.Model):
             return self
         horizon = self.plan.horizon
         whole = horizon if self.known.columns else 1  # what is known of a row further ahead may not be there
-        begin = np.array([max(ends[each.name] - each.first, self.memory) for each in new])
+        came = np.array([ends[each.name] - each.first for each in new])  # rows that were heard before
         end = np.array([len(each.values) for each in new]) - whole + 1
-        begin = np.maximum(begin, end - MOST_HEARD)
+        begin = np.maximum(np.maximum(came - horizon + 1, self.memory), end - MOST_HEARD)
         rows, of = origins(begin, end, 1, max(1, horizon // 8))
         if not len(rows):
             return self
         padded = [replace(each, values=np.append(each.real, np.full(horizon, np.nan)), filled=None) for each in new]
-        return self.follow(new, rows, of, window_values(padded, rows, of, horizon))[2]
+        real = window_values(padded, rows, of, horizon)
+        real[rows[:, None] + np.arange(horizon) < came[of][:, None]] = np.nan
+        return self.follow(new, rows, of, real)[2]
+
+    def after(self, values: Array) -> Model:
+        """The model once ``values`` (S, h) have come."""
+        newer = longer(self, self.tails, values, self.memory + self.plan.horizon)
+        return make_tails(self.hear(newer), newer)
 
     def _calibrated(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles as the validation part has them moved, (n, H, Q)."""
@@ -398,8 +406,9 @@ class Model(model_file.Model):
 
 
 def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
-    """``model`` with the ends of ``series``, so that it can go on from them."""
-    return replace(model, tails=tuple(each.tail(model.memory) for each in series))
+    """``model`` with the ends of ``series``, so that it can go on from them, and hear how its last forecasts did."""
+    rows = model.memory + model.plan.horizon
+    return replace(model, tails=tuple(each.tail(rows) for each in series))
 
 
 def mix(base: Array | None, found: Array, share: float) -> Array:
