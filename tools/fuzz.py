@@ -233,6 +233,11 @@ def make_files(folder: Path) -> None:
     )
     pl.read_csv(folder / "csv", try_parse_dates=True).write_parquet(folder / "parquet")
     frame.with_columns(label=(pl.col("id") % 2).cast(pl.String)).write_csv(folder / "steps")
+    reviews = [
+        f'{n},{"ab"[n % 2]},{n % 5},"so, {word} it is"' for n, word in enumerate(["good", "bad", "fine", "dull"] * 6)
+    ]
+    (folder / "texts").write_text("\n".join(["id,kind,stars,said", *reviews]) + "\n")
+    (folder / "vectors").write_text("3 4\ngood 1 2 3 4\nbad -1 -2 3e-1 .5\nthe 0 0 0 1\n")
     ts = [
         "# a comment",
         "@problemName x",
@@ -282,6 +287,8 @@ def make_files(folder: Path) -> None:
     ).save(folder / "forecast-direct")
     X = [random_numbers.normal(size=(5 + n % 3, 2)) for n in range(12)]
     Classifier(units=3, **common).fit(X, ["a", "b"] * 6).save(folder / "classify")
+    texts = ["so good it is", "so bad it is"] * 6
+    Classifier(units=3, embedding=3, level="word", **common).fit(texts, ["a", "b"] * 6).save(folder / "classify-texts")
     Writer(units=4, layers=1, **common).fit((folder / "text").read_text()).save(folder / "write")
     Writer(units=4, layers=1, level="word", lines=True, min_count=1, **common).fit(["a b c", "b c d"]).save(
         folder / "write-words"
@@ -362,13 +369,48 @@ def read_table_forecast(path: Path, draw: random.Random) -> None:
 def read_sequences(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does."""
     from statewise.jobs.tasks.classify.config import Layout
-    from statewise.jobs.tasks.classify.examples import classes_of
     from statewise.jobs.tasks.classify.formats import read
+    from statewise.jobs.tasks.classify.targets import target_of
 
     examples = read(path, Layout(gaps=draw.choice(("refuse", "carry"))))
     examples.described()
     if examples.labels is not None:
-        classes_of(examples)
+        target_of(examples.labels, examples.source)
+
+
+def read_texts(path: Path, draw: random.Random) -> None:
+    """As ``statewise classify`` does, up to the numbers that the network reads."""
+    from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
+    from statewise.jobs.tasks.classify.formats import read
+    from statewise.jobs.tasks.classify.ngrams import fitted
+    from statewise.jobs.tasks.classify.spelling import Spelling
+    from statewise.jobs.tasks.classify.targets import target_of
+    from statewise.jobs.tasks.classify.texts import Texts
+
+    layout = Layout(
+        text=draw.choice((None, ("said",))),
+        label=draw.choice(("kind", "kind", None)),
+        header=draw.choice((None, None, False)),
+        symbols=draw.random() < 0.2,
+        gaps=draw.choice(("refuse", "carry")),
+    )
+    examples = read(path, layout)
+    texts = examples.sequences
+    if examples.labels is None or not isinstance(texts, Texts):
+        return
+    target = target_of(examples.labels, examples.source)
+    config = ClassifyConfig(level=draw.choice(texts.levels), max_words=300)
+    batches = Spelling.fitted(texts, config).batches(texts)
+    values = target.read(examples.labels, examples.source, examples.ids)
+    if target.TASK == "classification":
+        fitted(batches, values, target.width, 2)
+
+
+def read_pretrained(path: Path, draw: random.Random) -> None:
+    """As ``--vectors`` does."""
+    from statewise.jobs.data.vectors import read_vectors
+
+    read_vectors(path, ["good", "bad", "the", "0"])
 
 
 def read_corpus(path: Path, draw: random.Random) -> None:
@@ -422,6 +464,13 @@ def use_classifier(path: Path, draw: random.Random) -> None:
     Classifier.load(path).predict([np.ones((4, 2)), np.zeros((9, 2))])
 
 
+def use_classifier_of_texts(path: Path, draw: random.Random) -> None:
+    """Load it and classify."""
+    from statewise.jobs import Classifier
+
+    Classifier.load(path).predict(["so good it is", "bad", ""])
+
+
 def use_writer(path: Path, draw: random.Random) -> None:
     """Load it, write and judge."""
     from statewise.jobs import Writer
@@ -451,6 +500,8 @@ Read = Callable[[Path, random.Random], None]
 KINDS: dict[str, tuple[Mutate, Read]] = {
     "csv": (mutated_lines, read_table_forecast),
     "steps": (mutated_lines, read_sequences),
+    "texts": (mutated_lines, read_texts),
+    "vectors": (mutated_lines, read_pretrained),
     "gz": (mutated_gzip, read_table_forecast),
     "parquet": (mutated_bytes, read_table_forecast),
     "ts": (mutated_lines, read_sequences),
@@ -464,6 +515,7 @@ KINDS: dict[str, tuple[Mutate, Read]] = {
     "forecast-segment": (mutated_tensors, use_forecaster),
     "forecast-direct": (mutated_tensors, use_forecaster),
     "classify": (mutated_tensors, use_classifier),
+    "classify-texts": (mutated_tensors, use_classifier_of_texts),
     "write": (mutated_tensors, use_writer),
     "write-words": (mutated_tensors, use_writer),
     "tag": (mutated_tensors, use_tagger),

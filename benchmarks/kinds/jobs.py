@@ -134,6 +134,7 @@ TRAININGS = {
         50,
     ),
     "tiny Shakespeare": Job(Shape(64, 32, 65, 256, 2), prose, WriteConfig(epochs=1), 491),
+    "tiny Shakespeare, medium": Job(Shape(64, 32, 65, 256, 2), prose, WriteConfig(epochs=1, precision="medium"), 491),
     "CoNLL-2000": Job(Shape(24, 16, 64, 64, 2), sentences, TagConfig(epochs=1), 559),
 }
 # The fitting loop over a network that takes next to no time, and the barest loop over the same.

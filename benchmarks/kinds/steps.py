@@ -70,7 +70,8 @@ class RuntimeStream(Stream):
 def _loaded(layer: nn.Module) -> runtime.Network:
     with tempfile.TemporaryDirectory() as folder:
         statewise.save(layer, Path(folder, "net.safetensors"))
-        return runtime.load(Path(folder, "net.safetensors"))
+        net: runtime.Network = runtime.load(Path(folder, "net.safetensors"))
+        return net
 
 
 def cases(shapes: Sequence[Shape], threads: Sequence[int]) -> Iterator[Case]:

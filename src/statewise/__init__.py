@@ -12,6 +12,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .cells import Cell, Vector
+    from .explaining.explain import explain
     from .freezing import freeze
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, detach
     from .ops.config import show_config, warn_on_fallback
@@ -32,6 +33,7 @@ _HOMES = {
     "Vector": ".cells",
     "accelerate": ".swap",
     "detach": ".layers",
+    "explain": ".explaining.explain",
     "freeze": ".freezing",
     "restore": ".swap",
     "save": ".saving",
@@ -53,6 +55,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "detach",
+    "explain",
     "freeze",
     "restore",
     "save",

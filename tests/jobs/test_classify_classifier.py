@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from statewise.jobs import Classifier, InputError
+from statewise.jobs import Classifier, InputError, Regressor
 from statewise.jobs.data.split import stratified_split
 from statewise.jobs.tasks.classify.sequences import Sequences
 
@@ -172,7 +172,7 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
     assert min(losses) < 0.9 * losses[-1]  # or this test would tell nothing
     targets = np.searchsorted(classifier.classes_, y)
     _, rows = stratified_split(targets, 0.3, 0)
-    p = classifier.model_.probabilities(Sequences.of(X).select(rows))
+    p = classifier.model_.predict(Sequences.of(X).select(rows))
     loss = -np.log(p[np.arange(len(rows)), targets[rows]]).mean()
     assert loss == pytest.approx(min(losses), rel=1e-4)
 
@@ -358,3 +358,51 @@ def test_what_is_learnt_later_keeps_the_scale_of_the_first(tmp_path):
     mean = loaded.model_.encoder.mean.copy()
     loaded.partial_fit([x + 100 for x in X], y)
     np.testing.assert_array_equal(loaded.model_.encoder.mean, mean)
+
+
+# Several labels, and numbers
+
+
+def several(n=60, seed=0):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n, 8, 2)) + 3 * random.integers(0, 2, (n, 1, 2))
+    return X, (X.mean(1) > 1.5).astype(np.int64)
+
+
+def test_several_labels_of_each_sequence():
+    X, y = several()
+    classifier = Classifier(**QUICK).fit(X, y, eval_set=several(20, 1))
+    assert classifier.classes_.tolist() == [0, 1]
+    said = classifier.predict_proba(X)
+    assert said.shape == (60, 2)
+    assert not np.allclose(said.sum(1), 1)  # each for itself
+    thresholds = classifier.model_.target.thresholds
+    np.testing.assert_array_equal(classifier.predict(X), said >= np.array(thresholds))
+    assert classifier.score(X, y) > 0.9  # all labels of a sequence
+    classifier.partial_fit(*several(20, 2))
+    with pytest.raises(InputError, match=r"y: expected labels \('n', 2\), got an array of shape \(60, 3\)"):
+        classifier.partial_fit(X, np.column_stack([y, y[:, :1]]))
+
+
+def test_a_number_of_each_sequence(tmp_path):
+    X, _ = several()
+    y = 1000 + 50 * X[:, :, 0].mean(1)
+    regressor = Regressor(**QUICK).fit(X, y, eval_set=(X[:10], y[:10]))
+    assert regressor.score(X, y) > 0.9
+    assert set(regressor.history_[-1]["validation"]) == {"loss", "rmse"}
+    regressor.save(tmp_path / "model.safetensors")
+    again = Regressor.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+    assert again.get_params()["units"] == 8
+    with pytest.raises(InputError, match="Classifier can't read a model of the task regression"):
+        Classifier.load(tmp_path / "model.safetensors")
+    with pytest.raises(TypeError):
+        Regressor(balance=True)
+
+
+TOO_SHORT = {"check_regressors_train": "an R2 of 0.5 on shuffled columns takes longer than a test has"}
+
+
+@parametrize_with_checks([Regressor(**QUICK)], expected_failed_checks=lambda _: NOT_OURS | TOO_SHORT)
+def test_the_checks_of_scikit_learn_for_numbers(estimator, check):
+    check(estimator)

@@ -136,7 +136,7 @@ def test_files_to_predict_are_read_as_the_training_part_was(capsys):
     from statewise.jobs.tasks.classify.model import Model
     from statewise.jobs.tasks.classify.sequences import Sequences
 
-    expected = Model.load(Path("run/model.safetensors")).probabilities(
+    expected = Model.load(Path("run/model.safetensors")).predict(
         Sequences.of([frame.head(1).select("x", "y").to_numpy()])
     )
     np.testing.assert_allclose(pl.read_csv("alone-predicted.csv").select("p(a)", "p(b)").to_numpy(), expected)

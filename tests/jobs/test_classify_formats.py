@@ -13,8 +13,9 @@ import pytest
 from statewise.jobs import InputError
 from statewise.jobs.data.content import plain_name
 from statewise.jobs.tasks.classify.config import Layout
-from statewise.jobs.tasks.classify.examples import check_alike, classes_of, targets_of
+from statewise.jobs.tasks.classify.examples import check_alike
 from statewise.jobs.tasks.classify.formats import digits, read
+from statewise.jobs.tasks.classify.targets import Classes, target_of
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "classify"
 
@@ -163,7 +164,7 @@ def test_wide_table_with_ids():
 def test_whole_numbers_as_labels_are_written_as_such():
     pl.DataFrame({"t1": [1.0, 2.0], "t2": [1.0, 2.0], "label": [3.0, 10.0]}).write_parquet("toy.parquet")
     examples = read(Path("toy.parquet"))
-    assert classes_of(examples) == ["3", "10"]  # by size, not by letter
+    assert target_of(examples.labels, examples.source).names == ("3", "10")  # by size, not by letter
 
 
 def test_npz_of_sequences():
@@ -216,7 +217,7 @@ def test_the_built_in_digits():
     assert rows.described() == "1797 images of 8 x 8, read row by row"
     assert pixels.described() == "1797 images of 8 x 8, read pixel by pixel"
     np.testing.assert_array_equal(rows.sequences[5].ravel(), pixels.sequences[5].ravel())
-    assert classes_of(rows) == [str(n) for n in range(10)]
+    assert target_of(rows.labels, rows.source).names == tuple(map(str, range(10)))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_real_archives(name, described, classes):
     examples = read(path)
     assert examples.name == name
     assert examples.described() == described
-    assert len(classes_of(examples)) == classes
+    assert target_of(examples.labels, examples.source).width == classes
 
 
 def test_real_mnist():
@@ -277,7 +278,6 @@ def test_what_the_data_in_a_file_is_called(path, name):
         (("@dimensions 2", "@dimensions 3"), "its header speaks of 3 channels, the data has 2"),
         (("@equalLength false", "@equalLength true"), "all sequences are of equal length, they are not"),
         (("@timestamps FALSE", "@timestamps true"), "has time stamps in its data"),
-        (("@classLabel true a b", "@targetLabel true"), "is about numbers (@targetLabel)"),
         (("1,2,3:4,5,6:a\n7,8:9,10:b\n", ""), "no sequences after the line @data"),
     ],
 )
@@ -332,7 +332,8 @@ def test_gaps_of_a_table_are_kept_where_they_are_to_be_carried():
         ({"X": np.ones((2, 3, 4, 5)), "y": np.ones(2, int)}, "got float64 of shape (2, 3, 4, 5)"),
         ({"X": np.array([["a", "b"]]), "y": np.ones(1, int)}, "expected numbers (n, T, I) or (n, T), got <U1"),
         ({"X": np.ones((2, 3)), "y": np.ones(3, int)}, "expected 2 labels"),
-        ({"X": np.ones((2, 3)), "y": np.ones(2)}, "whole numbers or text, one for each sequence; got float64"),
+        ({"X": np.ones((2, 3)), "y": np.ones(2, complex)}, "0 and 1 for each of several; got complex128 of (2,)"),
+        ({"X": np.ones((2, 3)), "y": np.full((2, 2), 2)}, "0 and 1 for each of several; got int64 of (2, 2)"),
         ({"Z": np.ones((2, 3)), "y": np.ones(2, int)}, "expected the sequences as 'X', there are: Z, y"),
         ({"X": np.ones((2, 3)), "lengths": np.array([1, 4])}, "expected 'lengths' from 1 to 3, got 1 to 4"),
         ({"X": np.ones((2, 3)), "lengths": np.array([0, 3])}, "expected 'lengths' from 1 to 3, got 0 to 3"),
@@ -369,7 +370,7 @@ def test_idx_refused():
 
 def test_other_things_that_are_no_file_of_sequences():
     Path("folder").mkdir()
-    for path, said in (("folder", "is a folder"), ("none.csv", "no such file")):
+    for path, said in (("folder", "expected a folder for each class"), ("none.csv", "no such file")):
         with pytest.raises(InputError, match=said):
             read(Path(path))
     assert "neither Parquet nor text" in refused(b"\x7fELF\0\0\0" * 9, "a.csv")
@@ -380,12 +381,13 @@ def test_other_things_that_are_no_file_of_sequences():
 def test_labels_that_do_not_serve():
     one = read(write(TS.replace("10:b", "10:a"), "toy.ts"))
     with pytest.raises(InputError, match="at least two classes, all are labelled 'a'"):
-        classes_of(one)
+        target_of(one.labels, one.source)
     none = read(write("t1,t2\n1,2\n3,4\n", "none.csv"))
     with pytest.raises(InputError, match=r"none.csv: has no labels; --label names a table's column"):
-        classes_of(none)
+        target_of(none.labels, none.source)
+    examples = read(write(TS, "toy.ts"))
     with pytest.raises(InputError, match="sequence '2' has the label 'b', which the training part hasn't"):
-        targets_of(read(write(TS, "toy.ts")), ["a"])
+        Classes(("a",)).read(examples.labels, examples.source, examples.ids)
 
 
 def test_parts_of_different_channels():
@@ -395,3 +397,23 @@ def test_parts_of_different_channels():
     long, other = read(write(LONG, "long.csv")), read(write(LONG.replace("x,y", "x,z"), "other.csv"))
     with pytest.raises(InputError, match=r"other.csv: has the channels x, z, long.csv has x, y"):
         check_alike(long, other)
+
+
+def test_several_labels_and_numbers_in_files():
+    np.savez("toy.npz", X=np.ones((3, 4)), y=np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))
+    examples = read(Path("toy.npz"))
+    assert (examples.labels, examples.separator) == (["0|2", "", "1"], "|")
+    target = target_of(examples.labels, "toy", separator="|")
+    assert target.read(examples.labels, "toy", examples.ids).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    Path("toy.csv").write_text("a,b,label\n1,2,red;big\n3,4,\n")
+    assert read(Path("toy.csv"), Layout(separator=";")).labels == ["red;big", ""]
+    with pytest.raises(InputError, match="the cell is empty"):
+        read(Path("toy.csv"))
+    np.savez("toy.npz", X=np.ones((30, 4)), y=np.linspace(0, 1, 30))
+    assert target_of(read(Path("toy.npz")).labels, "toy").TASK == "regression"
+    text = "@univariate true\n@targetLabel true\n@data\n" + "".join(f"1,2,3:{i / 7}\n" for i in range(30))
+    examples = read(write(text, "toy.ts"))
+    assert target_of(examples.labels, "toy").TASK == "regression"
+    assert target_of([str(i) for i in range(99)], "toy").TASK == "classification"  # whole numbers may be names
+    with pytest.raises(InputError, match="sequence '2': expected a finite number as its label, got 'red'"):
+        target_of(["1.5", "red"], "toy", "regression")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,15 +15,18 @@ from statewise.jobs.data.split import share_held_out, stratified_split
 from statewise.jobs.experiment import verdict
 from statewise.jobs.tasks.classify.baselines import baselines, flattened, summary
 from statewise.jobs.tasks.classify.config import ClassifyConfig
-from statewise.jobs.tasks.classify.network import Network, logits_of
+from statewise.jobs.tasks.classify.examples import Examples
+from statewise.jobs.tasks.classify.network import Network, outputs_of
 from statewise.jobs.tasks.classify.pictures import confusion_matrix as draw_confusion
-from statewise.jobs.tasks.classify.report import confusions, loss_line
-from statewise.jobs.tasks.classify.result import Result, score
+from statewise.jobs.tasks.classify.report import loss_line
+from statewise.jobs.tasks.classify.result import ClassResult
 from statewise.jobs.tasks.classify.scaler import Scaler
 from statewise.jobs.tasks.classify.sequences import Batches, Sequences, segmented
-from statewise.jobs.tasks.classify.training import Classification, class_weights
+from statewise.jobs.tasks.classify.targets import Classes
+from statewise.jobs.tasks.classify.training import SequenceTask
 
 LENGTHS = [5, 1, 63, 7]
+THREE = Classes(("a", "b", "c"))
 CELLS, HEADS = (choices(hints_of(ClassifyConfig)[name]) for name in ("cell", "head"))
 
 
@@ -204,7 +209,7 @@ def test_packed_as_for_cudnn_it_is_the_same(batches, monkeypatch):
 def test_all_at_once_is_as_one_by_one(batches, monkeypatch):
     network = Network(None, 3, 4, shape("gru", 5, 1, True, "attention")).eval()
     monkeypatch.setattr("statewise.jobs.tasks.classify.network.STEPS_AT_ONCE", 20)  # one, two, and one longer than that
-    together = logits_of(network, batches)
+    together = outputs_of(network, batches)
     for row in range(4):
         alone = network(*batches.take(torch.tensor([row])))[0].double()
         torch.testing.assert_close(together[row], alone, rtol=1e-5, atol=1e-6)
@@ -230,26 +235,26 @@ def test_shapes_that_make_no_network(arguments, said):
 
 def test_class_weights_make_every_class_weigh_the_same():
     targets = np.array([0, 0, 0, 1, 2, 2])
-    weights = np.array(class_weights(targets, 3))
+    weights = THREE.balanced(targets).numpy()
     np.testing.assert_allclose(np.bincount(targets, weights[targets]), [2, 2, 2])
 
 
 def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
     network = Network(None, 3, 3, shape("gru", 5, 1, False, "mean", 0.0))
     targets = np.array([0, 1, 2, 2])
-    weights = [0.5, 2.0, 3.0]
-    task = Classification(network, batches, targets, None, weights)
+    weights = torch.tensor([0.5, 2.0, 3.0])
+    task = SequenceTask(network, THREE, batches, targets, None, weights)
     rows = torch.tensor([3, 0, 1])
     loss, terms = task.loss(network, rows)
     log_p = network(*batches.take(rows)).log_softmax(-1)
     expected = -(3.0 * log_p[0, 2] + 0.5 * log_p[1, 0] + 2.0 * log_p[2, 1])
     torch.testing.assert_close(loss, expected)
     assert terms == 5.5
-    task = Classification(network, batches, targets, None)
+    task = SequenceTask(network, THREE, batches, targets, None)
     loss, terms = task.loss(network, rows)
     torch.testing.assert_close(loss, -(log_p[0, 2] + log_p[1, 0] + log_p[2, 1]))
     assert terms == 3.0
-    task = Classification(network, batches, targets, None, None, 0.3)
+    task = SequenceTask(network, THREE, batches, targets, None, None, 0.3)
     smooth = 0.7 * loss - 0.3 * log_p.mean(1).sum()  # 0.3 of the target over all classes alike
     torch.testing.assert_close(task.loss(network, rows)[0], smooth)
 
@@ -257,16 +262,18 @@ def test_the_loss_is_weighted_by_class_and_its_terms_add_up(batches):
 def test_validation_is_of_the_part_held_out(batches):
     network = Network(None, 3, 3, shape("gru", 5, 1, False, "mean")).eval()
     targets = np.array([0, 1, 2, 2])
-    scores = Classification(network, batches, targets, (batches, targets)).validate()
-    log_p = logits_of(network, batches).log_softmax(-1)
+    scores = SequenceTask(network, THREE, batches, targets, (batches, targets)).validate()
+    log_p = outputs_of(network, batches).log_softmax(-1)
     assert scores["loss"] == pytest.approx(float(-log_p[range(4), targets].mean()))
-    smoothed = Classification(network, batches, targets, (batches, targets), None, 0.3).validate()["loss"]
+    smoothed = SequenceTask(network, THREE, batches, targets, (batches, targets), None, 0.3).validate()["loss"]
     assert smoothed == pytest.approx(0.7 * scores["loss"] - 0.3 * float(log_p.mean()))
-    weighted = Classification(network, batches, targets, (batches, targets), [1.0, 2.0, 0.5]).validate()["loss"]
+    weighted = SequenceTask(
+        network, THREE, batches, targets, (batches, targets), torch.tensor([1.0, 2.0, 0.5])
+    ).validate()["loss"]
     of_each = -log_p[range(4), targets].numpy()
     assert weighted == pytest.approx(np.average(of_each, weights=[1, 2, 0.5, 0.5]))
     assert scores["accuracy"] == pytest.approx(float((log_p.argmax(1).numpy() == targets).mean()))
-    assert Classification(network, batches, targets, None).validate() == {}
+    assert SequenceTask(network, THREE, batches, targets, None).validate() == {}
 
 
 def test_epochs_and_validation_follow_the_size():
@@ -307,16 +314,16 @@ def test_scores_are_those_of_scikit_learn():
     random = np.random.default_rng(0)
     truth = random.integers(0, 4, 200)
     probabilities = random.dirichlet(np.ones(5), 200)  # of a fifth class there is nothing
-    result = Result("GRU", list("abcde"), truth, probabilities)
+    result = ClassResult("GRU", Classes(tuple("abcde")), truth, probabilities)
     predicted = probabilities.argmax(1)
-    assert result.score.accuracy == accuracy_score(truth, predicted)
+    assert result.score.decides == accuracy_score(truth, predicted)
     np.testing.assert_array_equal(result.confusion, confusion_matrix(truth, predicted, labels=range(5)))
     expected = precision_recall_fscore_support(truth, predicted, labels=range(5), zero_division=0)
-    ours = np.array([[s.precision, s.recall, s.f1, s.count] for s in result.by_class]).T
+    ours = np.array([[s.precision, s.recall, s.f1, s.count] for s in result.by_label]).T
     np.testing.assert_allclose(ours, np.array(expected))
-    assert result.score.f1 == pytest.approx(expected[2].mean())
+    assert result.score.measured["f1"] == pytest.approx(expected[2].mean())
     assert result.log_loss == pytest.approx(log_loss(truth, probabilities, labels=range(5)))
-    mistakes = result.mistakes
+    mistakes = result.mistakes()
     assert len(mistakes) == (predicted != truth).sum()
     assert np.all(np.diff(probabilities[mistakes].max(1)) <= 0)
 
@@ -325,7 +332,7 @@ def test_the_interval_of_an_accuracy():
     truth = np.zeros(100, np.int64)
     probabilities = np.tile([1.0, 0.0], (100, 1))
     probabilities[:10] = [0.0, 1.0]
-    low, high = Result("GRU", ["a", "b"], truth, probabilities).interval
+    low, high = ClassResult("GRU", Classes(("a", "b")), truth, probabilities).interval
     assert (low, high) == (pytest.approx(0.8256, abs=1e-4), pytest.approx(0.9448, abs=1e-4))  # Wilson 1927 at 90 of 100
 
 
@@ -340,22 +347,22 @@ def test_the_verdict_names_what_the_model_loses_to():
 
 
 def test_the_least_that_the_loss_can_be():
-    assert loss_line(0.1, 9) == "cross entropy with labels smoothed by 0.1, at least 0.48"
-    assert loss_line(0.0, 9) == "cross entropy"
+    assert loss_line(Classes(tuple("abcdefghi")), 0.1) == "cross entropy with labels smoothed by 0.1, at least 0.48"
+    assert loss_line(Classes(tuple("abcdefghi")), 0.0) == "cross entropy"
 
 
 def test_what_is_most_often_confused():
     truth = np.array([0, 0, 0, 1, 1, 2])
     probabilities = np.eye(3)[[1, 1, 0, 1, 2, 2]]
     assert (
-        confusions(Result("GRU", list("abc"), truth, probabilities))
+        ClassResult("GRU", THREE, truth, probabilities).ending()
         == "Most often taken: a for b (2 times), b for c (once)."
     )
 
 
 def test_a_confusion_matrix_of_many_classes_is_drawn():
     truth = np.arange(150)
-    svg = draw_confusion(Result("GRU", [f"class <{i}>" for i in truth], truth, np.eye(150)))
+    svg = draw_confusion(ClassResult("GRU", Classes(tuple(f"class <{i}>" for i in truth)), truth, np.eye(150)))
     assert svg.startswith("<svg")
     assert "class &lt;0&gt;" in svg
 
@@ -386,17 +393,26 @@ def test_baselines_learn_what_is_easy_and_say_when_they_saw_a_part(monkeypatch):
     random = np.random.default_rng(0)
     targets = np.arange(60) % 3
     sequences = Sequences.of([random.normal(target, 0.1, (random.integers(3, 9), 2)) for target in targets])
-    batches = Scaler.fitted(sequences, "channel").batches(sequences)
-    found = {
-        name: score(name, targets, predicted).accuracy
-        for name, predicted in baselines(batches, targets, batches, images=False)
-    }
+    examples = Examples("toy", "toy", sequences, [str(target) for target in targets])
+    told = Scaler.fitted(sequences, "channel"), THREE, examples, targets, examples
+    found = {name: THREE.measured(targets, said)["accuracy"] for name, said in baselines(*told)}
     assert found == {
         "most frequent class": pytest.approx(1 / 3),
         "logistic regression on mean, spread, ends of each channel": 1.0,
+        "MiniROCKET": 1.0,
         "nearest neighbour": 1.0,
+        "nearest neighbour by DTW": 1.0,
     }
     monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.NEIGHBOUR_COST", 30 * 60 * 2 * 5)
-    names = [name for name, _ in baselines(batches, targets, batches, images=True)]
+    monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.ROCKET_COST", 3e6)
+    monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.DTW_COST", 60 * 30 * 8 * 8 * 2)
+    found = dict(baselines(*told))
+    names = list(found)
+    assert "of 60)" in names[3]
+    assert names[2] == "MiniROCKET (left out, it takes too long)"
+    assert found[names[2]] is None
+    assert names[4] == "nearest neighbour by DTW (30 of 60)"
+    pixels = dataclasses.replace(examples, picture=(2, 4))
+    names = [name for name, _ in baselines(*told[:2], pixels, targets, pixels)]
     assert names[1] == "logistic regression on pixels"
-    assert "of 60)" in names[2]
+    assert len(names) == 3

@@ -74,6 +74,7 @@ def test_every_option_gets_there():
         "schedule": "linear",
         "warmup": 0.125,
         "clip": 2.0,
+        "average": 0.875,
         "patience": 9,
         "seed": 11,
         "device": "cuda:1",

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from statewise import cli
+from statewise.jobs.tasks.forecast.grid import Grid
 from statewise.jobs.tasks.forecast.model import Model
 from statewise.jobs.tasks.forecast.panel import read_panel
 
@@ -94,6 +95,10 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     assert metrics["rows"] == {"training": 65, "validation": 36, "test": 43}
     inside = ((written["q0.1"] <= written["Passengers"]) & (written["Passengers"] <= written["q0.9"])).mean()
     assert metrics["scores"][0]["coverage"] == pytest.approx(inside)
+    assert [round(each["level"], 6) for each in metrics["intervals"]] == [0.8, 0.95]
+    assert metrics["intervals"][0]["share"] == pytest.approx(inside)
+    assert metrics["intervals"][0]["without"] != metrics["intervals"][0]["share"]
+    assert Model.load(folder / "model.safetensors").stretch.any()  # of what came in the test part
     assert (folder / "forecast.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
     for said in (
@@ -101,6 +106,8 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
         "seasonal naive (12)",
         "The error by step",
         "Intervals",
+        "not following",
+        "too few to tell",
         "<svg",
     ):
         assert said in page
@@ -259,6 +266,12 @@ def test_times(times, step, cycles):
         panel.grid.places("x", "when", following, ["?"] * (count + 1), np.arange(count + 1)),
         np.arange(first, first + count + 1),
     )
+
+
+def test_an_hour_is_no_season_of_five_minutes():
+    grid = Grid("microsecond", 300 * 10**6)
+    assert (grid.cycles, grid.seasons) == ((12, 288, 2016, 105192), (288, 2016, 105192))
+    assert Grid("month").seasons == (12,)
 
 
 def test_month_first_and_day_first_are_told_apart():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,8 +12,19 @@ from statewise.jobs import Forecaster, InputError
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
-from statewise.jobs.tasks.forecast.linear import Decided, Linear, folds, holt_winters, ridges, smoothed, weigh
+from statewise.jobs.tasks.forecast.linear import (
+    Decided,
+    Linear,
+    folds,
+    holt_winters,
+    repeating,
+    ridges,
+    smoothed,
+    weigh,
+    windows,
+)
 from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.jobs.tasks.forecast.training import _share as share_of
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
 
@@ -59,21 +71,41 @@ def test_a_mean_of_smoothings_continues_a_season_that_repeats():
     wave = np.tile([1.0, 4.0, 2.0, 9.0], 12)
     x = np.lib.stride_tricks.sliding_window_view(wave, 16)
     y = np.stack([wave[16 + n : 22 + n] for n in range(8)])
-    for theta in (False, True):
-        matrix = smoothed(x[:8], y, 4, theta=theta)[0]
+    for theta, count in product((False, True), (8, 0)):  # without a window to choose by, all constants count alike
+        matrix = smoothed(x[:count], y[:count], 4, theta=theta, independent=count / 6)[0]
         np.testing.assert_allclose(wave[:16] @ matrix[:-1] + matrix[-1], wave[16:22], atol=0.1)
+
+
+def test_the_last_seasons_come_again():
+    wave = np.arange(6.0)
+    for turns, expected in ((1, [4, 5, 4]), (3, [2, 3, 2])):
+        matrix = repeating(2, turns, 3)[0]
+        np.testing.assert_allclose(wave[6 - 2 * turns :] @ matrix[:-1] + matrix[-1], expected)
 
 
 def test_a_ridge_finds_a_linear_rule_whatever_the_level():
     values = noise(400)
     for t in range(3, len(values)):
         values[t] = 0.5 * values[t - 1] + 0.3 * values[t - 3] + 0.2 * values[t - 2]
-    x = np.lib.stride_tricks.sliding_window_view(values, 8)[:300]
+    x = np.lib.stride_tricks.sliding_window_view(values, 3)[5:305, ::-1]
     y = np.stack([values[8 + n : 10 + n] for n in range(300)])
-    matrix = ridges(x, y, np.array([1, 2, 3]), 6)[0]
     past = values[350 - 6 : 350] + 100
-    np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
-    np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
+    for scaled in (False, True):
+        matrix = ridges(x, y, np.array([1, 2, 3]), 6, scaled=scaled)[0]
+        np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
+        np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
+
+
+def test_wild_windows_say_no_more_than_calm_ones_to_a_scaled_ridge():
+    calm, wild = noise(200), 1000 * noise(60).cumsum()
+    for t in range(2, 200):
+        calm[t] = 1.98 * calm[t - 1] - 0.98 * calm[t - 2] + 0.1 * calm[t]
+    rows = np.arange(3, 200)
+    x = np.concatenate([calm[rows[:, None] - np.array([1, 2, 3])], wild[np.arange(3, 60)[:, None] - [1, 2, 3]]])
+    y = np.concatenate([calm[rows], wild[3:]])[:, None]
+    plain, scaled = (ridges(x, y, np.array([1, 2, 3]), 3, scaled=s)[0] for s in (False, True))
+    missed = [np.abs(calm[rows[:, None] - [3, 2, 1]] @ m[:-1] - calm[rows][:, None]).mean() for m in (plain, scaled)]
+    assert missed[1] < missed[0] / 2
 
 
 def test_logarithms_continue_growth_and_cannot_explode():
@@ -119,7 +151,23 @@ def test_weights_follow_what_can_be_told():
     assert weigh(np.stack([base, base]), 30).tolist() == [0.5, 0.5]
     assert weigh(np.stack([base, base + 1.0]), 30)[1] < 1e-6
     one = weigh(np.array([[1.0], [1.05]]), 1)  # a single window
-    assert 0.3 < one[1] < 0.5
+    assert 0.4 < one[1] < 0.5
+    assert weigh(np.array([[1.0], [1.05]]), 1, np.array([1.0, 3.0]))[1] > 0.7
+
+
+def test_a_single_window_far_off_does_not_save_what_misses_by_far():
+    base = np.abs(noise(300)) + 0.1
+    off = base + 5.0
+    off[7] = 1e5
+    assert weigh(np.stack([base, off]), 30)[1] < 1e-6
+
+
+def test_a_short_series_is_smoothed_and_a_long_one_is_learnt_from():
+    season = 50 + 10 * np.sin(np.arange(1200) * 2 * np.pi / 12) + noise(1200)
+    for rows, smooth in ((50, True), (1200, False)):
+        found = Decided([encoded(season[:rows])], np.array([rows]), 6, [12]).linear(np.array([rows])).members
+        smoothed = sum(share for name, share in found.items() if "smoothing (12)" in name or "theta (12)" in name)
+        assert (smoothed > 0.5) == smooth, found
 
 
 def test_gaps_and_short_pasts_are_filled_with_what_was_there():
@@ -168,6 +216,36 @@ def test_a_network_that_adds_nothing_counts_for_nothing():
     assert model.label == "combination"
     alone = replace(model, share=1.0)
     assert not np.array_equal(alone.forecast_ahead(alone.tails).quantiles, model.forecast_ahead(model.tails).quantiles)
+
+
+def test_networks_count_with_a_lead_and_for_half_at_most():
+    real, one = np.zeros((200, 2)), np.abs(noise(400).reshape(200, 2)) + 0.1
+    alike, better, far = one[::-1], 0.9 * one, 0.5 * one
+
+    def found(other, independent, *, alone=True, short=False):
+        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short)
+
+    assert found(alike, 20.0) == 0.0
+    assert found(far, 20.0) == 0.5
+    assert found(far, 20.0, alone=False) > 0.99
+    assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
+def test_one_that_counts_learns_once_more_on_all_rows(name):
+    t = np.arange(1300)
+    level = np.where((t // 65) % 2, 30.0, 10.0)  # whether it is high or low decides where it goes: no linear rule
+    y = level + 5 * np.sin(np.arange(1300) * 2 * np.pi / 13) * (level > 20) + 0.1 * noise(1300)
+    trainer = Trainer()
+    problem = prepare(read_panel(y), ForecastConfig(model=name, horizon=6, season=13, units=16, epochs=6))
+    model = problem.train(trainer)
+    assert model.share > 0
+    fits = list(dict.fromkeys(record["fit"] for record in trainer.history))
+    assert fits == ["network 1", "again network 1"]
+    last = [record for record in trainer.history if record["fit"] == "again network 1"]
+    judged = [record for record in trainer.history if "validation" in record and record["fit"] == "network 1"]
+    best = min(judged, key=lambda record: record["validation"]["loss"])["epoch"]
+    assert (last[-1]["epoch"], "validation" in last[-1]) == (best, False)
 
 
 @pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
@@ -224,3 +302,19 @@ def test_pieces_of_a_short_series_train_networks_each():
     assert len(problem.folds) == 3
     expected = ["calibration network 1", "calibration 2 network 1", "calibration 3 network 1", "network 1"]
     assert list(dict.fromkeys(names)) == expected
+
+
+@pytest.mark.parametrize("lags", [[1, 2, 3, 4, 5], [1], [2, 3], [1, 2, 5, 6, 9]])
+@pytest.mark.parametrize("most", [None, 7, 1000])
+def test_windows_hold_what_was_and_what_follows(lags, most):
+    series, end = [100.0 * s + np.arange(30 + s) for s in range(3)], np.array([30, 25, 11])
+    x, y = windows(series, end, np.array(lags), 4, most=most)
+    first = [(s, row) for s, to in enumerate(end) for row in range(max(lags), to - 4 + 1)]
+    chosen = first[:: max(1, len(first) // most)] if most else first
+    np.testing.assert_array_equal(x, [[series[s][row - lag] for lag in lags] for s, row in chosen])
+    np.testing.assert_array_equal(y, [series[s][row : row + 4] for s, row in chosen])
+
+
+def test_no_windows_where_no_series_is_long_enough():
+    x, y = windows([np.arange(9.0)], np.array([8]), np.array([1, 2, 5]), 4)
+    assert (x.shape, y.shape) == ((0, 3), (0, 4))

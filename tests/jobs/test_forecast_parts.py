@@ -32,6 +32,7 @@ from statewise.jobs.tasks.forecast.season import (
     choose_lags,
     common_season,
     find_season,
+    nested_seasons,
     partial_autocorrelation,
     seasonal_error,
 )
@@ -99,6 +100,20 @@ def test_no_season_in_noise_in_a_random_walk_or_in_too_few_rows():
 def test_the_season_of_many_series_is_that_of_most():
     assert common_season([waves(120, 12), waves(120, 12, 1), noise(120)], None) == 12
     assert common_season([noise(120), noise(120, 1), waves(120, 12)], (12,)) == 1
+    faint = [waves(120, 12) + 5 * noise(120, seed) for seed in range(40)]
+    assert sum(find_season(each, (12,))[0] == 12 for each in faint) < 10  # noise hides it in each
+    assert common_season(faint, (12,)) == 12
+    assert common_season([noise(120, seed) for seed in range(40)], (12,)) == 1
+
+
+def test_a_day_and_a_week_are_found_without_a_calendar():
+    t = np.arange(24 * 7 * 8)
+    day, week = np.sin(2 * np.pi * t / 24), 0.8 * np.sign(np.sin(2 * np.pi * t / 168) - 0.4)
+    both = [10 * day + 8 * week + 0.3 * noise(len(t), seed) for seed in range(3)]
+    season = common_season(both, None)
+    assert {season, *nested_seasons(both, season)} == {24, 168}
+    assert nested_seasons([waves(480, 12)], 12) == []
+    assert nested_seasons([noise(300)], 1) == []
 
 
 def test_differences_of_the_airline_series():
@@ -253,7 +268,7 @@ def test_the_model_follows_from_the_data(settings, rows, horizon, observed, mode
         ({"quantiles": (0.1, 1.0)}, "quantiles: expected numbers between 0 and 1"),
         (
             {"distribution": "poisson"},
-            "distribution: expected one of gaussian, student-t, negative-binomial, tweedie, got 'poisson'",
+            "distribution: expected one of quantiles, gaussian, student-t, negative-binomial, tweedie, got",
         ),
         ({"base": "mean"}, "base: expected one of auto, last, season"),
     ],

@@ -71,7 +71,7 @@ def test_what_has_no_vector_is_drawn(file):
         ("the\nof\n", "line 1: expected a word and 1 to"),
         ("1 0\n", "line 1: expected a word and 1 to"),
         (b"1 3\nof\xff\xfe 1 2 3\n", "line 2: expected a word in UTF-8"),
-        (gzip.compress(b"1 3\nof 1 2 3\n")[:-9], "a damaged .gz file"),
+        (gzip.compress(b"1 3\nof 1 2 3\n", mtime=0)[:-9], "a damaged .gz file"),
         (b"of 1" * (1 << 19), "line 1: longer than"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from statewise import runtime
-from statewise.jobs import Classifier, Tagger, Writer
+from statewise.jobs import Classifier, Tagger, Translator, Writer
 from statewise.runtime import Network, file
 
 CLOSE = {"rtol": 1e-5, "atol": 2e-6}
@@ -194,3 +194,33 @@ def test_the_best_path_is_the_best_of_all(ragged):
             return own + first[tags[0]] + last[tags[-1]] + sum(moves[a, b] for a, b in pairwise(tags))
 
         assert tuple(found[:length, n]) == max(product(range(3), repeat=length), key=score)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru", "layers": 2, "attention": "multiplicative"},
+        {"cell": "lstm", "layers": 3, "attention": "additive", "length_penalty": 0.5},
+        {"cell": "rnn", "layers": 1, "attention": "multiplicative", "level": "word"},
+    ],
+)
+def test_a_translator(options, tmp_path):
+    days = [(f"{day} of month {month}", f"{month}-{day}") for day in (1, 7, 12) for month in (3, 5)]
+    X, y = map(list, zip(*days, strict=True))
+    told = {"units": 12, "embedding": 8, "epochs": 60, "learning_rate": 0.03, "validation_share": 0.0}
+    model = Translator(**told, **options).fit(X, y)
+    net = loaded(model, tmp_path)
+    unseen = ["7 of month 12", "x", "5 of month 5 of month 7"]
+    found = net.translate(X + unseen, beam=3)
+    for best, expected in zip(found, model.predict_n_best(X + unseen, 3), strict=True):
+        assert [each.text for each in best] == [text for text, _ in expected]
+        np.testing.assert_allclose(np.exp([each.probability for each in best]), [p for _, p in expected], rtol=1e-4)
+    assert [best[0].text for best in net.translate(X)] == model.predict(X)
+
+
+def test_a_translator_with_features(tmp_path):
+    X = [("go", "past"), ("see", "past"), ("go", "now")]
+    model = Translator(units=4, embedding=4, epochs=2, validation_share=0.0).fit(X, ["went", "saw", "go"])
+    net = loaded(model, tmp_path)
+    texts, features = [text for text, _ in X], [[feature] for _, feature in X]
+    assert [best[0].text for best in net.translate(texts, features)] == model.predict(X)

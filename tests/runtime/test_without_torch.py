@@ -6,12 +6,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
 import statewise
+from statewise.jobs import Tagger, Translator
 
 # Whatever isn't numpy's, Python's or statewise's can't be imported.
-RUN = """
+ALONE = """
 import importlib.abc, sys
 
 class Only(importlib.abc.MetaPathFinder):
@@ -23,7 +25,8 @@ class Only(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Only())
 import numpy as np
 from statewise import runtime
-
+"""
+STREAMS = """
 net = runtime.load(sys.argv[1])
 data = np.load(sys.argv[2])
 found = {"y": net.run(data["x"], data["lengths"])}
@@ -37,6 +40,22 @@ assert "torch" not in sys.modules
 """
 
 
+TEXTS = """
+net = runtime.load(sys.argv[1])
+if isinstance(net, runtime.Tagger):
+    print(net.tag([["Joan", "sat"], ["Rome"]]))
+else:
+    print([best[0].text for best in net.translate(["one", "two"])])
+assert "torch" not in sys.modules
+"""
+
+
+def alone(code, *arguments):
+    """What a process of its own prints."""
+    command = [sys.executable, "-c", ALONE + code, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 @torch.no_grad()
 def test_where_torch_can_not_be_imported(tmp_path):
     model = statewise.LSTM(3, 17, 2, residual=True, norm=True).eval()
@@ -44,10 +63,24 @@ def test_where_torch_can_not_be_imported(tmp_path):
     statewise.save(model, tmp_path / "net.safetensors")
     np.savez(tmp_path / "in.npz", x=x.numpy(), lengths=lengths.numpy())
     paths = [str(tmp_path / name) for name in ("net.safetensors", "in.npz", "out.npz")]
-    subprocess.run([sys.executable, "-c", RUN, *paths], check=True, capture_output=True, text=True)
+    alone(STREAMS, *paths)
     found = np.load(tmp_path / "out.npz")
     expected = model(x, lengths=lengths)[0].numpy()
     for row, length in enumerate(lengths):
         np.testing.assert_allclose(found["y"][:length, row], expected[:length, row], atol=2e-6)
     np.testing.assert_allclose(found["last"], model(x)[0][-1].numpy(), atol=2e-6)
     np.testing.assert_allclose(found["more"], model(torch.cat([x, x[:1]]))[0][-1].numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("job", ["tag", "translate"])
+def test_texts_where_torch_can_not_be_imported(job, tmp_path):
+    path = tmp_path / "model.safetensors"
+    if job == "tag":
+        words, tags = [["Joan", "sat"], ["in", "Rome"]], [["B-PER", "O"], ["O", "B-LOC"]]
+        model = Tagger(units=3, epochs=1, crf=True, validation_share=0.0).fit(words, tags)
+        expected = model.predict([["Joan", "sat"], ["Rome"]])
+    else:
+        model = Translator(units=3, embedding=3, epochs=1, validation_share=0.0).fit(["one", "two"], ["1", "2"])
+        expected = model.predict(["one", "two"])
+    model.save(path)
+    assert alone(TEXTS, str(path)) == str(expected)

@@ -49,6 +49,8 @@ COMMANDS |= {
     for job in [name for name in COMMANDS if " " not in name]
 }
 
+COMMANDS["explain"] = ("statewise.explaining.command:COMMAND", "say what a layer computes, tensor by tensor")
+
 EXAMPLES = """\
 examples:
   statewise forecast
@@ -57,6 +59,7 @@ examples:
   statewise write
   statewise tag
   statewise translate
+  statewise explain lstm
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError, Remark
 
 if TYPE_CHECKING:
-    from .tasks.classify.classifier import Classifier
+    from .tasks.classify.classifier import Classifier, Regressor
     from .tasks.forecast.forecaster import Forecaster
     from .tasks.forecast.regressor import ForecastRegressor
     from .tasks.tag.tagger import Tagger
@@ -23,6 +23,7 @@ __all__ = [
     "ForecastRegressor",
     "Forecaster",
     "InputError",
+    "Regressor",
     "Remark",
     "Tagger",
     "Translator",
@@ -35,6 +36,7 @@ _HOMES = {
     "Callback": ".training.callbacks",
     "Classifier": ".tasks.classify.classifier",
     "Forecaster": ".tasks.forecast.forecaster",
+    "Regressor": ".tasks.classify.classifier",
     "ForecastRegressor": ".tasks.forecast.regressor",
     "Tagger": ".tasks.tag.tagger",
     "Translator": ".tasks.translate.translator",

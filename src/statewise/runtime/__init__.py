@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from . import file
 from .file import LoadError
 from .jobs import JOBS, draw
 from .network import Network, Pool, State
+from .tagger import Tagger
+from .translator import Hypothesis, Translator
 
-__all__ = ["LoadError", "Network", "Pool", "State", "draw", "load"]
+__all__ = ["Hypothesis", "LoadError", "Network", "Pool", "State", "Tagger", "Translator", "draw", "load"]
 
 KIND, FORMAT = "network", 1
 
 
-def load(path: str | PathLike[str], *, threads: int = 1) -> Network:
-    """The network in a file of ``statewise.save``'s, or of a job's.
+def load(path: str | PathLike[str], *, threads: int = 1) -> Any:
+    """The ``Network`` in a file of ``statewise.save``'s or a job's; of tag a ``Tagger``, of translate a ``Translator``.
 
     Args:
         path: a ``.safetensors`` file.

@@ -13,6 +13,7 @@ import numpy as np
 from .file import Arrays, LoadError
 from .network import Network
 from .tagger import Tagger
+from .translator import Translator
 
 Content = dict[str, Any]
 CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}
@@ -24,7 +25,7 @@ class Job(NamedTuple):
     format: int
     read: Callable[[Content, Arrays], tuple[Content, Arrays]]
     """From content and tensors of a model's file to those of a network's."""
-    network: type[Network] = Network
+    network: Callable[[Content, Arrays, int], Any] = Network
 
 
 def recurrent(name: str, of: str, config: Mapping[str, Any], arrays: Arrays, **more: Any) -> Content:
@@ -108,6 +109,46 @@ def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     return told, arrays
 
 
+def translate(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
+    """An encoder in both directions, whose steps are the memory that a decoder looks at; docs of ``Translator``."""
+    config, source, target = content["config"], content["source"]["symbols"], content["target"]["symbols"]
+    both = recurrent("encoder", "read", config, arrays, num_layers=config["layers"], bidirectional=True)
+    wide = 2 * both["hidden_size"]
+    encoder = {
+        "inputs": [symbols("x", len(source))],
+        "ops": [
+            {"op": "embedding", "name": "read"},
+            both,
+            {"op": "linear", "name": "keys"},
+            {"op": "last", "of": ["encoder"], "bidirectional": True},
+            {"op": "linear", "name": "bridge"},
+            {"op": "activation", "name": "begun", "function": "tanh"},
+        ],
+        "results": ["encoder", "keys", "begun"],
+    }
+    ops: list[Content] = [
+        {"op": "embedding", "name": "written"},
+        recurrent("decoder.0", "written", config, arrays),
+        {"op": "attention", "values": wide},
+    ]
+    x = "decoder.0"
+    for k in range(1, config["layers"]):
+        ops.append({"op": "concat", "name": f"read {k}", "of": [x, "attention"]})
+        ops.append(recurrent(f"decoder.{k}", f"read {k}", config, arrays))
+        ops.append({"op": "add", "name": f"sum {k}", "of": [f"decoder.{k}", x]})
+        x = f"sum {k}"
+    ops += [
+        {"op": "concat", "of": [x, "attention"]},
+        {"op": "linear", "name": "combine"},
+        {"op": "activation", "name": "tanh", "function": "tanh"},
+        {"op": "linear", "name": "output"},
+        {"op": "activation", "function": "log_softmax"},
+    ]
+    decoder = {"inputs": [symbols("x", len(target))], "ops": ops}
+    named = {f"attention.{n}" if n.partition(".")[0] in ("query", "energy") else n: a for n, a in arrays.items()}
+    return content | {"encoder": encoder, "decoder": decoder}, named | {"output.weight": arrays["written.weight"]}
+
+
 def draw(
     scores: Any, random: np.random.Generator, *, temperature: float = 1.0, top_k: int | None = None
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -134,4 +175,5 @@ JOBS: dict[str, Job] = {
     "classification model": Job(2, classify),
     "writing model": Job(2, write),
     "tagging model": Job(2, tag, Tagger),
+    "translation model": Job(1, translate, Translator),
 }

@@ -29,8 +29,8 @@ class Network:
 
     Letters: T time steps, N rows of a batch, I features of the input, O of the result. Input is brought to the dtype of
     the weights; symbols are whole numbers, (T, N). A network of several inputs takes a tuple of arrays in their place.
-    A result is (T, N, O), or (N, O) where the network sums up what it has read. With ``batch_first``, (N, T, .) in the
-    place of (T, N, .).
+    A result is (T, N, O), or (N, O) where the network sums up what it has read; of several results it is a tuple. With
+    ``batch_first``, (N, T, .) in the place of (T, N, .).
     """
 
     def __init__(self, content: Mapping[str, Any], arrays: Arrays, threads: int = 1) -> None:
@@ -42,7 +42,7 @@ class Network:
         self.inputs = _inputs(content.get("inputs"))
         names, used = [name for name, _ in self.inputs], set[str]()
         forms = [form for _, form in self.inputs]
-        self._ops: list[Op] = []
+        self.ops: list[Op] = []
         self._reads: list[list[int]] = []
         for entry in _entries(content.get("ops")):
             told = Told(entry, arrays, used, threads)
@@ -53,25 +53,29 @@ class Network:
                 raise told.refuse("a name of its own", told.name)
             reads = [names.index(name) for name in of]
             op = OPS[entry["op"]](told, [forms[at] for at in reads])
-            self._ops.append(op)
+            self.ops.append(op)
             self._reads.append(reads)
             names.append(told.name)
             forms.append(op.form)
             self.dtype = told.dtype
         if left := sorted(set(arrays) - used):
             raise LoadError(f"the runtime can't run what {left[0]} belongs to")
-        self.width = self._ops[-1].form.width
+        self.width = self.ops[-1].form.width
         """O."""
+        told = content.get("results", names[-1:])
+        if not isinstance(told, list) or not told or any(name not in names for name in told):
+            raise LoadError(f"expected results among {', '.join(names)}, got {told!r:.80}")
+        self._results = [(names.index(name), forms[names.index(name)].kind != "summary") for name in told]
         self._dtypes = [_dtype_of(entry, self.dtype) for entry in content["inputs"]]
-        self._whole = [f"{name}: {op.NAME}" for name, op in zip(names[len(self.inputs) :], self._ops, strict=True)]
-        self._whole = [said for said, op in zip(self._whole, self._ops, strict=True) if not op.streams]
+        self._whole = [f"{name}: {op.NAME}" for name, op in zip(names[len(self.inputs) :], self.ops, strict=True)]
+        self._whole = [said for said, op in zip(self._whole, self.ops, strict=True) if not op.streams]
 
     @property
     def streams(self) -> bool:
         """Whether it can read a step at a time: not where a layer reads backwards."""
         return not self._whole
 
-    def run(self, x: Any, lengths: Any = None) -> Array:
+    def run(self, x: Any, lengths: Any = None) -> Any:
         """The result for whole sequences.
 
         Args:
@@ -86,25 +90,27 @@ class Network:
     def start(self, batch: int = 1) -> State:
         """The state of ``batch`` rows of which nothing has been read. ValueError where it needs whole sequences."""
         self._check_streams()
-        return tuple([op.start(batch) for op in self._ops])
+        return tuple([op.start(batch) for op in self.ops])
 
-    def feed(self, x: Any, state: State, lengths: Any = None) -> tuple[Array, State]:
+    def feed(self, x: Any, state: State, lengths: Any = None) -> tuple[Any, State]:
         """As ``run``, but from ``state`` on: the result for the next T steps, and the state after them."""
         self._check_streams()
         return self._feed(x, state, lengths)
 
-    def step(self, x: Any, state: State) -> tuple[Array, State]:
+    def step(self, x: Any, state: State) -> tuple[Any, State]:
         """The result (N, O) for one more step x (N, I), or (N,) symbols, and the state after it.
 
         The result is not to be written to: it may be part of the state.
         """
         values = self._read(x, 0)
         after = []
-        for op, reads, before in zip(self._ops, self._reads, state, strict=True):
+        for op, reads, before in zip(self.ops, self._reads, state, strict=True):
             value, changed = op.step([values[at] for at in reads], before)
             values.append(value)
             after.append(changed)
-        return values[-1], tuple(after)
+        if len(self._results) == 1:
+            return values[self._results[0][0]], tuple(after)
+        return tuple([values[at] for at, _ in self._results]), tuple(after)
 
     def pool(self) -> Pool:
         """A pool of streams, empty."""
@@ -138,7 +144,7 @@ class Network:
         rows = content.get("rows")
         if type(rows) is not int or content.get("crc32") != _checksum(arrays):
             raise LoadError("the state: it is damaged")
-        expected = [[(a.shape, a.dtype) for a in op.start(1)] for op in self._ops]
+        expected = [[(a.shape, a.dtype) for a in op.start(1)] for op in self.ops]
         state = []
         for k, each in enumerate(expected):
             found = [arrays.pop(f"{k}.{j}", None) for j in range(len(each))]
@@ -150,20 +156,22 @@ class Network:
 
     # Reading what is given
 
-    def _feed(self, x: Any, state: State | None, lengths: Any) -> tuple[Array, State]:
+    def _feed(self, x: Any, state: State | None, lengths: Any) -> tuple[Any, State]:
         values = self._read(x, 1)
         count = self._lengths(lengths, values[0])
         counts = [count] * len(values)
         after = []
-        for k, (op, reads) in enumerate(zip(self._ops, self._reads, strict=True)):
+        for k, (op, reads) in enumerate(zip(self.ops, self._reads, strict=True)):
             at = counts[reads[0]]
             value, changed = op.feed([values[r] for r in reads], None if state is None else state[k], at)
             values.append(value)
             counts.append(op.left(at))
             after.append(changed)
-        y = values[-1]
-        over_time = self._ops[-1].form.kind != "summary"
-        return y.swapaxes(0, 1) if self.batch_first and over_time else y, tuple(after)
+        results = [
+            values[at].swapaxes(0, 1) if self.batch_first and over_time else values[at]
+            for at, over_time in self._results
+        ]
+        return results[0] if len(results) == 1 else tuple(results), tuple(after)
 
     def _read(self, x: Any, over_time: int) -> list[Array]:
         """The inputs as the ops take them."""
@@ -241,7 +249,7 @@ class Pool:
         """The state of a stream, of one row: ``network.to_bytes`` makes bytes of it, ``add`` a stream."""
         return self._take([self._places[stream]])
 
-    def step(self, streams: Sequence[int], x: Any) -> Array:
+    def step(self, streams: Sequence[int], x: Any) -> Any:
         """One more step of each of ``streams`` (n different ones), x (n, I): the results (n, O), in that order.
 
         KeyError, ValueError: a stream isn't there, or is there twice, or ``x`` doesn't fit; no stream has changed then.
@@ -250,8 +258,6 @@ class Pool:
         if len(set(places)) < len(places):
             raise ValueError("a stream is there twice")
         y, state = self.network.step(x, self._take(places))
-        if rows_of(state) not in (0, len(places)) or len(y) != len(places):
-            raise ValueError(f"expected a step of each of {len(places)} streams, got {len(y)}")
         self._put(places, state)
         return y
 

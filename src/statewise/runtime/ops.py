@@ -558,11 +558,54 @@ class Path(Op):
         return given[0].argmax(-1), NONE
 
 
+class Attention(Op):
+    """The mean of a memory's values, weighted by how well their keys fit what is given: the softmax of the scores.
+
+    The state is the memory of T' steps: values (T', N, V), keys (T', N, F) and what there is of a row (T', N, 1), 1 or
+    0; at first there is none. A score is a product, over sqrt(F), or what ``energy`` makes of a sum (Bahdanau).
+    """
+
+    NAME = "attention"
+
+    def __init__(self, told: Told, given: Sequence[Form]) -> None:
+        (form,) = _values(told, given)
+        self.name, self.dtype, self.keys = told.name, told.dtype, form.width
+        self.form = form._replace(width=told.count("values"))
+        self.additive = told.has("energy.weight")
+        if self.additive:
+            self.query = np.ascontiguousarray(told.array("query.weight", form.width, form.width).T)
+            self.bias = told.array("query.bias", form.width)
+            self.energy = told.array("energy.weight", 1, form.width)[0]
+
+    def start(self, rows: int) -> State:
+        return tuple([np.zeros((0, rows, width), self.dtype) for width in (self.form.width, self.keys, 1)])
+
+    def feed(self, given: Sequence[Array], state: State | None, lengths: Any) -> tuple[Array, State]:
+        if state is None or not len(state[0]):
+            raise ValueError(f"{self.name}: there is nothing to look at: a memory is part of the state")
+        _check_rows(given[0], state)
+        return np.stack([self._look(query, *state) for query in given[0]]), state
+
+    def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:
+        result, state = self.feed([given[0][None]], state, None)
+        return result[0], state
+
+    def _look(self, query: Array, values: Array, keys: Array, there: Array) -> Array:
+        """(N, V)."""
+        if self.additive:
+            scores = np.tanh(keys + (query @ self.query + self.bias)) @ self.energy  # (T', N)
+        else:
+            scores = (keys * query).sum(-1) * keys.dtype.type(self.keys**-0.5)
+        scores = np.where(there[..., 0] > 0, scores, -np.inf)
+        raised = np.exp(scores - scores.max(0))
+        return np.asarray(np.einsum("tn,tnv->nv", raised / raised.sum(0), values))
+
+
 OPS: dict[str, type[Op]] = {
     each.NAME: each
     for each in (
         *(Embedding, Linear, Norm, Sum, Joined, Activation),
-        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Path),
+        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Path, Attention),
     )
 }
 

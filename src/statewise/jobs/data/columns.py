@@ -171,6 +171,9 @@ def _parse(column: pl.Series, form: str) -> pl.Series:
     """``column`` read by one format, null where it doesn't fit."""
     if not form:
         return _naive(column)
+    distinct = column.unique()
+    if 2 * len(distinct) < len(column):  # series of the same times
+        return column.replace_strict(distinct, _parse(distinct, form), return_dtype=pl.Datetime("us"))
     cells = _normal(column)
     if form == "%Y%m%d":  # chrono would take a year of any length
         cells = cells.set(~cells.str.contains(r"^(19|20)\d{6}$"), None)

@@ -23,6 +23,7 @@ from .content import check_unpacked, read_content
 
 SEPARATORS = ",;\t|"
 YEARS = (-719_162, 2_932_897)  # the days from 1970 to the years 1 and 10000
+PARQUET = b"PAR1"  # what such a file begins with
 HEADER = 2**20  # characters that must hold the header
 NUMERIC = re.compile(r"[-+\d.:/eE T]*\d[-+\d.:/eE TZ]*")  # a number or a date
 DATE = re.compile(r"\d{4}[-/]\d{1,2}([-/]|$)|\d{1,2}([-/.])\d{1,2}\2\d{2,4}")
@@ -54,7 +55,7 @@ def name_of(source: Source) -> str:
 
 
 def _read(path: Path, content: bytes, header: bool | None) -> pl.DataFrame:
-    if content.startswith(b"PAR1"):
+    if content.startswith(PARQUET):
         return _parquet(path, content)
     return _csv(path, content, header)
 

@@ -8,7 +8,7 @@ numbers of those alone that are needed. A word may have blanks in it, as some of
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -70,9 +70,7 @@ def read_vectors(path: Path, words: Collection[str], first: int = 0) -> dict[str
     if not count:
         raise InputError(f"{path}: there are no vectors in it")
     if said is not None and said != count:
-        raise InputError(
-            f"{path}: its first line speaks of {said:,} words, there are {count:,}; is the file cut short?"
-        )
+        raise InputError(f"{path}: its first line speaks of {said:,} words, there are {count:,}; cut short?")
     return alike | exact
 
 
@@ -87,7 +85,7 @@ def _numbers(where: str, cells: list[bytes]) -> NDArray[np.float32]:
 
 
 def table_of(
-    vectors: dict[str, NDArray[np.float32]], words: Collection[str], random: np.random.Generator
+    vectors: Mapping[str, NDArray[np.float32]], words: Collection[str], random: np.random.Generator
 ) -> NDArray[np.float32]:
     """A row for each of ``words``: its vector, or one drawn at random that is as long: (V, E)."""
     known = np.stack(list(vectors.values()))

@@ -72,10 +72,19 @@ def to_svg(figure: Figure) -> str:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "statewise"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
+        lay_out(figure)
         figure.savefig(out, format="svg", metadata=nothing, transparent=True)
     svg = out.getvalue()
     colours = "|".join(_ON_THE_PAGE)
     return re.sub(colours, lambda found: f"var(--{_ON_THE_PAGE[found[0]]})", svg[svg.index("<svg") :])
+
+
+def lay_out(figure: Figure) -> None:
+    """Give everything its place once and for all; saving would draw all of it a second time to find the places."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _fix_numbers_on_cells(figure: Figure) -> None:

@@ -22,12 +22,12 @@ class Average:
         self.followed: list[Tensor] = list(named.values())
         self.tensors = {name: p.detach().clone() for name, p in named.items()}
 
-    @torch.no_grad()
     def follow(self, updates: int) -> None:
         """Take in the weights after so many ``updates``."""
         if self.decay:
             weight = 1 - min(self.decay, updates / (updates + 9))
-            torch._foreach_lerp_(list(self.tensors.values()), self.followed, weight)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.tensors.values()), self.followed, weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

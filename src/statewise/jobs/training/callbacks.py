@@ -115,11 +115,14 @@ class Log(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: list[Record] = _read(path)
+        self.whole = False  # whether the file holds these and nothing else, such as half a line before a kill
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
         # What was logged after the checkpoint is trained, and logged, again.
-        self.records = [r for r in self.records if r.get("fit") != fit] + list(history)
-        atomic.write(self.path, "".join(map(_line, self.records)))
+        kept = [r for r in self.records if r.get("fit") != fit] + list(history)
+        if not self.whole or kept != self.records:
+            self.records, self.whole = kept, True
+            atomic.write(self.path, "".join(map(_line, kept)))
 
     def record(self, record: Record) -> None:
         self.records.append(record)

@@ -74,7 +74,7 @@ def fit(
                     for parameter in parameters:
                         parameter.grad = None
                     # The gradients of several processes are averaged: times their number, that is the sum again.
-                    loss.backward(loss.new_tensor(counted * group.size / (terms or 1.0)))
+                    loss.backward(loss.new_full((), counted * group.size / (terms or 1.0)))
                 if config.clip:
                     clip(parameters, config.clip)
                 optimizer.step(rate)

@@ -31,29 +31,38 @@ class Optimizer:
             if config.optimizer != "sgd":
                 self.memory["step"] = [torch.zeros((), device=p.device) for p in self.parameters]
 
-    @torch.no_grad()
     def step(self, rate: float) -> None:
         """Change those that have a gradient, at the learning ``rate``."""
         given, gradients = with_gradients(self.parameters)
         parameters: list[Tensor] = [self.parameters[number] for number in given]
         memory = {name: [tensors[number] for number in given] for name, tensors in self.memory.items()}
-        config = self.config
-        if config.optimizer == "sgd":
-            torch._fused_sgd_(
-                parameters,
-                gradients,
-                memory.get("momentum_buffer", []),
-                weight_decay=config.weight_decay,
-                momentum=config.momentum,
-                lr=rate,
-                dampening=0.0,
-                nesterov=config.momentum > 0,
-                maximize=False,
-                is_first_step=False,  # the momentum before it is 0
-            )
-            return
+        with torch.no_grad():
+            if self.config.optimizer == "sgd":
+                self._sgd(parameters, gradients, memory, rate)
+            else:
+                self._adam(parameters, gradients, memory, rate)
+
+    def _sgd(
+        self, parameters: list[Tensor], gradients: list[Tensor], memory: Mapping[str, list[Tensor]], rate: float
+    ) -> None:
+        torch._fused_sgd_(
+            parameters,
+            gradients,
+            memory.get("momentum_buffer", []),
+            weight_decay=self.config.weight_decay,
+            momentum=self.config.momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=self.config.momentum > 0,
+            maximize=False,
+            is_first_step=False,  # the momentum before it is 0
+        )
+
+    def _adam(
+        self, parameters: list[Tensor], gradients: list[Tensor], memory: Mapping[str, list[Tensor]], rate: float
+    ) -> None:
         torch._foreach_add_(memory["step"], 1)
-        step = torch._fused_adamw_ if config.optimizer == "adamw" else torch._fused_adam_
+        step = torch._fused_adamw_ if self.config.optimizer == "adamw" else torch._fused_adam_
         step(
             parameters,
             gradients,
@@ -64,7 +73,7 @@ class Optimizer:
             lr=rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
-            weight_decay=config.weight_decay,
+            weight_decay=self.config.weight_decay,
             eps=EPS,
             amsgrad=False,
             maximize=False,

@@ -2,7 +2,11 @@
 
     formats/       files become ``Examples``: sequences, labels and names
     sequences.py   sequences of any lengths without padding, and the batches drawn of them
-    scaler.py      what the network reads
+    encoder.py     what a model remembers of its input, a class for each kind
+    scaler.py      that of numbers
+    spelling.py    that of texts and symbols
+    texts.py       texts, and sequences of symbols
+    ngrams.py      the linear model of n-grams beside the network
     network.py     recurrent layers, a head, a linear output
     training.py    the task for the fitting loop
     model.py       what is left of it, and its file

@@ -1,40 +1,119 @@
-"""What costs nothing, or little, to compare a network with: the most frequent class, logistic regression, the nearest
-neighbour. Each sees the training part alone, scaled as the network sees it.
+"""What costs nothing, or little, to compare a network with. Each sees the training part alone, scaled as the network
+sees it: what is usual, a linear model of a few features, MiniROCKET, the nearest neighbour.
+
+What would take minutes sees a part of the rows, and its name says so, or is left out.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from . import dtw
+from .encoder import Encoder
+from .examples import Examples
+from .ridge import Ridge
+from .rocket import FEATURES, Rocket
 from .sequences import Batches, Rows
+from .targets import Said, Target, Values
+from .texts import Item, Texts
 
 Features = NDArray[np.float32]
 
 MOST_FEATURES = 4096  # of a flattened sequence; longer ones are thinned out
-REGRESSION_COST = 6e7  # numbers that logistic regression may train on
+REGRESSION_COST = 6e7  # numbers that a linear model may train on
 NEIGHBOUR_COST = 6e11  # products that finding neighbours may take
+ROCKET_COST = 3e10  # comparisons that features may take
+ROCKET_ROWS = 4000  # whose products with each other a ridge regression may take apart
+DTW_COST = 6e9  # cells of all tables
+LEAST_ROWS = 20  # fewer say nothing
+NGRAMS = 4
+
+Found = Iterator[tuple[str, Said | None]]
+"""The name of each baseline, and what it says of the test part; None where it is left out."""
 
 
-def baselines(train: Batches, targets: Rows, test: Batches, *, images: bool) -> Iterator[tuple[str, Rows]]:
-    """The name of each baseline and what it says of the sequences of ``test``, as numbers of classes: (n,)."""
-    yield "most frequent class", np.full(len(test), np.bincount(targets).argmax())
+def baselines(encoder: Encoder, target: Target, train: Examples, values: Values, test: Examples) -> Found:
+    """All that suit the input and the ``target``."""
+    name, said = target.usual(values)
+    yield name, np.repeat(said, len(test), axis=0)
+    if isinstance(train.sequences, Texts) and isinstance(test.sequences, Texts):
+        yield _of_texts(target, train.sequences, values, test.sequences)
+        return
+    ours, theirs = (encoder.batches(part.sequences) for part in (train, test))
+    yield from _of_numbers(target, ours, values, theirs, images=train.picture is not None)
+
+
+def _of_texts(target: Target, train: Texts, values: Values, test: Texts) -> tuple[str, Said]:
+    """A linear model of tf-idf: of words and pairs of them or, of short texts and of symbols, of up to 4 in a row."""
+    words = train.levels[0] == "word"
+    how = {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"} if words else {"analyzer": _ngrams}
+    tfidf = TfidfVectorizer(**how, sublinear_tf=True, dtype=np.float32)
+    x = tfidf.fit_transform(train.items)
+    what = "words and pairs of words" if words else f"n-grams of {train.unit}"
+    return f"{target.LINEAR} on tf-idf of {what}", target.linear(x, values, tfidf.transform(test.items))
+
+
+def _ngrams(item: Item) -> Iterator[Item]:
+    """Up to ``NGRAMS`` in a row of the symbols of ``item``, between its ends."""
+    edge = "\n" if isinstance(item, str) else ("\n",)
+    item = edge + item + edge  # type: ignore[operator]
+    return (item[at : at + n] for n in range(1, NGRAMS + 1) for at in range(len(item) - n + 1))
+
+
+def _of_numbers(target: Target, train: Batches, values: Values, test: Batches, *, images: bool) -> Found:
     flat, flat_test = flattened(train, test)
     if images:
-        yield _regression("pixels", flat, targets, flat_test)
+        yield _linear(target, "pixels", flat, values, flat_test)
     else:
         scaler = StandardScaler().fit(summary(train))
         features, features_test = (scaler.transform(summary(part)) for part in (train, test))
-        yield _regression("mean, spread, ends of each channel", features, targets, features_test)
+        yield _linear(target, "mean, spread, ends of each channel", features, values, features_test)
+        yield _rocket(target, train, values, test)
     rows = _sample(len(flat), NEIGHBOUR_COST / (len(flat_test) * flat.shape[1]))
-    nearest = KNeighborsClassifier(1, algorithm="brute").fit(flat[rows], targets[rows])
-    yield f"nearest neighbour{_part(rows, flat)}", nearest.predict(flat_test)
+    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(flat[rows])
+    found = rows[nearest.kneighbors(flat_test, return_distance=False)[:, 0]]
+    yield f"nearest neighbour{_part(rows, train)}", target.copied(values[found])
+    if not images:
+        yield _warped(target, train, values, test)
+
+
+def _linear(target: Target, what: str, x: Features, values: Values, test: Features) -> tuple[str, Said]:
+    rows = _sample(len(x), REGRESSION_COST / x.shape[1])
+    said = target.linear(x[rows], values[rows], test)
+    return f"{target.LINEAR} on {what}{_part(rows, x)}", said
+
+
+def _rocket(target: Target, train: Batches, values: Values, test: Batches) -> tuple[str, Said | None]:
+    """Ridge regression on MiniROCKET's features."""
+    most = (ROCKET_COST / FEATURES - len(test.steps)) / float(train.lengths.double().mean())
+    if most < min(LEAST_ROWS, len(train)):
+        return "MiniROCKET (left out, it takes too long)", None
+    rows = _sample(len(train), min(most, ROCKET_ROWS))
+    part = train.select(rows)
+    rocket = Rocket.fitted(part)
+    ridge, scores = Ridge.fitted(rocket.of(part), target.responses(values[rows]))
+    return f"MiniROCKET{_part(rows, train)}", target.of_scores(ridge(rocket.of(test)), scores, values[rows])
+
+
+def _warped(target: Target, train: Batches, values: Values, test: Batches) -> tuple[str, Said | None]:
+    """The nearest neighbour by dynamic time warping, in the window with which the training part finds its own best."""
+    name, widest = "nearest neighbour by DTW", dtw.windows(train)[-1]
+    most = DTW_COST / dtw.cost(train.select(np.arange(1)), test, widest)
+    if most < min(LEAST_ROWS, len(train)):
+        return f"{name} (left out, it takes too long)", None
+    rows = _sample(len(train), most)
+    part = train.select(rows)
+    window = widest
+    if len(dtw.windows(part)) * dtw.cost(part, part, widest) < DTW_COST:
+        window = dtw.chosen_window(part, target, values[rows])
+    found = dtw.distances(test, part, window).argmin(1)
+    return f"{name}{_part(rows, train)}", target.copied(values[rows[found]])
 
 
 def summary(batches: Batches) -> Features:
@@ -72,15 +151,6 @@ def _at_length(batches: Batches, length: int) -> Features:
     return np.asarray(blended.reshape(len(blended), -1))
 
 
-def _regression(what: str, x: Features, targets: Rows, test: Features) -> tuple[str, Rows]:
-    rows = _sample(len(x), REGRESSION_COST / x.shape[1])
-    regression = LogisticRegression(max_iter=100)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not wholly converged is as good here
-        regression.fit(x[rows], targets[rows])
-    return f"logistic regression on {what}{_part(rows, x)}", regression.predict(test)
-
-
 def _sample(count: int, most: float) -> Rows:
     """All of ``count`` rows or, where that is more than ``most``, as many drawn at random."""
     if count <= most:
@@ -88,5 +158,5 @@ def _sample(count: int, most: float) -> Rows:
     return np.sort(np.random.default_rng(0).choice(count, max(1, int(most)), replace=False))
 
 
-def _part(rows: Rows, x: Features) -> str:
+def _part(rows: Rows, x: Features | Batches) -> str:
     return f" ({len(rows)} of {len(x)})" if len(rows) < len(x) else ""

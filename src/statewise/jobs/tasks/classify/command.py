@@ -34,13 +34,17 @@ examples:
 with files of your own:
   statewise classify TRAIN.ts --test TEST.ts
   statewise classify FILE.csv --id COLUMN --label COLUMN --time COLUMN
+  statewise classify REVIEWS.csv --text COLUMN --label COLUMN
+  statewise classify aclImdb --vectors glove.6B.100d.txt
   statewise classify train-images-idx3-ubyte.gz --test t10k-images-idx3-ubyte.gz
 
 files, packed as .gz or not:
   .ts            archives of timeseriesclassification.com
   CSV, Parquet   a row for each step, with a column of ids that says of which
                  sequence, and a column of labels; or a row for each sequence,
-                 its columns the steps, empty after the last one
+                 its columns the steps, empty after the last one; or a row for
+                 each text, with a column of texts and one of labels
+  folder         a folder of texts for each class, maybe in train and test
   .npz           X (n, T, I) or (n, T), y (n,), and maybe lengths (n,)
   .npy           X alone; y in another file, given with --labels
   IDX            images and labels as MNIST's
@@ -58,6 +62,7 @@ class PredictOptions(Out, Layout):
     out: Path | None = again(Out, "out", None, "FILE's name with -predicted.csv, here")
     pixels: bool | None = again(Layout, "pixels", None, "")  # type: ignore[assignment]
     gaps: Literal["refuse", "carry"] | None = again(Layout, "gaps", None, "")  # type: ignore[assignment]
+    symbols: bool | None = again(Layout, "symbols", None, "")  # type: ignore[assignment]
 
 
 PREDICT = Command(
@@ -94,13 +99,9 @@ def predict(options: PredictOptions) -> None:
     layout = replace(model.layout or Layout(), **given | {"labelled": options.label is not None})
     examples = read(options.file, layout, labels=options.labels)
     try:
-        probabilities = model.probabilities(examples.sequences)
+        found = model.predict(examples.sequences)
     except InputError as error:
         raise InputError(f"{options.file}: {error}") from None
-    atomic.write(out, predictions(examples, model.classes, probabilities))
-    said = ""
-    if examples.labels is not None:
-        names = [str(label) for label in model.classes]
-        right = sum(names[p] == label for p, label in zip(probabilities.argmax(1), examples.labels, strict=True))
-        said = f", {right} ({100 * right / len(examples):.2f} %) as they are labelled"
+    atomic.write(out, predictions(examples, model.target, found))
+    said = "" if examples.labels is None else model.target.compared(examples.labels, found)
     say(f"{out}: {examples.described()}{said}")

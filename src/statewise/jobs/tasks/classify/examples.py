@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ...errors import InputError
+from .config import Layout
 from .sequences import Rows, Sequences
-
-LONGEST = 200  # characters of a class's name
+from .texts import Texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,15 +19,19 @@ class Examples:
     """What run folders and titles are called after."""
     source: str
     """The file, for messages."""
-    sequences: Sequences
+    sequences: Sequences | Texts
     labels: Sequence[str] | None
     """(n,); None where the file has none."""
     ids: Sequence[str] = ()
     """What each sequence is called: (n,); by default 1, 2, and so on."""
     channels: tuple[str, ...] | None = None
     """The channels' names, where the file has any."""
+    separator: str | None = None
+    """What is between the labels of one sequence, where the file says that there are several."""
     picture: tuple[int, int] | None = None
     """Height and width, where each sequence is an image."""
+    layout: Layout | None = None
+    """How other files of the same kind lie, as far as this one tells."""
 
     def __post_init__(self) -> None:
         if not len(self.ids):
@@ -46,47 +48,20 @@ class Examples:
 
     def described(self) -> str:
         """How many there are of what, in words."""
-        if self.picture is not None:
+        if self.picture is not None and isinstance(self.sequences, Sequences):
             height, width = self.picture
             way = "pixel by pixel" if self.sequences.channels == 1 and width > 1 else "row by row"
             return f"{len(self)} images of {height} x {width}, read {way}"
         return self.sequences.described()
 
 
-def classes_of(examples: Examples) -> list[str]:
-    """The labels that there are, numbers by size, others by letter. Refuses a single one."""
-    if examples.labels is None:
-        raise InputError(f"{examples.source}: has no labels; --label names a table's column of them, --labels a file")
-    found = sorted(set(examples.labels), key=_rank)
-    longest = max(found, key=len)
-    if len(longest) > LONGEST:
-        raise InputError(
-            f"{examples.source}: a label of {len(longest)} characters, {longest[:30]!r}...; expected names of classes,"
-            " choose their column with --label"
-        )
-    if len(found) < 2:
-        raise InputError(
-            f"{examples.source}: expected sequences of at least two classes, all are labelled {found[0]!r}"
-        )
-    return found
-
-
-def targets_of(examples: Examples, classes: Sequence[str]) -> Rows:
-    """The labels as places in ``classes``: (n,). Refuses a label that is not among them."""
-    place = {label: index for index, label in enumerate(classes)}
-    labels = examples.labels or []
-    for row, label in enumerate(labels):
-        if label not in place:
-            raise InputError(
-                f"{examples.source}: sequence {examples.ids[row]!r} has the label {label!r}, which the training part"
-                f" hasn't got; there: {', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}"
-            )
-    return np.array([place[label] for label in labels], np.int64)
-
-
 def check_alike(train: Examples, other: Examples) -> None:
     """Refuse ``other`` where its channels are not those of ``train``."""
-    ours, theirs = train.sequences.channels, other.sequences.channels
+    kinds = [type(part.sequences) for part in (train, other)]
+    if kinds[0] != kinds[1]:
+        numbers = ["numbers" if kind is Sequences else "texts" for kind in kinds]
+        raise InputError(f"{other.source}: has {numbers[1]}, {train.source} has {numbers[0]}")
+    ours, theirs = (getattr(part.sequences, "channels", 1) for part in (train, other))
     if ours != theirs:
         raise InputError(f"{other.source}: expected as many channels as in {train.source}, {ours}, got {theirs}")
     if train.channels != other.channels:
@@ -94,10 +69,3 @@ def check_alike(train: Examples, other: Examples) -> None:
             f"{other.source}: has the channels {', '.join(other.channels or ('of no name',))},"
             f" {train.source} has {', '.join(train.channels or ('of no name',))}; expected the same"
         )
-
-
-def _rank(label: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(label), label
-    except ValueError:
-        return True, 0.0, label

@@ -8,21 +8,21 @@ from typing import Any
 from ... import experiment
 from ...config import part_of
 from ...data.columns import listed
-from ...data.split import stratified_split
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import report
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
-from .examples import Examples, check_alike, classes_of, targets_of
-from .formats import digits, read
+from .examples import Examples, check_alike
+from .formats import digits, parts_of, read
 from .model import Model
-from .result import Result, Score, score
+from .result import Score, result_of
+from .targets import Classes, Labels, Target, target_of
 from .training import ClassifyProblem
 
 
 class Classify(experiment.Job[Options, Model]):
-    """Learns the classes of one part of the sequences and is tested on another."""
+    """Learns what one part of the sequences is and is tested on another."""
 
     kind = "classify"
 
@@ -31,63 +31,82 @@ class Classify(experiment.Job[Options, Model]):
     def __init__(self, options: Options) -> None:
         self.options, self.layout = options, part_of(Layout, options)
         self.examples, self.test, self.how = self._parts(options)
-        self.classes, self.name = classes_of(self.examples), self.examples.name
-        self.targets, self.truth = (targets_of(part, self.classes) for part in (self.examples, self.test))
+        self.name = self.examples.name
+        self.values, self.truth = (
+            self.target.read(part.labels or (), part.source, part.ids) for part in (self.examples, self.test)
+        )
         told, image = part_of(ClassifyConfig, options), self.examples.picture is not None
-        self.problem = ClassifyProblem.of(told, self.examples.sequences, self.targets, self.classes, image=image)
+        self.problem = ClassifyProblem.of(told, self.examples.sequences, self.values, self.target, image=image)
 
     def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
         """The training part, the test part, and in words how they were told apart."""
         if config.file is None:
             examples = digits(pixels=config.pixels)
         else:
-            examples = read(config.file, self.layout, labels=config.labels)
+            file, beside = parts_of(config.file)
+            config = replace(config, file=file, test=config.test or beside)
+            examples = read(file, self.layout, labels=config.labels)
         if examples.channels:  # other files have to be as this one
             self.layout = replace(self.layout, channels=examples.channels, long=True)
-        classes = classes_of(examples)
+        self.layout = examples.layout or self.layout
+        self.target = target_of(examples.labels, examples.source, config.task, config.separator or examples.separator)
         if config.test is not None:
             test = read(config.test, self.layout, labels=config.test_labels)
             check_alike(examples, test)
             if test.labels is None:
                 raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
             return examples, test, f" ({config.test})"
-        kept, held = stratified_split(targets_of(examples, classes), config.test_share, config.seed)
+        values = self.target.read(examples.labels or (), examples.source, examples.ids)
+        kept, held = self.target.split(values, config.test_share, config.seed)
         if not len(held):
             raise InputError(f"{examples.source}: no class has two sequences; give a test part with --test")
-        how = f" ({100 * config.test_share:g} % of each class, split off with seed {config.seed})"
+        of = " of each class" if isinstance(self.target, Classes) else ""
+        how = f" ({100 * config.test_share:g} %{of}, split off with seed {config.seed})"
         return examples.select(kept), examples.select(held), how
 
     def facts(self) -> Facts:
         """What is classified, into what, where it is split, and by what network."""
+        config, target = self.problem.config, self.problem.target
         return [
-            ("", f"{self.name}: {len(self.classes)} classes ({listed(self.classes)})"),
+            ("", f"{self.name}: {_described(target)}"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
-            ("network", report.network_line(self.problem.config, self.problem.network())),
-            ("loss", report.loss_line(self.config.smoothing, len(self.classes))),
+            *report.input_facts(self.examples, self.problem),
+            ("network", report.network_line(config, self.problem.network())),
+            ("loss", report.loss_line(target, config.smoothing)),
         ]
 
+    def facts_of(self, model: Model) -> Facts:
+        """Of texts, what the n-grams have to say."""
+        return report.ngram_facts(model)
+
     def validated(self, scores: Any) -> str:
-        """How many are right."""
-        return f"accuracy {experiment.percent(scores['accuracy'])}"
+        """What the target says of them."""
+        return self.target.validated_line(scores)
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
-        result = Result(self.label, self.classes, self.truth, model.probabilities(self.test.sequences))
-        others = self.compared(model)
-        content = report.predictions(self.test, self.classes, result.probabilities)
+        target = model.target
+        name = self.label if model.network.beside is None else f"{self.label} and n-grams"
+        result = result_of(name, target, self.truth, model.predict(self.test.sequences))
+        others = [
+            Score(name, {} if said is None else target.measured(self.truth, said))
+            for name, said in baselines(model.encoder, target, self.examples, self.values, self.test)
+        ]
         sizes = {"training": len(self.examples), "test": len(self.test), "source": self.examples.source}
         return Outcome(
             report.scores(result, others),
-            experiment.verdict((self.label, result.score.accuracy), [(s.name, s.accuracy) for s in others], "accuracy"),
+            report.verdict(result, others),
             {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
-            ending=report.confusions(result),
-            blocks=[*report.classes(result), *report.mistakes(self.test, result)],
-            files={"predictions.csv": content},
+            ending=result.ending(),
+            blocks=report.blocks(self.test, result),
+            files={"predictions.csv": report.predictions(self.test, target, result.said)},
         )
 
-    def compared(self, model: Model) -> list[Score]:
-        """The scores of the baselines."""
-        train, test = (model.encoder.batches(part.sequences) for part in (self.examples, self.test))
-        found = baselines(train, self.targets, test, images=self.examples.picture is not None)
-        return [score(name, self.truth, predicted) for name, predicted in found]
+
+def _described(target: Target) -> str:
+    """What is told, in words."""
+    if isinstance(target, Classes | Labels):
+        what = "classes" if isinstance(target, Classes) else "labels, any number of them each"
+        return f"{len(target.names)} {what} ({listed(list(map(str, target.names)))})"
+    return "a number each"

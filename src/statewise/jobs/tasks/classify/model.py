@@ -1,4 +1,4 @@
-"""A trained classifier: network, scaler and the names of the classes, and the file that holds them."""
+"""A trained network with what it reads (an encoder) and says (a target), and the file that holds them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from ...artifacts import model_file
 from ...errors import InputError
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
-from .network import Network, logits_of
+from .network import Network, outputs_of
+from .ngrams import NGrams
 from .scaler import Scaler
+from .spelling import Spelling
+from .targets import TARGETS, Classes, Said, Target
 
-ENCODERS: tuple[type[Encoder], ...] = (Scaler,)
-
-Label = str | int | float | bool
+ENCODERS: tuple[type[Encoder], ...] = (Scaler, Spelling)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Model(model_file.Model):
-    """Tells to which of ``classes`` sequences belong."""
+    """Tells what sequences are: of which class, of which labels, or a number."""
 
     KIND: ClassVar[str] = "classification model"
     CONFIG: ClassVar[type[Any]] = ClassifyConfig
@@ -34,12 +35,12 @@ class Model(model_file.Model):
     config: ClassifyConfig
     network: Network
     encoder: Encoder
-    classes: tuple[Label, ...]
+    target: Target
 
-    def probabilities(self, sequences: Any) -> NDArray[np.float64]:
-        """The probability of each class: (n, classes). Raises ``InputError`` where they are of another kind."""
+    def predict(self, sequences: Any) -> Said:
+        """What the target says: (n, ...). Raises ``InputError`` where ``sequences`` are of another kind."""
         self.encoder.check(sequences)
-        return _probabilities(logits_of(self.frozen, self.encoder.batches(sequences, self.config.segment or 1)))
+        return self._said(outputs_of(self.frozen, self.encoder.batches(sequences, self.config.segment or 1)))
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` sequences that nothing has been read of: the steps of a segment, and the network's.
@@ -52,18 +53,18 @@ class Model(model_file.Model):
         return self._begun(before)[None][:0], before, None
 
     @torch.no_grad()
-    def step(self, x: Any, state: Any) -> tuple[NDArray[np.float64], Any]:
-        """Read a step of each sequence, ``x``; the probability of each class by now, and the state.
+    def step(self, x: Any, state: Any) -> tuple[Said, Any]:
+        """Read a step of each sequence, ``x``; what the target says by now, and the state.
 
-        They are those of the whole sequence up to here. Raises ``InputError`` where ``probabilities`` would.
+        It is what is said of the whole sequence up to here. Raises ``InputError`` where ``predict`` would.
         """
         begun, before, network = state
         read = self.encoder.read(x, before, self.config.gaps)  # (rows, K)
         begun = np.concatenate([begun, self._begun(read)[None]])  # (1 to segment, rows, K)
         segment = self.config.segment or 1
         padded = begun[np.minimum(np.arange(segment), len(begun) - 1)]  # as a sequence that ends here
-        logits, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
-        return _probabilities(logits), ((begun[:0], read, after) if len(begun) == segment else (begun, read, network))
+        outputs, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
+        return self._said(outputs), ((begun[:0], read, after) if len(begun) == segment else (begun, read, network))
 
     @staticmethod
     def _begun(read: NDArray[Any]) -> NDArray[Any]:
@@ -71,8 +72,9 @@ class Model(model_file.Model):
         return read.astype(np.float32) if read.dtype.kind == "f" else read
 
     def content(self) -> dict[str, Any]:
-        """The names of the classes, and what the encoder says."""
-        return {"input": self.encoder.KIND, "classes": list(self.classes), **self.encoder.content()}
+        """What the encoder and the target say."""
+        kinds = {"input": self.encoder.KIND, "task": self.target.TASK}
+        return {**kinds, **self.encoder.content(), **self.target.content()}
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights, and those of the encoder."""
@@ -88,27 +90,24 @@ class Model(model_file.Model):
     @classmethod
     def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
         """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config, classes = shared["config"], _classes(content["classes"])
+        config = shared["config"]
+        target = TARGETS[content.get("task", Classes.TASK)].built(content)
         known = {each.KIND: each for each in ENCODERS}
         encoder = known[content.get("input", Scaler.KIND)].built(content, tensors)
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        network = model_file.filled(lambda: Network(*encoder.front(config), len(classes), config), weights)
-        return cls(network=network.eval(), encoder=encoder, classes=classes, **shared)
+        grams = len(weights["beside.keys"]) if "beside.keys" in weights else 0
 
+        def made() -> Network:
+            beside = NGrams.empty(config.ngrams or 1, grams, target.width) if grams else None
+            return Network(*encoder.front(config), target.width, config, beside)
 
-def _probabilities(logits: Tensor) -> NDArray[np.float64]:
-    """Those of ``logits`` (n, classes). Raises ``InputError`` where they are no numbers."""
-    if not bool(logits.isfinite().all()):
-        raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
-    probabilities: NDArray[np.float64] = logits.double().softmax(-1).numpy()
-    return probabilities
+        network = model_file.filled(made, weights)
+        return cls(network=network.eval(), encoder=encoder, target=target, **shared)
 
-
-def _classes(content: Any) -> tuple[Label, ...]:
-    if not isinstance(content, list) or not all(isinstance(c, (str, int, float)) and c == c for c in content):
-        raise ValueError("expected the names of the classes")
-    if len(set(content)) != len(content):
-        raise ValueError("two classes have one name")
-    return tuple(content)
+    def _said(self, outputs: Tensor) -> Said:
+        """What the target says of ``outputs`` (n, W). Raises ``InputError`` where they are no numbers."""
+        if not bool(outputs.isfinite().all()):
+            raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
+        return self.target.decode(outputs)

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ....layers import GRU, LSTM, RNN
 from .config import ClassifyConfig
+from .ngrams import NGrams
 from .sequences import Batches
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
@@ -17,34 +18,48 @@ STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives the logits of ``classes`` classes; ``front`` makes of a batch what the layers read, ``size`` wide."""
+    """Gives ``outputs`` numbers, such as logits; ``front`` makes of a batch what the layers read, ``size`` wide.
 
-    def __init__(self, front: nn.Module | None, size: int, classes: int, config: ClassifyConfig) -> None:
+    Out of training what ``beside`` makes of the batch has its share in them.
+    """
+
+    def __init__(
+        self,
+        front: nn.Module | None,
+        size: int,
+        outputs: int,
+        config: ClassifyConfig,
+        beside: NGrams | None = None,
+    ) -> None:
         super().__init__()
         self.front = front
+        self.beside = beside
+        units, dropout = config.units or 1, config.dropout or 0.0
         self.recurrent = CELLS[config.cell](
             size,
-            config.units,
+            units,
             config.layers,
             bidirectional=config.bidirectional,
-            dropout=config.dropout if config.layers > 1 else 0.0,
+            dropout=dropout if config.layers > 1 else 0.0,
         )
-        width = config.units * (2 if config.bidirectional else 1)
+        width = units * (2 if config.bidirectional else 1)
         self.head = config.head
         if config.head == "attention":
             self.attention = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
-        self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(width, classes)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, classes) of x (T, N, K), segments as steps, of which the first ``lengths`` (N,) count.
+        """Outputs (N, W) of x (T, N, K), segments as steps, of which the first ``lengths`` (N,) count.
 
         All count where ``lengths`` is None.
         """
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
-        logits: Tensor = self.output(self.dropout(summary))
-        return logits
+        outputs: Tensor = self.output(self.dropout(summary))
+        if self.beside is None or self.training:
+            return outputs
+        return torch.lerp(outputs, self.beside(x, lengths), self.beside.share)
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
@@ -60,11 +75,11 @@ class Network(nn.Module):
         return steps, torch.cat(tuple(final[-directions:]), dim=-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Logits (N, classes) after one more step, or segment, x (N, K) of sequences read in one direction; the state.
+        """Outputs (N, W) after one more step, or segment, x (N, K) of sequences read in one direction; the state.
 
         ``state`` is what the step before gave, None at first.
         """
-        hidden, pooled = (None, None) if state is None else state
+        hidden, pooled, beside = (None, None, None) if state is None else state
         steps, hidden = self.recurrent(x[None] if self.front is None else self.front(x[None]), hidden)
         summary = now = steps[0]  # (N, H)
         if self.head == "max":
@@ -77,7 +92,11 @@ class Network(nn.Module):
             kept, own = (largest - highest).exp(), (score - highest).exp()
             pooled = total * kept + own * now, weight * kept + own, highest
             summary = pooled[0] / pooled[1]
-        return self.output(summary), (hidden, pooled)
+        logits = self.output(summary)
+        if self.beside is not None:
+            more, beside = self.beside.step(x, beside)
+            logits = torch.lerp(logits, more, self.beside.share)
+        return logits, (hidden, pooled, beside)
 
     def packs(self, x: Tensor) -> bool:
         """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
@@ -102,8 +121,8 @@ def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, batches: Batches) -> Tensor:
-    """What ``network`` says of all sequences: (n, classes), float64 on the CPU.
+def outputs_of(network: nn.Module, batches: Batches) -> Tensor:
+    """What ``network`` says of all sequences: (n, W), float64 on the CPU.
 
     Sequences of like length go together, so that a long one takes its memory once.
     """

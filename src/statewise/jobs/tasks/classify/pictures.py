@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from ...report import to_svg
 from ...report.charts import LINE, MODEL, QUIET, REAL, SECOND, new_figure
 from .examples import Examples
-from .result import Result
+from .result import ClassResult, NumberResult, Result
 from .sequences import Rows
 
 MOST_NUMBERED = 20  # classes whose counts can be read
@@ -20,9 +20,9 @@ PANELS = 12
 COUNTS = LinearSegmentedColormap.from_list("counts", ["#ffffff", "#9cc5d6", SECOND, "#123d4d"])
 
 
-def confusion_matrix(result: Result) -> str:
+def confusion_matrix(result: ClassResult) -> str:
     """How often each class (a row) was taken for each (a column), shares of the row as colours, as an SVG."""
-    counts, n = result.confusion, len(result.classes)
+    counts, n = result.confusion, len(result.names)
     size = min(2.6 + 0.42 * n, 9.0)
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
@@ -37,7 +37,7 @@ def confusion_matrix(result: Result) -> str:
             axes.text(column + 0.5, row + 0.5, str(counts[row, column]), ha="center", va="center", color=colour)
     every = max(1, -(-n // 40))
     places = range(0, n, every)
-    names = [_short(result.classes[place], 14) for place in places]
+    names = [_short(result.names[place], 14) for place in places]
     long = max(map(len, names)) > 3
     axes.set_xticks([place + 0.5 for place in places], names, rotation=90 if long else 0, parse_math=False)
     axes.set_yticks([place + 0.5 for place in places], names, parse_math=False)
@@ -63,15 +63,30 @@ def some(examples: Examples, result: Result, rows: Rows) -> str:
     return to_svg(figure)
 
 
-def one_of_each(examples: Examples, result: Result) -> Rows:
+def one_of_each(result: ClassResult) -> Rows:
     """A row for each of the first classes that was taken for what it is, the surest of its class."""
     right = result.predicted == result.truth
     found = []
-    for label in range(len(result.classes)):
+    for label in range(len(result.names)):
         rows = np.flatnonzero(right & (result.truth == label))
         if len(rows):
-            found.append(rows[result.probabilities[rows, label].argmax()])
+            found.append(rows[result.said[rows, label].argmax()])
     return np.array(found[:PANELS], np.int64)
+
+
+def scatter(result: NumberResult) -> str:
+    """What is said of each sequence beside what it is, as an SVG."""
+    figure = new_figure(6.2, 5.4)
+    axes = figure.subplots()
+    ends = [min(result.truth.min(), result.said.min()), max(result.truth.max(), result.said.max())]
+    axes.plot(ends, ends, color=QUIET, lw=1)
+    axes.scatter(result.truth, result.said, s=14, color=MODEL, alpha=0.7, linewidths=0)
+    axes.set_xlabel("true", color=REAL)
+    axes.set_ylabel("predicted", color=REAL)
+    axes.tick_params(colors=REAL, labelsize=9.5)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return to_svg(figure)
 
 
 def _one(axes: Axes, examples: Examples, row: int) -> None:
@@ -93,11 +108,12 @@ def _one(axes: Axes, examples: Examples, row: int) -> None:
 
 
 def _title(axes: Axes, result: Result, row: int) -> None:
-    truth, predicted = result.truth[row], result.predicted[row]
-    share = f"{100 * result.probabilities[row, predicted]:.0f} %"
-    said, real = _short(result.classes[predicted], 12), _short(result.classes[truth], 12)
-    text = f"{real}, {share}" if truth == predicted else f"{real}\ntaken for {said}, {share}"
-    axes.set_title(text, fontsize=9, color=REAL if truth == predicted else MODEL, parse_math=False)
+    truth, said, right = result.titles(row)
+    real, taken = _short(truth, 12), _short(said, 20)
+    text = (
+        f"{real}\ntaken for {taken}" if not right else taken if isinstance(result, ClassResult) else f"{real}: {taken}"
+    )
+    axes.set_title(text, fontsize=9, color=REAL if right else MODEL, parse_math=False)
 
 
 def _short(text: str, most: int) -> str:

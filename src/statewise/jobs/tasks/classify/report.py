@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
 from ... import experiment
+from ...data.vocabulary import SPECIAL
 from ...report import Block, Heading, Note, Picture, Table
 from . import pictures
 from .config import ClassifyConfig
 from .examples import Examples
+from .model import Model
 from .network import Network
-from .result import Result, Score
+from .result import ClassResult, LabelScore, LabelsResult, NumberResult, Result, Score, formed
+from .sequences import Rows
+from .spelling import Spelling
+from .targets import Classes, Number, Said, Target, written
+from .texts import Item, Texts
+from .training import ClassifyProblem
 
 MOST_CLASSES = 60  # whose scores are listed
+UNITS = {"char": "characters", "word": "words", "subword": "pieces of words"}
+EXCERPT = 300  # characters of a text
 
 
 def network_line(config: ClassifyConfig, network: Network) -> str:
@@ -29,93 +37,164 @@ def network_line(config: ClassifyConfig, network: Network) -> str:
     return experiment.network_line(config, network, ways, head, *reads)
 
 
-def loss_line(smoothing: float, classes: int) -> str:
+def input_facts(examples: Examples, problem: ClassifyProblem) -> experiment.Facts:
+    """How texts are found and read."""
+    encoder, layout, texts = problem.encoder, examples.layout, problem.part[0]
+    if not isinstance(encoder, Spelling) or not isinstance(texts, Texts):
+        return []
+    found: experiment.Facts = []
+    if layout is not None and layout.text:
+        said = f"{', '.join(layout.text)} as texts, {layout.label} as labels"
+        found.append(("columns", f"{said}; --text and --label name others"))
+    unit = "symbols" if encoder.lists else UNITS[encoder.vocabulary.level]
+    known = len(encoder.vocabulary.symbols) - len(SPECIAL)
+    long = sum(len(encoder.cut(item, whole=True)) > encoder.longest for item in texts.items)
+    cut = f"; {long} texts are longer than {encoder.longest}: of those both ends" if long else ""
+    found.append(("read", f"by {unit}, {known:,} known{cut}"))
+    if problem.vectors:
+        kept = "left as they are" if problem.config.vectors_frozen else "trained further"
+        size = problem.config.embedding
+        found.append(("vectors", f"of {size} numbers, of {len(problem.vectors):,} of them from a file, {kept}"))
+    return found
+
+
+def ngram_facts(model: Model) -> experiment.Facts:
+    """What the linear model of n-grams has to say beside the network."""
+    beside = model.network.beside
+    if beside is None:
+        return []
+    share = float(beside.share)
+    nothing = {0.0: "; they add nothing to the network", 1.0: "; the network adds nothing to them"}
+    said = f"a linear model of {len(beside.keys):,}, their share in what is said {share:.1f}"
+    return [("n-grams", said + nothing.get(share, ""))]
+
+
+def loss_line(target: Target, smoothing: float) -> str:
     """What the training loss is and what it can't be below: where labels are smoothed, that is their entropy."""
+    if isinstance(target, Number):
+        return "squared error, of numbers with mean 0 and spread 1"
+    what = "cross entropy" if isinstance(target, Classes) else "binary cross entropy, the mean over the labels"
     if not smoothing:
-        return "cross entropy"
-    right, wrong = 1 - smoothing + smoothing / classes, smoothing / classes
-    least = -right * math.log(right) - (classes - 1) * wrong * math.log(wrong)
-    return f"cross entropy with labels smoothed by {smoothing:g}, at least {least:.2f}"
+        return what
+    outputs = target.width if isinstance(target, Classes) else 2
+    right, wrong = 1 - smoothing + smoothing / outputs, smoothing / outputs
+    least = -right * math.log(right) - (outputs - 1) * wrong * math.log(wrong)
+    return f"{what} with labels smoothed by {smoothing:g}, at least {least:.2f}"
 
 
 def scores(result: Result, baselines: Sequence[Score]) -> Table:
     """How good the model and the baselines are."""
-    rows = [[s.name, experiment.percent(s.accuracy), f"{s.f1:.3f}"] for s in (result.score, *baselines)]
-    return Table(("on the test part", "accuracy", "macro F1"), rows, caption=interval(result))
-
-
-def interval(result: Result) -> str:
-    """How well a test part of this size tells the model's accuracy."""
-    low, high = (100 * share for share in result.interval)
-    judged = f"Judged by {len(result.truth)} sequences, the accuracy of the {result.name}"
-    return f"{judged} is between {low:.1f} and {high:.1f} % (95 % confidence)."
-
-
-def confusions(result: Result, most: int = 3) -> str:
-    """The pairs of classes that were most often confused; nothing where nothing was."""
-    counts = result.confusion.copy()
-    counts[range(len(counts)), range(len(counts))] = 0
-    pairs = sorted(zip(*counts.nonzero(), strict=True), key=lambda pair: -counts[pair])[:most]
-    said = [
-        f"{result.classes[i]} for {result.classes[j]} ({f'{counts[i, j]} times' if counts[i, j] > 1 else 'once'})"
-        for i, j in pairs
+    target = result.target
+    head = ("on the test part", *(name for name, _ in target.MEASURES.values()))
+    rows = [
+        [score.name, *(formed(target, score.measured) if score.measured else ["-"] * len(target.MEASURES))]
+        for score in (result.score, *baselines)
     ]
-    return f"Most often taken: {', '.join(said)}." if said else ""
+    return Table(head, rows, caption=result.caption())
 
 
-def classes(result: Result) -> list[Block]:
+def verdict(result: Result, baselines: Sequence[Score]) -> tuple[str, bool]:
+    """Whether the model beats all baselines in the measure that decides."""
+    name, form = next(iter(result.target.MEASURES.values()))
+    others = [(score.name, score.decides) for score in baselines if score.measured]
+    return experiment.verdict(
+        (result.name, result.score.decides), others, name, form=lambda value: written(form, value)
+    )
+
+
+def blocks(test: Examples, result: Result) -> list[Block]:
+    """The sections of the page."""
+    return [*DETAILS[type(result)](result), *mistakes(test, result)]
+
+
+def _classes(result: ClassResult) -> list[Block]:
     """How each class is found, and what it is taken for."""
-    found = result.by_class
-    shown = sorted(found, key=lambda s: s.f1)[:MOST_CLASSES] if len(found) > MOST_CLASSES else found
-    rows = [[s.label, f"{s.precision:.3f}", f"{s.recall:.3f}", f"{s.f1:.3f}", str(s.count)] for s in shown]
-    which = f"The {MOST_CLASSES} worst of {len(found)} classes. " if len(found) > MOST_CLASSES else ""
+    rows, which = _shown(result.by_label, "classes")
     said = "Precision: how much of what was taken for the class is of it. Recall: how much of the class was found."
     return [
         Heading("Classes"),
-        Table(("class", "precision", "recall", "F1", "count"), rows, caption=which + said),
+        Table(("class", *LABEL_HEAD), [_label_row(score) for score in rows], caption=which + said),
         Picture(
             pictures.confusion_matrix(result),
-            f"How often each class was taken for each, on the test part. {confusions(result)}",
+            f"How often each class was taken for each, on the test part. {result.ending()}",
         ),
     ]
 
 
+def _labels(result: LabelsResult) -> list[Block]:
+    """How each label is found."""
+    beside = dict(
+        zip([s.label for s in result.by_label], zip(result.precisions, result.target.levels, strict=True), strict=True)
+    )
+    found, which = _shown(result.by_label, "labels")
+    rows = []
+    for score in found:
+        precision, level = beside[score.label]
+        rows.append([*_label_row(score), "-" if precision is None else f"{precision:.3f}", f"{level:.2f}"])
+    said = "AP: the average precision over all thresholds. Threshold: the probability from which the label is said."
+    return [Heading("Labels"), Table(("label", *LABEL_HEAD, "AP", "threshold"), rows, caption=which + said)]
+
+
+def _numbers(result: NumberResult) -> list[Block]:
+    """What is said beside what is true."""
+    text = "Each sequence of the test part: what it is, and what is said. On the line both are equal."
+    return [Heading("Predictions"), Picture(pictures.scatter(result), text)]
+
+
+DETAILS: dict[type[Result], Any] = {ClassResult: _classes, LabelsResult: _labels, NumberResult: _numbers}
+LABEL_HEAD = ("precision", "recall", "F1", "count")
+
+
+def _label_row(score: LabelScore) -> list[str]:
+    return [score.label, *(f"{v:.3f}" for v in (score.precision, score.recall, score.f1)), str(score.count)]
+
+
+def _shown(found: list[LabelScore], what: str) -> tuple[list[LabelScore], str]:
+    """All, or the worst of too many and a sentence that says so."""
+    if len(found) <= MOST_CLASSES:
+        return found, ""
+    return sorted(found, key=lambda s: s.f1)[:MOST_CLASSES], f"The {MOST_CLASSES} worst of {len(found)} {what}. "
+
+
 def mistakes(test: Examples, result: Result) -> list[Block]:
-    """The surest mistakes, and the surest of what is right."""
-    wrong = result.mistakes
-    blocks: list[Block] = [Heading("Mistakes" if len(wrong) else "Examples")]
+    """The worst mistakes and, of classes, the surest of what is right."""
+    wrong = result.mistakes()
+    found: list[Block] = [Heading("Mistakes" if len(wrong) else "Examples")]
     if len(wrong):
         shown = min(len(wrong), pictures.PANELS)
-        text = f"The {shown} surest of {len(wrong)} mistakes: the true class, and the one they were taken for."
-        blocks.append(Picture(pictures.some(test, result, wrong), text))
+        kind = "surest" if isinstance(result, ClassResult) else "largest"
+        text = f"The {shown} {kind} of {len(wrong)} mistakes: what is true, and what they were taken for."
+        found.append(_some(test, result, wrong, text))
     else:
-        blocks.append(Note("Every sequence of the test part was taken for what it is.", good=True))
-    right = pictures.one_of_each(test, result)
-    if len(right):
+        found.append(Note("Every sequence of the test part was taken for what it is.", good=True))
+    if isinstance(result, ClassResult) and len(right := pictures.one_of_each(result)):
         text = "Of each class the sequence that the model is surest of."
-        blocks.append(Picture(pictures.some(test, result, right), text))
-    return blocks
+        found.append(_some(test, result, right, text))
+    return found
 
 
-def predictions(examples: Examples, classes: Sequence[Any], probabilities: Any) -> str:
-    """A row for each sequence: its id, its true label where it has one, the predicted one, each class's probability."""
-    labels = [str(label) for label in classes]
+def _some(test: Examples, result: Result, rows: Rows, text: str) -> Block:
+    """The sequences ``rows``, drawn or, where they are texts, written."""
+    if not isinstance(test.sequences, Texts):
+        return Picture(pictures.some(test, result, rows), text)
+    shown = [[_excerpt(test.sequences[row]), *result.titles(int(row))[:2]] for row in rows[: pictures.PANELS]]
+    return Table(("text", "true", "taken for"), shown, caption=text)
+
+
+def _excerpt(item: Item) -> str:
+    """A text in a line, of a long one its beginning."""
+    line = " ".join((item if isinstance(item, str) else " ".join(item)).split())
+    return line if len(line) <= EXCERPT else line[:EXCERPT] + "…"
+
+
+def predictions(examples: Examples, target: Target, said: Said) -> str:
+    """A row for each sequence: its id, its true label where it has one, and what the target says."""
     columns: dict[str, Any] = {"id": list(examples.ids)}
     if examples.labels is not None:
         columns["label"] = list(examples.labels)
-    columns["predicted"] = [labels[place] for place in probabilities.argmax(1)]
-    columns |= {f"p({label})": probabilities[:, place] for place, label in enumerate(labels)}
-    return pl.DataFrame(columns).write_csv()
+    return pl.DataFrame(columns | target.columns(said)).write_csv()
 
 
 def metrics(result: Result, baselines: Sequence[Score]) -> dict[str, Any]:
     """What came out."""
-    return {
-        "accuracy": result.score.accuracy,
-        "interval": list(result.interval),
-        "f1": result.score.f1,
-        "log_loss": result.log_loss,
-        "classes": [asdict(score) for score in result.by_class],
-        "confusion": result.confusion.tolist(),
-        "baselines": [asdict(score) for score in baselines],
-    }
+    return {**result.score.measured, **result.metrics(), "baselines": [score.metrics() for score in baselines]}

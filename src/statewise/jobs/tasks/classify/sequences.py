@@ -121,6 +121,11 @@ class Batches:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def select(self, rows: Rows) -> Batches:
+        """Those that ``rows`` name, in that order."""
+        chosen = Sequences(self.steps.numpy(), self.lengths.numpy()).select(rows)
+        return Batches(chosen.steps, chosen.lengths)
+
     def to(self, device: torch.device) -> None:
         """Move the steps to ``device``."""
         self.steps, self.starts, self.time = (t.to(device) for t in (self.steps, self.starts, self.time))

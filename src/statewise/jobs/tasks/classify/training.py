@@ -1,50 +1,61 @@
-"""Train a network to tell the classes of sequences apart: the task for the fitting loop, and the model it leaves."""
+"""Train a network to tell the labels of sequences: the task for the fitting loop, and the model it leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from ...data.split import share_held_out, stratified_split
-from ...training.problem import Problem
+from ...config import Level
+from ...data.split import share_held_out
+from ...data.vectors import read_vectors, table_of
+from ...errors import InputError
+from ...training.problem import Problem, Trainer
 from ...training.task import Task
-from .config import ClassifyConfig
+from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
-from .model import Label, Model
-from .network import Network, logits_of
+from .model import Model
+from .network import Network, outputs_of
+from .ngrams import fitted, share
 from .scaler import Scaler
-from .sequences import Batches, Rows, Sequences
+from .sequences import Batches, Sequences
+from .spelling import Embedding, Spelling
+from .targets import Classes, Target, Values
+from .texts import Texts
+
+LEAST_TRIED, MOST_TRIED, EPOCHS_TRIED = 400, 4000, 3  # rows of a part on which levels are compared, and passes
 
 
-class Classification(Task):
-    """Tell the classes of ``batches`` apart. ``targets`` (n,) count the classes from 0.
+class SequenceTask(Task):
+    """Tell the ``values`` of ``batches``, as ``target`` has them: (n, ...).
 
-    ``weights`` (classes,) and ``sample_weight`` (n,) say how much a class and a sequence count.
+    ``weights`` (width,) and ``sample_weight`` (n,) say how much an output and a sequence count.
     """
 
     def __init__(
         self,
         network: Network,
+        target: Target,
         batches: Batches,
-        targets: Rows,
-        held_out: tuple[Batches, Rows] | None,
-        weights: Sequence[float] | None = None,
+        values: Values,
+        held_out: tuple[Batches, Values] | None,
+        weights: Tensor | None = None,
         smoothing: float = 0.0,
         data: Sequence[Any] = (),
         sample_weight: NDArray[np.float32] | None = None,
     ) -> None:
-        self.model, self.rows = network, len(batches)
-        self.batches, self.targets = batches, torch.from_numpy(targets)
+        self.model, self.rows, self.target = network, len(batches), target
+        self.batches, self.values = batches, torch.from_numpy(values)
         self.held_out = (held_out[0], torch.from_numpy(held_out[1])) if held_out else None
-        self.weights = None if weights is None else torch.tensor(weights)  # (classes,)
+        self.weights = weights
         self.sample_weight = None if sample_weight is None else torch.from_numpy(sample_weight)  # (n,)
         self.smoothing, self.data = smoothing, data
 
@@ -56,111 +67,163 @@ class Classification(Task):
             self.held_out[0].to(device)
 
     def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, float]:
-        """The cross entropy, weighted where there are weights."""
+        """The sum of what is lost, weighted where there are weights."""
         x, lengths = self.batches.take(rows)
-        targets, counts = self.targets[rows], None if self.sample_weight is None else self.sample_weight[rows]
-        return self._entropy(model(x, lengths).float(), targets.to(x.device), counts), self._terms(targets, counts)
+        values, counts = self.values[rows], None if self.sample_weight is None else self.sample_weight[rows]
+        return self._lost(model(x, lengths).float(), values.to(x.device), counts), self._terms(values, counts)
 
     def validate(self) -> dict[str, float]:
-        """Cross entropy and accuracy on the part held out."""
+        """The loss, and what the target says beside it, on the part held out."""
         if self.held_out is None:
             return {}
-        batches, targets = self.held_out
-        logits = logits_of(self.model, batches)
-        right = logits.argmax(-1) == targets
-        return {
-            "loss": float(self._entropy(logits, targets)) / self._terms(targets),
-            "accuracy": float(right.double().mean()),
-        }
+        batches, values = self.held_out
+        outputs = outputs_of(self.model, batches)
+        lost = float(self._lost(outputs, values)) / self._terms(values)
+        return {"loss": lost, **self.target.validated(outputs, values)}
 
-    def _entropy(self, logits: Tensor, targets: Tensor, counts: Tensor | None = None) -> Tensor:
-        """The sum of the cross entropies of ``logits`` (N, classes) against ``targets`` (N,), smoothed."""
-        weights = None if self.weights is None else self.weights.to(logits)
-        if counts is None:
-            return cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self.smoothing)
-        return cross_entropy(logits, targets, weights, reduction="none", label_smoothing=self.smoothing) @ counts.to(
-            logits
-        )
+    def _lost(self, outputs: Tensor, values: Tensor, counts: Tensor | None = None) -> Tensor:
+        """The sum of what is lost."""
+        losses = self.target.losses(outputs, values, self.weights, self.smoothing)
+        return losses.sum() if counts is None else losses @ counts.to(losses)
 
-    def _terms(self, targets: Tensor, counts: Tensor | None = None) -> float:
-        """What that sum divides by: how many targets there are, or what they weigh."""
-        weights = torch.ones(len(targets)) if self.weights is None else self.weights[targets]
-        return float(weights.sum() if counts is None else weights @ counts)
+    def _terms(self, values: Tensor, counts: Tensor | None = None) -> float:
+        """What that sum divides by: how many sequences there are, or what they weigh."""
+        terms = self.target.terms(values, self.weights)
+        return float(terms.sum() if counts is None else terms @ counts)
 
 
-Part = tuple[Sequences, Rows]
-"""Sequences and the numbers of their classes, (n,)."""
+Part = tuple[Sequences | Texts, Values]
+"""Sequences, and their labels as numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClassifyProblem(Problem[Model]):
-    """Sequences to learn from and, where that isn't None, to validate with; classes are numbers of ``classes``."""
+    """Sequences to learn from and, where that isn't None, to validate with, and what their labels are."""
 
     config: ClassifyConfig
     part: Part
     held_out: Part | None
-    classes: Sequence[Label]
+    target: Target
     sample_weight: NDArray[np.float32] | None = None
     """How much each sequence counts in the loss, (n,); not in the validation."""
     like: Model | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    vectors: Mapping[str, NDArray[np.float32]] | None = None
+    """Pretrained ones, of symbols of the training part."""
 
     @classmethod
     def of(
         cls,
-        config: ClassifyConfig,
-        sequences: Sequences,
-        targets: Rows,
-        classes: Sequence[Label],
+        config: SequenceConfig,
+        sequences: Sequences | Texts,
+        values: Values,
+        target: Target,
         held_out: Part | None = None,
         *,
         image: bool = False,
         sample_weight: NDArray[np.float32] | None = None,
         like: Model | None = None,
     ) -> ClassifyProblem:
-        """To learn ``targets`` (n,), and validate with ``held_out``; None: with what ``config`` holds out.
+        """To learn ``values`` (n, ...), and validate with ``held_out``; None: with what ``config`` holds out.
 
         ``like`` is a model whose encoder the network has got used to. Raises ``InputError`` where it has read others.
         """
         if like is not None:
             like.encoder.check(sequences)
-        part = sequences, targets
+        part = sequences, values
         if held_out is None:
-            config = replace(config, validation_share=share_held_out(config.validation_share, len(targets)))
-            kept, held = stratified_split(targets, config.validation_share or 0.0, config.seed)
+            config = replace(config, validation_share=share_held_out(config.validation_share, len(values)))
+            kept, held = target.split(values, config.validation_share or 0.0, config.seed)
             if len(held):
-                part, held_out = ((sequences.select(rows), targets[rows]) for rows in (kept, held))
+                part, held_out = ((sequences.select(rows), values[rows]) for rows in (kept, held))
                 sample_weight = None if sample_weight is None else sample_weight[kept]
-        config = config.decided(len(part[1]), sequences.usual_length, image=image)
-        return cls(config, part, held_out, classes, sample_weight, like)
+        config = config if isinstance(config, ClassifyConfig) else ClassifyConfig(**vars(config))
+        if isinstance(sequences, Texts) and config.level is None:
+            config = replace(config, level=_level_of(config, sequences, part, target))
+        texts = isinstance(sequences, Texts)
+        config = config.decided(len(part[1]), sequences.usual_length, image=image, texts=texts)
+        problem = cls(config, part, held_out, target, sample_weight, like)
+        return problem if like is not None or config.vectors is None else problem.with_vectors(config.vectors)
 
     @cached_property
     def encoder(self) -> Encoder:
         """What the sequences go through before the network sees them."""
-        return self.like.encoder if self.like else Scaler.fitted(self.part[0], self.config.scaling or "channel")
+        if self.like is not None:
+            return self.like.encoder
+        sequences = self.part[0]
+        if isinstance(sequences, Texts):
+            return Spelling.fitted(sequences, self.config)
+        return Scaler.fitted(sequences, self.config.scaling or "channel")
+
+    def with_vectors(self, path: str) -> ClassifyProblem:
+        """The same that begins with the vectors in ``path``. Raises ``InputError`` where it has none that is needed."""
+        if not isinstance(self.encoder, Spelling):
+            raise InputError("--vectors: the sequences are numbers, expected texts")
+        vectors = read_vectors(Path(path), self.encoder.vocabulary.symbols)
+        if not vectors:
+            raise InputError(f"{path}: has a vector for no word of the training part")
+        size = len(next(iter(vectors.values())))
+        return replace(self, config=replace(self.config, embedding=size), vectors=vectors)
 
     def make(self) -> Network:
-        """The network, its weights drawn at random."""
-        return Network(*self.encoder.front(self.config), len(self.classes), self.config)
+        """The network, its weights drawn at random, but for vectors that were read."""
+        beside = None if self.like is None else self.like.network.beside
+        network = Network(*self.encoder.front(self.config), self.target.width, self.config, deepcopy(beside))
+        if self.vectors and isinstance(self.encoder, Spelling) and isinstance(network.front, Embedding):
+            table = table_of(self.vectors, self.encoder.vocabulary.symbols, np.random.default_rng(self.config.seed))
+            network.front.weight.data.copy_(torch.from_numpy(table))
+        return network
 
-    def task(self, network: Network) -> Classification:
+    def task(self, network: Network) -> SequenceTask:
         """Train ``network`` on this."""
         parts = [self.part] if self.held_out is None else [self.part, self.held_out]
-        ours, *theirs = ((self.encoder.batches(part, self.config.segment or 1), targets) for part, targets in parts)
-        weights = class_weights(ours[1], len(self.classes)) if self.config.balance else None
-        data: list[Any] = [array for part, targets in parts for array in (*part.arrays(), targets)]
-        data += [list(self.classes), *([] if self.sample_weight is None else [self.sample_weight])]
+        ours, *theirs = ((self.encoder.batches(part, self.config.segment or 1), values) for part, values in parts)
+        weights = self.target.balanced(ours[1]) if self.config.balance else None
+        data: list[Any] = [array for part, values in parts for array in (*part.arrays(), values)]
+        data += [self.target.content(), *([] if self.sample_weight is None else [self.sample_weight])]
+        data += list((self.vectors or {}).values())
         held_out = theirs[0] if theirs else None
-        return Classification(network, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight)
-
-    def model(self, network: Network) -> Model:
-        """What tells the classes apart, with the trained ``network``."""
-        return Model(
-            network=network, encoder=self.encoder, classes=tuple(self.classes), config=self.config, notes=self.notes
+        return SequenceTask(
+            network, self.target, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight
         )
 
+    def model(self, network: Network) -> Model:
+        """What says it, with the trained ``network``, and of texts the n-grams beside it."""
+        if self.like is None and self.config.ngrams and isinstance(self.part[0], Texts):
+            self._add_ngrams(network)
+        target = self.target
+        if self.held_out is not None:
+            sequences, values = self.held_out
+            batches = self.encoder.batches(sequences, self.config.segment or 1)
+            target = target.settled(outputs_of(network.eval(), batches), values)
+        return Model(network=network, encoder=self.encoder, target=target, config=self.config, notes=self.notes)
 
-def class_weights(targets: Rows, classes: int) -> list[float]:
-    """A weight for each class with which all classes weigh the same together; their mean over the rows is 1."""
-    counts = np.bincount(targets, minlength=classes)
-    return [float(w) for w in len(targets) / (classes * np.maximum(counts, 1))]
+    def _add_ngrams(self, network: Network) -> None:
+        """Give ``network`` a linear model of classes beside it, and that one its share."""
+        sequences, values = self.part
+        if not isinstance(self.target, Classes):
+            return
+        batches, most = self.encoder.batches(sequences), self.config.ngrams or 1
+        ngrams = fitted(batches, values, self.target.width, most, self.sample_weight)
+        if ngrams is not None and self.held_out is not None:
+            held, truth = self.held_out
+            theirs = self.encoder.batches(held)
+            ngrams.share.fill_(share(outputs_of(network.eval(), theirs), outputs_of(ngrams, theirs), truth))
+        network.beside = ngrams
+
+
+def _level_of(config: ClassifyConfig, texts: Texts, part: Part, target: Target) -> Level:
+    """The level at which a network does best in a short run on some of ``part``; the only one that suits ``texts``."""
+    levels: tuple[Level, ...] = ("word",) if config.vectors else texts.levels
+    sequences, values = part
+    if len(levels) == 1 or len(values) < LEAST_TRIED:
+        return levels[0]
+    rows = np.sort(np.random.default_rng(config.seed).permutation(len(values))[:MOST_TRIED])
+    short = replace(config, epochs=EPOCHS_TRIED, validation_share=0.25, patience=None, ngrams=0)
+    lost = dict[Level, float]()
+    for level in levels:
+        trainer = Trainer()
+        some = replace(short, level=level), sequences.select(rows), values[rows]
+        ClassifyProblem.of(*some, target).train(trainer)
+        lost[level] = min(record["validation"]["loss"] for record in trainer.history if record.get("validation"))
+    return min(lost, key=lambda level: lost[level])

@@ -42,7 +42,8 @@ class Words:
         """A row for each of n forecasts and each of its H steps.
 
         ``places`` (n, H) and ``labels`` are the times, ``quantiles`` (n, H, K) those of the rising ``shares``, 0.5
-        among them. ``cutoffs`` are the places and labels (n,) of the last rows that each saw, ``real`` (n, H) what was.
+        among them, or, without shares, K ways that it may go. ``cutoffs`` are the places and labels (n,) of the last
+        rows that each saw, ``real`` (n, H) what was.
         """
         words, columns = style(self.columns), self.columns
         several = len(columns.target) > 1
@@ -73,8 +74,14 @@ class Words:
             value = target or ("real" if several or not columns.target[:1] else columns.target[0])
             if real is not None:
                 _add(found, value, real[mine].ravel())
-            for title, share in forecast_names(words, shares, f"{value}_forecast" if real is not None else value):
-                _add(found, title, quantiles[mine][..., list(shares).index(share)].ravel())
+            named = f"{value}_forecast" if real is not None else value
+            columns_of = np.moveaxis(quantiles[mine], -1, 0)  # (K, n, H)
+            if shares:
+                titles = {title: list(shares).index(share) for title, share in forecast_names(words, shares, named)}
+            else:
+                titles = {f"{target} sample {k + 1}".removeprefix("None "): k for k in range(len(columns_of))}
+            for title, k in titles.items():
+                _add(found, title, columns_of[k].ravel())
         return replace(self.kind, types=types).frame(found)
 
     def _times(self, places: NDArray[np.int64], labels: Sequence[str]) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ and nothing else, and lies inside the test part as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,13 +14,15 @@ import numpy as np
 
 from .baselines import drift, fit_linear, intermittent, of_demand, persistence, seasonal_naive
 from .dataset import PanelDataset, floors, make_dataset, standardise, values_before, window_values
-from .following import follow, stretched
+from .following import CHUNK, follow, stretched
 from .intervals import at_shares, lately, shifted, shifts_of
 from .linear import independent
 from .model import Forecast, Model
 from .season import seasonal_error
 from .split import Array, Rows, origins
 from .training import MOST_CALIBRATED, ForecastProblem, calibration_origins
+
+BLOCK = 256  # windows that are scored at once, as many as a processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,8 @@ def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtes
     scores = [score(model.label, truth, quantiles)]
     scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series, truth.real)]
     calibrated = sum(min(len(origins(*fold, plan.horizon)[0]), MOST_CALIBRATED) for fold in problem.folds)
-    sides = (quantiles, without)
     held = tuple(
-        Held(ends[1] - ends[0], *(_inside(at_shares(side, plan, ends, after.reach), truth.real) for side in sides))
+        Held(ends[1] - ends[0], *(_held(side, truth.real, ends, after) for side in (quantiles, without)))
         for ends in _judged(plan.quantiles)
     )
     return Backtest(problem, after, rows, series, truth.real, quantiles, tuple(scores), calibrated, held)
@@ -143,15 +144,24 @@ def _judged(quantiles: Sequence[float]) -> list[tuple[float, float]]:
     return sorted(found, reverse=True) if low < high else []
 
 
+def _held(quantiles: Array, real: Array, ends: tuple[float, float], model: Model) -> float:
+    """The share of ``real`` (n, H) between the quantiles ``ends`` of forecasts (n, H, Q)."""
+    parts = [slice(begin, begin + CHUNK) for begin in range(0, len(real), CHUNK)]
+    shares = [_inside(at_shares(quantiles[part], model.plan, ends, model.reach), real[part]) for part in parts]
+    counts = [np.isfinite(real[part]).sum() for part in parts]
+    return float(np.average(np.nan_to_num(shares), weights=counts))
+
+
 def _inside(ends: Array, real: Array) -> float:
     """The share of ``real`` (n, H) between ``ends`` (n, H, 2)."""
     inside = (real >= ends[..., 0]) & (real <= ends[..., -1])
-    return float(np.mean(inside[np.isfinite(real)]))
+    there = np.isfinite(real)
+    return float(inside[there].mean()) if there.any() else float("nan")
 
 
 def _baselines(
     model: Model, problem: ForecastProblem, rows: Rows, series: Rows, came: Array
-) -> list[tuple[str, Array]]:
+) -> Iterator[tuple[str, Array]]:
     """The quantiles of each baseline, their intervals taken from the validation part, and following, as the model's."""
     plan, horizon, unit = model.plan, model.plan.horizon, model.unit
     tried, tried_series = calibration_origins(problem)
@@ -171,23 +181,22 @@ def _baselines(
     real = window_values(problem.series, tried, tried_series, horizon)
     apart = independent([(problem.split.train, problem.split.validation)], horizon)
     own = lately(problem.series, np.concatenate([rows, tried]), of, unit, plan)
-
-    plain = {name: scaling.backward(point, of) for name, point in points.items()}
-    if intermittent(problem.before_test):
-        first = np.concatenate([rows, tried])
-        demand = of_demand([each.real for each in problem.series], first, of)
-        plain |= {name: np.repeat(each[:, None], horizon, axis=1) for name, each in demand.items()}
+    floor = floors(problem.series, rows, series)[:, None, None] if model.positive else -np.inf
+    none = np.zeros((len(problem.series), len(plan.quantiles)))
 
     def calibrated(point: Array) -> Array:
         found = np.repeat(point[..., None], len(plan.quantiles), axis=2)
         shifts = shifts_of(found[len(rows) :], real, own[len(rows) :], plan, apart)
         found = shifted(found[: len(rows)], shifts, own[: len(rows)], plan)
-        none = np.zeros((len(problem.series), len(plan.quantiles)))
         found = stretched(found, follow(found, came, rows, series, none, plan)[0], plan)
         return np.maximum(found, floor)
 
-    floor = floors(problem.series, rows, series)[:, None, None] if model.positive else -np.inf
-    return [(name, calibrated(point)) for name, point in plain.items()]
+    for name, point in points.items():
+        yield name, calibrated(scaling.backward(point, of))
+    if intermittent(problem.before_test):
+        real_of = [each.real for each in problem.series]
+        for name, value in of_demand(real_of, np.concatenate([rows, tried]), of).items():
+            yield name, calibrated(np.repeat(value[:, None], horizon, axis=1))
 
 
 def _linear(dataset: PanelDataset, problem: ForecastProblem, lookback: int, at: Rows, tried: Rows) -> Array:
@@ -214,37 +223,49 @@ def _linear_lookback(problem: ForecastProblem) -> int:
 
 def score(name: str, truth: Truth, quantiles: Array) -> Score:
     """The score of ``quantiles`` (n, H, Q), of which that of 0.5 is the point forecast."""
-    real, middle = truth.real, quantiles[..., truth.quantiles.index(0.5)]
-    error = middle - real  # (n, H)
-    size = np.abs(error)
-    both = np.abs(middle) + np.abs(real)
-    relative = np.where(np.isnan(real), np.nan, 200 * size / np.where(both > 0, both, 1.0))
-    own = error / truth.spread[truth.series][:, None]
-    above = real[..., None] - quantiles  # (n, H, Q)
-    share = np.array(truth.quantiles)
-    by_series = mase_by_series(size, truth)
+    rows, horizon = truth.real.shape
+    middle, nothing = truth.quantiles.index(0.5), float("nan")  # which is what the mean of no values is
+    steps, windows = np.zeros((3, horizon)), np.zeros((3, rows))  # real values, sums of absolute and squared errors
+    relative = pinball = width = inside = 0.0
+    for begin in range(0, rows, BLOCK):
+        part = slice(begin, begin + BLOCK)
+        real, found = truth.real[part], np.moveaxis(quantiles[part], -1, 0)  # (B, H), (Q, B, H)
+        there = np.isfinite(real)
+        above = np.where(there, real - found, 0.0)  # (Q, B, H)
+        size = np.abs(above[middle])
+        for kept, each in enumerate((there, size, size**2)):
+            steps[kept] += each.sum(0)
+            windows[kept, part] = each.sum(1)
+        both = np.abs(found[middle]) + np.abs(real)
+        relative += np.divide(200 * size, both, out=np.zeros_like(size), where=size > 0).sum()
+        pinball += sum(np.maximum(q * a, (q - 1) * a).sum() for q, a in zip(truth.quantiles, above, strict=True))
+        inside += np.count_nonzero((real >= found[0]) & (real <= found[-1]))
+        width += (found[-1] - found[0]).sum()
+    terms = steps[0].sum() or nothing
+    by_step = steps[1:] / np.where(steps[0], steps[0], nothing)
+    own = truth.spread[truth.series]
+    by_series = mase_by_series(windows[0], windows[1], truth)
     known = [value for value in by_series if value is not None]
     return Score(
         name,
-        rmse=_root(error),
-        mae=float(np.nanmean(size)),
-        smape=float(np.nanmean(relative)),
+        rmse=float(np.sqrt(steps[2].sum() / terms)),
+        mae=float(steps[1].sum() / terms),
+        smape=float(relative / terms),
         mase=float(np.mean(known)) if known else None,
-        mse_standardised=float(np.nanmean(own**2)),
-        mae_standardised=float(np.nanmean(np.abs(own))),
-        pinball=float(np.nanmean(np.maximum(share * above, (share - 1) * above))),
-        coverage=_inside(quantiles, real),
-        width=float(np.mean(quantiles[..., -1] - quantiles[..., 0])),
-        rmse_by_step=tuple(map(_root, error.T)),
-        mae_by_step=tuple(float(_mean(column)) for column in size.T),
+        mse_standardised=float((windows[2] / own**2).sum() / terms),
+        mae_standardised=float((windows[1] / own).sum() / terms),
+        pinball=float(pinball / len(truth.quantiles) / terms),
+        coverage=float(inside / terms),
+        width=float(width / (rows * horizon or nothing)),
+        rmse_by_step=tuple(np.sqrt(by_step[1]).tolist()),
+        mae_by_step=tuple(by_step[0].tolist()),
         mase_by_series=by_series,
     )
 
 
-def mase_by_series(size: Array, truth: Truth) -> tuple[float | None, ...]:
-    """Each series' mean absolute error in its scale; None where it has no scale or no forecast."""
-    count = np.isfinite(size).sum(1)
-    total = np.where(np.isfinite(size), size, 0.0).sum(1)
+def mase_by_series(count: Array, total: Array, truth: Truth) -> tuple[float | None, ...]:
+    """Each series' mean absolute error in its scale, of the ``count`` errors of each window (n,) and their ``total``;
+    None where it has no scale or no forecast."""
     series = len(truth.scale)
     terms, sums = (np.bincount(truth.series, weights=w, minlength=series) for w in (count, total))
     return tuple(
@@ -261,12 +282,3 @@ def lost_to(model: Score, baselines: Sequence[Score]) -> list[str]:
         for baseline in baselines
         if getattr(model, measure) is not None and getattr(model, measure) >= getattr(baseline, measure)
     ]
-
-
-def _root(error: Array) -> float:
-    return float(np.sqrt(_mean(error**2)))
-
-
-def _mean(values: Array) -> float:
-    there = values[np.isfinite(values)]
-    return float(there.mean()) if len(there) else float("nan")

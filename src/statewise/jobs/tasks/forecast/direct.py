@@ -89,7 +89,7 @@ class WindowTask(Task):
         self.origins, self.channel = map(torch.from_numpy, train)  # (n,) each
         self.judged, self.judged_channel = (_some(torch.from_numpy(x)) for x in validation)
         self.judged_base = None if judged_base is None else _some(judged_base)
-        self.judged_first = self.base is not None
+        self.judged_first = self.base is not None and len(self.judged) > 0
         self.rows = min(len(self.origins), most)
         dataset, judged = (windows.rows, windows.scaled, windows.seen), (self.judged, self.judged_channel)
         self.data = [*dataset, self.origins, *judged, output.kind, list(output.quantiles)]
@@ -111,6 +111,8 @@ class WindowTask(Task):
         return self.output.loss(self.output.place(raw, window.base), window.target, window.seen, window.unit)
 
     def validate(self) -> Mapping[str, float]:
+        if not len(self.judged):
+            return {}
         lost, squares, terms = 0.0, 0.0, 0.0
         for chunk in _chunks(self.judged, self.judged_channel, self.judged_base):
             window = self.windows.take(*chunk)
@@ -210,7 +212,7 @@ def _chunks(*columns: Tensor | None) -> Any:
 
 def _some(rows: Tensor) -> Tensor:
     """At most as many of them as are judged, evenly."""
-    return rows[:: -(-len(rows) // MOST_JUDGED)].contiguous()
+    return rows[:: -(-len(rows) // MOST_JUDGED) or 1].contiguous()
 
 
 def _tensor(values: Array) -> Tensor:

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .config import Plan
-from .intervals import rising, transformed
+from .intervals import transformed
 from .split import Array, Rows
 
 RATE, MOST_STRETCH = 0.1, 2.0
+CHUNK = 1024  # forecasts at once
 
 
 def follow(quantiles: Array, real: Array, rows: Rows, of: Rows, start: Array, plan: Plan) -> tuple[Array, Array]:
@@ -27,28 +28,43 @@ def follow(quantiles: Array, real: Array, rows: Rows, of: Rows, start: Array, pl
     ``quantiles`` (n, H, Q) of no stretch begin at the ``rows`` of the series ``of``, (n,) each; ``real`` (n, H) is what
     came, NaN where nothing did; ``start`` (S, Q) was before.
     """
-    stretch, at = start.copy(), np.zeros((len(rows), len(plan.quantiles)))
-    if not len(rows):
-        return at, stretch
-    horizon, most = real.shape[1], np.log(MOST_STRETCH)
-    needed, aimed = _needed(quantiles, real, plan), missed_share(plan.quantiles)
+    intervals = _intervals(plan.quantiles)  # P of them
+    stretch, at = start[:, [ends[-1] for ends in intervals]], np.zeros((len(rows), len(intervals)))
+    aimed, horizon, most = missed_share(plan.quantiles), real.shape[1], np.log(MOST_STRETCH)
     first = np.full(len(start), np.iinfo(np.int64).max)
     np.minimum.at(first, of, rows)
     place = rows - first[of]  # how many values have come before each origin
-    window = np.full((int(place.max()) + 1, len(start)), -1)  # (K, S): which begins there
+    window = np.full((int(place.max(initial=0)) + horizon, len(start)), -1)  # (K + H - 1, S): which begins there
     window[place, of] = np.arange(len(rows))
     apart = float(np.median(np.diff(np.unique(place)))) if place.any() else 1.0
-    for come in range(len(window) + horizon - 1):
-        if come < len(window):
-            begun = window[come][window[come] >= 0]
-            at[begun] = stretch[of[begun]]
-        step = np.arange(max(0, come - len(window) + 1), min(horizon, come + 1))
-        judged = window[come - step]  # (h, S)
-        need = needed[judged, step[:, None]]  # (h, S, Q)
-        there = ((judged >= 0) & np.isfinite(real[judged, step[:, None]]))[..., None]
-        missed = np.where(there, (need > at[judged]) - aimed, 0.0).sum(0)
-        stretch = np.clip(stretch + RATE * apart / horizon * missed, -most, most)
-    return at, stretch
+    missed = np.zeros((len(window) + horizon, *stretch.shape))  # of each row's values, by the forecasts so far
+    for come, begin in enumerate(window):
+        begun = begin[begin >= 0]
+        series = of[begun]
+        at[begun] = stretch[series]
+        known, came = transformed(quantiles[begun], plan), transformed(real[begun], plan)
+        middle, there = known[..., plan.median], np.isfinite(came)
+        came, factor = came - middle, np.exp(at[begun])[:, None]
+        for p, ends in enumerate(intervals):
+            outside = np.zeros(came.shape, dtype=np.bool_)
+            for q in ends:
+                edge = factor[..., p] * (known[..., q] - middle)
+                outside |= came < edge if q < plan.median else came > edge
+            judged = np.where(there, outside - aimed[ends[-1]], 0.0)  # (s, H)
+            missed[come : come + horizon, series, p] += judged.T
+        stretch = np.clip(stretch + RATE * apart / horizon * missed[come], -most, most)
+    found = [np.zeros((len(each), len(plan.quantiles))) for each in (at, stretch)]
+    for p, ends in enumerate(intervals):
+        for q in ends:
+            found[0][:, q], found[1][:, q] = at[:, p], stretch[:, p]
+    return found[0], found[1]
+
+
+def _intervals(quantiles: Sequence[float]) -> list[tuple[int, ...]]:
+    """Which quantiles are the two ends of an interval, and which one alone, having no counterpart."""
+    place = {round(quantile, 9): q for q, quantile in enumerate(quantiles)}
+    pairs = [(place.get(round(1 - quantile, 9), q), q) for q, quantile in enumerate(quantiles) if quantile != 0.5]
+    return [(low, q) if low < q else (q,) for low, q in pairs if low <= q]
 
 
 def missed_share(quantiles: Sequence[float]) -> Array:
@@ -58,29 +74,19 @@ def missed_share(quantiles: Sequence[float]) -> Array:
     return np.where(np.array(quantiles) == 0.5, 0.0, outer)
 
 
-def _needed(quantiles: Array, real: Array, plan: Plan) -> Array:
-    """The logarithm of the stretch from which on each value is inside, (n, H, Q); of the median minus infinity."""
-    known, came = transformed(quantiles, plan), transformed(real, plan)[..., None]
-    middle = known[..., plan.median, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (came - middle) / (known - middle)
-    ratio = np.where(known == middle, np.where(came == middle, 0.0, np.inf), ratio)
-    place = {round(quantile, 9): q for q, quantile in enumerate(plan.quantiles)}
-    for q, quantile in enumerate(plan.quantiles):
-        if (other := place.get(round(1 - quantile, 9), q)) > q:
-            ratio[..., q] = ratio[..., other] = np.fmax(ratio[..., q], ratio[..., other])
-    ratio[..., plan.median] = 0.0
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(np.fmax(ratio, 0.0)))
-
-
 def stretched(quantiles: Array, stretch: Array, plan: Plan) -> Array:
     """``quantiles`` (n, H, Q), each as much further from the median as ``stretch`` (n, Q), in logarithms, says."""
     if not stretch.any():
         return quantiles
-    known = transformed(quantiles, plan)
-    middle = known[..., plan.median, None]
-    moved = middle + (known - middle) * np.exp(stretch)[:, None]
-    moved = np.exp(moved) if plan.log else moved
-    moved[..., plan.median] = quantiles[..., plan.median]
-    return rising(moved, plan.median)
+    found, median = quantiles.copy(), plan.median
+    order = [*range(median + 1, len(plan.quantiles)), *range(median - 1, -1, -1)]
+    for begin in range(0, len(quantiles), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        known = transformed(quantiles[part], plan)
+        middle, factor = known[..., median], np.exp(stretch[part])[:, None]
+        for q in order:
+            moved = middle + (known[..., q] - middle) * factor[..., q]
+            moved = np.exp(moved) if plan.log else moved
+            inner = found[part, :, q + (1 if q < median else -1)]
+            found[part, :, q] = (np.minimum if q < median else np.maximum)(moved, inner)
+    return found

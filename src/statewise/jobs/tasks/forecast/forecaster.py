@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from ...estimator import Estimator, Stream
 from ...training.callbacks import Callback
 from .answer import Words, shares_of
 from .config import Columns, ForecastConfig
-from .intervals import at_shares, longer
+from .intervals import at_shares
 from .model import Model
 from .panel import array_panel, read_panel
 from .series import Panel, joined
@@ -111,22 +111,33 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         """Train the network further on ``df``, with the scales and covariates that it has got used to (fine-tuning)."""
         return super().partial_fit(df, y, eval_set=eval_set, callbacks=callbacks, folder=folder)
 
-    def predict(self, df: Any = None, *, h: int | None = None, level: Any = None) -> Any:
+    def predict(
+        self, df: Any = None, *, h: int | None = None, level: Any = None, samples: int | None = None, seed: int = 0
+    ) -> Any:
         """What follows the series of ``df``, or those that were learnt: a table, or an array of medians for values.
 
         Args:
             df: the series so far, with what is known ahead in rows behind their ends; None: as they were fitted.
             h: rows ahead, by default the horizon. Intervals of what lies beyond that come of simulated paths.
             level: intervals in per cent, such as ``[80, 95]``, for tables; None: the quantiles that were learnt.
+            samples: that many ways the rows may go, in the place of a forecast: columns of a table, or the first
+                dimension of an array. Their steps hang together as those of real windows did.
+            seed: of what samples draw; the same gives the same.
 
         Raises ``InputError`` for what can't be used.
         """
         check_is_fitted(self, "model_")
         rows = None if h is None else checked("h", Whole, h)
+        count = 0 if samples is None else checked("samples", Whole, samples)
+        if level is not None and count:
+            raise InputError("level: samples have no intervals; ask for one of the two")
         if self.shape_ is None:
-            return self.model_.predict(df, rows=rows, level=level)[1]
+            return self.model_.predict(df, rows=rows, level=level, samples=count, seed=seed)[1]
         if level is not None:
             raise InputError("level: values were fitted, whose forecast is an array; predict_quantiles has intervals")
+        if count:
+            paths = self._quantiles(df, rows, samples=count, seed=seed)  # (channels, h, N)
+            return np.moveaxis(self._shaped(paths), -1, 0)
         return self._shaped(self._quantiles(df, rows, spread=False)[..., self.model_.plan.median])
 
     def predict_quantiles(self, df: Any = None, *, h: int | None = None, level: Any = None) -> Array:
@@ -141,7 +152,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         shares = shares_of(level, model.plan.quantiles)
         return self._shaped(at_shares(self._quantiles(df, rows), model.plan, shares, model.reach))
 
-    def _quantiles(self, values: Any, rows: int | None, *, spread: bool = True) -> Array:
+    def _quantiles(self, values: Any, rows: int | None, **how: Any) -> Array:
         """(channels, h, Q)."""
         model = self.model_
         series = model.tails
@@ -151,7 +162,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 shape = f"(n, {len(model.tails)})" if self.shape_ else "(n,)"
                 raise InputError(f"predict: expected values of the shape {shape}, as in fit, got {short(values)}")
             series = tuple(model.encode(panel))
-        return model.forecast_ahead(series, rows=rows, spread=spread).quantiles
+        return model.forecast_ahead(series, rows=rows, **how).quantiles
 
     def cross_validation(
         self,
@@ -205,7 +216,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 one = clone(self).set_params(horizon=horizon)
                 model = one._fit_panel(panel.before(cutoff)).model_
                 encoded = model.encode(panel)
-            quantiles = model.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
+            heard = model.hear(model.encode(panel.before(cutoff)))  # as a forecast of newer rows does
+            quantiles = heard.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
             parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles), model.reach))
         assert model is not None
         return _windows(panel, cutoffs, parts, shares_of(level, model.plan.quantiles))
@@ -268,9 +280,8 @@ class SeriesStream(Stream):
         values = np.asarray(x, np.float64).reshape(-1, 1)
         if len(values) != len(self.state) or not np.isfinite(values).all():
             raise InputError(f"expected {len(self.state)} finite numbers, the next of each series, got {short(x)}")
-        model = self.forecaster.model_
-        self.state = tuple(longer(model, self.state, values))
-        self.forecaster.model_ = replace(model, tails=self.state)
+        self.forecaster.model_ = self.forecaster.model_.after(values)
+        self.state = self.forecaster.model_.tails
         return self.forecaster.predict()
 
 

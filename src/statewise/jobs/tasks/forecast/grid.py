@@ -78,6 +78,12 @@ class Grid:
             return _whole(*hour, 86_400 / seconds, 604_800 / seconds, _YEAR / seconds)
         return ()
 
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        """Those of the cycles in which series repeat: an hour is none where the day can be told."""
+        day = 86_400 * _MICRO / self.size if self.unit == "microsecond" else 0
+        return tuple(cycle for cycle in self.cycles if cycle >= day)
+
     def places(self, where: str, column: str, when: NDArray[Any], labels: Sequence[str], rows: Places) -> Places:
         """The place of every time in ``when``, whose rows in the table are ``rows``, counted from 0.
 

@@ -21,7 +21,7 @@ the path along the medians.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -192,10 +192,13 @@ def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
 
 def rising(quantiles: Array, median: int) -> Array:
     """``quantiles`` (..., Q) put into order, the one at ``median`` kept."""
-    middle = quantiles[..., median : median + 1]
-    below = np.minimum(np.sort(quantiles[..., :median], axis=-1), middle)
-    above = np.maximum(np.sort(quantiles[..., median + 1 :], axis=-1), middle)
-    return np.concatenate([below, middle, above], axis=-1)
+    found = np.array(quantiles)
+    middle = found[..., median : median + 1]
+    for side, limit in ((found[..., :median], np.minimum), (found[..., median + 1 :], np.maximum)):
+        if side.shape[-1] > 1:
+            side.sort(axis=-1)
+        limit(side, middle, out=side)
+    return found
 
 
 # Paths
@@ -207,25 +210,46 @@ def continued(model: Model, series: Sequence[EncodedSeries], rows: int, *, sprea
     Without ``spread`` the quantiles beyond the horizon are only those of the last block, which is all that the median
     needs.
     """
-    horizon, count = model.plan.horizon, len(model.plan.quantiles)
-    random = np.random.default_rng(0)
-    medians, paths = list(series), list[EncodedSeries]()
-    parts = [np.zeros((len(medians), 0, count))]
-    for begin in range(0, rows, horizon):
-        steps = min(horizon, rows - begin)
-        found = _block(model, medians, steps)  # (S, h, Q)
-        each = found.repeat(PATHS, axis=0) if not paths else _block(model, paths, steps)  # (S * P, h, Q)
-        if paths:
-            together = mixed(each.reshape(len(medians), PATHS, *each.shape[1:]), model.plan)
-            together[..., model.plan.median] = found[..., model.plan.median]
-            found = rising(together, model.plan.median)
+    plan = model.plan
+    parts = [np.zeros((len(series), 0, len(plan.quantiles)))]
+    for found, each, _ in _blocks(model, series, rows, PATHS if spread and len(plan.quantiles) > 1 else 0):
+        if len(each) and len(parts) > 1:
+            together = mixed(each.reshape(len(series), PATHS, *each.shape[1:]), plan)
+            together[..., plan.median] = found[..., plan.median]
+            found = rising(together, plan.median)
         parts.append(found)
-        if begin + horizon < rows and spread and count > 1:
-            paths = paths or [one for one in medians for _ in range(PATHS)]
-            paths = longer(model, paths, at_ranks(each, model.plan, _drawn(model, len(paths), random)))
-        if begin + horizon < rows:
-            medians = longer(model, medians, found[..., model.plan.median])
     return np.concatenate(parts, axis=1)
+
+
+def sampled(model: Model, series: Sequence[EncodedSeries], rows: int, count: int, seed: int) -> Array:
+    """``count`` ways that ``rows`` rows after ``series`` may go, as far off as whole windows were: (S, count, rows)."""
+    blocks = _blocks(model, series, rows, count, seed)
+    return np.concatenate([drawn for _, _, drawn in blocks], axis=1).reshape(len(series), count, rows)
+
+
+def _blocks(
+    model: Model, series: Sequence[EncodedSeries], rows: int, count: int, seed: int | None = None
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Horizon after horizon, the quantiles along the median, (S, h, Q), and of ``count`` paths of each series.
+
+    Those of the paths' next rows are (S * count, h, Q); the third are the rows, (S * count, h). Without a ``seed`` the
+    last ones are of no use to anybody, and aren't drawn.
+    """
+    horizon, random = model.plan.horizon, np.random.default_rng(seed or 0)
+    ends = np.array([len(each.values) for each in series], dtype=np.int64)
+    floor = model.floor(series, ends, np.arange(len(series))).repeat(count)[:, None]
+    medians, paths = list(series), list[EncodedSeries]()
+    for begin in range(0, rows, horizon):
+        more, steps = begin + horizon < rows, min(horizon, rows - begin)
+        found = _block(model, medians, steps)
+        each = _block(model, paths, steps) if paths else found.repeat(count, axis=0)
+        drawn = each[..., model.plan.median]
+        if count and (more or seed is not None):
+            drawn = np.maximum(at_ranks(each, model.plan, _drawn(model, len(each), random), model.reach), floor)
+        yield found, each, drawn
+        if more:
+            paths = longer(model, paths or [one for one in medians for _ in range(count)], drawn)
+            medians = longer(model, medians, found[..., model.plan.median])
 
 
 def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
@@ -246,14 +270,16 @@ def _block(model: Model, series: Sequence[EncodedSeries], steps: int) -> Array:
     return model.forecast(there, ends, np.arange(len(there)))[:, :steps]
 
 
-def longer(model: Model, series: Sequence[EncodedSeries], values: Array) -> list[EncodedSeries]:
-    """``series`` with ``values`` (n, h) as if they had come."""
+def longer(
+    model: Model, series: Sequence[EncodedSeries], values: Array, rows: int | None = None
+) -> list[EncodedSeries]:
+    """The last ``rows`` of ``series``, by default those that decide a forecast, once ``values`` (n, h) have come."""
     found = []
     for each, after in zip(series, values, strict=True):
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
         past = np.concatenate([each.values, after])
         known = each.known if model.known.columns else np.zeros((len(past), 0))
-        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(model.memory))
+        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(rows or model.memory))
     return found
 
 

@@ -1,11 +1,12 @@
 """What is simple: a forecast that is linear in the window, which the network corrects.
 
 Exponential smoothing with given constants, begun on the window's own first seasons, is linear in the window, and so are
-Theta and ridge regressions: each is a matrix from L rows to H steps, and so is their mean. There is one matrix for
-values and, where all of them are above 0, one for logarithms. Nothing has a state, a new series is forecast like any.
+Theta, naive forecasts and ridge regressions: each is a matrix from L rows to H steps, and so is their mean. There is
+one matrix for values and, where all of them are above 0, one for logarithms. Nothing has a state, a new series is
+forecast like any.
 
-Which members there are was chosen on a panel of public series, and how much each of them counts is decided on rolling
-origins inside the rows before the test part; docs/jobs.md tells how.
+Which members there are, and how much each counts before anything is known, was chosen on a panel of public series. How
+much it counts after all is decided on rolling origins inside the rows before the test part; docs/jobs.md tells how.
 """
 
 from __future__ import annotations
@@ -13,27 +14,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from ...config import from_json
-from .dataset import EncodedSeries, bridged
+from .baselines import intermittent
+from .dataset import EncodedSeries, bridged, grows_with_level
 from .season import seasonal_spread
 from .split import Array, Rows, origins, thinned
 
 PENALTIES = 10.0 ** np.arange(-4, 4)  # times the mean square of an input, times the windows
 WINDOWS, MOST_WINDOWS = 16_000, 64_000  # to fit on; of many series, up to 150 of each
+SHOWN = 300  # windows that the constants of smoothing are chosen by
 JUDGED = 400  # windows that decide how much a member counts, at most
-SHARP = 2.0  # how fast a weight falls with the standard errors that a member is behind the best
+SHARP = 1.0  # how fast a weight falls with the standard errors that a member is behind the best
 TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
-LONGEST, FURTHEST = 400, 700  # season; lag of a ridge
+SPANS, ROWS = (2, 3, 5, 8), 48  # seasons that smoothing looks back, and rows without a season
+SMOOTHED, FURTHEST = 420, 700  # rows that smoothing looks back at most, but for two seasons
+LONGEST, MOST_LAGS = 2100, 400  # season; rows that a ridge reads one after another
+SURE = 20.0  # the power of a constant's error in its weight, where there are windows enough
+LEAST_SPREAD = 0.05  # of a window, in the median of all
 ENOUGH = 3  # times as many rows as lags
 FOLDS, MANY = 3, 1000  # pieces to decide on, and from how many rows on one is enough
-UNTOLD = 0.2  # of the best member's error that a single window can't tell
+UNTOLD, LEAST_ERROR, MOST_ERROR = 1.5, 0.002, 0.2  # of the best member's error: what a single window can't tell
 LEAST_WEIGHT = 0.01
-FEW = 2  # windows that constants of smoothing are chosen on, at least
+SEASONAL = 2.0  # times as much as others does counts what smooths a season, before anything is known
+LOGS = 2.0  # times as much count logarithms where the spread inside a season grows with its level
+RIDGES, MOST_RIDGES = 6, 4.5  # seasons of rows from which on a ridge counts as others do, and how much at most
+UNSEASONAL = 6  # rows that stand for a season where there is none
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,21 @@ class Linear:
         return Linear(matrices, unit, told.logs, told.members)
 
 
+class Name(NamedTuple):
+    """What tells members apart."""
+
+    kind: str
+    """smoothing, theta, naive, ridge, scaled ridge, or zero."""
+    of: str
+    """A season, or which rows are read."""
+    span: int = 0
+    """How many seasons are."""
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{'log ' if self.log else ''}{self.kind} ({self.of})"
+
+
 @dataclass(frozen=True)
 class _Told:
     logs: float
@@ -108,6 +134,8 @@ class Decided:
         series = [bridged(each.values[:to]) for each, to in zip(panel, end, strict=True)]
         real = [each.real for each in panel]
         self.horizon, self.seasons = horizon, [s for s in seasons if 1 < s <= LONGEST]
+        self.rows = int(end.min())
+        self.grows = grows_with_level(series, self.seasons[0] if self.seasons else 1)
         self.positive = all(float(values[:to].min()) > 0 for values, to in zip(series, end, strict=True))
         season = self.seasons[0] if self.seasons else 1
         self.folds = folds(end, horizon, season)
@@ -122,54 +150,63 @@ class Decided:
         found = [np.log(np.maximum(values, tiny)) if log else values for values in series]
         return [values / unit[int(log)] for values, unit in zip(found, self.unit, strict=True)]
 
-    def _judge(self, values: Sequence[Array]) -> tuple[dict[str, int], dict[str, float]]:
+    def _judge(self, values: Sequence[Array]) -> tuple[dict[Name, int], dict[Name, float]]:
         """For each member which of its penalties, and how much it counts."""
         count = len(values)
-        found: dict[str, list[Array]] = {}
+        found: dict[Name, list[Array]] = {}
         for begin, end in self.folds:
             at, of = thinned(*origins(begin, end, self.horizon), most=max(JUDGED // len(self.folds), count))
             back = at[:, None] + np.arange(self.horizon)
             real = np.stack([values[s][row] for s, row in zip(of, back, strict=True)])
             there = np.isfinite(real)
             for name, matrices in self.members(begin).items():
-                log = name.startswith("log ")
-                past = self._past(self.spaces[int(log)], at, of, matrices.shape[1] - 1)
-                ahead = applied(matrices, past) * self.unit[of, int(log)][:, None]
+                past = self._past(self.spaces[int(name.log)], at, of, matrices.shape[1] - 1)
+                ahead = applied(matrices, past) * self.unit[of, int(name.log)][:, None]
                 with np.errstate(over="ignore"):
-                    said = np.exp(ahead) if log else ahead
+                    said = np.exp(ahead) if name.log else ahead
                     missed = np.where(there, np.abs(said - real), 0.0).sum(2) / np.maximum(there.sum(1), 1)  # (P, n)
                 found.setdefault(name, []).append(np.nan_to_num(missed / self.scale[of], nan=1e9, posinf=1e9))
-        # A season that doesn't fit into the windows of every fold is left to those that can tell.
+        # A season that doesn't fit into the rows of every fold is left to those that can tell.
         errors = {name: np.concatenate(parts, axis=1) for name, parts in found.items() if len(parts) == len(self.folds)}
         penalty = {name: int(np.argmin(each.mean(1))) for name, each in errors.items()}
         misses = np.stack([errors[name][penalty[name]] for name in errors])
-        weights = weigh(misses, independent(self.folds, self.horizon))
+        before = np.array([self._before(name) for name in errors])
+        nothing = np.array([name.kind == "zero" for name in errors])
+        before[nothing] = before[~nothing].sum()  # as much as all others: it is what most rows are
+        weights = weigh(misses, independent(self.folds, self.horizon), before)
         weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
         return penalty, dict(zip(errors, (weights / weights.sum()).tolist(), strict=True))
+
+    def _before(self, name: Name) -> float:
+        """How much a member counts where nothing is known of what it misses."""
+        season = self.seasons[0] if self.seasons else 1
+        logs = LOGS if name.log and self.grows else 1.0
+        if "ridge" in name.kind:  # has much to learn from the rows
+            return logs * min((self.rows / (RIDGES * (season if season > 1 else UNSEASONAL))) ** 4, MOST_RIDGES)
+        return logs * (SEASONAL if name.span > 0 and name.of == str(season) and season > 1 else 1.0)
 
     def _past(self, series: Sequence[Array], at: Rows, of: Rows, lookback: int) -> Array:
         return np.stack([series[s][row - lookback : row] for s, row in zip(of, at, strict=True)])
 
-    def members(self, end: Rows) -> dict[str, Array]:
+    def members(self, end: Rows) -> dict[Name, Array]:
         """All members, (P, L + 1, H) each, that have seen the rows before ``end`` (S,): one of P is to be chosen."""
-        found = {}
-        for log, space in zip(("", "log "), self.spaces, strict=False):
-            for name, matrices in members(space, end, self.horizon, self.seasons).items():
-                found[f"{log}{name}"] = matrices
-        return found
+        return {
+            name._replace(log=log): matrices
+            for log, space in zip((False, True), self.spaces, strict=False)
+            for name, matrices in members(space, end, self.horizon, self.seasons).items()
+        }
 
     def linear(self, end: Rows) -> Linear:
         """The mean of the members that have seen the rows before ``end`` (S,)."""
-        logs = sum(weight for name, weight in self.weights.items() if name.startswith("log "))
-        found = {name: each[self.penalty[name]] for name, each in self.members(end).items() if name in self.penalty}
+        logs = sum(weight for name, weight in self.weights.items() if name.log)
+        found = {name: each[self.penalty[name]] for name, each in self.members(end).items() if self.weights.get(name)}
         lookback = max(len(matrix) for matrix in found.values()) - 1
-        matrices = np.zeros((2, lookback + 1, self.horizon))
+        matrices, told = np.zeros((2, lookback + 1, self.horizon)), dict[str, float]()
         for name, matrix in found.items():
-            log = name.startswith("log ")
-            share = self.weights[name] / ((logs if log else 1 - logs) or 1.0)
-            matrices[int(log), lookback + 1 - len(matrix) :] += share * matrix
-        order = sorted(((n, w) for n, w in self.weights.items() if w), key=lambda each: -each[1])
-        return Linear(matrices, self.unit, logs, dict(order))
+            weight = self.weights[name]
+            matrices[int(name.log), lookback + 1 - len(matrix) :] += weight / (logs if name.log else 1 - logs) * matrix
+            told[str(name)] = told.get(str(name), 0.0) + weight
+        return Linear(matrices, self.unit, logs, dict(sorted(told.items(), key=lambda each: -each[1])))
 
 
 def folds(stop: Rows, horizon: int, season: int) -> list[tuple[Rows, Rows]]:
@@ -195,34 +232,66 @@ def independent(folds: Sequence[tuple[Rows, Rows]], horizon: int) -> float:
     return rows / horizon * float(np.sqrt(len(folds[0][0])))
 
 
-def weigh(misses: Array, independent: float) -> Array:
+def weigh(misses: Array, independent: float, before: Array | float = 1.0, *, untold: float = UNTOLD) -> Array:
     """(K,) from the mean absolute misses of K members in n windows (K, n), as if ``independent`` of them had no row in
-    common: exp(-2 d / s) for a member that is d behind the best, where d is known up to s."""
-    mean = misses.mean(1)
-    behind = misses - misses[np.argmin(mean)]
-    known = max(independent, 1.0)
-    error = behind.std(axis=1) / np.sqrt(known) + (1e-3 + UNTOLD / known) * mean.min() + 1e-12
-    weights = np.exp(-SHARP * (mean - mean.min()) / error)
+    common: exp(-d / s) for a member that is d behind the best, where d is known up to s, times what it counted
+    ``before``.
+
+    A single miss that is far off makes s large, and must not save what misses by far: s has a most.
+    """
+    mean, known = misses.mean(1), max(independent, 1.0)
+    best = mean.min() + 1e-12
+    error = (misses - misses[np.argmin(mean)]).std(axis=1) / np.sqrt(known) / best
+    error = np.minimum(error, MOST_ERROR) + LEAST_ERROR + untold / known
+    weights = before * np.exp(-SHARP * (mean / best - mean.min() / best) / error)
     return np.asarray(weights / weights.sum())
 
 
 # Members
 
 
-def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[int]) -> dict[str, Array]:
+def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[int]) -> dict[Name, Array]:
     """Each (P, L + 1, H), one of P to be chosen. ``series`` are in one unit, and read before ``end`` (S,) alone."""
-    wanted, rows = _lookback(seasons, horizon), int(end.min()) - horizon
-    lookback = max(2, min(wanted, rows - FEW))  # what smooths has few constants, and needs few windows
-    x, y = _windows(series, end, lookback, horizon)
-    few = slice(None, None, max(1, len(x) // 300))
-    found = {}
-    for season in [1, *(s for s in seasons if 2 * s <= lookback)]:
-        found[f"smoothing ({season})"] = smoothed(x[few], y[few], season, theta=False)
-        found[f"theta ({season})"] = smoothed(x[few], y[few], season, theta=True)
-    lookback = max(2, min(wanted, rows - max(6, min(horizon, 24) // max(1, min(len(series), 4)))))
+    rows, found = int(end.min()), {Name("naive", "1"): repeating(1, 1, horizon)}
+    for season in seasons:
+        for span in range(1, min(3, rows // season) + 1):
+            found[Name("naive", f"{season}", -span)] = repeating(season, span, horizon)
+    for season, span in _spans(seasons):
+        lookback = min(season * span, rows)
+        if lookback < 2 * season:
+            continue
+        x, y = windows(series, end, np.arange(1, lookback + 1), horizon, most=SHOWN)
+        x = np.ascontiguousarray(x[:, ::-1])
+        apart = max(0.0, float(end.mean()) - lookback - horizon + 1) / horizon * np.sqrt(len(series))
+        for kind in ("smoothing", "theta"):
+            matrix = smoothed(x, y, season, theta=kind == "theta", independent=apart)
+            found[Name(kind, f"{season}", span)] = matrix
+    rows -= horizon
+    lookback = max(2, min(_lookback(seasons, horizon), rows - max(6, min(horizon, 24) // max(1, min(len(series), 4)))))
     for name, lags in _lags(seasons, horizon, lookback, rows).items():
-        matrices = ridges(*_windows(series, end, int(lags.max()), horizon), lags, max(lookback, int(lags.max())))
-        found[f"ridge ({name})"] = matrices
+        x, y = windows(series, end, lags, horizon)
+        for kind in ("ridge", "scaled ridge"):
+            longest = max(lookback, int(lags.max()))
+            found[Name(kind, name)] = ridges(x, y, lags, longest, scaled=kind == "scaled ridge")
+    if intermittent([values[:to] for values, to in zip(series, end, strict=True)]):
+        found[Name("zero", "always")] = np.zeros((1, 2, horizon))
+    return found
+
+
+def _spans(seasons: Sequence[int]) -> list[tuple[int, int]]:
+    """The seasons that are smoothed, and how many of each are looked back: of others than the first one, two."""
+    found = [(1, ROWS)]
+    for season in seasons:
+        spans = SPANS if season == seasons[0] else SPANS[:1]
+        found += [(season, n) for n in spans if season * n <= (FURTHEST if n == SPANS[0] else SMOOTHED)]
+    return found
+
+
+def repeating(season: int, turns: int, horizon: int) -> Array:
+    """(1, L + 1, H): the mean of the last ``turns`` seasons."""
+    found = np.zeros((1, season * turns + 1, horizon))
+    for turn in range(turns):
+        found[0, turn * season + np.arange(horizon) % season, np.arange(horizon)] = 1 / turns
     return found
 
 
@@ -253,7 +322,7 @@ def _lags(seasons: Sequence[int], horizon: int, lookback: int, rows: int) -> dic
     found = {
         "short": range(1, max(2 * season + 1, 12) + 1),
         "seasonal": sorted({*range(1, 14), *around}),
-        "long": range(1, min(lookback, LONGEST) + 1),
+        "long": range(1, min(lookback, MOST_LAGS) + 1),
     }
     known = {name: np.array([lag for lag in lags if 1 <= lag <= lookback]) for name, lags in found.items()}
     if len(seasons) > 1 and lookback < 2 * seasons[-1] <= min(FURTHEST, rows // ENOUGH):
@@ -261,22 +330,38 @@ def _lags(seasons: Sequence[int], horizon: int, lookback: int, rows: int) -> dic
     return known
 
 
-def _windows(series: Sequence[Array], end: Rows, before: int, after: int) -> tuple[Array, Array]:
-    """Windows whose ``after`` rows end before ``end``, thinned out: (n, before) and (n, after)."""
-    most = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
+def windows(
+    series: Sequence[Array], end: Rows, lags: Rows, after: int, *, most: int | None = None
+) -> tuple[Array, Array]:
+    """What was ``lags``, rising, rows before, (n, lags), and ``after`` rows that follow, (n, H), up to ``end``, thinned
+    out, to about ``most`` of all series."""
+    each = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
+    longest = int(lags[-1])
+    first = [np.arange(longest, int(to) - after + 1) for to in end]
+    first = [rows[:: max(1, len(rows) // each)] for rows in first]
+    every, passed = max(1, sum(map(len, first)) // most) if most else 1, 0
+    runs = np.split(lags - 1, np.flatnonzero(np.diff(lags) > 1) + 1)  # rows that stand together are copied together
     x, y = [], []
-    for values, to in zip(series, end, strict=True):
-        rows = np.arange(before, int(to) - after + 1)
-        rows = rows[:: max(1, len(rows) // most)]
-        x.append(values[rows[:, None] + np.arange(-before, 0)])
-        y.append(values[rows[:, None] + np.arange(after)])
+    for values, rows in zip(series, first, strict=True):
+        rows, passed = rows[-passed % every :: every], passed + len(rows)
+        if len(rows):
+            past = sliding_window_view(values[::-1], longest)[len(values) - rows]
+            x.append(past if len(runs) == 1 and len(lags) == longest else _columns(past, runs))
+            y.append(sliding_window_view(values, after)[rows])
+    if not x:
+        return np.zeros((0, len(lags))), np.zeros((0, after))
     return np.concatenate(x), np.concatenate(y)
 
 
-def smoothed(x: Array, y: Array, season: int, *, theta: bool) -> Array:
+def _columns(values: Array, runs: Sequence[Rows]) -> Array:
+    return np.concatenate([values[:, run[0] : run[-1] + 1] for run in runs], axis=1)
+
+
+def smoothed(x: Array, y: Array, season: int, *, theta: bool, independent: float) -> Array:
     """(1, L + 1, H): Holt-Winters or, with half the window's slope in the place of a trend of its own, Theta.
 
-    The mean over all constants, each weighted by how little it misses in the windows ``x`` (n, L) and ``y`` (n, H).
+    The mean over all constants, each weighted by how little it misses in the windows ``x`` (n, L) and ``y`` (n, H), the
+    more so the more of them are ``independent``; all alike where there is no window.
     """
     levels = (0.02, 0.1, 0.3, 0.8) if season > 60 else (0.02, 0.1, 0.25, 0.5, 0.8, 0.99)
     trends = TREND[: 1 if theta else 2 if season > 60 else None]
@@ -285,8 +370,10 @@ def smoothed(x: Array, y: Array, season: int, *, theta: bool) -> Array:
     found = holt_winters(x.shape[1], y.shape[1], season, constants)
     if theta:
         found += 0.5 * _slope(x.shape[1], season)[:, None] * np.arange(1, y.shape[1] + 1)
-    misses = np.array([np.abs(x @ one - y).mean() for one in found]) + 1e-12
-    weights = (misses.min() / misses) ** 20
+    weights = np.ones(len(found))
+    if len(x):
+        misses = np.array([np.abs(x @ one - y).mean() for one in found]) + 1e-12
+        weights = (misses.min() / misses) ** (SURE * independent / (independent + 1))
     mean = np.tensordot(weights / weights.sum(), found, 1)
     return np.concatenate([mean, np.zeros((1, y.shape[1]))])[None]
 
@@ -330,16 +417,26 @@ def _slope(lookback: int, season: int) -> Array:
     return found
 
 
-def ridges(x: Array, y: Array, lags: Rows, lookback: int) -> Array:
+def ridges(x: Array, y: Array, lags: Rows, lookback: int, *, scaled: bool = False) -> Array:
     """(P, L + 1, H), for all penalties: from rows before the origin, less the last, to what follows, less the last.
 
-    ``lags`` says which rows, of windows ``x`` (n, at least the longest lag); the matrices are for ``lookback`` rows.
+    ``x`` (n, lags) are those rows, the last among them; the matrices are for ``lookback`` rows. Where it is ``scaled``,
+    windows count in units of their own spread, so that wild ones say no more than calm ones.
     """
-    inputs, outputs = x[:, x.shape[1] - lags] - x[:, -1:], y - x[:, -1:]
-    middle, mean = inputs.mean(0), outputs.mean(0)
-    centred = inputs - middle
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    values, turned = np.maximum(values, 0.0), vectors.T @ (centred.T @ (outputs - mean))
+    last = x[:, np.argmin(lags)][:, None]
+    inputs, outputs = x - last, y - last
+    if scaled:
+        middle, mean = np.zeros(x.shape[1]), np.zeros(y.shape[1])
+        spread = np.abs(x - x.mean(1, keepdims=True)).mean(1, keepdims=True)
+        spread = np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-12
+        inputs /= spread
+        outputs /= spread
+    else:
+        middle, mean = inputs.mean(0), outputs.mean(0)
+        inputs -= middle
+        outputs -= mean
+    values, vectors = np.linalg.eigh(inputs.T @ inputs)
+    values, turned = np.maximum(values, 0.0), vectors.T @ (inputs.T @ outputs)
     unit, result = float(values.mean()) or 1.0, np.zeros((len(PENALTIES), lookback + 1, y.shape[1]))
     for weights, penalty in zip(result, PENALTIES, strict=True):
         slopes = vectors @ (turned / (values + penalty * unit)[:, None])

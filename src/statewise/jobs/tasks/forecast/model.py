@@ -35,7 +35,7 @@ from .dataset import (
 from .direct import Direct
 from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
-from .intervals import FAR, LATELY, at_shares, continued, lately, recent_rows, shifted, transformed
+from .intervals import FAR, LATELY, at_shares, continued, lately, longer, recent_rows, sampled, shifted, transformed
 from .linear import FOLDS, Linear, units
 from .networks import Learner
 from .panel import read_panel
@@ -45,6 +45,7 @@ from .series import Head, Panel
 from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
+AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
 RANKS = 256  # of a model that has none
 MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
 TOGETHER = 64  # series that are continued at once
@@ -59,7 +60,7 @@ class Forecast:
     names: list[str]
     places: NDArray[np.int64]  # (S, H), on the model's grid
     labels: list[list[str]]  # S of H
-    quantiles: Array  # (S, H, Q), as many rows as were asked for
+    quantiles: Array  # (S, H, Q), as many rows as were asked for, or (S, H, N), ways that they may go
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -116,7 +117,7 @@ class Model(model_file.Model):
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
         networks = {f"network {number}": network for number, network in enumerate(self.learner.networks, 1)}
-        every = ("", *map(calibration, range(1, FOLDS + 1)))
+        every = ("", AGAIN, *map(calibration, range(1, FOLDS + 1)))
         return {f"{part}{name}": network for part in every for name, network in networks.items()}
 
     @property
@@ -165,7 +166,7 @@ class Model(model_file.Model):
 
     def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
-        found, floor = self._calibrated(series, rows, of), self._floor(series, rows, of)
+        found, floor = self._calibrated(series, rows, of), self.floor(series, rows, of)
         return self._finished(found, self._stretch(series)[of], floor)
 
     def follow(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array) -> tuple[Array, Array, Model]:
@@ -180,7 +181,7 @@ class Model(model_file.Model):
         heard = self._stretch(self.tails) if self.tails else start.copy()
         for s, mine in known:
             heard[s] = last[mine]
-        floor = self._floor(series, rows, of)
+        floor = self.floor(series, rows, of)
         following, still = (self._finished(found, each, floor) for each in (stretch, start[of]))
         return following, still, replace(self, stretch=heard)
 
@@ -192,14 +193,21 @@ class Model(model_file.Model):
             return self
         horizon = self.plan.horizon
         whole = horizon if self.known.columns else 1  # what is known of a row further ahead may not be there
-        begin = np.array([max(ends[each.name] - each.first, self.memory) for each in new])
+        came = np.array([ends[each.name] - each.first for each in new])  # rows that were heard before
         end = np.array([len(each.values) for each in new]) - whole + 1
-        begin = np.maximum(begin, end - MOST_HEARD)
+        begin = np.maximum(np.maximum(came - horizon + 1, self.memory), end - MOST_HEARD)
         rows, of = origins(begin, end, 1, max(1, horizon // 8))
         if not len(rows):
             return self
         padded = [replace(each, values=np.append(each.real, np.full(horizon, np.nan)), filled=None) for each in new]
-        return self.follow(new, rows, of, window_values(padded, rows, of, horizon))[2]
+        real = window_values(padded, rows, of, horizon)
+        real[rows[:, None] + np.arange(horizon) < came[of][:, None]] = np.nan
+        return self.follow(new, rows, of, real)[2]
+
+    def after(self, values: Array) -> Model:
+        """The model once ``values`` (S, h) have come."""
+        newer = longer(self, self.tails, values, self.memory + self.plan.horizon)
+        return make_tails(self.hear(newer), newer)
 
     def _calibrated(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles as the validation part has them moved, (n, H, Q)."""
@@ -219,7 +227,7 @@ class Model(model_file.Model):
                     row[:] = self.stretch[place[each.name]]
         return found
 
-    def _floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
+    def floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """What forecasts are not below, (n,)."""
         return floors(series, rows, of) if self.positive else np.full(len(rows), -np.inf)
 
@@ -253,9 +261,12 @@ class Model(model_file.Model):
         rows: int | None = None,
         *,
         spread: bool = True,
+        samples: int = 0,
+        seed: int = 0,
     ) -> Forecast:
         """``rows`` rows after ``series``, by default the horizon; ``spread`` as in ``intervals.continued``.
 
+        With ``samples`` it is so many ways that they may go, drawn with ``seed``, in the place of quantiles.
         ``labels`` are the times of rows behind their ends, as far as a table has them. Raises ``InputError`` where
         covariates known ahead don't reach so far.
         """
@@ -269,7 +280,12 @@ class Model(model_file.Model):
             row[: len(there)] = there[:rows]
         together = [series[s : s + TOGETHER] for s in range(0, len(series), TOGETHER)]
         model = self.hear(series)
-        parts = [continued(model, each, rows, spread=spread) for each in together]
+        parts = [
+            sampled(model, each, rows, samples, seed + s).swapaxes(1, 2)
+            if samples
+            else continued(model, each, rows, spread=spread)
+            for s, each in enumerate(together)
+        ]
         return Forecast([each.name for each in series], places, written, np.concatenate(parts))
 
     def _reaching(self, series: EncodedSeries, rows: int) -> EncodedSeries:
@@ -284,20 +300,25 @@ class Model(model_file.Model):
             )
         return replace(series, known=np.concatenate([series.known, series.known[-1:].repeat(rows - ahead, axis=0)]))
 
-    def predict(self, source: Any = None, *, rows: int | None = None, level: Any = None) -> tuple[Forecast, Any]:
+    def predict(
+        self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0
+    ) -> tuple[Forecast, Any]:
         """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
 
-        ``rows`` as above, ``level`` are the intervals in per cent; None: the quantiles that were learnt.
+        ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
+        were learnt.
         """
         shares = shares_of(level, self.plan.quantiles)
         if source is None:
             heads, words = self.heads, Words(self.columns, self.grid, self.layout or _text(self.columns))
-            found = self.forecast_ahead(self.tails, rows=rows)
+            found = self.forecast_ahead(self.tails, rows=rows, samples=samples, seed=seed)
         else:
             panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
             heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
             labels = [series.labels[len(series) :] for series in panel.series]
-            found = self.forecast_ahead(self.encode(panel), labels, rows)
+            found = self.forecast_ahead(self.encode(panel), labels, rows, samples=samples, seed=seed)
+        if samples:
+            return found, words.table(heads, found.places, found.labels, (), found.quantiles)
         quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
         return found, words.table(heads, found.places, found.labels, shares, quantiles)
 
@@ -385,8 +406,9 @@ class Model(model_file.Model):
 
 
 def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
-    """``model`` with the ends of ``series``, so that it can go on from them."""
-    return replace(model, tails=tuple(each.tail(model.memory) for each in series))
+    """``model`` with the ends of ``series``, so that it can go on from them, and hear how its last forecasts did."""
+    rows = model.memory + model.plan.horizon
+    return replace(model, tails=tuple(each.tail(rows) for each in series))
 
 
 def mix(base: Array | None, found: Array, share: float) -> Array:

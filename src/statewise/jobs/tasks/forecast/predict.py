@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...command import Command, Out, say
-from ...config import Whole, again, option
+from ...config import Count, Whole, again, option
+from ...errors import InputError
 from .config import Levels
 
 MODEL = "model.safetensors"  # in every run folder
@@ -22,6 +23,10 @@ class Options(Out):
     level: Levels | None = option(
         None, "intervals, in per cent, such as 80 95", metavar="LEVEL", default="the quantiles of training"
     )
+    samples: Whole | None = option(
+        None, "ways that the rows may go, instead of a forecast", metavar="N", default="none"
+    )
+    seed: Count = option(0, "of samples")
     out: Path | None = again(Out, "out", None, "FILE's name, or that of MODEL's folder, with -forecast.csv, here")
 
 
@@ -44,6 +49,7 @@ after statewise forecast --out runs/airline:
 with files of your own:
   statewise forecast predict MODEL.safetensors FILE --out next.csv
   statewise forecast predict MODEL.safetensors --horizon 36 --level 80 95
+  statewise forecast predict MODEL.safetensors --samples 100
 """,
 )
 
@@ -58,7 +64,11 @@ def predict(options: Options) -> None:
     named = options.file or (model.absolute().parent if model.name == MODEL else model)
     out = options.out_file(f"{named.name.split('.')[0] or 'series'}-forecast.csv")
     trained = Model.load(model)
-    found, frame = trained.predict(options.file, rows=options.horizon, level=options.level)
+    if options.samples and options.level:
+        raise InputError("--level: samples have no intervals; ask for one of the two")
+    found, frame = trained.predict(
+        options.file, rows=options.horizon, level=options.level, samples=options.samples or 0, seed=options.seed
+    )
     atomic.write(out, frame.write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
     of = found.names[0] if len(found.names) == 1 else f"{len(found.names)} series"
     say(f"{out}: {of}, {found.labels[0][0]} to {found.labels[0][-1]}")

@@ -74,6 +74,7 @@ def choices(model: Model) -> Facts:
         inputs += f", {', '.join(model.columns.covariates)}"
     ensemble = f", {plan.ensemble} networks averaged" if plan.ensemble > 1 else ""
     sizes = f"{plan.units} units" + (f", {plan.layers} layers" if plan.layers > 1 else "")
+    written = f", a {plan.distribution} distribution" if plan.distribution else ""
     optimizer = f"{plan.optimizer}, rate {plan.learning_rate:g}, batch {plan.batch}, at most {plan.epochs} epochs"
     made: Facts = []
     if model.linear:
@@ -85,7 +86,7 @@ def choices(model: Model) -> Facts:
         ("season", f"{plan.season} rows" if plan.season > 1 else "none found"),
         ("scale", scale),
         ("inputs", inputs),
-        ("network", f"{plan.label}, {sizes}{ensemble}; {optimizer}"),
+        ("network", f"{plan.label}, {sizes}{written}{ensemble}; {optimizer}"),
     ]
 
 

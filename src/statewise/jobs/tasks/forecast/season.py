@@ -16,15 +16,74 @@ from .split import Array
 
 LEAST_CORRELATION = 0.3
 LONGEST = 1000
+LEAST_COMMON = 0.15  # of the median over a panel, in which what is each series' own cancels out
 JUDGES = 50  # series that vote
+NESTED = 0.5  # of the season's correlation that a shorter one inside it has at least
+CLEARER = 0.7  # of what a season leaves unexplained a longer one of several turns leaves at most
+TURNS = 14  # of a season in a longer one
 MOST_LAGS = 6
 
 
 def common_season(trains: Sequence[Array], candidates: Sequence[int] | None) -> int:
-    """The season that most series have; of equals the shortest. Missing values may be NaN."""
-    judges = [trains[i] for i in np.unique(np.linspace(0, len(trains) - 1, JUDGES).astype(int))]
+    """The season that most series have; of equals the shortest. Missing values may be NaN.
+
+    Where noise hides it in most of them, the median of their autocorrelations tells.
+    """
+    judges = _judges(trains)
     votes = Counter(find_season(train, candidates)[0] for train in judges)
-    return min(votes, key=lambda season: (-votes[season], season))
+    season = min(votes, key=lambda season: (-votes[season], season))
+    if season > 1 or len(judges) == 1:
+        return season
+    longest = min(_longest(train, candidates) for train in judges)
+    if longest < 2:
+        return 1
+    median = np.median([_correlation(train, longest) for train in judges], axis=0)
+    chance = 1.25 / np.sqrt(sum(map(len, judges)))
+    return _clearest(median, candidates, max(LEAST_COMMON, 3 * chance), chance)[0]
+
+
+def nested_seasons(trains: Sequence[Array], season: int) -> list[int]:
+    """What else most series repeat, beside their ``season``: a part of it as well, or several turns of it better.
+
+    Hourly values without dates have a day and a week.
+    """
+    if season < 2:
+        return []
+    judges = _judges(trains)
+    votes = Counter(found for train in judges for found in _nested(train, season))
+    return sorted(found for found, count in votes.items() if 2 * count > len(judges))
+
+
+def _nested(train: Array, season: int) -> list[int]:
+    longest = min(len(train) // 3, TURNS * season + 1)
+    if longest <= season:
+        return []
+    correlation = _correlation(train, longest)
+    unexplained = CLEARER * (1 - correlation[season])
+    parts = [season // turns for turns in range(2, TURNS + 1) if season % turns == 0 and season // turns > 3]
+    whole = [season * turns for turns in range(2, TURNS + 1) if season * turns < longest]
+    shorter = [p for p in parts if correlation[p] >= max(NESTED * correlation[season], LEAST_CORRELATION)]
+    shorter = [p for p in shorter if correlation[p] >= correlation[p // 2 : p + p // 2 + 1].max()]
+    longer = [p for p in whole if 1 - correlation[p] <= unexplained]
+    best = [max(longer, key=lambda p: (float(correlation[p]), -p))] if longer else []
+    return [*shorter[-1:], *best]
+
+
+def _judges(trains: Sequence[Array]) -> list[Array]:
+    return [trains[i] for i in np.unique(np.linspace(0, len(trains) - 1, JUDGES).astype(int))]
+
+
+def _longest(train: Array, candidates: Sequence[int] | None) -> int:
+    """Of which two whole periods fit, three where no calendar vouches for them."""
+    return min(len(train) // (3 if candidates is None else 2), LONGEST)
+
+
+def _correlation(train: Array, longest: int) -> Array:
+    """That of the first differences with themselves, as if none of them were lost at the ends: (longest + 1,)."""
+    train = bridged(train)
+    steps = np.diff(np.log(train) if train.min() > 0 else train)
+    correlation = autocorrelation(steps, longest)
+    return np.minimum(correlation * len(steps) / (len(steps) - np.arange(longest + 1)), 1.0)
 
 
 def autocorrelation(values: Array, longest: int) -> Array:
@@ -43,24 +102,26 @@ def find_season(train: Array, candidates: Sequence[int] | None) -> tuple[int, fl
     periods must fit, three where no calendar vouches for them. A multiple of the true period correlates as well as the
     period itself, so of several the shortest is taken that leaves little more unexplained than the best.
     """
-    longest = min(len(train) // (3 if candidates is None else 2), LONGEST)
+    longest = _longest(train, candidates)
     if longest < 2:
         return 1, 0.0
-    train = bridged(train)
-    steps = np.diff(np.log(train) if train.min() > 0 else train)
-    correlation = autocorrelation(steps, longest)
-    correlation = np.minimum(correlation * len(steps) / (len(steps) - np.arange(longest + 1)), 1.0)
+    chance = 1 / np.sqrt(len(train) - 1)
+    return _clearest(_correlation(train, longest), candidates, max(LEAST_CORRELATION, 3 * chance), chance)
+
+
+def _clearest(
+    correlation: Array, candidates: Sequence[int] | None, threshold: float, chance: float
+) -> tuple[int, float]:
+    """``chance`` is by how much the correlation of a multiple may be higher."""
     if candidates is None:
         inner = correlation[1:-1]
         peaks = (inner >= correlation[:-2]) & (inner >= correlation[2:])
         periods = [int(p) for p in np.flatnonzero(peaks) + 1 if p > 1]
     else:
-        periods = [p for p in candidates if 2 <= p <= longest]
-    threshold = max(LEAST_CORRELATION, 3 / np.sqrt(len(steps)))
+        periods = [p for p in candidates if 2 <= p < len(correlation)]
     best = max((float(correlation[p]) for p in periods), default=0.0)
     if best < threshold:
         return 1, best
-    chance = 1 / np.sqrt(len(steps))  # by which the correlation of a multiple may be higher
     season = min(p for p in periods if 1 - correlation[p] <= 1.25 * (1 - best) + chance)
     return season, float(correlation[season])
 

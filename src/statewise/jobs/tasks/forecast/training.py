@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
-from .baselines import persistence, seasonal_naive
+from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
     EncodedSeries,
@@ -35,10 +36,10 @@ from .dataset import (
 from .direct import Direct, WindowInputs, WindowTask
 from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
-from .model import Model, calibration, make_tails, mix
+from .model import AGAIN, Model, calibration, make_tails, mix
 from .networks import Learner
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
-from .season import choose_differences, choose_lags, common_season, seasonal_spread
+from .season import choose_differences, choose_lags, common_season, nested_seasons, seasonal_spread
 from .series import Panel
 from .split import Array, Rows, Split, origins, split_rows, thinned
 
@@ -47,7 +48,9 @@ MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are tak
 MOST_BASES = 40_000_000  # numbers of linear forecasts that are kept for training
 CHUNK = 4096  # of them at once
 MOST_SHARE = 0.5  # of networks that read nothing but the series, as the linear forecast does
-LEAD = 1 / (1 + np.exp(-SHARP))  # the weight of what is better by a standard error
+LEAD = 1 / (1 + np.exp(-0.4 * SHARP))  # the weight of what is better by 0.4 standard errors
+LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
+UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
 LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
 JUDGED = 256  # origins in the validation part that a recursive network is judged by
@@ -73,11 +76,12 @@ class ForecastProblem(Problem[Model]):
         """The configuration."""
         return self.config
 
-    @property
+    @cached_property
     def seasons(self) -> list[int]:
-        """The season, and those of the calendar that fit twice into most of the rows before the test part, rising."""
-        most = int(0.4 * self.split.validation.min())
-        return sorted({s for s in (self.plan.season, *self.panel.grid.cycles) if 1 < s <= min(most, LONGEST)})
+        """The season, those of the calendar, and without one what else repeats, that fit twice before the test part."""
+        most = min(int(self.split.validation.min()) // 2, LONGEST)
+        found = self.panel.grid.seasons or nested_seasons(self.before_test, self.plan.season)
+        return sorted({s for s in (self.plan.season, *found) if 1 < s <= most})
 
     @property
     def folds(self) -> list[tuple[Rows, Rows]]:
@@ -109,6 +113,12 @@ class ForecastProblem(Problem[Model]):
             learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
         shifts, reach, ranks, share = _calibrated(self, judges, unit)
+        linear = decided.linear(split.validation) if decided else None
+        if linear and share and not plan.short:
+            # What the network is worth has been told: the newest rows are worth more than telling it again.
+            longest = replace(plan, epochs=_best_epoch(trainer.history), patience=0)
+            learner, kept = learn(longest, series, split.validation, None, trainer, linear, self.like, AGAIN)
+            learner = replace(learner, plan=plan)
         model = Model(
             config=plan,
             columns=self.panel.columns,
@@ -125,7 +135,7 @@ class ForecastProblem(Problem[Model]):
             tails=(),
             ranks=ranks,
             dimensions=self.dimensions,
-            linear=decided.linear(split.validation) if decided else None,
+            linear=linear,
             share=share,
             layout=self.panel.kind,
             heads=tuple(one.head for one in self.panel.series),
@@ -158,8 +168,10 @@ def prepare(
     before = [s.values[:end] for s, end in zip(panel.series, rough.validation, strict=True)]
     _check_change(panel, before)
     if like is not None and config.model == "auto":
-        config = replace(config, model=like.plan.model)
-    season = config.season or common_season(before, panel.grid.cycles or None)
+        config = replace(
+            config, model=like.plan.model, distribution=config.distribution or like.plan.distribution or "quantiles"
+        )
+    season = config.season or common_season(before, panel.grid.seasons or None)
     _check_told(config, season, list(map(len, before)))
     horizon = decided_horizon(config, season)
     parts = split_rows(lengths, names, horizon, split, test_rows, held)
@@ -173,6 +185,7 @@ def prepare(
         observed=bool(panel.columns.observed),
         channels=len(panel.columns.target) > 1 and not panel.columns.id,
         log=grows_with_level(before, season),
+        demand=_demand(before),
     )
     if plan.log and any(np.nanmin(train) <= 0 for train in before):
         raise InputError("--log: expected values above 0 in all series")
@@ -205,6 +218,14 @@ def _check_change(panel: Panel, before: Sequence[Array]) -> None:
         raise InputError(
             f"{panel.source}: column {name!r} never changes before the test part: {len(before[0])} times {value:g}"
         )
+
+
+def _demand(before: Sequence[Array]) -> str | None:
+    """The distribution of what comes now and then; None where that isn't what the series have."""
+    if not intermittent(before):
+        return None
+    counts = all((values[np.isfinite(values)] % 1 == 0).all() for values in before)
+    return "negative-binomial" if counts else "tweedie"
 
 
 def _check_from_zero(plan: Plan, panel: Panel, before: Sequence[Array]) -> None:
@@ -252,7 +273,6 @@ def learn(
     if plan.recursive:
         with _one_thread():
             return _learn_recursive(plan, series, train, validation, trainer, like, name)
-    assert validation is not None  # a direct model has an end only where something judges it
     return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
 
 
@@ -322,7 +342,7 @@ def _learn_direct(
     plan: Plan,
     series: Sequence[EncodedSeries],
     train: Rows,
-    validation: Rows,
+    validation: Rows | None,
     trainer: Trainer,
     linear: Linear | None,
     like: Model | None,
@@ -351,7 +371,8 @@ def _learn_direct(
     rows, of = _rows(dataset, first, train, horizon)
     seen = np.isfinite(dataset.window(rows, horizon)).any(1)
     rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
-    windows, judged = learner.windows(dataset), _rows(dataset, train, validation, horizon)
+    windows = learner.windows(dataset)
+    judged = _rows(dataset, train, train if validation is None else validation, horizon)
     bases: tuple[Tensor | None, Tensor | None] = (None, None)
     offsets = None
     if linear:
@@ -369,11 +390,20 @@ def _learn_direct(
 
 def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
     """The linear forecast from each of ``rows`` of the series ``of`` on, scaled: (n, H)."""
+    if not len(rows):
+        return np.zeros((0, linear.matrices.shape[2]))
     parts = [
         scaling.forward(linear.forecast(past_values(series, at, s, linear.lookback), linear.unit[s]), s)
         for at, s in zip(*(np.array_split(each, -(-len(rows) // CHUNK) or 1) for each in (rows, of)), strict=True)
     ]
     return np.concatenate(parts)
+
+
+def _best_epoch(history: Sequence[Record]) -> int:
+    """After how many epochs the network that ``history`` ends with was best."""
+    judged = [record for record in history if "validation" in record]
+    begin = max(n for n, record in enumerate(judged) if record["epoch"] == 1)
+    return int(min(judged[begin:], key=lambda record: next(iter(record["validation"].values())))["epoch"])
 
 
 def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[nn.Module, ...]:
@@ -468,8 +498,9 @@ def _calibrated(
 def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
     """How much the second of two forecasts (n, H) counts beside the first one; 0 where it adds nothing.
 
-    ``alone``: they read the same. Then networks that have won a short validation part by far lose after it as often as
-    not, so that they count for half at most and, where series are ``short``, only with a lead of a standard error.
+    ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
+    not, so that they count for half at most, and for nothing without a lead: where series are ``short``, of a standard
+    error.
     """
     there = np.isfinite(real)
     whole = there.any(1)
@@ -480,9 +511,9 @@ def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float,
 
     if not whole.any():
         return 0.0
-    share = float(weigh(np.stack([misses(side) for side in sides]), independent)[1])
+    share = float(weigh(np.stack([misses(side) for side in sides]), independent, untold=UNTOLD_TWO)[1])
     if alone:
-        share = 0.0 if short and share < LEAD else min(share, MOST_SHARE)
+        share = 0.0 if share < (LEAD_SHORT if short else LEAD) else min(share, MOST_SHARE)
     gain = 1 - misses(sides[0] + share * (sides[1] - sides[0])).mean() / (misses(sides[0]).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
 

@@ -38,8 +38,8 @@ def read(path: Path, content: bytes, layout: Layout, labels: Path | None) -> Exa
         block = x if x.ndim == 3 else x[:, :, None]
         lengths = _lengths(path, arrays.get("lengths"), block)
         sequences = Sequences.equal(block) if lengths is None else Sequences.padded(block, lengths)
-    found = _labels(path, arrays, labels, len(x))
-    return Examples(plain_name(path), str(path), sequences, found, picture=picture)
+    found, separator = _labels(path, arrays, labels, len(x))
+    return Examples(plain_name(path), str(path), sequences, found, picture=picture, separator=separator)
 
 
 def _arrays(path: Path, content: bytes) -> Mapping[str, NDArray[Any]]:
@@ -97,21 +97,27 @@ def _lengths(path: Path, lengths: NDArray[Any] | None, block: NDArray[Any]) -> N
     return lengths.astype(np.int64)
 
 
-def _labels(path: Path, arrays: Mapping[str, NDArray[Any]], labels: Path | None, count: int) -> list[str] | None:
+def _labels(
+    path: Path, arrays: Mapping[str, NDArray[Any]], labels: Path | None, count: int
+) -> tuple[list[str] | None, str | None]:
+    """The labels, and what is between several of one sequence."""
     if labels is not None:
         path = labels
         y = _one(path, _arrays(path, filled_content(path)), ("X",), "labels")
     elif any(name in arrays for name in Y_NAMES):
         y = _one(path, arrays, Y_NAMES, "labels")
     else:
-        return None
-    if y.shape != (count,) or y.dtype.kind not in "iubUS":
+        return None, None
+    if y.ndim == 2 and len(y) == count and y.dtype.kind in "iub" and set(np.unique(y).tolist()) <= {0, 1}:
+        return ["|".join(map(str, np.flatnonzero(row).tolist())) for row in y], "|"
+    if y.shape != (count,) or y.dtype.kind not in "iubfUS":
         raise InputError(
-            f"{path}: expected {count} labels, whole numbers or text, one for each sequence; got {y.dtype} of {y.shape}"
+            f"{path}: expected {count} labels, numbers or text, one for each sequence, or 0 and 1 for each of several;"
+            f" got {y.dtype} of {y.shape}"
         )
     try:
         found = [label.decode() if isinstance(label, bytes) else str(label) for label in y.tolist()]
         "".join(found).encode()
     except (ValueError, SystemError):  # the last: numbers that are no characters, of which Python can't make a text
         raise InputError(f"{path}: the labels are no text") from None
-    return found
+    return found, None

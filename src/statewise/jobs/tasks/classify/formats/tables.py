@@ -1,13 +1,14 @@
 """CSV and Parquet files and data frames, in long form (a row is a step, an id column says of which sequence) or in wide
-form (a row is a sequence, its columns are the steps).
+form (a row is a sequence, its columns are the steps); or with a column of texts, see ``texts.py``.
 
-Where ids repeat a row is a step, otherwise a sequence. In the wide form a sequence ends with its last value.
+Where ids repeat a row is a step, otherwise a sequence. In the wide form a sequence ends with its last value. A long
+table's values that are no numbers are symbols, and so are any values where the layout says it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from ....data.columns import listed, numbers, times
 from ....data.content import plain_name
-from ....data.tables import name_of, read_table
+from ....data.tables import name_of
 from ....errors import InputError
 from ..config import Layout
 from ..examples import Examples
 from ..sequences import Rows, Sequences
+from ..texts import Texts
+from . import texts
 
 IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
 LABELS = ("label", "class", "target")
@@ -41,26 +44,38 @@ class _Table:
     time: str | None
     channels: Sequence[str]
     gaps: str
+    several: bool
+    """Whether a sequence has any number of labels, none too."""
 
 
 def read(source: Any, layout: Layout) -> Examples:
     """The sequences in a file or a frame. Columns that the layout doesn't name are known by their usual names."""
-    frame, where = read_table(source), name_of(source)
+    frame, where = texts.frame_of(source, layout), name_of(source)
     if not len(frame):
         raise InputError(f"{where}: no rows, expected at least one sequence")
     id, label, time = _columns(where, frame, layout)
-    channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])
-    name = plain_name(Path(source)) if isinstance(source, (str, PathLike)) else "frame"
-    table = _Table(where, name, frame, id, label, time, channels, layout.gaps)
     repeat = id is not None and frame[id].n_unique() < len(frame)
-    if id is not None and (repeat if layout.long is None else layout.long):
-        return _long(table, id)
+    long = id is not None and (repeat if layout.long is None else layout.long)
+    name = plain_name(Path(source)) if isinstance(source, (str, PathLike)) else "frame"
+    if not (long or time or layout.symbols):
+        found = texts.columns_of(where, frame, layout, (id, label, time))
+        if found is not None:
+            frame, layout = texts.named(where, frame, found)
+            examples = texts.of_frame(where, name, frame, layout)
+            ids = () if id is None else _text(where, frame[id])
+            labels = _text(where, frame[layout.label]) if layout.label in frame.columns else None
+            return replace(examples, ids=ids or examples.ids, labels=labels)
+    channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])
+    table = _Table(where, name, frame, id, label, time, channels, layout.gaps, layout.separator is not None)
+    symbols = layout.symbols or (long and len(channels) == 1 and texts.has_words(frame[channels[0]]))
+    if long and id is not None:
+        return _long(table, id, symbols=symbols)
     if time is not None:
         raise InputError(f"{where}: {time!r} is the time, so a row is a step; name the sequences' column with --id")
-    return _wide(table)
+    return _wide_symbols(table) if symbols else _wide(table)
 
 
-def _long(table: _Table, id: str) -> Examples:
+def _long(table: _Table, id: str, *, symbols: bool) -> Examples:
     where, frame = table.where, table.frame
     names = _text(where, frame[id])
     ids, first, number = _numbered(names)
@@ -69,13 +84,22 @@ def _long(table: _Table, id: str) -> Examples:
         when = times(where, frame[table.time])
         order = np.lexsort((when, number))
         _check_times(where, table.time, when, number, order)
+    labels = None
+    if table.label is not None:
+        labels = _labels_of_sequences(table, frame[table.label], names, first, number)
+    lengths = np.bincount(number).astype(np.int64)
+    if symbols:
+        if len(table.channels) > 1:
+            raise InputError(
+                f"{where}: {len(table.channels)} columns could be the symbols, choose with --channels:"
+                f" {listed(table.channels)}"
+            )
+        cells = np.array(_text(where, frame[table.channels[0]]), object)[order]
+        rows = [tuple(row) for row in np.split(cells, np.cumsum(lengths)[:-1])]
+        return Examples(table.name, where, Texts(rows), labels, ids, tuple(table.channels))
     steps = np.stack(
         [numbers(where, frame[name], missing=table.gaps == "carry") for name in table.channels], axis=1
     )  # (S, I)
-    labels = None
-    if table.label is not None:
-        labels = _labels_of_sequences(where, frame[table.label], names, first, number)
-    lengths = np.bincount(number).astype(np.int64)
     return Examples(table.name, where, Sequences(steps[order], lengths), labels, ids, tuple(table.channels))
 
 
@@ -94,8 +118,23 @@ def _wide(table: _Table) -> Examples:
             " others follow; --gaps carry takes the value before it"
         )
     ids = () if table.id is None else _text(where, frame[table.id])
-    labels = None if table.label is None else _text(where, frame[table.label])
+    labels = None if table.label is None else _text(where, frame[table.label], table.several)
     return Examples(table.name, where, Sequences.padded(block[:, :, None], lengths), labels, ids)
+
+
+def _wide_symbols(table: _Table) -> Examples:
+    where, frame = table.where, table.frame
+    rows = []
+    for row, cells in enumerate(frame.select(table.channels).iter_rows(), 1):
+        found = [_written(cell) for cell in cells]
+        while found and not found[-1]:
+            found.pop()
+        if not found or "" in found:
+            raise InputError(f"{where}: row {row}: expected symbols without gaps between them, got {found!r:.40}")
+        rows.append(tuple(found))
+    ids = () if table.id is None else _text(where, frame[table.id])
+    labels = None if table.label is None else _text(where, frame[table.label])
+    return Examples(table.name, where, Texts(rows), labels, ids)
 
 
 def _columns(where: str, frame: pl.DataFrame, layout: Layout) -> tuple[str | None, str | None, str | None]:
@@ -130,9 +169,11 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Rows, Rows]:
     return [names[row] for row in first[order]], first[order], order.argsort()[number]
 
 
-def _labels_of_sequences(where: str, column: pl.Series, names: Sequence[str], first: Rows, number: Rows) -> list[str]:
+def _labels_of_sequences(
+    table: _Table, column: pl.Series, names: Sequence[str], first: Rows, number: Rows
+) -> list[str]:
     """The label of each sequence; refuses one that changes within it."""
-    cells = _text(where, column)
+    where, cells = table.where, _text(table.where, column, table.several)
     for row, cell in enumerate(cells):
         begin = first[number[row]]
         if cell != cells[begin]:
@@ -151,10 +192,10 @@ def _check_times(where: str, column: str, when: NDArray[Any], number: Rows, orde
         raise InputError(f"{where}: column {column!r}, row {later}: the time of row {earlier} again, in one sequence")
 
 
-def _text(where: str, column: pl.Series) -> list[str]:
-    """The cells of the id or label column as text; refuses an empty one."""
+def _text(where: str, column: pl.Series, empty: bool = False) -> list[str]:
+    """The cells of the id or label column as text; refuses an empty one unless ``empty``."""
     cells = [_written(cell) for cell in column.to_list()]
-    if "" in cells:
+    if "" in cells and not empty:
         raise InputError(f"{where}: column {column.name!r}, row {cells.index('') + 1}: the cell is empty")
     return cells
 

@@ -30,7 +30,7 @@ def read(path: Path, content: bytes, layout: Layout) -> Examples:
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected text in UTF-8, the file holds something else") from None
     header, begin = _header(path, lines)
-    labelled = header.get("classlabel", "true").lower().startswith("true")
+    labelled = header.get("classlabel", header.get("targetlabel", "true")).lower().startswith("true")
     blocks: list[Array] = []
     labels: list[str] = []
     for number, line in enumerate(lines[begin:], begin + 1):
@@ -70,8 +70,6 @@ def _header(path: Path, lines: list[str]) -> tuple[dict[str, str], int]:
         raise InputError(f"{path}: no line @data; is the file cut short?")
     if header.get("timestamps", "false").lower() == "true":
         raise InputError(f"{path}: has time stamps in its data; expected equal steps, @timeStamps false")
-    if "targetlabel" in header and "classlabel" not in header:
-        raise InputError(f"{path}: is about numbers (@targetLabel), expected classes (@classLabel)")
     return header, number
 
 

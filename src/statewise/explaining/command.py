@@ -1,0 +1,102 @@
+"""The command ``statewise explain``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..jobs.command import Command, say
+from ..jobs.config import Config, Count, Whole, option
+from ..jobs.errors import InputError
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+
+@dataclass(kw_only=True)
+class ExplainOptions(Config):
+    """What ``explain`` can be told."""
+
+    cell: str = option(..., "lstm, gru, rnn, or any other cell by its name", metavar="CELL", positional=True)
+    input_size: Whole = option(26, "features of the input in one step", metavar="I")
+    hidden_size: Whole = option(128, "units", metavar="H")
+    layers: Whole = option(1, "layers", metavar="L")
+    bidirectional: bool = option(False, "backwards as well")
+    batch_first: bool = option(False, "input and output are (N, T, .)")
+    proj_size: Count = option(0, "units after a projection", metavar="P", default="none")
+    step: bool = option(False, "the cell alone: one step")
+    steps: Whole = option(3, "time steps", metavar="T")
+    batch: Whole = option(10, "rows", metavar="N")
+    svg: Path | None = option(None, "the unrolled network, as a picture", metavar="FILE", default="")
+    png: Path | None = option(None, "the same as PNG", metavar="FILE", default="")
+
+
+COMMAND = Command(
+    "explain",
+    ExplainOptions,
+    "statewise.explaining.command:run",
+    usage="statewise explain CELL [option ...]",
+    description="""\
+Every tensor that goes into a recurrent layer, comes out of it or is learnt, with its shape
+and the meaning of its axes; the cell's equations; what a step costs; and how output and final
+states relate, tried on random numbers there and then.
+""",
+    examples="""\
+examples:
+  statewise explain lstm --input-size 26 --hidden-size 128 --layers 2 --bidirectional
+  statewise explain gru --batch-first --steps 28 --batch 100 --svg gru.svg
+  statewise explain slstm
+  statewise explain lstm --step
+""",
+)
+
+
+def run(options: ExplainOptions) -> None:
+    """Print the explanation, and write the pictures that are asked for."""
+    from .explain import explain
+
+    found = explain(_module(options), _input(options))
+    pictures: list[tuple[Path | None, Any]] = [(options.svg, "svg"), (options.png, "png")]
+    for path, form in pictures:
+        if path is not None:
+            _write(found, path, form)
+    say(str(found))
+
+
+def _module(options: ExplainOptions) -> Any:
+    """The layer or cell; InputError for a cell that there isn't, or for what it can't be made with."""
+    import statewise
+
+    own = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}.get(options.cell)
+    sizes: dict[str, Any] = {"input_size": options.input_size, "hidden_size": options.hidden_size}
+    if not options.step:
+        sizes |= {"num_layers": options.layers, "bidirectional": options.bidirectional}
+        sizes |= {"batch_first": options.batch_first, "proj_size": options.proj_size}
+    try:
+        if own:
+            return getattr(statewise, own + ("Cell" if options.step else ""))(**sizes)
+        return (statewise.RecurrentCell if options.step else statewise.Recurrent)(options.cell, **sizes)
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+
+
+def _input(options: ExplainOptions) -> Any:
+    import torch
+
+    if options.step:
+        return torch.zeros(options.batch, options.input_size)
+    shape = (options.batch, options.steps) if options.batch_first else (options.steps, options.batch)
+    return torch.zeros(*shape, options.input_size)
+
+
+def _write(found: Explanation, path: Path, form: str) -> None:
+    if found.picture is None:
+        raise InputError(f"--{form}: a cell alone has no picture; leave --step out")
+    content = found.picture.png() if form == "png" else found.picture.svg().encode()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"--{form} {path}: {error.strerror}") from None

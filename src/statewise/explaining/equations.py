@@ -1,0 +1,104 @@
+"""A cell's equations as a reader writes them, from its one description."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ..cells import Cell
+from ..cells.symbols import Symbol, trace
+
+_BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+_WORDS = {"logsigmoid": "log_sigmoid", "maximum": "max", "minimum": "min"}
+_SPARE = "abdejklpqsuvwy"
+
+
+def equations(cell: Cell, bias: bool = True) -> list[str]:
+    """One line for each gate, for what is used more than once, and for each state: ``f_t = sigmoid(...)``.
+
+    ``W_if x_t`` is the share of the input in gate f, ``W_hf h_(t-1)`` that of the state before; ``*`` goes unit by
+    unit.
+    """
+    return _Writer(cell, bias).lines
+
+
+class _Writer:
+    def __init__(self, cell: Cell, bias: bool) -> None:
+        self.cell, self.bias = cell, bias
+        self.names: dict[int, str] = {}
+        self.lines: list[str] = []
+        self.spare = iter([letter for letter in _SPARE if letter not in (*cell.gates, *cell.states)])
+        traced = trace(cell)
+        self.uses = Counter(id(a) for s in traced.symbols for a in s.args if isinstance(a, Symbol))
+        self.roots = {id(s): letter for s, letter in zip(traced.states, cell.states, strict=True)}
+        found: list[tuple[str, str]] = []
+        for symbol in traced.symbols:
+            if name := self._name(symbol):
+                found.append((name, self._text(symbol)))
+                self.names[id(symbol)] = name
+        taken = self.names.values()
+        order = [f"{gate}_t" for gate in cell.gates]
+        # First the gates that need no other, in the order of their rows in the weights.
+        first = [(n, text) for n, text in found if n in order and not any(other in text for other in taken)]
+        first.sort(key=lambda item: order.index(item[0]))
+        self.lines = [f"{n} = {text}" for n, text in [*first, *[item for item in found if item not in first]]]
+
+    def _name(self, symbol: Symbol) -> str:
+        """What a symbol is called; nothing for what is written where it is used."""
+        if id(symbol) in self.roots:
+            return "" if symbol.op == "state" else f"{self.roots[id(symbol)]}_t"
+        if symbol.op in ("x", "r", "late", "state", "vector", "constant"):
+            return ""
+        often = self.uses[id(symbol)] > 1
+        if often or symbol.op not in _BINARY:
+            gates = {s.args[0] for s in self._below(symbol) if s.op in ("x", "r", "late")}
+            names = [f"{gate}_t" for gate in gates if gate not in self.cell.states]
+            if len(gates) == len(names) == 1 and names[0] not in self.names.values():
+                return names[0]
+        return f"{next(self.spare)}_t" if often else ""
+
+    def _below(self, symbol: Symbol) -> Iterator[Symbol]:
+        """What a symbol is made of, down to what has a name."""
+        if id(symbol) in self.names:
+            return
+        yield symbol
+        for a in symbol.args:
+            if isinstance(a, Symbol):
+                yield from self._below(a)
+
+    def _text(self, symbol: Symbol, tight: bool = False) -> str:
+        """As a formula; in parentheses where ``tight`` asks for one factor."""
+        if id(symbol) in self.names:
+            return self.names[id(symbol)]
+        op, args = symbol.op, symbol.args
+        if op in ("x", "r", "late"):
+            text = self._share(op, *args)
+            return f"({text})" if tight and " " in text else text
+        if op == "state":
+            return f"{self.cell.states[args[0]]}_(t-1)"
+        if op == "vector":
+            return f"{args[0]}_{args[1]}" if args[1] else str(args[0])
+        if op == "constant":
+            return f"{args[0]:g}"
+        if op == "norm":
+            return f"norm_{args[0]}({self._text(args[1])})"
+        if op == "neg":
+            return f"-{self._text(args[0], tight=True)}"
+        if op in _BINARY:
+            factor = op in ("mul", "div")
+            left = self._text(args[0], tight=factor)
+            right = self._text(args[1], tight=op != "add")
+            text = f"{left} {_BINARY[op]} {right}"
+            return f"({text})" if tight else text
+        return f"{_WORDS.get(op, op)}({', '.join(self._text(a) for a in args)})"
+
+    def _share(self, op: str, gate: str, value: Symbol | None = None) -> str:
+        """W x + b of one of the two products."""
+        letter, read = ("i", "x_t") if op == "x" else ("h", "h_(t-1)")
+        if value is not None:
+            read = f"({self._text(value)})"
+        text = f"W_{letter}{gate} {read}"  # as torch.nn's documentation has it: W_if is W_ih's share for gate f
+        if ("x" if op == "x" else "r") in self.cell.norms:
+            text = f"norm({text})"
+        has_bias = self.bias and (op == "x" or self.cell.biases == "xh")
+        return f"{text} + b_{letter}{gate}" if has_bias else text
