@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -229,3 +230,13 @@ def test_a_stream_is_as_wide_as_what_it_has_heard_calls_for(short):
     np.testing.assert_allclose(row_by_row, at_once, atol=0.1)
     assert short.model_.stretch is None
     assert len(stream.state[0].values) == len(short.model_.tails[0].values)
+
+
+def test_windows_of_a_cross_validation_follow_what_came_before_them():
+    values = np.concatenate([noise(400), 3 * noise(80, 1)])
+    forecaster = Forecaster(horizon=4, season=1, model="seq2seq", units=2, epochs=1, windows=64)
+    frame = pl.DataFrame({"unique_id": "a", "ds": np.arange(480), "y": values})
+    found = forecaster.cross_validation(frame, h=4, n_windows=20, level=80)
+    low, high = (next(name for name in found.columns if side in name) for side in ("-lo-", "-hi-"))
+    widths = (found[high] - found[low]).to_numpy().reshape(20, 4).mean(1)
+    assert widths[-1] > 1.9 * widths[0]  # by what has moved of late alone it is 1.7 times

@@ -12,6 +12,7 @@ from ...config import Cell, Config, Count, Level, NotNegative, Part, Positive, R
 from ...training.config import TrainingConfig, training
 
 SEGMENTS, LEAST_SEGMENTED = 32, 64
+ROCKET_ROWS, ROCKET_LENGTH, ROCKET_STEPS = range(20, 4001), 9, 2_000_000  # where MiniROCKET takes seconds
 MOST_EPOCHS, EMBEDDING = 300, 64
 
 
@@ -66,6 +67,11 @@ class SequenceConfig(TrainingConfig):
     segment: Whole | None = network(
         None, "steps read at a time, as one", metavar="N", default="a 32nd of 65 or more; images: 1"
     )
+    minirocket: bool | None = network(
+        None,
+        "whether a ridge regression on MiniROCKET's features stands beside the network",
+        default="yes where whole series of numbers are read, 20 to 4000 of 9 steps and more",
+    )
     dropout: Part | None = network(
         None,
         "probability of dropping a unit between layers and before the output, and a number of a vector, in training",
@@ -111,8 +117,11 @@ class SequenceConfig(TrainingConfig):
         usual = USUAL[self.level or "char"] if texts else NUMBERS
         whole = image or texts or length <= LEAST_SEGMENTED
         epochs = min(max(-(-usual.updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
+        beside = self.bidirectional and not image and not texts and rows in ROCKET_ROWS and length >= ROCKET_LENGTH
+        beside = beside and rows * length <= ROCKET_STEPS
         return replace(
             self,
+            minirocket=beside if self.minirocket is None else self.minirocket,
             epochs=self.epochs or epochs,
             segment=self.segment or (1 if whole else round(length / SEGMENTS)),
             scaling=self.scaling or ("all" if image else "channel"),

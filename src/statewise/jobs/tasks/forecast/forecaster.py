@@ -216,7 +216,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 one = clone(self).set_params(horizon=horizon)
                 model = one._fit_panel(panel.before(cutoff)).model_
                 encoded = model.encode(panel)
-            quantiles = model.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
+            heard = model.hear(model.encode(panel.before(cutoff)))  # as a forecast of newer rows does
+            quantiles = heard.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
             parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles), model.reach))
         assert model is not None
         return _windows(panel, cutoffs, parts, shares_of(level, model.plan.quantiles))
