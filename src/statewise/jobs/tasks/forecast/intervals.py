@@ -177,13 +177,6 @@ def _normal(share: float) -> float:
     return float(ndtri((1 + share) / 2))
 
 
-def least_windows(quantiles: Sequence[float]) -> int:
-    """How many misses a step needs before its outermost quantiles, or the interval between them, can be told."""
-    low, high = quantiles[0], quantiles[-1]
-    outside = 1 - (high - low) if low + high == 1 else min(low, 1 - high)
-    return int(np.ceil(1 / outside - 1e-9)) - 1
-
-
 def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
     """``values`` (n, H, Q) moved by ``shifts`` (H, Q) of ``unit`` (n,), rising, the median kept."""
     moved = transformed(values, plan) + shifts * unit[:, None, None]
