@@ -26,7 +26,7 @@ export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 # One step at a time: they install into the same folder. Each of them has all processors.
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel format clean
+.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel archive format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
@@ -87,6 +87,11 @@ PANEL ?=
 
 panel: $(STAMPS)/jobs ## fetch 69 public sets and measure forecast and others on them (1 hour); renews docs/panel.md
 	PYTHONPATH=tools:. $(BIN)/python -m panel $(PANEL)
+
+ARCHIVE ?=
+
+archive: $(STAMPS)/jobs ## fetch 44 public sets and measure classify on them (40 minutes); renews the table in docs/jobs.md
+	PYTHONPATH=tools:. $(BIN)/python -m archive $(ARCHIVE)
 
 format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(BIN)/ruff check --fix .

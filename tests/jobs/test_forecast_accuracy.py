@@ -11,7 +11,8 @@ import torch
 
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
-from statewise.jobs.tasks.forecast.panel import joined, read_panel
+from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.jobs.tasks.forecast.series import joined
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
 

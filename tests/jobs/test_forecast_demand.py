@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from statewise.jobs import Forecaster
 from statewise.jobs.tasks.forecast import report
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.baselines import SMOOTHING, intermittent, of_demand, smoothed_demand
@@ -81,3 +82,32 @@ def test_a_series_that_falls_below_zero_may_from_then_on_be_forecast_there():
     assert lowest[tested.rows <= 260].min() >= 0
     assert lowest[tested.rows == 261] < 0
     assert not backtest(*reversed(trained(values - 3, horizon=4, season=1))).model.positive
+
+
+def test_nothing_counts_most_where_most_rows_are_zeros():
+    _, model = trained(demand(400, 0, often=0.2), horizon=4, season=1)
+    weights = {str(name): weight for name, weight in model.linear.members.items()}
+    assert max(weights, key=weights.get) == "zero (always)"
+    _, model = trained(demand(400, 0, often=0.9), horizon=4, season=1)
+    assert "zero (always)" not in {str(name) for name in model.linear.members}
+
+
+@pytest.mark.parametrize(
+    ("values", "distribution"), [(demand(400, 0), "negative-binomial"), (demand(400, 0) / 3, "tweedie")]
+)
+def test_demand_has_its_distribution_by_default(values, distribution):
+    panel = array_panel(np.zeros((400, 0)), values, "refuse")
+    plan = prepare(panel, ForecastConfig(horizon=4)).plan
+    assert (plan.model, plan.distribution, plan.log) == ("seq2seq", distribution, False)
+    assert prepare(panel, ForecastConfig(horizon=4, distribution="quantiles")).plan.model == "lstm"
+    assert prepare(panel, ForecastConfig(horizon=4, model="gru")).plan.distribution is None
+    steady = array_panel(np.zeros((400, 0)), values + 1, "refuse")
+    assert prepare(steady, ForecastConfig(horizon=4)).plan.distribution is None
+
+
+def test_what_demand_has_taught_can_be_taught_more():
+    forecaster = Forecaster(horizon=4, season=1, units=4, epochs=1, windows=64).fit(demand(300, 0))
+    assert forecaster.model_.plan.distribution == "negative-binomial"
+    more = forecaster.partial_fit(demand(300, 1)).model_
+    assert more.plan.distribution == "negative-binomial"
+    assert np.isfinite(more.forecast_ahead(more.tails).quantiles).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -214,3 +215,28 @@ def test_a_miss_is_told_only_where_it_is_none_of_chance():
     assert chance == ("Its 80 % intervals hold 60.0 %, in too few windows to tell why.", True)
     assert report._off(replace(narrow, share=0.28), 3.0)[1] is False
     assert report._off(Held(0.8, 0.74, 0.7), 100.0) is None
+
+
+def test_a_stream_is_as_wide_as_what_it_has_heard_calls_for(short):
+    values = np.concatenate([noise(600), 3 * noise(40, 1)])
+    whole = replace(
+        short.model_.tails[0], first=0, values=values, known=np.zeros((640, 0)), observed=np.zeros((640, 0))
+    )
+    stream = short.stream()
+    for value in values[600:]:
+        stream.step(value)
+    row_by_row, at_once = stream.forecaster.model_.stretch, short.model_.hear([whole]).stretch
+    assert row_by_row[0, 2] > 0.3
+    np.testing.assert_allclose(row_by_row, at_once, atol=0.1)
+    assert short.model_.stretch is None
+    assert len(stream.state[0].values) == len(short.model_.tails[0].values)
+
+
+def test_windows_of_a_cross_validation_follow_what_came_before_them():
+    values = np.concatenate([noise(400), 3 * noise(80, 1)])
+    forecaster = Forecaster(horizon=4, season=1, model="seq2seq", units=2, epochs=1, windows=64)
+    frame = pl.DataFrame({"unique_id": "a", "ds": np.arange(480), "y": values})
+    found = forecaster.cross_validation(frame, h=4, n_windows=20, level=80)
+    low, high = (next(name for name in found.columns if side in name) for side in ("-lo-", "-hi-"))
+    widths = (found[high] - found[low]).to_numpy().reshape(20, 4).mean(1)
+    assert widths[-1] > 1.9 * widths[0]  # by what has moved of late alone it is 1.7 times

@@ -21,6 +21,7 @@ from statewise.jobs.tasks.forecast.linear import (
     ridges,
     smoothed,
     weigh,
+    windows,
 )
 from statewise.jobs.tasks.forecast.linear import _lags as lags_of
 from statewise.jobs.tasks.forecast.panel import read_panel
@@ -308,3 +309,19 @@ def test_pieces_of_a_short_series_train_networks_each():
     assert len(problem.folds) == 3
     expected = ["calibration network 1", "calibration 2 network 1", "calibration 3 network 1", "network 1"]
     assert list(dict.fromkeys(names)) == expected
+
+
+@pytest.mark.parametrize("lags", [[1, 2, 3, 4, 5], [1], [2, 3], [1, 2, 5, 6, 9]])
+@pytest.mark.parametrize("most", [None, 7, 1000])
+def test_windows_hold_what_was_and_what_follows(lags, most):
+    series, end = [100.0 * s + np.arange(30 + s) for s in range(3)], np.array([30, 25, 11])
+    x, y = windows(series, end, np.array(lags), 4, most=most)
+    first = [(s, row) for s, to in enumerate(end) for row in range(max(lags), to - 4 + 1)]
+    chosen = first[:: max(1, len(first) // most)] if most else first
+    np.testing.assert_array_equal(x, [[series[s][row - lag] for lag in lags] for s, row in chosen])
+    np.testing.assert_array_equal(y, [series[s][row : row + 4] for s, row in chosen])
+
+
+def test_no_windows_where_no_series_is_long_enough():
+    x, y = windows([np.arange(9.0)], np.array([8]), np.array([1, 2, 5]), 4)
+    assert (x.shape, y.shape) == ((0, 3), (0, 4))

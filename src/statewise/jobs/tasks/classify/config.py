@@ -12,7 +12,9 @@ from ...config import Cell, Config, Count, Level, NotNegative, Part, Positive, R
 from ...training.config import TrainingConfig, training
 
 SEGMENTS, LEAST_SEGMENTED = 32, 64
+ROCKET_ROWS, ROCKET_LENGTH, ROCKET_STEPS = range(20, 4001), 9, 2_000_000  # where MiniROCKET takes seconds
 MOST_EPOCHS, EMBEDDING = 300, 64
+LONG = 30  # symbols of a text: of longer ones fewer updates are made, down to 2000
 
 
 class Usual(NamedTuple):
@@ -43,7 +45,10 @@ class SequenceConfig(TrainingConfig):
     """How a network of sequences is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
-        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300; of texts 1000, of characters 8000"
+        TrainingConfig,
+        "epochs",
+        None,
+        "as many as make 2000 updates, 12 to 300; texts: 1000, by characters 8000 to 2000",
     )
     learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
@@ -65,6 +70,11 @@ class SequenceConfig(TrainingConfig):
     )
     segment: Whole | None = network(
         None, "steps read at a time, as one", metavar="N", default="a 32nd of 65 or more; images: 1"
+    )
+    minirocket: bool | None = network(
+        None,
+        "whether a ridge regression on MiniROCKET's features stands beside the network",
+        default="yes where whole series of numbers are read, 20 to 4000 of 9 steps and more",
     )
     dropout: Part | None = network(
         None,
@@ -110,9 +120,13 @@ class SequenceConfig(TrainingConfig):
         """
         usual = USUAL[self.level or "char"] if texts else NUMBERS
         whole = image or texts or length <= LEAST_SEGMENTED
-        epochs = min(max(-(-usual.updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
+        updates = min(usual.updates, max(NUMBERS.updates, round(usual.updates * LONG / max(length, 1.0))))
+        epochs = min(max(-(-updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
+        beside = self.bidirectional and not image and not texts and rows in ROCKET_ROWS and length >= ROCKET_LENGTH
+        beside = beside and rows * length <= ROCKET_STEPS
         return replace(
             self,
+            minirocket=beside if self.minirocket is None else self.minirocket,
             epochs=self.epochs or epochs,
             segment=self.segment or (1 if whole else round(length / SEGMENTS)),
             scaling=self.scaling or ("all" if image else "channel"),

@@ -67,7 +67,7 @@ class Classify(experiment.Job[Options, Model]):
     def facts(self) -> Facts:
         """What is classified, into what, where it is split, and by what network."""
         config, target = self.problem.config, self.problem.target
-        return [
+        facts = [
             ("", f"{self.name}: {_described(target)}"),
             ("training", self.examples.described()),
             ("test", self.test.described() + self.how),
@@ -75,10 +75,11 @@ class Classify(experiment.Job[Options, Model]):
             ("network", report.network_line(config, self.problem.network())),
             ("loss", report.loss_line(target, config.smoothing)),
         ]
+        return facts + ([("beside it", "a ridge regression on MiniROCKET's features")] if config.minirocket else [])
 
     def facts_of(self, model: Model) -> Facts:
-        """Of texts, what the n-grams have to say."""
-        return report.ngram_facts(model)
+        """What the network and what stands beside it count."""
+        return report.ngram_facts(model) if model.highway is None else [("counts", report.highway_line(model.highway))]
 
     def validated(self, scores: Any) -> str:
         """What the target says of them."""
@@ -88,6 +89,7 @@ class Classify(experiment.Job[Options, Model]):
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
         target = model.target
         name = self.label if model.network.beside is None else f"{self.label} and n-grams"
+        name = name if model.highway is None else report.highway_name(self.label, model.highway)
         result = result_of(name, target, self.truth, model.predict(self.test.sequences))
         others = [
             Score(name, {} if said is None else target.measured(self.truth, said))
@@ -97,7 +99,12 @@ class Classify(experiment.Job[Options, Model]):
         return Outcome(
             report.scores(result, others),
             report.verdict(result, others),
-            {"data": {"name": self.name, **sizes}, **report.metrics(result, others)},
+            {
+                "data": {"name": self.name, **sizes},
+                "task": target.TASK,
+                "share": None if model.highway is None else model.highway.share,
+                **report.metrics(result, others),
+            },
             ending=result.ending(),
             blocks=report.blocks(self.test, result),
             files={"predictions.csv": report.predictions(self.test, target, result.said)},

@@ -15,6 +15,7 @@ from ...artifacts import model_file
 from ...errors import InputError
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
+from .highway import Highway
 from .network import Network, outputs_of
 from .ngrams import NGrams
 from .scaler import Scaler
@@ -36,19 +37,29 @@ class Model(model_file.Model):
     network: Network
     encoder: Encoder
     target: Target
+    highway: Highway | None = None
+    """What stands beside the network."""
 
     def predict(self, sequences: Any) -> Said:
         """What the target says: (n, ...). Raises ``InputError`` where ``sequences`` are of another kind."""
         self.encoder.check(sequences)
-        return self._said(outputs_of(self.frozen, self.encoder.batches(sequences, self.config.segment or 1)))
+        highway = self.highway
+        outputs = None
+        if highway is None or highway.share:
+            outputs = outputs_of(self.frozen, self.encoder.batches(sequences, self.config.segment or 1))
+        if highway is not None:
+            outputs = highway.mixed(highway.scores(self.encoder.batches(sequences)), outputs)
+        return self._said(outputs)
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` sequences that nothing has been read of: the steps of a segment, and the network's.
 
-        Raises ``InputError`` for a network that reads in both directions.
+        Raises ``InputError`` for a model that needs whole sequences.
         """
         if self.config.bidirectional:
             raise InputError("the network reads in both directions, so it needs whole sequences; bidirectional=False")
+        if self.highway is not None:
+            raise InputError("MiniROCKET beside the network needs whole sequences; minirocket=False")
         before = self.encoder.blank(rows)
         return self._begun(before)[None][:0], before, None
 
@@ -74,12 +85,13 @@ class Model(model_file.Model):
     def content(self) -> dict[str, Any]:
         """What the encoder and the target say."""
         kinds = {"input": self.encoder.KIND, "task": self.target.TASK}
-        return {**kinds, **self.encoder.content(), **self.target.content()}
+        highway = {} if self.highway is None else {"highway": self.highway.content()}
+        return {**kinds, **self.encoder.content(), **self.target.content(), **highway}
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights, and those of the encoder."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        return tensors | self.encoder.tensors()
+        return tensors | self.encoder.tensors() | ({} if self.highway is None else self.highway.tensors())
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +106,9 @@ class Model(model_file.Model):
         target = TARGETS[content.get("task", Classes.TASK)].built(content)
         known = {each.KIND: each for each in ENCODERS}
         encoder = known[content.get("input", Scaler.KIND)].built(content, tensors)
+        highway = None
+        if "highway" in content:
+            highway = Highway.built(content["highway"], tensors, encoder.channels, target.width)
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
@@ -104,9 +119,9 @@ class Model(model_file.Model):
             return Network(*encoder.front(config), target.width, config, beside)
 
         network = model_file.filled(made, weights)
-        return cls(network=network.eval(), encoder=encoder, target=target, **shared)
+        return cls(network=network.eval(), encoder=encoder, target=target, highway=highway, **shared)
 
-    def _said(self, outputs: Tensor) -> Said:
+    def _said(self, outputs: Any) -> Said:
         """What the target says of ``outputs`` (n, W). Raises ``InputError`` where they are no numbers."""
         if not bool(outputs.isfinite().all()):
             raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")

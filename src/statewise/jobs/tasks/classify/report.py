@@ -14,6 +14,7 @@ from ...report import Block, Heading, Note, Picture, Table
 from . import pictures
 from .config import ClassifyConfig
 from .examples import Examples
+from .highway import Highway
 from .model import Model
 from .network import Network
 from .result import ClassResult, LabelScore, LabelsResult, NumberResult, Result, Score, formed
@@ -35,6 +36,18 @@ def network_line(config: ClassifyConfig, network: Network) -> str:
     head = heads[config.head] + ("" if config.head == "last" else " over the steps")
     reads = [f"reads {config.segment} steps at a time"] if (config.segment or 1) > 1 else []
     return experiment.network_line(config, network, ways, head, *reads)
+
+
+def highway_name(label: str, highway: Highway) -> str:
+    """What the model is called, whose network is a ``label``."""
+    return f"{label} beside MiniROCKET" if highway.share else f"MiniROCKET without the {label}"
+
+
+def highway_line(highway: Highway) -> str:
+    """How much the network counts beside the ridge regression, in words."""
+    if not highway.share:
+        return "the network adds nothing to the ridge regression on MiniROCKET's features, which says it alone"
+    return f"the ridge regression's outputs times {highway.linear:.3g}, the network's times {highway.share:.3g}"
 
 
 def input_facts(examples: Examples, problem: ClassifyProblem) -> experiment.Facts:

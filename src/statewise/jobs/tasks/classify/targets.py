@@ -128,15 +128,23 @@ class Target(ABC):
     def responses(self, values: Values) -> NDArray[np.float64]:
         """What a ridge regression is to say: (n, width)."""
 
+    def doubt(self, rows: int) -> float:
+        """What is to be left to the other outputs after ``rows`` sequences, however many of them were right."""
+        return self.width / (rows + self.width)
+
     def of_scores(self, scores: NDArray[np.float64], known: NDArray[np.float64], values: Values) -> Said:
         """What a ridge regression's ``scores`` say, as sharply as those ``known`` of sequences new to it allow."""
         return self.decode(torch.from_numpy(scores * self.sharpness(known, values)))
 
     def sharpness(self, scores: NDArray[np.float64], values: Values) -> float:
-        """The factor that makes a ridge regression's ``scores`` (n, width) of sequences new to it the best outputs."""
+        """The factor that makes a ridge regression's ``scores`` (n, width) of sequences new to it the best outputs.
+
+        Where all of them are right it is as sure as so few of them allow (Laplace's rule), and no surer.
+        """
+        smoothing = self.doubt(len(values))
         factors = np.logspace(-1, 2, 61)
         outputs, truth = torch.from_numpy(scores), torch.from_numpy(values)
-        lost = [float(self.losses(factor * outputs, truth, None, 0.0).sum()) for factor in factors]
+        lost = [float(self.losses(factor * outputs, truth, None, smoothing).sum()) for factor in factors]
         return float(factors[int(np.argmin(lost))])
 
 

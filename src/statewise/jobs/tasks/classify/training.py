@@ -22,11 +22,12 @@ from ...training.problem import Problem, Trainer
 from ...training.task import Task
 from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
+from .highway import Highway, settled
 from .model import Model
 from .network import Network, outputs_of
 from .ngrams import fitted, share
 from .scaler import Scaler
-from .sequences import Batches, Sequences
+from .sequences import Batches, Rows, Sequences
 from .spelling import Embedding, Spelling
 from .targets import Classes, Target, Values
 from .texts import Texts
@@ -138,6 +139,8 @@ class ClassifyProblem(Problem[Model]):
                 part, held_out = ((sequences.select(rows), values[rows]) for rows in (kept, held))
                 sample_weight = None if sample_weight is None else sample_weight[kept]
         config = config if isinstance(config, ClassifyConfig) else ClassifyConfig(**vars(config))
+        if sample_weight is not None or config.balance or like is not None:  # a ridge regression has no weights here
+            config = replace(config, minirocket=bool(config.minirocket))
         if isinstance(sequences, Texts) and config.level is None:
             config = replace(config, level=_level_of(config, sequences, part, target))
         texts = isinstance(sequences, Texts)
@@ -187,16 +190,74 @@ class ClassifyProblem(Problem[Model]):
             network, self.target, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight
         )
 
+    @cached_property
+    def highway(self) -> tuple[Highway, Tensor] | None:
+        """What stands beside the network, and what it says of each sequence of the part when that one is left out."""
+        if self.like is not None or not self.config.minirocket:
+            return None
+        if not isinstance(self.part[0], Sequences):
+            raise InputError("minirocket: expected series of numbers, got symbols")
+        batches = self.encoder.batches(self.part[0])
+        return Highway.fitted(batches, self.target, self.part[1], self.config.seed)
+
+    def train(self, trainer: Trainer) -> Model:
+        """The network and, where something stands beside it, how much it counts there.
+
+        Without a part to validate with that is told by two networks, each of what the other has not learnt.
+        """
+        if self.highway is None or self.held_out is not None:
+            return super().train(trainer)
+        values = self.part[1]
+        outputs = torch.empty(len(values), self.target.width, dtype=torch.float64)
+        halves = self.target.split(values, 0.5, self.config.seed)
+        for number, (kept, held) in enumerate((halves, halves[::-1]), 1):
+            half = replace(self, part=self._of(kept), sample_weight=None)
+            network = half.network()
+            trainer.fit(half.task(network), self.config, f"half {number}")
+            batches = half.encoder.batches(self._of(held)[0], self.config.segment or 1)
+            outputs[held] = outputs_of(network.eval(), batches)
+        network = self.network()
+        trainer.fit(self.task(network), self.config, "all")
+        return self._model(network, self.highway[1], outputs, values)
+
+    def _of(self, rows: Rows) -> Part:
+        return self.part[0].select(rows), self.part[1][rows]
+
     def model(self, network: Network) -> Model:
         """What says it, with the trained ``network``, and of texts the n-grams beside it."""
         if self.like is None and self.config.ngrams and isinstance(self.part[0], Texts):
             self._add_ngrams(network)
+        if self.held_out is None:
+            return self._model(network)
+        sequences, values = self.held_out
+        outputs = outputs_of(network.eval(), self.encoder.batches(sequences, self.config.segment or 1))
+        highway = self.highway[0] if self.highway else self.like.highway if self.like else None
+        scores = None if highway is None else highway.scores(self.encoder.batches(sequences))
+        return self._model(network, scores, outputs, values)
+
+    def _model(
+        self,
+        network: Network,
+        scores: Tensor | None = None,
+        outputs: Tensor | None = None,
+        values: Values | None = None,
+    ) -> Model:
+        """With what ``scores`` and ``outputs`` of sequences that were not learnt from say, where there are any."""
+        highway = self.highway[0] if self.highway else self.like.highway if self.like else None
         target = self.target
-        if self.held_out is not None:
-            sequences, values = self.held_out
-            batches = self.encoder.batches(sequences, self.config.segment or 1)
-            target = target.settled(outputs_of(network.eval(), batches), values)
-        return Model(network=network, encoder=self.encoder, target=target, config=self.config, notes=self.notes)
+        if outputs is not None and values is not None:
+            if highway is not None and scores is not None:
+                highway = settled(highway, target, scores, outputs, values)
+                outputs = highway.mixed(scores, outputs)
+            target = target.settled(outputs, values)
+        return Model(
+            network=network,
+            encoder=self.encoder,
+            target=target,
+            highway=highway,
+            config=self.config,
+            notes=self.notes,
+        )
 
     def _add_ngrams(self, network: Network) -> None:
         """Give ``network`` a linear model of classes beside it, and that one its share."""

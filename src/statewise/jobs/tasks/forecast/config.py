@@ -57,6 +57,9 @@ class Columns(Config):
     known: Names = reading((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
     observed: Names = reading((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
     static: Names = reading((), "covariates that never change within a series", metavar="COLUMN")
+    holidays: str | None = reading(
+        None, "tell the networks the public holidays of a country, such as DE or DE-BY", metavar="COUNTRY", default=""
+    )
     layout: Literal["long", "rows"] = reading("long", "rows: each row is a whole series")
     convention: Style = reading("auto", "how columns are called, in the table and in its forecast", default="found")
     header: bool | None = reading(
@@ -112,11 +115,11 @@ class ForecastConfig(TrainingConfig):
     combine: bool = forecast(
         True, "forecast linearly in the window, and let the network correct that as far as validation says it helps"
     )
-    distribution: Literal["gaussian", "student-t", "negative-binomial", "tweedie"] | None = forecast(
+    distribution: Literal["quantiles", "gaussian", "student-t", "negative-binomial", "tweedie"] | None = forecast(
         None,
-        "let a direct model write a distribution in the place of quantiles; of counts negative-binomial, of amounts"
-        " that may be 0 tweedie",
-        default="",
+        "what a direct model writes: quantiles or a distribution, of counts negative-binomial, of amounts that may be 0"
+        " tweedie",
+        default="quantiles, but of demand that comes now and then its distribution",
     )
     model: Literal["auto", "lstm", "gru", "rnn", "seq2seq", "segrnn"] = network(
         "auto",
@@ -243,25 +246,29 @@ def decided(
     observed: bool,
     channels: bool,
     log: bool,
+    demand: str | None = None,
 ) -> Plan:
     """The plan for series of which the shortest has ``rows`` before the test part, with ``learnt`` to train on in all.
 
-    ``observed``: whether there are covariates known up to now alone, which no recursive model can take, since it would
-    have to forecast them too. Raises ``InputError`` for settings that don't go together.
+    ``demand`` is the distribution of what comes now and then, if that is what they have. ``observed``: whether there
+    are covariates known up to now alone, which no recursive model can take, since it would have to forecast them too.
+    Raises ``InputError`` for settings that don't go together.
     """
     model = config.model
+    distribution = config.distribution or (demand if model == "auto" and not config.log else None)
+    distribution = None if distribution == "quantiles" else distribution
     if model == "auto":
-        direct = rows >= SHORT or observed or config.distribution is not None
+        direct = rows >= SHORT or observed or distribution is not None
         model = "lstm" if not direct else "segrnn" if horizon >= 24 else "seq2seq"
     recursive = model in RECURSIVE
     if recursive and observed:
         raise InputError(
             f"--observed: {model} feeds its own forecasts back and can't; choose --model seq2seq or segrnn"
         )
-    if recursive and config.distribution:
+    if recursive and distribution:
         raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose seq2seq")
-    if config.distribution in FROM_ZERO and config.log:
-        raise InputError(f"--log: logarithms have no {config.distribution} distribution")
+    if distribution in FROM_ZERO and config.log:
+        raise InputError(f"--log: logarithms have no {distribution} distribution")
     segment = config.segment or _segment(horizon, season)
     lookback = config.lookback or (WARM if recursive else max(1, min(max(4 * horizon, 2 * season), rows // 2)))
     if model == "segrnn":
@@ -279,11 +286,11 @@ def decided(
         "dropout": 0.0 if recursive else 0.3,
         "segment": segment,
         "ensemble": 10 if short else 1,
-        "log": log and config.distribution not in FROM_ZERO,
+        "log": log and distribution not in FROM_ZERO,
     }
     told = {each.name: getattr(config, each.name) for each in fields(ForecastConfig) if each.init}
     found |= {name: value for name, value in told.items() if value is not None}
-    found |= {"model": model, "lookback": lookback, "segment": segment, "distribution": config.distribution}
+    found |= {"model": model, "lookback": lookback, "segment": segment, "distribution": distribution}
     return Plan(
         **found
         | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from ...estimator import Estimator, Stream
 from ...training.callbacks import Callback
 from .answer import Words, shares_of
 from .config import Columns, ForecastConfig
-from .intervals import at_shares, longer
+from .intervals import at_shares
 from .model import Model
 from .panel import array_panel, read_panel
 from .series import Panel, joined
@@ -216,7 +216,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 one = clone(self).set_params(horizon=horizon)
                 model = one._fit_panel(panel.before(cutoff)).model_
                 encoded = model.encode(panel)
-            quantiles = model.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
+            heard = model.hear(model.encode(panel.before(cutoff)))  # as a forecast of newer rows does
+            quantiles = heard.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
             parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles), model.reach))
         assert model is not None
         return _windows(panel, cutoffs, parts, shares_of(level, model.plan.quantiles))
@@ -279,9 +280,8 @@ class SeriesStream(Stream):
         values = np.asarray(x, np.float64).reshape(-1, 1)
         if len(values) != len(self.state) or not np.isfinite(values).all():
             raise InputError(f"expected {len(self.state)} finite numbers, the next of each series, got {short(x)}")
-        model = self.forecaster.model_
-        self.state = tuple(longer(model, self.state, values))
-        self.forecaster.model_ = replace(model, tails=self.state)
+        self.forecaster.model_ = self.forecaster.model_.after(values)
+        self.state = self.forecaster.model_.tails
         return self.forecaster.predict()
 
 

@@ -177,13 +177,6 @@ def _normal(share: float) -> float:
     return float(ndtri((1 + share) / 2))
 
 
-def least_windows(quantiles: Sequence[float]) -> int:
-    """How many misses a step needs before its outermost quantiles, or the interval between them, can be told."""
-    low, high = quantiles[0], quantiles[-1]
-    outside = 1 - (high - low) if low + high == 1 else min(low, 1 - high)
-    return int(np.ceil(1 / outside - 1e-9)) - 1
-
-
 def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
     """``values`` (n, H, Q) moved by ``shifts`` (H, Q) of ``unit`` (n,), rising, the median kept."""
     moved = transformed(values, plan) + shifts * unit[:, None, None]
@@ -270,14 +263,16 @@ def _block(model: Model, series: Sequence[EncodedSeries], steps: int) -> Array:
     return model.forecast(there, ends, np.arange(len(there)))[:, :steps]
 
 
-def longer(model: Model, series: Sequence[EncodedSeries], values: Array) -> list[EncodedSeries]:
-    """``series`` with ``values`` (n, h) as if they had come."""
+def longer(
+    model: Model, series: Sequence[EncodedSeries], values: Array, rows: int | None = None
+) -> list[EncodedSeries]:
+    """The last ``rows`` of ``series``, by default those that decide a forecast, once ``values`` (n, h) have come."""
     found = []
     for each, after in zip(series, values, strict=True):
         observed = np.concatenate([each.observed, np.zeros((len(after), each.observed.shape[1]))])
         past = np.concatenate([each.values, after])
         known = each.known if model.known.columns else np.zeros((len(past), 0))
-        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(model.memory))
+        found.append(EncodedSeries(each.name, each.first, past, known, observed).tail(rows or model.memory))
     return found
 
 

@@ -17,15 +17,18 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from ...config import from_json
+from .baselines import intermittent
 from .dataset import EncodedSeries, bridged, grows_with_level
 from .season import seasonal_spread
 from .split import Array, Rows, origins, thinned
 
 PENALTIES = 10.0 ** np.arange(-4, 4)  # times the mean square of an input, times the windows
 WINDOWS, MOST_WINDOWS = 16_000, 64_000  # to fit on; of many series, up to 150 of each
+SHOWN = 300  # windows that the constants of smoothing are chosen by
 JUDGED = 400  # windows that decide how much a member counts, at most
 SHARP = 1.0  # how fast a weight falls with the standard errors that a member is behind the best
 TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
@@ -98,7 +101,7 @@ class Name(NamedTuple):
     """What tells members apart."""
 
     kind: str
-    """smoothing, theta, naive, ridge, or scaled ridge."""
+    """smoothing, theta, naive, ridge, scaled ridge, or zero."""
     of: str
     """A season, or which rows are read."""
     span: int = 0
@@ -168,6 +171,8 @@ class Decided:
         penalty = {name: int(np.argmin(each.mean(1))) for name, each in errors.items()}
         misses = np.stack([errors[name][penalty[name]] for name in errors])
         before = np.array([self._before(name) for name in errors])
+        nothing = np.array([name.kind == "zero" for name in errors])
+        before[nothing] = before[~nothing].sum()  # as much as all others: it is what most rows are
         weights = weigh(misses, independent(self.folds, self.horizon), before)
         weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
         return penalty, dict(zip(errors, (weights / weights.sum()).tolist(), strict=True))
@@ -255,19 +260,21 @@ def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[
         lookback = min(season * span, rows)
         if lookback < 2 * season:
             continue
-        x, y = _windows(series, end, np.arange(lookback, 0, -1), horizon)
-        few = slice(None, None, max(1, len(x) // 300))
+        x, y = windows(series, end, np.arange(1, lookback + 1), horizon, most=SHOWN)
+        x = np.ascontiguousarray(x[:, ::-1])
         apart = max(0.0, float(end.mean()) - lookback - horizon + 1) / horizon * np.sqrt(len(series))
         for kind in ("smoothing", "theta"):
-            matrix = smoothed(x[few], y[few], season, theta=kind == "theta", independent=apart)
+            matrix = smoothed(x, y, season, theta=kind == "theta", independent=apart)
             found[Name(kind, f"{season}", span)] = matrix
     rows -= horizon
     lookback = max(2, min(_lookback(seasons, horizon), rows - max(6, min(horizon, 24) // max(1, min(len(series), 4)))))
     for name, lags in _lags(seasons, horizon, lookback, rows).items():
-        x, y = _windows(series, end, lags, horizon)
+        x, y = windows(series, end, lags, horizon)
         for kind in ("ridge", "scaled ridge"):
             longest = max(lookback, int(lags.max()))
             found[Name(kind, name)] = ridges(x, y, lags, longest, scaled=kind == "scaled ridge")
+    if intermittent([values[:to] for values, to in zip(series, end, strict=True)]):
+        found[Name("zero", "always")] = np.zeros((1, 2, horizon))
     return found
 
 
@@ -323,16 +330,31 @@ def _lags(seasons: Sequence[int], horizon: int, lookback: int, rows: int) -> dic
     return known
 
 
-def _windows(series: Sequence[Array], end: Rows, lags: Rows, after: int) -> tuple[Array, Array]:
-    """What was ``lags`` rows before, (n, lags), and ``after`` rows that follow, (n, H), up to ``end``, thinned out."""
-    most = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
+def windows(
+    series: Sequence[Array], end: Rows, lags: Rows, after: int, *, most: int | None = None
+) -> tuple[Array, Array]:
+    """What was ``lags``, rising, rows before, (n, lags), and ``after`` rows that follow, (n, H), up to ``end``, thinned
+    out, to about ``most`` of all series."""
+    each = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
+    longest = int(lags[-1])
+    first = [np.arange(longest, int(to) - after + 1) for to in end]
+    first = [rows[:: max(1, len(rows) // each)] for rows in first]
+    every, passed = max(1, sum(map(len, first)) // most) if most else 1, 0
+    runs = np.split(lags - 1, np.flatnonzero(np.diff(lags) > 1) + 1)  # rows that stand together are copied together
     x, y = [], []
-    for values, to in zip(series, end, strict=True):
-        rows = np.arange(int(lags.max()), int(to) - after + 1)
-        rows = rows[:: max(1, len(rows) // most)]
-        x.append(values[rows[:, None] - lags])
-        y.append(values[rows[:, None] + np.arange(after)])
+    for values, rows in zip(series, first, strict=True):
+        rows, passed = rows[-passed % every :: every], passed + len(rows)
+        if len(rows):
+            past = sliding_window_view(values[::-1], longest)[len(values) - rows]
+            x.append(past if len(runs) == 1 and len(lags) == longest else _columns(past, runs))
+            y.append(sliding_window_view(values, after)[rows])
+    if not x:
+        return np.zeros((0, len(lags))), np.zeros((0, after))
     return np.concatenate(x), np.concatenate(y)
+
+
+def _columns(values: Array, runs: Sequence[Rows]) -> Array:
+    return np.concatenate([values[:, run[0] : run[-1] + 1] for run in runs], axis=1)
 
 
 def smoothed(x: Array, y: Array, season: int, *, theta: bool, independent: float) -> Array:
@@ -403,14 +425,18 @@ def ridges(x: Array, y: Array, lags: Rows, lookback: int, *, scaled: bool = Fals
     """
     last = x[:, np.argmin(lags)][:, None]
     inputs, outputs = x - last, y - last
-    middle, mean = inputs.mean(0), outputs.mean(0)
     if scaled:
+        middle, mean = np.zeros(x.shape[1]), np.zeros(y.shape[1])
         spread = np.abs(x - x.mean(1, keepdims=True)).mean(1, keepdims=True)
         spread = np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-12
-        inputs, outputs, middle, mean = inputs / spread, outputs / spread, 0 * middle, 0 * mean
-    centred = inputs - middle
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    values, turned = np.maximum(values, 0.0), vectors.T @ (centred.T @ (outputs - mean))
+        inputs /= spread
+        outputs /= spread
+    else:
+        middle, mean = inputs.mean(0), outputs.mean(0)
+        inputs -= middle
+        outputs -= mean
+    values, vectors = np.linalg.eigh(inputs.T @ inputs)
+    values, turned = np.maximum(values, 0.0), vectors.T @ (inputs.T @ outputs)
     unit, result = float(values.mean()) or 1.0, np.zeros((len(PENALTIES), lookback + 1, y.shape[1]))
     for weights, penalty in zip(result, PENALTIES, strict=True):
         slopes = vectors @ (turned / (values + penalty * unit)[:, None])

@@ -18,7 +18,6 @@ from . import picture
 from .answer import Words
 from .backtest import Backtest, Held, Score, lost_to
 from .config import Plan
-from .intervals import least_windows
 from .model import Model
 from .recursive import Recursive
 from .training import ForecastProblem
@@ -74,6 +73,7 @@ def choices(model: Model) -> Facts:
         inputs += f", {', '.join(model.columns.covariates)}"
     ensemble = f", {plan.ensemble} networks averaged" if plan.ensemble > 1 else ""
     sizes = f"{plan.units} units" + (f", {plan.layers} layers" if plan.layers > 1 else "")
+    written = f", a {plan.distribution} distribution" if plan.distribution else ""
     optimizer = f"{plan.optimizer}, rate {plan.learning_rate:g}, batch {plan.batch}, at most {plan.epochs} epochs"
     made: Facts = []
     if model.linear:
@@ -85,7 +85,7 @@ def choices(model: Model) -> Facts:
         ("season", f"{plan.season} rows" if plan.season > 1 else "none found"),
         ("scale", scale),
         ("inputs", inputs),
-        ("network", f"{plan.label}, {sizes}{ensemble}; {optimizer}"),
+        ("network", f"{plan.label}, {sizes}{written}{ensemble}; {optimizer}"),
     ]
 
 
@@ -222,14 +222,6 @@ def _intervals(tested: Backtest) -> list[Block]:
         many = f"{tested.windows:.0f}" if tested.windows >= 1.5 else "one"
         text = f"The test part has about {many} windows without a row in common: too few to tell a miss of"
         found.append(Note(f"{text} {100 * MOST_OFF:.0f} points from chance.", good=False))
-    series = max(1, len(set(tested.series.tolist())))
-    if tested.calibrated < least_windows(plan.quantiles) * series:
-        found.append(
-            Note(
-                f"Fewer than {least_windows(plan.quantiles)} windows can't tell quantiles as far out as these.",
-                good=False,
-            )
-        )
     inside = (tested.real >= tested.quantiles[..., 0]) & (tested.real <= tested.quantiles[..., -1])
     there = np.isfinite(tested.real)
     steps = np.unique(np.linspace(0, plan.horizon - 1, 12).astype(int))

@@ -1,0 +1,234 @@
+"""What stands beside a classifier's network: MiniROCKET's features, ridge regression, the distance by time warping."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge as TheirRidge
+
+from statewise.jobs import Classifier, InputError, Regressor
+from statewise.jobs.tasks.classify import dtw
+from statewise.jobs.tasks.classify.config import ClassifyConfig
+from statewise.jobs.tasks.classify.highway import Highway, settled
+from statewise.jobs.tasks.classify.model import Model
+from statewise.jobs.tasks.classify.ridge import Ridge
+from statewise.jobs.tasks.classify.rocket import KERNELS, Rocket
+from statewise.jobs.tasks.classify.sequences import Batches, Sequences
+from statewise.jobs.tasks.classify.targets import Classes, Labels, Number
+
+TWO = Classes(("a", "b"))
+
+
+def batches_of(arrays):
+    sequences = Sequences.of([np.asarray(a, np.float32) for a in arrays])
+    return Batches(sequences.steps, sequences.lengths)
+
+
+def some(lengths, channels=1, seed=0):
+    random = np.random.default_rng(seed)
+    return [random.normal(size=(t, channels)) for t in lengths]
+
+
+# MiniROCKET
+
+
+def test_the_kernels_are_the_84_of_the_paper():
+    assert KERNELS.shape == (84, 9)
+    assert len({tuple(kernel) for kernel in KERNELS}) == 84
+    assert all(sorted(kernel) == [-1] * 6 + [2] * 3 for kernel in KERNELS.tolist())
+
+
+def written_out(rocket, x):
+    """The features of one sequence x (T, I), by loops and in float64."""
+    t, found = len(x), np.zeros(tuple(rocket.heights.shape))
+    begin = 0
+    for place, (dilation, count) in enumerate(zip(rocket.dilations.tolist(), rocket.counts.tolist(), strict=True)):
+        weights = rocket.weights[place].view(84, -1, 9).numpy()
+        for kernel in range(84):
+            said = [
+                sum(
+                    weights[kernel, channel, i] * x[step + (i - 4) * dilation, channel]
+                    for channel in range(x.shape[1])
+                    for i in range(9)
+                    if 0 <= step + (i - 4) * dilation < t
+                )
+                for step in range(t)
+            ]
+            if not rocket.padded and 8 * dilation < t and (kernel - place) % 2:
+                said = said[4 * dilation : t - 4 * dilation]
+            for column in range(begin, begin + count):
+                found[kernel, column] = np.mean(np.array(said) > float(rocket.heights[kernel, column]))
+        begin += count
+    return found.ravel()
+
+
+@pytest.mark.parametrize(("lengths", "channels"), [([12] * 5, 1), ([12] * 5, 3), ([12, 5, 1, 9], 2), ([3, 3], 1)])
+def test_features_are_what_the_paper_says(lengths, channels, monkeypatch):
+    monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.FEATURES", 84 * 3)
+    monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.AT_ONCE", 84 * 24)  # two sequences at a time
+    arrays = some(lengths, channels)
+    batches = batches_of(arrays)
+    rocket = Rocket.fitted(batches)
+    features = rocket.of(batches)
+    assert features.shape == (len(lengths), 84 * 3)
+    for row, array in enumerate(arrays):
+        np.testing.assert_allclose(features[row], written_out(rocket, array.astype(np.float32)), atol=1e-5)
+
+
+def test_a_level_changes_no_feature_where_no_zeros_are_seen_and_a_scale_none():
+    batches = batches_of(some([40] * 6))
+    rocket = Rocket.fitted(batches)
+    other = Batches(batches.steps.numpy() * 3, batches.lengths.numpy())
+    np.testing.assert_allclose(Rocket.fitted(other).of(other), rocket.of(batches), atol=1e-6)
+
+
+# Ridge regression
+
+
+@pytest.mark.parametrize("columns", [3, 60])
+def test_ridge_regression_is_scikit_learns_and_each_row_is_left_out(columns):
+    random = np.random.default_rng(0)
+    x = random.normal(3, 2, (25, columns)).astype(np.float32)
+    y = np.stack([x[:, 0] * 2 + random.normal(size=25), random.normal(size=25)], 1)
+    ridge, left_out = Ridge.fitted(x, y)
+    z = (x - ridge.mean) / ridge.scale
+    chosen = []
+    for penalty in np.logspace(-3, 6, 19):
+        said = [
+            TheirRidge(penalty).fit(np.delete(z, row, 0), np.delete(y, row, 0)).predict(z[row : row + 1])[0]
+            for row in range(25)
+        ]
+        chosen.append((np.mean((np.array(said) - y) ** 2), penalty, said))
+    _, penalty, said = min(chosen, key=lambda each: each[0])
+    np.testing.assert_allclose(left_out, said, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(ridge(x), TheirRidge(penalty).fit(z, y).predict(z), rtol=1e-3, atol=1e-3)
+
+
+# Dynamic time warping
+
+
+def by_the_book(a, b, window):
+    table = np.full((len(a) + 1, len(b) + 1), np.inf)
+    table[0, 0] = 0
+    for i in range(len(a)):
+        for j in range(len(b)):
+            if abs(i - j) <= window:
+                step = ((a[i] - b[j]) ** 2).sum()
+                table[i + 1, j + 1] = step + min(table[i, j], table[i, j + 1], table[i + 1, j])
+    return table[-1, -1]
+
+
+@pytest.mark.parametrize("window", [0, 1, 3, 40, None])
+@pytest.mark.parametrize(("lengths", "channels"), [([7] * 4, 1), ([7] * 4, 2), ([5, 1, 13, 8], 3), ([1, 1], 1)])
+def test_distances_are_those_of_the_table(lengths, channels, window, monkeypatch):
+    monkeypatch.setattr(dtw, "AT_ONCE", 60)
+    ours, theirs = some(lengths, channels), some(lengths[:3][::-1], channels, seed=1)
+    found = dtw.distances(batches_of(ours), batches_of(theirs), window)
+    bound = window if window is not None and len(set(lengths)) == 1 else 100
+    expected = [[by_the_book(a, b, bound) for b in theirs] for a in ours]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_window_is_the_one_that_finds_most():
+    random = np.random.default_rng(0)
+    bumps, values = [], np.arange(40) % 2
+    for value in values:  # one bump or two, anywhere
+        x = random.normal(0, 0.05, 50)
+        for place in random.choice(40, 1 + value, replace=False):
+            x[place : place + 5] += 1
+        bumps.append(x[:, None])
+    batches = batches_of(bumps)
+    window = dtw.chosen_window(batches, TWO, values)
+    assert window in dtw.windows(batches)
+    right = {}
+    for each in dtw.windows(batches):
+        found = dtw.distances(batches, batches, each)
+        np.fill_diagonal(found, np.inf)
+        right[each] = (values[found.argmin(1)] == values).mean()
+    assert window == max(right, key=lambda w: (right[w], -w))
+    assert window > 0
+
+
+# Both together
+
+
+def test_the_network_counts_where_it_helps_and_not_else():
+    random = np.random.default_rng(0)
+    values = random.integers(0, 2, 200)
+    good = torch.from_numpy(np.eye(2)[values] * 2 - 1)
+    noise = torch.from_numpy(random.normal(size=(200, 2)))
+    highway = Highway(None, None)
+    alone = settled(highway, TWO, good + 0.3 * noise, noise, values)
+    assert (alone.share, alone.linear > 1) == (0.0, True)
+    both = settled(highway, TWO, noise, 3 * good, values)
+    assert both.share > 0
+    numbers = random.normal(size=200)
+    says = torch.from_numpy(numbers)[:, None]
+    number = settled(highway, Number(), 0 * says, says, numbers)
+    assert number.share == 1.0
+    assert settled(highway, Number(), says, 0 * says, numbers).share == 0.0
+
+
+def test_it_is_no_surer_than_its_rows_allow():
+    values = np.arange(30) % 2
+    scores = np.eye(2)[values] * 2 - 1  # all right
+    said = TWO.of_scores(scores, scores, values)
+    np.testing.assert_allclose(said.max(1), 1 - 1 / 32, atol=5e-3)  # Laplace's rule of succession
+
+
+def test_it_is_decided_by_the_data():
+    def decided(rows=100, length=50, image=False, **told):
+        return ClassifyConfig(**told).decided(rows, length, image=image).minirocket
+
+    assert decided()
+    assert not any([decided(19), decided(4001), decided(length=8), decided(4000, 501), decided(image=True)])
+    assert not decided(bidirectional=False)  # such a network is to be read step by step
+    assert decided(rows=5, minirocket=True)
+    assert not decided(minirocket=False)
+
+
+def test_few_rows_are_told_apart_with_it_and_come_back_from_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.FEATURES", 84 * 8)
+    random = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    X = np.sin(np.arange(30) * (1 + 0.2 * y[:, None]) + random.uniform(0, 6, (24, 1))) + random.normal(0, 0.3, (24, 30))
+    classifier = Classifier(units=4, epochs=3).fit(X, y)
+    highway = classifier.model_.highway
+    assert highway.share == 0  # three epochs teach a network nothing
+    assert classifier.score(X, y) == 1.0
+    assert {record["fit"] for record in classifier.history_} == {"half 1", "half 2", "all"}
+    classifier.save(tmp_path / "model.safetensors")
+    again = Classifier.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    mixed = dataclasses.replace(classifier.model_, highway=dataclasses.replace(highway, share=0.5))
+    mixed.save(tmp_path / "mixed.safetensors")
+    sequences = Sequences.equal(X[:, :, None])
+    assert not np.allclose(mixed.predict(sequences), classifier.predict_proba(X), atol=1e-4)
+    np.testing.assert_array_equal(
+        Model.load(tmp_path / "mixed.safetensors").predict(sequences), mixed.predict(sequences)
+    )
+    with pytest.raises(InputError, match="needs whole sequences"):
+        dataclasses.replace(mixed, config=dataclasses.replace(mixed.config, bidirectional=False)).start(1)
+    weights = dict(classifier.model_.network.named_parameters())
+    before = weights["output.weight"].detach().clone()
+    classifier.partial_fit(X, y)
+    assert classifier.model_.highway is not None
+    assert not torch.equal(before, classifier.model_.network.output.weight)
+    assert Classifier(units=4, epochs=1).fit(X, y, sample_weight=np.ones(24)).model_.highway is None
+
+
+def test_numbers_and_several_labels_too(monkeypatch):
+    monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.FEATURES", 84 * 8)
+    random = np.random.default_rng(0)
+    phase = random.uniform(0.5, 1.5, 40)
+    X = np.sin(np.arange(30) * phase[:, None]) + random.normal(0, 0.1, (40, 30))
+    regressor = Regressor(units=4, epochs=2).fit(X, 7 + phase)
+    assert regressor.score(X, 7 + phase) > 0.9
+    labels = np.stack([phase > 1, phase > 1.2], 1).astype(int)
+    classifier = Classifier(units=4, epochs=2).fit(X, labels)
+    assert isinstance(classifier.model_.target, Labels)
+    assert len(classifier.model_.target.thresholds) == 2  # told from what was left out
+    assert (classifier.predict(X) == labels).mean() > 0.9

@@ -1,0 +1,1 @@
+"""``statewise classify`` by default on sets of the UCR and UEA archives, beside its own baselines: ``make archive``."""
