@@ -11,7 +11,7 @@ from pathlib import Path
 from . import machine, pages
 from .case import CELLS, MODES, Case, Shape
 from .compare import compare
-from .kinds import bench, bfloat16, cells, jobs, memory, overhead, peers, shares, steps, sweep
+from .kinds import bench, bfloat16, cells, forecasts, jobs, memory, overhead, peers, shares, steps, sweep
 from .record import Results
 from .runner import Kind, run
 
@@ -26,6 +26,7 @@ KINDS = {
     "memory": memory.KIND,
     "bfloat16": bfloat16.KIND,
     "jobs": jobs.KIND,
+    "forecasts": forecasts.KIND,
     "shares": shares.KIND,
     "steps": steps.KIND,
 }

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 import statewise
 
@@ -45,6 +49,32 @@ def test_examples_of_the_classes(tmp_path, monkeypatch):
     for block in blocks:
         exec(block, names)
     assert names["best"].units != 64
+
+
+def test_examples_of_the_forecaster():
+    """As they stand, but for networks that learn for a moment alone."""
+    text = (LAYERS.parent / "jobs.md").read_text()
+    example = re.search(
+        r"```python\n(from statewise.jobs import Forecaster, ForecastRegressor\n.*?)```", text, re.DOTALL
+    )
+    rows, days = 80, pd.date_range("2024-01-01", periods=80)
+    values = np.sin(np.arange(rows) * np.pi / 6) + np.random.default_rng(0).normal(size=rows) / 10
+    df = pd.DataFrame({"unique_id": ["a"] * rows, "ds": days, "y": values})
+    table = pd.DataFrame({"shop": ["a"] * rows, "date": days, "sales": values, "price": values.round()})
+    ahead = pd.DataFrame({"shop": "a", "date": pd.date_range(days[-1], periods=13)[1:], "price": 1.0})
+    names: dict[str, object] = {
+        "df": df,
+        "newer_df": df.assign(ds=df["ds"] + pd.Timedelta(days=9)),
+        "table": table,
+        "table_with_prices_ahead": pd.concat([table, ahead]),
+        "values": values,
+        "X": values[:, None].round(),
+        "y": values,
+        "cross_val_score": cross_val_score,
+        "TimeSeriesSplit": partial(TimeSeriesSplit, 2),
+    }
+    exec(re.sub(r"(Forecaster|Regressor)\(", r"\1(ensemble=1, epochs=1, season=12, ", example[1]), names)
+    assert names["forecaster"].predict().shape == (12,)
 
 
 def test_examples_of_the_runtime(tmp_path, monkeypatch):

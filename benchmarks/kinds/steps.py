@@ -16,6 +16,7 @@ import statewise
 from statewise import runtime
 
 from ..case import FORWARD, Case, Shape
+from ..clock import Effort
 from ..record import by_case, pivot
 from ..runner import Kind, Table
 from ..sides import Problem, Tensors
@@ -23,7 +24,7 @@ from ..sides import Problem, Tensors
 FROZEN, RUNTIME = "statewise, frozen", "statewise.runtime"
 CELLS = ("LSTM", "GRU")
 WIDTHS = (8, 16, 32, 64, 128, 256)
-STEPS = 100  # in a call that is timed
+STEPS = 20  # in a call that is timed: short, so that some calls are undisturbed on a busy machine
 
 
 class Stream:
@@ -113,5 +114,6 @@ KIND = Kind(
     cases,
     problem,
     sections,
+    effort=Effort(clean=25, at_least=9, seconds=3.0, sample=3e-4),
     threads=(1,),
 )

@@ -99,12 +99,21 @@ def test_a_first_line_with_a_label_is_no_header():
     assert said(content, "sms.tsv", header=False, text=("2",), label="1")[:2] == (texts, labels)
 
 
+def test_a_first_line_that_is_none_has_no_ids():
+    content = "id,said,kind,b\n1,x y,b,u\n2,x z,c,u\n3,y z,b,u\n4,z,c,u\n"
+    examples = read(write(content), Layout(label="b", text=("said",)))
+    assert examples.ids == ["1", "2", "3", "4"]
+    examples = read(write(content.replace("kind,b", "kind,u")), Layout(label="u", text=("said",)))
+    assert (examples.ids, list(examples.sequences.items)[:2]) == (["1", "2", "3", "4", "5"], ["said", "x y"])
+
+
 def test_an_empty_text_is_refused_with_its_row():
     with pytest.raises(InputError, match="column 'text', row 2: expected a text, got nothing; --gaps carry"):
         said('text,label\nx,a\n"",b\nz,a\n')
     assert said('text,label\nx,a\n"",b\nz,a\n', gaps="carry")[0] == ["x", "", "z"]
-    with pytest.raises(InputError, match="no column 'body' for --text; there are: text, label"):
-        said("text,label\nx,a\ny,b\n", text=("body",))
+    for content in ("text,label\nx,a\ny,b\n", "text\tlabel\nx\tlabel\ny\tb\n"):
+        with pytest.raises(InputError, match="no column 'body' for --text; there are: text, label"):
+            said(content, text=("body",), label="label")
 
 
 def test_frames_and_parquet_have_texts_too():
@@ -361,6 +370,13 @@ def test_pretrained_vectors_are_begun_with_and_may_stay():
         Classifier(**how).fit(X, y)
     with pytest.raises(InputError, match="--vectors: the sequences are numbers, expected texts"):
         Classifier(**how).fit(np.zeros((4, 3)), [0, 1, 0, 1])
+
+
+def test_long_texts_are_read_in_fewer_passes():
+    epochs = {length: ClassifyConfig(level="char").decided(3200, length, texts=True).epochs for length in (8, 60, 300)}
+    assert epochs == {8: 80, 60: 40, 300: 20}
+    assert ClassifyConfig(level="word").decided(3200, 300, texts=True).epochs == 10
+    assert ClassifyConfig().decided(3200, 300).epochs == 20
 
 
 # The command

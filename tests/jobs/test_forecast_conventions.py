@@ -284,3 +284,19 @@ class TestCommand:
         nixtla().pivot(index="ds", columns="unique_id", values="y").assign(note="x").to_csv("wide.csv")
         assert self.run("wide.csv", "--target", "*") == 0
         assert "2 series (a, b)" in capsys.readouterr().out
+
+
+def test_what_is_odd_about_newer_rows_is_remarked(both):
+    with pytest.warns(Remark, match=r"series 'b' and 1 more: values from .*, far off those that the model saw"):
+        both.predict(nixtla().assign(y=lambda frame: 1000 * frame["y"]))
+    with pytest.warns(Remark, match=r"series 'a': 14 rows, the model looks back at \d+; those before count as"):
+        both.predict(nixtla(["a"], rows=14))
+
+
+def test_a_default_horizon_that_does_not_fit_is_shortened():
+    quarters = nixtla(["a"], rows=24, freq="QS").assign(y=np.random.default_rng(2).normal(size=24))
+    with pytest.warns(Remark, match="the horizon is 11 quarters: 12 quarters, which would be usual, don't fit into"):
+        found = fitted(quarters, horizon=None)
+    assert found.horizon_ == 11
+    with pytest.raises(InputError, match="12 rows are left for training, expected at least 14 at a horizon of 12"):
+        fitted(quarters, horizon=12)

@@ -65,7 +65,7 @@ examples:
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
 OPTIONAL = dict.fromkeys(
     ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
-) | {"optuna": "tune", "sacrebleu": "translate", "tokenizers": "translate"}
+) | {"optuna": "tune", "holidays": "holidays", "sacrebleu": "translate", "tokenizers": "translate"}
 
 
 class Parser(argparse.ArgumentParser):

@@ -43,7 +43,10 @@ def symbols(name: str, count: int) -> Content:
 
 
 def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
-    """Values (T, N, I), scaled, in segments; layers; one vector of all steps; the probability of each class."""
+    """Values (T, N, I), scaled, in segments; layers; one vector of all steps; what is said of that.
+
+    The probability of each class or label, or a number.
+    """
     config, net = content["config"], "network.recurrent"
     if content.get("input", "numbers") != "numbers" or "scaler.mean" not in arrays:
         raise LoadError(f"the runtime can't run a classifier of {content.get('input')}")
@@ -70,9 +73,23 @@ def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
             ops.append({"op": head})
         case head:
             raise LoadError(f"the runtime can't run a head {head!r}")
-    ops += [{"op": "linear", "name": "network.output"}, {"op": "activation", "function": "softmax"}]
+    ops.append({"op": "linear", "name": "network.output"})
+    labels: list[Any] = []
+    match content.get("task", "classification"):
+        case "classification":
+            ops.append({"op": "activation", "function": "softmax"})
+            labels = content["classes"]
+        case "multilabel":
+            ops.append({"op": "activation", "function": "sigmoid"})
+            labels = content["labels"]
+        case "regression":  # the output is told in so many scales from the mean
+            mean, scale = content["mean"], content["scale"]
+            weight, bias = (arrays[f"network.output.{name}"] * np.float64(scale) for name in ("weight", "bias"))
+            arrays = arrays | {"network.output.weight": weight, "network.output.bias": bias + mean}
+        case task:
+            raise LoadError(f"the runtime can't run a {task}")
     inputs = [{"name": "x", "kind": "exact", "width": len(arrays["scaler.mean"])}]
-    return {"inputs": inputs, "ops": ops, "labels": content["classes"]}, arrays
+    return {"inputs": inputs, "ops": ops, "labels": labels}, arrays
 
 
 def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:

@@ -352,7 +352,8 @@ class Recurrent(Op):
 
     def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:
         if self.single:
-            found = self._run(given[0], state, None)
+            found = self.kernel(given[0], state if self.letters > 1 else state[0])
+            found = self._run(given[0], state, None) if found is None else found
             return found[0], found
         result, *final = self._run(given[0][None], state, None)
         return result[0], tuple(final)

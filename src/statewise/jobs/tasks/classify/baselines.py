@@ -43,15 +43,15 @@ def baselines(encoder: Encoder, target: Target, train: Examples, values: Values,
     name, said = target.usual(values)
     yield name, np.repeat(said, len(test), axis=0)
     if isinstance(train.sequences, Texts) and isinstance(test.sequences, Texts):
-        yield _of_texts(target, train.sequences, values, test.sequences)
+        for level in (level for level in train.sequences.levels if level != "subword"):
+            yield _of_texts(target, train.sequences, values, test.sequences, words=level == "word")
         return
     ours, theirs = (encoder.batches(part.sequences) for part in (train, test))
     yield from _of_numbers(target, ours, values, theirs, images=train.picture is not None)
 
 
-def _of_texts(target: Target, train: Texts, values: Values, test: Texts) -> tuple[str, Said]:
-    """A linear model of tf-idf: of words and pairs of them or, of short texts and of symbols, of up to 4 in a row."""
-    words = train.levels[0] == "word"
+def _of_texts(target: Target, train: Texts, values: Values, test: Texts, *, words: bool) -> tuple[str, Said]:
+    """A linear model of tf-idf: of words and pairs of them, or of up to 4 characters or symbols in a row."""
     how = {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"} if words else {"analyzer": _ngrams}
     tfidf = TfidfVectorizer(**how, sublinear_tf=True, dtype=np.float32)
     x = tfidf.fit_transform(train.items)

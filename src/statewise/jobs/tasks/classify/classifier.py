@@ -149,9 +149,10 @@ class SequenceEstimator(Estimator):
 class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: ignore[misc]  # scikit-learn has no types
     """A recurrent network that tells to which class a sequence belongs, or which labels it has, trained by ``fit``.
 
-    Sequences (``X``) are a list of arrays (T, I), or (T,) for one channel, of any lengths T; or one array (n, T, I), or
-    (n, T) for one channel. Labels (``y``) are n strings, whole numbers or booleans; of several labels a sequence an
-    array (n, L) of 0 and 1. Default values were chosen as docs/jobs.md says, never on the sets that it reports.
+    Sequences (``X``) are a list of arrays (T, I), or (T,) for one channel, of any lengths T; or one array (n, T,
+    I), or (n, T) for one channel; or a list of texts, or of lists of symbols. Labels (``y``) are n strings, whole
+    numbers or booleans; of several labels a sequence an array (n, L) of 0 and 1. Default values were chosen as
+    docs/jobs.md says, never on the sets that it reports.
 
     Attributes:
         classes_: the labels, sorted: (classes,); of several labels their numbers, 0 to L - 1.

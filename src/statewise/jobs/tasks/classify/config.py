@@ -14,6 +14,7 @@ from ...training.config import TrainingConfig, training
 SEGMENTS, LEAST_SEGMENTED = 32, 64
 ROCKET_ROWS, ROCKET_LENGTH, ROCKET_STEPS = range(20, 4001), 9, 2_000_000  # where MiniROCKET takes seconds
 MOST_EPOCHS, EMBEDDING = 300, 64
+LONG = 30  # symbols of a text: of longer ones fewer updates are made, down to 2000
 
 
 class Usual(NamedTuple):
@@ -44,7 +45,10 @@ class SequenceConfig(TrainingConfig):
     """How a network of sequences is built and trained; what is None is decided by the data, see ``decided``."""
 
     epochs: Whole | None = again(  # type: ignore[assignment]
-        TrainingConfig, "epochs", None, "as many as make 2000 updates, 12 to 300; of texts 1000, of characters 8000"
+        TrainingConfig,
+        "epochs",
+        None,
+        "as many as make 2000 updates, 12 to 300; texts: 1000, by characters 8000 to 2000",
     )
     learning_rate: Positive = again(TrainingConfig, "learning_rate", 3e-3)
     weight_decay: NotNegative = again(TrainingConfig, "weight_decay", 1e-2)
@@ -116,7 +120,8 @@ class SequenceConfig(TrainingConfig):
         """
         usual = USUAL[self.level or "char"] if texts else NUMBERS
         whole = image or texts or length <= LEAST_SEGMENTED
-        epochs = min(max(-(-usual.updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
+        updates = min(usual.updates, max(NUMBERS.updates, round(usual.updates * LONG / max(length, 1.0))))
+        epochs = min(max(-(-updates // -(-rows // self.batch)), usual.least_epochs), MOST_EPOCHS)
         beside = self.bidirectional and not image and not texts and rows in ROCKET_ROWS and length >= ROCKET_LENGTH
         beside = beside and rows * length <= ROCKET_STEPS
         return replace(

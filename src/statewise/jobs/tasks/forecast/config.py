@@ -57,6 +57,9 @@ class Columns(Config):
     known: Names = reading((), "covariates known ahead, such as prices and holidays", metavar="COLUMN")
     observed: Names = reading((), "covariates known up to now, such as the weather as it was", metavar="COLUMN")
     static: Names = reading((), "covariates that never change within a series", metavar="COLUMN")
+    holidays: str | None = reading(
+        None, "tell the networks the public holidays of a country, such as DE or DE-BY", metavar="COUNTRY", default=""
+    )
     layout: Literal["long", "rows"] = reading("long", "rows: each row is a whole series")
     convention: Style = reading("auto", "how columns are called, in the table and in its forecast", default="found")
     header: bool | None = reading(

@@ -20,7 +20,7 @@ from ...errors import InputError
 from ...training.task import Task
 from .dataset import PanelDataset
 from .distributions import Output
-from .networks import Learner, SegRNN, Seq2Seq, move
+from .networks import FEW, Learner, SegRNN, Seq2Seq, move
 from .season import seasonal_spread
 from .split import Array, Rows
 
@@ -183,11 +183,12 @@ class Direct(Learner):
         self._check(dataset, origins)
         told = _tensor(base) if base is not None and not self.inputs.season else None
         windows, output = self.windows(dataset), self.output
+        networks = self.frozen if len(origins) <= FEW else self.networks
         channel = torch.from_numpy(series) if self.inputs.channels else torch.zeros(len(series), dtype=torch.int64)
         parts = []
         for chunk in _chunks(torch.from_numpy(origins), channel, told):
             window = windows.take(*chunk)
-            found = [output.read(_placed(network, output, window), window.unit) for network in self.networks]
+            found = [output.read(_placed(network, output, window), window.unit) for network in networks]
             parts.append(torch.stack(found).double().mean(0).numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))
 

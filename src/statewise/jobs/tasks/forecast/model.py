@@ -6,6 +6,7 @@ Its file has weights, constants and the last rows as tensors, the rest in its he
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from ...artifacts import model_file
 from ...config import from_json
 from ...data.frames import FrameKind
-from ...errors import InputError
+from ...errors import InputError, remark
+from . import holiday
 from .answer import Words, shares_of
 from .config import Columns, Plan, former
 from .dataset import (
@@ -37,7 +39,7 @@ from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
 from .intervals import FAR, LATELY, at_shares, continued, lately, longer, recent_rows, sampled, shifted, transformed
 from .linear import FOLDS, Linear, units
-from .networks import Learner
+from .networks import FEW, Learner, one_thread
 from .panel import read_panel
 from .recursive import Recursive
 from .season import seasonal_spread
@@ -48,6 +50,7 @@ CONSTANTS = ("floor", "centre", "spread")
 AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
 RANKS = 256  # of a model that has none
 MOST_HEARD = 1000  # of the rows that have come since training, the last ones, tell how wide intervals are
+FAR_OFF = 3.0
 TOGETHER = 64  # series that are continued at once
 MOST_ROWS = 10_000_000  # that a forecast may look at, of all series together, unless the file has about as many
 FURTHEST = {"month": 8000 * 12, "microsecond": 8000 * 366 * 86_400 * 10**6, "number": 1e100}  # from 1970, or from 0
@@ -251,7 +254,8 @@ class Model(model_file.Model):
         whose = of
         if self.plan.channels:  # each series has an embedding, in the order of training
             whose = np.array([self.names.index(each.name) for each in series], dtype=np.int64)[of]
-        found = self.learner.forecast(dataset, rows + dataset.begin[of], whose, base)
+        with one_thread() if len(rows) <= FEW else nullcontext():
+            found = self.learner.forecast(dataset, rows + dataset.begin[of], whose, base)
         return mix(base, found, self.share)
 
     def forecast_ahead(
@@ -289,7 +293,7 @@ class Model(model_file.Model):
         return Forecast([each.name for each in series], places, written, np.concatenate(parts))
 
     def _reaching(self, series: EncodedSeries, rows: int) -> EncodedSeries:
-        """``series`` with what is known of ``rows`` rows ahead: of static covariates what always was."""
+        """``series`` with what is known of ``rows`` rows ahead: static covariates as they always were, and holidays."""
         ahead = len(series.known) - len(series.values)
         if ahead >= rows:
             return series
@@ -298,7 +302,11 @@ class Model(model_file.Model):
             raise InputError(
                 f"series {series.name!r}: the model needs {names} of {rows} rows after the last value, got {ahead}"
             )
-        return replace(series, known=np.concatenate([series.known, series.known[-1:].repeat(rows - ahead, axis=0)]))
+        country, more, cells = self.columns.holidays, rows - ahead, dict[str, Any]()
+        if country:
+            cells = holiday.cells(country, self.grid, series.first + len(series.known) + np.arange(more))
+        told = self.known.encode("", cells, [""] * more, more, series.known[-1])
+        return replace(series, known=np.concatenate([series.known, told]))
 
     def predict(
         self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0
@@ -316,11 +324,32 @@ class Model(model_file.Model):
             panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
             heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
             labels = [series.labels[len(series) :] for series in panel.series]
-            found = self.forecast_ahead(self.encode(panel), labels, rows, samples=samples, seed=seed)
+            series = self.encode(panel)
+            self._look_at(panel.source, series)
+            found = self.forecast_ahead(series, labels, rows, samples=samples, seed=seed)
         if samples:
             return found, words.table(heads, found.places, found.labels, (), found.quantiles)
         quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
         return found, words.table(heads, found.places, found.labels, shares, quantiles)
+
+    def _look_at(self, where: str, series: Sequence[EncodedSeries]) -> None:
+        """Remark series that are shorter than what a forecast reads, and values far off those that were learnt from."""
+        read = self.linear.lookback if self.linear else self.learner.before
+        short = [each for each in series if len(each.values) < read]
+        if short:
+            remark(
+                f"{where}: series {short[0].name!r}{_and_more(short)}: {len(short[0].values)} rows, the model looks"
+                f" back at {read}; those before count as the first one"
+            )
+        known = {tail.name: tail.values for tail in self.tails}
+        far = [each for each in series if each.name in known and _far(each.values, known[each.name])]
+        if far:
+            name, (low, high) = far[0].name, _range(far[0].values)
+            learnt = _range(known[name])
+            remark(
+                f"{where}: series {name!r}{_and_more(far)}: values from {low:g} to {high:g}, far off those that the"
+                f" model saw last, {learnt[0]:g} to {learnt[1]:g}"
+            )
 
     def content(self) -> dict[str, Any]:
         """Everything but the numbers."""
@@ -419,6 +448,21 @@ def mix(base: Array | None, found: Array, share: float) -> Array:
 def calibration(fold: int) -> str:
     """What the names of networks begin with that calibrate on this piece, counted from 1, of a short series."""
     return "calibration " if fold == 1 else f"calibration {fold} "
+
+
+def _range(values: Array) -> tuple[float, float]:
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _far(values: Array, known: Array) -> bool:
+    """Whether the middle of the last ``values``, as many as ``known``, is ``FAR_OFF`` times the range of those away."""
+    low, high = _range(known)
+    middle = float(np.nanmedian(values[-len(known) :])) if np.isfinite(values[-len(known) :]).any() else low
+    return max(low - middle, middle - high) > FAR_OFF * ((high - low) or abs(high) or 1.0)
+
+
+def _and_more(series: Sequence[EncodedSeries]) -> str:
+    return f" and {len(series) - 1} more" if len(series) > 1 else ""
 
 
 def _text(columns: Columns) -> FrameKind:

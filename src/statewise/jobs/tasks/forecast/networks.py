@@ -8,12 +8,16 @@ that they correct.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from ....freezing import freeze
 from ....layers import GRU, LSTM, RNN
 from ...config import from_json
 from .config import Plan
@@ -21,6 +25,7 @@ from .dataset import PanelDataset
 from .split import Array, Rows
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+FEW = 4  # forecasts that are made as fast as one is
 STEP = 16  # numbers that tell a step of the horizon from the others
 
 Own = TypeVar("Own", bound="Learner")
@@ -64,6 +69,30 @@ class StepNetwork(nn.Module):
         """The correction after one more row (N, features), (N,), and the state."""
         output, state = self.recurrent(x[None], state)
         return self.head(output[0]).squeeze(-1), state
+
+
+def side_by_side(networks: Sequence[nn.Module], plan: Plan, features: int) -> StepNetwork:
+    """One network that does what K of them do, each with inputs and units of its own: from K * features to K numbers.
+
+    All else in its matrices is 0. A step of it is one call where theirs are K, which is worth it for a few rows.
+    """
+    count = len(networks)
+    whole = StepNetwork(replace(plan, units=count * plan.units), count * features)
+    whole.head = nn.Linear(count * plan.units, count)
+    parts = [network.state_dict() for network in networks]
+    with torch.no_grad():
+        for name, wide in whole.state_dict().items():
+            wide.zero_()
+            gates = parts[0][name].shape[0] // (1 if name.startswith("head") else plan.units)
+            for k, part in enumerate(parts):
+                rows = wide.view(gates, count, -1, *wide.shape[1:])[:, k]  # (gates, units, ...)
+                own = part[name].view(gates, -1, *part[name].shape[1:])
+                if own.ndim == 2:
+                    rows.copy_(own)
+                else:
+                    width = own.shape[2]
+                    rows[..., k * width : (k + 1) * width] = own
+    return whole.eval()
 
 
 class Seq2Seq(nn.Module):
@@ -169,6 +198,11 @@ class Learner(ABC):
     def network(self) -> nn.Module:
         """A new network."""
 
+    @cached_property
+    def frozen(self) -> tuple[Any, ...]:
+        """``networks``, packed for many forecasts of few rows."""
+        return tuple(freeze(network) for network in self.networks)
+
     @property
     @abstractmethod
     def before(self) -> int:
@@ -208,6 +242,17 @@ class Learner(ABC):
         """The learner that ``to_json`` describes, its networks new."""
         empty = cls(plan, from_json(cls.INPUTS, content))
         return cls(plan, empty.inputs, tuple(empty.network().eval() for _ in range(plan.ensemble)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What is this small loses more by handing work over than a second thread gains."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def move(owner: object, device: torch.device) -> None:

@@ -24,6 +24,7 @@ from ...data.content import plain_name
 from ...data.frames import FrameKind, as_numbers
 from ...data.tables import name_of, read_table
 from ...errors import InputError
+from . import holiday
 from .config import Columns
 from .grid import Grid
 from .long import read_long
@@ -52,8 +53,15 @@ def read_panel(
     else:
         panel = read_long(frame, where, columns, gaps, grid)
     kind = FrameKind(types=dict.fromkeys(frame.columns, ("String",))) if of_file else FrameKind.of(source)
+    if country := panel.columns.holidays:
+        panel = replace(panel, series=tuple(_with_holidays(one, country, panel.grid) for one in panel.series))
     named = (*panel.columns.id, *([panel.columns.time] if panel.columns.time else []))
     return replace(panel, name=plain_name(Path(source)) if of_file else "table", kind=kind.keep(named))
+
+
+def _with_holidays(series: Series, country: str, grid: Grid) -> Series:
+    places = series.first + np.arange(len(series.labels), dtype=np.int64)
+    return replace(series, cells={**series.cells, **holiday.cells(country, grid, places)})
 
 
 # Rows: a series in each.

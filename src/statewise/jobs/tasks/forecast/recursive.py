@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ....freezing import freeze
 from ...errors import InputError
 from ...training.task import Task
 from .dataset import PanelDataset
-from .networks import Learner, StepNetwork, move
+from .networks import FEW, Learner, StepNetwork, move, side_by_side
 from .season import Differences
 from .split import Array, Rows
 
@@ -168,31 +170,52 @@ class Recursive(Learner):
             )
         count = -(-len(origins) // CHUNK) or 1
         parts = [
-            np.mean([self._roll(network, steps, rows, of) for network in self.networks], axis=0)
+            self._roll(steps, rows, of).mean(0)
             for rows, of in zip(np.array_split(origins, count), np.array_split(series, count), strict=True)
         ]
         points = np.concatenate(parts)  # (n, H)
         return np.repeat(points[:, :, None], len(self.plan.quantiles), axis=2)
 
-    def _roll(self, network: Any, steps: Steps, origins: Rows, series: Rows) -> Array:
-        """The forecasts of one network, each step fed back: (n, H)."""
-        told, horizon = self.inputs, self.plan.horizon
-        start, reach = told.differences.start, max(told.lags)
-        scaled = _before(steps.filled, origins, start, horizon)  # (n, start + H)
-        missed = _before(np.clip(steps.missed, -FAR, FAR), origins, reach, horizon)  # (n, reach + H)
+    @cached_property
+    def whole(self) -> Any:
+        """All networks as one, packed, see ``side_by_side``."""
+        return freeze(side_by_side(self.networks, self.plan, self.inputs.features))
+
+    def _roll(self, steps: Steps, origins: Rows, series: Rows) -> Array:
+        """The forecasts of K networks, each step fed back: (K, n, H)."""
+        few = len(origins) <= FEW
         first = np.maximum(steps.first[series], origins - self.plan.lookback)
         lengths = origins - first + 1  # the row to forecast is read as well: its inputs are all known
         at = np.minimum(first + np.arange(int(lengths.max(initial=1)))[:, None], len(steps.inputs) - 1)  # (T, n)
-        said, state = network.begin(_single(steps.inputs[at]), torch.from_numpy(lengths))
+        x, read = _single(steps.inputs[at]), torch.from_numpy(lengths)
+        networks: Sequence[Any] = self.frozen if few else self.networks
+        begun = [network.begin(x, read) for network in networks]
+        if not few or len(begun) == 1:
+            found = [self._fed_back(steps, origins, 1, network, *b) for network, b in zip(networks, begun, strict=True)]
+            return np.concatenate(found)
+        said, states = zip(*begun, strict=True)
+        pairs = isinstance(states[0], tuple)
+        state = tuple(torch.cat(each, -1) for each in zip(*states, strict=True)) if pairs else torch.cat(states, -1)
+        return self._fed_back(steps, origins, len(begun), self.whole, torch.stack(said, -1), state)
+
+    def _fed_back(self, steps: Steps, origins: Rows, count: int, network: Any, said: Tensor, state: Any) -> Array:
+        """What ``network``, K of them side by side, says of all steps, ``said`` of the first one (n, K): (K, n, H)."""
+        told, horizon, n = self.inputs, self.plan.horizon, len(origins)
+        start, reach = told.differences.start, max(told.lags)
+        scaled = _before(steps.filled, origins, start, horizon).repeat(count, axis=0)  # (n * K, start + H)
+        missed = np.clip(_before(steps.missed, origins, reach, horizon), -FAR, FAR).repeat(count, axis=0)
+        lags = reach - np.array(told.lags)
+        x = np.ones((n * count, self.inputs.features), np.float32)
+        constant = slice(len(lags) + told.flags, None)
         for h in range(horizon):
             if h:
-                row = [missed[:, reach + h - lag] for lag in told.lags] + [np.ones(len(origins))] * told.flags
-                x = np.concatenate([np.stack(row, axis=1), steps.constant[origins + h]], axis=1)
-                said, state = network.step(_single(x), state)
-            correction = said.double().numpy()
+                x[:, : len(lags)] = missed[:, lags + h]
+                x[:, constant] = steps.constant[origins + h].repeat(count, axis=0)
+                said, state = network.step(torch.from_numpy(x.reshape(n, -1)), state)
+            correction = said.double().numpy().reshape(-1)
             scaled[:, start + h] = told.differences.naive(scaled[:, : start + h]) + correction
             missed[:, reach + h] = np.clip(correction, -FAR, FAR)
-        return scaled[:, start:]
+        return scaled[:, start:].reshape(n, count, horizon).swapaxes(0, 1)
 
 
 def root_mean_square(missed: Array) -> float:

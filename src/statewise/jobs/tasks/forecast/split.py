@@ -72,6 +72,19 @@ def split_rows(
     return Split(ends[:, 0], ends[:, 1], ends[:, 2])
 
 
+def longest_horizon(
+    lengths: Sequence[int], most: int, asked: Sequence[float] | None, test: int | None = None, held: int | None = None
+) -> int:
+    """The longest horizon, at most ``most`` and at least 1, that fits into the split of series of these ``lengths``."""
+    for horizon in range(most, 1, -1):
+        try:
+            split_rows([min(lengths)], [""], horizon, asked, test, held)
+        except InputError:
+            continue
+        return horizon
+    return 1
+
+
 def _parts(
     n: int, horizon: int, asked: Sequence[float] | None, test: int | None, held: int | None
 ) -> tuple[int, int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -13,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ...errors import InputError, remark
 from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
+from . import holiday
 from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
@@ -37,11 +37,11 @@ from .direct import Direct, WindowInputs, WindowTask
 from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import AGAIN, Model, calibration, make_tails, mix
-from .networks import Learner
+from .networks import Learner, one_thread
 from .recursive import Recursive, StepInputs, StepTask, root_mean_square
 from .season import choose_differences, choose_lags, common_season, nested_seasons, seasonal_spread
 from .series import Panel
-from .split import Array, Rows, Split, origins, split_rows, thinned
+from .split import Array, Rows, Split, longest_horizon, origins, split_rows, thinned
 
 LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
@@ -173,7 +173,7 @@ def prepare(
         )
     season = config.season or common_season(before, panel.grid.seasons or None)
     _check_told(config, season, list(map(len, before)))
-    horizon = decided_horizon(config, season)
+    horizon = _horizon(panel, config, season, split, test_rows, held)
     parts = split_rows(lengths, names, horizon, split, test_rows, held)
     plan = decided(
         config,
@@ -197,9 +197,25 @@ def prepare(
         known, observed = like.known, like.observed
         plan = replace(plan, cycles=like.plan.cycles, channels=like.plan.channels)
     else:
-        known = find_encoding(panel, panel.columns.ahead, parts.train, ahead=True)
+        told = holiday.names(panel.columns.holidays) if panel.columns.holidays else ()
+        known = find_encoding(panel, (*panel.columns.ahead, *told), parts.train, ahead=True)
         observed = find_encoding(panel, panel.columns.observed, parts.train, ahead=False)
     return ForecastProblem(panel, plan, parts, known, observed, tuple(encode(panel, known, observed)), dimensions, like)
+
+
+def _horizon(panel: Panel, config: ForecastConfig, season: int, *parts: Any) -> int:
+    """The horizon that was asked for or, by default, as much of the usual one as fits into the parts."""
+    usual = decided_horizon(config, season)
+    if config.horizon is not None:
+        return usual
+    fits = longest_horizon([len(series) for series in panel.series], usual, *parts)
+    if fits < usual:
+        rows = min(map(len, panel.series))
+        remark(
+            f"{panel.source}: the horizon is {panel.grid.steps(fits)}: {panel.grid.steps(usual)}, which would be usual,"
+            f" don't fit into the parts of {rows} rows; --horizon and --split say otherwise"
+        )
+    return fits
 
 
 def _cycles(panel: Panel, season: int, rows: int) -> tuple[int, ...]:
@@ -271,7 +287,7 @@ def learn(
     have got used to. Returns them and the scaling they live on. ``name`` goes before that of each network in the curve.
     """
     if plan.recursive:
-        with _one_thread():
+        with one_thread():
             return _learn_recursive(plan, series, train, validation, trainer, like, name)
     return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
 
@@ -441,17 +457,6 @@ def _rows(dataset: PanelDataset, begin: Rows, end: Rows, horizon: int) -> tuple[
     return rows + dataset.begin[series], series
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Nets this small lose more by handing work over than a second thread gains."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 # What the validation part teaches
 
 
@@ -484,7 +489,7 @@ def _calibrated(
     rows, of, base, found = (np.concatenate(column) for column in zip(*parts, strict=True))
     real = window_values(problem.series, rows, of, plan.horizon)
     apart = independent(problem.folds, plan.horizon)
-    alone = not problem.panel.columns.covariates  # which the linear forecast can't read
+    alone = not (problem.known.columns or problem.observed.columns)  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
     share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)

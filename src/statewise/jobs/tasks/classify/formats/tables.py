@@ -62,7 +62,7 @@ def read(source: Any, layout: Layout) -> Examples:
         if found is not None:
             frame, layout = texts.named(where, frame, found)
             examples = texts.of_frame(where, name, frame, layout)
-            ids = () if id is None else _text(where, frame[id])
+            ids = _text(where, frame[id]) if id in frame.columns else ()
             labels = _text(where, frame[layout.label]) if layout.label in frame.columns else None
             return replace(examples, ids=ids or examples.ids, labels=labels)
     channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])

@@ -79,6 +79,9 @@ def columns_of(where: str, frame: pl.DataFrame, layout: Layout, known: Sequence[
     """
     label = known[1]
     if layout.text:
+        missing = next((name for name in layout.text if name not in frame.columns), None)
+        if missing is not None:
+            raise InputError(f"{where}: no column {missing!r} for --text; there are: {listed(frame.columns)}")
         if label is None and layout.labelled:
             label = _label(where, frame, [name for name in frame.columns if name not in (*layout.text, *known)])
         return replace(layout, label=label or layout.label)
@@ -121,8 +124,6 @@ def of_frame(where: str, name: str, frame: pl.DataFrame, layout: Layout) -> Exam
     """The texts in the columns that ``layout`` names, with a blank between those of several columns."""
     columns = []
     for column in layout.text or ():
-        if column not in frame.columns:
-            raise InputError(f"{where}: no column {column!r} for --text; there are: {listed(frame.columns)}")
         cells = ["" if cell is None else str(cell).strip() for cell in frame[column].to_list()]
         if "" in cells and layout.gaps != "carry":
             row = cells.index("") + 1
