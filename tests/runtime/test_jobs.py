@@ -240,3 +240,15 @@ def test_a_translator_with_features(tmp_path):
     net = loaded(model, tmp_path)
     texts, features = [text for text, _ in X], [[feature] for _, feature in X]
     assert [best[0].text for best in net.translate(texts, features)] == model.predict(X)
+
+
+def test_classifiers_that_say_more_than_a_class_are_refused(tmp_path):
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(24, 12)), np.arange(24) % 2
+    file, few = tmp_path / "model.safetensors", {"units": 3, "epochs": 1}
+    Classifier(**few).fit(X, y).save(file)
+    with pytest.raises(runtime.LoadError, match="can't run MiniROCKET beside a classifier's network"):
+        runtime.load(file)
+    Regressor(**few, minirocket=False).fit(X, y).save(file)
+    with pytest.raises(runtime.LoadError, match="can't run a classifier for regression"):
+        runtime.load(file)
