@@ -147,10 +147,15 @@ KINDS = [[[word[:1].upper() for word in words] for words in CORPUS]]
         {"crf": False, "layers": 1, "cell": "gru"},
         {"crf": True, "character_units": 0, "bidirectional": False},
         {"crf": False, "features": True},
+        {"crf": False, "vectors": True},
     ],
 )
 def test_a_tagger(options, tmp_path):
-    features = KINDS if options.pop("features", False) else []
+    if options.get("vectors"):
+        (tmp_path / "vectors.txt").write_text("cat 1 2 3\nrome 0.5 0 -1\nnever 1 1 1\n")
+        options = options | {"vectors": str(tmp_path / "vectors.txt")}
+    features = KINDS if options.get("features") else []
+    options = {name: value for name, value in options.items() if name != "features"}
     X = [list(zip(words, *(column[n] for column in features), strict=True)) for n, words in enumerate(CORPUS)]
     X = X if features else CORPUS
     model = Tagger(epochs=3, units=6, batch=2, validation_share=0.0, **options).fit(X * 4, TAGS * 4)

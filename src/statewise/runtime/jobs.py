@@ -109,7 +109,8 @@ def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     from ..jobs.tasks.tag.spans import grammar  # which knows no torch
 
     config, known = content["config"], content["vocabulary"]
-    parts = ["words", "shapes", *(f"features.{k}" for k in range(len(known["features"])))]
+    vectors = ["vectors"] if known.get("vectors") else []
+    parts = ["words", "shapes", *vectors, *(f"features.{k}" for k in range(len(known["features"])))]
     inputs = [symbols(f"{name} of a word", len(arrays[f"{name}.weight"])) for name in parts]
     ops: list[Content] = [{"op": "embedding", "name": name, "of": [f"{name} of a word"]} for name in parts]
     spelling = None
