@@ -99,7 +99,7 @@ def test_a_real_command_is_told_whole(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("to be or not to be " * 50, encoding="utf-8")
     shared = [sys.executable, "-m", "benchmarks.sampler", str(tmp_path / "shares.json")]
-    command = [*shared, "write", str(text), "--epochs", "1", "--units", "4", "--out", str(tmp_path / "run")]
+    command = [*shared, "write", str(text), "--epochs", "200", "--units", "64", "--out", str(tmp_path / "run")]
     subprocess.run(command, check=True, capture_output=True, cwd=Path(sampler.__file__).parents[1])
     found = json.loads((tmp_path / "shares.json").read_text("utf-8"))
     assert tuple(found) == PARTS

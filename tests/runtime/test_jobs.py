@@ -147,10 +147,15 @@ KINDS = [[[word[:1].upper() for word in words] for words in CORPUS]]
         {"crf": False, "layers": 1, "cell": "gru"},
         {"crf": True, "character_units": 0, "bidirectional": False},
         {"crf": False, "features": True},
+        {"crf": False, "vectors": True},
     ],
 )
 def test_a_tagger(options, tmp_path):
-    features = KINDS if options.pop("features", False) else []
+    if options.get("vectors"):
+        (tmp_path / "vectors.txt").write_text("cat 1 2 3\nrome 0.5 0 -1\nnever 1 1 1\n")
+        options = options | {"vectors": str(tmp_path / "vectors.txt")}
+    features = KINDS if options.get("features") else []
+    options = {name: value for name, value in options.items() if name != "features"}
     X = [list(zip(words, *(column[n] for column in features), strict=True)) for n, words in enumerate(CORPUS)]
     X = X if features else CORPUS
     model = Tagger(epochs=3, units=6, batch=2, validation_share=0.0, **options).fit(X * 4, TAGS * 4)
@@ -235,3 +240,15 @@ def test_a_translator_with_features(tmp_path):
     net = loaded(model, tmp_path)
     texts, features = [text for text, _ in X], [[feature] for _, feature in X]
     assert [best[0].text for best in net.translate(texts, features)] == model.predict(X)
+
+
+def test_classifiers_that_say_more_than_a_class_are_refused(tmp_path):
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(24, 12)), np.arange(24) % 2
+    file, few = tmp_path / "model.safetensors", {"units": 3, "epochs": 1}
+    Classifier(**few).fit(X, y).save(file)
+    with pytest.raises(runtime.LoadError, match="can't run MiniROCKET beside a classifier's network"):
+        runtime.load(file)
+    Regressor(**few, minirocket=False).fit(X, y).save(file)
+    with pytest.raises(runtime.LoadError, match="can't run a classifier for regression"):
+        runtime.load(file)
