@@ -53,11 +53,11 @@ def test_a_classifier(options, tmp_path):
 
 def test_several_labels_and_numbers(tmp_path):
     X = sequences()
-    model = Classifier(units=5, epochs=2).fit(X * 3, np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 3))
+    model = Classifier(units=5, epochs=2, minirocket=False).fit(X * 3, np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 3))
     net = loaded(model, tmp_path)
     assert len(net.labels) == 2
     np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
-    numbers = Regressor(units=5, epochs=2).fit(X * 3, [1007.5, 1003.0, 990.0, 1001.0] * 3)
+    numbers = Regressor(units=5, epochs=2, minirocket=False).fit(X * 3, [1007.5, 1003.0, 990.0, 1001.0] * 3)
     net = loaded(numbers, tmp_path)
     np.testing.assert_allclose(net.run(*padded(X))[:, 0], numbers.predict(X), rtol=1e-6)
 
