@@ -67,8 +67,8 @@ def test_what_they_do_is_learnt():
     known, after = frame(1400), frame(1600)
     missed = {}
     for country in (None, "DE"):
-        forecaster = Forecaster(holidays=country, model="lstm", combine=False, horizon=14, season=7, epochs=40, ensemble=1)
-        forecaster.fit(known)
+        alone = {"model": "lstm", "combine": False, "ensemble": 1}
+        forecaster = Forecaster(holidays=country, horizon=14, season=7, epochs=40, **alone).fit(known)
         found = [forecaster.predict(after.head(cut)) for cut in range(1400, 1586, 14)]
         both = pd.concat(found).merge(after, on="ds")
         holidays = of(both["ds"].dt.normalize())["holiday (DE)"] > 0
