@@ -103,7 +103,12 @@ JOBS = {
     "classify": Job(classes, ("classify", "file", *CLASSIFY), (3, 9), near=(2e-4, 2e-5)),
     "write text": Job(prose, ("write", "file", *WRITE), (3, 70)),
     "write lines": Job(names, ("write", "file", "--lines", *WRITE), (3, 50)),
-    "tag": Job(tagged, ("tag", "file", *TAG, "--character-units", "4"), (3, 5)),
+    "tag": Job(
+        tagged,
+        ("tag", "file", *TAG, "--character-units", "4"),
+        (3, 5),
+        steady=("--dropout", "0", "--word-dropout", "0"),
+    ),
     "translate": Job(
         spelt,
         ("translate", "file", *TRANSLATE, "--validation-share", "0.2"),

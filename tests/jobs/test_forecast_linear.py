@@ -23,6 +23,7 @@ from statewise.jobs.tasks.forecast.linear import (
     weigh,
     windows,
 )
+from statewise.jobs.tasks.forecast.linear import _lags as lags_of
 from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.jobs.tasks.forecast.training import _share as share_of
 from statewise.jobs.tasks.forecast.training import prepare
@@ -94,6 +95,12 @@ def test_a_ridge_finds_a_linear_rule_whatever_the_level():
         matrix = ridges(x, y, np.array([1, 2, 3]), 6, scaled=scaled)[0]
         np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
         np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
+
+
+def test_a_day_of_minutes_does_not_make_a_ridge_of_thousands_of_rows():
+    found = lags_of([1440], 60, 1600, 9000)
+    assert max(map(len, found.values())) <= 700
+    assert 1440 in found["seasonal"]
 
 
 def test_wild_windows_say_no_more_than_calm_ones_to_a_scaled_ridge():

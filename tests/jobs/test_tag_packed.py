@@ -63,7 +63,7 @@ def test_what_a_batch_holds():
         "c",
         "v",
     ]
-    assert batch.rare.tolist() == [word in ("yes", "of", "0000") for word in words]
+    assert batch.times.tolist() == [2 if word in ("the", "cat", "sat") else 1 for word in words]
     distinct = ["1984", "Cat", "The", "Yes", "cat", "sat", "the", "of"]
     assert batch.character_sizes.tolist() == [8, 8, 7, 1]
     firsts = [known.characters[n - 1] for n in batch.characters[:8].tolist()]
@@ -92,7 +92,6 @@ def test_what_is_unknown_is_number_0():
 
 def test_rare_words_can_be_left_out():
     assert vocabulary(2).words == ("cat", "sat", "the")
-    assert not any(vocabulary(2).rare)
 
 
 def test_of_a_long_word_both_ends_are_read():
@@ -155,12 +154,19 @@ def test_the_layers_of_torch_nn_give_the_same(cell):
     torch.testing.assert_close(ours(batch), theirs(batch))
 
 
-def test_rare_words_are_taken_for_unknown_ones_half_of_the_time_and_in_training_alone():
+def test_words_are_taken_for_unknown_ones_the_rarer_the_more_often_and_in_training_alone():
     net = network(dropout=0.0)
     batch = Packed(corpus(), vocabulary()).take(np.array([1]))  # a word that occurs once
     torch.manual_seed(0)
-    seen = {tuple(net.train()(batch)[0].tolist()) for _ in range(50)}
-    assert len(seen) == 2
+    seen = [tuple(net.train()(batch)[0].tolist()) for _ in range(400)]
+    assert len(set(seen)) == 2
+    assert 150 < seen.count(seen[0]) < 250
+    often = batch._replace(times=torch.full_like(batch.times, 7))
+    plain = tuple(net.eval()(batch)[0].tolist())
+    net.train()
+    assert 20 < sum(tuple(net(often)[0].tolist()) != plain for _ in range(400)) < 80
+    never = network(dropout=0.0, word_dropout=0.0).train()
+    assert len({tuple(never(batch)[0].tolist()) for _ in range(20)}) == 1
     assert len({tuple(net.eval()(batch)[0].tolist()) for _ in range(20)}) == 1
 
 

@@ -102,6 +102,13 @@ def test_a_damaged_file_is_refused(trained, tmp_path):
         Tagger.load(path)
 
 
+@pytest.mark.parametrize(("tags", "crf"), [(["B-X", "O"], True), (["X", "Y"], False)])
+def test_a_crf_by_default_where_tags_mark_spans(tags, crf):
+    tagger = Tagger(epochs=1, **SMALL).fit([["a", "b"]] * 4, [tags] * 4)
+    assert (tagger.model_.network.crf is not None, tagger.model_.config.crf) == (crf, crf)
+    assert Tagger(epochs=1, crf=not crf, **SMALL).fit([["a", "b"]] * 4, [tags] * 4).model_.config.crf is not crf
+
+
 def test_features_come_as_tuples():
     X = [[("w", "1"), ("w", "2")], [("w", "2")]] * 20
     y = [["X", "Y"], ["Y"]] * 20

@@ -53,11 +53,11 @@ def test_a_classifier(options, tmp_path):
 
 def test_several_labels_and_numbers(tmp_path):
     X = sequences()
-    model = Classifier(units=5, epochs=2).fit(X * 3, np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 3))
+    model = Classifier(units=5, epochs=2, minirocket=False).fit(X * 3, np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 3))
     net = loaded(model, tmp_path)
     assert len(net.labels) == 2
     np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
-    numbers = Regressor(units=5, epochs=2).fit(X * 3, [1007.5, 1003.0, 990.0, 1001.0] * 3)
+    numbers = Regressor(units=5, epochs=2, minirocket=False).fit(X * 3, [1007.5, 1003.0, 990.0, 1001.0] * 3)
     net = loaded(numbers, tmp_path)
     np.testing.assert_allclose(net.run(*padded(X))[:, 0], numbers.predict(X), rtol=1e-6)
 
@@ -147,10 +147,15 @@ KINDS = [[[word[:1].upper() for word in words] for words in CORPUS]]
         {"crf": False, "layers": 1, "cell": "gru"},
         {"crf": True, "character_units": 0, "bidirectional": False},
         {"crf": False, "features": True},
+        {"crf": False, "vectors": True},
     ],
 )
 def test_a_tagger(options, tmp_path):
-    features = KINDS if options.pop("features", False) else []
+    if options.get("vectors"):
+        (tmp_path / "vectors.txt").write_text("cat 1 2 3\nrome 0.5 0 -1\nnever 1 1 1\n")
+        options = options | {"vectors": str(tmp_path / "vectors.txt")}
+    features = KINDS if options.get("features") else []
+    options = {name: value for name, value in options.items() if name != "features"}
     X = [list(zip(words, *(column[n] for column in features), strict=True)) for n, words in enumerate(CORPUS)]
     X = X if features else CORPUS
     model = Tagger(epochs=3, units=6, batch=2, validation_share=0.0, **options).fit(X * 4, TAGS * 4)
@@ -235,3 +240,10 @@ def test_a_translator_with_features(tmp_path):
     net = loaded(model, tmp_path)
     texts, features = [text for text, _ in X], [[feature] for _, feature in X]
     assert [best[0].text for best in net.translate(texts, features)] == model.predict(X)
+
+
+def test_minirocket_beside_a_network_is_refused(tmp_path):
+    X, path = np.random.default_rng(0).normal(size=(24, 12)), tmp_path / "model.safetensors"
+    Classifier(units=3, epochs=1).fit(X, np.arange(24) % 2).save(path)
+    with pytest.raises(runtime.LoadError, match="can't run MiniROCKET beside a classifier's network"):
+        runtime.load(path)

@@ -87,11 +87,11 @@ def table(records: Mapping[str, Any]) -> str:
         for name, r in sorted(found.items(), key=lambda item: -behind[item[0]]):
             known = [next((v for n, v in r["baselines"].items() if n.partition(" (")[0] == c), None) for c in COLUMNS]
             others = [v for n, v in r["baselines"].items() if n.partition(" (")[0] not in COLUMNS]
-            best = max([*filter(None, known), *others])
+            best = max([*filter(None, known), *others, r["model"]])
             cells = [_percent(value, value == best) for value in (*known, max(others))]
             share = "-" if r["network"] is None else f"{r['network']:.2g}"
             lines.append(
-                f"| {name} | {r['rows']} | {_percent(r['model'], r['model'] >= best)} | {share} |"
+                f"| {name} | {r['rows']} | {_percent(r['model'], r['model'] == best)} | {share} |"
                 f" {' | '.join(cells)} | {r['seconds']:.0f} |"
             )
         lines.append("")

@@ -50,6 +50,8 @@ def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     config, net = content["config"], "network.recurrent"
     if content.get("input", "numbers") != "numbers" or "scaler.mean" not in arrays:
         raise LoadError(f"the runtime can't run a classifier of {content.get('input')}")
+    if "highway" in content:
+        raise LoadError("the runtime can't run MiniROCKET beside a classifier's network; train with minirocket=False")
     both, segment = config["bidirectional"], config["segment"] or 1
     ops: list[Content] = [{"op": "scale", "name": "scaler", "carry": config["gaps"] == "carry"}]
     ops += [{"op": "segment", "size": segment}] if segment > 1 else []
@@ -105,7 +107,8 @@ def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     from ..jobs.tasks.tag.spans import grammar  # which knows no torch
 
     config, known = content["config"], content["vocabulary"]
-    parts = ["words", "shapes", *(f"features.{k}" for k in range(len(known["features"])))]
+    vectors = ["vectors"] if known.get("vectors") else []
+    parts = ["words", "shapes", *vectors, *(f"features.{k}" for k in range(len(known["features"])))]
     inputs = [symbols(f"{name} of a word", len(arrays[f"{name}.weight"])) for name in parts]
     ops: list[Content] = [{"op": "embedding", "name": name, "of": [f"{name} of a word"]} for name in parts]
     spelling = None

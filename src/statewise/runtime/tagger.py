@@ -59,6 +59,7 @@ class Tagger(Network):
         forms = {word: k for k, word in enumerate(dict.fromkeys(word for words in sentences for word in words))}
         at = _padded([[forms[word] for word in words] for words in sentences])
         columns = [known.words.encode(map(plain, forms)) + 1, np.array([shape_of(word) for word in forms], np.int64)]
+        columns += [known.vectors.encode(map(plain, forms)) + 1] if known.vectors else []
         given = [column[at] for column in columns]
         given += [
             _padded([(values.encode(each) + 1).tolist() for each in column])

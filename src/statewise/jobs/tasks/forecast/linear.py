@@ -320,7 +320,7 @@ def _lags(seasons: Sequence[int], horizon: int, lookback: int, rows: int) -> dic
         for lag in range(s * turn - horizon - 1, s * turn + 2)
     }
     found = {
-        "short": range(1, max(2 * season + 1, 12) + 1),
+        "short": range(1, min(max(2 * season + 1, 12), FURTHEST) + 1),
         "seasonal": sorted({*range(1, 14), *around}),
         "long": range(1, min(lookback, MOST_LAGS) + 1),
     }

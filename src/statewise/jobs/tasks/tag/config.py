@@ -51,8 +51,14 @@ class TagConfig(TrainingConfig):
         metavar="X",
         search=Range(0.0, 0.6),
     )
-    crf: bool = network(
-        False, "score tags together with the one before, by a conditional random field", search=(False, True)
+    word_dropout: NotNegative = network(
+        1.0, "of a word that occurs n times X / (X + n) of all are taken for an unknown one, in training", metavar="X"
+    )
+    crf: bool | None = network(
+        None,
+        "score tags together with the one before, by a conditional random field",
+        search=(False, True),
+        default="where tags mark spans",
     )
     min_count: Whole = data(1, "words that occur less often are unknown", metavar="N")
 

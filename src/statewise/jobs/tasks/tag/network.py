@@ -19,7 +19,6 @@ from .spans import grammar
 from .vocabulary import SHAPES, UNKNOWN, Vocabulary
 
 CHARACTER_SIZE, SHAPE_SIZE = 24, 5
-REPLACED = 0.5  # how often a word that occurs once is taken for an unknown one, in training
 
 
 class Network(nn.Module):
@@ -50,7 +49,7 @@ class Network(nn.Module):
             self.characters = nn.Embedding(1 + len(vocabulary.characters), CHARACTER_SIZE)
             self.spelling = cell(CHARACTER_SIZE, config.character_units, bidirectional=True)
             width += 2 * config.character_units
-        self.dropout = config.dropout
+        self.dropout, self.word_dropout = config.dropout, config.word_dropout
         between = config.dropout if config.layers > 1 else 0.0
         both = config.bidirectional
         self.recurrent = cell(width, config.units, config.layers, bidirectional=both, dropout=between)
@@ -116,8 +115,9 @@ class Network(nn.Module):
     def _read(self, batch: Batch) -> Tensor:
         """What is known of every word: (S, I)."""
         words = batch.words
-        if self.training:
-            replaced = batch.rare & (torch.rand(words.shape, device=words.device) < REPLACED)
+        if self.training and self.word_dropout:
+            doubt = self.word_dropout / (self.word_dropout + batch.times)
+            replaced = torch.rand(words.shape, device=words.device) < doubt
             words = words.masked_fill(replaced, UNKNOWN)
         spelt = None
         if self.characters is not None:

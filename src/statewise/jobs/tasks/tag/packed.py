@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
     words: Tensor  # (S,)
     vectors: Tensor  # (S,): which of those that have a pretrained vector
-    rare: Tensor  # (S,), bool
+    times: Tensor  # (S,): how often the word occurs in all sentences
     shapes: Tensor  # (S,)
     features: Tensor  # (F, S)
     sizes: Tensor  # (T,): how many sentences have a word t
@@ -61,12 +61,19 @@ class Packed:
         """What is known of each distinct word; they come in falling length, as they are packed."""
         self.words = vocabulary.words.encode(map(plain, distinct)) + 1
         self.vectors = vocabulary.vectors.encode(map(plain, distinct)) + 1
-        self.rare = np.array([False, *vocabulary.rare])[self.words]
+        self.times = self._times(distinct)
         self.shapes = np.array([shape_of(word) for word in distinct], np.int64)
         read = [spelling(word) for word in distinct]
         self.character_lengths = np.array(list(map(len, read)), np.int64)
         self.character_starts = np.cumsum(self.character_lengths) - self.character_lengths
         self.characters = vocabulary.characters.encode(all_of(read)) + 1
+
+    def _times(self, distinct: Sequence[str]) -> Numbers:
+        """How often each word occurs, as ``plain`` has it."""
+        forms = list(map(plain, distinct))
+        which = Symbols(dict.fromkeys(forms)).encode(forms)
+        times: Numbers = np.bincount(which[self.forms], minlength=len(forms))[which]
+        return times
 
     @property
     def tokens(self) -> int:
@@ -85,7 +92,7 @@ class Packed:
         return Batch(
             self._send(self.words[of_words]),
             self._send(self.vectors[of_words]),
-            self._send(self.rare[of_words]),
+            self._send(self.times[of_words]),
             self._send(self.shapes[of_words]),
             self._send(self.features[:, places]),
             torch.from_numpy(sizes),

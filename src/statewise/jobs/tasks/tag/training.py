@@ -118,6 +118,8 @@ class TagProblem(Problem[Model]):
             if bound:
                 raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
             strict = False
+        if config.crf is None:
+            config = replace(config, crf=are_spans(vocabulary.tags) if like is None else like.config.crf)
         return cls(config, corpus, held_out, vocabulary, strict, table)
 
     def make(self, library: Any = layers) -> Network:

@@ -24,8 +24,6 @@ class Vocabulary:
 
     words: Symbols
     """In the form of ``plain``."""
-    rare: Sequence[bool]
-    """Which of them occur only once."""
     characters: Symbols
     features: Sequence[Symbols]
     """The values of each feature column."""
@@ -59,7 +57,6 @@ class Vocabulary:
             )
         return cls(
             Symbols(kept),
-            [words[word] == 1 for word in kept],
             Symbols(sorted(set(all_of(counts)))),
             [Symbols(sorted(set(all_of(feature)))) for feature in corpus.features],
             Symbols(found),
@@ -68,18 +65,18 @@ class Vocabulary:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What ``from_json`` reads; of the rare words the places."""
-        return asdict(self) | {"rare": [place for place, rare in enumerate(self.rare) if rare]}
+        """What ``from_json`` reads."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Vocabulary:
         """What ``to_json`` gave. Raises ValueError, and what else goes wrong, where it is something else."""
         words, characters, tags = (Symbols.from_json(content[name]) for name in ("words", "characters", "tags"))
-        rare, features = set(content["rare"]), [Symbols.from_json(values) for values in content["features"]]
+        features = [Symbols.from_json(values) for values in content["features"]]
         vectors, size = Symbols.from_json(content.get("vectors", [])), content.get("vector_size", 0)
         if not isinstance(size, int) or size < 0 or bool(size) != bool(vectors):
             raise ValueError(f"expected the size of vectors, got {size!r}")
-        return cls(words, [place in rare for place in range(len(words))], characters, features, tags, vectors, size)
+        return cls(words, characters, features, tags, vectors, size)
 
 
 def spelling(word: str) -> str:
