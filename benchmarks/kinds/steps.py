@@ -114,6 +114,6 @@ KIND = Kind(
     cases,
     problem,
     sections,
-    effort=Effort(clean=25, at_least=9, seconds=3.0, sample=3e-4),
+    effort=Effort(clean=15, at_least=5, seconds=2.0, sample=3e-4),
     threads=(1,),
 )
