@@ -47,7 +47,7 @@ def gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor], cotangents: S
 def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
     """What came of a call: the type and message of what it raised, or ("returned",); then the warnings' messages.
 
-    Of a message its first line: below torch.nn's text a layer says what the call most likely meant.
+    Of a message what is torch.nn's: below that a layer says what the call most likely meant.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -55,7 +55,7 @@ def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
             call()
             ended: tuple[Any, ...] = ("returned",)
         except Exception as error:
-            ended = (type(error), str(error).split("\n")[0])
+            ended = (type(error), str(error).removesuffix(f"\n{getattr(error, 'hint', None)}"))
     return (*ended, [(w.category, str(w.message)) for w in caught])
 
 

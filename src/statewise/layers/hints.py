@@ -17,10 +17,12 @@ Shape = Sequence[int]
 
 
 def explained(error: Exception, hint: str) -> Exception:
-    """An error of the same type, with ``hint`` below its text where there is one."""
+    """An error of the same type, with ``hint`` below its text, and as an attribute, where there is one."""
     if not hint or type(error) not in REFUSALS:
         return error
-    return type(error)(f"{error}\n{hint}").with_traceback(error.__traceback__)
+    told = type(error)(f"{error}\n{hint}").with_traceback(error.__traceback__)
+    told.hint = hint  # type: ignore[attr-defined]
+    return told
 
 
 def for_layer(layer: Any, input: Any, hx: Any, lengths: Any) -> str:

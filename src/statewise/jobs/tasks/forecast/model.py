@@ -325,8 +325,8 @@ class Model(model_file.Model):
             heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
             labels = [series.labels[len(series) :] for series in panel.series]
             series = self.encode(panel)
-            self._look_at(panel.source, series)
             found = self.forecast_ahead(series, labels, rows, samples=samples, seed=seed)
+            self._look_at(panel.source, series)
         if samples:
             return found, words.table(heads, found.places, found.labels, (), found.quantiles)
         quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
