@@ -340,7 +340,10 @@ def test_a_file_that_cannot_be_used(content, said, capsys):
         (["--season", "18"], "--season 18: two seasons must fit into the 34 rows before the test part, so 1 to 17"),
         (["--horizon", "20"], "series 'sales': a horizon of 20 doesn't fit into the 14 rows of its test part"),
         (["--split", "40,6,6"], "--split: series 'sales' has 48 rows, the parts need 52"),
-        (["--split", "4,22,22", "--horizon", "12"], "4 rows are left for training, expected at least 14 at a horizon of 12"),
+        (
+            ["--split", "4,22,22", "--horizon", "12"],
+            "4 rows are left for training, expected at least 14 at a horizon of 12",
+        ),
         (["--known", "price"], "no column 'price' for --known; there are: month, sales"),
         (["--time", "month", "--known", "month"], "'month' is named both as --known and as --time"),
         (["--time", "month", "--id", "month"], "'month' is named both as --id and as --time"),
