@@ -85,7 +85,7 @@ programs: $(STAMPS)/jobs ## install five programs of others, accelerate them and
 
 PANEL ?=
 
-panel: $(STAMPS)/jobs ## fetch 69 public sets and measure forecast and others on them (1 hour); renews docs/panel.md
+panel: $(STAMPS)/jobs ## fetch 107 public sets and measure forecast and others on them (1 hour); renews docs/panel.md
 	PYTHONPATH=tools:. $(BIN)/python -m panel $(PANEL)
 
 ARCHIVE ?=
