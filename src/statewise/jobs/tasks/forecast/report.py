@@ -25,6 +25,7 @@ from .training import ForecastProblem
 MOST_OFF = 0.08  # of a coverage, before it is bad news
 FEW = 20  # series that are told one by one
 MOST_ROWS = 200_000  # of predictions.csv
+SHOWN = 4  # members of the linear forecast
 
 
 def facts(problem: ForecastProblem) -> Facts:
@@ -77,7 +78,9 @@ def choices(model: Model) -> Facts:
     optimizer = f"{plan.optimizer}, rate {plan.learning_rate:g}, batch {plan.batch}, at most {plan.epochs} epochs"
     made: Facts = []
     if model.linear:
-        parts = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in list(model.linear.members.items())[:4])
+        members = list(model.linear.members.items())
+        parts = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in members[:SHOWN])
+        parts += f", {len(members) - SHOWN} others" if len(members) > SHOWN else ""
         network = f"{100 * model.share:.0f} % of what the {plan.label} corrects" if model.share else "nothing else"
         made = [("made of", f"a forecast linear in {model.linear.lookback} rows ({parts}) and {network}")]
     return [
