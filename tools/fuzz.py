@@ -4,9 +4,9 @@
     .venv/bin/python tools/fuzz.py --mutants 500 csv ts        of two kinds
     .venv/bin/python tools/fuzz.py --first 1234 --mutants 1 -v csv    one mutant again, with its traceback
 
-A mutant follows from its kind and its number. Whatever else is raised, a warning, a word on stderr past Python, a death
-of the process, more memory than ``--memory`` or more time than ``--seconds`` is a finding. It is kept in build/fuzz/,
-and the exit status is 1.
+A mutant follows from its kind and its number. Whatever else is raised, a warning that is no remark of one line, a word
+on stderr past Python, a death of the process, more memory than ``--memory`` or more time than ``--seconds`` is a
+finding. It is kept in build/fuzz/, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -539,10 +539,11 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
 
     import statewise.jobs.tasks.forecast.report
     import statewise.jobs.tasks.translate.report  # noqa: F401
-    from statewise.jobs.errors import InputError
+    from statewise.jobs.errors import InputError, Remark
 
     torch.set_num_threads(1)
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", r"[^\n]*\Z", Remark)  # one line for the user, and no fault
     mutate, read = KINDS[kind]
     original = (files / kind).read_bytes()
     path = files / f"{os.getpid()}" / "file"
