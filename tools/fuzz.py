@@ -537,6 +537,8 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     import tokenizers  # noqa: F401  # so that no mutant pays for imports
     import torch
 
+    import statewise.jobs.tasks.classify.ngrams  # scipy's BLAS never ends its start where memory is limited already
+    import statewise.jobs.tasks.classify.targets
     import statewise.jobs.tasks.forecast.report
     import statewise.jobs.tasks.translate.report  # noqa: F401
     from statewise.jobs.errors import InputError, Remark
