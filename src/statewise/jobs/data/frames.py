@@ -25,7 +25,7 @@ Type = tuple[str, ...]
 class FrameKind:
     """As what kind of frame a table came: what columns of the same names are to come back as. JSON can hold it."""
 
-    library: str = "polars"
+    implementation: str = "polars"
     """narwhals' name of it."""
     types: dict[str, Type] = field(default_factory=dict)
     """Of its columns."""
@@ -50,8 +50,8 @@ class FrameKind:
             return FrameKind()
         frame = nw.from_native(source, allow_series=True)
         frame = frame.to_frame() if isinstance(frame, nw.Series) else frame
-        library = "polars" if isinstance(frame, nw.LazyFrame) else frame.implementation.value
-        return FrameKind(library, FrameKind._types(frame))
+        implementation = "polars" if isinstance(frame, nw.LazyFrame) else frame.implementation.value
+        return FrameKind(implementation, FrameKind._types(frame))
 
     @staticmethod
     def _types(frame: Any) -> dict[str, Type]:
@@ -60,7 +60,7 @@ class FrameKind:
     def keep(self, names: Sequence[str]) -> FrameKind:
         """The same of some columns alone."""
         return FrameKind(
-            self.library,
+            self.implementation,
             {name: self.types[name] for name in names if name in self.types},
             tuple(name for name in self.index if name in names),
             tuple(name for name in self.unnamed if name in names),
@@ -82,8 +82,8 @@ class FrameKind:
         return found.rename_axis([None if name in self.unnamed else name for name in index])
 
     def _column(self, name: str, values: Any) -> nw.Series[Any]:
-        library: Any = self.library
-        series = nw.new_series(name, values, backend=library)
+        implementation: Any = self.implementation
+        series = nw.new_series(name, values, backend=implementation)
         kind, *more = self.types.get(name, ("",))
         if kind == "Datetime" and isinstance(series.dtype, nw.Datetime):
             series = series.cast(nw.Datetime(more[0], None))  # type: ignore[arg-type]
