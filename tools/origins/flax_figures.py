@@ -3,8 +3,8 @@
     python -m venv ENV && ENV/bin/pip install flax==0.12.8 jax==0.10.2
     ENV/bin/python tools/origins/flax_figures.py tests/weights/figures
 
-writes ``flax.npz``, the parameters by their places with a slash between, and ``flax.json``, which has the versions and, by
-the place of each layer, an input (N, T, I) and its output. Every parameter is random, biases too.
+writes ``flax.npz``, the parameters by their places with a slash between, and ``flax.json``, which has the versions
+and, by the place of each layer, an input (N, T, I) and its output. Every parameter is random, biases too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
 
-I, H = 3, 4
+READ, UNITS = 3, 4  # features, of the input and of the state
 
 
 def of_nnx(x: jax.Array, random: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -33,8 +33,8 @@ def of_nnx(x: jax.Array, random: np.random.Generator) -> tuple[dict[str, np.ndar
         "gru": nnx.GRUCell,
         "simple": nnx.SimpleCell,
     }
-    layers: dict[str, Any] = {name: nnx.RNN(cell(I, H, rngs=rngs)) for name, cell in cells.items()}
-    layers["both"] = nnx.Bidirectional(*(nnx.RNN(nnx.GRUCell(I, H, rngs=rngs)) for _ in range(2)))
+    layers: dict[str, Any] = {name: nnx.RNN(cell(READ, UNITS, rngs=rngs)) for name, cell in cells.items()}
+    layers["both"] = nnx.Bidirectional(*(nnx.RNN(nnx.GRUCell(READ, UNITS, rngs=rngs)) for _ in range(2)))
     arrays, results = {}, {}
     for name, layer in layers.items():
         nnx.update(layer, jax.tree.map(lambda leaf: _drawn(leaf, random), nnx.state(layer, nnx.Param)))
@@ -48,7 +48,7 @@ def of_linen(x: jax.Array, random: np.random.Generator) -> tuple[dict[str, np.nd
     arrays, results = {}, {}
     cells = {"lstm": linen.OptimizedLSTMCell, "gru": linen.GRUCell, "simple": linen.SimpleCell}
     for name, cell in cells.items():
-        layer = linen.RNN(cell(H))
+        layer = linen.RNN(cell(UNITS))
         state = jax.tree.map(lambda leaf: _drawn(leaf, random), layer.init(jax.random.key(0), x))
         results[f"linen.{name}"] = np.asarray(layer.apply(state, x))
         arrays |= _flat(state["params"], f"linen/{name}/")
@@ -70,7 +70,7 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, np.ndarray]:
 def main(folder: Path) -> None:
     """Write the files."""
     random = np.random.default_rng(0)
-    x = random.standard_normal((2, 7, I)).astype(np.float32)
+    x = random.standard_normal((2, 7, READ)).astype(np.float32)
     arrays, results = of_nnx(jnp.asarray(x), random)
     more, others = of_linen(jnp.asarray(x), random)
     np.savez(folder / "flax.npz", **(arrays | more))

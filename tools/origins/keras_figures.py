@@ -3,8 +3,8 @@
     python -m venv ENV && ENV/bin/pip install keras==3.15.1 h5py
     KERAS_BACKEND=numpy ENV/bin/python tools/origins/keras_figures.py tests/weights/figures
 
-writes ``keras-NAME.keras`` and ``.weights.h5``, and ``keras.json``, which has the versions and of each model an input and its
-output. All weights are random, biases too.
+writes ``keras-NAME.keras`` and ``.weights.h5``, and ``keras.json``, which has the versions and of each model an input
+and its output. All weights are random, biases too.
 """
 
 from __future__ import annotations
@@ -55,6 +55,21 @@ def stepwise() -> keras.Model:
     )
 
 
+def convolutions() -> keras.Model:
+    """Convolutions in front, of each padding, and a batch norm."""
+    return keras.Sequential(
+        [
+            k.Input((None, 2)),
+            k.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu"),
+            k.BatchNormalization(),
+            k.Conv1D(4, 4, padding="same", groups=2),
+            k.BatchNormalization(scale=False),
+            k.Conv1D(3, 2, strides=2, use_bias=False),
+            k.LSTM(4),
+        ]
+    )
+
+
 def main(folder: Path) -> None:
     """Write the files."""
     random = np.random.default_rng(0)
@@ -62,9 +77,11 @@ def main(folder: Path) -> None:
         "versions": {"keras": keras.version(), "numpy": np.__version__},
         "backend": keras.backend.backend(),
     }
-    for make in (sequential, functional, stepwise):
+    for make in (sequential, functional, stepwise, convolutions):
         model, name = make(), make.__name__
-        model.set_weights([random.uniform(-0.7, 0.7, w.shape).astype(np.float32) for w in model.get_weights()])
+        for weight in model.weights:
+            low = 0.1 if weight.name == "moving_variance" else -0.7
+            weight.assign(random.uniform(low, 0.7, weight.shape).astype(np.float32))
         symbols = name == "functional"
         width = model.input_shape[-1]
         x = random.integers(0, 7, (2, 9)) if symbols else random.standard_normal((2, 9, width)).astype(np.float32)

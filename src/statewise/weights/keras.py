@@ -319,11 +319,16 @@ def _add(made: Program, layer: _Layer, of: list[str], arrays: Arrays) -> str:
         given = iter(_variables(layer.place, name, arrays, scale + center, scale + center))
         weights = {key: next(given) for key, there in (("weight", scale), ("bias", center)) if there}
         return made.add("norm", name, weights, of, epsilon=layer.config.get("epsilon", 1e-3))
+    if kind == "Conv1D":
+        return _add_convolution(made, layer, of, arrays)
+    if kind == "BatchNormalization":
+        layer.demand(axis=-1)
+        return _add_batch_norm(made, layer, of, arrays)
     if kind in _OTHERS:
         layer.demand(**_OTHERS[kind][1])
         return made.add(_OTHERS[kind][0], name, None, of)
     known = sorted({*_KINDS.values(), "Bidirectional", "TimeDistributed", "Activation", *_FUNCTIONS, "Dense"})
-    known += ["Embedding", "LayerNormalization", *_OTHERS, *_DROPPED]
+    known += ["Embedding", "LayerNormalization", "Conv1D", "BatchNormalization", *_OTHERS, *_DROPPED]
     raise refuse(name, f"a layer among {', '.join(known)}", kind)
 
 
@@ -351,3 +356,28 @@ def _add_recurrent(made: Program, layer: _Layer, of: list[str], arrays: Arrays) 
     if one.flag("return_sequences"):
         return value
     return made.add("last", f"{layer.name}.last", None, [value], bidirectional=both)
+
+
+def _add_convolution(made: Program, layer: _Layer, of: list[str], arrays: Arrays) -> str:
+    name = layer.name
+    kernel, *bias = _variables(layer.place, name, arrays, 1, 2)
+    taps, stride = layer.count("kernel_size"), layer.count("strides", 1)
+    dilation, groups = layer.count("dilation_rate", 1), layer.count("groups", 1)
+    check(f"{name}.kernel", kernel, taps, None, layer.count("filters"))
+    layer.demand(data_format="channels_last")
+    around, padding = (taps - 1) * dilation, layer.config.get("padding", "valid")
+    padded = {"valid": (0, 0), "causal": (around, 0), "same": (around // 2, around - around // 2)}
+    if padding not in padded or (padding == "same" and stride > 1):
+        raise refuse(name, "padding to be valid, causal or, of stride 1, same", padding)
+    left, right = padded[padding]
+    width = kernel.shape[1] * groups
+    options = {"left": left, "right": right, "stride": stride, "dilation": dilation, "groups": groups}
+    made.convolution(name, kernel, bias[0] if bias else None, width, of, **options)
+    return made.activation(name, layer.config.get("activation"))
+
+
+def _add_batch_norm(made: Program, layer: _Layer, of: list[str], arrays: Arrays) -> str:
+    keys = [key for key, option in (("gamma", "scale"), ("beta", "center")) if layer.flag(option, True)]
+    keys += ["mean", "variance"]
+    learnt = dict(zip(keys, _variables(layer.place, layer.name, arrays, len(keys), len(keys)), strict=True))
+    return made.normalisation(layer.name, learnt, learnt["mean"].size, layer.config.get("epsilon", 1e-3), of)

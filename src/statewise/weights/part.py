@@ -169,8 +169,8 @@ def part(
         for way, one in zip(("", "_reverse"), layer, strict=False):
             end = f"_l{k}{way}"
             where = f"{name}{end}" if len(everything) > 1 else name
-            arrays[f"weight_ih{end}"] = layout.kernel(f"{where}.weight_ih", one.weight_ih, width, h)
             arrays[f"weight_hh{end}"] = layout.kernel(f"{where}.weight_hh", one.weight_hh, h, h)
+            arrays[f"weight_ih{end}"] = layout.kernel(f"{where}.weight_ih", one.weight_ih, width, h)
             if bias:
                 arrays[f"bias_ih{end}"] = layout.bias(f"{where}.bias_ih", one.bias_ih, h)
                 arrays[f"bias_hh{end}"] = layout.bias(f"{where}.bias_hh", one.bias_hh, h)

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .part import Array, Arrays, Part, refuse
+import numpy as np
+
+from ..runtime.ops import ACTIVATIONS as OF_RUNTIME
+from ..runtime.ops import MOST_AROUND
+from .part import Array, Arrays, Part, check, refuse
 
 if TYPE_CHECKING:
     from ..runtime import Network
 
-ACTIVATIONS = {
-    **{name: name for name in ("relu", "tanh", "sigmoid", "silu", "softplus", "softmax", "log_softmax", "elu")},
-    "swish": "silu",
-}
+__all__ = ["ACTIVATIONS", "MOST_AROUND", "NOTHING", "Program"]
+
+ACTIVATIONS = {name: name for name in OF_RUNTIME} | {"swish": "silu"}
 """By their names in Keras, RTNeural and the like, those of the runtime."""
 NOTHING = ("", "linear", None)
+_DEFAULTS = {"left": 0, "right": 0, "stride": 1, "dilation": 1, "groups": 1}  # of the op convolution
 
 
 class Program:
@@ -52,6 +56,46 @@ class Program:
         if not isinstance(function, str) or function not in ACTIVATIONS:
             raise refuse(name, f"an activation among {', '.join(ACTIVATIONS)}", function)
         return self.add("activation", f"{name}.{function}", None, of, function=ACTIVATIONS[function])
+
+    def convolution(
+        self, name: str, kernel: Array, bias: Array | None, width: int, of: Any = None, **options: int
+    ) -> str:
+        """Add a convolution by a kernel of Keras's form, (K, I/groups, O), of ``width`` features."""
+        groups = options.get("groups", 1)
+        check(f"{name}.kernel", kernel, None, None, None)
+        _, channels, size = kernel.shape
+        if channels * groups != width or size % groups:
+            raise refuse(f"{name}.kernel", f"channels of {width} in {groups} groups", str(kernel.shape))
+        if bias is not None:
+            check(f"{name}.bias", bias, size)
+        given = {key: value for key, value in options.items() if value != _DEFAULTS[key]}
+        return self.add("convolution", name, {"weight": kernel.transpose(2, 1, 0), "bias": bias}, of, **given)
+
+    def normalisation(self, name: str, learnt: Mapping[str, Array], width: int, epsilon: object, of: Any = None) -> str:
+        """Add a batch norm by what it learnt, mean, variance and maybe gamma and beta: a convolution of one channel."""
+        if not isinstance(epsilon, (int, float)):
+            raise refuse(name, "epsilon to be a number", epsilon)
+        for key, array in learnt.items():
+            check(f"{name}.{key}", array, width)
+        total = learnt["variance"].astype(np.float64) + epsilon
+        if not (total > 0).all():
+            raise refuse(f"{name}.variance", "numbers above 0", float(total.min()))
+        scale = learnt.get("gamma", 1.0) / np.sqrt(total)
+        bias = learnt.get("beta", 0.0) - learnt["mean"] * scale
+        tensors = {"weight": scale[:, None, None].astype(np.float32), "bias": bias.astype(np.float32)}
+        return self.add("convolution", name, tensors, of, positions=1, groups=width)
+
+    def leaky(self, name: str, slopes: Array, width: int) -> str:
+        """Add a ReLU that has a slope below zero, of each feature its own or one: (1 - a) relu(x) + a x."""
+        if slopes.size not in (1, width):
+            raise refuse(name, f"a slope, or {width} of them", slopes.size)
+        x, a = self.last, np.broadcast_to(slopes, width)[:, None, None]
+        above = self.add("activation", f"{name}.relu", None, [x], function="relu")
+        parts = [
+            self.add("convolution", f"{name}.{key}", {"weight": weight}, [of], positions=1, groups=width)
+            for key, weight, of in (("above", 1 - a, above), ("below", a, x))
+        ]
+        return self.add("add", name, None, parts)
 
     def network(self, threads: int = 1) -> Network:
         """The network, which checks everything once more."""

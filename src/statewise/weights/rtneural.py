@@ -11,10 +11,11 @@ from typing import Any
 from . import keras
 from .arrays import numbers
 from .part import Array, Part, check, refuse
-from .program import Program
+from .program import MOST_AROUND, Program
 
 _CELLS = {"lstm": "LSTM", "gru": "GRU"}
 _DENSE = ("dense", "time-distributed-dense")
+_SAME = ("activation", "prelu", "batchnorm")  # as wide as what they are given
 
 
 def is_model(tree: Mapping[str, Any]) -> bool:
@@ -38,6 +39,13 @@ def program(tree: Mapping[str, Any]) -> Program:
                 sizes = f"{found.input_size} to {found.hidden_size}"
                 raise refuse(name, f"weights for {width} to {size} features", sizes)
             made.recurrent(found)
+        elif kind == "conv1d":
+            _convolve(made, name, layer, width, size)
+        elif kind == "batchnorm":
+            _normalise(made, name, layer, width)
+        elif kind == "prelu":
+            (slopes,) = _weights(name, layer, (2,))
+            made.leaky(name, slopes.ravel(), width)
         elif kind in _DENSE:
             kernel, *bias = _weights(name, layer, (2, 1), least=1)
             check(name, kernel, width, size)
@@ -46,7 +54,9 @@ def program(tree: Mapping[str, Any]) -> Program:
         elif kind == "activation":
             made.activation(name, layer.get("activation"))
         else:
-            raise refuse(name, f"a layer among {', '.join((*_CELLS, *_DENSE, 'activation'))}", kind)
+            raise refuse(name, f"a layer among {', '.join((*_CELLS, *_DENSE, 'conv1d', *_SAME))}", kind)
+        if kind in _SAME and size != width:
+            raise refuse(name, f"a shape of {width} features", size)
         width = size
     return made
 
@@ -65,6 +75,32 @@ def _recurrent(name: str, layer: Mapping[str, Any]) -> Part:
     gru = layer["type"] == "gru"
     kernel, recurrent, bias = _weights(name, layer, (2, 2, 2 if gru else 1))
     return keras.recurrent(name, _CELLS[layer["type"]], [(kernel, recurrent, bias)])
+
+
+def _convolve(made: Program, name: str, layer: Mapping[str, Any], width: int, size: int) -> None:
+    """Causal: what lies before the first step is zeros."""
+    kernel, bias = _weights(name, layer, (3, 1))
+    taps, dilation = (_count(name, layer, key) for key in ("kernel_size", "dilation"))
+    groups = _count(name, layer, "groups") if "groups" in layer else 1
+    check(name, kernel, taps, None, size)
+    made.convolution(name, kernel, bias, width, left=(taps - 1) * dilation, dilation=dilation, groups=groups)
+    made.activation(name, layer.get("activation"))
+
+
+def _normalise(made: Program, name: str, layer: Mapping[str, Any], width: int) -> None:
+    weights = _weights(name, layer, (1, 1, 1, 1), least=2)
+    keys = ("gamma", "beta", "mean", "variance")[4 - len(weights) :]
+    if len(keys) == 3:
+        raise refuse(name, "2 or 4 weights", "3 of them")
+    made.normalisation(name, dict(zip(keys, weights, strict=True)), width, layer.get("epsilon"))
+
+
+def _count(name: str, layer: Mapping[str, Any], key: str) -> int:
+    value = layer.get(key)
+    value = value[-1] if isinstance(value, list) and value else value
+    if type(value) is not int or not 1 <= value <= MOST_AROUND:
+        raise refuse(name, f"{key} to be a whole number from 1 to {MOST_AROUND}", value)
+    return value
 
 
 def _weights(name: str, layer: Mapping[str, Any], ranks: tuple[int, ...], least: int | None = None) -> list[Array]:
