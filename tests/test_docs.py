@@ -88,6 +88,15 @@ def test_examples_of_the_runtime(tmp_path, monkeypatch):
     assert names["y"].shape == (2, 5)
 
 
+def test_examples_of_weights_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (LAYERS.parent / "weights.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "weights.md", "exec", dont_inherit=True), names)
+    assert torch.equal(names["decoder"].weight_hh_l0, names["model"]["decoder"].weight_hh_l0)
+    assert names["y"].shape == (1, 1)
+
+
 def test_every_option_has_an_example():
     text = LAYERS.read_text()
     missing = [name for name in statewise.layers.options.DEFAULTS if not re.search(rf"\(.*\b{name}=.*\)", text)]
