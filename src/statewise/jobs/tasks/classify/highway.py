@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...artifacts.model_file import filled
+from ...training.weights import filled
 from .ridge import Ridge
 from .rocket import Rocket
 from .sequences import Batches

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
+from ...training.weights import as_arrays, as_tensors, filled
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
 from .highway import Highway
@@ -39,6 +41,11 @@ class Model(model_file.Model):
     target: Target
     highway: Highway | None = None
     """What stands beside the network."""
+
+    @cached_property
+    def frozen(self) -> Any:
+        """Its network, packed for many calls."""
+        return freeze(self.network)
 
     def predict(self, sequences: Any) -> Said:
         """What the target says: (n, ...). Raises ``InputError`` where ``sequences`` are of another kind."""
@@ -88,10 +95,10 @@ class Model(model_file.Model):
         highway = {} if self.highway is None else {"highway": self.highway.content()}
         return {**kinds, **self.encoder.content(), **self.target.content(), **highway}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Any]:
         """The weights, and those of the encoder."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        return tensors | self.encoder.tensors() | ({} if self.highway is None else self.highway.tensors())
+        return as_arrays(tensors | self.encoder.tensors() | ({} if self.highway is None else self.highway.tensors()))
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -100,9 +107,9 @@ class Model(model_file.Model):
         return content | {"config": content["shape"] | gaps}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config = shared["config"]
+    def built(cls, content: Mapping[str, Any], arrays: dict[str, Any], **shared: Any) -> Model:
+        """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
+        config, tensors = shared["config"], as_tensors(arrays)
         target = TARGETS[content.get("task", Classes.TASK)].built(content)
         known = {each.KIND: each for each in ENCODERS}
         encoder = known[content.get("input", Scaler.KIND)].built(content, tensors)
@@ -118,8 +125,7 @@ class Model(model_file.Model):
             beside = NGrams.empty(config.ngrams or 1, grams, target.width) if grams else None
             return Network(*encoder.front(config), target.width, config, beside)
 
-        network = model_file.filled(made, weights)
-        return cls(network=network.eval(), encoder=encoder, target=target, highway=highway, **shared)
+        return cls(network=filled(made, weights), encoder=encoder, target=target, highway=highway, **shared)
 
     def _said(self, outputs: Any) -> Said:
         """What the target says of ``outputs`` (n, W). Raises ``InputError`` where they are no numbers."""
