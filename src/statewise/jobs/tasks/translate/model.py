@@ -40,6 +40,7 @@ class Model(model_file.Model):
     longest: int
     """Symbols of a target at most, its end among them."""
 
+    @np.errstate(over="ignore", invalid="ignore")
     def translate(self, pairs: Pairs, beam: int | None = None) -> list[list[Hypothesis]]:
         """The likeliest targets of each source, best first, up to ``beam`` of them, the configuration's by default."""
         found: list[list[Hypothesis]] = self.net.translate(pairs.sources, pairs.features, beam)
