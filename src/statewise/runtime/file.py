@@ -75,17 +75,47 @@ def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
     return told, arrays
 
 
+def kind(data: bytes) -> str:
+    """What a file is by its first bytes: zip, hdf5, json, pickle or, whatever else it may be, safetensors.
+
+    The size of a header, which a ``.safetensors`` file begins with, has a zero among its eight bytes.
+    """
+    begin = data[:8]
+    if begin[:4] == b"PK\x03\x04":
+        return "zip"
+    if not begin or 0 in begin:
+        return "safetensors"
+    if begin == b"\x89HDF\r\n\x1a\n":
+        return "hdf5"
+    if begin[:1] == b"\x80":
+        return "pickle"
+    return "json" if begin.lstrip()[:1] == b"{" else "safetensors"
+
+
+def tensors(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    """The metadata of any ``.safetensors`` file and its tensors, read-only; half precision becomes float32."""
+    header, arrays = _whole(data)
+    return header.get("__metadata__") or {}, arrays
+
+
 def parse(data: bytes) -> tuple[Any, Arrays, list[str]]:
     """As ``read``, of whoever's file: what statewise says of it is anything, None where that is nothing.
 
     The third are the names of tensors that were of half precision.
     """
+    header, arrays = _whole(data)
+    try:
+        told = json.loads((header.pop("__metadata__", None) or {}).get(KEY, "null"))
+        json.dumps(told, ensure_ascii=False).encode()  # half of a pair of characters is none
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise LoadError("not a whole .safetensors file") from None
+    return told, arrays, [name for name, each in header.items() if each["dtype"] in ("F16", "BF16")]
+
+
+def _whole(data: bytes) -> tuple[dict[str, Any], Arrays]:
     try:
         header, begin = _header(data)
-        metadata = header.pop("__metadata__", None) or {}
-        told = json.loads(metadata.get(KEY, "null"))
-        json.dumps(told, ensure_ascii=False).encode()  # half of a pair of characters is none
-        return told, _arrays(data, begin, header), [n for n, each in header.items() if each["dtype"] in ("F16", "BF16")]
+        return header, _arrays(data, begin, {name: each for name, each in header.items() if name != "__metadata__"})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise LoadError("not a whole .safetensors file") from None
 
