@@ -141,6 +141,27 @@ def test_layers_with_options_and_loops() -> None:
     np.testing.assert_allclose(found_layer.h, loop.layer(x)[0].detach().numpy(), atol=1e-5)
 
 
+def test_a_layer_that_reads_two_things_and_the_order_of_layers() -> None:
+    """Of calls with other rows the longest is looked at, and scaled alone; layers come as they are called."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.late, self.early = nn.GRU(5, 4), nn.GRU(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, _ = self.early(x)
+            short, _ = self.early(torch.cat([x[:1], x[:1]], 1))
+            return self.late(first)[0][-1] + short[0, :2, :4]
+
+    torch.manual_seed(0)
+    model, x = Twice(), torch.randn(6, 2, 4)
+    found = statewise.inspect(model, x)
+    assert [layer.name for layer in found.layers] == ["early", "late"]
+    np.testing.assert_allclose(found.layers[0].h, model.early(x)[0].detach().numpy(), atol=1e-5)
+    assert found.attributions.error < 0.01
+
+
 def test_gradients_through_time_are_autograds() -> None:
     """Of h after the last step, beside what they are there."""
     torch.manual_seed(0)
@@ -263,6 +284,8 @@ def test_states_that_dont_follow_the_input() -> None:
     net = scaled(statewise.GRU(3, 16), "weight_ih_l0", 0.001)
     found = statewise.inspect(net, rows(20, 8)[0])
     assert "comes to the same state whatever it reads" in said(found, "Gates and states over time")
+    one = statewise.inspect(net, rows(20, 1)[0])
+    assert said(one, "Gates and states over time").startswith("Of one row it can't be told")
 
 
 # How it is shown
@@ -270,7 +293,7 @@ def test_states_that_dont_follow_the_input() -> None:
 
 def test_the_page(tmp_path: Any) -> None:
     """A section for each finding, heat maps for each layer and direction; a notebook shows the same."""
-    net = nn.Sequential(nn.Embedding(9, 3), nn.LSTM(3, 8, bidirectional=True))
+    net = nn.Sequential(nn.Embedding(9, 3), nn.GRU(3, 8, bidirectional=True))
     x = torch.arange(24).reshape(12, 2) % 9
     labels = [[f"<{number}>" for number in column] for column in x.T.tolist()]
     found = statewise.inspect(net, x, labels=labels, title="a net & more")

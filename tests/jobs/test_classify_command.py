@@ -222,7 +222,7 @@ def test_a_browser_opens_the_report(tmp_path):
         check=True,
     ).stdout
     assert "<h1>digits</h1>" in shown
-    assert shown.count("</svg>") == shown.count("<svg") == 4  # curve, confusion matrix, mistakes, one of each class
+    assert shown.count("</svg>") == shown.count("<svg") == 10  # curve, confusion matrix, mistakes, one of each class; six of what is inside
     assert shown.count("<tr") == 1 + 4 + 1 + 10
 
 

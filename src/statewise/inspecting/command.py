@@ -14,6 +14,7 @@ from ..jobs.errors import InputError
 # By the kind of a model's file the job, whose ``inspected`` reads data and takes a sample of them.
 JOBS = {
     "classification model": "classify",
+    "forecast model": "forecast",
     "writing model": "write",
     "tagging model": "tag",
     "translation model": "translate",

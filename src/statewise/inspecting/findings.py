@@ -13,7 +13,7 @@ import numpy as np
 from .measures import Attributions, LayerStates
 
 LEFT = 0.01  # of a gradient: less counts as nothing
-FEWEST_STEPS, LEAST_REACH = 20, 0.2  # rows that are long enough to judge, and the share of their steps that counts
+FEWEST_STEPS, SHORT, LITTLE = 20, 5, 0.2  # rows that are long enough to judge; a reach that is sick, and one to say
 GROWN = 100.0  # a gradient that grows so many times explodes
 SATURATED = 0.8  # of a gate's values
 DEAD = 0.1  # of a layer's units
@@ -47,12 +47,14 @@ def of_gradients(layers: Sequence[LayerStates]) -> Finding:
     furthest = [max(stack, key=_back) for stack in stacks.values()]
     short = min(furthest, key=lambda layer: _back(layer) / max(len(layer.reach), 1))
     steps, back = len(short.reach), _back(short)
-    if steps >= FEWEST_STEPS and back < LEAST_REACH * steps:
+    advice = (
+        f"an LSTM with chrono_init={steps} or a GRU in the place of an RNN, a head that looks at all steps (attention,"
+        " max), or several steps as one."
+    )
+    if steps >= FEWEST_STEPS and back <= SHORT:
         return Finding(
             f"They vanish: in {short.name} less than {LEFT:.0%} of a gradient is left {_counted(back, 'step')} back, of"
-            f" {steps}. What lies further back can't be learnt. If it matters: an LSTM with chrono_init={steps}"
-            " or a GRU in the place of an RNN, a head that looks at all steps (attention, max), or several steps as"
-            " one.",
+            f" {steps}. What lies further back can't be learnt. If it matters: {advice}",
             False,
         )
     if back >= steps:
@@ -61,9 +63,10 @@ def of_gradients(layers: Sequence[LayerStates]) -> Finding:
             f"{f' more than {most:.3g} times' if most > 1.05 else ''}.",
             True,
         )
+    further = f" If it matters: {advice}" if back < LITTLE * steps else ""
     return Finding(
-        f"Healthy: they neither explode nor vanish at once. In {short.name} {LEFT:.0%} of a gradient is"
-        f" left {_counted(back, 'step')} back, of {steps}; what lies further back is hardly learnt.",
+        f"Healthy: they neither explode nor vanish at once. In {short.name} {LEFT:.0%} of a gradient is left"
+        f" {_counted(back, 'step')} back, of {steps}; what lies further back is hardly learnt.{further}",
         True,
     )
 
@@ -112,11 +115,11 @@ def of_units(layers: Sequence[LayerStates]) -> Finding:
     return Finding(f"Healthy: of {total} units {count or 'none'} {'is' if count <= 1 else 'are'} dead.", True)
 
 
-def of_states(layers: Sequence[LayerStates]) -> Finding | None:
-    """Whether what is read makes a difference to the states; None where there is one row."""
+def of_states(layers: Sequence[LayerStates]) -> Finding:
+    """Whether what is read makes a difference to the states."""
     told = [(share, layer) for layer in layers if (share := _difference(layer)) is not None]
     if not told:
-        return None
+        return Finding("Of one row it can't be told whether the states follow what is read: give several.", True)
     share, layer = min(told, key=lambda each: each[0])
     if share < ALIKE:
         return Finding(

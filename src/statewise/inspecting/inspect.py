@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,7 +98,7 @@ def _attributions(
     part, rows = dict(model.named_modules())[recording.name], recording.valid.shape[1]
 
     def run(share: float) -> tuple[Tensor, list[Tensor]]:
-        with torch.enable_grad(), _scaled(part, share) as read:
+        with torch.enable_grad(), _scaled(part, recording.calls, share) as read:
             found = of(model(*args, **named))
             if found.shape != (rows,):
                 raise ValueError(
@@ -111,12 +112,14 @@ def _attributions(
 
 
 @contextmanager
-def _scaled(part: nn.Module, share: float) -> Iterator[list[Tensor]]:
-    """Within, all that ``part`` reads is so much of what it is given: by calls, with gradients."""
-    read: list[Tensor] = []
+def _scaled(part: nn.Module, calls: Collection[int], share: float) -> Iterator[list[Tensor]]:
+    """Within, what ``part`` reads in these calls is so much of what it is given: by calls, with gradients."""
+    read, count = list[Tensor](), itertools.count()
 
     def scale(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         given = args[0] if args else named["input"]
+        if next(count) not in calls:
+            return args, named
         data = given.data if isinstance(given, PackedSequence) else given
         read.append((data.detach() * share).requires_grad_())
         new = given._replace(data=read[-1]) if isinstance(given, PackedSequence) else read[-1]

@@ -5,12 +5,13 @@ What a cell computes is read off its description, so that any cell's gates are s
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,13 +51,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a module gave, and what one of its layers did and read."""
+    """What a module gave, and what one of its layers did."""
 
     name: str
     result: Any
     scans: list[Scan]
-    read: list[Tensor]
-    """By calls, (T, N, I) or packed (S, I): parts of the graph."""
+    width: int
+    """I, of what it read."""
+    calls: list[int]
+    """Which of its calls these are."""
     valid: Tensor
     """(T, N), the steps that count."""
     order: Tensor | None
@@ -64,11 +67,6 @@ class Recording:
     packed: bool
     """Whether it read a PackedSequence."""
     batch_first: bool
-
-    @property
-    def width(self) -> int:
-        """I."""
-        return self.read[0].shape[-1]
 
 
 class Seen:
@@ -157,14 +155,25 @@ class _Recorded:
         return after
 
 
+class _Call(NamedTuple):
+    """A call of a layer."""
+
+    number: int  # among the calls of all layers
+    scans: list[Scan]
+    width: int  # I
+    valid: Tensor  # (T, N)
+    order: Tensor | None
+    packed: bool
+
+
 class _Recorder:
     """The calls of one layer."""
 
-    def __init__(self, path: str, layer: RecurrentLayer) -> None:
-        self.path, self.layer, self.packed = path, layer, False
+    def __init__(self, path: str, layer: RecurrentLayer, count: Iterator[int]) -> None:
+        self.path, self.layer, self.count = path, layer, count
         self.name = path or type(layer).__name__.removeprefix("Accelerated")
-        self.order: Tensor | None = None  # of a PackedSequence: where the caller's rows are
-        self.calls: list[tuple[list[Scan], Tensor, Tensor]] = []  # scans, what was read (T, N, I), which counts
+        self.order: Tensor | None = None  # of the PackedSequence that is read now: where the caller's rows are
+        self.calls: list[_Call] = []
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -180,8 +189,10 @@ class _Recorder:
                 del own[name]
 
     def _packed(self, input: PackedSequence, *args: Any, **more: Any) -> Any:
-        self.order, self.packed = input.unsorted_indices, True
-        return RecurrentLayer._forward_packed(self.layer, input, *args, **more)
+        self.order = input.unsorted_indices
+        found = RecurrentLayer._forward_packed(self.layer, input, *args, **more)
+        self.order = None
+        return found
 
     def _run(
         self, x: Tensor, state: Any, weights: Any, lengths: Any = None, batch_sizes: Any = None, **more: Any
@@ -200,7 +211,7 @@ class _Recorder:
             results = extended.run(layer, x, state, weights, recurrent=run, **told)
         else:
             results = self._recurrent(scans, valid, x, state, weights, layer._stack, **told)
-        self.calls.append((scans, x, valid))
+        self.calls.append(_Call(next(self.count), scans, x.size(-1), valid, self.order, batch_sizes is not None))
         return results
 
     def _recurrent(
@@ -235,23 +246,24 @@ class _Recorder:
             scans.append(scan)
         return results
 
-    def whole(self) -> tuple[list[Scan], list[Tensor], Tensor] | None:
+    def recording(self, result: Any) -> Recording:
         """All calls as one, where they go on from one another: rows and directions the same; else the longest."""
-        if not self.calls:
-            return None
-        longest = max(self.calls, key=lambda call: call[2].numel())
-        same = all(call[2].size(1) == longest[2].size(1) for call in self.calls)
-        calls = self.calls if same and not self.layer.bidirectional else [longest]
-        scans = calls[0][0]
-        for more, _, _ in calls[1:]:
-            for scan, other in zip(scans, more, strict=True):
+        longest = max(range(len(self.calls)), key=lambda k: self.calls[k].valid.numel())
+        same = all(call.valid.shape[1:] == self.calls[longest].valid.shape[1:] for call in self.calls)
+        which = [*range(len(self.calls))] if same and not self.layer.bidirectional else [longest]
+        calls = [self.calls[k] for k in which]
+        valid, scans = torch.cat([call.valid for call in calls]), calls[0].scans
+        for more in calls[1:]:
+            for scan, other in zip(scans, more.scans, strict=True):
                 for mine, theirs in ((scan.gates, other.gates), (scan.states, other.states)):
                     for name, values in theirs.items():
                         mine[name] += values
-        valid = torch.cat([call[2] for call in calls])
         for scan in scans:
             scan.valid = valid
-        return scans, [call[1] for call in calls], valid
+        first = calls[0]
+        return Recording(
+            self.path, result, scans, first.width, which, valid, first.order, first.packed, self.layer.batch_first
+        )
 
 
 def record(module: nn.Module, args: Sequence[Any], named: Mapping[str, Any]) -> list[Recording]:
@@ -259,17 +271,15 @@ def record(module: nn.Module, args: Sequence[Any], named: Mapping[str, Any]) -> 
 
     The layers are statewise's; the module is in eval mode. Raises ValueError where none was called.
     """
-    recorders = [_Recorder(path, part) for path, part in module.named_modules() if isinstance(part, RecurrentLayer)]
+    count = itertools.count()
+    parts = [(path, part) for path, part in module.named_modules() if isinstance(part, RecurrentLayer)]
+    recorders = [_Recorder(path, part, count) for path, part in parts]
     with ExitStack() as stack, torch.enable_grad():
         for recorder in recorders:
             stack.enter_context(recorder.looking())
         result = module(*args, **named)
-    found = []
-    for recorder in recorders:
-        whole = recorder.whole()
-        if whole is not None:
-            layer = recorder.layer
-            found.append(Recording(recorder.path, result, *whole, recorder.order, recorder.packed, layer.batch_first))
+    called = sorted([recorder for recorder in recorders if recorder.calls], key=lambda each: each.calls[0].number)
+    found = [recorder.recording(result) for recorder in called]
     if not found:
         raise ValueError(
             f"inspect: Expected a module that calls RNN, LSTM, GRU or statewise.Recurrent, {type(module).__name__} "

@@ -149,7 +149,7 @@ class Job(ABC, Generic[Options, Trained]):
             outcome = job.judge(model)
             said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
             say("\n".join(filter(None, said)))
-            outcome.blocks = [*outcome.blocks, *_inside(job.sample(outcome.model or model))]
+            outcome.blocks = [*outcome.blocks, *_inside(job, outcome.model or model)]
             page_of(job, facts, history, outcome).write(folder / "report.html")
             for name, content in outcome.files.items():
                 if callable(content):
@@ -196,11 +196,12 @@ def page_of(job: Job[Any, Any], facts: Facts, history: Sequence[Record], outcome
     return Page(job.title, f"statewise {job.kind}", blocks, running=outcome is None)
 
 
-def _inside(sample: Sample | None) -> list[Block]:
+def _inside(job: Job[Any, Trained], model: Trained) -> list[Block]:
     """The page's last sections: what the network does while it reads some of what was held out."""
-    if sample is None:
-        return []
     try:
+        sample = job.sample(model)
+        if sample is None:
+            return []
         found = sample.inspected("Inside the network")
     except ValueError as error:
         return [Heading("Inside the network"), Note(f"It couldn't be looked into: {error}", good=False)]

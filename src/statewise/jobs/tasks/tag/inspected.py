@@ -17,8 +17,10 @@ from .packed import Packed
 
 
 def read(model: Model, path: Path) -> Corpus:
-    """The sentences in ``path``, read as those of the training part were."""
-    return read_corpus(path, Layout(), tagged=False, remembered=model.layout)[0]
+    """The sentences in ``path``, read as those of the training part were; else features stand beside the words."""
+    features = tuple(str(2 + k) for k in range(len(model.vocabulary.features)))
+    layout = Layout() if model.layout else Layout(features=features)
+    return read_corpus(path, layout, tagged=False, remembered=model.layout)[0]
 
 
 def sample(model: Model, corpus: Corpus) -> Sample:
