@@ -1,0 +1,98 @@
+"""Models that are loaded, each with its queue and its streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import runtime
+from ..jobs.errors import InputError
+from ..runtime import LoadError, Network, file
+from .batching import Batcher
+from .kinds import KINDS, SHORT, Operation, StepsOf
+from .limits import Limits
+from .messages import Message, StepRequest, steps_for
+from .metrics import Metrics
+from .streams import Streams
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Hosted:
+    """A model that is served under a name."""
+
+    def __init__(
+        self, name: str, path: Path, limits: Limits, metrics: Metrics, states: Path | None = None, threads: int = 1
+    ) -> None:
+        """Of the file ``path``; streams are kept in the folder ``states``. Raises ``InputError``."""
+        self.name = name
+        try:
+            told, _ = file.read(path.read_bytes(), str(path))
+            model = runtime.load(path, threads=threads)
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+        except LoadError as error:
+            raise InputError(str(error)) from None
+        kind = told["kind"]
+        if kind not in KINDS:
+            raise InputError(f"{path}: {kind} can't be served yet")
+        self.kind = SHORT[kind]
+        try:
+            found = KINDS[kind](model, told["content"], limits)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: a damaged {kind}: {' '.join(str(error).split())[:300]}") from None
+        self.operations: Mapping[str, Operation] = {operation.name: operation for operation in found}
+        self.streams: Streams | None = None
+        self.steps: StepsOf | None = None
+        self.stepped: type[StepRequest] = StepRequest
+        self.message: type[Message] = Message
+        """What a stream is told, by HTTP and by websocket."""
+        if isinstance(model, Network) and model.streams:
+            self.steps = StepsOf(model, limits)
+            self.stepped, self.message = steps_for(self.steps)
+            kept = None if states is None else states / f"{name}-{model.fingerprint[:16]}.streams"
+            self.streams = Streams(model, limits.streams, kept)
+        self.labels = list(model.labels)[:1000] if isinstance(model, Network) else []
+        self.inputs = [(name, *form) for name, form in model.inputs] if isinstance(model, Network) else []
+        self.batcher = Batcher(name, most=limits.batch, waiting=limits.queue, seen=metrics.batches(name))
+        metrics.watch(name, lambda: len(self.batcher), lambda: 0 if self.streams is None else len(self.streams))
+
+    def about(self) -> dict[str, Any]:
+        """What a client may want to know."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "operations": list(self.operations),
+            "streams": self.streams is not None,
+            "inputs": [{"name": name, "width": width, "kind": kind} for name, width, kind in self.inputs],
+            "labels": self.labels,
+        }
+
+    def close(self) -> None:
+        """Compute what waits, and have the streams written."""
+        self.batcher.close()
+        if self.streams is not None:
+            self.streams.end()
+
+
+def named(words: Sequence[str]) -> dict[str, Path]:
+    """Files by name, of words such as ``FILE`` and ``NAME=FILE``. Raises ``InputError``.
+
+    A file that is called model.safetensors, as in a run's folder, has the name of its folder.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        before, equals, after = word.partition("=")
+        path = Path(after if equals and "/" not in before else word)
+        if equals and "/" not in before:
+            name = before
+        else:
+            name = path.resolve().parent.name if path.stem == "model" else path.stem
+        if not NAME.fullmatch(name):
+            raise InputError(f"{word}: expected a name of letters, digits, '.', '_' and '-', got {name!r}: NAME=FILE")
+        if name in found:
+            raise InputError(f"{word}: a model is called {name} already; another name: NAME=FILE")
+        found[name] = path
+    return found
