@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
+from anyio import fail_after
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -24,51 +22,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from .._version import __version__
-from .hosting import Hosted
+from .answers import parsed, refusal, reply
+from .hosting import Hosted, Streaming
 from .limits import Limits
-from .messages import Open, StepRequest
+from .messages import Open
 from .metrics import Metrics
 from .openapi import described
 from .page import PAGE, POLICY
-from .problem import MEDIA_TYPE, Problem
+from .problem import Problem
 from .session import Session
-from .streams import Kept, Opened, Place, Steps
+from .streams import Place
 
 LARGE = 65_536  # bytes from which on a body is read in a thread, so that others don't wait
 OPEN = frozenset({"/", "/health/live", "/health/ready"})  # to everybody, token or not
 EVERY = 5.0  # seconds between two looks at which streams have expired
 
-Result = TypeVar("Result")
 logger = logging.getLogger("statewise.serving")
-
-
-def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """``content`` as JSON, which has no number that isn't finite: null in its place."""
-    return Response(to_json(content, inf_nan_mode="null"), status, headers, "application/json")
-
-
-def refusal(problem: Problem) -> Response:
-    """The answer that says what is wrong."""
-    return Response(to_json(problem.told()), problem.status, problem.headers, MEDIA_TYPE)
-
-
-def parsed(kind: type[BaseModel], data: bytes | str) -> Any:
-    """``data`` as a ``kind``. Raises ``Problem`` with the first of what is wrong."""
-    try:
-        return kind.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-    where = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in first["loc"]).lstrip(".")
-    if first["type"] == "json_invalid":
-        raise Problem(400, first["msg"])
-    said = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
-    came = "" if first["type"] in ("missing", "extra_forbidden") else f", got {_short(first['input'])}"
-    raise Problem(422, f"{where[:200]}: {said[:300]}{came}" if where else f"{said[:300]}{came}")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class Application:
@@ -133,9 +102,9 @@ class Application:
         while True:
             await asyncio.sleep(min(EVERY, self.limits.keep))
             for model in self.models.values():
-                if model.streams is not None:
+                if model.streaming is not None:
                     with suppress(Problem):
-                        await model.batcher(model.streams.expire, self.limits.keep)
+                        await model.batcher(model.streaming.streams.expire, self.limits.keep)
 
     async def stop(self) -> None:
         """Take no more streams, and say good-bye to those that are connected: each client gets its stream's state."""
@@ -181,20 +150,19 @@ class Application:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
-            await asyncio.wait_for(send(message), self.limits.timeout)
+            with fail_after(self.limits.timeout):
+                await send(message)
 
         try:
             await app(scope, receive, sent)
-        except asyncio.TimeoutError:  # who asked doesn't read the answer; uvicorn closes the connection
+        except TimeoutError:  # who asked doesn't read the answer; uvicorn closes the connection
             logger.warning("an answer wasn't read in time")
         finally:
             told = scope.get("path_params", {})
             if told.get("model") in self.models:
                 operation = told.get("operation", "streams")
                 known = operation == "streams" or operation in self.models[told["model"]].operations
-                self.metrics.request(
-                    told["model"], operation if known else "unknown", status, perf_counter() - begun
-                )
+                self.metrics.request(told["model"], operation if known else "unknown", status, perf_counter() - begun)
 
     # Reading and waiting
 
@@ -204,12 +172,12 @@ class Application:
             raise Problem(404, f"there is no model {told['model'][:64]!r}; there is {', '.join(self.models)}")
         return model
 
-    def streamed(self, told: Mapping[str, Any]) -> Hosted:
-        """The model that is named. Raises ``Problem`` where it can't read a step at a time."""
+    def streaming(self, told: Mapping[str, Any]) -> Streaming:
+        """The streams of the model that is named. Raises ``Problem`` where it can't read a step at a time."""
         model = self._model(told)
-        if model.streams is None:
+        if model.streaming is None:
             raise Problem(404, f"{model.name} reads whole sequences: it has no streams")
-        return model
+        return model.streaming
 
     async def _read(self, request: Request, kind: type[BaseModel]) -> Any:
         """The body as a ``kind``."""
@@ -222,27 +190,18 @@ class Application:
         if int(request.headers.get("content-length", "0")) > most:
             raise too_large
 
-        async def whole() -> None:
-            async for chunk in request.stream():
-                body.extend(chunk)
-                if len(body) > most:
-                    raise too_large
-
         try:
-            await asyncio.wait_for(whole(), self.limits.timeout)
-        except asyncio.TimeoutError:
+            with fail_after(self.limits.timeout):
+                async for chunk in request.stream():
+                    body.extend(chunk)
+                    if len(body) > most:
+                        raise too_large
+        except TimeoutError:
             slow = f"the request wasn't whole after {self.limits.timeout:g} seconds"
             raise Problem(408, slow, {"connection": "close"}) from None
         if len(body) > LARGE:
             return await asyncio.to_thread(parsed, kind, bytes(body))
         return parsed(kind, bytes(body))
-
-    async def within(self, answer: Awaitable[Result]) -> Result:
-        """``answer``, where there is one in time."""
-        try:
-            return await asyncio.wait_for(answer, self.limits.timeout)
-        except asyncio.TimeoutError:
-            raise Problem(504, f"no answer after {self.limits.timeout:g} seconds") from None
 
     # Routes
 
@@ -279,7 +238,7 @@ class Application:
             raise Problem(404, f"{model.name} can do {', '.join(model.operations)}")
         asked = operation.read(await self._read(request, operation.asked))
         gone = asyncio.ensure_future(_disconnected(request))
-        answer = asyncio.ensure_future(self.within(model.batcher(operation.compute, asked)))
+        answer = asyncio.ensure_future(model.batcher(operation.compute, asked))
         try:
             await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -290,54 +249,31 @@ class Application:
             answer.cancel()
 
     async def open_stream(self, request: Request) -> Response:
-        model = self.streamed(request.path_params)
-        place = await self.open(model, await self._read(request, Open))
+        streaming = self.streaming(request.path_params)
+        place = await self.open(streaming, await self._read(request, Open))
         where = f"{request.url.path}/{place.stream}"
         return reply({"stream": place.stream, "steps": place.steps}, 201, {"location": where})
 
-    async def open(self, model: Hosted, told: Open) -> Place:
+    async def open(self, streaming: Streaming, told: Open) -> Place:
         """A stream that begins."""
         if self.stopping:
             raise Problem(503, "the server is stopping")
-        try:
-            state = None if told.state is None else b64decode(told.state, validate=True)
-        except NotBase64:
-            raise Problem(422, "state: expected base64") from None
-        assert model.streams is not None
-        place: Place = await self.within(model.batcher(model.streams.open, Opened(state, told.steps)))
-        return place
+        return await streaming.open(told)
 
     async def step(self, request: Request) -> Response:
-        model, name = self.streamed(request.path_params), request.path_params["stream"]
-        return reply(await self.read_steps(model, name, await self._read(request, model.stepped)))
-
-    async def read_steps(self, model: Hosted, name: str, told: StepRequest) -> dict[str, Any]:
-        """What a stream says to steps."""
-        assert model.streams is not None and model.steps is not None
-        asked = Steps(name, model.steps.read(told.x), told.at)
-        said = await self.within(model.batcher(model.streams.step, asked, name))
-        return {"y": model.steps.told(said.y), "steps": said.steps}
+        streaming = self.streaming(request.path_params)
+        told = await self._read(request, streaming.stepped)
+        return reply(await streaming.step(request.path_params["stream"], told))
 
     async def where(self, request: Request) -> Response:
-        model, name = self.streamed(request.path_params), request.path_params["stream"]
-        assert model.streams is not None
-        place = await self.within(model.batcher(model.streams.place, name, name))
+        place = await self.streaming(request.path_params).place(request.path_params["stream"])
         return reply({"stream": place.stream, "steps": place.steps})
 
     async def state(self, request: Request) -> Response:
-        model, name = self.streamed(request.path_params), request.path_params["stream"]
-        return reply(await self.kept(model, name))
+        return reply(await self.streaming(request.path_params).state(request.path_params["stream"]))
 
     async def close_stream(self, request: Request) -> Response:
-        model, name = self.streamed(request.path_params), request.path_params["stream"]
-        return reply(await self.kept(model, name, close=True))
-
-    async def kept(self, model: Hosted, name: str, *, close: bool = False) -> dict[str, Any]:
-        """The state of a stream, which is no more then with ``close``."""
-        assert model.streams is not None
-        compute = model.streams.close if close else model.streams.state
-        kept: Kept = await self.within(model.batcher(compute, name, name))
-        return {"state": b64encode(kept.state).decode(), "steps": kept.steps}
+        return reply(await self.streaming(request.path_params).state(request.path_params["stream"], close=True))
 
     async def connect(self, websocket: WebSocket) -> None:
         """A stream by websocket."""
@@ -361,5 +297,3 @@ def _of_framework(request: Request, error: Exception) -> Response:
     said = {404: "there is nothing here; /openapi.json says what there is", 405: "this can't be done here"}
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     return refusal(Problem(error.status_code, said.get(error.status_code, error.detail), headers))
-
-

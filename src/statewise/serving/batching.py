@@ -42,9 +42,20 @@ class _Request:
 class Batcher:
     """The queue of one model and the thread that empties it. Nothing else may compute with what the requests change."""
 
-    def __init__(self, name: str, *, most: int, waiting: int, seen: Seen = lambda name, rows, seconds: None) -> None:
-        """``most`` requests are computed at once; where ``waiting`` are in the queue, more are refused."""
-        self.most, self.waiting, self._seen = most, waiting, seen
+    def __init__(
+        self,
+        name: str,
+        *,
+        most: int,
+        waiting: int,
+        timeout: float,
+        seen: Seen = lambda name, rows, seconds: None,
+    ) -> None:
+        """``most`` requests are computed at once; where ``waiting`` are in the queue, more are refused.
+
+        ``timeout``: seconds after which nobody waits for an answer any more.
+        """
+        self.most, self.waiting, self.timeout, self._seen = most, waiting, timeout, seen
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -63,8 +74,8 @@ class Batcher:
         """What ``compute`` answers to ``asked``, which it is given beside other requests of the same ``compute``.
 
         Of requests that are ``alone`` under the same name one comes after the other, never two in a batch. Raises what
-        ``compute`` does, and ``Problem`` where too many wait. A request whose caller is cancelled while it waits isn't
-        computed.
+        ``compute`` does, and ``Problem`` where too many wait, or none came in time. A request that nobody waits for any
+        more isn't computed.
         """
         loop = asyncio.get_running_loop()
         request = _Request(compute, asked, alone, loop.create_future(), loop)
@@ -75,7 +86,15 @@ class Batcher:
                 raise busy(f"{self.waiting} requests are waiting already")
             self._queue.append(request)
             self._changed.notify()
-        return await request.future
+        late = loop.call_later(self.timeout, self._late, request.future)
+        try:
+            return await request.future
+        finally:
+            late.cancel()
+
+    def _late(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            future.set_exception(Problem(504, f"no answer after {self.timeout:g} seconds"))
 
     def close(self) -> None:
         """Compute what waits, then end."""

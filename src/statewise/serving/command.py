@@ -68,9 +68,7 @@ def run(options: ServeOptions) -> None:
     files, token, metrics = named(options.models), _token(options), Metrics()
     listening = listen(options.host, options.port)
     with listening:
-        models = [
-            Hosted(name, path, options, metrics, options.states, options.threads) for name, path in files.items()
-        ]
+        models = [Hosted(name, path, options, metrics, options.states, options.threads) for name, path in files.items()]
         local = _is_local(options.host)
         if token is None and not local:
             remark(f"{options.host} may be reached from elsewhere, and there is no token")

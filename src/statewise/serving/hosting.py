@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,48 @@ from ..runtime import LoadError, Network, file
 from .batching import Batcher
 from .kinds import KINDS, SHORT, Operation, StepsOf
 from .limits import Limits
-from .messages import Message, StepRequest, steps_for
+from .messages import Message, Open, StepRequest, steps_for
 from .metrics import Metrics
-from .streams import Streams
+from .problem import Problem
+from .streams import Kept, Opened, Place, Read, Steps, Streams
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """The streams of a model: what its clients ask for, through the queue."""
+
+    streams: Streams
+    batcher: Batcher = field(repr=False)
+    steps: StepsOf = field(repr=False)
+    stepped: type[StepRequest]
+    message: type[Message]
+    """What a stream is told, by HTTP and by websocket."""
+
+    async def open(self, told: Open) -> Place:
+        """A stream that begins, or goes on."""
+        try:
+            state = None if told.state is None else b64decode(told.state, validate=True)
+        except NotBase64:
+            raise Problem(422, "state: expected base64") from None
+        place: Place = await self.batcher(self.streams.open, Opened(state, told.steps))
+        return place
+
+    async def place(self, name: str) -> Place:
+        """Where a stream is."""
+        place: Place = await self.batcher(self.streams.place, name, name)
+        return place
+
+    async def step(self, name: str, told: StepRequest) -> dict[str, Any]:
+        """What a stream says to steps."""
+        said: Read = await self.batcher(self.streams.step, Steps(name, self.steps.read(told.x), told.at), name)
+        return {"y": self.steps.told(said.y), "steps": said.steps}
+
+    async def state(self, name: str, *, close: bool = False) -> dict[str, Any]:
+        """The state of a stream, which is no more then with ``close``."""
+        kept: Kept = await self.batcher(self.streams.close if close else self.streams.state, name, name)
+        return {"state": b64encode(kept.state).decode(), "steps": kept.steps}
 
 
 class Hosted:
@@ -44,20 +84,18 @@ class Hosted:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{path}: a damaged {kind}: {' '.join(str(error).split())[:300]}") from None
         self.operations: Mapping[str, Operation] = {operation.name: operation for operation in found}
-        self.streams: Streams | None = None
-        self.steps: StepsOf | None = None
-        self.stepped: type[StepRequest] = StepRequest
-        self.message: type[Message] = Message
-        """What a stream is told, by HTTP and by websocket."""
-        if isinstance(model, Network) and model.streams:
-            self.steps = StepsOf(model, limits)
-            self.stepped, self.message = steps_for(self.steps)
-            kept = None if states is None else states / f"{name}-{model.fingerprint[:16]}.streams"
-            self.streams = Streams(model, limits.streams, kept)
         self.labels = list(model.labels)[:1000] if isinstance(model, Network) else []
         self.inputs = [(name, *form) for name, form in model.inputs] if isinstance(model, Network) else []
-        self.batcher = Batcher(name, most=limits.batch, waiting=limits.queue, seen=metrics.batches(name))
-        metrics.watch(name, lambda: len(self.batcher), lambda: 0 if self.streams is None else len(self.streams))
+        self.batcher = Batcher(
+            name, most=limits.batch, waiting=limits.queue, timeout=limits.timeout, seen=metrics.batches(name)
+        )
+        self.streaming: Streaming | None = None
+        if isinstance(model, Network) and model.streams:
+            kept = None if states is None else states / f"{name}-{model.fingerprint[:16]}.streams"
+            steps = StepsOf(model, limits)
+            streams = Streams(model, limits.streams, kept)
+            self.streaming = Streaming(streams, self.batcher, steps, *steps_for(steps))
+        metrics.watch(name, lambda: len(self.batcher), lambda: len(self.streaming.streams) if self.streaming else 0)
 
     def about(self) -> dict[str, Any]:
         """What a client may want to know."""
@@ -65,7 +103,7 @@ class Hosted:
             "name": self.name,
             "kind": self.kind,
             "operations": list(self.operations),
-            "streams": self.streams is not None,
+            "streams": self.streaming is not None,
             "inputs": [{"name": name, "width": width, "kind": kind} for name, width, kind in self.inputs],
             "labels": self.labels,
         }
@@ -73,8 +111,8 @@ class Hosted:
     def close(self) -> None:
         """Compute what waits, and have the streams written."""
         self.batcher.close()
-        if self.streams is not None:
-            self.streams.end()
+        if self.streaming is not None:
+            self.streaming.streams.end()
 
 
 def named(words: Sequence[str]) -> dict[str, Path]:

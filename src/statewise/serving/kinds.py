@@ -44,20 +44,6 @@ class Operation:
     """To as many dicts of ``answer``, exceptions, or ``Again``."""
 
 
-@dataclass(frozen=True)
-class Served:
-    """A model that is served."""
-
-    name: str
-    kind: str
-    about: Mapping[str, Any]
-    """What a client may want to know of it."""
-    operations: Mapping[str, Operation]
-    network: Network | None = field(default=None, repr=False)
-    """That streams run through; None where there are none."""
-    steps: StepsOf | None = field(default=None, repr=False)
-
-
 class StepsOf:
     """How the steps of a network's sequences are told in JSON, and read."""
 
@@ -170,9 +156,7 @@ def classify(net: Network, content: Mapping[str, Any], limits: Limits) -> list[O
         return found | {"label": net.labels[order[0]]}
 
     asked = create_model("ClassifyRequest", __base__=Shape, x=(steps.type, Field(description="its steps, unscaled")))
-    return [
-        Operation("classify", "The class of a sequence.", asked, Classes, lambda told: steps.read(told.x), compute)
-    ]
+    return [Operation("classify", "The class of a sequence.", asked, Classes, lambda told: steps.read(told.x), compute)]
 
 
 # Writing
@@ -230,7 +214,8 @@ def write(net: Network, content: Mapping[str, Any], limits: Limits) -> list[Oper
     def compute(asked: Sequence[_Writing]) -> list[Any]:
         state = joined([net.start(1) if each.state is None else each.state for each in asked])
         results, state = forward(net, [(np.array(each.numbers),) for each in asked], state)
-        return [one(each, y[-1:], take(state, [row])) for row, (each, (y,)) in enumerate(zip(asked, results, strict=True))]
+        rows = zip(asked, results, range(len(asked)), strict=True)
+        return [one(each, y[-1:], take(state, [row])) for each, (y,), row in rows]
 
     def one(writing: _Writing, scores: Array, state: State) -> Any:
         scores = scores.astype(np.float64)

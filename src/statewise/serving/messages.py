@@ -14,8 +14,10 @@ Count = Annotated[int, Field(ge=0, le=LARGEST)]
 class Open(Shape):
     """A stream to be."""
 
-    state: str | None = Field(None, description="where it goes on from, as base64; from the beginning by default")
-    steps: Count = Field(0, description="how many steps were read by then")
+    state: str | None = Field(
+        default=None, description="where it goes on from, as base64; from the beginning by default"
+    )
+    steps: Count = Field(default=0, description="how many steps were read by then")
 
 
 class Opened(Shape):

@@ -70,8 +70,8 @@ def _of_model(model: Hosted, schemas: dict[str, Any]) -> dict[str, Any]:
     for operation in model.operations.values():
         asked, answer = named(operation.asked, operation.answer)
         paths[f"{base}/{operation.name}"] = {"post": _told(operation.summary, model, asked, answer)}
-    if model.streams is not None:
-        asked, opened, said, kept, opening = named(model.stepped, Opened, Said, Kept, Open)
+    if model.streaming is not None:
+        asked, opened, said, kept, opening = named(model.streaming.stepped, Opened, Said, Kept, Open)
         paths[f"{base}/streams"] = {
             "post": _told("Open a stream.", model, opening, opened, status="201"),
             "get": _said("A stream by websocket, a new one: docs/serve.md says how.", "any") | {"tags": [model.name]},

@@ -6,10 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
-BUSY, STOPPING = 503, 503
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818  (the RFC's word)
     """Raised where a request can't be answered. ``headers`` go with the answer."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:

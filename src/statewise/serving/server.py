@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,12 @@ class Server(uvicorn.Server):
             app: Any = self.config.app
             where = ", ".join(_address(each) for each in sockets or [])
             print(f"{where} serves {', '.join(app.models)}; Ctrl-C ends it", flush=True)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop; at a second Ctrl-C at once. uvicorn's would raise the signal again, and so end the process by it."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app: Any = self.config.app

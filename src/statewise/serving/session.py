@@ -7,15 +7,16 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
+from anyio import fail_after
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from .answers import encoded, parsed, problem_of, refusal
 from .messages import Open
 from .problem import Problem
 
 if TYPE_CHECKING:
     from .app import Application
-    from .hosting import Hosted
+    from .hosting import Streaming
 
 RESTART, TAKEN = 1012, 4000  # why a connection is closed
 
@@ -30,43 +31,40 @@ class Session:
 
     async def run(self) -> None:
         """Serve the connection to its end."""
-        from .app import refusal
-
         try:
-            model = self.app.streamed(self.socket.path_params)
-            await self._begin(model)
+            streaming = self.app.streaming(self.socket.path_params)
+            await self._begin(streaming)
         except Problem as problem:
             await self.socket.send_denial_response(refusal(problem))
             return
         try:
-            while await self._answered(model):
+            while await self._answered(streaming):
                 pass
-        except (WebSocketDisconnect, asyncio.TimeoutError):
+        except (WebSocketDisconnect, TimeoutError):
             pass
         finally:
-            self._detach(model)
+            self._detach(streaming)
 
     async def stop(self) -> None:
         """Give the client its stream's state, as the last word."""
         async with self._turn:
-            model = self.app.streamed(self.socket.path_params)
-            kept = await self.app.kept(model, self.stream)
+            streaming = self.app.streaming(self.socket.path_params)
+            kept = await streaming.state(self.stream)
             await self._say({"stopping": True, "stream": self.stream, **kept})
             await self.socket.close(RESTART)
 
-    async def _begin(self, model: Hosted) -> None:
-        assert model.streams is not None
+    async def _begin(self, streaming: Streaming) -> None:
         self.stream = self.socket.path_params.get("stream", "")
         if self.app.stopping:
             raise Problem(503, "the server is stopping")
         if self.stream:
-            place = await self.app.within(model.batcher(model.streams.place, self.stream, self.stream))
+            place = await streaming.place(self.stream)
         else:
-            place = await self.app.open(model, Open())
+            place = await self.app.open(streaming, Open())
             self.stream = place.stream
         before = self.app.sessions.get(self.stream)
         self.app.sessions[self.stream] = self
-        model.streams.attached.add(self.stream)
+        streaming.streams.attached.add(self.stream)
         try:
             if before is not None:  # of a client that has lost its connection, and came again before this was noticed
                 with suppress(Exception):
@@ -74,19 +72,16 @@ class Session:
             await self.socket.accept()
             await self._say({"stream": self.stream, "steps": place.steps})
         except BaseException:
-            self._detach(model)
+            self._detach(streaming)
             raise
 
-    def _detach(self, model: Hosted) -> None:
+    def _detach(self, streaming: Streaming) -> None:
         if self.app.sessions.get(self.stream) is self:
             del self.app.sessions[self.stream]
-            assert model.streams is not None
-            model.streams.attached.discard(self.stream)
+            streaming.streams.attached.discard(self.stream)
 
-    async def _answered(self, model: Hosted) -> bool:
+    async def _answered(self, streaming: Streaming) -> bool:
         """Read a message and answer it; whether there may be more."""
-        from .app import parsed
-
         message = await self.socket.receive()
         if message["type"] == "websocket.disconnect":
             return False
@@ -94,27 +89,27 @@ class Session:
         async with self._turn:
             try:
                 data = message.get("text")
-                told = parsed(model.message, message.get("bytes") or b"" if data is None else data)
-                answer, more = await self._answer(model, told)
-            except Problem as problem:
+                told = parsed(streaming.message, message.get("bytes") or b"" if data is None else data)
+                answer, more = await self._answer(streaming, told)
+            except Exception as error:
+                problem = problem_of(error)
                 status, answer = problem.status, {"error": problem.told()}
-            self.app.metrics.request(model.name, "message", status, perf_counter() - begun)
+            self.app.metrics.request(self.socket.path_params["model"], "message", status, perf_counter() - begun)
             await self._say(answer)
             if not more:
                 await self.socket.close()
         return more
 
-    async def _answer(self, model: Hosted, told: Any) -> tuple[dict[str, Any], bool]:
+    async def _answer(self, streaming: Streaming, told: Any) -> tuple[dict[str, Any], bool]:
         if (told.x is not None) + told.state + told.close != 1:
             raise Problem(422, "expected x, or state, or close, and one of them")
         if told.x is not None:
-            return await self.app.read_steps(model, self.stream, told), True
-        kept = await self.app.kept(model, self.stream, close=told.close)
+            return await streaming.step(self.stream, told), True
+        kept = await streaming.state(self.stream, close=told.close)
         return kept | ({"closed": True} if told.close else {}), not told.close
 
     async def _say(self, content: dict[str, Any]) -> None:
         """Send it, unless the client doesn't read for so long that it must be gone."""
-        text = to_json(content, inf_nan_mode="null").decode()
-        await asyncio.wait_for(self.socket.send_text(text), self.app.limits.timeout)
-
-
+        text = encoded(content).decode()
+        with fail_after(self.app.limits.timeout):
+            await self.socket.send_text(text)

@@ -85,9 +85,7 @@ class _Layout:
     """How a state of one row lies in a record."""
 
     def __init__(self, network: Network) -> None:
-        self.parts = [
-            [(array.shape[:-2], array.shape[-1], array.dtype) for array in each] for each in network.start(1)
-        ]
+        self.parts = [[(array.shape[:-2], array.shape[-1], array.dtype) for array in each] for each in network.start(1)]
         self.size = sum(prod(lead) * wide * dtype.itemsize for each in self.parts for lead, wide, dtype in each)
         half = [("steps", "<i8"), ("checksum", "<u4"), ("data", "u1", (self.size,))]
         self.record = np.dtype([("name", "V16"), ("used", "<f8"), ("half", half, (2,))])
@@ -112,7 +110,7 @@ class _Layout:
 
 
 class Streams:
-    """Streams by name, in one thread. A method takes what several requests ask for and answers each, see ``Batcher``."""
+    """Streams by name, in one thread. A method takes what several requests ask for and answers each: ``Batcher``."""
 
     def __init__(self, network: Network, most: int, path: Path | None = None) -> None:
         """At most ``most`` are open; with ``path`` those that are open in this file go on.
@@ -286,7 +284,7 @@ class Streams:
     def _opened(self, path: Path) -> np.memmap[Any, Any]:
         """The records of the file, which is made or made longer where it is needed."""
         size, mark = self._layout.record.itemsize, bytes.fromhex(self.network.fingerprint)
-        header = (MAGIC + struct.pack("<Q", size) + mark)[:HEADER]
+        header = (MAGIC + struct.pack("<Q", size) + mark).ljust(HEADER, b"\0")[:HEADER]
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -304,7 +302,7 @@ class Streams:
 
 
 def _checksum(name: bytes, steps: int, data: Array) -> int:
-    return zlib.crc32(data, zlib.crc32(name + struct.pack("<q", steps)))
+    return zlib.crc32(data.tobytes(), zlib.crc32(name + struct.pack("<q", steps)))
 
 
 def _unknown(name: str) -> Problem:
@@ -328,5 +326,3 @@ def _reserve(file: int, length: int) -> None:
         os.posix_fallocate(file, 0, length)
     elif os.fstat(file).st_size < length:
         os.truncate(file, length)
-
-
