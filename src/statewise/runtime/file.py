@@ -65,15 +65,40 @@ def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
     Half precision and bfloat16 become float32. Raises ``LoadError``, which begins with ``where``.
     """
     try:
-        header, begin = _header(data)
-        metadata = header.pop("__metadata__", {})
+        metadata, arrays = tensors(data)
         told = json.loads(metadata.get(KEY, "null"))
-        arrays = _arrays(data, begin, header)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise LoadError(f"{where}: not a whole .safetensors file") from None
     if not isinstance(told, dict) or not isinstance(told.get("content"), dict):
         raise LoadError(f"{where}: expected a file of statewise's, the header says nothing of it")
     return told, arrays
+
+
+def kind(data: bytes) -> str:
+    """What a file is by its first bytes: zip, hdf5, json, pickle or, whatever else it may be, safetensors.
+
+    The size of a header, which a ``.safetensors`` file begins with, has a zero among its eight bytes.
+    """
+    begin = data[:8]
+    if begin[:4] == b"PK\x03\x04":
+        return "zip"
+    if not begin or 0 in begin:
+        return "safetensors"
+    if begin == b"\x89HDF\r\n\x1a\n":
+        return "hdf5"
+    if begin[:1] == b"\x80":
+        return "pickle"
+    return "json" if begin.lstrip()[:1] == b"{" else "safetensors"
+
+
+def tensors(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    """The metadata of any ``.safetensors`` file and its tensors, read-only; half precision becomes float32."""
+    try:
+        header, begin = _header(data)
+        metadata = header.pop("__metadata__", {})
+        return metadata, _arrays(data, begin, header)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise LoadError("not a whole .safetensors file") from None
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:

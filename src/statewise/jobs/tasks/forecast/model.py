@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ...artifacts import model_file
 from ...config import from_json
 from ...data.frames import FrameKind
+from ...data.tables import name_of, read_table
 from ...errors import InputError, remark
 from . import holiday
 from .answer import Words, shares_of
@@ -39,11 +40,12 @@ from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
 from .intervals import FAR, LATELY, at_shares, continued, lately, longer, recent_rows, sampled, shifted, transformed
 from .linear import FOLDS, Linear, units
+from .long import read_ahead
 from .networks import FEW, Learner, one_thread
 from .panel import read_panel
 from .recursive import Recursive
 from .season import seasonal_spread
-from .series import Head, Panel
+from .series import Head, Panel, there
 from .split import Array, Rows, origins
 
 CONSTANTS = ("floor", "centre", "spread")
@@ -212,6 +214,18 @@ class Model(model_file.Model):
         newer = longer(self, self.tails, values, self.memory + self.plan.horizon)
         return make_tails(self.hear(newer), newer)
 
+    def updated(self, panel: Panel) -> Model:
+        """The model once the rows of ``panel`` have come that follow those it has heard; older ones change nothing.
+
+        Raises ``InputError`` for a series that is new, and for one that doesn't go on where it ended.
+        """
+        later = {each.name: each for each in self.encode(panel)}
+        if new := [name for name in later if name not in self.names]:
+            raise InputError(f"{panel.source}: series {new[0]!r} is new: predict takes new series, fit learns them")
+        counted = self.grid.unit == "row"
+        newer = [_followed(panel.source, tail, later.get(tail.name), counted=counted) for tail in self.tails]
+        return make_tails(self.hear(newer), newer)
+
     def _calibrated(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """The quantiles as the validation part has them moved, (n, H, Q)."""
         scaling, unit, moves = self.constants(series)
@@ -280,8 +294,8 @@ class Model(model_file.Model):
         ends = np.array([each.first + len(each.values) for each in series], dtype=np.int64)
         places = ends[:, None] + np.arange(rows)
         written = [self.grid.labels(row) for row in places]
-        for row, there in zip(written, labels or [], strict=bool(labels)):
-            row[: len(there)] = there[:rows]
+        for row, told in zip(written, labels or [], strict=bool(labels)):
+            row[: len(told)] = told[:rows]
         together = [series[s : s + TOGETHER] for s in range(0, len(series), TOGETHER)]
         model = self.hear(series)
         parts = [
@@ -308,23 +322,59 @@ class Model(model_file.Model):
         told = self.known.encode("", cells, [""] * more, more, series.known[-1])
         return replace(series, known=np.concatenate([series.known, told]))
 
+    def _told(self, series: Sequence[EncodedSeries], heads: Sequence[Head], ahead: Any) -> list[EncodedSeries]:
+        """``series`` with what the table ``ahead`` knows of the rows behind their ends."""
+        where, found = name_of(ahead), []
+        if not self.columns.known:
+            raise InputError(f"{where}: the model has learnt without covariates that are known ahead")
+        told = read_ahead(read_table(ahead), where, self.columns, self.grid)
+        for each, head in zip(series, heads, strict=True):
+            key, end = head.key if self.columns.id else (), each.first + len(each.values)
+            if key not in told:
+                raise InputError(f"{where}: no rows of series {each.name!r}")
+            places = told[key].places
+            rows = np.arange(len(told[key].labels)) if places is None else np.flatnonzero(places >= end)
+            expected = end + np.arange(len(rows))
+            if places is not None and (places[rows] != expected).any():
+                lacks = self.grid.labels(expected[places[rows] != expected][:1])[0]
+                raise InputError(f"{where}: series {each.name!r}: expected a row for {lacks}")
+            cells = {name: column[rows] for name, column in told[key].cells.items()}
+            for name, column in cells.items():
+                if self.plan.gaps != "mask" and not there(column).all():
+                    raise InputError(f"{where}: series {each.name!r}: column {name!r}: a value is missing")
+            if self.columns.holidays:
+                cells |= holiday.cells(self.columns.holidays, self.grid, expected)
+            labels = [told[key].labels[row] for row in rows]
+            known = self.known.encode(where, cells, labels, len(rows), each.known[-1])
+            found.append(replace(each, known=np.concatenate([each.known[: len(each.values)], known])))
+        return found
+
     def predict(
-        self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0
+        self,
+        source: Any = None,
+        *,
+        ahead: Any = None,
+        rows: int | None = None,
+        level: Any = None,
+        samples: int = 0,
+        seed: int = 0,
     ) -> tuple[Forecast, Any]:
         """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
 
         ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
-        were learnt.
+        were learnt. ``ahead`` is another table, of the covariates of rows to come; None: they are in ``source``.
         """
         shares = shares_of(level, self.plan.quantiles)
         if source is None:
             heads, words = self.heads, Words(self.columns, self.grid, self.layout or _text(self.columns))
-            found = self.forecast_ahead(self.tails, rows=rows, samples=samples, seed=seed)
+            tails = self.tails if ahead is None else self._told(self.tails, heads, ahead)
+            found = self.forecast_ahead(tails, rows=rows, samples=samples, seed=seed)
         else:
             panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
             heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
             labels = [series.labels[len(series) :] for series in panel.series]
             series = self.encode(panel)
+            series = series if ahead is None else self._told(series, heads, ahead)
             found = self.forecast_ahead(series, labels, rows, samples=samples, seed=seed)
             self._look_at(panel.source, series)
         if samples:
@@ -438,6 +488,28 @@ def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
     """``model`` with the ends of ``series``, so that it can go on from them, and hear how its last forecasts did."""
     rows = model.memory + model.plan.horizon
     return replace(model, tails=tuple(each.tail(rows) for each in series))
+
+
+def _followed(where: str, tail: EncodedSeries, after: EncodedSeries | None, *, counted: bool) -> EncodedSeries:
+    """``tail`` with the rows of ``after`` behind it. Where rows are ``counted`` these are the next ones."""
+    if after is None:
+        return tail
+    count, end = len(tail.values), tail.first + len(tail.values)
+    heard = 0 if counted else end - after.first  # rows of it that aren't new
+    if heard < 0:
+        raise InputError(
+            f"{where}: series {tail.name!r} begins {-heard} rows too late: expected the rows after the last one heard"
+        )
+    if heard >= len(after.values):
+        return tail
+    new = np.zeros(len(after.values), np.bool_) if after.filled is None else after.filled
+    return replace(
+        tail,
+        values=np.concatenate([tail.values, after.values[heard:]]),
+        known=np.concatenate([tail.known[:count], after.known[heard:]]),
+        observed=np.concatenate([tail.observed, after.observed[heard:]]),
+        filled=np.concatenate([np.zeros(count, np.bool_), new[heard:]]),
+    )
 
 
 def mix(base: Array | None, found: Array, share: float) -> Array:
