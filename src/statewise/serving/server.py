@@ -98,7 +98,12 @@ def serve(app: Application, sockets: Sequence[socket.socket], *, access_log: boo
     """Serve ``app`` until SIGTERM or SIGINT."""
     _allow_files(app.limits.connections)
     sys.setswitchinterval(SWITCH)
-    config = uvicorn.Config(
+    Server(configured(app, access_log=access_log)).run(list(sockets))
+
+
+def configured(app: Application, *, access_log: bool = False) -> uvicorn.Config:
+    """What uvicorn is told."""
+    return uvicorn.Config(
         app,
         http=Protocol,
         ws="websockets-sansio",
@@ -113,7 +118,6 @@ def serve(app: Application, sockets: Sequence[socket.socket], *, access_log: boo
         backlog=BACKLOG,
         timeout_graceful_shutdown=int(app.limits.timeout) + 1,
     )
-    Server(config).run(list(sockets))
 
 
 def listen(host: str, port: int) -> socket.socket:
