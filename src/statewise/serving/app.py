@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from .._version import __version__
-from .answers import parsed, refusal, reply
+from .answers import parsed, problem_of, refusal, reply
 from .hosting import Hosted, Streaming
 from .limits import Limits
 from .messages import Open
@@ -33,6 +33,7 @@ from .problem import Problem
 from .session import Session
 from .streams import Place
 
+DISCARDED = 50_000_000  # bytes past the limit that are read all the same: who is cut off while writing reads no answer
 LARGE = 65_536  # bytes from which on a body is read in a thread, so that others don't wait
 OPEN = frozenset({"/", "/health/live", "/health/ready"})  # to everybody, token or not
 EVERY = 5.0  # seconds between two looks at which streams have expired
@@ -83,7 +84,7 @@ class Application:
             Problem: lambda request, error: refusal(error),
             HTTPException: _of_framework,
             ClientDisconnect: lambda request, error: Response(status_code=400),
-            Exception: lambda request, error: refusal(Problem(500, "a defect of the server's; its log says more")),
+            Exception: lambda request, error: refusal(problem_of(error)),
         }
         self._app = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
         self._app.router.redirect_slashes = False
@@ -143,12 +144,12 @@ class Application:
         return None
 
     async def _timed(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        begun, status = perf_counter(), 500
+        begun, status, begun_to_answer = perf_counter(), 500, False
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun_to_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                begun_to_answer, status = True, message["status"]
                 message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
             with fail_after(self.limits.timeout):
                 await send(message)
@@ -157,6 +158,9 @@ class Application:
             await app(scope, receive, sent)
         except TimeoutError:  # who asked doesn't read the answer; uvicorn closes the connection
             logger.warning("an answer wasn't read in time")
+        except Exception:
+            if not begun_to_answer:  # else it has been told, and written to the log
+                raise
         finally:
             told = scope.get("path_params", {})
             if told.get("model") in self.models:
@@ -185,21 +189,27 @@ class Application:
             raise Problem(415, "expected content-type: application/json")
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Problem(415, "expected a body that isn't packed")
-        most, body = self.limits.body_bytes, bytearray()
+        most, body, size = self.limits.body_bytes, bytearray(), 0
         too_large = Problem(413, f"expected {most} bytes at most", {"connection": "close"})
-        if int(request.headers.get("content-length", "0")) > most:
+        declared = int(request.headers.get("content-length", "0"))
+        if declared > most and "expect" in request.headers:
             raise too_large
-
         try:
             with fail_after(self.limits.timeout):
                 async for chunk in request.stream():
-                    body.extend(chunk)
-                    if len(body) > most:
-                        raise too_large
+                    size += len(chunk)
+                    if size <= most:
+                        body.extend(chunk)
+                    elif size > most + DISCARDED:
+                        break
         except TimeoutError:
+            if max(size, declared) > most:
+                raise too_large from None
             slow = f"the request wasn't whole after {self.limits.timeout:g} seconds"
             raise Problem(408, slow, {"connection": "close"}) from None
-        if len(body) > LARGE:
+        if size > most:
+            raise too_large
+        if size > LARGE:
             return await asyncio.to_thread(parsed, kind, bytes(body))
         return parsed(kind, bytes(body))
 

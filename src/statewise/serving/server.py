@@ -19,6 +19,7 @@ from .app import Application
 from .problem import MEDIA_TYPE, busy
 
 BACKLOG = 2048
+LINGER = 1.0  # seconds
 SWITCH = 0.0005  # seconds a thread keeps the interpreter: a batch that is done doesn't wait for messages being read
 
 
@@ -26,6 +27,7 @@ class Protocol(H11Protocol):
     """uvicorn's, and a connection that sends no whole head of a request in time is closed, as is one too many."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -35,12 +37,14 @@ class Protocol(H11Protocol):
             body = json.dumps(problem.told()).encode()
             head = f"HTTP/1.1 503 Service Unavailable\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
             transport.write(head.encode() + b"retry-after: 1\r\nconnection: close\r\n\r\n" + body)
-            transport.close()
+            transport.write_eof()  # and not yet close: what it says meanwhile would have the answer thrown away
+            self._refused = True
+            self._deadline = self.loop.call_later(LINGER, transport.close)
             return
         self._deadline = self.loop.call_later(app.limits.timeout, self._late)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         super().data_received(data)
         waiting = self.cycle is None or self.cycle.response_complete
