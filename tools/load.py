@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,22 +93,27 @@ class Server:
 async def client(stream: Stream, server: Server, table: np.ndarray, rate: float, until: float) -> None:
     """Send steps until the time is over."""
     begin = time.monotonic()
-    while time.monotonic() < until:
-        try:
-            path = f"/streams/{stream.name}" if stream.name else "/streams"
-            address = f"ws://127.0.0.1:{server.port}/v1/models/net{path}"
-            async with connect(address, compression=None, open_timeout=PATIENCE, ping_interval=None) as socket:
-                place = json.loads(await socket.recv())
-                at = len(stream.y)
-                if stream.name and place["steps"] not in (at, at + 1):
-                    stream.wrong.append(f"has read {place['steps']} steps, and has answered {at}")
-                    return
-                stream.repeated += stream.name != "" and place["steps"] == at + 1
-                stream.name = place["stream"]
-                await talk(stream, socket, table, rate, begin, until)
-        except (ConnectionClosed, OSError, EOFError, asyncio.TimeoutError):
-            stream.again += 1
-            await asyncio.sleep(0.1)
+    while time.monotonic() < until and not stream.wrong:
+        with suppress(ConnectionClosed, OSError, EOFError, asyncio.TimeoutError):
+            await session(stream, server, table, rate, begin, until)
+            return
+        stream.again += 1
+        await asyncio.sleep(0.1)
+
+
+async def session(stream: Stream, server: Server, table: np.ndarray, rate: float, begin: float, until: float) -> None:
+    """The same as long as the connection lasts."""
+    path = f"/streams/{stream.name}" if stream.name else "/streams"
+    address = f"ws://127.0.0.1:{server.port}/v1/models/net{path}"
+    async with connect(address, compression=None, open_timeout=PATIENCE, ping_interval=None) as socket:
+        place = json.loads(await socket.recv())
+        at = len(stream.y)
+        if stream.name and place["steps"] not in (at, at + 1):
+            stream.wrong.append(f"has read {place['steps']} steps, and has answered {at}")
+            return
+        stream.repeated += stream.name != "" and place["steps"] == at + 1
+        stream.name = place["stream"]
+        await talk(stream, socket, table, rate, begin, until)
 
 
 async def talk(stream: Stream, socket, table: np.ndarray, rate: float, begin: float, until: float) -> None:

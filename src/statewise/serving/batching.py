@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -143,10 +144,8 @@ class Batcher:
             else:
                 done.setdefault(request.loop, []).append((request.future, outcome))
         for loop, answers in done.items():
-            try:
+            with suppress(RuntimeError):  # the loop has ended, and with it those who asked
                 loop.call_soon_threadsafe(_deliver, answers)
-            except RuntimeError:  # the loop has ended, and with it those who asked
-                return
 
 
 def _outcomes(compute: Compute, asked: Sequence[Any]) -> Sequence[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 
 from ..jobs.command import Command
 from ..jobs.config import Bounds, Whole, option
-from ..jobs.errors import InputError, remark
+from ..jobs.errors import InputError, Remark, remark
 from .limits import Limits
 
 TOKEN = "STATEWISE_TOKEN"
@@ -72,6 +73,7 @@ def run(options: ServeOptions) -> None:
         local = _is_local(options.host)
         if token is None and not local:
             remark(f"{options.host} may be reached from elsewhere, and there is no token")
+        warnings.simplefilter("ignore", Remark)  # those on what clients send
         hosts = {*LOCAL, options.host.lower()} if local else None
         app = Application(models, options, metrics, token=token, hosts=hosts, page=options.page)
         serve(app, [listening], access_log=options.access_log)

@@ -7,14 +7,15 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .. import runtime
 from ..jobs.errors import InputError
-from ..runtime import LoadError, Network, file
+from ..runtime import LoadError, file
 from .batching import Batcher
-from .kinds import KINDS, SHORT, Operation, StepsOf
+from .kinds import KINDS
+from .kinds.base import Operation, Served, StepsOf
 from .limits import Limits
 from .messages import Message, Open, StepRequest, steps_for
 from .metrics import Metrics
@@ -69,28 +70,33 @@ class Hosted:
         """Of the file ``path``; streams are kept in the folder ``states``. Raises ``InputError``."""
         self.name = name
         try:
-            told, _ = file.read(path.read_bytes(), str(path))
-            model = runtime.load(path, threads=threads)
+            data = path.read_bytes()
+            told = file.read(data, str(path))[0] if file.kind(data) == "safetensors" else {"kind": "network"}
+            self.kind = KINDS.get(told["kind"], "")
+            if not self.kind:
+                raise InputError(f"{path}: a {' '.join(str(told['kind']).split())[:40]} can't be served")
+            module = import_module(f".kinds.{self.kind}", __package__)
+            served: Served = module.serve(path, told.get("content", {}), limits, threads)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
         except LoadError as error:
             raise InputError(str(error)) from None
-        kind = told["kind"]
-        if kind not in KINDS:
-            raise InputError(f"{path}: {kind} can't be served yet")
-        self.kind = SHORT[kind]
-        try:
-            found = KINDS[kind](model, told["content"], limits)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: a damaged {kind}: {' '.join(str(error).split())[:300]}") from None
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: a damaged model: {' '.join(str(error).split())[:300]}") from None
+        model, found = served.network, served.operations
         self.operations: Mapping[str, Operation] = {operation.name: operation for operation in found}
-        self.labels = list(model.labels)[:1000] if isinstance(model, Network) else []
-        self.inputs = [(name, *form) for name, form in model.inputs] if isinstance(model, Network) else []
+        self._about: dict[str, Any] = {**served.about, "labels": list(served.labels)[:1000]}
+        if model is not None:
+            self._about["inputs"] = [
+                {"name": name, "width": form.width, "kind": form.kind} for name, form in model.inputs
+            ]
         self.batcher = Batcher(
             name, most=limits.batch, waiting=limits.queue, timeout=limits.timeout, seen=metrics.batches(name)
         )
         self.streaming: Streaming | None = None
-        if isinstance(model, Network) and model.streams:
+        if model is not None and model.streams:
             kept = None if states is None else states / f"{name}-{model.fingerprint[:16]}.streams"
             steps = StepsOf(model, limits)
             streams = Streams(model, limits.streams, kept)
@@ -104,8 +110,7 @@ class Hosted:
             "kind": self.kind,
             "operations": list(self.operations),
             "streams": self.streaming is not None,
-            "inputs": [{"name": name, "width": width, "kind": kind} for name, width, kind in self.inputs],
-            "labels": self.labels,
+            **self._about,
         }
 
     def close(self) -> None:

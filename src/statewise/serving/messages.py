@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from .kinds import LARGEST, Shape, StepsOf
+from .kinds.base import LARGEST, Shape, StepsOf
 
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
