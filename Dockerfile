@@ -5,11 +5,12 @@ FROM python:3.12-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ ninja-build \
     && rm -rf /var/lib/apt/lists/*
+ARG EXTRA=serve
 WORKDIR /source
 COPY constraints.txt pyproject.toml CMakeLists.txt README.md CHANGELOG.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/statewise \
-    && /opt/statewise/bin/pip install --no-cache-dir --constraint constraints.txt ".[serve]"
+    && /opt/statewise/bin/pip install --no-cache-dir --constraint constraints.txt ".[$EXTRA]"
 
 FROM python:3.12-slim-bookworm
 COPY --from=build /opt/statewise /opt/statewise

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 from websockets.asyncio.client import connect
@@ -33,6 +35,12 @@ from statewise import runtime
 ROWS = 100_003  # of input, from which each stream takes its own, a prime number
 STRIDE = 7919
 TOLERANCE = 2e-5  # of float32: how rows lie in a batch changes the order of sums
+COUNTERS = {
+    "seconds": "process_cpu_seconds_total",
+    "steps": r'statewise_requests_total\{model="net",operation="message",status="200"\}',
+    "batches": r'statewise_batch_rows_count\{model="net"\}',
+    "rows": r'statewise_batch_rows_sum\{model="net"\}',
+}
 PATIENCE = 120.0  # seconds for a server to come back
 
 
@@ -79,6 +87,21 @@ class Server:
         if "serves net" not in said:
             raise SystemExit("the server didn't start")
         self.port = int(said.split()[0].rpartition(":")[2])
+        self.begun = self.told()
+
+    def told(self) -> dict[str, float]:
+        """What it says of itself: processor time, steps, batches and rows in them."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            text = answer.read().decode()
+        found = {}
+        for name, pattern in COUNTERS.items():
+            value = re.search(rf"^{pattern} (\S+)$", text, re.MULTILINE)
+            found[name] = float(value[1]) if value else 0.0
+        return found
+
+    def since(self) -> dict[str, float]:
+        """How much that has grown since it was started last."""
+        return {name: value - self.begun[name] for name, value in self.told().items()}
 
     def kill(self) -> None:
         self.process.kill()
@@ -204,13 +227,22 @@ def main() -> int:
         server = Server(model, Path(folder) / "states", told.streams)
         try:
             away = asyncio.run(load(server, streams, table, told.rate, told.seconds, told.kill))
+            grown = server.since()
             status = server.stop()
         finally:
             server.process.kill()
-        return report(net, streams, table, told, away, status)
+        return report(net, streams, table, told, away, grown, status)
 
 
-def report(net, streams: list[Stream], table: np.ndarray, told, away: float, status: int) -> int:
+def report(
+    net: runtime.Network,
+    streams: list[Stream],
+    table: np.ndarray,
+    told: argparse.Namespace,
+    away: float,
+    grown: dict[str, float],
+    status: int,
+) -> int:
     """Print what came of it; the exit status."""
     seconds = 1000 * np.sort(np.concatenate([each.seconds for each in streams]))
     steps, difference = sum(len(each.y) for each in streams), judged(net, streams, table)
@@ -222,6 +254,8 @@ def report(net, streams: list[Stream], table: np.ndarray, told, away: float, sta
         print(f"killed, and back after         {away:.1f} s; {sum(each.again > 0 for each in streams)} streams went on")
         print(f"answers lost and asked again   {sum(each.repeated for each in streams)}")
     print(f"from a step to its answer      p50 {quick[0]:.2f} ms, p99 {quick[1]:.2f} ms, p99.9 {quick[2]:.2f} ms")
+    print(f"processor time of the server   {1000 * grown['seconds'] / grown['steps']:.3f} ms a step")
+    print(f"steps computed at once         {grown['rows'] / grown['batches']:.1f} on average")
     print(f"a step by itself, no server    {1000 * one_step(net):.3f} ms")
     print(f"largest difference             {difference:.1e}, where another stream's state would make it about 1")
     print(f"wrong                          {len(wrong)}")

@@ -130,7 +130,7 @@ def test_the_dockerfile():
         if word == "RUN" and "pip install" in told:
             assert "--no-cache-dir" in told  # DL3042
             assert "torch" not in told
-            assert "[serve]" in told or "constraints" in told
+            assert "--constraint constraints.txt" in told  # DL3013: pinned versions
         if word in ("ENTRYPOINT", "CMD"):
             assert isinstance(json.loads(told), list)  # DL3025
         if word == "WORKDIR":

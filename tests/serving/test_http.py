@@ -18,6 +18,7 @@ from statewise.jobs.errors import InputError
 from statewise.serving.hosting import Hosted, named
 from statewise.serving.limits import Limits
 from statewise.serving.metrics import Metrics
+from statewise.serving.rows import forward
 
 from .conftest import WIDTH, running
 
@@ -277,7 +278,7 @@ def test_no_more_streams_than_may_be(strict):
 
 def test_a_defect_is_told_without_its_inside(files, monkeypatch, caplog):
     with running({"net": files["net"]}) as server:
-        monkeypatch.setattr("statewise.serving.kinds.run", lambda *told: 1 / 0)
+        monkeypatch.setattr("statewise.serving.kinds.network.run", lambda *told: 1 / 0)
         status, said = server.post("net/run", {"x": [ROW]})
         monkeypatch.undo()
         assert server.post("net/run", {"x": [ROW]})[0] == 200
@@ -287,14 +288,13 @@ def test_a_defect_is_told_without_its_inside(files, monkeypatch, caplog):
 
 def test_a_request_whose_client_has_gone_is_given_up(files, monkeypatch):
     steps = []
-    forward = __import__("statewise.serving.kinds", fromlist=["forward"]).forward
 
     def counted(*told):
         steps.append(None)
         time.sleep(0.005)
         return forward(*told)
 
-    monkeypatch.setattr("statewise.serving.kinds.forward", counted)
+    monkeypatch.setattr("statewise.serving.kinds.write.forward", counted)
     body = json.dumps({"length": 10_000}).encode()
     with running({"writer": files["writer"]}) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as connection:

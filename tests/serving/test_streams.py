@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_they_expire_unless_somebody_is_connected(net, monkeypatch):
     streams = Streams(net, 3)
     old, attached = opened(streams), opened(streams)
     streams.attached.add(attached)
-    now = __import__("time").time()
+    now = time.time()
     monkeypatch.setattr("statewise.serving.streams.time.time", lambda: now + 100)
     new = opened(streams)
     assert streams.expire([50.0]) == [1]

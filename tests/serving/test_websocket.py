@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +168,14 @@ def test_streams_survive_in_a_folder(files, net, tmp_path):
             said = say(socket, {"x": x[2:].tolist(), "at": 2})
         assert [each.name.startswith("net-") for each in tmp_path.iterdir()] == [True]
     np.testing.assert_allclose(said["y"], net.run(x[:, None])[2:, 0], atol=1e-6)
+
+
+def test_the_client_of_the_documentation(server, net):
+    text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
+    names: dict[str, object] = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1].replace(":8000", f":{server.port}"), names)
+    x = inputs(8, 5)
+    np.testing.assert_allclose(names["read"](x.tolist()), net.run(x[:, None])[:, 0], atol=1e-6)
 
 
 def test_streams_nobody_is_connected_to_are_dropped(files):

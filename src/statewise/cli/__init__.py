@@ -123,7 +123,7 @@ def _needs(prog: str, error: ModuleNotFoundError) -> int:
     if extra is None:
         raise error
     if prog == "statewise serve" and extra == "jobs":  # it needs but a few of them
-        extra = "serve"
+        extra = "serve-forecast" if error.name in ("polars", "narwhals") else "serve"
     _say(f"{prog}: needs {error.name}: pip install 'statewise[{extra}]'")
     return 2
 

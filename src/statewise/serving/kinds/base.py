@@ -100,7 +100,10 @@ def _dtype(entry: Mapping[str, Any], network: Network) -> np.dtype[Any]:
 
 def _steps_of(width: int, kind: str, gaps: bool, most: int) -> Any:
     if kind == "symbols":
-        return Annotated[list[Annotated[int, Field(ge=0, lt=width)]], Field(min_length=1, max_length=most)]
-    number: Any = float | None if gaps else float
-    step = Annotated[list[number], Field(min_length=width, max_length=width)]
-    return Annotated[list[step], Field(min_length=1, max_length=most)]
+        return listed(Annotated[int, Field(ge=0, lt=width)], 1, most)
+    return listed(listed(float | None if gaps else float, width, width), 1, most)
+
+
+def listed(each: Any, least: int, most: int) -> Any:
+    """The type of a list of so many; the first entry that is wrong ends the search for more."""
+    return Annotated[list[each], Field(min_length=least, max_length=most, fail_fast=True)]

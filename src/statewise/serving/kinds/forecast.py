@@ -21,7 +21,7 @@ from ...jobs.tasks.forecast.model import Model
 from ...jobs.tasks.forecast.panel import read_panel
 from ..limits import Limits
 from ..problem import Problem
-from .base import Array, Operation, Served, Shape
+from .base import Array, Operation, Served, Shape, listed
 
 SHOWN = 200  # of the last values of a series
 
@@ -98,7 +98,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
         "ForecastRequest",
         __base__=Shape,
         rows=(
-            Annotated[list[row], Field(min_length=1, max_length=limits.length)] | None,
+            listed(row, 1, limits.length) | None,
             Field(None, description="the newest rows, oldest first; by default those that the model has seen last"),
         ),
         horizon=(
@@ -106,7 +106,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
             Field(None, description=f"rows ahead, {model.plan.horizon} by default"),
         ),
         level=(
-            Annotated[list[percent], Field(max_length=20)] | None,
+            listed(percent, 0, 20) | None,
             Field(None, description="intervals, in per cent; by default the quantiles that the model has learnt"),
         ),
     )

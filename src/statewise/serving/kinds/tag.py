@@ -13,7 +13,7 @@ from ...jobs.data.symbols import WORD
 from ...jobs.tasks.tag.spans import are_spans, spans
 from ..limits import Limits
 from ..problem import Problem
-from .base import Operation, Served, Shape
+from .base import Operation, Served, Shape, listed
 
 
 class Entity(Shape):
@@ -37,7 +37,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
     net = runtime.load(path, threads=threads)
     columns, marks = len(net.vocabulary.features), are_spans(net.labels)
     word = Annotated[str, Field(min_length=1, max_length=1000)]
-    words = Annotated[list[word], Field(min_length=1, max_length=limits.length)]
+    words = listed(word, 1, limits.length)
 
     def read(told: Any) -> tuple[list[str], list[list[str]]]:
         if (told.words is None) == (told.text is None):
@@ -66,7 +66,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
         words=(words | None, Field(None, description="the words of a sentence")),
         text=(str | None, Field(None, description="or the sentence as text, which is cut into words")),
         features=(
-            list[words],
+            listed(words, 0, 1000),
             Field(default_factory=list, description=f"what else is known of each word: {columns} columns"),
         ),
     )

@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from ... import runtime
 from ...runtime import Hypothesis
 from ..limits import Limits
-from .base import Operation, Served, Shape
+from .base import Operation, Served, Shape, listed
 
 
 class Target(Shape):
@@ -47,7 +47,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
         "TranslateRequest",
         __base__=Shape,
         text=(text, Field(description="the source")),
-        features=(list[str], Field(default_factory=list, description="what else is known of it", max_length=100)),
+        features=(listed(str, 0, 100), Field(default_factory=list, description="what else is known of it")),
         beam=(Annotated[int, Field(ge=1, le=32)] | None, Field(None, description="how many targets are looked at")),
     )
     operation = Operation("translate", "A text for a text.", asked, Targets, lambda told: told, compute)
