@@ -254,8 +254,9 @@ def report(
         print(f"killed, and back after         {away:.1f} s; {sum(each.again > 0 for each in streams)} streams went on")
         print(f"answers lost and asked again   {sum(each.repeated for each in streams)}")
     print(f"from a step to its answer      p50 {quick[0]:.2f} ms, p99 {quick[1]:.2f} ms, p99.9 {quick[2]:.2f} ms")
-    print(f"processor time of the server   {1000 * grown['seconds'] / grown['steps']:.3f} ms a step")
-    print(f"steps computed at once         {grown['rows'] / grown['batches']:.1f} on average")
+    if grown["steps"]:  # since it was started last
+        print(f"processor time of the server   {1000 * grown['seconds'] / grown['steps']:.3f} ms a step")
+        print(f"steps computed at once         {grown['rows'] / grown['batches']:.1f} on average")
     print(f"a step by itself, no server    {1000 * one_step(net):.3f} ms")
     print(f"largest difference             {difference:.1e}, where another stream's state would make it about 1")
     print(f"wrong                          {len(wrong)}")
