@@ -18,7 +18,7 @@ from statewise.weights.program import Program
 from . import Case
 
 REQUIREMENTS = ("g2p-en==2.1.0",)
-WORK = "letters to sounds, GRU 256 in and 256 out, weights from the wheel: 64 made-up words of 3 to 12 letters"
+WORK = "letters to sounds, GRU 256 in and 256 out, weights from the wheel: 32 made-up words of 3 to 12 letters"
 _BEGIN, _END, _MOST = 2, 3, 20  # numbers of sounds, and how many a word has at most
 Array = NDArray[Any]
 
@@ -71,7 +71,7 @@ def cases() -> dict[str, Case]:
     theirs = g2p_en.G2p()
     ours = Speller(Path(g2p_en.__file__).with_name("checkpoint20.npz"))
     draw = random.Random(0)
-    words = ["".join(draw.choices("etaoinshrdlucmfwyp", k=draw.randint(3, 12))) for _ in range(64)]
+    words = ["".join(draw.choices("etaoinshrdlucmfwyp", k=draw.randint(3, 12))) for _ in range(32)]
     letters = [[theirs.g2idx[letter] for letter in (*word, "</s>")] for word in words]
 
     def one_by_one() -> list[Array]:
@@ -83,7 +83,7 @@ def cases() -> dict[str, Case]:
     def together() -> list[Array]:
         return _as_array(ours.sounds(letters))
 
-    return {"word by word": Case(one_by_one, alone, 0.0), "64 words at once": Case(one_by_one, together, 0.0)}
+    return {"word by word": Case(one_by_one, alone, 0.0), "32 words at once": Case(one_by_one, together, 0.0)}
 
 
 def _as_array(words: Any) -> list[Array]:
