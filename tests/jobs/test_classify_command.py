@@ -222,7 +222,8 @@ def test_a_browser_opens_the_report(tmp_path):
         check=True,
     ).stdout
     assert "<h1>digits</h1>" in shown
-    assert shown.count("</svg>") == shown.count("<svg") == 10  # curve, confusion matrix, mistakes, one of each class; six of what is inside
+    # Curve, confusion matrix, mistakes, one of each class; and six of what is inside.
+    assert shown.count("</svg>") == shown.count("<svg") == 10
     assert shown.count("<tr") == 1 + 4 + 1 + 10
 
 
