@@ -149,7 +149,7 @@ class Job(ABC, Generic[Options, Trained]):
             outcome = job.judge(model)
             said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
             say("\n".join(filter(None, said)))
-            outcome.blocks = [*outcome.blocks, *_inside(job, outcome.model or model)]
+            outcome.blocks = [*outcome.blocks, *inside(job, outcome.model or model)]
             page_of(job, facts, history, outcome).write(folder / "report.html")
             for name, content in outcome.files.items():
                 if callable(content):
@@ -196,7 +196,7 @@ def page_of(job: Job[Any, Any], facts: Facts, history: Sequence[Record], outcome
     return Page(job.title, f"statewise {job.kind}", blocks, running=outcome is None)
 
 
-def _inside(job: Job[Any, Trained], model: Trained) -> list[Block]:
+def inside(job: Job[Any, Trained], model: Trained) -> list[Block]:
     """The page's last sections: what the network does while it reads some of what was held out."""
     try:
         sample = job.sample(model)
