@@ -10,7 +10,7 @@ import pytest
 from statewise import runtime
 from statewise.runtime import file
 
-I, H, T, N = 6, 24, 40, 3
+INPUTS, H, T, N = 6, 24, 40, 3
 THREADS, ROUNDS = 6, 30
 CELLS = {"lstm": 4, "gru": 3}
 
@@ -19,12 +19,12 @@ CELLS = {"lstm": 4, "gru": 3}
 def network(request, tmp_path):
     """A layer of the cell and a linear head, which no torch has made."""
     random, rows = np.random.default_rng(0), CELLS[request.param] * H
-    shapes = {"weight_ih_l0": (rows, I), "weight_hh_l0": (rows, H), "bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
+    shapes = {"weight_ih_l0": (rows, INPUTS), "weight_hh_l0": (rows, H), "bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
     arrays = {f"r.{name}": random.normal(0, 0.3, shape).astype("float32") for name, shape in shapes.items()}
     arrays |= {"o.weight": random.normal(0, 0.3, (2, H)).astype("float32"), "o.bias": np.zeros(2, "float32")}
     recurrent = {"op": "recurrent", "name": "r", "cell": request.param, "hidden_size": H}
     content = {
-        "inputs": [{"name": "x", "kind": "values", "width": I, "dtype": "float32"}],
+        "inputs": [{"name": "x", "kind": "values", "width": INPUTS, "dtype": "float32"}],
         "ops": [recurrent, {"op": "linear", "name": "o"}],
     }
     path = tmp_path / "network.safetensors"
@@ -33,7 +33,7 @@ def network(request, tmp_path):
 
 
 def test_threads_share_a_network(network):
-    x = np.random.default_rng(1).normal(size=(THREADS, T, N, I)).astype("float32")
+    x = np.random.default_rng(1).normal(size=(THREADS, T, N, INPUTS)).astype("float32")
     alone = [network.run(rows) for rows in x]
 
     def work(at):
