@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ _SOFTMAX = _SOFTMAX_MODULES | _ways(_SOFTMAX_MODULES.values())
 _SUMS: tuple[Any, ...] = (operator.add, operator.iadd, torch.add, "add")
 _JOINS: tuple[Any, ...] = (torch.cat, torch.concat)
 _OVER_TIME: dict[Any, str] = {torch.mean: "mean", "mean": "mean", torch.amax: "max", "amax": "max"}
+_TURNS: tuple[Any, ...] = (torch.transpose, torch.swapaxes, torch.permute, "transpose", "swapaxes", "permute")
+_PADS: dict[Any, str] = {nn.ZeroPad1d: "zeros", nn.ConstantPad1d: "zeros", nn.ReflectionPad1d: "reflect"}
 _NOTHING: tuple[Any, ...] = (nn.Dropout, nn.Identity, functional.dropout, torch.dropout, "contiguous")
 
 
@@ -46,7 +48,8 @@ def save(model: nn.Module, path: str | PathLike[str]) -> None:
 
     ``model`` is a recurrent layer or a cell, statewise's or torch.nn's; or a module with one input whose ``forward`` is
     made of such layers, ``Embedding``, ``Linear``, ``LayerNorm``, dropout, activations, softmax over the features,
-    sums, ``cat`` of features, and the last step, the mean or ``amax`` over time. Of a layer's results ``forward`` may
+    sums, ``cat`` of features, and the last step, the mean or ``amax`` over time; and, of what is transposed to (N, C,
+    T), ``Conv1d`` and ``BatchNorm1d``, padded or shortened to be causal or not. Of a layer's results ``forward`` may
     use the output and what of ``h_n`` is a part of it: ``h_n[-1]``, or ``cat((h_n[-2], h_n[-1]), -1)`` of two
     directions. Of several results of ``forward`` the first counts.
 
@@ -90,8 +93,18 @@ class _Value:
     """What an op gives, by its name."""
 
     name: str
-    rank: int
-    """3 over time, else 2."""
+    axes: str
+    """In their order: of T, N and F, without T of what has no time."""
+    around: tuple[int, int, str] = (0, 0, "zeros")
+    """What it has been padded by, along time, and how."""
+
+    @property
+    def rank(self) -> int:
+        return len(self.axes)
+
+    def letter(self, axis: Any) -> str:
+        """The axis of this number."""
+        return self.axes[axis] if isinstance(axis, int) and -self.rank <= axis < self.rank else ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,9 @@ class _Writer:
 
     def program(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Its content, and its tensors."""
-        x, model = _Value("x", 3), self.model
+        batch_first = {m.batch_first for m in self.model.modules() if isinstance(m, RecurrentLayer)} == {True}
+        self.axes = "NTF" if batch_first else "TNF"
+        x, model = _Value("x", self.axes), self.model
         if isinstance(model, (RecurrentLayer, SingleStep)):
             self._layer(model, "layer", x)
         else:
@@ -156,7 +171,6 @@ class _Writer:
         except Exception as error:  # what forward does with something that is no tensor may raise anything
             raise _refusal(f"what torch.fx can't trace: {' '.join(str(error).split())[:200]}") from error
         self.forms = {m.batch_first for m in self.model.modules() if isinstance(m, RecurrentLayer)}
-        self.time = 1 if self.forms == {True} else 0
         found: dict[fx.Node, Any] = {}
         for node in graph.nodes:
             args = fx.node.map_arg(node.args, found.get)
@@ -168,7 +182,7 @@ class _Writer:
             elif node.op == "output":
                 result = args[0][0] if isinstance(args[0], (tuple, list)) else args[0]
                 result = result.output if isinstance(result, _Results) else result
-                if not isinstance(result, _Value) or not self.ops or result.name != self.ops[-1]["name"]:
+                if result not in [_Value(self.ops[-1]["name"], axes) for axes in (self.axes, "NF") if self.ops]:
                     raise _refusal("a result that isn't what was computed last")
             else:
                 found[node] = self._node(node, args, kwargs)
@@ -185,37 +199,53 @@ class _Writer:
             what = type(module)
             if what in _SOFTMAX_MODULES:
                 args = (*args, module.dim)
+            elif what in _PADS:
+                return self._padded(name, args[0], module.padding, _PADS[what], getattr(module, "value", 0))
             elif what not in _ACTIVATIONS and what not in _NOTHING:
                 return self._module(module, name, args[0])
         if what in _NOTHING:
             return args[0]
         if what in _ACTIVATIONS:
             return self._op("activation", name, args[:1], function=_ACTIVATIONS[what])
-        if what in _SOFTMAX and _axis(args, kwargs) in (-1, args[0].rank - 1):
+        x = args[0] if args and isinstance(args[0], _Value) else _Value("", "")
+        if what in _SOFTMAX and x.letter(_axis(args, kwargs)) == "F":
             return self._op("activation", name, args[:1], function=_SOFTMAX[what])
         if what in _SUMS and not kwargs:
             return self._op("add", name, args)
         if what in _JOINS:
             return self._join(name, args[0], _axis(args, kwargs, 0))
-        if what in _OVER_TIME and args[0].rank == 3 and _axis(args, kwargs) in (self.time, self.time - 3):
-            return self._op(_OVER_TIME[what], name, args[:1], rank=2)
+        if what in _OVER_TIME and x.letter(_axis(args, kwargs)) == "T":
+            return self._op(_OVER_TIME[what], name, args[:1], axes="NF")
+        if what in _TURNS and x.rank == 3 and not kwargs:
+            return self._turned(name, x, args[1:])
+        if what is functional.pad and x.rank == 3:
+            given = dict(zip(("pad", "mode", "value"), args[1:], strict=False)) | kwargs
+            how = {"constant": "zeros", "reflect": "reflect"}.get(given.get("mode", "constant"), "")
+            return self._padded(name, x, given["pad"], how, given.get("value"))
         if what is operator.getitem:
-            return self._item(name, *args)
+            return self._item(name, args[0], args[1], len(node.all_input_nodes[0].users) == 1)
         raise _refusal(f"{node.op.removeprefix('call_')} {getattr(what, '__name__', what)}")
 
-    def _op(self, op: str, name: str, given: Any, rank: int | None = None, **options: Any) -> _Value:
+    def _op(self, op: str, name: str, given: Any, axes: str | None = None, **options: Any) -> _Value:
         """The value of a new op; its tensors lie under the name that it gets."""
         values = [each.output if isinstance(each, _Results) else each for each in given]
         if not values or not all(isinstance(value, _Value) for value in values):
             raise _refusal(f"what {name} is given: {', '.join(type(each).__name__ for each in given)}")
+        of = values[0].axes
+        if any(value.axes != of for value in values):
+            raise _refusal(f"what {name} is given: values whose axes are in another order")
+        if op != "convolution" and any(value.around != _Value.around for value in values):
+            raise _refusal(f"what {name} is given: padding, which only a convolution reads")
+        if op in ("embedding", "linear", "norm", "recurrent") and of not in (self.axes, "NF"):
+            raise _refusal(f"what {name} is given: features that aren't on the last axis")
         taken = {each["name"] for each in self.ops} | {"x"}
         name = next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1000))) if n not in taken)
         self.ops.append({"op": op, "name": name, "of": [value.name for value in values], **options})
-        return _Value(name, rank or values[0].rank)
+        return _Value(name, axes or of)
 
     def _read(self, value: Any, width: int, kind: str = "values") -> None:
         """Note what the input is, where this is the input."""
-        if value == _Value("x", 3):
+        if isinstance(value, _Value) and value.name == "x":
             told = {"name": "x", "kind": kind, "width": width}
             if "width" in self.input and told != self.input:
                 raise _refusal("an input that is read in two ways")
@@ -234,10 +264,81 @@ class _Writer:
             case nn.LayerNorm() if len(module.normalized_shape) == 1:
                 op, names, options = "norm", ["weight", "bias"], {"epsilon": module.eps}
                 self._read(x, module.normalized_shape[0])
+            case nn.Conv1d():
+                return self._convolution(module, name, x)
+            case nn.BatchNorm1d():
+                return self._normalised(module, name, x)
             case _:
                 raise _refusal(f"a {type(module).__name__}, {name}")
         value = self._op(op, name, [x], **options)
         self._keep(value.name, {each: getattr(module, each) for each in names})
+        return value
+
+    def _turned(self, name: str, x: _Value, by: Any) -> _Value:
+        """With its axes in another order."""
+        axes = by[0] if len(by) == 1 else by
+        order = list(x.axes)
+        if not all(isinstance(axis, int) and -3 <= axis < 3 for axis in axes):
+            raise _refusal(f"what {name} does")
+        if len(axes) == 2:
+            first, second = axes
+            order[first], order[second] = order[second], order[first]
+        else:
+            order = [x.axes[axis] for axis in axes]
+        return replace(x, axes="".join(order))
+
+    def _padded(self, name: str, x: Any, by: Any, how: str, value: Any) -> _Value:
+        """With so many steps before the first and after the last, which a convolution will read."""
+        by = (by, by) if isinstance(by, int) else tuple(by)
+        if not isinstance(x, _Value) or x.axes != "NFT" or x.around != _Value.around or not how or value:
+            raise _refusal(f"what {name} does: padding by zeros or reflection, along the last axis, which is time")
+        if len(by) != 2 or min(by) < 0:
+            raise _refusal(f"what {name} does: padding by {by}")
+        return replace(x, around=(*by, how))
+
+    def _convolution(self, module: nn.Conv1d, name: str, x: Any) -> _Value:
+        if not isinstance(x, _Value) or x.axes != "NFT":
+            raise _refusal(f"a Conv1d, {name}, of what isn't transposed to (N, C, T)")
+        left, right, how = *module._reversed_padding_repeated_twice, str(module.padding_mode)
+        if x.around != _Value.around:
+            if left or right:
+                raise _refusal(f"a Conv1d, {name}, that pads what is padded")
+            left, right, how = x.around
+        if how not in ("zeros", "reflect"):
+            raise _refusal(f"a Conv1d, {name}, that pads by {how}")
+        self._read(x, module.in_channels)
+        told = {"stride": module.stride[0], "dilation": module.dilation[0], "groups": module.groups}
+        options: dict[str, Any] = {option: number for option, number in told.items() if number != 1}
+        options |= {option: number for option, number in (("left", left), ("right", right)) if number}
+        options |= {"reflect": True} if how == "reflect" else {}
+        value = self._op("convolution", name, [x], **options)
+        self._keep(value.name, {"weight": module.weight, "bias": module.bias})
+        return value
+
+    def _normalised(self, module: nn.BatchNorm1d, name: str, x: Any) -> _Value:
+        """By what it learnt of each channel: a convolution that reads one position and one channel."""
+        if not isinstance(x, _Value) or x.axes not in ("NFT", "NF") or module.running_mean is None:
+            raise _refusal(f"a BatchNorm1d, {name}, of what isn't (N, C, T), or by the batch's own figures")
+        scale = (module.running_var.double() + module.eps).rsqrt()  # type: ignore[union-attr]  # it has both or none
+        scale = scale if module.weight is None else scale * module.weight.double()
+        shift = -module.running_mean.double() * scale
+        shift = shift if module.bias is None else shift + module.bias.double()
+        value = self._op("convolution", name, [x], positions=1, groups=module.num_features)
+        dtype = module.running_mean.dtype
+        self._read(x, module.num_features)
+        self._keep(value.name, {"weight": scale.to(dtype)[:, None, None], "bias": shift.to(dtype)})
+        return value
+
+    def _shortened(self, value: _Value, stop: Any) -> _Value:
+        """Without the last steps of a convolution that is padded on both sides so as to lose them: a causal one."""
+        op = self.ops[-1]
+        if value.name != op["name"] or op["op"] != "convolution" or op.get("stride") or op.get("reflect"):
+            raise _refusal(f"steps of {value.name} without the last ones")
+        if type(stop) is not int or not -op.get("right", 0) <= stop < 0:
+            raise _refusal(f"steps of {value.name} to {stop}")
+        op["right"] += stop
+        if not op["right"]:
+            del op["right"]
         return value
 
     def _layer(self, layer: RecurrentLayer | SingleStep, name: str, x: Any) -> _Results:
@@ -275,13 +376,13 @@ class _Writer:
         ends = [each for each in given if isinstance(each, _End)]
         if len(ends) == len(given) == 2 and ends[0].of == ends[1].of and axis in (1, -1):
             if [end.back for end in ends] == [2, 1] and ends[0].of.layer.bidirectional:
-                return self._op("last", name, [ends[0].of.output], rank=2, bidirectional=True)
-        elif not ends and axis in (-1, *(v.rank - 1 for v in given if isinstance(v, _Value))):
+                return self._op("last", name, [ends[0].of.output], axes="NF", bidirectional=True)
+        elif not ends and all(isinstance(v, _Value) and v.letter(axis) == "F" for v in given):
             return self._op("concat", name, given)
         raise _refusal(f"what {name} joins")
 
-    def _item(self, name: str, value: Any, at: Any) -> Any:
-        """A part of a layer's results, or the last step."""
+    def _item(self, name: str, value: Any, at: Any, alone: bool) -> Any:
+        """A part of a layer's results, or the last step, or but the last steps of what nothing else reads."""
         if isinstance(value, _Results) and at in (0, 1):
             one = len(value.layer._stack.cell.states) == 1
             return value.output if at == 0 else _State(value, 0 if one else None)
@@ -290,12 +391,17 @@ class _Writer:
         if isinstance(value, _State) and value.letter == 0 and at in (-1, -2) and _is_output(value.of.layer):
             end = _End(value.of, -at)
             both = value.of.layer.bidirectional
-            return end if both else self._op("last", name, [value.of.output], rank=2) if at == -1 else end
+            return end if both else self._op("last", name, [value.of.output], axes="NF") if at == -1 else end
         if isinstance(value, _Value) and value.rank == 3:
             steps = at if isinstance(at, tuple) else (at,)
-            whole = [slice(None)] * len(steps)
-            if steps == (*whole[: self.time], -1, *whole[self.time + 1 :]):
-                return self._op("last", name, [value], rank=2)
+            steps = (*[slice(None)] * (4 - len(steps)), *steps[1:]) if steps[0] is ... else steps
+            time, whole = value.axes.index("T"), [slice(None)] * len(steps)
+            if steps == (*whole[:time], -1, *whole[time + 1 :]):
+                return self._op("last", name, [value], axes="NF")
+            if isinstance(cut := steps[time] if time < len(steps) else None, slice):
+                others = [*steps[:time], *steps[time + 1 :]]
+                if alone and others == whole[1:] and not cut.start and not cut.step:
+                    return self._shortened(value, cut.stop)
         raise _refusal(f"what {name} takes of something: [{at}]")
 
 

@@ -50,7 +50,7 @@ def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     config, net = content["config"], "network.recurrent"
     if content.get("input", "numbers") != "numbers" or "scaler.mean" not in arrays:
         raise LoadError(f"the runtime can't run a classifier of {content.get('input')}")
-    if "highway" in content:
+    if "beside" in content or "highway" in content:
         raise LoadError("the runtime can't run MiniROCKET beside a classifier's network; train with minirocket=False")
     both, segment = config["bidirectional"], config["segment"] or 1
     ops: list[Content] = [{"op": "scale", "name": "scaler", "carry": config["gaps"] == "carry"}]

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 State = tuple[Array, ...]
 NONE: State = ()
 NEVER = -1e4  # the score of a move that may not be
+MOST_AROUND = 2**24  # numbers that a convolution reads at once beside a step, or puts before the first
 
 
 class Form(NamedTuple):
@@ -514,6 +515,128 @@ class Segments(Op):
         return None if lengths is None else -(-lengths // self.size)
 
 
+class Magnitude(_Local):
+    """sqrt(a^2 + b^2) of the first and the second half of the features, of each of ``positions``: of a spectrum."""
+
+    NAME = "magnitude"
+
+    def __init__(self, told: Told, given: Sequence[Form]) -> None:
+        (form,) = _values(told, given)
+        self.positions = told.count("positions", 1)
+        if form.width % (2 * self.positions):
+            raise told.refuse(f"a width that is a multiple of {2 * self.positions}", form.width)
+        self.form = form._replace(width=form.width // 2)
+
+    def apply(self, *given: Array) -> Array:
+        x = given[0]
+        halves = x.reshape(*x.shape[:-1], self.positions, 2, -1)
+        return np.asarray(np.sqrt(np.square(halves).sum(-2)).reshape(*x.shape[:-1], -1))
+
+
+class Convolution(Op):
+    """A convolution over time; or, with ``positions``, over so many within each step, whose channels are side by side.
+
+    ``left`` positions are put before the first, and ``right`` after the last: zeros, or, with ``reflect``, those that
+    are there in a mirror. Over time it streams where what it gives for a step waits for no later one.
+    """
+
+    NAME = "convolution"
+
+    def __init__(self, told: Told, given: Sequence[Form]) -> None:
+        self.positions = told.count("positions", 0, least=0)
+        (form,) = _values(told, given) if self.positions else _steps(told, given)
+        self.name, self.dtype, self.groups = told.name, told.dtype, told.count("groups", 1)
+        self.stride, self.dilation = told.count("stride", 1), told.count("dilation", 1)
+        self.before, self.after = told.count("left", 0, least=0), told.count("right", 0, least=0)
+        self.reflect = told.flag("reflect")
+        channels, odd = divmod(form.width, self.positions or 1)
+        if odd or channels % self.groups:
+            raise told.refuse(f"{self.positions or 1} positions of channels in {self.groups} groups", form.width)
+        weight = told.array("weight", None, channels // self.groups, None)
+        made, _, self.kernel = weight.shape
+        if made % self.groups or not made or not self.kernel:
+            raise told.refuse(f"results in {self.groups} groups, of one position or more", weight.shape)
+        self.span = (self.kernel - 1) * self.dilation + 1
+        if (around := max(self.before, self.after, self.span) * channels) > MOST_AROUND:
+            raise told.refuse(f"no more than {MOST_AROUND} numbers around a position", around)
+        self.channels, self.weight = channels, weight.reshape(self.groups, made // self.groups, -1)
+        self.bias = told.array("bias", made) if told.has("bias") else None
+        if self.positions:
+            if self.reflect and max(self.before, self.after) >= self.positions:
+                raise told.refuse("more positions than are reflected", self.positions)
+            found = self._count(self.positions)
+            if not found:
+                raise told.refuse(f"{self.span} positions or more", self.positions + self.before + self.after)
+            self.form = form._replace(width=found * made)
+        else:
+            self.form = form._replace(width=made)
+            self.streams = (self.before, self.after, self.stride) == (self.span - 1, 0, 1) and not self.reflect
+
+    def _count(self, positions: int) -> int:
+        """How many there are of so many."""
+        return max(0, (positions + self.before + self.after - self.span) // self.stride + 1) if positions else 0
+
+    def start(self, rows: int) -> State:
+        return () if self.positions or not self.before else (np.zeros((self.before, rows, self.channels), self.dtype),)
+
+    def feed(self, given: Sequence[Array], state: State | None, lengths: Any) -> tuple[Array, State]:
+        x = given[0]
+        if self.positions:
+            cut = x.reshape(-1, self.positions, self.channels).swapaxes(0, 1)  # (positions, T*N, channels)
+            if self.reflect:
+                cut = cut[self._mirrored(self.positions)]
+            else:
+                cut = self._between(np.zeros((self.before, *cut.shape[1:]), cut.dtype), cut)
+            return self._convolved(cut).swapaxes(0, 1).reshape(*x.shape[:-1], self.form.width), NONE
+        _check_rows(x, state or None)
+        steps, rows = x.shape[:2]
+        if self.reflect:
+            ends = np.full(rows, steps) if lengths is None else lengths
+            if steps and ends.min(initial=steps) <= max(self.before, self.after):
+                raise ValueError(f"{self.name}: expected more than {max(self.before, self.after)} steps to reflect")
+            around = np.stack([self._mirrored(end, steps) for end in ends.tolist()], axis=1) if rows and steps else None
+            return self._convolved(x if around is None else x[around, np.arange(rows)]), NONE
+        if lengths is not None:
+            x = np.where(_there(x, lengths), x, 0)
+        (before,) = state or self.start(rows) or (x[:0],)
+        if not steps:
+            return self._convolved(x), (before,) if self.before else NONE
+        x = self._between(before, x)
+        if not self.before:
+            return self._convolved(x), NONE
+        at = np.full(rows, steps) if lengths is None else lengths
+        return self._convolved(x), (x[at + np.arange(self.before)[:, None], np.arange(rows)],)
+
+    def left(self, lengths: Any) -> Any:
+        if self.positions or lengths is None:
+            return lengths
+        return np.where(
+            lengths > 0, np.maximum((lengths + self.before + self.after - self.span) // self.stride + 1, 0), 0
+        )
+
+    def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:
+        result, state = self.feed([given[0] if self.positions else given[0][None]], state, None)
+        return (result if self.positions else result[0]), state
+
+    def _mirrored(self, count: int, most: int = 0) -> Array:
+        """Which of ``count`` positions lie around and at them; of ``most`` places the later ones don't matter."""
+        at = np.abs(np.arange(-self.before, max(count, most) + self.after))
+        return np.where(at < count, at, np.maximum(2 * (count - 1) - at, 0))
+
+    def _between(self, before: Array, x: Array) -> Array:
+        return np.concatenate([before, x, np.zeros((self.after, *x.shape[1:]), x.dtype)])
+
+    def _convolved(self, x: Array) -> Array:
+        """(positions', M, results) of what is padded (positions, M, channels)."""
+        if len(x) < self.span:
+            return np.zeros((0, x.shape[1], self.weight.shape[0] * self.weight.shape[1]), self.dtype)
+        every = np.lib.stride_tricks.sliding_window_view(x, self.span, axis=0)[:: self.stride, ..., :: self.dilation]
+        count, rows = every.shape[:2]
+        each = every.reshape(count * rows, self.groups, -1)  # (., groups, channels of one * kernel)
+        y = np.matmul(each.swapaxes(0, 1), self.weight.swapaxes(1, 2)).swapaxes(0, 1).reshape(count, rows, -1)
+        return np.asarray(y if self.bias is None else y + self.bias)
+
+
 class Path(Op):
     """The number of the best feature at each step: of all ways through the steps the one of the highest sum.
 
@@ -605,8 +728,8 @@ class Attention(Op):
 OPS: dict[str, type[Op]] = {
     each.NAME: each
     for each in (
-        *(Embedding, Linear, Norm, Sum, Joined, Activation),
-        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Path, Attention),
+        *(Embedding, Linear, Norm, Sum, Joined, Activation, Magnitude),
+        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Convolution, Path, Attention),
     )
 }
 

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "python.hpp"
+
 namespace nb = nanobind;
 
 namespace statewise {
@@ -25,22 +27,17 @@ class NumpyArrays final : public Tensors {
 
   bool is_negated(nb::handle) const override { return false; }
 
-  nb::object dense_copy(nb::handle array, View& v) const override {
-    return viewed(PyObject_CallOneArg(contiguous_.ptr(), array.ptr()), v);
-  }
+  nb::object dense_copy(nb::handle array, View& v) const override { return viewed(call(contiguous_, array), v); }
 
   nb::object empty(nb::handle like, const Sizes& sizes, View& v) const override {
     static PyObject* const dtype = PyUnicode_InternFromString("dtype");
     const nb::object of = nb::steal(PyObject_GetAttr(like.ptr(), dtype));
     const nb::object shape = new_tuple(sizes.rank);
     for (int k = 0; k < sizes.rank; ++k) put(shape, k, nb::int_(sizes.of[k]));
-    PyObject* const arguments[2] = {shape.ptr(), of.ptr()};
-    return viewed(PyObject_Vectorcall(empty_.ptr(), arguments, 2, nullptr), v);
+    return viewed(call(empty_, shape, of), v);
   }
 
-  nb::object empty_like(nb::handle like, View& v) const override {
-    return viewed(PyObject_CallOneArg(empty_like_.ptr(), like.ptr()), v);
-  }
+  nb::object empty_like(nb::handle like, View& v) const override { return viewed(call(empty_like_, like), v); }
 
  private:
   static bool read(const Py_buffer& buffer, View& v) {
@@ -95,8 +92,9 @@ ArrayStack::ArrayStack(nb::handle stack, nb::list weights, int threads, Stored s
 
 Pack ArrayStack::packed(nb::handle stack, const nb::list& weights, Stored stored) {
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, Form::kTimeFirst, numpy_arrays());
-  const auto weight = [&](int64_t i) { return nb::handle(PyList_GET_ITEM(weights.ptr(), i)); };
-  const Py_ssize_t count = PyList_GET_SIZE(weights.ptr());
+  const nb::object lent = held(weights);
+  const auto weight = [&](int64_t i) { return item(lent, i); };
+  const Py_ssize_t count = size(lent);
   if (count == 0 || !operands.read_dtype(weight(0)) || (operands.call().float64 && stored != Stored::kNumbers) ||
       !operands.read_weights(count, weight))
     throw std::invalid_argument("the kernels can't pack these weights");

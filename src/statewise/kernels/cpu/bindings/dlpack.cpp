@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "python.hpp"
+
 namespace nb = nanobind;
 
 namespace statewise {
@@ -60,17 +62,15 @@ class TorchTensors final : public Tensors {
     return v.device_type == kOnCpu && v.lanes == 1 && (v.data || empty);  // torch has zeros without memory
   }
 
-  bool is_negated(nb::handle tensor) const override {
-    return !is_no(PyObject_CallOneArg(torch->is_neg.ptr(), tensor.ptr()));
-  }
+  bool is_negated(nb::handle tensor) const override { return !is_no(call(torch->is_neg, tensor)); }
 
   nb::object dense_copy(nb::handle tensor, View& v) const override {
     static PyObject* const resolve = PyUnicode_InternFromString("resolve_neg");
     static PyObject* const contiguous = PyUnicode_InternFromString("contiguous");
-    PyObject* const positive = PyObject_CallMethodNoArgs(tensor.ptr(), resolve);
+    PyObject* const positive = call_method(tensor, resolve);
     if (!positive) nb::raise_python_error();
     const nb::object owned = nb::steal(positive);
-    return viewed(PyObject_CallMethodNoArgs(positive, contiguous), v);
+    return viewed(call_method(owned, contiguous), v);
   }
 
   nb::object empty(nb::handle like, const Sizes& sizes, View& v) const override {
@@ -81,9 +81,7 @@ class TorchTensors final : public Tensors {
   }
 
   // torch.empty_like saves reading the sizes: 0.15 us.
-  nb::object empty_like(nb::handle like, View& v) const override {
-    return viewed(PyObject_CallOneArg(torch->empty_like.ptr(), like.ptr()), v);
-  }
+  nb::object empty_like(nb::handle like, View& v) const override { return viewed(call(torch->empty_like, like), v); }
 };
 
 }  // namespace
@@ -108,16 +106,16 @@ void disconnect() { torch = nullptr; }
 bool torch_is_known() { return torch != nullptr; }
 
 bool torch_is_plain() {
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(torch->modes.ptr()); ++i)
-    if (!is_no(PyObject_CallNoArgs(PyTuple_GET_ITEM(torch->modes.ptr(), i)))) return false;
+  for (Py_ssize_t i = 0; i < size(torch->modes); ++i)
+    if (!is_no(call(item(torch->modes, i)))) return false;
   static PyObject* const level = PyUnicode_InternFromString("_current_level");
   PyObject* const found = PyDict_GetItemWithError(torch->forward_ad.ptr(), level);
   return found && PyLong_Check(found) && PyLong_AsLong(found) < 0;
 }
 
-bool autocast_enabled() { return !is_no(PyObject_CallNoArgs(torch->autocast.ptr())); }
+bool autocast_enabled() { return !is_no(call(torch->autocast)); }
 
-bool grad_enabled() { return !is_no(PyObject_CallNoArgs(torch->grad_enabled.ptr())); }
+bool grad_enabled() { return !is_no(call(torch->grad_enabled)); }
 
 int torch_threads() { return nb::cast<int>(torch->get_threads()); }
 

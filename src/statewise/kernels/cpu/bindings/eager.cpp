@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "python.hpp"
+
 namespace nb = nanobind;
 
 namespace statewise {
@@ -11,17 +13,14 @@ namespace {
 
 std::atomic<int64_t> nanoseconds{0};
 
-nb::handle list_item(nb::handle list, int64_t i) { return PyList_GET_ITEM(list.ptr(), i); }
-nb::handle tuple_item(nb::handle tuple, int64_t i) { return PyTuple_GET_ITEM(tuple.ptr(), i); }
-
 // Whether a gradient is asked of x, a state or a weight.
-bool is_differentiated(nb::handle x, const Operands& operands, const nb::list& weights) {
+bool is_differentiated(nb::handle x, const Operands& operands, nb::handle weights) {
   if (!grad_enabled()) return false;
   if (requires_grad(x)) return true;
   for (int k = 0; k < operands.states(); ++k)
     if (operands.given(k).is_valid() && requires_grad(operands.given(k))) return true;
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(weights.ptr()); ++i)
-    if (requires_grad(list_item(weights, i))) return true;
+  for (Py_ssize_t i = 0; i < size(weights); ++i)
+    if (requires_grad(item(weights, i))) return true;
   return false;
 }
 
@@ -33,15 +32,12 @@ nb::object drawn(nb::handle masks, nb::handle x, Operands& operands) {
 }
 
 // Everything that forward reads. `masks` becomes the list of them, or stays None.
-bool read(Operands& operands, nb::handle x, nb::handle hx, const nb::list& weights, nb::object& masks,
-          nb::handle rows) {
+bool read(Operands& operands, nb::handle x, nb::handle hx, nb::handle weights, nb::object& masks, nb::handle rows) {
   if (!operands.read_input(x, rows) || !operands.read_hx(hx)) return false;
-  if (!operands.read_weights(PyList_GET_SIZE(weights.ptr()), [&](int64_t i) { return list_item(weights, i); }))
-    return false;
+  if (!operands.read_weights(size(weights), [&](int64_t i) { return item(weights, i); })) return false;
   if (masks.is_none()) return true;
   masks = drawn(masks, x, operands);
-  return PyList_CheckExact(masks.ptr()) &&
-         operands.read_masks(PyList_GET_SIZE(masks.ptr()), [&](int64_t i) { return list_item(masks, i); });
+  return PyList_CheckExact(masks.ptr()) && operands.read_masks(size(masks), [&](int64_t i) { return item(masks, i); });
 }
 
 // What backward needs beside x, the states and the weights, and how many of these are what.
@@ -55,22 +51,12 @@ nb::object keep(Operands& operands, nb::handle x, nb::handle masks, nb::handle r
   int64_t at = 0;
   if (record.outputs) put(kept, at++, nb::borrow(output));
   put(kept, at++, operands.make_tape(x));
-  for (int i = 0; i < record.masks; ++i) put(kept, at++, nb::borrow(list_item(masks, i)));
-  for (int i = 0; i < record.rows; ++i) put(kept, at++, nb::borrow(record.rows == 1 ? rows : tuple_item(rows, i)));
+  for (int i = 0; i < record.masks; ++i) put(kept, at++, nb::borrow(item(masks, i)));
+  for (int i = 0; i < record.rows; ++i) put(kept, at++, nb::borrow(record.rows == 1 ? rows : item(rows, i)));
   return kept;
 }
 
 }  // namespace
-
-nb::object new_tuple(int64_t size) {
-  PyObject* const made = PyTuple_New(size);
-  if (!made) nb::raise_python_error();
-  return nb::steal(made);
-}
-
-void put(const nb::object& tuple, int64_t at, nb::object item) {
-  PyTuple_SET_ITEM(tuple.ptr(), at, item.release().ptr());
-}
 
 void run(Operands& operands, void (*kernel)(const Call&)) {
   operands.call().threads = torch_threads();
@@ -100,15 +86,16 @@ nb::object forward_tensors(nb::handle stack, Form form, nb::handle x, nb::handle
                            nb::handle rows, bool bfloat16_products, nb::handle extras) {
   if (!torch_is_known() || !torch_is_plain() || autocast_enabled()) return nb::none();
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
+  const nb::object lent = held(weights);
   nb::object dropout = nb::borrow(masks), extra = nb::none(), record = nb::none();
-  if (!read(operands, x, hx, weights, dropout, rows) || !operands.read_extras(extras)) return nb::none();
+  if (!read(operands, x, hx, lent, dropout, rows) || !operands.read_extras(extras)) return nb::none();
   operands.call().bfloat16_products = bfloat16_products || (bfloat16_set() && precision_is_medium());
   nb::object results = make_results(operands, x);
-  if (is_differentiated(x, operands, weights)) {
+  if (is_differentiated(x, operands, lent)) {
     Record made{nb::borrow(stack), form};
     made.bfloat16_products = operands.call().bfloat16_products;
     made.extras = nb::borrow(extras);
-    extra = keep(operands, x, dropout, rows, tuple_item(results, 0), made);
+    extra = keep(operands, x, dropout, rows, item(results, 0), made);
     record = nb::cast(std::move(made));
   }
   run(operands, forward);
@@ -122,8 +109,9 @@ nb::object forward_tensors(nb::handle stack, Form form, nb::handle x, nb::handle
 nb::object forward_below(nb::handle stack, Form form, nb::handle x, nb::handle hx, nb::list weights, nb::handle masks,
                          nb::handle rows, nb::handle tape) {
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
+  const nb::object lent = held(weights);
   nb::object dropout = nb::borrow(masks);
-  if (!torch_is_known() || !read(operands, x, hx, weights, dropout, rows)) return nb::none();
+  if (!torch_is_known() || !read(operands, x, hx, lent, dropout, rows)) return nb::none();
   if (!tape.is_none() && !operands.read_tape(tape)) return nb::none();
   operands.call().training = !tape.is_none();
   operands.call().bfloat16_products = bfloat16_set() && precision_is_medium();
@@ -135,7 +123,7 @@ nb::object forward_below(nb::handle stack, Form form, nb::handle x, nb::handle h
 nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple incoming, nb::tuple needs, bool below) {
   Operands operands(nb::inst_ptr<Stack>(record.stack)->sizes, record.form);
   if (!torch_is_known() || (!below && (!torch_is_plain() || grad_enabled()))) return nb::none();
-  const auto at = [&](int64_t i) { return tuple_item(kept, i); };
+  const auto at = [&](int64_t i) { return item(kept, i); };
   if (record.states > kMaxStates) return nb::none();
   const int64_t first_weight = 1 + record.states, after = record.outputs + 1 + record.masks + record.rows,
                 weights = int64_t(nb::len(kept)) - first_weight - after, output = first_weight + weights,
@@ -167,7 +155,7 @@ nb::object backward_tensors(const Record& record, nb::tuple kept, nb::tuple inco
   for (int k = 0; operands.all_states() && k < states; ++k)
     if (!operands.read_passed_gradient(incoming[outputs + states + k], k)) return nb::none();
 
-  const auto needed = [&](int64_t i) { return tuple_item(needs, 1 + i).is(Py_True); };
+  const auto needed = [&](int64_t i) { return item(needs, 1 + i).is(Py_True); };
   nb::object gradients = new_tuple(1 + first_weight + weights);
   put(gradients, 0, nb::none());
   put(gradients, 1, needed(0) ? operands.make_input_gradient(x) : nb::none());

@@ -54,7 +54,4 @@ nanobind::object make_results(Operands& operands, nanobind::handle x);
 void run(Operands& operands, void (*kernel)(const Call&));      // on as many threads as torch
 void compute(Operands& operands, void (*kernel)(const Call&));  // on the call's
 
-nanobind::object new_tuple(int64_t size);
-void put(const nanobind::object& tuple, int64_t at, nanobind::object item);
-
 }  // namespace statewise

@@ -1,5 +1,6 @@
 #include "finalize.hpp"
 
+#include <dlfcn.h>
 #include <nanobind/nanobind.h>
 #include <unistd.h>
 
@@ -16,27 +17,33 @@ namespace {
   for (;;) pause();
 }
 
-#if PY_VERSION_HEX < 0x030E0000
-
-bool finalizing() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return Py_IsFinalizing();
+// Python 3.14 lets such threads wait by itself. A module of the stable ABI learns where it is when it is loaded.
+bool ends_threads() {
+#if PY_VERSION_HEX >= 0x030B0000
+  return Py_Version < 0x030E0000;
 #else
-  return _Py_IsFinalizing();
+  return true;
 #endif
 }
 
+// Which of the two names it has depends on the version, and the stable ABI has neither of them before 3.13.
+int (*find_finalizing())() {
+  void* found = dlsym(RTLD_DEFAULT, "Py_IsFinalizing");
+  if (!found) found = dlsym(RTLD_DEFAULT, "_Py_IsFinalizing");
+  return reinterpret_cast<int (*)()>(found);
+}
+
+int (*const finalizing)() = find_finalizing();
 std::terminate_handler handler_before = nullptr;
 std::thread::id finalizer;
 
 // An unwinding that Python began is no exception in flight; everything else goes on as it would.
 [[noreturn]] void terminate() {
-  if (finalizing() && std::this_thread::get_id() != finalizer && !std::current_exception()) wait_for_the_end();
+  if (finalizing && finalizing() && std::this_thread::get_id() != finalizer && !std::current_exception())
+    wait_for_the_end();
   handler_before();
   std::abort();
 }
-
-#endif
 
 }  // namespace
 
@@ -49,12 +56,11 @@ InterpreterReleased::~InterpreterReleased() {
 }
 
 void outlive_interpreter() {
-#if PY_VERSION_HEX < 0x030E0000
+  if (!ends_threads()) return;
   nb::module_::import_("atexit").attr("register")(nb::cpp_function([] {
     finalizer = std::this_thread::get_id();
     handler_before = std::set_terminate(terminate);
   }));
-#endif
 }
 
 }  // namespace statewise

@@ -3,18 +3,11 @@
 #include <algorithm>
 #include <numeric>
 
+#include "python.hpp"
+
 namespace nb = nanobind;
 
 namespace statewise {
-namespace {
-
-// The item of a tuple or list, neither of which owns what it lends.
-nb::handle item(nb::handle sequence, Py_ssize_t i) {
-  return PyTuple_CheckExact(sequence.ptr()) ? PyTuple_GET_ITEM(sequence.ptr(), i) : PyList_GET_ITEM(sequence.ptr(), i);
-}
-
-}  // namespace
-
 bool Operands::read_dtype(nb::handle tensor) {
   View v;
   return read_dtype(tensor, v);
@@ -58,7 +51,7 @@ bool Operands::read_input(nb::handle x, nb::handle rows) {
 }
 
 bool Operands::read_packing(nb::handle rows, int64_t data_rows) {
-  if (PyTuple_GET_SIZE(rows.ptr()) != 3) return false;
+  if (size(rows) != 3) return false;
   const nb::handle batch_sizes = item(rows, 0), sorted = item(rows, 1), unsorted = item(rows, 2);
   View v;
   if (!tensors_.is_counts(batch_sizes, v) || v.rank != 1) return false;
@@ -86,7 +79,7 @@ bool Operands::read_hx(nb::handle hx) {
   if (states() == 1) return read_states(&hx);
   const bool tuple = PyTuple_CheckExact(hx.ptr());
   if (!tuple && !PyList_CheckExact(hx.ptr())) return false;
-  if ((tuple ? PyTuple_GET_SIZE(hx.ptr()) : PyList_GET_SIZE(hx.ptr())) != states()) return false;
+  if (size(hx) != states()) return false;
   nb::handle given[kMaxStates];
   for (int k = 0; k < states(); ++k) {
     given[k] = item(hx, k);
@@ -106,7 +99,7 @@ bool Operands::read_states(const nb::handle* given) {
 bool Operands::read_extras(nb::handle extras) {
   if (extras.is_none()) return true;
   const nb::handle masks = item(extras, 0), names = item(extras, 1), starts = item(extras, 2), seed = item(extras, 3);
-  const Py_ssize_t count = PyList_GET_SIZE(masks.ptr());
+  const Py_ssize_t count = size(masks);
   if (count != 0 && count != call_.L * call_.D) return false;
   call_.recurrent_masks.resize(size_t(count));
   for (Py_ssize_t i = 0; i < count; ++i)

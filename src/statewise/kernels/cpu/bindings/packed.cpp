@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "python.hpp"
+
 namespace nb = nanobind;
 
 namespace statewise {
@@ -45,10 +47,10 @@ PackedStack::PackedStack(nb::handle stack, Form form, nb::list weights, nb::obje
 Pack PackedStack::packed(nb::handle stack, Form form, const nb::list& weights, nb::handle memory, Stored stored) {
   if (!torch_is_known()) throw std::invalid_argument("torch isn't known");
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
-  const auto weight = [&](int64_t i) { return nb::handle(PyList_GET_ITEM(weights.ptr(), i)); };
+  const nb::object lent = held(weights);
+  const auto weight = [&](int64_t i) { return item(lent, i); };
   if (!operands.read_dtype(memory) || operands.call().bfloat16 ||
-      (operands.call().float64 && stored != Stored::kNumbers) ||
-      !operands.read_weights(PyList_GET_SIZE(weights.ptr()), weight))
+      (operands.call().float64 && stored != Stored::kNumbers) || !operands.read_weights(size(lent), weight))
     throw std::invalid_argument("the kernels can't pack these weights");
   return Pack(operands, stored);
 }
@@ -66,9 +68,10 @@ bool PackedStack::is_current() const {
 
 bool PackedStack::undisturbed() const {
   if (!is_current() || !owner_.is_valid()) return false;
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(hooks_.ptr()); ++i)
-    if (PyDict_GET_SIZE(PyTuple_GET_ITEM(hooks_.ptr(), i)) != 0) return false;
-  if (size_t(PyDict_GET_SIZE(owner_.ptr())) != weights_.size()) return false;
+  for (Py_ssize_t i = 0; i < size(hooks_); ++i)
+    if (PyDict_Size(item(hooks_, i).ptr()) != 0) return false;
+  const nb::ft_object_guard alone(owner_);  // while it is gone through
+  if (size_t(PyDict_Size(owner_.ptr())) != weights_.size()) return false;
   Py_ssize_t at = 0;
   size_t i = 0;
   PyObject *name, *weight;
@@ -86,7 +89,7 @@ nb::object PackedStack::operator()(nb::handle x, nb::handle hx, nb::handle rows)
     if (operands.given(k).is_valid() && requires_grad(operands.given(k))) return nb::none();
   nb::object results = make_results(operands, x);
   statewise::run(operands, forward);
-  const auto result = [&](int64_t i) { return nb::borrow(PyTuple_GET_ITEM(results.ptr(), i)); };
+  const auto result = [&](int64_t i) { return nb::borrow(item(results, i)); };
   if (form_ == Form::kStep) return states == 1 ? result(0) : results;
   if (states == 1) return results;
   nb::object nested = new_tuple(2), final = new_tuple(states);
