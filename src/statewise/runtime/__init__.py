@@ -29,7 +29,7 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
     """The ``Network`` in a file of ``statewise.save``'s or a job's; of tag a ``Tagger``, of translate a ``Translator``.
 
     Args:
-        path: a ``.safetensors`` file.
+        path: a ``.safetensors`` file; or a network of another library's, ``.keras``, RTNeural's JSON or ``.nam``.
         threads: on how many a call of the recurrent layers may compute. Default: 1, the caller's.
         dtype: what the recurrent layers' matrices are packed in: "int8", "bfloat16" or "float32"; see
             ``statewise.freeze``. Default: what the file says, which is float32 unless it was saved in another.
@@ -42,7 +42,11 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
     """
     if dtype not in (None, *KEPT):
         raise ValueError(f"load: expected dtype to be {', '.join(KEPT)} or None, got {dtype!r}")
-    told, arrays = file.read(Path(path).read_bytes(), str(path))
+    data = Path(path).read_bytes()
+    if file.kind(data) != "safetensors":
+        net = _from_elsewhere(data, str(path), threads)
+        return net if dtype is None else Network(_kept_in(dtype, net.content), net._arrays, threads)
+    told, arrays = file.read(data, str(path))
     kind, format = told.get("kind"), told.get("format")
     known = {KIND: FORMAT} | {name: job.format for name, job in JOBS.items()}
     if not isinstance(kind, str) or kind not in known:
@@ -72,3 +76,12 @@ def _kept_in(dtype: str, content: dict[str, Any]) -> dict[str, Any]:
     if isinstance(ops := content.get("ops"), list):
         found["ops"] = [op | {"dtype": dtype} if op.get("op") == "recurrent" else op for op in ops]
     return found
+
+
+def _from_elsewhere(data: bytes, path: str, threads: int) -> Network:
+    from .. import weights
+
+    try:
+        return weights.network(data, threads)
+    except LoadError as error:
+        raise LoadError(f"{path}: {error}") from None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
+from ...training.weights import as_arrays, as_tensors, filled
 from .beside import Beside, as_today
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
@@ -41,6 +43,11 @@ class Model(model_file.Model):
     target: Target
     beside: Beside | None = None
     """What stands beside the network."""
+
+    @cached_property
+    def frozen(self) -> Any:
+        """Its network, packed for many calls."""
+        return freeze(self.network)
 
     def predict(self, sequences: Any, scores: Scores | None = None) -> Said:
         """What the target says: (n, ...); ``scores`` are what stands beside the network says, where that is known.
@@ -104,11 +111,11 @@ class Model(model_file.Model):
         beside = {} if self.beside is None else {"beside": self.beside.content()}
         return {**kinds, **self.encoder.content(), **self.target.content(), **beside}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Any]:
         """The weights, and those of the encoder."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         beside = {} if self.beside is None else self.beside.arrays()
-        return tensors | self.encoder.tensors() | {name: torch.from_numpy(array) for name, array in beside.items()}
+        return as_arrays(tensors | self.encoder.tensors()) | beside
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -117,9 +124,9 @@ class Model(model_file.Model):
         return content | {"config": content["shape"] | gaps}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config = shared["config"]
+    def built(cls, content: Mapping[str, Any], arrays: dict[str, Any], **shared: Any) -> Model:
+        """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
+        config, tensors = shared["config"], as_tensors(arrays)
         target = TARGETS[content.get("task", Classes.TASK)].built(content)
         known = {each.KIND: each for each in ENCODERS}
         encoder = known[content.get("input", Scaler.KIND)].built(content, tensors)
@@ -131,8 +138,8 @@ class Model(model_file.Model):
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        network = model_file.filled(lambda: Network(*encoder.front(config), target.width, config), weights)
-        return cls(network=network.eval(), encoder=encoder, target=target, beside=beside, **shared)
+        network = filled(lambda: Network(*encoder.front(config), target.width, config), weights)
+        return cls(network=network, encoder=encoder, target=target, beside=beside, **shared)
 
     def _said(self, outputs: Scores) -> Said:
         """What the target says of ``outputs`` (n, W). Raises ``InputError`` where they are no numbers."""

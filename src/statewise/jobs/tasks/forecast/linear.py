@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from torch import Tensor
 
 from ...config import from_json
 from .baselines import intermittent
@@ -84,9 +83,9 @@ class Linear:
         return {"linear.matrices": self.matrices, "linear.unit": self.unit}
 
     @staticmethod
-    def build(content: Any, tensors: Mapping[str, Tensor], series: int, horizon: int) -> Linear:
+    def build(content: Any, tensors: Mapping[str, Array], series: int, horizon: int) -> Linear:
         """What the other two gave. ValueError for what they can't have given."""
-        matrices, unit = (tensors[f"linear.{name}"].numpy() for name in ("matrices", "unit"))
+        matrices, unit = (tensors[f"linear.{name}"] for name in ("matrices", "unit"))
         if matrices.ndim != 3 or matrices.shape[::2] != (2, horizon) or matrices.shape[1] < 2:
             raise ValueError(f"expected the matrices of a forecast of {horizon} steps, got {matrices.shape}")
         if unit.shape != (series, 2) or not (unit > 0).all() or {unit.dtype, matrices.dtype} != {np.dtype("float64")}:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from ...artifacts.model_file import Arrays
 from ...errors import InputError, remark
 from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
+from ...training.weights import arrays_of
 from . import holiday
 from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
@@ -33,15 +35,17 @@ from .dataset import (
     values_before,
     window_values,
 )
-from .direct import Direct, WindowInputs, WindowTask
+from .direct import Direct, WindowInputs
 from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
+from .learner import Learner
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import AGAIN, Model, calibration, make_tails, mix
-from .networks import Learner, one_thread
-from .recursive import Recursive, StepInputs, StepTask, root_mean_square
+from .networks import one_thread
+from .recursive import Recursive, StepInputs, root_mean_square
 from .season import choose_differences, choose_lags, common_season, nested_seasons, seasonal_spread
 from .series import Panel
 from .split import Array, Rows, Split, longest_horizon, origins, split_rows, thinned
+from .tasks import StepTask, WindowTask
 
 LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
@@ -313,9 +317,7 @@ def _learn_recursive(
     def judge(network: nn.Module) -> dict[str, float]:
         if judged is None:
             return {}
-        device = next(network.parameters()).device
-        found = replace(learner, networks=(network.cpu(),)).forecast(dataset, *judged)[..., 0]
-        network.to(device)
+        found = replace(learner, weights=(arrays_of(network),)).forecast(dataset, *judged)[..., 0]
         return {"MAE over the horizon": float(np.nanmean(np.abs(found - dataset.window(judged[0], plan.horizon))))}
 
     def task(network: nn.Module) -> Task:
@@ -329,7 +331,7 @@ def _learn_recursive(
             judge=partial(judge, network),
         )
 
-    return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+    return replace(learner, weights=_trained(learner, task, trainer, name)), scaling
 
 
 def _new_recursive(plan: Plan, series: Sequence[EncodedSeries], train: Rows) -> tuple[Recursive, Scaling]:
@@ -351,7 +353,7 @@ def _as_before(like: Model, plan: Plan, series: Sequence[EncodedSeries]) -> tupl
         raise InputError(
             "the model has learnt without missing values, and some are (gaps='carry' repeats the last one)"
         )
-    return replace(like.learner, plan=plan, networks=()), like.constants(series)[0]
+    return replace(like.learner, plan=plan, weights=()), like.constants(series)[0]
 
 
 def _learn_direct(
@@ -389,19 +391,19 @@ def _learn_direct(
     rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
     windows = learner.windows(dataset)
     judged = _rows(dataset, train, train if validation is None else validation, horizon)
-    bases: tuple[Tensor | None, Tensor | None] = (None, None)
+    bases: tuple[Array | None, Array | None] = (None, None)
     offsets = None
     if linear:
         told, held = (base_of(linear, scaling, series, at - dataset.begin[s], s) for at, s in ((rows, of), judged))
         offsets = learner.output.offsets(dataset.window(rows, horizon) - told)
-        bases = (torch.from_numpy(told.astype(np.float32)), torch.from_numpy(held.astype(np.float32)))
+        bases = (told, held)
 
     def task(network: Any) -> Task:
         if offsets is not None and like is None:
-            network.offsets.data.copy_(offsets)
+            network.offsets.data.copy_(torch.from_numpy(offsets))
         return WindowTask(network, learner.output, windows, (rows, of), judged, plan.windows, bases)
 
-    return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+    return replace(learner, weights=_trained(learner, task, trainer, name)), scaling
 
 
 def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
@@ -422,15 +424,15 @@ def _best_epoch(history: Sequence[Record]) -> int:
     return int(min(judged[begin:], key=lambda record: next(iter(record["validation"].values())))["epoch"])
 
 
-def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[nn.Module, ...]:
-    """The networks of ``learner``, each from a seed of its own and trained on its ``task``."""
-    networks = []
+def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[Arrays, ...]:
+    """The weights of the networks of ``learner``, each from a seed of its own and trained on its ``task``."""
+    found = []
     for number in range(learner.plan.ensemble):
         seed = learner.plan.seed + number
         network = seeded(seed, learner.network)
         trainer.fit(task(network), replace(learner.plan, seed=seed), f"{name}network {number + 1}")
-        networks.append(network)
-    return tuple(networks)
+        found.append(arrays_of(network))
+    return tuple(found)
 
 
 def _gaps(series: Sequence[EncodedSeries]) -> bool:
