@@ -11,6 +11,7 @@ from torch import nn
 
 import statewise
 from statewise import narrowing, runtime
+from statewise.jobs import Classifier
 
 from .test_layers import LAYERS, instruction_set, saved, shaken  # noqa: F401 (a fixture)
 
@@ -68,7 +69,7 @@ def in_16_bits(rows):
 
 
 @pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
-@pytest.mark.parametrize(("i", "h"), [(1, 1), (5, 63), (63, 5), (130, 530), (1030, 16)])
+@pytest.mark.parametrize(("i", "h"), [(1, 1), (5, 63), (40, 70), (1030, 16)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_step_is_exact_but_for_what_is_rounded(dtype, cell, i, h, instruction_set, tmp_path):  # noqa: F811
     layer = shaken(statewise.Recurrent(cell, i, h))
@@ -81,15 +82,16 @@ def test_a_step_is_exact_but_for_what_is_rounded(dtype, cell, i, h, instruction_
     statewise.save(layer, tmp_path / "net", dtype=dtype)
     y, _ = runtime.load(tmp_path / "net").step(x, (tuple(state),))
     want = stepped(cell, x, state, weights, in_16_bits if dtype == "int8" else lambda v: v.astype(np.float64))
-    np.testing.assert_allclose(y, want, rtol=0, atol=3e-6)
+    largest = max(abs(x).max(), 1) * max(np.abs(w).sum(1).max() for w in weights[:2])  # that a sum can be
+    near = 1e-6 + 3e-8 * largest
+    np.testing.assert_allclose(y, want, rtol=0, atol=near)
     exact = stepped(cell, x, state, weights, lambda v: v.astype(np.float64))
-    largest = max(abs(x).max(), 1) * max(np.abs(w).sum(1).max() for w in weights[:2])
-    assert np.abs(y - exact).max() <= largest * 2 / 65278 + 3e-6
+    assert np.abs(y - exact).max() <= (largest * 2 / 65278 if dtype == "int8" else 0) + near
 
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_layer_computes_with_rounded_weights(name, dtype, instruction_set, tmp_path):  # noqa: F811
+def test_every_layer_computes_with_rounded_weights(name, dtype, tmp_path):
     layer = shaken(LAYERS[name]())
     time = 1 if layer.batch_first else 0
     x = torch.randn(*([3, 9] if time else [9, 3]), layer.input_size)
@@ -121,7 +123,7 @@ def test_rows_are_rounded_for_themselves(dtype, tmp_path):
     others = [n for n in range(9) if n not in (3, 4)]
     assert np.array_equal(z[:, others], net.run(x)[:, others])
     assert np.isnan(z[4, 3]).all()
-    assert np.isnan(z[2, 4]).any()
+    assert dtype == "bfloat16" or np.isnan(z[2, 4]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -219,3 +221,11 @@ def test_damaged_files_are_refused(odd, tmp_path):
     (tmp_path / "net").write_bytes(runtime.file.write("network", 1, content, arrays))
     with pytest.raises(runtime.LoadError):
         runtime.load(tmp_path / "net")
+
+
+def test_a_jobs_model_is_packed_so_too(tmp_path):
+    x = np.random.default_rng(0).normal(size=(4, 9, 2)).astype(np.float32)
+    Classifier(units=5, layers=2, epochs=1).fit(list(x), [0, 1, 0, 1]).save(tmp_path / "model")
+    whole, narrow = (runtime.load(tmp_path / "model", dtype=dtype).run(x.swapaxes(0, 1)) for dtype in (None, "int8"))
+    assert (narrow != whole).any()
+    np.testing.assert_allclose(narrow, whole, rtol=0, atol=0.02)

@@ -8,6 +8,7 @@ y, state = net.step(x_t, state)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
         raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None
 
 
-def _kept_in(dtype: str, content: dict[str, Any]) -> dict[str, Any]:
+def _kept_in(dtype: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """A program, or several, whose recurrent ops keep their weights in ``dtype``."""
     found = {name: _kept_in(dtype, value) if isinstance(value, dict) else value for name, value in content.items()}
     if isinstance(ops := content.get("ops"), list):

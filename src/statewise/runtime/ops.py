@@ -293,7 +293,7 @@ class Recurrent(Op):
             raise LoadError(f"{told.name}: {reason}")
         places = [(f"_l{k}{way}", k) for k in range(layers) for way in ("", "_reverse")[: self.stack.directions]]
         shapes = [(w.name + way, self.stack.weight_shape(w, k)) for way, k in places for w in self.stack.weights]
-        self.weights = lambda: [told.array(name, *shape) for name, shape in shapes]
+        self.weights: Callable[[], list[Array]] = lambda: [told.array(name, *shape) for name, shape in shapes]
         self.kept = KEPT[told.word("dtype", tuple(KEPT))] if "dtype" in told.entry else Stored.NUMBERS
         if self.kept is not Stored.NUMBERS and told.dtype == np.float64:
             raise told.refuse("float32 weights, to keep them in fewer bits", "float64")
