@@ -92,6 +92,6 @@ KIND = Kind(
     cases,
     problem,
     sections,
-    effort=Effort(clean=15, at_least=5, seconds=2.0, sample=1e-3),
+    effort=Effort(clean=15, at_least=5, seconds=0.6, sample=5e-4),
     threads=(1,),
 )
