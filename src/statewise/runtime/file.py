@@ -74,7 +74,10 @@ def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
     except LoadError as error:
         raise LoadError(f"{where}: {error}") from None
     if not isinstance(told, dict) or not isinstance(told.get("content"), dict):
-        raise LoadError(f"{where}: expected a file of statewise's, the header says nothing of it")
+        raise LoadError(
+            f"{where}: expected a file of statewise's, the header says nothing of it; statewise.read_weights may find"
+            f" layers in it"
+        )
     return told, arrays
 
 
