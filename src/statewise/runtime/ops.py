@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import cells
-from ..kernels.cpu._kernels import ArrayStack
+from ..kernels.cpu._kernels import ArrayStack, Stored
 from ..kernels.served import as_kernel, cell_reason
 from ..stack import Stack
 from .file import LARGEST, Arrays, LoadError
@@ -23,6 +23,7 @@ from .file import LARGEST, Arrays, LoadError
 Array = NDArray[Any]
 State = tuple[Array, ...]
 NONE: State = ()
+KEPT = {"float32": Stored.NUMBERS, "bfloat16": Stored.BFLOAT16, "int8": Stored.INT8}  # how weights may be packed
 NEVER = -1e4  # the score of a move that may not be
 MOST_AROUND = 2**24  # numbers that a convolution reads at once beside a step, or puts before the first
 
@@ -90,7 +91,15 @@ class Told:
         if len(array.shape) != len(shape) or any(s not in (n, None) for n, s in zip(array.shape, shape, strict=True)):
             raise LoadError(f"expected {full} of size {shape}, got {array.shape}")
         self.used.add(full)
-        return array.astype(np.float64 if exact else self.dtype, copy=False)
+        found = array.astype(np.float64 if exact else self.dtype, copy=False)
+        unit = f"{full}.scale"  # in which the rows of a matrix in eight bits are counted
+        if array.dtype != np.int8 or unit not in self.arrays:
+            return found
+        scale = self.arrays[unit]
+        if scale.dtype != np.float32 or scale.shape != array.shape[:1]:
+            raise LoadError(f"expected {unit} of size {array.shape[:1]} in float32, got {scale.shape}")
+        self.used.add(unit)
+        return found * scale.reshape(-1, *[1] * (array.ndim - 1))
 
 
 class Op:
@@ -264,7 +273,7 @@ class Activation(_Local):
 
 
 class Recurrent(Op):
-    """A stack of recurrent layers of one cell, by the kernels, which have its weights packed.
+    """A stack of recurrent layers of one cell, by the kernels, which have its weights packed, maybe in fewer bits.
 
     Of a single layer in one direction without a projection the states are (N, .), else (L*D, N, .).
     """
@@ -284,11 +293,11 @@ class Recurrent(Op):
         if reason is not None:
             raise LoadError(f"{told.name}: {reason}")
         places = [(f"_l{k}{way}", k) for k in range(layers) for way in ("", "_reverse")[: self.stack.directions]]
-        self.weights = [
-            told.array(w.name + suffix, *self.stack.weight_shape(w, k))
-            for suffix, k in places
-            for w in self.stack.weights
-        ]
+        shapes = [(w.name + way, self.stack.weight_shape(w, k)) for way, k in places for w in self.stack.weights]
+        self.weights: Callable[[], list[Array]] = lambda: [told.array(name, *shape) for name, shape in shapes]
+        self.kept = KEPT[told.word("dtype", tuple(KEPT))] if "dtype" in told.entry else Stored.NUMBERS
+        if self.kept is not Stored.NUMBERS and told.dtype == np.float64:
+            raise told.refuse("float32 weights, to keep them in fewer bits", "float64")
         self.initial = [
             np.stack([told.array(f"initial_{letter}{suffix}", width) for suffix, _ in places])[:, None]  # (L*D, 1, .)
             for letter, width in zip(self.stack.cell.states, self.stack.state_sizes, strict=True)
@@ -332,7 +341,7 @@ class Recurrent(Op):
         stack = as_kernel(self.stack)
         assert stack is not None
         try:
-            return ArrayStack(stack, self.weights, self.threads)
+            return ArrayStack(stack, self.weights(), self.threads, self.kept)
         except ValueError as error:
             raise LoadError(f"{self.name}: {error}") from None
 
