@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-import load
 import pytest
+
+import load
 
 
 @pytest.mark.slow

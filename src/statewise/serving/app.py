@@ -104,8 +104,10 @@ class Application:
             await asyncio.sleep(min(EVERY, self.limits.keep))
             for model in self.models.values():
                 if model.streaming is not None:
-                    with suppress(Problem):
+                    try:
                         await model.batcher(model.streaming.streams.expire, self.limits.keep)
+                    except Exception as error:
+                        problem_of(error)  # which is for the log; it is tried again
 
     async def stop(self) -> None:
         """Take no more streams, and say good-bye to those that are connected: each client gets its stream's state."""
