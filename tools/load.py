@@ -177,6 +177,8 @@ async def load(
 def judged(net: runtime.Network, streams: list[Stream], table: np.ndarray) -> float:
     """The largest difference between an answer and what the network says by itself."""
     lengths = np.array([len(each.y) for each in streams])
+    if not lengths.any():
+        raise SystemExit("no step was answered in this time")
     x = np.stack([each.x(table, lengths.max()) for each in streams], 1)
     y = net.run(x, lengths)
     return max(float(np.abs(np.array(each.y) - y[: len(each.y), n]).max()) for n, each in enumerate(streams) if each.y)
