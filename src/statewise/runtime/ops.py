@@ -7,6 +7,7 @@ arrays whose rows are on the last axis but one, so that rows of any of them are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
@@ -591,12 +592,7 @@ class Convolution(Op):
     def feed(self, given: Sequence[Array], state: State | None, lengths: Any) -> tuple[Array, State]:
         x = given[0]
         if self.positions:
-            cut = x.reshape(-1, self.positions, self.channels).swapaxes(0, 1)  # (positions, T*N, channels)
-            if self.reflect:
-                cut = cut[self._mirrored(self.positions)]
-            else:
-                cut = self._between(np.zeros((self.before, *cut.shape[1:]), cut.dtype), cut)
-            return self._convolved(cut).swapaxes(0, 1).reshape(*x.shape[:-1], self.form.width), NONE
+            return self._within(x), NONE
         _check_rows(x, state or None)
         steps, rows = x.shape[:2]
         if self.reflect:
@@ -624,8 +620,27 @@ class Convolution(Op):
         )
 
     def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:
-        result, state = self.feed([given[0] if self.positions else given[0][None]], state, None)
-        return (result if self.positions else result[0]), state
+        if self.positions:
+            return self._within(given[0]), NONE
+        result, state = self.feed([given[0][None]], state, None)
+        return result[0], state
+
+    def _within(self, x: Array) -> Array:
+        """Over the positions of each step: the features that each result reads are taken by their numbers."""
+        flat = x.reshape(-1, x.shape[-1])
+        if self.before + self.after and not self.reflect:
+            flat = np.concatenate([flat, np.zeros((len(flat), 1), flat.dtype)], axis=1)
+        each = flat.take(self._read, axis=1).reshape(-1, self.groups, self.weight.shape[-1])
+        return self._product(each).reshape(*x.shape[:-1], self.form.width)
+
+    @cached_property
+    def _read(self) -> Array:
+        """(positions', channels, kernel): which features; the one after the last is a zero. Made when it is needed."""
+        at = self._mirrored(self.positions) if self.reflect else np.arange(-self.before, self.positions + self.after)
+        every = np.lib.stride_tricks.sliding_window_view(at, self.span)[:: self.stride, :: self.dilation]
+        there = (every >= 0) & (every < self.positions)
+        features = every[:, None] * self.channels + np.arange(self.channels)[:, None]
+        return np.where(there[:, None], features, self.positions * self.channels)
 
     def _mirrored(self, count: int, most: int = 0) -> Array:
         """Which of ``count`` positions lie around and at them; of ``most`` places the later ones don't matter."""
@@ -641,8 +656,14 @@ class Convolution(Op):
             return np.zeros((0, x.shape[1], self.weight.shape[0] * self.weight.shape[1]), self.dtype)
         every = np.lib.stride_tricks.sliding_window_view(x, self.span, axis=0)[:: self.stride, ..., :: self.dilation]
         count, rows = every.shape[:2]
-        each = every.reshape(count * rows, self.groups, -1)  # (., groups, channels of one * kernel)
-        y = np.matmul(each.swapaxes(0, 1), self.weight.swapaxes(1, 2)).swapaxes(0, 1).reshape(count, rows, -1)
+        return self._product(every.reshape(count * rows, self.groups, -1)).reshape(count, rows, -1)
+
+    def _product(self, each: Array) -> Array:
+        """(M, groups, channels of one * kernel) to (M, results)."""
+        if self.groups == 1:
+            y = each[:, 0] @ self.weight[0].T
+        else:
+            y = np.matmul(each.swapaxes(0, 1), self.weight.swapaxes(1, 2)).swapaxes(0, 1).reshape(len(each), -1)
         return np.asarray(y if self.bias is None else y + self.bias)
 
 
