@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "job.hpp"
+#include "streams.hpp"
 
 namespace statewise {
 
@@ -19,6 +20,9 @@ const InstructionSet& instruction_set();
 // What belongs to the one in use, if the processor multiplies bfloat16, or null: the products of its cells' kernels for
 // float take their operands as bfloat16, and it has no others.
 const InstructionSet* bfloat16_set();
+
+// What streams compute with, of the same instruction set.
+const StreamKernelsOfSet& stream_kernels(const InstructionSet& set);
 
 // A cell's number, the same for all instruction sets: those that come with statewise first, then what was loaded. The
 // latest of its name; -1 if there is none.
