@@ -1,4 +1,4 @@
-"""The examples of docs/layers.md, docs/cells.md and docs/jobs.md run as they stand, one after the other."""
+"""The examples of docs/layers.md, explain.md, cells.md and jobs.md run as they stand, one after the other."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ import statewise
 LAYERS = Path(__file__).parents[1] / "docs" / "layers.md"
 
 
-def test_examples_of_the_layers():
-    text = LAYERS.read_text()
+@pytest.mark.parametrize(("page", "least"), [("layers.md", 9), ("explain.md", 5)])
+def test_examples_of_a_page(page, least, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = LAYERS.with_name(page)
+    text = path.read_text()
     names: dict[str, object] = {}
     blocks = list(re.finditer(r"```python\n(.*?)```", text, flags=re.DOTALL))
-    assert len(blocks) > 8
+    assert len(blocks) >= least
     for block in blocks:
         line = text.count("\n", 0, block.start()) + 1
-        exec(compile("\n" * line + block[1], str(LAYERS), "exec"), names)
+        exec(compile("\n" * line + block[1], str(path), "exec"), names)
 
 
 def test_the_guide_from_equations_to_a_layer():
@@ -83,6 +86,15 @@ def test_examples_of_the_runtime(tmp_path, monkeypatch):
     for block in re.findall(r"```python\n(.*?)```", (LAYERS.parent / "runtime.md").read_text(), flags=re.DOTALL):
         exec(compile(block, "runtime.md", "exec", dont_inherit=True), names)
     assert names["y"].shape == (2, 5)
+
+
+def test_examples_of_weights_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (LAYERS.parent / "weights.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "weights.md", "exec", dont_inherit=True), names)
+    assert torch.equal(names["decoder"].weight_hh_l0, names["model"]["decoder"].weight_hh_l0)
+    assert names["y"].shape == (1, 1)
 
 
 def test_every_option_has_an_example():

@@ -382,7 +382,7 @@ def read_texts(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does, up to the numbers that the network reads."""
     from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
     from statewise.jobs.tasks.classify.formats import read
-    from statewise.jobs.tasks.classify.ngrams import fitted
+    from statewise.jobs.tasks.classify.ngrams import NGrams
     from statewise.jobs.tasks.classify.spelling import Spelling
     from statewise.jobs.tasks.classify.targets import target_of
     from statewise.jobs.tasks.classify.texts import Texts
@@ -400,10 +400,9 @@ def read_texts(path: Path, draw: random.Random) -> None:
         return
     target = target_of(examples.labels, examples.source)
     config = ClassifyConfig(level=draw.choice(texts.levels), max_words=300)
-    batches = Spelling.fitted(texts, config).batches(texts)
+    read = Spelling.fitted(texts, config).encoded(texts)
     values = target.read(examples.labels, examples.source, examples.ids)
-    if target.TASK == "classification":
-        fitted(batches, values, target.width, 2)
+    NGrams.fitted(read, target, values, reach=2)
 
 
 def read_pretrained(path: Path, draw: random.Random) -> None:
@@ -534,10 +533,10 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     """Run the mutants ``numbers``, and send of each what came of it; ends the process."""
     import warnings
 
+    import scipy.sparse  # noqa: F401  # scipy's BLAS never ends its start where memory is limited already
     import tokenizers  # noqa: F401  # so that no mutant pays for imports
     import torch
 
-    import statewise.jobs.tasks.classify.ngrams  # scipy's BLAS never ends its start where memory is limited already
     import statewise.jobs.tasks.classify.targets
     import statewise.jobs.tasks.forecast.report
     import statewise.jobs.tasks.translate.report  # noqa: F401

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .ops.config import show_config, warn_on_fallback
     from .saving import save
     from .swap import accelerate, restore
+    from .weights import read_weights
+    from .weights.layers import load_weights
 
 # No submodule may be called as a public name is: importing it would put the module in that name's place.
 _HOMES = {
@@ -35,6 +37,8 @@ _HOMES = {
     "detach": ".layers",
     "explain": ".explaining.explain",
     "freeze": ".freezing",
+    "load_weights": ".weights.layers",
+    "read_weights": ".weights",
     "restore": ".swap",
     "save": ".saving",
     "show_config": ".ops.config",
@@ -57,6 +61,8 @@ __all__ = [
     "detach",
     "explain",
     "freeze",
+    "load_weights",
+    "read_weights",
     "restore",
     "save",
     "show_config",

@@ -205,7 +205,11 @@ def test_a_cell_and_any_module() -> None:
 
 @pytest.mark.parametrize(
     ("module", "said"),
-    [("lstm", "Expected a torch.nn.Module, got str"), (nn.Linear(2, 2), "Expected an input x for Linear")],
+    [
+        ("lstm", "Expected a torch.nn.Module or a model's .safetensors file, got 'lstm'"),
+        (3, "Expected a torch.nn.Module or a model's file, got int"),
+        (nn.Linear(2, 2), "Expected an input x for Linear"),
+    ],
 )
 def test_what_cant_be_explained(module: Any, said: str) -> None:
     with pytest.raises(TypeError, match=said):
@@ -232,16 +236,45 @@ def test_a_notebook_shows_picture_and_tables() -> None:
 def test_the_picture_has_a_box_for_each_layer_direction_and_step(steps: int, columns: int) -> None:
     """Of many steps the first three and the last."""
     found = statewise.explain(LAYERS[0], torch.zeros(steps, 2, 5))
-    assert found.picture is not None
-    boxes = [text for _, _, text, _ in found.picture.boxes]
-    assert len(boxes) == 4 * columns
-    assert boxes.count("layer 1 backward") == columns
-    texts = [text for _, _, text, _ in found.picture.texts]
+    picture = found.pictures[0]
+    assert len(picture.boxes) == 4 * columns
+    texts = [text.text for text in picture.texts]
+    assert texts.count("layer 1 backward") == columns
     assert f"output[{steps - 1}] (2, 16)" in texts
     assert "h_n[3], c_n[3]" in texts
-    for x, y, *_ in found.picture.boxes + found.picture.texts:  # type: ignore[operator]
-        assert 0 < x < found.picture.width
-        assert 0 < y < found.picture.height
+    whole = found.picture
+    assert whole is not None
+    for drawn in [*whole.boxes, *whole.texts]:
+        assert 0 < drawn.x < whole.width
+        assert 0 < drawn.y < whole.height
+
+
+def test_ragged_rows_are_shown() -> None:
+    """From lengths, and from a PackedSequence: what counts, what is padding, how many rows a step has."""
+    layer, lengths = statewise.GRU(3, 4), [3, 1, 2]
+    x = torch.zeros(3, 3, 3)
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    for found in (statewise.explain(layer, lengths=lengths), statewise.explain(layer, packed)):
+        rows = table(found, "Its rows are ragged")
+        assert rows["padding"][0] == "3"
+        assert rows["packed"][0] == "(6, I)"
+        assert rows["batch_sizes"][1].endswith("3, 2, 1")
+        kinds = [box.kind for box in found.pictures[0].boxes]
+        assert kinds.count("empty") == 3
+        assert kinds.count("forward") == 3 + 6
+        assert all(relation.held for relation in found.relations)
+    with pytest.raises(ValueError, match="Expected lengths of 3 rows, each from 0 to 3"):
+        statewise.explain(layer, x, lengths=[4, 1, 1])
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_torchs_layers_are_explained_as_statewises(kind: Any) -> None:
+    """Cells too."""
+    layer = kind(5, 8, 2, bidirectional=True)
+    own = getattr(statewise, kind.__name__)(5, 8, 2, bidirectional=True)
+    assert str(statewise.explain(layer)) == str(statewise.explain(own))
+    cell = getattr(nn, f"{kind.__name__}Cell")(3, 4)
+    assert "one step" in str(statewise.explain(cell)).lower()
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,7 +296,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["nothing"], "no cell is called 'nothing'"),
         (["gru", "--proj-size", "200"], "proj_size has to be smaller"),
         (["gru", "--hidden-size", "0"], "--hidden-size"),
-        (["gru", "--step", "--svg", "x.svg"], "--svg: a cell alone has no picture"),
+        (["gru", "--step", "--lengths", "2,1"], "--lengths: a cell alone has no steps"),
+        (["nothing.safetensors"], "nothing.safetensors: No such file"),
         (["gru", "--svg", "/nowhere/at/all.svg"], "--svg /nowhere/at/all.svg: No such file"),
     ],
 )

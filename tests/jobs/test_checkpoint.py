@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -186,7 +187,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, share):
 
 
 def test_a_model_is_no_checkpoint(tmp_path):
-    model_file.save(tmp_path / "x.checkpoint", "forecast model", 1, {}, {"w": torch.zeros(1)})
+    model_file.save(tmp_path / "x.checkpoint", "forecast model", 1, {}, {"w": np.zeros(1)})
     with pytest.raises(InputError, match="expected a checkpoint, the file holds a forecast model"):
         train(tmp_path, RECIPE)
 

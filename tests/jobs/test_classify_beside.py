@@ -11,20 +11,19 @@ from sklearn.linear_model import Ridge as TheirRidge
 
 from statewise.jobs import Classifier, InputError, Regressor
 from statewise.jobs.tasks.classify import dtw
+from statewise.jobs.tasks.classify.beside import Beside
 from statewise.jobs.tasks.classify.config import ClassifyConfig
-from statewise.jobs.tasks.classify.highway import Highway, settled
 from statewise.jobs.tasks.classify.model import Model
-from statewise.jobs.tasks.classify.ridge import Ridge
+from statewise.jobs.tasks.classify.ridge import ridge
 from statewise.jobs.tasks.classify.rocket import KERNELS, Rocket
-from statewise.jobs.tasks.classify.sequences import Batches, Sequences
+from statewise.jobs.tasks.classify.sequences import Sequences
 from statewise.jobs.tasks.classify.targets import Classes, Labels, Number
 
 TWO = Classes(("a", "b"))
 
 
-def batches_of(arrays):
-    sequences = Sequences.of([np.asarray(a, np.float32) for a in arrays])
-    return Batches(sequences.steps, sequences.lengths)
+def sequences_of(arrays):
+    return Sequences.of([np.asarray(a, np.float32) for a in arrays])
 
 
 def some(lengths, channels=1, seed=0):
@@ -46,7 +45,7 @@ def written_out(rocket, x):
     t, found = len(x), np.zeros(tuple(rocket.heights.shape))
     begin = 0
     for place, (dilation, count) in enumerate(zip(rocket.dilations.tolist(), rocket.counts.tolist(), strict=True)):
-        weights = rocket.weights[place].view(84, -1, 9).numpy()
+        weights = rocket.kernels[place].reshape(84, -1, 9)
         for kernel in range(84):
             said = [
                 sum(
@@ -70,41 +69,49 @@ def test_features_are_what_the_paper_says(lengths, channels, monkeypatch):
     monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.FEATURES", 84 * 3)
     monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.AT_ONCE", 84 * 24)  # two sequences at a time
     arrays = some(lengths, channels)
-    batches = batches_of(arrays)
-    rocket = Rocket.fitted(batches)
-    features = rocket.of(batches)
+    sequences = sequences_of(arrays)
+    rocket = Rocket.of(sequences)
+    features = rocket.matrix(sequences)
     assert features.shape == (len(lengths), 84 * 3)
     for row, array in enumerate(arrays):
         np.testing.assert_allclose(features[row], written_out(rocket, array.astype(np.float32)), atol=1e-5)
+    weights = np.random.default_rng(0).normal(size=(rocket.count, 2)).astype(np.float32)
+    np.testing.assert_allclose(rocket.times(sequences, weights), features.astype(np.float64) @ weights, rtol=1e-9)
 
 
 def test_a_level_changes_no_feature_where_no_zeros_are_seen_and_a_scale_none():
-    batches = batches_of(some([40] * 6))
-    rocket = Rocket.fitted(batches)
-    other = Batches(batches.steps.numpy() * 3, batches.lengths.numpy())
-    np.testing.assert_allclose(Rocket.fitted(other).of(other), rocket.of(batches), atol=1e-6)
+    sequences = sequences_of(some([40] * 6))
+    other = Sequences(sequences.steps * 3, sequences.lengths)
+    np.testing.assert_allclose(Rocket.of(other).matrix(other), Rocket.of(sequences).matrix(sequences), atol=1e-6)
 
 
 # Ridge regression
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("columns", [3, 60])
-def test_ridge_regression_is_scikit_learns_and_each_row_is_left_out(columns):
+def test_ridge_regression_is_scikit_learns_and_each_row_is_left_out(columns, weighted):
     random = np.random.default_rng(0)
     x = random.normal(3, 2, (25, columns)).astype(np.float32)
     y = np.stack([x[:, 0] * 2 + random.normal(size=25), random.normal(size=25)], 1)
-    ridge, left_out = Ridge.fitted(x, y)
-    z = (x - ridge.mean) / ridge.scale
+    counts = random.uniform(0.1, 3, 25).astype(np.float32) if weighted else np.ones(25, np.float32)
+    weights, bias, left_out = ridge(x, y, counts if weighted else None)
+    counts = counts / counts.mean()
+    mean = np.average(x, 0, counts)
+    z = (x - mean) / np.sqrt(np.average((x - mean) ** 2, 0, counts))
     chosen = []
     for penalty in np.logspace(-3, 6, 19):
-        said = [
-            TheirRidge(penalty).fit(np.delete(z, row, 0), np.delete(y, row, 0)).predict(z[row : row + 1])[0]
-            for row in range(25)
-        ]
-        chosen.append((np.mean((np.array(said) - y) ** 2), penalty, said))
+        said = []
+        for row in range(25):
+            others = np.delete(np.arange(25), row)
+            model = TheirRidge(penalty).fit(z[others], y[others], counts[others])
+            said.append(model.predict(z[row : row + 1])[0])
+        lost = ((np.array(said) - y) ** 2).mean(1) @ counts
+        chosen.append((lost, penalty, said))
     _, penalty, said = min(chosen, key=lambda each: each[0])
     np.testing.assert_allclose(left_out, said, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(ridge(x), TheirRidge(penalty).fit(z, y).predict(z), rtol=1e-3, atol=1e-3)
+    theirs = TheirRidge(penalty).fit(z, y, counts).predict(z)
+    np.testing.assert_allclose(x @ weights + bias, theirs, rtol=1e-3, atol=1e-3)
 
 
 # Dynamic time warping
@@ -126,7 +133,7 @@ def by_the_book(a, b, window):
 def test_distances_are_those_of_the_table(lengths, channels, window, monkeypatch):
     monkeypatch.setattr(dtw, "AT_ONCE", 60)
     ours, theirs = some(lengths, channels), some(lengths[:3][::-1], channels, seed=1)
-    found = dtw.distances(batches_of(ours), batches_of(theirs), window)
+    found = dtw.distances(sequences_of(ours), sequences_of(theirs), window)
     bound = window if window is not None and len(set(lengths)) == 1 else 100
     expected = [[by_the_book(a, b, bound) for b in theirs] for a in ours]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -140,12 +147,12 @@ def test_the_window_is_the_one_that_finds_most():
         for place in random.choice(40, 1 + value, replace=False):
             x[place : place + 5] += 1
         bumps.append(x[:, None])
-    batches = batches_of(bumps)
-    window = dtw.chosen_window(batches, TWO, values)
-    assert window in dtw.windows(batches)
+    sequences = sequences_of(bumps)
+    window = dtw.chosen_window(sequences, TWO, values)
+    assert window in dtw.windows(sequences)
     right = {}
-    for each in dtw.windows(batches):
-        found = dtw.distances(batches, batches, each)
+    for each in dtw.windows(sequences):
+        found = dtw.distances(sequences, sequences, each)
         np.fill_diagonal(found, np.inf)
         right[each] = (values[found.argmin(1)] == values).mean()
     assert window == max(right, key=lambda w: (right[w], -w))
@@ -158,18 +165,17 @@ def test_the_window_is_the_one_that_finds_most():
 def test_the_network_counts_where_it_helps_and_not_else():
     random = np.random.default_rng(0)
     values = random.integers(0, 2, 200)
-    good = torch.from_numpy(np.eye(2)[values] * 2 - 1)
-    noise = torch.from_numpy(random.normal(size=(200, 2)))
-    highway = Highway(None, None)
-    alone = settled(highway, TWO, good + 0.3 * noise, noise, values)
+    good = np.eye(2)[values] * 2 - 1
+    noise = random.normal(size=(200, 2))
+    beside = Beside(None, None, None)
+    alone = beside.settled(TWO, good + 0.3 * noise, noise, values)
     assert (alone.share, alone.linear > 1) == (0.0, True)
-    both = settled(highway, TWO, noise, 3 * good, values)
+    both = beside.settled(TWO, noise, 3 * good, values)
     assert both.share > 0
     numbers = random.normal(size=200)
-    says = torch.from_numpy(numbers)[:, None]
-    number = settled(highway, Number(), 0 * says, says, numbers)
-    assert number.share == 1.0
-    assert settled(highway, Number(), says, 0 * says, numbers).share == 0.0
+    says = numbers[:, None]
+    assert beside.settled(Number(), 0 * says, says, numbers).share == 1.0
+    assert beside.settled(Number(), says, 0 * says, numbers).share == 0.0
 
 
 def test_it_is_no_surer_than_its_rows_allow():
@@ -196,14 +202,14 @@ def test_few_rows_are_told_apart_with_it_and_come_back_from_the_file(tmp_path, m
     y = np.arange(24) % 2
     X = np.sin(np.arange(30) * (1 + 0.2 * y[:, None]) + random.uniform(0, 6, (24, 1))) + random.normal(0, 0.3, (24, 30))
     classifier = Classifier(units=4, epochs=3).fit(X, y)
-    highway = classifier.model_.highway
-    assert highway.share == 0  # three epochs teach a network nothing
+    beside = classifier.model_.beside
+    assert beside.share == 0  # three epochs teach a network nothing
     assert classifier.score(X, y) == 1.0
     assert {record["fit"] for record in classifier.history_} == {"half 1", "half 2", "all"}
     classifier.save(tmp_path / "model.safetensors")
     again = Classifier.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
-    mixed = dataclasses.replace(classifier.model_, highway=dataclasses.replace(highway, share=0.5))
+    mixed = dataclasses.replace(classifier.model_, beside=dataclasses.replace(beside, share=0.5))
     mixed.save(tmp_path / "mixed.safetensors")
     sequences = Sequences.equal(X[:, :, None])
     assert not np.allclose(mixed.predict(sequences), classifier.predict_proba(X), atol=1e-4)
@@ -215,9 +221,23 @@ def test_few_rows_are_told_apart_with_it_and_come_back_from_the_file(tmp_path, m
     weights = dict(classifier.model_.network.named_parameters())
     before = weights["output.weight"].detach().clone()
     classifier.partial_fit(X, y)
-    assert classifier.model_.highway is not None
+    assert classifier.model_.beside is not None
     assert not torch.equal(before, classifier.model_.network.output.weight)
-    assert Classifier(units=4, epochs=1).fit(X, y, sample_weight=np.ones(24)).model_.highway is None
+
+
+def test_weights_are_those_of_the_rows(monkeypatch):
+    monkeypatch.setattr("statewise.jobs.tasks.classify.rocket.FEATURES", 84 * 2)
+    random = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    X = np.cumsum(random.normal(0.3 * y[:, None], 1, (40, 20)), axis=1)
+    raw = Sequences.equal(X[:, :, None])
+    y[:20] = 0
+    thrice = 1 + 2 * y
+    for weights, balance, mean in ((thrice, False, 0.0), (None, True, 0.0), (None, False, -0.5)):
+        model = Classifier(units=2, epochs=1, balance=balance).fit(X, y, sample_weight=weights).model_
+        said = model.beside.scores(model.encoder.encoded(raw))[:, 1]
+        # A ridge regression's mean is that of what it is to say, -1 and 1, as they weigh.
+        assert np.average(said, weights=thrice if mean == 0 else None) == pytest.approx(mean, abs=1e-4)
 
 
 def test_numbers_and_several_labels_too(monkeypatch):

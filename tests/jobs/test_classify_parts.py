@@ -14,6 +14,7 @@ from statewise.jobs.config import choices, hints_of
 from statewise.jobs.data.split import share_held_out, stratified_split
 from statewise.jobs.experiment import verdict
 from statewise.jobs.tasks.classify.baselines import baselines, flattened, summary
+from statewise.jobs.tasks.classify.batches import Batches
 from statewise.jobs.tasks.classify.config import ClassifyConfig
 from statewise.jobs.tasks.classify.examples import Examples
 from statewise.jobs.tasks.classify.network import Network, outputs_of
@@ -21,7 +22,7 @@ from statewise.jobs.tasks.classify.pictures import confusion_matrix as draw_conf
 from statewise.jobs.tasks.classify.report import loss_line
 from statewise.jobs.tasks.classify.result import ClassResult
 from statewise.jobs.tasks.classify.scaler import Scaler
-from statewise.jobs.tasks.classify.sequences import Batches, Sequences, segmented
+from statewise.jobs.tasks.classify.sequences import Sequences, segmented
 from statewise.jobs.tasks.classify.targets import Classes
 from statewise.jobs.tasks.classify.training import SequenceTask
 
@@ -45,7 +46,7 @@ def arrays():
 @pytest.fixture
 def batches(arrays):
     sequences = Sequences.of(arrays)
-    return Batches(sequences.steps.astype(np.float32), sequences.lengths)
+    return Batches(Sequences(sequences.steps.astype(np.float32), sequences.lengths))
 
 
 # Sequences
@@ -87,28 +88,28 @@ def test_the_place_of_a_step():
 
 def test_segments_end_with_their_sequence():
     steps = np.arange(20.0).reshape(10, 2)
-    found, lengths = segmented(steps, np.array([5, 1, 4]), 2)
-    assert lengths.tolist() == [3, 1, 2]
+    sequences = Sequences(steps, np.array([5, 1, 4]))
+    found = segmented(sequences, 2)
+    assert found.lengths.tolist() == [3, 1, 2]
     rows = [[0, 1], [2, 3], [4, 4], [5, 5], [6, 7], [8, 9]]  # the last step of an odd number is repeated
-    np.testing.assert_array_equal(found, steps[rows].reshape(6, 4))
-    same, lengths = segmented(steps, np.array([5, 1, 4]), 1)
-    np.testing.assert_array_equal(same, steps)
+    np.testing.assert_array_equal(found.steps, steps[rows].reshape(6, 4))
+    assert segmented(sequences, 1) is sequences
 
 
 def test_a_batch_holds_its_sequences(arrays, batches):
-    x, lengths = batches.take(torch.tensor([3, 1, 0]))
-    assert x.shape == (7, 3, 3)  # as long as the longest of these three
-    assert lengths.tolist() == [7, 1, 5]
-    for place, row in enumerate((3, 1, 0)):
-        np.testing.assert_allclose(x[: LENGTHS[row], place], arrays[row], rtol=1e-6)
+    for x, lengths in (batches.take(torch.tensor([3, 1, 0])), Sequences.of(arrays).block(np.array([3, 1, 0]))):
+        assert x.shape == (7, 3, 3)  # as long as the longest of these three
+        assert lengths.tolist() == [7, 1, 5]
+        for place, row in enumerate((3, 1, 0)):
+            np.testing.assert_allclose(x[: LENGTHS[row], place], arrays[row], rtol=1e-6)
 
 
 def test_a_batch_of_equal_sequences_has_no_lengths():
     sequences = Sequences.equal(np.arange(40.0).reshape(5, 4, 2))
-    x, lengths = Batches(sequences.steps.astype(np.float32), sequences.lengths).take(torch.tensor([4, 2]))
-    assert lengths is None
-    np.testing.assert_array_equal(x[:, 0], sequences[4])
-    np.testing.assert_array_equal(x[:, 1], sequences[2])
+    for x, lengths in (Batches(sequences).take(torch.tensor([4, 2])), sequences.block(np.array([4, 2]))):
+        assert lengths is None
+        np.testing.assert_array_equal(x[:, 0], sequences[4])
+        np.testing.assert_array_equal(x[:, 1], sequences[2])
 
 
 # Scaling
@@ -118,7 +119,7 @@ def test_a_batch_of_equal_sequences_has_no_lengths():
 def test_each_channel_gets_mean_0_and_spread_1(dtype):
     steps = np.random.default_rng(0).integers(0, 200, (500, 3)).astype(dtype) * np.array([1, 1, 0], dtype) + 7
     sequences = Sequences(steps.astype(dtype), np.array([200, 300]))
-    scaled = Scaler.fitted(sequences, "channel").batches(sequences).steps.numpy()
+    scaled = Scaler.fitted(sequences, "channel").encoded(sequences).steps
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(0), [1, 1, 0], atol=1e-5)  # a constant stays one
 
@@ -133,15 +134,13 @@ def test_all_channels_together():
 def test_no_scaling():
     steps = np.random.default_rng(0).normal(3, 2, (50, 2))
     sequences = Sequences(steps, np.array([50]))
-    np.testing.assert_array_equal(
-        Scaler.fitted(sequences, "none").batches(sequences).steps.numpy(), steps.astype(np.float32)
-    )
+    np.testing.assert_array_equal(Scaler.fitted(sequences, "none").encoded(sequences).steps, steps.astype(np.float32))
 
 
 def test_large_numbers_keep_their_small_differences():
     steps = 1.7e9 + np.arange(100.0)[:, None]  # seconds since 1970: float32 can't tell them apart
     sequences = Sequences(steps, np.array([100]))
-    scaled = Scaler.fitted(sequences, "channel").batches(sequences).steps.numpy()
+    scaled = Scaler.fitted(sequences, "channel").encoded(sequences).steps
     np.testing.assert_allclose(np.diff(scaled[:, 0]), np.diff(scaled[:, 0])[0], rtol=1e-3)
     assert scaled.std() == pytest.approx(1, abs=1e-4)
 
@@ -152,7 +151,7 @@ def test_gaps_carry_the_value_before_or_the_mean():
     sequences = Sequences(steps, np.array([3, 2]))
     scaler = Scaler.fitted(sequences, "channel")
     np.testing.assert_allclose(scaler.mean, [3, 3])
-    filled = scaler.batches(sequences).steps.numpy() * scaler.scale + scaler.mean
+    filled = scaler.encoded(sequences).steps * scaler.scale + scaler.mean
     np.testing.assert_allclose(filled, [[3, 1], [2, 1], [2, 1], [3, 5], [4, 5]], rtol=1e-6)
 
 
@@ -291,10 +290,10 @@ def test_epochs_and_validation_follow_the_size():
 def test_what_float32_has_no_number_for_is_refused():
     sequences = Sequences.of([np.array([[1.0, 2.0], [3.0, 1e50]])])
     with pytest.raises(InputError, match=r"1e\+50 is too large beside the scale of its channel, 1$"):
-        Scaler.fitted(sequences, "none").batches(sequences)
-    assert np.isfinite(Scaler.fitted(sequences, "channel").batches(sequences).steps.numpy()).all()
+        Scaler.fitted(sequences, "none").encoded(sequences)
+    assert np.isfinite(Scaler.fitted(sequences, "channel").encoded(sequences).steps).all()
     with pytest.raises(InputError, match=r"1 is too large beside the scale of its channel, 1e-300"):
-        Scaler(np.zeros(2), np.array([1e-300, 1.0])).batches(Sequences.of([np.ones((1, 2))]))
+        Scaler(np.zeros(2), np.array([1e-300, 1.0])).encoded(Sequences.of([np.ones((1, 2))]))
 
 
 # Splits and scores
@@ -370,17 +369,17 @@ def test_a_confusion_matrix_of_many_classes_is_drawn():
 # Baselines
 
 
-def test_a_sequence_in_a_few_numbers(arrays, batches):
-    found = summary(batches)
+def test_a_sequence_in_a_few_numbers(arrays):
+    found = summary(Sequences.of(arrays))
     for row, array in enumerate(arrays):
         moves = np.abs(np.diff(array, axis=0)).sum(0) / len(array)
         parts = [array.mean(0), array.std(0), array.min(0), array.max(0), array[0], array[-1], moves]
         np.testing.assert_allclose(found[row], np.concatenate([[len(array)], *parts]), rtol=1e-4, atol=1e-5)
 
 
-def test_sequences_at_one_length(arrays, batches):
-    flat, _ = flattened(batches, batches)
-    length = int(np.sort(LENGTHS)[1])  # torch's median of an even number is the lower one
+def test_sequences_at_one_length(arrays):
+    flat, _ = flattened(Sequences.of(arrays), Sequences.of(arrays))
+    length = int(np.median(LENGTHS))
     for row, array in enumerate(arrays):
         expected = [
             np.interp(np.linspace(0, len(array) - 1, length), np.arange(len(array)), array[:, channel])

@@ -12,17 +12,19 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from statewise import cli
 from statewise.jobs import Classifier, InputError, Regressor
 from statewise.jobs.tasks.classify import training
+from statewise.jobs.tasks.classify.beside import Beside
 from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
 from statewise.jobs.tasks.classify.formats import read
-from statewise.jobs.tasks.classify.network import outputs_of
-from statewise.jobs.tasks.classify.ngrams import fitted, share
-from statewise.jobs.tasks.classify.sequences import Batches
+from statewise.jobs.tasks.classify.ngrams import NGrams
+from statewise.jobs.tasks.classify.sequences import Sequences
 from statewise.jobs.tasks.classify.spelling import Spelling, normal
+from statewise.jobs.tasks.classify.targets import Classes
 from statewise.jobs.tasks.classify.texts import Texts, as_texts, is_texts
 
 REVIEWS = 'review,stars\n"good, very",5\nbad film,1\n"a ""fine"" one",5\nso so,1\n'
@@ -185,10 +187,10 @@ def spelt(items, **config):
 def test_words_are_lower_case_without_digits_and_signs_apart():
     assert normal("It's 1984, Anna!") == "it's 0000 , anna !"
     spelling = spelt(["Good film.", "good, GOOD"], level="word")
-    batches = spelling.batches(Texts(["good film", "bad film", ""]))
+    read = spelling.encoded(Texts(["good film", "bad film", ""]))
     good, film, unknown = spelling.vocabulary.numbers(["good", "film", "?"])
-    assert batches.steps[:, 0].tolist() == [good, film, unknown, film, unknown]
-    assert batches.lengths.tolist() == [2, 2, 1]
+    assert read.steps[:, 0].tolist() == [good, film, unknown, film, unknown]
+    assert read.lengths.tolist() == [2, 2, 1]
 
 
 def test_of_a_long_text_both_ends_are_read():
@@ -200,55 +202,56 @@ def test_of_a_long_text_both_ends_are_read():
 
 def test_symbols_are_never_cut():
     spelling = spelt([("buy it", "sell"), ("sell",)])
-    assert spelling.batches(Texts([("sell", "buy it", "buy")])).steps[:, 0].tolist() == [2, 3, 1]
+    assert spelling.encoded(Texts([("sell", "buy it", "buy")])).steps[:, 0].tolist() == [2, 3, 1]
     with pytest.raises(InputError, match="the model reads lists of symbols, the sequences are texts"):
         spelling.check(Texts(["sell"]))
 
 
-def test_ngrams_are_those_of_each_text_alone():
+def beside_of(rows, truth, most):
+    """A linear model of n-grams, and the sequences that it was fitted to."""
+    sequences = Sequences(np.concatenate(rows)[:, None], np.array(list(map(len, rows))))
+    target = Classes(tuple(range(max(truth) + 1)))
+    return Beside.fitted(NGrams, sequences, target, np.array(truth), reach=most)[0], sequences
+
+
+@pytest.mark.parametrize("at_once", [1, 1 << 18])
+def test_ngrams_are_those_of_each_text_alone(at_once, monkeypatch):
+    monkeypatch.setattr("statewise.jobs.tasks.classify.ngrams.AT_ONCE", at_once)
     rows = [[2, 3, 2], [4], [5, 2, 3, 4, 5], [4]]
-    x = torch.full((5, 4, 1), 9)  # what lies behind an end
-    for place, row in enumerate(rows):
-        x[: len(row), place, 0] = torch.tensor(row)
-    lengths = torch.tensor(list(map(len, rows)))
-    steps = np.concatenate(rows)[:, None]
-    ngrams = fitted(Batches(steps, lengths.numpy()), np.array([0, 2, 0, 2]), 4, 3).double()
-    together = ngrams(x, lengths)
+    beside, sequences = beside_of(rows, [0, 2, 0, 2], 3)
+    together = beside.scores(sequences)
     assert together[:, [0, 2]].argmax(1).tolist() == [0, 1, 0, 1]
-    assert (together[:, [1, 3]] < -15).all()  # there are no texts of these classes
+    assert (together[:, 1] < -15).all()  # there are no texts of this class
     for place, row in enumerate(rows):
-        torch.testing.assert_close(ngrams(torch.tensor(row)[:, None, None], None)[0], together[place])
+        alone = beside.scores(Sequences(np.array(row)[:, None], np.array([len(row)])))
+        np.testing.assert_allclose(alone[0], together[place])
         state = None
         for symbol in row:
-            said, state = ngrams.step(torch.tensor([[symbol]]), state)
-        torch.testing.assert_close(said[0], together[place])
+            said, state = beside.step(np.array([[symbol]]), state)
+        np.testing.assert_allclose(said[0], together[place])
 
 
-def test_ngrams_are_logistic_regression_on_tfidf():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ngrams_are_logistic_regression_on_tfidf(weighted):
     """The same by hand: an n-gram is known where two texts have it."""
     draw = np.random.default_rng(0)
     rows = [draw.integers(2, 6, draw.integers(1, 9)) for _ in range(60)]
-    truth = np.array([int(2 in row) + int(3 in row) for row in rows])
-    batches = Batches(np.concatenate(rows)[:, None], np.array(list(map(len, rows))))
-    ngrams = fitted(batches, truth, 3, 2)
+    truth = [int(2 in row) + int(3 in row) for row in rows]
+    weights = draw.uniform(0, 3, 60) if weighted else None
+    sequences = Sequences(np.concatenate(rows)[:, None], np.array(list(map(len, rows))))
+    how = sequences, Classes((0, 1, 2)), np.array(truth), weights
+    beside, left_out = Beside.fitted(NGrams, *how, reach=2)
+    assert left_out is None
     cut = [[0, *row.tolist(), 0] for row in rows]
     grams = [[(s,) for s in row] + list(pairwise(row)) for row in cut]
     known = sorted({gram for row in grams for gram in row if sum(gram in other for other in grams) > 1})
     idf = np.array([1 + math.log(61 / (1 + sum(gram in row for row in grams))) for gram in known])
     counts = np.array([[row.count(gram) for gram in known] for row in grams])
     features = counts * idf / np.sqrt(counts @ idf**2)[:, None]
-    regression = LogisticRegression(C=10.0, tol=1e-3).fit(features, truth)
-    assert len(ngrams.keys) == len(known)
-    said = outputs_of(ngrams, batches).softmax(1)
+    regression = LogisticRegression(C=10.0, tol=1e-3).fit(features, truth, weights)
+    assert beside.features.count == len(known)
+    said = softmax(beside.scores(sequences), axis=1)
     np.testing.assert_allclose(said, regression.predict_proba(features), atol=2e-3)
-
-
-def test_the_share_of_the_ngrams_is_that_with_which_the_loss_is_least():
-    truth = np.array([0, 1, 1])
-    right = torch.tensor([[2.0, 0], [0, 2], [0, 2]])
-    assert share(right, -right, truth) == 0
-    assert share(-right, right, truth) == 1
-    assert 0 < share(right * torch.tensor([[9.0], [9], [-9]]), right * torch.tensor([[9.0], [-9], [9]]), truth) < 1
 
 
 # Trained
@@ -278,7 +281,7 @@ def test_a_classifier_reads_texts_and_is_kept(classifier):
     classifier.save("model.safetensors")
     again = Classifier.load("model.safetensors")
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
-    assert again.model_.network.beside is not None
+    assert isinstance(again.model_.beside.features, NGrams)
     with pytest.raises(InputError, match="the model reads symbols, the sequences are numbers"):
         again.predict([np.zeros(3)])
     with pytest.raises(InputError, match="the model reads texts, the sequences are lists of symbols"):
@@ -292,7 +295,7 @@ def test_it_goes_on_with_symbols_that_it_has_not_met(classifier):
     again.partial_fit([f"{name}漢" for name in surnames(48, seed=2)[0]], surnames(48, seed=2)[1])
     assert again.model_.encoder.vocabulary.symbols == known
     assert again.score(*surnames(60, seed=1)) > 0.8
-    np.testing.assert_array_equal(again.model_.network.beside.table, classifier.model_.network.beside.table)
+    np.testing.assert_array_equal(again.model_.beside.weights, classifier.model_.beside.weights)
 
 
 def test_a_stream_says_after_each_symbol_what_is_said_of_the_text_so_far(classifier):
@@ -312,7 +315,7 @@ def test_an_eval_set_and_weights():
     X, y = surnames(90)
     fitted = Classifier(**QUICK).fit(X, y, eval_set=surnames(30, seed=1), sample_weight=np.arange(90))
     assert len(fitted.history_[-1]["validation"]) == 2
-    assert fitted.model_.network.beside.share in torch.linspace(0, 1, 11)
+    assert fitted.model_.beside is not None
 
 
 def test_symbols_of_a_program():
@@ -328,7 +331,7 @@ def test_symbols_of_a_program():
     assert Classifier(units=8, embedding=4, epochs=1).fit(same, truth).predict(as_words).shape == (120,)
     regressor = Regressor(units=4, embedding=4, epochs=1).fit(as_words, [float(len(row)) for row in events])
     assert regressor.predict(as_words[:2]).shape == (2,)
-    assert regressor.model_.network.beside is None
+    assert regressor.model_.beside is None
 
 
 def test_the_level_is_tried_where_texts_suit_several(monkeypatch):
@@ -388,9 +391,10 @@ def test_the_command_finds_the_columns_tells_of_the_baseline_and_predicts(capsys
     quick = ["--units", "8", "--embedding", "8", "--epochs", "2"]
     assert cli.main(["classify", "names.csv", *quick, "--out", "run"]) == 0
     out = capsys.readouterr().out
-    assert "columns   name as texts, language as labels; --text and --label name others" in out
-    assert re.search(r"read      by characters, \d+ known\n", out)
-    assert re.search(r"n-grams   a linear model of \d+, their share in what is said \d\.\d", out)
+    assert re.search("columns +name as texts, language as labels; --text and --label name others", out)
+    assert re.search(r"read +by characters, \d+ known\n", out)
+    assert re.search(r"beside it +a logistic regression on the tf-idf of n-grams\n", out)
+    assert re.search(r"counts +the (network|logistic regression on the tf-idf of n-grams) ", out)
     assert "logistic regression on tf-idf of n-grams of characters" in out
     report = Path("run/report.html").read_text()
     assert report.count("taken for") or "Every sequence" in report
@@ -408,6 +412,6 @@ def test_a_folder_with_both_parts(capsys):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     assert cli.main(["classify", "names", "--units", "4", "--epochs", "1", "--out", "run"]) == 0
-    assert "training  60 texts" in capsys.readouterr().out
+    assert re.search("training +60 texts", capsys.readouterr().out)
     assert cli.main(["classify", "predict", "run/model.safetensors", "names/test", "--out", "said.csv"]) == 0
     assert "60 texts" in capsys.readouterr().out

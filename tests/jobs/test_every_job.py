@@ -27,7 +27,7 @@ from torch import nn
 import in_turn
 from commands import finished, kill, logged, start
 from statewise import cli
-from statewise.jobs.tasks.forecast.recursive import StepTask
+from statewise.jobs.tasks.forecast.tasks import StepTask
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.translate.pairs import dates
 from statewise.jobs.tasks.write import job as write_job

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 
 from statewise.jobs import Forecaster, InputError
+from statewise.jobs.tasks.forecast import losses
+from statewise.jobs.tasks.forecast.direct import Window
 from statewise.jobs.tasks.forecast.distributions import BEND, NegativeBinomial, Output, Tweedie
+from statewise.jobs.tasks.forecast.normal import normal_quantiles
 
 LEVELS = (0.1, 0.5, 0.9)
 ONE = torch.ones(4)
@@ -18,6 +21,10 @@ softplus = torch.nn.functional.softplus
 def drawn(size, seed=0):
     random = torch.Generator().manual_seed(seed)
     return torch.randn(4, 3, size, generator=random, dtype=torch.float64)
+
+
+def summed(output, raw, base, target, seen):
+    return losses.summed(output, raw, Window(None, None, None, base, target, seen, torch.ones(len(raw))))
 
 
 def known(placed):
@@ -36,26 +43,33 @@ def tweedie_density(y, mean, dispersion):
 
 def test_the_loss_of_the_median_is_the_absolute_error():
     output = Output.of("quantiles", (0.5,))
-    placed, target = torch.tensor([[[1.0], [5.0]]]), torch.tensor([[3.0, 4.0]])
-    loss, terms = output.loss(placed, target, torch.tensor([[1.0, 0.0]]), ONE[:1])
+    raw, base, target = torch.tensor([[[0.0], [2.0]]]), torch.tensor([[1.0, 3.0]]), torch.tensor([[3.0, 4.0]])
+    loss, terms = summed(output, raw, base, target, torch.tensor([[1.0, 0.0]]))
     assert (float(loss), terms) == (2.0, 1.0)
 
 
 def test_quantiles_that_cross_are_put_in_order():
     output = Output.of("quantiles", LEVELS)
-    assert output.read(torch.tensor([[[3.0, 1.0, 2.0]]]), ONE[:1]).flatten().tolist() == [1, 2, 3]
+    assert output.read(np.array([[[3.0, 1.0, 2.0]]]), ONE[:1]).flatten().tolist() == [1, 2, 3]
+
+
+def test_normal_quantiles_are_scipys():
+    shares = np.concatenate([np.linspace(1e-9, 1 - 1e-9, 1001), [1e-300, 1e-50, 1e-16, 0.075, 0.925]])
+    np.testing.assert_allclose(normal_quantiles(shares), special.ndtri(shares), rtol=2e-15, atol=1e-16)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "student-t"])
 def test_distributions_are_scipys(kind):
     raw, base, target = drawn(3), drawn(1, 1)[..., 0], drawn(1, 2)[..., 0]
     output = Output.of(kind, LEVELS)
-    placed = output.place(raw[..., : output.size], base)
+    raw_of_kind = raw[..., : output.size]
+    placed = output.place(raw_of_kind.numpy(), base.numpy())
+    np.testing.assert_array_equal(losses.placed(output, raw_of_kind, base), placed)
     scale = known(raw)[1] + 1e-3
     freedom = (2.1 + softplus(raw[..., 2] + 3.0)).numpy()
     location = (raw[..., 0] + base).numpy()
     found = stats.norm(location, scale) if kind == "gaussian" else stats.t(freedom, location, scale)
-    loss, terms = output.loss(placed, target, torch.ones(4, 3), ONE)
+    loss, terms = summed(output, raw_of_kind, base, target, torch.ones(4, 3))
     assert terms == 12
     assert float(loss) == pytest.approx(-found.logpdf(target.numpy()).sum(), rel=1e-12)
     for q, level in enumerate(LEVELS):
@@ -69,13 +83,15 @@ def test_counts_are_scipys_negative_binomial_in_any_unit():
     mean, size = known(raw)
     mean, size = (mean + 1e-3) * unit.numpy()[:, None], size + 1e-2
     found = stats.nbinom(size, size / (size + mean))
-    losses = output.losses(raw, counts / unit[:, None], unit)
-    np.testing.assert_allclose(losses.numpy(), -found.logpmf(counts.numpy()), rtol=1e-10)
+    lost = losses.losses(output, raw, counts / unit[:, None], unit)
+    np.testing.assert_allclose(lost.numpy(), -found.logpmf(counts.numpy()), rtol=1e-10)
     for q, level in enumerate(LEVELS):
-        np.testing.assert_allclose(output.read(raw, unit)[..., q] * unit[:, None], found.ppf(level), rtol=1e-12)
+        np.testing.assert_allclose(
+            output.read(raw.numpy(), unit.numpy())[..., q] * unit.numpy()[:, None], found.ppf(level), rtol=1e-12
+        )
     # Counts of a million: float32 has no digit left of the difference of their logarithms of factorials.
     many = torch.full((1, 1, 2), 1.0)
-    large = output.losses(many, torch.ones(1, 1), torch.tensor([1e6]))
+    large = losses.losses(output, many, torch.ones(1, 1), torch.tensor([1e6]))
     mean, size = (
         softplus(torch.tensor(1.0, dtype=torch.float64), beta=BEND) + 1e-3,
         known(many.double())[1][0, 0] + 1e-2,
@@ -90,14 +106,14 @@ def test_amounts_are_sums_of_exponential_ones(mean, dispersion):
     raw = torch.tensor(wanted - [0.0, np.log(np.e - 1)]).reshape(1, 1, 2)
     output = Tweedie((0.05, 0.5, 0.9, 0.99))
     amounts = torch.tensor([0.0, 0.01, 0.3, 1.0, 2.7], dtype=torch.float64)
-    losses = output.losses(raw.expand(5, 1, 2), amounts[:, None], torch.ones(5))
+    lost = losses.losses(output, raw.expand(5, 1, 2), amounts[:, None], torch.ones(5))
     expected = [-np.log(tweedie_density(float(y), mean, dispersion)) for y in amounts]
-    np.testing.assert_allclose(losses[:, 0].numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(lost[:, 0].numpy(), expected, rtol=1e-9)
     random = np.random.default_rng(0)
     count = random.poisson(2 * np.sqrt(mean) / dispersion, 200_000)
     drawn = np.where(count > 0, random.gamma(np.maximum(count, 1), dispersion * np.sqrt(mean) / 2), 0.0)
     assert drawn.mean() == pytest.approx(mean, rel=0.03)
-    found = output.read(raw, ONE[:1])[0, 0].numpy()
+    found = output.read(raw.numpy(), ONE[:1])[0, 0]
     np.testing.assert_allclose(found, np.quantile(drawn, output.quantiles), rtol=0.05, atol=0.01)
 
 
@@ -106,7 +122,7 @@ def test_gradients_are_those_of_the_losses(kind):
     output = Output.of(kind, LEVELS)
     target = torch.tensor([[0.0, 1.0, 2.0], [0.0, 0.0, 5.0], [1.0, 3.0, 0.0], [2.0, 2.0, 2.0]], dtype=torch.float64)
     raw = drawn(output.size).requires_grad_()
-    assert torch.autograd.gradcheck(lambda raw: output.losses(raw, target, ONE.double()), raw)
+    assert torch.autograd.gradcheck(lambda raw: losses.losses(output, raw, target, ONE.double()), raw)
 
 
 def quick(**more):

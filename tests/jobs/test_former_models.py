@@ -1,6 +1,7 @@
 """Models that former versions wrote are read, and say what they said then.
 
-``former/`` has files of version 0.1.0, format 1, and ``said.json`` what they said. None of them is ever written anew.
+``former/`` has files of version 0.1.0, of format 1 or with what stood beside a classifier's network in format 2, and
+``said.json`` what they said. None of them is ever written anew.
 """
 
 from __future__ import annotations
@@ -48,11 +49,26 @@ def test_a_classifier(tmp_path):
     assert (arguments["head"], arguments["units"], arguments["gaps"]) == ("attention", 2, "carry")
 
 
+@pytest.mark.parametrize(
+    ("name", "sequences"),
+    [
+        ("classify-ngrams", ["rossini", "ivanov", ""]),
+        ("classify-minirocket", [WAVES[:20], WAVES[10:30] / 2, WAVES[:9]]),
+    ],
+)
+def test_classifiers_with_a_linear_model_beside_the_network(name, sequences, tmp_path):
+    model = Classifier.load(former(name))
+    for either in (model, saved_again(model, tmp_path)):
+        np.testing.assert_allclose(either.predict_proba(sequences), SAID[name], rtol=1e-4)
+        assert 0 < either.model_.beside.share < 1
+
+
 def test_writers(tmp_path):
     model = Writer.load(former("write-lines"))
     for either in (model, saved_again(model, tmp_path)):
         assert either.score("it was\nit is\n") == pytest.approx(SAID["write-lines"][0], rel=1e-5)
-        assert either.sample(3) == SAID["write-lines"][1]
+        np.testing.assert_allclose(either.predict_proba("it w"), SAID["write-lines"][1], rtol=1e-5)
+        assert len(either.sample(3)) == 3
     model = Writer.load(former("write-words"))
     for either in (model, saved_again(model, tmp_path)):
         assert either.score("it was and it is") == pytest.approx(SAID["write-words"][0], rel=1e-5)
@@ -86,7 +102,7 @@ def test_one_that_is_damaged_is_refused_in_one_line(path, tmp_path):
     with safe_open(path, "pt") as opened:
         header = json.loads(opened.metadata()["statewise"])
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    assert header["format"] == 1
+    assert header["format"] == 1 or header["content"].get("highway") or "network.beside.keys" in tensors
     refused = list[str]()
     for name in header["content"]:
         for other in (3, None, {}, []):

@@ -11,6 +11,7 @@ from torch.export import Dim, export
 from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
 from statewise.jobs.tasks.forecast.panel import array_panel
 from statewise.jobs.tasks.tag.corpus import Corpus
+from statewise.jobs.tasks.tag.packed import Packed
 
 TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 20
 T, N = Dim("T", min=2, max=1000), Dim("N", min=2, max=1000)
@@ -147,7 +148,7 @@ def test_networks_of_a_tagger_can_be_exported(cell):
     model = Tagger(units=4, word_size=4, character_units=3, epochs=1, cell=cell).fit(X, y).model_
 
     def given(words):
-        batch = model.packed(Corpus("", [words], None)).take(np.array([0]))
+        batch = Packed(Corpus("", [words], None), model.vocabulary).take(np.array([0]))
         symbols = [torch.tensor(model.vocabulary.characters.encode(word)) for word in words]
         padded = torch.nn.utils.rnn.pad_sequence(symbols)
         assert [len(s) for s in symbols] == list(map(len, words))
@@ -175,11 +176,13 @@ def test_networks_of_a_writer_can_be_exported():
 def test_networks_of_a_forecaster_can_be_exported(model):
     values = np.sin(np.arange(100.0)) + np.random.default_rng(0).normal(0, 0.1, 100)
     forecaster = Forecaster(model=model, units=3, epochs=1, ensemble=1, horizon=4, combine=False).fit(values)
-    network = next(iter(forecaster.model_.learner.networks))
-    inputs = []
-    hook = network.register_forward_pre_hook(lambda _, given: inputs.append(given))
-    forecaster.predict()
-    if not inputs:  # the recursive one goes step by step
-        inputs.append((torch.randn(6, 3, forecaster.model_.learner.inputs.features),))
-    hook.remove()
-    torch.testing.assert_close(export(network, inputs[0]).module()(*inputs[0]), network(*inputs[0]))
+    learner = forecaster.model_.learner
+    network, features = learner.networks[0], learner.inputs.features
+    if model == "lstm":
+        inputs = (torch.randn(6, 3, features),)
+    else:
+        past, future = torch.randn(3, learner.plan.lookback, features), torch.randn(3, 4, learner.inputs.known)
+        inputs = (past, future, torch.zeros(3, dtype=torch.int64))
+        told = learner.runners[0](*(each.numpy() for each in inputs))
+        np.testing.assert_allclose(told, network(*inputs).detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(export(network, inputs).module()(*inputs), network(*inputs))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
-from statewise.jobs.tasks.tag.crf import CRF, NEVER, best, log_sum, marginals, n_best, plain_log_sum, score
+from statewise.jobs.tasks.tag.crf import CRF, NEVER, log_sum, plain_log_sum, score
+from statewise.jobs.tasks.tag.decoding import best, marginals, n_best, total
 
 LENGTHS = (4, 2, 2, 1)
 K = 3
@@ -18,6 +20,16 @@ def packed(lengths=LENGTHS):
     sizes = torch.tensor([sum(length > t for length in lengths) for t in range(lengths[0])])
     starts = sizes.cumsum(0) - sizes
     return sizes, [[int(starts[t]) + row for t in range(length)] for row, length in enumerate(lengths)]
+
+
+def padded(lengths, emissions, between, first, last):
+    """What decoding.py takes: scores (T, N, K), lengths and moves."""
+    found = np.full((max(lengths), len(lengths), K), 1e6)
+    for row, places in enumerate(packed(lengths)[1]):
+        found[: len(places), row] = emissions[places]
+    moves = np.zeros((K + 1, K + 1))
+    moves[:K, :K], moves[K, :K], moves[:K, K] = between, first, last
+    return found, np.array(lengths), moves
 
 
 def scores(k=K):
@@ -62,12 +74,11 @@ def test_the_score_of_given_tags_and_its_gradients():
 
 
 def test_the_best_tags():
-    sizes, rows = packed()
     given = [s.detach() for s in scores()]
-    found = best(given[0], sizes, *given[1:])
-    for places in rows:
+    found = best(*padded(LENGTHS, *given))
+    for row, places in enumerate(packed()[1]):
         paths, values = all_paths(places, *given)
-        assert tuple(found[places].tolist()) == paths[int(values.argmax())]
+        assert tuple(found[: len(places), row].tolist()) == paths[int(values.argmax())]
 
 
 def constrained():
@@ -83,32 +94,31 @@ def constrained():
 
 @pytest.mark.parametrize("given", [scores, constrained])
 def test_the_probability_of_each_tag_over_all_tags_of_the_others(given):
-    sizes, rows = packed()
     given = [s.detach() for s in given()]
-    found = marginals(given[0], sizes, *given[1:])
-    torch.testing.assert_close(found.sum(1), torch.ones(sum(LENGTHS), dtype=torch.float64))
-    for places in rows:
+    found = marginals(*padded(LENGTHS, *given))
+    for row, places in enumerate(packed()[1]):
         paths, values = all_paths(places, *given)
         weights = values.softmax(0)
-        for step, place in enumerate(places):
+        np.testing.assert_allclose(found[: len(places), row].sum(1), np.ones(len(places)), rtol=1e-12)
+        assert total(*padded(LENGTHS, *given))[row] == pytest.approx(float(values.logsumexp(0)), rel=1e-12)
+        for step in range(len(places)):
             expected = [sum(w for path, w in zip(paths, weights, strict=True) if path[step] == tag) for tag in range(K)]
-            torch.testing.assert_close(found[place], torch.stack(expected), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(found[step, row], torch.stack(expected), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30, 100])
 @pytest.mark.parametrize("given", [scores, constrained])
 def test_the_n_best_sequences(given, count):
-    sizes, rows = packed()
     given = [s.detach() for s in given()]
-    found, tags = n_best(given[0], sizes, *given[1:], count)
-    assert (found.shape, tags.shape) == ((len(LENGTHS), count), (sum(LENGTHS), count))
-    for row, places in enumerate(rows):
+    found, tags = n_best(*padded(LENGTHS, *given), count)
+    assert (found.shape, tags.shape) == ((len(LENGTHS), count), (LENGTHS[0], len(LENGTHS), count))
+    for row, places in enumerate(packed()[1]):
         paths, values = all_paths(places, *given)
         order = [place for place in values.argsort(descending=True).tolist() if values[place] > NEVER / 2][:count]
         expected = values[order]
-        torch.testing.assert_close(found[row, : len(order)], expected, rtol=1e-12, atol=0)
+        np.testing.assert_allclose(found[row, : len(order)], expected, rtol=1e-12, atol=0)
         assert (found[row, len(order) :] < NEVER / 2).all()  # what may not be, and what there is not
-        ours = [tuple(tags[places, rank].tolist()) for rank in range(len(order))]
+        ours = [tuple(tags[: len(places), row, rank].tolist()) for rank in range(len(order))]
         assert ours == [paths[place] for place in order]
 
 
@@ -131,7 +141,7 @@ def test_what_is_not_allowed_does_not_come():
     sizes, _ = packed((5,))
     emissions = torch.full((5, K), -1.0)
     emissions[[0, 1, 2, 3, 4], [2, 0, 1, 1, 1]] = 5.0
-    found = best(emissions, sizes, *crf.scores()).tolist()
+    found = best(*padded((5,), emissions, *(each.detach() for each in crf.scores())))[:, 0].tolist()
     assert found[0] != 2
     assert found[-1] != 1
     assert (0, 1) not in itertools.pairwise(found)

@@ -12,12 +12,12 @@ from statewise.jobs import InputError
 from statewise.jobs.data.symbols import plain
 from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus, all_of
-from statewise.jobs.tasks.tag.decoding import in_words, predict
+from statewise.jobs.tasks.tag.decoding import in_words
 from statewise.jobs.tasks.tag.example import sentences
 from statewise.jobs.tasks.tag.network import Network
 from statewise.jobs.tasks.tag.packed import Packed, pack
 from statewise.jobs.tasks.tag.spans import keep_to_grammar
-from statewise.jobs.tasks.tag.training import TagProblem, split
+from statewise.jobs.tasks.tag.training import TagProblem, predict, split
 from statewise.jobs.tasks.tag.vocabulary import LONGEST, SHAPES, Vocabulary, shape_of
 from statewise.jobs.training.checkpoint import _identity
 

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from statewise.jobs import InputError, Tagger
 from statewise.jobs.tasks.tag.corpus import Corpus
 from statewise.jobs.tasks.tag.example import sentences
+from statewise.jobs.tasks.tag.packed import Packed
 from statewise.jobs.tasks.tag.spans import count, total
 
 SMALL = {"units": 12, "word_size": 12, "character_units": 6}
@@ -225,7 +226,9 @@ def test_probabilities_and_n_best_are_those_of_all_sequences(crf, of_spans):
     for words, one, marginals, ranked in zip(given, predicted, probabilities, best, strict=True):
         if not words:
             continue
-        emissions = model.network(model.packed(Corpus("", [words], None)).take(np.array([0]))).double().detach()
+        emissions = (
+            model.network(Packed(Corpus("", [words], None), model.vocabulary).take(np.array([0]))).double().detach()
+        )
         if crf:
             between, first, last = (s.detach().double() for s in model.network.crf.scores())
         else:

@@ -7,10 +7,13 @@ from itertools import product
 import pytest
 import torch
 
-from statewise.jobs.data.vocabulary import END, UNKNOWN
+from statewise.jobs.data.vocabulary import END, SPECIAL, UNKNOWN
 from statewise.jobs.tasks.translate.config import TranslateConfig
-from statewise.jobs.tasks.translate.network import Network, search
-from statewise.jobs.tasks.translate.pairs import Ragged
+from statewise.jobs.tasks.translate.network import Network
+from statewise.jobs.tasks.translate.ragged import Ragged
+from statewise.jobs.training.weights import arrays_of
+from statewise.runtime import Translator
+from statewise.runtime.jobs import translate
 
 CELLS = ("gru", "lstm", "rnn")
 ATTENTIONS = ("multiplicative", "additive")
@@ -19,6 +22,7 @@ ATTENTIONS = ("multiplicative", "additive")
 def made(symbols=5, **told):
     config = TranslateConfig(**{"units": 3, "embedding": 4, "dropout": 0.0, **told})
     network = Network(6, symbols, config).double()
+    network.config = config
     with torch.no_grad():
         for p in network.parameters():
             p.mul_(2).add_(torch.randn_like(p) / 2)
@@ -27,6 +31,18 @@ def made(symbols=5, **told):
 
 def ragged(lengths, most):
     return Ragged([[*torch.randint(2, most, (n - 1,)).tolist(), END] for n in lengths])
+
+
+def search(network, sources, rows, *, beam, longest, penalty):
+    """What the runtime finds for ``rows`` of ``sources`` with the weights of ``network``, in float64."""
+    arrays = {name: array for name, array in arrays_of(network).items() if name != "output.weight"}
+    sides = {
+        side: {"level": "char", "symbols": [*SPECIAL, *"abcdefgh"[: len(arrays[f"{name}.weight"]) - 2]], "merges": []}
+        for side, name in (("source", "read"), ("target", "written"))
+    }
+    config = vars(network.config) | {"length_penalty": penalty}
+    translator = Translator(*translate({"config": config, "longest": longest, **sides}, arrays))
+    return translator.search([sources.take(torch.tensor([row]))[0][:, 0].numpy() for row in rows], beam)
 
 
 @torch.no_grad()
@@ -58,12 +74,12 @@ def test_a_beam_wide_enough_finds_what_trying_everything_does(cell, layers, atte
     network, longest = made(cell=cell, layers=layers, attention=attention).eval(), 4
     sources = ragged((1, 5, 2), 6)
     beam = sum(3**n for n in range(longest))
-    found = search(network, *sources.take(torch.arange(3)), beam=beam, longest=longest, penalty=penalty)
+    found = search(network, sources, range(3), beam=beam, longest=longest, penalty=penalty)
     for row, best in enumerate(found):
         source = sources.take(torch.tensor([row]))[0][:, 0].tolist()
         expected = everything(network, source, longest, 5, penalty)
-        assert [each.symbols for each in best] == [body for _, body, _ in expected]
-        assert [each.probability for each in best] == pytest.approx([p for _, _, p in expected])
+        assert [symbols for symbols, _ in best] == [body for _, body, _ in expected]
+        assert [p for _, p in best] == pytest.approx([p for _, _, p in expected])
 
 
 @pytest.mark.parametrize("beam", [1, 2, 5])
@@ -71,18 +87,18 @@ def test_a_beam_wide_enough_finds_what_trying_everything_does(cell, layers, atte
 def test_rows_are_searched_together_as_one_by_one(cell, beam):
     network, sources = made(9, cell=cell).eval(), ragged((7, 1, 3, 12, 2), 6)
     how = {"beam": beam, "longest": 9, "penalty": 0.6}
-    together = search(network, *sources.take(torch.arange(5)), **how)
+    together = search(network, sources, range(5), **how)
     for row, best in enumerate(together):
-        (alone,) = search(network, *sources.take(torch.tensor([row])), **how)
-        assert [each.symbols for each in best] == [each.symbols for each in alone]
-        assert [each.probability for each in best] == pytest.approx([each.probability for each in alone])
-        assert len({tuple(each.symbols) for each in best}) == len(best) <= beam
+        (alone,) = search(network, sources, [row], **how)
+        assert [symbols for symbols, _ in best] == [symbols for symbols, _ in alone]
+        assert [p for _, p in best] == pytest.approx([p for _, p in alone])
+        assert len({tuple(symbols) for symbols, _ in best}) == len(best) <= beam
 
 
 def test_a_wider_beam_finds_nothing_worse():
     network, sources = made(7).eval(), ragged((4, 6, 2, 9), 6)
     best = [
-        [row[0].probability for row in search(network, *sources.take(torch.arange(4)), beam=beam, longest=6, penalty=0)]
+        [row[0][1] for row in search(network, sources, range(4), beam=beam, longest=6, penalty=0)]
         for beam in (1, 50, 6**5)
     ]
     assert all(one <= many + 1e-12 for one, many in zip(best[0], best[2], strict=True))

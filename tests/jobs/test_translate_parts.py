@@ -16,7 +16,8 @@ from statewise.jobs import InputError, Translator
 from statewise.jobs.data.vocabulary import END, UNKNOWN, Vocabulary
 from statewise.jobs.tasks.translate.config import Layout, TranslateConfig
 from statewise.jobs.tasks.translate.model import Model
-from statewise.jobs.tasks.translate.pairs import Pairs, Ragged, dates, read
+from statewise.jobs.tasks.translate.pairs import Pairs, dates, read
+from statewise.jobs.tasks.translate.ragged import Ragged
 from statewise.jobs.tasks.translate.result import baselines, distances, score
 from statewise.jobs.tasks.translate.training import TranslateProblem
 

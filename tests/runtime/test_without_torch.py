@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +86,20 @@ def test_texts_where_torch_can_not_be_imported(job, tmp_path):
         expected = model.predict(["one", "two"])
     model.save(path)
     assert alone(TEXTS, str(path)) == str(expected)
+
+
+def test_weights_from_elsewhere_where_torch_can_not_be_imported(tmp_path):
+    figures = Path(__file__).parents[1] / "weights" / "figures"
+    told = json.loads((figures / "rtneural.json").read_text(encoding="utf-8"))["lstm_1d"]
+    (tmp_path / "model.json").write_text(json.dumps(told["model"]))
+    code = """
+import statewise
+print(runtime.load(sys.argv[1]).run([[[value]] for value in map(float, sys.argv[2].split())])[-1, 0, 0])
+part = statewise.read_weights(sys.argv[3])["nnx.gru"]
+print(part.network().run(np.ones((1, 1, 3))).shape)
+assert "torch" not in sys.modules
+"""
+    said = alone(code, str(tmp_path / "model.json"), " ".join(map(str, told["x"])), str(figures / "flax.npz"))
+    last, shape = said.split("\n")
+    assert abs(float(last) - told["y"][-1]) < 2e-6
+    assert shape == "(1, 1, 4)"

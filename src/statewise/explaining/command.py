@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 class ExplainOptions(Config):
     """What ``explain`` can be told."""
 
-    cell: str = option(..., "lstm, gru, rnn, or any other cell by its name", metavar="CELL", positional=True)
+    cell: str = option(
+        ...,
+        "lstm, gru, rnn, or any other cell by its name; or a model's .safetensors file",
+        metavar="CELL|FILE",
+        positional=True,
+    )
     input_size: Whole = option(26, "features of the input in one step", metavar="I")
     hidden_size: Whole = option(128, "units", metavar="H")
     layers: Whole = option(1, "layers", metavar="L")
@@ -28,7 +33,16 @@ class ExplainOptions(Config):
     step: bool = option(False, "the cell alone: one step")
     steps: Whole = option(3, "time steps", metavar="T")
     batch: Whole = option(10, "rows", metavar="N")
-    svg: Path | None = option(None, "the unrolled network, as a picture", metavar="FILE", default="")
+    lengths: tuple[Count, ...] = option(
+        (),
+        "how many steps of each row count, such as 3,1,2: ragged rows; T and N follow",
+        metavar="T,T,...",
+        default="none",
+        commas=True,
+    )
+    svg: Path | None = option(
+        None, "the unrolled network and the inside of the cell, as a picture", metavar="FILE", default=""
+    )
     png: Path | None = option(None, "the same as PNG", metavar="FILE", default="")
 
 
@@ -36,11 +50,12 @@ COMMAND = Command(
     "explain",
     ExplainOptions,
     "statewise.explaining.command:run",
-    usage="statewise explain CELL [option ...]",
+    usage="statewise explain CELL [option ...]\n       statewise explain FILE [--steps T] [--batch N] [--svg FILE]",
     description="""\
 Every tensor that goes into a recurrent layer, comes out of it or is learnt, with its shape
 and the meaning of its axes; the cell's equations; what a step costs; and how output and final
-states relate, tried on random numbers there and then.
+states relate, tried on random numbers there and then. Of a model's file every part,
+with what it reads and gives; torch isn't needed for that.
 """,
     examples="""\
 examples:
@@ -48,20 +63,38 @@ examples:
   statewise explain gru --batch-first --steps 28 --batch 100 --svg gru.svg
   statewise explain slstm
   statewise explain lstm --step
+  statewise explain gru --lengths 5,3,1 --png ragged.png
+  statewise explain runs/classify-001/model.safetensors
 """,
 )
 
 
 def run(options: ExplainOptions) -> None:
     """Print the explanation, and write the pictures that are asked for."""
-    from .explain import explain
-
-    found = explain(_module(options), _input(options))
+    found = _explained(options)
     pictures: list[tuple[Path | None, Any]] = [(options.svg, "svg"), (options.png, "png")]
     for path, form in pictures:
         if path is not None:
             _write(found, path, form)
     say(str(found))
+
+
+def _explained(options: ExplainOptions) -> Explanation:
+    if options.cell.endswith(".safetensors") or Path(options.cell).is_file():
+        from .files import explain_file
+
+        try:
+            return explain_file(options.cell, options.steps, options.batch)
+        except OSError as error:
+            raise InputError(f"{options.cell}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise InputError(str(error)) from None
+    from .explain import explain
+
+    lengths = options.lengths or None
+    if lengths and options.step:
+        raise InputError("--lengths: a cell alone has no steps; leave --step out")
+    return explain(_module(options), None if lengths else _input(options), lengths=lengths)
 
 
 def _module(options: ExplainOptions) -> Any:
@@ -94,7 +127,7 @@ def _input(options: ExplainOptions) -> Any:
 
 def _write(found: Explanation, path: Path, form: str) -> None:
     if found.picture is None:
-        raise InputError(f"--{form}: a cell alone has no picture; leave --step out")
+        raise InputError(f"--{form}: there is no recurrent layer to draw")
     content = found.picture.png() if form == "png" else found.picture.svg().encode()
     try:
         path.write_bytes(content)

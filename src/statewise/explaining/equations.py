@@ -19,22 +19,30 @@ def equations(cell: Cell, bias: bool = True) -> list[str]:
     ``W_if x_t`` is the share of the input in gate f, ``W_hf h_(t-1)`` that of the state before; ``*`` goes unit by
     unit.
     """
-    return _Writer(cell, bias).lines
+    return Written(cell, bias).lines
 
 
-class _Writer:
-    def __init__(self, cell: Cell, bias: bool) -> None:
+class Written:
+    """A cell's step written down.
+
+    Attributes:
+        trace: the step as a graph.
+        names: what the symbols with a name are called, by their ids: ``f_t``.
+        lines: the equations.
+    """
+
+    def __init__(self, cell: Cell, bias: bool = True) -> None:
         self.cell, self.bias = cell, bias
         self.names: dict[int, str] = {}
         self.lines: list[str] = []
         self.spare = iter([letter for letter in _SPARE if letter not in (*cell.gates, *cell.states)])
-        traced = trace(cell)
-        self.uses = Counter(id(a) for s in traced.symbols for a in s.args if isinstance(a, Symbol))
-        self.roots = {id(s): letter for s, letter in zip(traced.states, cell.states, strict=True)}
+        self.trace = trace(cell)
+        self.uses = Counter(id(a) for s in self.trace.symbols for a in s.args if isinstance(a, Symbol))
+        self.roots = {id(s): letter for s, letter in zip(self.trace.states, cell.states, strict=True)}
         found: list[tuple[str, str]] = []
-        for symbol in traced.symbols:
+        for symbol in self.trace.symbols:
             if name := self._name(symbol):
-                found.append((name, self._text(symbol)))
+                found.append((name, self.text(symbol)))
                 self.names[id(symbol)] = name
         taken = self.names.values()
         order = [f"{gate}_t" for gate in cell.gates]
@@ -66,13 +74,13 @@ class _Writer:
             if isinstance(a, Symbol):
                 yield from self._below(a)
 
-    def _text(self, symbol: Symbol, tight: bool = False) -> str:
+    def text(self, symbol: Symbol, tight: bool = False) -> str:
         """As a formula; in parentheses where ``tight`` asks for one factor."""
         if id(symbol) in self.names:
             return self.names[id(symbol)]
         op, args = symbol.op, symbol.args
         if op in ("x", "r", "late"):
-            text = self._share(op, *args)
+            text = self.share(op, *args)
             return f"({text})" if tight and " " in text else text
         if op == "state":
             return f"{self.cell.states[args[0]]}_(t-1)"
@@ -81,22 +89,22 @@ class _Writer:
         if op == "constant":
             return f"{args[0]:g}"
         if op == "norm":
-            return f"norm_{args[0]}({self._text(args[1])})"
+            return f"norm_{args[0]}({self.text(args[1])})"
         if op == "neg":
-            return f"-{self._text(args[0], tight=True)}"
+            return f"-{self.text(args[0], tight=True)}"
         if op in _BINARY:
             factor = op in ("mul", "div")
-            left = self._text(args[0], tight=factor)
-            right = self._text(args[1], tight=op != "add")
+            left = self.text(args[0], tight=factor)
+            right = self.text(args[1], tight=op != "add")
             text = f"{left} {_BINARY[op]} {right}"
             return f"({text})" if tight else text
-        return f"{_WORDS.get(op, op)}({', '.join(self._text(a) for a in args)})"
+        return f"{_WORDS.get(op, op)}({', '.join(self.text(a) for a in args)})"
 
-    def _share(self, op: str, gate: str, value: Symbol | None = None) -> str:
+    def share(self, op: str, gate: str, value: Symbol | None = None) -> str:
         """W x + b of one of the two products."""
         letter, read = ("i", "x_t") if op == "x" else ("h", "h_(t-1)")
         if value is not None:
-            read = f"({self._text(value)})"
+            read = f"({self.text(value)})"
         text = f"W_{letter}{gate} {read}"  # as torch.nn's documentation has it: W_if is W_ih's share for gate f
         if ("x" if op == "x" else "r") in self.cell.norms:
             text = f"norm({text})"

@@ -2,38 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from ..layers.cells import SingleStep
-from ..layers.recurrent import RecurrentLayer
 from .explanation import Explanation
-from .layer import explain_cell, explain_layer
-from .modules import explain_module
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def explain(module: nn.Module, x: Any = None) -> Explanation:
+def explain(
+    module: nn.Module | str | PathLike[str], x: Any = None, *, lengths: Sequence[int] | None = None
+) -> Explanation:
     """What ``module`` computes: every tensor with its shape and the meaning of its axes, costs, and how results relate.
 
     Args:
-        module: a layer or cell of statewise, or any module.
-        x: an input, or a tuple of them; of a layer's T and N are taken. Default: 3 steps of 10 rows; any other
-            module needs one.
+        module: a layer or cell of statewise or of torch.nn, any other module, or a ``.safetensors`` file.
+        x: an input, or a tuple of them, or a dict of arguments by name; of a layer's T and N are taken, and of a
+            PackedSequence its rows' lengths. Default: 3 steps of 10 rows; any other module needs one.
+        lengths: of a layer: how many of each row's steps count, (N,). T and N follow where there is no ``x``.
 
     Returns:
         An ``Explanation``: ``print`` it, or leave it as a notebook's last line.
 
     Raises:
-        TypeError: ``module`` is no module, or is not one of statewise's and comes without ``x``.
+        TypeError: ``module`` is no module, or is none of those layers and comes without ``x``.
+        ValueError: ``lengths`` don't fit ``x``, or a file is no ``.safetensors`` file.
+        OSError: a file can't be read.
     """
-    if isinstance(module, SingleStep):
-        return explain_cell(module, 10 if x is None else x.size(0))
-    if isinstance(module, RecurrentLayer):
-        steps, batch = (3, 10) if x is None else (x.shape[1], x.shape[0]) if module.batch_first else x.shape[:2]
-        return explain_layer(module, int(steps), int(batch))
+    if isinstance(module, (str, PathLike)):
+        if not str(module).endswith(".safetensors") and not Path(module).exists():
+            raise TypeError(f"explain: Expected a torch.nn.Module or a model's .safetensors file, got {str(module)!r}")
+        from .files import explain_file
+
+        return explain_file(module)
+    from torch import nn
+    from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+    from ..layers.cells import SingleStep
+    from ..layers.recurrent import RecurrentLayer
+    from ..swap import accelerate
+    from .layer import explain_cell, explain_layer
+    from .modules import explain_module
+
+    own = module
+    if type(module) in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell):
+        own = accelerate(copy.deepcopy(module))  # the same parameters, and a description of the cell
+    if isinstance(own, SingleStep):
+        return explain_cell(own, 10 if x is None else x.size(0))
+    if isinstance(own, RecurrentLayer):
+        if isinstance(x, PackedSequence):
+            x, counts = pad_packed_sequence(x, batch_first=own.batch_first)
+            lengths = counts.tolist()
+        lengths = None if lengths is None else [int(n) for n in lengths]
+        if x is not None:
+            steps, batch = (x.shape[1], x.shape[0]) if own.batch_first else x.shape[:2]
+        else:
+            steps, batch = (3, 10) if lengths is None else (max(lengths, default=0), len(lengths))
+        if lengths is not None and (len(lengths) != batch or not 0 <= min(lengths) <= max(lengths) <= steps):
+            raise ValueError(f"explain: Expected lengths of {batch} rows, each from 0 to {steps}, got {lengths}")
+        return explain_layer(own, int(steps), int(batch), lengths)
     if not isinstance(module, nn.Module):
-        raise TypeError(f"explain: Expected a torch.nn.Module, got {type(module).__name__}")
+        raise TypeError(f"explain: Expected a torch.nn.Module or a model's file, got {type(module).__name__}")
     if x is None:
         raise TypeError(f"explain: Expected an input x for {type(module).__name__}, to run it on, got none")
     return explain_module(module, x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from html import escape
 
 from .picture import Picture
@@ -41,7 +42,7 @@ class Explanation:
         equations: one step of the cell; none for other modules.
         relations: how the results relate, tried on random numbers.
         notes: what else a reader should know.
-        picture: the layer unrolled over its steps, with ``svg()`` and ``png()``; None for other modules.
+        pictures: the layer unrolled over its steps, and the inside of its cell; none for other modules.
     """
 
     title: str
@@ -50,7 +51,12 @@ class Explanation:
     equations: Sequence[str] = ()
     relations: Sequence[Relation] = ()
     notes: Sequence[str] = ()
-    picture: Picture | None = None
+    pictures: Sequence[Picture] = ()
+
+    @property
+    def picture(self) -> Picture | None:
+        """All pictures in one, with ``svg()`` and ``png()``; None where there are none."""
+        return reduce(Picture.above, self.pictures) if self.pictures else None
 
     def __str__(self) -> str:
         parts = [self.title, textwrap.fill(self.summary, WIDTH)]
@@ -68,9 +74,9 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         parts = [f"<h3><code>{escape(self.title)}</code></h3><p>{escape(self.summary)}</p>"]
-        parts += [self.picture.svg()] if self.picture else []
+        parts += [f'<div style="overflow-x:auto">{picture.svg()}</div>' for picture in self.pictures]
         parts += [_html_table(table) for table in self.tables]
-        if self.equations:
+        if self.equations and not self.pictures:  # which have them too
             parts.append(f"<h4>One step</h4><pre>{escape(chr(10).join(self.equations))}</pre>")
         if self.relations:
             rows = [

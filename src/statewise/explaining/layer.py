@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from ..layers.recurrent import RecurrentLayer
 from ..stack import Stack
 from .equations import equations
 from .explanation import Explanation, Relation, Table
-from .picture import unrolled
+from .inside import inside
+from .unrolled import unrolled
 
 MEANINGS = {
     "T": "time steps",
@@ -32,8 +34,8 @@ MEANINGS = {
 STATES = {"h": "the state that is put out", "c": "the cell state, which stays inside"}
 
 
-def explain_layer(layer: RecurrentLayer, steps: int, batch: int) -> Explanation:
-    """``layer`` on ``batch`` sequences of ``steps`` steps."""
+def explain_layer(layer: RecurrentLayer, steps: int, batch: int, lengths: Sequence[int] | None = None) -> Explanation:
+    """``layer`` on ``batch`` sequences of ``steps`` steps, of which the first ``lengths`` of each count."""
     stack = layer._stack
     cell, d = stack.cell, stack.directions
     sizes = {"T": steps, "N": batch, "I": layer.input_size, **_sizes(layer)}
@@ -75,14 +77,20 @@ def explain_layer(layer: RecurrentLayer, steps: int, batch: int) -> Explanation:
     if stack.depth > 1 and not layer._is_list:
         tables.append(Table("The rows of the states", ("", ""), list(_rows_of_states(layer))))
     tables += [_parameters(layer), _costs(layer)]
+    if lengths is not None:
+        tables.insert(3, _ragged(lengths))
+    pictures = [inside(cell, bool(layer.bias))]
+    if not layer._is_list:
+        whole = replace(stack, num_layers=layer.num_layers)
+        pictures.insert(0, unrolled(whole, steps, batch, layer.batch_first, lengths))
     return Explanation(
         str(layer),
         _summary(layer),
         tables,
         equations(cell, bool(layer.bias)),
-        _relations(layer, steps, batch),
+        _relations(layer, steps, batch, lengths),
         _notes(layer),
-        None if layer._is_list else unrolled(layer, steps, batch),
+        pictures,
     )
 
 
@@ -104,7 +112,26 @@ def explain_cell(cell: SingleStep, batch: int) -> Explanation:
         f"One step: reads {cell.input_size} numbers and a state, gives the next. The loop over time is yours; {layer} "
         "has it built in, and is faster."
     )
-    return Explanation(str(cell), summary, tables, equations(stack.cell, bool(cell.bias)), ())
+    bias = bool(cell.bias)
+    pictures = [inside(stack.cell, bias)]
+    return Explanation(str(cell), summary, tables, equations(stack.cell, bias), pictures=pictures)
+
+
+def _ragged(lengths: Sequence[int]) -> Table:
+    """How rows of several lengths go in: padded, or packed."""
+    total, longest = sum(lengths), max(lengths)
+    sizes = [sum(step < length for length in lengths) for step in range(longest)]
+    shown = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
+    return Table(
+        "Its rows are ragged",
+        ("", "", ""),
+        [
+            ["lengths", f"({len(lengths)},)", "how many of a row's steps count: layer(input, lengths=lengths)"],
+            ["padding", f"{longest * len(lengths) - total}", f"of {longest * len(lengths)} steps: never computed"],
+            ["packed", f"({total}, I)", "the same as a PackedSequence: step 0 of all rows, then step 1 of those left"],
+            ["batch_sizes", f"({longest},)", f"of it: how many rows have that step: {shown}"],
+        ],
+    )
 
 
 def _sizes(layer: RecurrentLayer) -> dict[str, int]:
@@ -201,7 +228,7 @@ def _costs(module: RecurrentLayer | SingleStep) -> Table:
     )
 
 
-def _relations(layer: RecurrentLayer, steps: int, batch: int) -> list[Relation]:
+def _relations(layer: RecurrentLayer, steps: int, batch: int, given: Sequence[int] | None = None) -> list[Relation]:
     """How output and final states hang together: the Python that is shown is what is run, there and then."""
     if layer._is_list or layer.residual or layer.norm or steps < 2:
         return []
@@ -210,6 +237,8 @@ def _relations(layer: RecurrentLayer, steps: int, batch: int) -> list[Relation]:
     shape = (batch, steps) if layer.batch_first else (steps, batch)
     x = torch.randn(*shape, layer.input_size, generator=random, dtype=torch.float64)
     lengths = torch.randint(1, steps + 1, (batch,), generator=random)
+    if given is not None and min(given) > 0:
+        lengths = torch.tensor(given)
     first = (slice(None), slice(steps // 2)) if layer.batch_first else slice(steps // 2)
     rest = (slice(None), slice(steps // 2, None)) if layer.batch_first else slice(steps // 2, None)
     names: dict[str, Any] = {"torch": torch, "lengths": lengths, "rows": torch.arange(batch)}

@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..cells import by_name
+from ..layers.cells import SingleStep
+from ..layers.recurrent import RecurrentLayer
+from ..stack import Stack
+from .equations import equations
 from .explanation import Explanation, Table
+from .inside import inside
 
 
 def explain_module(module: nn.Module, x: Any) -> Explanation:
     """``module`` run on ``x``: a row for each part that computes, in the order in which they do."""
     names = {id(part): name or type(part).__name__ for name, part in module.named_modules()}
-    rows: list[list[str]] = []
+    calls = Counter[tuple[str, ...]]()
 
-    def look(part: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+    def look(part: nn.Module, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
         numbers = sum(p.numel() for p in part.parameters())
-        shapes = f"{_shape(given if len(given) != 1 else given[0])} -> {_shape(result)}"
-        rows.append([names[id(part)], type(part).__name__, f"{numbers:,}", shapes])
+        read = [*given, *named.values()]
+        shapes = f"{_shape(read if len(read) != 1 else read[0])} -> {_shape(result)}"
+        calls[names[id(part)], type(part).__name__, f"{numbers:,}", shapes] += 1
 
     parts = [part for part in module.modules() if not any(part.children())] or [module]
-    hooks = [part.register_forward_hook(look) for part in parts]
-    was_training = module.training
+    hooks = [part.register_forward_hook(look, with_kwargs=True) for part in parts]
+    modes = {part: part.training for part in module.modules()}
     try:
         with torch.no_grad():
-            result = module.eval()(*x) if isinstance(x, tuple) else module.eval()(x)
+            module.eval()
+            result = module(**x) if isinstance(x, dict) else module(*x) if isinstance(x, tuple) else module(x)
     finally:
-        module.train(was_training)
+        for part, mode in modes.items():
+            part.training = mode
         for hook in hooks:
             hook.remove()
+    rows = [[*call[:-1], call[-1] + (f", {count} times" if count > 1 else "")] for call, count in calls.items()]
+    own = {id(p) for part in parts for p in part.parameters()}
+    rest = sum(p.numel() for p in module.parameters() if id(p) not in own)
+    if rest:  # of modules that have others within
+        rows.append(["of its own", "", f"{rest:,}", "parameters that belong to no part"])
     total = sum(p.numel() for p in module.parameters())
-    given = _shape(x)
-    summary = f"Reads {given}, gives {_shape(result)}; {total:,} numbers are learnt."
-    return Explanation(
-        type(module).__name__, summary, [Table("Its parts", ("", "", "numbers", "reads -> gives"), rows)]
-    )
+    summary = f"Reads {_shape(x)}, gives {_shape(result)}; {total:,} numbers are learnt."
+    tables = [Table("Its parts", ("", "", "numbers", "reads -> gives"), rows)]
+    stacks = [stack for stack in map(stack_of, parts) if stack is not None]
+    lines = dict.fromkeys(line for stack in stacks for line in equations(stack.cell, stack.bias))
+    pictures = {stack.cell.name: inside(stack.cell, stack.bias) for stack in stacks}
+    return Explanation(type(module).__name__, summary, tables, list(lines), pictures=list(pictures.values()))
+
+
+def stack_of(part: nn.Module) -> Stack | None:
+    """The description of a recurrent layer or cell, torch.nn's too; None for any other module."""
+    if isinstance(part, (RecurrentLayer, SingleStep)):
+        return part._stack
+    if isinstance(part, nn.RNNBase):
+        kind, sizes = part.mode, (part.input_size, part.hidden_size, part.num_layers, part.bidirectional)
+        return Stack(by_name(kind.lower()), *sizes, bias=bool(part.bias), proj_size=part.proj_size)
+    if isinstance(part, nn.RNNCellBase):
+        kind = type(part).__name__.removesuffix("Cell").lower()
+        kind = f"rnn_{part.nonlinearity}" if isinstance(part, nn.RNNCell) else kind
+        return Stack(by_name(kind), part.input_size, part.hidden_size, bias=bool(part.bias))
+    return None
 
 
 def _shape(value: Any) -> str:
     """Of a tensor its shape, of several those of all."""
     if isinstance(value, Tensor):
-        return str(tuple(value.shape)).replace(",)", ",)")
+        return str(tuple(value.shape))
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_shape(v)}" for key, v in value.items()) + "}"
     if isinstance(value, nn.utils.rnn.PackedSequence):

@@ -1,164 +1,246 @@
-"""The unrolled network as a picture: a box for each layer, direction and step, an arrow for each tensor."""
+"""A picture as shapes in a plane: SVG text that follows a reader's light or dark, or a PNG by matplotlib.
+
+In texts ``f_t``, ``h_(t-1)`` and ``W_if`` stand with their ends lowered, as formulas do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
-from itertools import pairwise
+from typing import Any
 
-from ..layers.recurrent import RecurrentLayer
+LETTER, CODE = 7.3, 7.3  # widths of a letter of a text and of an equation, in points, at the sizes below
+SIZES = {"label": 13, "said": 12, "code": 12, "title": 13}
 
-MOST_STEPS = 5  # more are drawn as the first ones, a gap and the last
-BOX, GAP, ROW = (112, 34), 60, 66  # of a box width and height; between boxes; from row to row
-ASIDE = 34  # how far the two directions stand left and right of their step's middle
-MARGIN = 150  # at the sides, for the states
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle around its middle; its kind says how it is coloured."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: str
+    radius: float = 6
+
+
+@dataclass(frozen=True)
+class Line:
+    """From ``start`` through ``stops``: a point (x, y), or a curve (x1, y1, x2, y2, x, y) with its two handles."""
+
+    start: tuple[float, float]
+    stops: Sequence[tuple[float, ...]]
+    kind: str
+    arrow: bool = True
+
+
+@dataclass(frozen=True)
+class Text:
+    """A line of text whose middle is at the height y; ``anchor`` says what of it is at x: start, middle or end."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "middle"
+    kind: str = "label"
 
 
 @dataclass
 class Picture:
-    """Shapes in a plane whose y grows downward: what is drawn, as SVG text or by matplotlib."""
+    """What is drawn, the y axis downward: boxes lie over lines, texts over both."""
 
     width: float
     height: float
-    boxes: list[tuple[float, float, str, str]] = field(default_factory=list)  # middle x, y, text, kind
-    arrows: list[tuple[float, float, float, float, str]] = field(default_factory=list)  # from, to, kind
-    texts: list[tuple[float, float, str, str]] = field(default_factory=list)  # x, y, text, anchor
+    title: str
+    boxes: list[Box] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+
+    def above(self, other: Picture) -> Picture:
+        """Both in one, this one on top, each in the middle."""
+        width = max(self.width, other.width)
+        found = Picture(width, self.height + other.height, f"{self.title}; {other.title}")
+        for picture, down in ((self, 0.0), (other, self.height)):
+            right = (width - picture.width) / 2
+            found.boxes += [replace(box, x=box.x + right, y=box.y + down) for box in picture.boxes]
+            found.lines += [_moved(line, right, down) for line in picture.lines]
+            found.texts += [replace(text, x=text.x + right, y=text.y + down) for text in picture.texts]
+        return found
 
     def svg(self) -> str:
-        """As one SVG element; colours follow the page's, light or dark."""
-        parts = [_SVG_HEAD.format(width=self.width, height=self.height)]
-        for x0, y0, x1, y1, kind in self.arrows:
-            parts.append(f'<path class="{kind}" d="M{x0:g} {y0:g} L{x1:g} {y1:g}" marker-end="url(#head)"/>')
-        w, h = BOX
-        for x, y, text, kind in self.boxes:
-            parts.append(f'<rect class="{kind}" x="{x - w / 2:g}" y="{y - h / 2:g}" width="{w}" height="{h}" rx="6"/>')
-            parts.append(f'<text x="{x:g}" y="{y + 4:g}" text-anchor="middle">{escape(text)}</text>')
-        for x, y, text, anchor in self.texts:
-            parts.append(f'<text class="said" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>')
+        """As one SVG element with a ground of its own, light or dark as the reader's system is."""
+        w, h = self.width, self.height
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="statewise" viewBox="0 0 {w:g} {h:g}" width="{w:g}"'
+            f' height="{h:g}" role="img" aria-label="{escape(self.title)}">',
+            _style(),
+            f'<rect class="ground" width="{w:g}" height="{h:g}" rx="8"/>',
+        ]
+        for line in self.lines:
+            path = f"M{_numbers(line.start)}" + "".join(
+                f" {'L' if len(stop) == 2 else 'C'}{_numbers(stop)}" for stop in line.stops
+            )
+            head = f' marker-end="url(#statewise-{line.kind})"' if line.arrow else ""
+            parts.append(f'<path class="{line.kind}" d="{path}"{head}/>')
+        for box in self.boxes:
+            x, y = box.x - box.width / 2, box.y - box.height / 2
+            parts.append(
+                f'<rect class="{box.kind}" x="{x:g}" y="{y:g}" width="{box.width:g}" height="{box.height:g}"'
+                f' rx="{box.radius:g}"/>'
+            )
+        for text in self.texts:
+            content = "".join(_spans(text.text)) if text.kind != "code" else escape(text.text)
+            parts.append(
+                f'<text class="{text.kind}" x="{text.x:g}" y="{text.y + 4:g}" text-anchor="{text.anchor}"'
+                f' xml:space="preserve">{content}</text>'
+            )
         return "\n".join([*parts, "</svg>"])
 
     def png(self) -> bytes:
-        """As a PNG file, drawn by matplotlib."""
+        """As a PNG file, light, drawn by matplotlib."""
         from io import BytesIO
 
+        from matplotlib import patheffects
         from matplotlib.figure import Figure
-        from matplotlib.patches import FancyBboxPatch
+        from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch
+        from matplotlib.path import Path
 
-        figure = Figure((self.width / 100, self.height / 100), dpi=200)
+        figure = Figure((self.width / 100, self.height / 100), dpi=200, facecolor=GROUND[0])
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, self.width), ylim=(self.height, 0))
         axes.set_axis_off()
-        for x0, y0, x1, y1, kind in self.arrows:
-            arrow = {"arrowstyle": "-|>", "color": _COLOURS[kind], "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", (x1, y1), (x0, y0), arrowprops=arrow)
-        w, h = BOX
-        for x, y, text, kind in self.boxes:
-            corner = (x - w / 2, y - h / 2)
-            axes.add_patch(
-                FancyBboxPatch(corner, w, h, "round,pad=0,rounding_size=6", fc=_FILLS[kind], ec=_COLOURS[kind])
-            )
-            axes.text(x, y, text, ha="center", va="center", fontsize=8)
-        for x, y, text, anchor in self.texts:
+        for line in self.lines:
+            points, codes = [line.start], [Path.MOVETO]
+            for stop in line.stops:
+                points += [stop[k : k + 2] for k in range(0, len(stop), 2)]  # type: ignore[misc]
+                codes += [Path.LINETO] if len(stop) == 2 else [Path.CURVE4] * 3
+            path, colour = Path(points, codes), STROKES[line.kind][0]
+            if line.arrow:
+                axes.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=7, color=colour, fill=False))
+            else:
+                axes.add_patch(PathPatch(path, ec=colour, fill=False))
+        for box in self.boxes:
+            style: dict[str, Any] = {"fc": FILLS[box.kind][0], "ec": STROKES[box.kind][0], "zorder": 2}
+            if box.width == box.height == 2 * box.radius:
+                axes.add_patch(Circle((box.x, box.y), box.radius, **style))
+                continue
+            corner = (box.x - box.width / 2, box.y - box.height / 2)
+            shape = f"round,pad=0,rounding_size={box.radius}" if box.radius else "square,pad=0"
+            axes.add_patch(FancyBboxPatch(corner, box.width, box.height, shape, **style))
+        halo = [patheffects.withStroke(linewidth=2.5, foreground=GROUND[0])]
+        for text in self.texts:
+            code = text.kind == "code"
             axes.text(
-                x,
-                y - 4,
-                text,
-                ha={"middle": "center", "start": "left", "end": "right"}[anchor],
-                va="center",
-                fontsize=7.5,
+                text.x,
+                text.y,
+                text.text if code else _mathtext(text.text),
+                ha={"middle": "center", "start": "left", "end": "right"}[text.anchor],
+                va="center_baseline",
+                fontsize=SIZES[text.kind] * (0.68 if code else 0.66),  # a point of matplotlib's fonts is wider
+                family="monospace" if code else "sans-serif",
+                fontweight="bold" if text.kind == "title" else "normal",
+                color=INK[0],
+                parse_math=not code,
+                path_effects=halo if text.kind == "said" else [],
+                zorder=3,
             )
         file = BytesIO()
         figure.savefig(file, format="png")
         return file.getvalue()
 
 
-_COLOURS = {"up": "#555555", "forward": "#2166ac", "backward": "#b2182b"}
-_FILLS = {"forward": "#dbe9f6", "backward": "#fbe3e0"}
-_SVG_HEAD = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" style="max-width:{width:g}px" role="img"
- aria-label="The layer unrolled over its steps">
-<style>
-text {{ font: 13px sans-serif; fill: #222 }} .said {{ font-size: 12px }}
-path {{ fill: none; stroke: #555; stroke-width: 1.4 }}
-path.forward {{ stroke: #2166ac }} path.backward {{ stroke: #b2182b }}
-rect {{ stroke-width: 1.4 }}
-rect.forward {{ fill: #dbe9f6; stroke: #2166ac }} rect.backward {{ fill: #fbe3e0; stroke: #b2182b }}
-@media (prefers-color-scheme: dark) {{
-.said {{ fill: #ccc }} path {{ stroke: #aaa }}
-path.forward {{ stroke: #92c5de }} path.backward {{ stroke: #f4a582 }} }}
+# Light, dark
+GROUND, INK, QUIET = ("#ffffff", "#161b20"), ("#222222", "#e4e7eb"), ("#555555", "#b3bcc6")
+STROKES = {
+    "up": ("#666666", "#9aa5b1"),
+    "forward": ("#2166ac", "#7ab8e8"),
+    "backward": ("#b2182b", "#f4a582"),
+    "input": ("#1b7837", "#7fc98f"),
+    "operation": ("#666666", "#9aa5b1"),
+    "empty": ("#aaaaaa", "#5b6875"),
+}
+FILLS = {
+    "up": ("#f3f3f3", "#20272e"),
+    "forward": ("#dbe9f6", "#173450"),
+    "backward": ("#fbe3e0", "#4a2522"),
+    "input": ("#dff2e1", "#173a22"),
+    "operation": ("#f3f3f3", "#2a323a"),
+    "empty": ("#ffffff", "#161b20"),
+}
+
+
+def _style() -> str:
+    """The colours of both grounds, and arrow heads; nothing of it reaches another element of a reader's page."""
+
+    def rules(k: int) -> str:
+        found = [f".statewise rect.ground {{ fill: {GROUND[k]} }} .statewise text {{ fill: {INK[k]} }}"]
+        found.append(f".statewise text.said {{ fill: {QUIET[k]}; stroke: {GROUND[k]} }}")
+        for kind, colours in STROKES.items():
+            found.append(f".statewise path.{kind} {{ stroke: {colours[k]} }}")
+            found.append(f".statewise rect.{kind} {{ stroke: {colours[k]}; fill: {FILLS[kind][k]} }}")
+            found.append(f".statewise .head-{kind} {{ fill: {colours[k]} }}")
+        return "\n".join(found)
+
+    sizes = " ".join(f".statewise .{kind} {{ font-size: {size}px }}" for kind, size in SIZES.items())
+    heads = "".join(
+        f'<marker id="statewise-{kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6.5" markerHeight="6.5"'
+        f' orient="auto"><path class="head-{kind}" d="M0 0 L8 4 L0 8 z"/></marker>'
+        for kind in STROKES
+    )
+    return f"""<style>
+.statewise text {{ font-family: sans-serif }} {sizes}
+.statewise text.said {{ paint-order: stroke; stroke-width: 3px; stroke-linejoin: round }}
+.statewise text.code {{ font-family: monospace }} .statewise text.title {{ font-weight: bold }}
+.statewise path, .statewise rect {{ fill: none; stroke-width: 1.4 }} .statewise marker path {{ stroke: none }}
+{rules(0)}
+@media (prefers-color-scheme: dark) {{ {rules(1)} }}
 </style>
-<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
-<path d="M0 0 L8 4 L0 8 z" style="fill: context-stroke; stroke: none"/></marker></defs>"""
+<defs>{heads}</defs>"""
 
 
-def unrolled(layer: RecurrentLayer, steps: int, batch: int) -> Picture:
-    """``layer`` over ``steps`` steps of ``batch`` rows, time from left to right, layers from below to above."""
-    d = layer._stack.directions
-    shown: list[int | None] = [*range(steps)] if steps <= MOST_STEPS else [0, 1, 2, None, steps - 1]
-    pitch = BOX[0] + GAP + (2 * ASIDE if d == 2 else 0)
-    width = 2 * MARGIN + (len(shown) - 1) * pitch + BOX[0] + (2 * ASIDE if d == 2 else 0)
-    height = (layer.num_layers * (3 if d == 2 else 1) + (1.6 if d == 2 else 1.9)) * ROW
-    picture = Picture(width, height)
-    middles = [width / 2 + (k - (len(shown) - 1) / 2) * pitch for k in range(len(shown))]
-    bottom = height - 0.4 * ROW
-    for k, step in enumerate(shown):
-        if step is not None:
-            _step(picture, middles[k], bottom, step, layer, batch)
-    for row in range(layer.num_layers * d):
-        _through_time(picture, middles, [step is None for step in shown], _level(bottom, row, d), row, layer)
-    return picture
+def text_width(text: str, kind: str = "label") -> float:
+    """How wide a text is drawn, about: a lowered letter is smaller."""
+    letters = sum(len(part) * (0.75 if lowered else 1) for part, lowered in parts_of(text))
+    return letters * LETTER * SIZES[kind] / SIZES["label"]
 
 
-def _level(bottom: float, row: int, d: int) -> float:
-    """The middle of a row of boxes: above each pair of directions there is room for what joins them."""
-    return bottom - (row + row // d * (d - 1) + 1.1) * ROW
+_LOWERED = re.compile(r"(?<![A-Za-z_])([A-Za-z]|\w+(?=_t\b|_\(t-1\)))_(\(t-1\)|[A-Za-z0-9]{1,12}\b)(?!_)")
 
 
-def _step(picture: Picture, x: float, bottom: float, step: int, layer: RecurrentLayer, batch: int) -> None:
-    """What goes up in one step: the input into the lowest layer, its results into the next, the last ones out."""
-    d, at = layer._stack.directions, f"[:, {step}]" if layer.batch_first else f"[{step}]"
-    picture.texts.append((x, bottom + 4, f"input{at} ({batch}, {layer.input_size})", "middle"))
-    below = bottom - 10
-    for number in range(layer.num_layers):
-        for way in range(d):
-            y = _level(bottom, number * d + way, d)
-            kind = ("forward", "backward")[way]
-            aside = (-ASIDE, ASIDE)[way] if d == 2 else 0
-            picture.boxes.append((x + aside, y, f"layer {number}" + (f" {kind}" if d == 2 else ""), kind))
-            foot = x + 2 * aside
-            picture.arrows.append((x, below, foot, y + BOX[1] / 2, "up"))
-        top = _level(bottom, (number + 1) * d - 1, d) - BOX[1] / 2
-        if d == 2:  # both side by side: what the next layer reads
-            join = top - 0.55 * ROW
-            picture.arrows.append((x - 2 * ASIDE, _level(bottom, number * d, d) - BOX[1] / 2, x, join, "forward"))
-            picture.arrows.append((x + 2 * ASIDE, top, x, join, "backward"))
-            below = join
-            if number + 1 < layer.num_layers:
-                picture.texts.append((x + 10, join + 2, f"({batch}, {layer._stack.width})", "start"))
+def parts_of(text: str) -> Iterator[tuple[str, bool]]:
+    """A text in pieces, and whether each is lowered: ``f_t`` is ``f`` and a lowered ``t``."""
+    at = 0
+    for found in _LOWERED.finditer(text):
+        yield text[at : found.start(2) - 1], False
+        yield found[2].strip("()"), True
+        at = found.end()
+    if at < len(text):
+        yield text[at:], False
+
+
+def _spans(text: str) -> Iterator[str]:
+    down = False
+    for part, lowered in parts_of(text):
+        if lowered:
+            yield f'<tspan dy="3.5" font-size="75%">{escape(part)}</tspan>'
         else:
-            below = top
-    end = below - (0.35 if d == 2 else 0.8) * ROW
-    picture.arrows.append((x, below, x, end, "up"))
-    picture.texts.append((x, end - 8, f"output{at} ({batch}, {layer._stack.width})", "middle"))
+            yield f'<tspan dy="-3.5">{escape(part)}</tspan>' if down else escape(part)
+        down = lowered
 
 
-def _through_time(
-    picture: Picture, middles: Sequence[float], gaps: Sequence[bool], y: float, row: int, layer: RecurrentLayer
-) -> None:
-    """The states of one layer and direction from step to step, and at both ends by name."""
-    d = layer._stack.directions
-    backward = d == 2 and row % 2 == 1
-    kind, aside = ("backward", ASIDE) if backward else ("forward", -ASIDE if d == 2 else 0)
-    half = BOX[0] / 2
-    stops = [x + aside for x in middles]
-    edges = [(MARGIN - 30, MARGIN - 30), *[(x - half, x + half) for x in stops], (picture.width - MARGIN + 30,) * 2]
-    for (_, x0), (x1, _) in pairwise(edges):
-        picture.arrows.append((x1, y, x0, y, kind) if backward else (x0, y, x1, y, kind))
-    for x, gap in zip(stops, gaps, strict=True):
-        if gap:
-            picture.texts.append((x, y + 4, "...", "middle"))
-    letters = layer._stack.cell.states[:3]
-    before, after = (", ".join(f"{letter}_{end}[{row}]" for letter in letters) for end in "0n")
-    first, last = (after, before) if backward else (before, after)
-    picture.texts.append((MARGIN - 36, y + 4, first, "end"))
-    picture.texts.append((picture.width - MARGIN + 36, y + 4, last, "start"))
+def _mathtext(text: str) -> str:
+    """For matplotlib, whose formulas are between dollars."""
+    return "".join(
+        f"$_{{\\mathregular{{{part}}}}}$" if lowered else part.replace("$", r"\$") for part, lowered in parts_of(text)
+    )
+
+
+def _moved(line: Line, right: float, down: float) -> Line:
+    stops = [tuple(n + (down if k % 2 else right) for k, n in enumerate(stop)) for stop in line.stops]
+    return replace(line, start=(line.start[0] + right, line.start[1] + down), stops=stops)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)

@@ -2,25 +2,25 @@
 and the header of its model's file.
 
 A field has a type with bounds, such as ``Whole``, a default, and a text, which ``option`` gives it. Values come as what
-a program gives, as words of a command line, or as JSON; pydantic tells whether they fit, ``expected`` what would have.
-No torch here and, until a value is looked at, no pydantic: help comes at once.
+a program gives, as words of a command line, or as JSON; ``fitted`` tells whether they fit, ``expected`` what would.
+Nothing is imported here but Python: help comes at once, and where there is numpy alone models are read.
 """
 
 from __future__ import annotations
 
-import json
+import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 LARGEST = 2**62  # of whole numbers: torch and numpy take them as they are
+FLOAT = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,13 @@ class Bounds:
     le: float | None = None
     lt: float | None = None
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        """How pydantic is told of them."""
-        return handler(source) | {name: bound for name, bound in vars(self).items() if bound is not None}
+    def check(self, value: Any) -> None:
+        """``UnfitError`` for a number outside of them."""
+        if self.le is not None and value > self.le:
+            raise UnfitError(large=True)
+        ge, gt, lt = (-math.inf if self.ge is None else self.ge), self.gt, self.lt
+        if value < ge or (gt is not None and value <= gt) or (lt is not None and value >= lt):
+            raise UnfitError
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,14 @@ class Says:
     words: str
     holds: Callable[[Any], object] | None = None
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        """How pydantic is told of it."""
-        from pydantic_core.core_schema import no_info_after_validator_function
-
-        return no_info_after_validator_function(self._checked, handler(source))
-
-    def _checked(self, value: Any) -> Any:
-        assert self.holds is None or self.holds(value)
-        return value
+    def check(self, value: Any) -> None:
+        """``UnfitError`` where it doesn't hold; a ValueError of ``holds`` says itself what was expected."""
+        try:
+            fits = self.holds is None or self.holds(value)
+        except ValueError as error:
+            raise UnfitError(said=str(error)) from None
+        if not fits:
+            raise UnfitError
 
 
 Whole = Annotated[int, Bounds(ge=1, le=LARGEST)]
@@ -152,19 +155,34 @@ def checked(name: str, hint: Any, value: Any) -> Any:
         value = tuple(value)
     elif getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
-    error = _error(lambda: _adapter(hint).validate_python(value, strict=True))
-    if error is not None:
-        raise InputError(f"{name}: {_wrong(hint, error, value)}")
+    try:
+        fitted(hint, value)
+    except UnfitError as error:
+        raise InputError(f"{name}: {error.wrong(hint, value)}") from None
     return value
 
 
 def read_word(hint: Any, word: str) -> Any:
     """What ``word``, of a command line, says; ValueError where that can't be used."""
-    found: list[Any] = []
-    error = _error(lambda: found.append(_adapter(hint).validate_strings(word)))
-    if error is not None:
-        raise ValueError(_wrong(hint, error, word))
-    return found[0]
+    try:
+        return fitted(hint, _read(plain(hint), word))
+    except UnfitError as error:
+        raise ValueError(error.wrong(hint, word)) from None
+
+
+TRUE, FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
+
+
+def _read(kind: Any, word: str) -> Any:
+    """``word`` as a value of ``kind``; the word itself where it is none."""
+    if kind is bool:
+        return {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}.get(word.lower(), word)
+    try:
+        return kind(word) if kind in (int, float, Path) else word
+    except ValueError as error:
+        if "limit" in str(error):  # of the digits that Python reads
+            raise UnfitError(large=True) from None
+        return word
 
 
 def from_json(kind: type[Data], content: Any) -> Data:
@@ -178,14 +196,10 @@ def from_json(kind: type[Data], content: Any) -> Data:
         if is_dataclass(hints[each.name]) and each.name in content:
             values[each.name] = from_json(hints[each.name], content[each.name])
         elif each.name in content:
-            written, hint = json.dumps(content[each.name]), hints[each.name]
-
-            def read(hint: Any = hint, name: str = each.name, written: str = written) -> None:
-                values[name] = _adapter(hint).validate_json(written, strict=True)
-
-            error = _error(read)
-            if error is not None:
-                raise ValueError(f"{each.name}: {_wrong(hint, error, content[each.name])}")
+            try:
+                values[each.name] = fitted(hints[each.name], content[each.name], json=True)
+            except UnfitError as error:
+                raise ValueError(f"{each.name}: {error.wrong(hints[each.name], content[each.name])}") from None
         elif each.default is MISSING and each.default_factory is MISSING:
             raise ValueError(f"there is no {each.name!r}")
     return kind(**values)
@@ -193,35 +207,61 @@ def from_json(kind: type[Data], content: Any) -> Data:
 
 def to_json(content: Any) -> Any:
     """What ``from_json`` reads, of a dataclass."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Any).dump_python(content, mode="json")
-
-
-@cache
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    from pydantic import ConfigDict, TypeAdapter
-
-    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
+    if is_dataclass(content):
+        return {each.name: to_json(getattr(content, each.name)) for each in fields(content)}
+    if isinstance(content, Mapping):
+        return {name: to_json(value) for name, value in content.items()}
+    if isinstance(content, (tuple, list)):
+        return [to_json(value) for value in content]
+    return str(content) if isinstance(content, Path) else content
 
 
-def _error(read: Any) -> Any:
-    """The first of what pydantic says against ``read()``; None: nothing."""
-    from pydantic import ValidationError
+class UnfitError(Exception):
+    """A value isn't what a type asks for; ``large``: it is above its highest. ``said``: what was expected."""
 
-    try:
-        read()
-    except ValidationError as error:
-        return error.errors(include_url=False)[0]
-    return None
+    def __init__(self, said: str = "", *, large: bool = False) -> None:
+        self.said, self.large = said, large
+
+    def wrong(self, hint: Any, value: Any) -> str:
+        """What came in the place of what."""
+        return self.said or f"expected {expected(hint, large=self.large)}, got {short(value)}"
 
 
-def _wrong(hint: Any, error: Any, value: Any) -> str:
-    """What came in the place of what; a check of our own says itself what it expected."""
-    if error["type"] == "value_error":
-        return f"{error['ctx']['error']}"
-    large = error["type"] in ("less_than_equal", "int_parsing_size")
-    return f"expected {expected(hint, large=large)}, got {short(value)}"
+def fitted(hint: Any, value: Any, *, json: bool = False) -> Any:
+    """``value`` as ``hint`` has it, or ``UnfitError``. In ``json`` lists are tuples, and texts may be paths."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        found = fitted(parts[0], value, json=json)
+        for each in parts[1:]:
+            each.check(found)
+        return found
+    if origin in (Union, UnionType):
+        if value is None and NoneType in parts:
+            return None
+        return fitted(next(one for one in parts if one is not NoneType), value, json=json)
+    if origin is Literal:
+        fits = any(type(value) is type(one) and value == one for one in parts)
+    elif origin is tuple:
+        if isinstance(value, list if json else tuple):
+            return tuple(fitted(parts[0], one, json=json) for one in value)
+        fits = False
+    elif origin is dict:
+        if isinstance(value, dict) and all(isinstance(name, parts[0]) for name in value):
+            return {name: fitted(parts[1], one, json=json) for name, one in value.items()}
+        fits = False
+    elif hint is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= FLOAT:
+            return float(value)
+        fits = False
+    elif json and hint is Path and isinstance(value, str):
+        return Path(value)
+    elif hint is int:
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    else:
+        fits = hint is Any or isinstance(value, hint)
+    if not fits:
+        raise UnfitError
+    return value
 
 
 def short(value: Any) -> str:

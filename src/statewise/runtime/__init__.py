@@ -28,7 +28,7 @@ def load(path: str | PathLike[str], *, threads: int = 1) -> Any:
     """The ``Network`` in a file of ``statewise.save``'s or a job's; of tag a ``Tagger``, of translate a ``Translator``.
 
     Args:
-        path: a ``.safetensors`` file.
+        path: a ``.safetensors`` file; or a network of another library's, ``.keras``, RTNeural's JSON or ``.nam``.
         threads: on how many a call of the recurrent layers may compute. Default: 1, the caller's.
 
     Raises:
@@ -36,7 +36,10 @@ def load(path: str | PathLike[str], *, threads: int = 1) -> Any:
             or has what the runtime can't run.
         OSError: it can't be read.
     """
-    told, arrays = file.read(Path(path).read_bytes(), str(path))
+    data = Path(path).read_bytes()
+    if file.kind(data) != "safetensors":
+        return _from_elsewhere(data, str(path), threads)
+    told, arrays = file.read(data, str(path))
     kind, format = told.get("kind"), told.get("format")
     known = {KIND: FORMAT} | {name: job.format for name, job in JOBS.items()}
     if not isinstance(kind, str) or kind not in known:
@@ -56,3 +59,12 @@ def load(path: str | PathLike[str], *, threads: int = 1) -> Any:
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None
+
+
+def _from_elsewhere(data: bytes, path: str, threads: int) -> Network:
+    from .. import weights
+
+    try:
+        return weights.network(data, threads)
+    except LoadError as error:
+        raise LoadError(f"{path}: {error}") from None

@@ -45,7 +45,9 @@ def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[st
     header: dict[str, Any] = {}
     told = {"kind": kind, "format": format, "version": __version__, "content": content}
     header["__metadata__"] = {KEY: json.dumps(told)}
-    plain = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    # The widest first, so that each begins where a number of its kind may.
+    order = sorted(arrays.items(), key=lambda each: (-each[1].dtype.itemsize, each[0]))
+    plain = {name: np.ascontiguousarray(array) for name, array in order}
     at = 0
     for name, array in plain.items():
         header[name] = {
@@ -65,15 +67,57 @@ def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
     Half precision and bfloat16 become float32. Raises ``LoadError``, which begins with ``where``.
     """
     try:
-        header, begin = _header(data)
-        metadata = header.pop("__metadata__", {})
-        told = json.loads(metadata.get(KEY, "null"))
-        arrays = _arrays(data, begin, header)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise LoadError(f"{where}: not a whole .safetensors file") from None
+        told, arrays, _ = parse(data)
+    except LoadError as error:
+        raise LoadError(f"{where}: {error}") from None
     if not isinstance(told, dict) or not isinstance(told.get("content"), dict):
         raise LoadError(f"{where}: expected a file of statewise's, the header says nothing of it")
     return told, arrays
+
+
+def kind(data: bytes) -> str:
+    """What a file is by its first bytes: zip, hdf5, json, pickle or, whatever else it may be, safetensors.
+
+    The size of a header, which a ``.safetensors`` file begins with, has a zero among its eight bytes.
+    """
+    begin = data[:8]
+    if begin[:4] == b"PK\x03\x04":
+        return "zip"
+    if not begin or 0 in begin:
+        return "safetensors"
+    if begin == b"\x89HDF\r\n\x1a\n":
+        return "hdf5"
+    if begin[:1] == b"\x80":
+        return "pickle"
+    return "json" if begin.lstrip()[:1] == b"{" else "safetensors"
+
+
+def tensors(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    """The metadata of any ``.safetensors`` file and its tensors, read-only; half precision becomes float32."""
+    header, arrays = _whole(data)
+    return header.get("__metadata__") or {}, arrays
+
+
+def parse(data: bytes) -> tuple[Any, Arrays, list[str]]:
+    """As ``read``, of whoever's file: what statewise says of it is anything, None where that is nothing.
+
+    The third are the names of tensors that were of half precision.
+    """
+    header, arrays = _whole(data)
+    try:
+        told = json.loads((header.pop("__metadata__", None) or {}).get(KEY, "null"))
+        json.dumps(told, ensure_ascii=False).encode()  # half of a pair of characters is none
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise LoadError("not a whole .safetensors file") from None
+    return told, arrays, [name for name, each in header.items() if each["dtype"] in ("F16", "BF16")]
+
+
+def _whole(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    try:
+        header, begin = _header(data)
+        return header, _arrays(data, begin, {name: each for name, each in header.items() if name != "__metadata__"})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise LoadError("not a whole .safetensors file") from None
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:

@@ -16,6 +16,7 @@ from .tagger import Tagger
 from .translator import Translator
 
 Content = dict[str, Any]
+SHAPES, SHAPE_SIZE, CHARACTER_SIZE = 7, 5, 24  # of a tagger: how words are written, and the size of some vectors
 CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}
 
 
@@ -28,13 +29,25 @@ class Job(NamedTuple):
     network: Callable[[Content, Arrays, int], Any] = Network
 
 
-def recurrent(name: str, of: str, config: Mapping[str, Any], arrays: Arrays, **more: Any) -> Content:
-    """The op of a job's recurrent layers; how wide they are their weights say."""
-    weight = arrays.get(f"{name}.weight_hh_l0")
-    if weight is None or weight.ndim != 2:
-        raise LoadError(f"there is no tensor {name}.weight_hh_l0 of a layer")
-    told = {"cell": CELLS[config["cell"]], "hidden_size": weight.shape[1], **more}
-    return {"op": "recurrent", "name": name, "of": [of], **told}
+def recurrent(name: str, of: str, config: Mapping[str, Any], units: Any, **more: Any) -> Content:
+    """The op of a job's recurrent layers."""
+    return {"op": "recurrent", "name": name, "of": [of], "cell": CELLS[config["cell"]], "hidden_size": units, **more}
+
+
+def sized(arrays: Arrays, name: str, *shape: Any) -> None:
+    """Raises ``LoadError`` where the tensor ``name`` isn't there, or isn't of this size."""
+    if name not in arrays:
+        raise LoadError(f"there is no tensor {name}")
+    if arrays[name].shape != shape:
+        raise LoadError(f"expected {name} of size {shape}, got {arrays[name].shape}")
+
+
+def layers(config: Mapping[str, Any], arrays: Arrays) -> int:
+    """How many layers there are: no more than tensors."""
+    count = config["layers"]
+    if type(count) is not int or not 0 < count <= len(arrays):
+        raise LoadError(f"expected {count!r:.20} layers, of which there are no weights")
+    return count
 
 
 def symbols(name: str, count: int) -> Content:
@@ -50,12 +63,13 @@ def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     config, net = content["config"], "network.recurrent"
     if content.get("input", "numbers") != "numbers" or "scaler.mean" not in arrays:
         raise LoadError(f"the runtime can't run a classifier of {content.get('input')}")
-    if "highway" in content:
+    if "beside" in content or "highway" in content:
         raise LoadError("the runtime can't run MiniROCKET beside a classifier's network; train with minirocket=False")
     both, segment = config["bidirectional"], config["segment"] or 1
     ops: list[Content] = [{"op": "scale", "name": "scaler", "carry": config["gaps"] == "carry"}]
     ops += [{"op": "segment", "size": segment}] if segment > 1 else []
-    ops.append(recurrent(net, ops[-1].get("name", "segment"), config, arrays, num_layers=config["layers"]))
+    units = config["units"] or 1
+    ops.append(recurrent(net, ops[-1].get("name", "segment"), config, units, num_layers=config["layers"]))
     ops[-1]["bidirectional"] = both
     match config["head"]:
         case "attention":
@@ -94,46 +108,69 @@ def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     """Numbers of symbols (T, N); layers; the logarithm of each symbol's probability to come next."""
     config, known = content["config"], content["symbols"]
     if config["tie"]:
+        sized(arrays, "output.weight", len(known), config["embedding"])
         arrays = arrays | {"embedding.weight": arrays["output.weight"]}
     ops: list[Content] = [{"op": "embedding"}]
-    for k in range(config["layers"]):
-        ops.append(recurrent(f"recurrent.{k}", ops[-1].get("name", "embedding"), config, arrays))
+    sized(arrays, "embedding.weight", len(known), config["embedding"])
+    for k in range(count := layers(config, arrays)):
+        units = config["embedding"] if config["tie"] and k == count - 1 else config["units"]
+        ops.append(recurrent(f"recurrent.{k}", ops[-1].get("name", "embedding"), config, units))
     ops += [{"op": "linear", "name": "output"}, {"op": "activation", "function": "log_softmax"}]
     return {"inputs": [symbols("x", len(known))], "ops": ops, "labels": known}, arrays
 
 
 def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
-    """What is known of each word (T, N) as numbers, and how it is spelt as a vector; layers; the best tags."""
+    """What is known of each word (T, N) as numbers, and how it is spelt as a vector; layers; the scores of the tags."""
     from ..jobs.tasks.tag.spans import grammar  # which knows no torch
 
     config, known = content["config"], content["vocabulary"]
-    vectors = ["vectors"] if known.get("vectors") else []
-    parts = ["words", "shapes", *vectors, *(f"features.{k}" for k in range(len(known["features"])))]
-    inputs = [symbols(f"{name} of a word", len(arrays[f"{name}.weight"])) for name in parts]
-    ops: list[Content] = [{"op": "embedding", "name": name, "of": [f"{name} of a word"]} for name in parts]
-    spelling = None
+    vectors, tags = known.get("vectors", []), known["tags"]
+    tables = {
+        "words": (1 + len(known["words"]), config["word_size"]),
+        "shapes": (SHAPES, SHAPE_SIZE),
+        **({"vectors": (1 + len(vectors), known["vector_size"])} if vectors else {}),
+        **{f"features.{k}": (1 + len(v), config["feature_size"]) for k, v in enumerate(known["features"])},
+    }
+    for name, size in tables.items():
+        sized(arrays, f"{name}.weight", *size)
+    inputs = [symbols(f"{name} of a word", size[0]) for name, size in tables.items()]
+    ops: list[Content] = [{"op": "embedding", "name": name, "of": [f"{name} of a word"]} for name in tables]
+    parts, spelling = list(tables), None
     if config["character_units"]:
-        letters = [symbols("letters", len(arrays["characters.weight"]))]
-        layer = recurrent("spelling", "characters", config, arrays, bidirectional=True)
+        sized(arrays, "characters.weight", count := 1 + len(known["characters"]), CHARACTER_SIZE)
+        layer = recurrent("spelling", "characters", config, config["character_units"], bidirectional=True)
         last = {"op": "last", "bidirectional": True}
-        spelling = {"inputs": letters, "ops": [{"op": "embedding", "name": "characters"}, layer, last]}
+        embedding = {"op": "embedding", "name": "characters"}
+        spelling = {"inputs": [symbols("letters", count)], "ops": [embedding, layer, last]}
         inputs.append({"name": "spelt", "kind": "values", "width": 2 * layer["hidden_size"]})
         parts.append("spelt")
     ops.append({"op": "concat", "of": parts})
-    ops.append(recurrent("recurrent", "concat", config, arrays, num_layers=config["layers"]))
+    ops.append(recurrent("recurrent", "concat", config, config["units"], num_layers=config["layers"]))
     ops[-1]["bidirectional"] = config["bidirectional"]
-    ops += [{"op": "linear", "name": "output"}, {"op": "path", "name": "crf"}]
+    ops.append({"op": "linear", "name": "output"})
+    sized(arrays, "output.bias", len(tags))
+    if config["crf"] and "crf.allowed" not in arrays:
+        raise LoadError("there are no scores of tags that follow each other")
     if content["strict"] and not config["crf"]:
-        arrays = arrays | {"crf.allowed": np.array(grammar(known["tags"]))}
-    told = {"inputs": inputs, "ops": ops, "labels": known["tags"], "spelling": spelling, "vocabulary": known}
+        arrays = arrays | {"crf.allowed": np.array(grammar(tags))}
+    path = {
+        "inputs": [{"name": "scores", "kind": "values", "width": len(tags)}],
+        "ops": [{"op": "path", "name": "crf"}],
+    }
+    told = {"inputs": inputs, "ops": ops, "labels": tags, "spelling": spelling, "path": path, "vocabulary": known}
     return told, arrays
 
 
 def translate(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     """An encoder in both directions, whose steps are the memory that a decoder looks at; docs of ``Translator``."""
     config, source, target = content["config"], content["source"]["symbols"], content["target"]["symbols"]
-    both = recurrent("encoder", "read", config, arrays, num_layers=config["layers"], bidirectional=True)
-    wide = 2 * both["hidden_size"]
+    units, count = config["units"], layers(config, arrays)
+    both = recurrent("encoder", "read", config, units, num_layers=count, bidirectional=True)
+    for name, side in (("read", source), ("written", target)):
+        sized(arrays, f"{name}.weight", len(side), config["embedding"])
+    sized(arrays, "combine.weight", config["embedding"], 3 * units)
+    if ("energy.weight" in arrays) != (config["attention"] == "additive"):
+        raise LoadError(f"expected the weights of {config['attention']!r:.40} attention")
     encoder = {
         "inputs": [symbols("x", len(source))],
         "ops": [
@@ -148,13 +185,13 @@ def translate(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     }
     ops: list[Content] = [
         {"op": "embedding", "name": "written"},
-        recurrent("decoder.0", "written", config, arrays),
-        {"op": "attention", "values": wide},
+        recurrent("decoder.0", "written", config, units),
+        {"op": "attention", "values": 2 * units},
     ]
     x = "decoder.0"
-    for k in range(1, config["layers"]):
+    for k in range(1, count):
         ops.append({"op": "concat", "name": f"read {k}", "of": [x, "attention"]})
-        ops.append(recurrent(f"decoder.{k}", f"read {k}", config, arrays))
+        ops.append(recurrent(f"decoder.{k}", f"read {k}", config, units))
         ops.append({"op": "add", "name": f"sum {k}", "of": [f"decoder.{k}", x]})
         x = f"sum {k}"
     ops += [

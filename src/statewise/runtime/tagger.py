@@ -1,21 +1,22 @@
-"""A tagger: words become numbers, and numbers tags."""
+"""A tagger: words become numbers, numbers scores of tags, and of these the best way is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .file import Arrays
-from .network import Array, Network
+from .network import Array, Network, State
+from .ops import Path
 
 AT_ONCE = 4096  # words in a batch, padding among them
 
 Sentences = Sequence[Sequence[str]]
 
 
-class Tagger(Network):
+class Tagger:
     """Gives every word of a sentence a tag. ``run`` and ``step`` take what ``encode`` gives, and give tags' numbers."""
 
     def __init__(self, content: Mapping[str, Any], arrays: Arrays, threads: int = 1) -> None:
@@ -23,28 +24,70 @@ class Tagger(Network):
 
         self.vocabulary = Vocabulary.from_json(content["vocabulary"])
         told = content["spelling"]
-        parts: tuple[Arrays, Arrays] = {}, {}
+        parts: dict[str, Arrays] = {"": {}, "spelling": {}, "crf": {}}
         for name, array in arrays.items():
-            parts[told is not None and name.startswith(("characters.", "spelling."))][name] = array
-        super().__init__(content, parts[0], threads)
-        self._spelling = None if told is None else Network(told, parts[1], threads)
-        self._arrays = arrays
+            part = name.partition(".")[0]
+            part = "spelling" if part == "characters" and told is not None else part
+            parts[part if part in parts and (part == "crf" or told is not None) else ""][name] = array
+        self.scores = Network(content, parts[""], threads)
+        """What gives the scores of the tags: (T, N, K)."""
+        self.labels = self.scores.labels
+        """The names of the tags."""
+        self._path = Network(content["path"], parts["crf"], threads)
+        self._spelling = None if told is None else Network(told, parts["spelling"], threads)
+
+    @property
+    def moves(self) -> Array | None:
+        """(K+1, K+1): what a tag after a tag adds, the sentence's ends in the last row and column; None: nothing."""
+        (op,) = self._path.ops
+        assert isinstance(op, Path)
+        return op.moves
+
+    @property
+    def streams(self) -> bool:
+        """Whether it can tag a word before it has read the next ones."""
+        return self.scores.streams and self._path.streams
 
     def tag(self, sentences: Sentences, features: Sequence[Sentences] = ()) -> list[list[str]]:
         """The tags of ``sentences`` of words; ``features`` are as many columns of the same as the model has learnt.
 
         Raises ValueError for other columns, or a sentence without words.
         """
-        lengths = np.array([len(words) for words in sentences], np.int64)
-        order, found = np.argsort(-lengths, kind="stable"), [list[str]() for _ in sentences]
-        while len(order):
-            rows, order = np.split(order, [max(1, AT_ONCE // int(lengths[order[0]] or 1))])
+        found = [list[str]() for _ in sentences]
+        for rows in self.together(sentences):
             given, counts = self.encode(
                 [sentences[row] for row in rows], [[column[row] for row in rows] for column in features]
             )
             for row, numbers, count in zip(rows, self.run(given, counts).T, counts, strict=True):
                 found[row] = [self.labels[number] for number in numbers[:count]]
         return found
+
+    @staticmethod
+    def together(sentences: Sentences, ways: int = 1) -> Iterator[list[int]]:
+        """Which of ``sentences`` to read at once: those of like length, of falling length.
+
+        As many as memory is meant for, or where more ``ways`` through them are looked at, fewer.
+        """
+        lengths = np.array([len(words) for words in sentences], np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        while len(order):
+            rows, order = np.split(order, [max(1, AT_ONCE // (ways * int(lengths[order[0]] or 1)))])
+            yield rows.tolist()
+
+    def run(self, given: Any, lengths: Any = None) -> Array:
+        """The numbers of the best tags (T, N), of what ``encode`` gives."""
+        found: Array = self._path.run(self.scores.run(given, lengths), lengths)
+        return found
+
+    def start(self, batch: int = 1) -> State:
+        """The state of ``batch`` sentences of which nothing has been read. ValueError where it needs whole ones."""
+        return self.scores.start(batch) + self._path.start(batch)
+
+    def step(self, given: Any, state: State) -> tuple[Array, State]:
+        """The tags' numbers (N,) of one more word of each sentence, and the state after it."""
+        scores, after = self.scores.step(given, state[:-1])
+        found, last = self._path.step(scores, state[-1:])
+        return found, after + last
 
     def encode(self, sentences: Sentences, features: Sequence[Sentences] = ()) -> tuple[tuple[Array, ...], Array]:
         """``sentences`` as ``run`` takes them, each (T, N) or (T, N, F), and their lengths (N,)."""

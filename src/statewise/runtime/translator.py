@@ -11,7 +11,7 @@ from .file import Arrays, LoadError
 from .network import Array, Network, State
 from .ops import Attention, Recurrent
 
-TOGETHER = 1024  # beginnings of targets that are looked at in one step
+TOGETHER, SYMBOLS = 1024, 2**18  # beginnings of targets that are looked at in one step, and symbols of their sources
 LONGEST = 10_000  # symbols of a target
 END, UNKNOWN = 0, 1
 
@@ -57,11 +57,12 @@ class Translator:
             for text, known in zip(sources, features or [()] * len(sources), strict=True)
         ]
         found: list[list[Hypothesis]] = [[] for _ in sources]
+        together = max(1, min(TOGETHER // beam, SYMBOLS // max([1, *map(len, encoded)])))
         # Sources of like length together: their targets end at about the same time.
         order = sorted(range(len(sources)), key=lambda row: len(encoded[row]))
-        for begin in range(0, len(order), max(1, TOGETHER // beam)):
-            rows = order[begin : begin + max(1, TOGETHER // beam)]
-            for row, best in zip(rows, self._search([encoded[row] for row in rows], beam), strict=True):
+        for begin in range(0, len(order), together):
+            rows = order[begin : begin + together]
+            for row, best in zip(rows, self.search([encoded[row] for row in rows], beam), strict=True):
                 found[row] = [Hypothesis(self.target.decode(numbers), p) for numbers, p in best]
         return found
 
@@ -82,50 +83,73 @@ class Translator:
                 state.append((np.ascontiguousarray(next(parts)), *first[1:]))
             else:
                 state.append(first)
-        return _taken(tuple(state), np.tile(np.arange(len(sources)), beam))
+        rows = np.tile(np.arange(len(sources)), beam)
+        return tuple([tuple([array.take(rows, axis=-2) for array in each]) for each in state])
 
     def _widths(self) -> list[int]:
         """H of each layer of the decoder."""
         return [op.stack.hidden_size for op in self.decoder.ops if isinstance(op, Recurrent)]
 
-    def _search(self, sources: Sequence[Array], beam: int) -> list[list[tuple[list[int], float]]]:
-        """The likeliest targets of each source, as numbers without an end, and the logarithms of their probabilities.
+    def search(self, sources: Sequence[Array], beam: int) -> list[list[tuple[list[int], float]]]:
+        """The likeliest targets of each of ``sources``, numbers with an end, best first, up to ``beam`` of them.
 
-        Beam search: ``beam`` beginnings of each source go on from step to step. What decides is the logarithm of the
-        probability divided by the number of symbols, the end among them, to the power of the penalty. A source is done
-        when no beginning of it can become better than the worst of its targets.
+        A target is numbers without an end, and the logarithm of its probability. Beam search, all sources at once:
+        ``beam`` beginnings of each go on from step to step. What decides is the logarithm of the probability divided by
+        the number of symbols, the end among them, to the power of the penalty. A source is done when no beginning can
+        become better than the worst of its targets. With a beam so wide that nothing is left out it finds what trying
+        everything does.
         """
         n, state = len(sources), self._begun(sources, beam)
         live = np.full((n, beam), -np.inf)  # logarithms of probabilities
         live[:, 0] = 0
-        written = np.empty((n, beam, 0), np.int64)
-        done: list[list[tuple[float, float, list[int]]]] = [[] for _ in range(n)]  # falling
+        written = np.full((n, beam, self.longest), END)
+        best, best_live, best_written = np.full((n, beam), -np.inf), live, written
         before = np.full(beam * n, END)
         for t in range(self.longest):
             said, state = self.decoder.step(before, state)
             scores = live[..., None] + said.astype(np.float64).reshape(beam, n, -1).swapaxes(0, 1)  # (N, B, V)
-            for row in range(n):
-                ended = [
-                    (float(p) / (t + 1) ** self.penalty, float(p), written[row, b].tolist())
-                    for b, p in enumerate(scores[row, :, END])
-                    if p > -np.inf
-                ]
-                done[row] = sorted(done[row] + ended, key=lambda each: -each[0])[:beam]
-            scores[..., [END, UNKNOWN]] = -np.inf
-            flat = scores.reshape(n, -1)
-            places = np.argsort(-flat, axis=1, kind="stable")[:, :beam]  # (N, B)
-            live = np.take_along_axis(flat, places, axis=1)
-            worst = np.array([each[-1][0] if len(each) == beam else -np.inf for each in done])
-            if (live[:, 0] / self.longest**self.penalty <= worst).all():
+            # Those that end here, among the best that have ended so far.
+            ended = np.concatenate([best, scores[..., END] / (t + 1) ** self.penalty], axis=1)
+            best, places = largest(ended, beam)
+            best_live = np.take_along_axis(np.concatenate([best_live, scores[..., END]], axis=1), places, axis=1)
+            best_written = np.concatenate([best_written, written], axis=1)[np.arange(n)[:, None], places]
+            if t == self.longest - 1:
                 break
-            origin, symbols = np.divmod(places, scores.shape[2])
+            scores[..., [END, UNKNOWN]] = -np.inf
+            live, places = largest(scores.reshape(n, -1), beam)
+            if (live[:, 0] / self.longest**self.penalty <= best[:, -1]).all():
+                break
+            origin, symbols = np.divmod(places, scores.shape[2])  # (N, B)
             written = np.take_along_axis(written, origin[..., None], axis=1)
-            written = np.concatenate([written, symbols[..., None]], axis=2)
-            state = _taken(state, (origin * n + np.arange(n)[:, None]).T.ravel())
+            written[..., t] = symbols
+            state = self._taken(state, (origin * n + np.arange(n)[:, None]).T.ravel())
             before = symbols.T.ravel()
-        return [[(numbers, p) for _, p, numbers in each] for each in done]
+        return [
+            [(_ended(symbols), float(p)) for symbols, p in zip(*row, strict=True) if p > -np.inf]
+            for row in zip(best_written.tolist(), best_live.tolist(), strict=True)
+        ]
+
+    def _taken(self, state: State, rows: Array) -> State:
+        """The state of ``rows``, each of the same source as the one whose place it takes: they share their memory."""
+        return tuple(
+            [
+                each if isinstance(op, Attention) else tuple([array.take(rows, axis=-2) for array in each])
+                for op, each in zip(self.decoder.ops, state, strict=True)
+            ]
+        )
 
 
-def _taken(state: State, rows: Array) -> State:
-    """The state of ``rows``."""
-    return tuple([tuple([array.take(rows, axis=-2) for array in each]) for each in state])
+def largest(scores: Array, count: int) -> tuple[Array, Array]:
+    """The ``count`` largest of each row of ``scores`` (N, S), falling, and their places: (N, count) each.
+
+    As many as there are where those are fewer; of equal ones the first.
+    """
+    count = min(count, scores.shape[1])
+    places = np.sort(np.argpartition(-scores, count - 1, axis=1)[:, :count], axis=1)
+    found = np.take_along_axis(scores, places, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(places, order, axis=1)
+
+
+def _ended(symbols: list[int]) -> list[int]:
+    return symbols[: symbols.index(END)] if END in symbols else symbols

@@ -1,4 +1,4 @@
-"""A file of tensors with a JSON header, ``.safetensors``: models and checkpoints. Never pickle.
+"""A file of tensors with a JSON header, ``.safetensors``: models and checkpoints. Never pickle. No torch here.
 
 The header says which job wrote it, in which format, by which version; a file that is truncated, foreign or of a later
 format is refused in one line. So is one whose content makes no sense: nothing of the sizes that a header names is made
@@ -8,64 +8,57 @@ before they are known to be those of the tensors.
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+import numpy as np
 
 from ..._version import __version__
-from ...freezing import freeze
+from ...runtime import file
+from ...runtime.file import KEY, LARGEST, Arrays, LoadError
+from ...runtime.jobs import JOBS
 from ..config import from_json, short, to_json
 from ..errors import InputError
 from . import atomic
 
-KEY = "statewise"
-LARGEST = 2**53  # of whole numbers in a header: JSON has no larger ones
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["KEY", "LARGEST", "Arrays", "Model"]
 
 Own = TypeVar("Own", bound="Model")
-Module = TypeVar("Module", bound=nn.Module)
 
 
-def save(path: Path, kind: str, format: int, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write ``tensors``, and ``content``, which must be JSON, as a file of this ``kind``. Same content, same bytes."""
-    header = {"kind": kind, "format": format, "version": __version__, "content": content}
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic.write(path, to_bytes(plain, metadata={KEY: json.dumps(header)}))
+def save(path: Path, kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write ``arrays``, and ``content``, which must be JSON, as a file of this ``kind``. Same content, same bytes."""
+    atomic.write(path, file.write(kind, format, content, arrays))
 
 
-def load(
-    path: Path, kind: str, format: int, *, missing: Collection[str] = ()
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What ``save`` was given, on the CPU. Raises ``InputError`` as ``load_any``."""
+def load(path: Path, kind: str, format: int, *, missing: Collection[str] = ()) -> tuple[dict[str, Any], Arrays]:
+    """What ``save`` was given. Raises ``InputError`` as ``load_any``."""
     return load_any(path, kind, (format,), missing=missing)[1:]
 
 
 def load_any(
     path: Path, kind: str, formats: Collection[int], *, missing: Collection[str] = ()
-) -> tuple[int, dict[str, Any], dict[str, Tensor]]:
-    """The format of a file, one of ``formats``, and what ``save`` was given, on the CPU.
+) -> tuple[int, dict[str, Any], Arrays]:
+    """The format of a file, one of ``formats``, and what ``save`` was given, the arrays read-only.
 
-    Raises ``InputError`` for any other file, and where a number isn't finite: NaN may be in the tensors ``missing``.
+    Raises ``InputError`` for any other file, and where a number isn't finite: NaN may be in the arrays ``missing``.
     """
     if not path.is_file():
         raise InputError(f"{path}: {'is a folder, expected a file' if path.is_dir() else 'no such file'}")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(KEY, "null"))
-            json.dumps(header, ensure_ascii=False).encode()  # half of a pair of characters is none
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it isn't a dict
+        header, arrays, halves = file.parse(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, RecursionError, AttributeError):  # the last: a type that torch hasn't got
-        raise InputError(f"{path}: not a whole .safetensors file") from None
+    except LoadError as error:
+        raise InputError(f"{path}: {error}") from None
     if not isinstance(header, dict) or header.get("kind") != kind:
         named = isinstance(header, dict) and isinstance(header.get("kind"), str)
         found = f"a {' '.join(header['kind'].split())[:40]}" if named else "nothing of statewise's"
@@ -76,22 +69,34 @@ def load_any(
             f" {' '.join(str(header.get('version')).split())[:40]};"
             f" this is statewise {__version__}, which reads format {' and '.join(map(str, formats))}"
         )
-    for name, tensor in tensors.items():
-        if name not in missing and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+    if halves:
+        raise InputError(f"{path}: a damaged {kind}: {halves[0]} is of half precision, which no {kind} is")
+    for name, array in arrays.items():
+        if name not in missing and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{path}: a damaged {kind}: {name} has numbers that are not finite")
-    return header["format"], header["content"], tensors
+    return header["format"], header["content"], arrays
+
+
+class Kept:
+    """A dataclass whose copies have its fields alone: what is packed or made of them is made anew."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Model:
-    """The base of trained models: what they were told, what they can do, and the file that holds them."""
+class Model(Kept):
+    """The base of trained models: what they were told, what they can do, and the file that holds them.
+
+    What they can do needs no torch. Their network as torch has it, ``network``, is made when somebody asks for it.
+    """
 
     KIND: ClassVar[str]
     FORMAT: ClassVar[int] = 2
     CONFIG: ClassVar[type[Any]]
     LAYOUT: ClassVar[type[Any] | None] = None
     MISSING: ClassVar[Collection[str]] = ()
-    """Tensors in which NaN may be."""
+    """Arrays in which NaN may be."""
 
     config: Any
     """What was set, with everything decided."""
@@ -101,19 +106,33 @@ class Model:
     """What else the file is to hold, as JSON."""
 
     @cached_property
-    def frozen(self) -> Any:
-        """Its network, packed for many calls."""
-        return freeze(self.networks()[""])
+    def net(self) -> Any:
+        """What runs its network, of the runtime: made of what its file says."""
+        job = JOBS[self.KIND]
+        content = json.loads(json.dumps(self.content())) | {"config": vars(self.config)}
+        return job.network(*job.read(content, dict(self.tensors())), processors())
+
+    def checked(self: Own, weights: Arrays) -> Own:
+        """The same. ValueError where its network can't be run, or ``weights`` are of another type than trained ones."""
+        if wrong := [name for name, array in weights.items() if array.dtype.kind == "f" and array.dtype != np.float32]:
+            raise ValueError(f"expected {wrong[0]} as float32, got {weights[wrong[0]].dtype}")
+        assert self.net is not None
+        return self
+
+    @cached_property
+    def network(self) -> Any:
+        """Its network, in torch's modules, to be trained further or exported."""
+        raise NotImplementedError
 
     def networks(self) -> dict[str, nn.Module]:
         """Its networks, by the names that ``training.problem.Trainer.fit`` was given; a single one has none."""
-        return {"": self.network}  # type: ignore[attr-defined]
+        return {"": self.network}
 
     def content(self) -> dict[str, Any]:
         """What the file's header has beside these two, as JSON."""
         raise NotImplementedError
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> Arrays:
         """The file's tensors."""
         raise NotImplementedError
 
@@ -123,8 +142,8 @@ class Model:
         raise NotImplementedError
 
     @classmethod
-    def built(cls: type[Own], content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Own:
-        """The model of ``content`` and ``tensors``; ``shared`` are the other fields."""
+    def built(cls: type[Own], content: Mapping[str, Any], arrays: Arrays, **shared: Any) -> Own:
+        """The model of ``content`` and ``arrays``; ``shared`` are the other fields."""
         raise NotImplementedError
 
     def save(self, path: Path) -> None:
@@ -135,14 +154,14 @@ class Model:
 
     @classmethod
     def load(cls: type[Own], path: Path) -> Own:
-        """What ``save`` wrote, on the CPU; refuses a file that is damaged, foreign or of a later format."""
-        format, content, tensors = load_any(path, cls.KIND, range(1, cls.FORMAT + 1), missing=cls.MISSING)
+        """What ``save`` wrote; refuses a file that is damaged, foreign or of a later format."""
+        format, content, arrays = load_any(path, cls.KIND, range(1, cls.FORMAT + 1), missing=cls.MISSING)
         with checked(path, cls.KIND):
             content = cls.former(content) if format < cls.FORMAT else content
             config, notes = from_json(cls.CONFIG, content["config"]), dict(content["notes"])
             known = notes.pop("layout", None) if cls.LAYOUT else None
             layout = None if known is None or cls.LAYOUT is None else from_json(cls.LAYOUT, known)
-            return cls.built(content, tensors, config=config, layout=layout, notes=notes)
+            return cls.built(content, arrays, config=config, layout=layout, notes=notes)
 
 
 @contextmanager
@@ -157,38 +176,8 @@ def checked(path: Path, kind: str) -> Iterator[None]:
         raise InputError(f"{path}: a damaged {kind}: {reason[:300]}") from None
 
 
-def filled(make: Callable[[], Module], tensors: Mapping[str, Tensor]) -> Module:
-    """The module that ``make`` makes, with the weights ``tensors``. ValueError where they are not its own.
-
-    That is found out before it is made, on a device that has no memory. How often ``make`` loops must be known to be
-    right before.
-    """
-    with without_memory():
-        try:
-            expected = make().state_dict()
-        except RuntimeError as error:  # torch can't count that many bytes
-            raise ValueError("expected weights that a memory can hold, got larger ones") from error
-    check_sizes(expected, tensors)
-    module = make()
-    module.load_state_dict(tensors)
-    return module
-
-
-@contextmanager
-def without_memory() -> Iterator[None]:
-    """Modules that are made have sizes and types, but no weights. Sizes of 0 make torch warn; they fit no file."""
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def check_sizes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """ValueError where ``found`` has not the names, sizes and types of ``expected``."""
-    if other := sorted(set(expected) ^ set(found)):
-        raise ValueError(f"{'no weights' if other[0] in expected else 'weights that belong to nothing'}: {other[0]!r}")
-    for name, tensor in expected.items():
-        ours, theirs = (tuple(t.shape) for t in (tensor, found[name]))
-        if ours != theirs:
-            raise ValueError(f"expected {name} of size {ours}, got {theirs}")
-        if tensor.dtype != found[name].dtype:
-            raise ValueError(f"expected {name} as {tensor.dtype}, got {found[name].dtype}")
+def processors() -> int:
+    """On how many threads the kernels may compute what is predicted."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(int(told), there)) if told.isdecimal() else there

@@ -98,6 +98,11 @@ class FrameKind:
         return series == "True" if kind == "Boolean" else series.cast(dtype)
 
 
+def is_time_series(source: Any) -> bool:
+    """Whether ``source`` is a ``TimeSeries`` as darts has them, told by what it can do: nothing is imported."""
+    return all(hasattr(source, name) for name in ("to_dataframe", "time_index", "components"))
+
+
 def _type_of(dtype: Any) -> Type:
     if isinstance(dtype, nw.Datetime):
         return ("Datetime", dtype.time_unit, *([dtype.time_zone] if dtype.time_zone else []))

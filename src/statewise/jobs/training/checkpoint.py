@@ -23,6 +23,7 @@ from .callbacks import Pace, Record, is_record
 from .config import TrainingConfig
 from .optimizer import Optimizer
 from .task import Task
+from .weights import as_arrays, as_tensors, check_sizes
 
 FORMAT = 2
 
@@ -74,11 +75,14 @@ class Checkpoint:
                 **_under("random", _random()),
                 **_under("optimizer", optimizer.state()),
             }
-            model_file.save(self.path, "checkpoint", FORMAT, content, tensors)
+            model_file.save(self.path, "checkpoint", FORMAT, content, as_arrays(tensors))
 
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """What ``save`` wrote; None where nothing was written yet."""
-        return model_file.load(self.path, "checkpoint", FORMAT) if self.path.exists() else None
+        if not self.path.exists():
+            return None
+        content, arrays = model_file.load(self.path, "checkpoint", FORMAT)
+        return content, as_tensors(arrays)
 
     def restore(
         self,
@@ -101,14 +105,14 @@ class Checkpoint:
             position = _position(content["position"], config, -(-task.rows // config.batch))
             weights, best = _below("model", tensors), _below("best", tensors)
             for found in (weights, best) if best or position.best is not None else (weights,):
-                model_file.check_sizes(task.model.state_dict(), found)
+                check_sizes(task.model.state_dict(), found)
             averages = _below("average", tensors)
-            model_file.check_sizes(average.tensors, averages)
+            check_sizes(average.tensors, averages)
             task.model.load_state_dict(weights)
             average.restore(averages)
             task.restore(_below("task", tensors))
             remembered = _below("optimizer", tensors)
-            model_file.check_sizes(optimizer.state(), remembered)
+            check_sizes(optimizer.state(), remembered)
             optimizer.restore(remembered)
             _set_random(_below("random", tensors))
             return position, best

@@ -20,6 +20,7 @@ from .fit import fit
 from .progress import Bar
 from .rank import is_main_process
 from .task import Task
+from .weights import check_sizes
 
 Module = TypeVar("Module", bound=nn.Module)
 Trained = TypeVar("Trained", bound=model_file.Model)
@@ -110,7 +111,7 @@ def begin_with(network: nn.Module, weights: nn.Module) -> None:
     """Give ``network`` the weights of a network of the same sizes. Raises ``InputError`` for one of others."""
     found = weights.state_dict()
     try:
-        model_file.check_sizes(network.state_dict(), found)
+        check_sizes(network.state_dict(), found)
     except ValueError as error:
         raise InputError(f"the weights to begin with are of another network: {error}") from None
     network.load_state_dict(found)

@@ -1,15 +1,15 @@
 """Tell to which class a sequence belongs: ``statewise classify``, and ``Classifier`` for a program.
 
     formats/       files become ``Examples``: sequences, labels and names
-    sequences.py   sequences of any lengths without padding, and the batches drawn of them
+    sequences.py   sequences of any lengths without padding; batches.py draws batches of them
     encoder.py     what a model remembers of its input, a class for each kind
     scaler.py      that of numbers
     spelling.py    that of texts and symbols
     texts.py       texts, and sequences of symbols
-    ngrams.py      the linear model of n-grams beside the network
     network.py     recurrent layers, a head, a linear output
+    beside.py      a linear model beside the network, and how much each counts
+    features.py    what that one sees: ngrams.py of texts, rocket.py (MiniROCKET) of numbers, with ridge.py
     targets.py     what is said: a class, several labels, a number; losses, measures, what baselines say
-    highway.py     what stands beside the network: rocket.py (MiniROCKET's features) and ridge.py
     training.py    the task for the fitting loop
     model.py       what is left of it, and its file
     classifier.py  the same with scikit-learn's conventions

@@ -17,9 +17,9 @@ from sklearn.preprocessing import StandardScaler
 from . import dtw
 from .encoder import Encoder
 from .examples import Examples
-from .ridge import Ridge
+from .features import Scores
 from .rocket import FEATURES, Rocket
-from .sequences import Batches, Rows
+from .sequences import Rows, Sequences
 from .targets import Said, Target, Values
 from .texts import Item, Texts
 
@@ -38,16 +38,26 @@ Found = Iterator[tuple[str, Said | None]]
 """The name of each baseline, and what it says of the test part; None where it is left out."""
 
 
-def baselines(encoder: Encoder, target: Target, train: Examples, values: Values, test: Examples) -> Found:
-    """All that suit the input and the ``target``."""
+def baselines(
+    encoder: Encoder,
+    target: Target,
+    train: Examples,
+    values: Values,
+    test: Examples,
+    rocket: tuple[Scores, Scores] | None = None,
+) -> Found:
+    """All that suit the input and the ``target``.
+
+    ``rocket`` is what MiniROCKET says of ``test``, and of each of ``train`` by those without it, where that is known.
+    """
     name, said = target.usual(values)
     yield name, np.repeat(said, len(test), axis=0)
     if isinstance(train.sequences, Texts) and isinstance(test.sequences, Texts):
         for level in (level for level in train.sequences.levels if level != "subword"):
             yield _of_texts(target, train.sequences, values, test.sequences, words=level == "word")
         return
-    ours, theirs = (encoder.batches(part.sequences) for part in (train, test))
-    yield from _of_numbers(target, ours, values, theirs, images=train.picture is not None)
+    ours, theirs = (encoder.encoded(part.sequences) for part in (train, test))
+    yield from _of_numbers(target, ours, values, theirs, rocket, images=train.picture is not None)
 
 
 def _of_texts(target: Target, train: Texts, values: Values, test: Texts, *, words: bool) -> tuple[str, Said]:
@@ -66,7 +76,15 @@ def _ngrams(item: Item) -> Iterator[Item]:
     return (item[at : at + n] for n in range(1, NGRAMS + 1) for at in range(len(item) - n + 1))
 
 
-def _of_numbers(target: Target, train: Batches, values: Values, test: Batches, *, images: bool) -> Found:
+def _of_numbers(
+    target: Target,
+    train: Sequences,
+    values: Values,
+    test: Sequences,
+    rocket: tuple[Scores, Scores] | None,
+    *,
+    images: bool,
+) -> Found:
     flat, flat_test = flattened(train, test)
     if images:
         yield _linear(target, "pixels", flat, values, flat_test)
@@ -74,7 +92,8 @@ def _of_numbers(target: Target, train: Batches, values: Values, test: Batches, *
         scaler = StandardScaler().fit(summary(train))
         features, features_test = (scaler.transform(summary(part)) for part in (train, test))
         yield _linear(target, "mean, spread, ends of each channel", features, values, features_test)
-        yield _rocket(target, train, values, test)
+        known = None if rocket is None else target.of_scores(*rocket, values)
+        yield _rocket(target, train, values, test) if known is None else (Rocket.KIND, known)
     rows = _sample(len(flat), NEIGHBOUR_COST / (len(flat_test) * flat.shape[1]))
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(flat[rows])
     found = rows[nearest.kneighbors(flat_test, return_distance=False)[:, 0]]
@@ -89,19 +108,18 @@ def _linear(target: Target, what: str, x: Features, values: Values, test: Featur
     return f"{target.LINEAR} on {what}{_part(rows, x)}", said
 
 
-def _rocket(target: Target, train: Batches, values: Values, test: Batches) -> tuple[str, Said | None]:
+def _rocket(target: Target, train: Sequences, values: Values, test: Sequences) -> tuple[str, Said | None]:
     """Ridge regression on MiniROCKET's features."""
-    most = (ROCKET_COST / FEATURES - len(test.steps)) / float(train.lengths.double().mean())
+    most = (ROCKET_COST / FEATURES - len(test.steps)) / float(train.lengths.mean())
     if most < min(LEAST_ROWS, len(train)):
-        return "MiniROCKET (left out, it takes too long)", None
+        return f"{Rocket.KIND} (left out, it takes too long)", None
     rows = _sample(len(train), min(most, ROCKET_ROWS))
-    part = train.select(rows)
-    rocket = Rocket.fitted(part)
-    ridge, scores = Ridge.fitted(rocket.of(part), target.responses(values[rows]))
-    return f"MiniROCKET{_part(rows, train)}", target.of_scores(ridge(rocket.of(test)), scores, values[rows])
+    rocket, weights, bias, left_out = Rocket.fitted(train.select(rows), target, values[rows])
+    said = target.of_scores(rocket.times(test, weights) + bias, left_out, values[rows])
+    return f"{Rocket.KIND}{_part(rows, train)}", said
 
 
-def _warped(target: Target, train: Batches, values: Values, test: Batches) -> tuple[str, Said | None]:
+def _warped(target: Target, train: Sequences, values: Values, test: Sequences) -> tuple[str, Said | None]:
     """The nearest neighbour by dynamic time warping, in the window with which the training part finds its own best."""
     name, widest = "nearest neighbour by DTW", dtw.windows(train)[-1]
     most = DTW_COST / dtw.cost(train.select(np.arange(1)), test, widest)
@@ -116,9 +134,9 @@ def _warped(target: Target, train: Batches, values: Values, test: Batches) -> tu
     return f"{name}{_part(rows, train)}", target.copied(values[rows[found]])
 
 
-def summary(batches: Batches) -> Features:
+def summary(sequences: Sequences) -> Features:
     """Of each sequence its length, and of each channel mean, spread, least, most, first, last and mean step: (n, F)."""
-    steps, lengths, starts = batches.steps.numpy(), batches.lengths.numpy(), batches.starts.numpy()
+    steps, lengths, starts = sequences.steps, sequences.lengths, sequences.starts
     count = lengths[:, None]
     first, last = steps[starts], steps[starts + lengths - 1]
     mean = np.add.reduceat(steps, starts) / count
@@ -130,17 +148,17 @@ def summary(batches: Batches) -> Features:
     return np.concatenate([count, mean, np.sqrt(variance), least, most, first, last, move], axis=1, dtype=np.float32)
 
 
-def flattened(train: Batches, test: Batches) -> tuple[Features, Features]:
+def flattened(train: Sequences, test: Sequences) -> tuple[Features, Features]:
     """The sequences of each part at one length, the median of the training part's, as rows: (n, T * I)."""
-    channels = train.steps.shape[1]
-    length = max(1, min(int(train.lengths.median()), MOST_FEATURES // channels))
+    channels = train.channels
+    length = max(1, min(int(np.median(train.lengths)), MOST_FEATURES // channels))
     return _at_length(train, length), _at_length(test, length)
 
 
-def _at_length(batches: Batches, length: int) -> Features:
+def _at_length(sequences: Sequences, length: int) -> Features:
     """Every sequence at ``length`` places equally spread over it, in straight lines between its steps."""
-    steps, lengths, starts = batches.steps.numpy(), batches.lengths.numpy(), batches.starts.numpy()
-    if batches.equal == length:
+    steps, lengths, starts = sequences.steps, sequences.lengths, sequences.starts
+    if sequences.length == length:
         return np.asarray(steps.reshape(len(lengths), -1))
     places = np.linspace(0, 1, length) * (lengths[:, None] - 1)  # (n, length)
     before = np.floor(places).astype(np.int64)
@@ -158,5 +176,5 @@ def _sample(count: int, most: float) -> Rows:
     return np.sort(np.random.default_rng(0).choice(count, max(1, int(most)), replace=False))
 
 
-def _part(rows: Rows, x: Features | Batches) -> str:
+def _part(rows: Rows, x: Features | Sequences) -> str:
     return f" ({len(rows)} of {len(x)})" if len(rows) < len(x) else ""

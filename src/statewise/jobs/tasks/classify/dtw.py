@@ -7,10 +7,9 @@ pairs go through the table together, an anti-diagonal at a time, whose cells don
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from .sequences import Batches, Rows
+from .sequences import Rows, Sequences
 from .targets import Target, Values
 
 Distances = NDArray[np.float32]
@@ -19,33 +18,33 @@ AT_ONCE = 1 << 16  # numbers in memory at a time: what a cache holds
 WINDOWS = (0.0, 0.02, 0.05, 0.1, 0.2)  # that are tried, as shares of the length
 
 
-def distances(ours: Batches, theirs: Batches, window: int | None = None) -> Distances:
+def distances(ours: Sequences, theirs: Sequences, window: int | None = None) -> Distances:
     """How far each of n sequences is from each of m others: (n, m). ``window`` None: no bound.
 
     Sequences of different lengths have no bound either.
     """
     a, b = _padded(ours), _padded(theirs)  # (T, n, I), (U, m, I)
-    if window is None or ours.equal is None or ours.equal != theirs.equal:
+    if window is None or ours.length is None or ours.length != theirs.length:
         window = max(len(a), len(b))
     cells = min(2 * window + 1, len(a), len(b))
     rows = max(1, AT_ONCE // (cells * b.shape[1]))
     parts = [slice(begin, begin + rows) for begin in range(0, a.shape[1], rows)]
-    lengths, others = ours.lengths.numpy(), theirs.lengths.numpy()
+    lengths, others = ours.lengths, theirs.lengths
     return np.concatenate([_table(a[:, part], b, lengths[part], others, window) for part in parts])
 
 
-def windows(batches: Batches) -> list[int | None]:
+def windows(sequences: Sequences) -> list[int | None]:
     """Those to try, in steps, the widest last; None, no bound, where lengths differ."""
-    if batches.equal is None:
+    if sequences.length is None:
         return [None]
-    return list(dict.fromkeys(round(share * batches.equal) for share in WINDOWS))
+    return list(dict.fromkeys(round(share * sequences.length) for share in WINDOWS))
 
 
-def chosen_window(batches: Batches, target: Target, values: Values) -> int | None:
+def chosen_window(sequences: Sequences, target: Target, values: Values) -> int | None:
     """The window with which the nearest other sequence says most of each; the narrowest of several."""
     best: tuple[float, int | None] | None = None
-    for window in windows(batches):
-        found = distances(batches, batches, window)
+    for window in windows(sequences):
+        found = distances(sequences, sequences, window)
         np.fill_diagonal(found, np.inf)
         value = next(iter(target.measured(values, target.copied(values[found.argmin(1)])).values()))
         if best is None or value > best[0]:
@@ -53,17 +52,17 @@ def chosen_window(batches: Batches, target: Target, values: Values) -> int | Non
     return None if best is None else best[1]
 
 
-def cost(ours: Batches, theirs: Batches, window: int | None) -> float:
+def cost(ours: Sequences, theirs: Sequences, window: int | None) -> float:
     """How many cells all tables together have."""
     steps = float(ours.lengths.max()), float(theirs.lengths.max())
     width = max(steps) if window is None else min(2 * window + 1, max(steps))
-    return len(ours) * len(theirs) * min(steps) * width * ours.steps.shape[1]
+    return len(ours) * len(theirs) * min(steps) * width * ours.channels
 
 
-def _padded(batches: Batches) -> NDArray[np.float32]:
+def _padded(sequences: Sequences) -> NDArray[np.float32]:
     """All sequences (T, n, I), their last step repeated."""
-    x, _ = batches.take(torch.arange(len(batches)))
-    return x.numpy()
+    block: NDArray[np.float32] = sequences.block(np.arange(len(sequences)))[0]
+    return block
 
 
 def _table(a: NDArray[np.float32], b: NDArray[np.float32], lengths: Rows, others: Rows, window: int) -> Distances:

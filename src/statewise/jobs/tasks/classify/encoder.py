@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .config import ClassifyConfig
-from .sequences import Batches
+from .sequences import Sequences
 
 Kind = Literal["numbers", "symbols"]
 
@@ -25,13 +25,13 @@ class Encoder(ABC):
         """Raises ``InputError`` where ``sequences`` are not of the kind that was fitted."""
 
     @abstractmethod
-    def batches(self, sequences: Any, segment: int = 1) -> Batches:
+    def encoded(self, sequences: Any, segment: int = 1) -> Sequences:
         """``sequences`` as the network reads them, ``segment`` steps at a time."""
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """How many numbers a step of the batches has."""
+        """How many numbers a step has."""
 
     @abstractmethod
     def front(self, config: ClassifyConfig) -> tuple[nn.Module | None, int]:

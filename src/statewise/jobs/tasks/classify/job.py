@@ -75,11 +75,12 @@ class Classify(experiment.Job[Options, Model]):
             ("network", report.network_line(config, self.problem.network())),
             ("loss", report.loss_line(target, config.smoothing)),
         ]
-        return facts + ([("beside it", "a ridge regression on MiniROCKET's features")] if config.minirocket else [])
+        beside = self.problem.features
+        return facts + ([("beside it", f"a {beside.LINEAR}")] if beside and self.problem.beside else [])
 
     def facts_of(self, model: Model) -> Facts:
         """What the network and what stands beside it count."""
-        return report.ngram_facts(model) if model.highway is None else [("counts", report.highway_line(model.highway))]
+        return [] if model.beside is None else [("counts", report.beside_line(model.beside))]
 
     def validated(self, scores: Any) -> str:
         """What the target says of them."""
@@ -88,12 +89,17 @@ class Classify(experiment.Job[Options, Model]):
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""
         target = model.target
-        name = self.label if model.network.beside is None else f"{self.label} and n-grams"
-        name = name if model.highway is None else report.highway_name(self.label, model.highway)
-        result = result_of(name, target, self.truth, model.predict(self.test.sequences))
+        name, scores, rocket = self.label, None, None
+        if model.beside is not None:
+            name = report.beside_name(self.label, model.beside)
+            scores = model.beside.scores(model.encoder.encoded(self.test.sequences))
+            left_out = self.problem.beside and self.problem.beside[1]
+            if left_out is not None and not self.problem.config.balance:
+                rocket = scores, left_out
+        result = result_of(name, target, self.truth, model.predict(self.test.sequences, scores))
         others = [
             Score(name, {} if said is None else target.measured(self.truth, said))
-            for name, said in baselines(model.encoder, target, self.examples, self.values, self.test)
+            for name, said in baselines(model.encoder, target, self.examples, self.values, self.test, rocket)
         ]
         sizes = {"training": len(self.examples), "test": len(self.test), "source": self.examples.source}
         return Outcome(
@@ -102,7 +108,7 @@ class Classify(experiment.Job[Options, Model]):
             {
                 "data": {"name": self.name, **sizes},
                 "task": target.TASK,
-                "share": None if model.highway is None else model.highway.share,
+                "share": None if model.beside is None else model.beside.share,
                 **report.metrics(result, others),
             },
             ending=result.ending(),

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ....freezing import freeze
 from ...artifacts import model_file
 from ...errors import InputError
+from ...training.weights import as_arrays, as_tensors, filled
+from .beside import Beside, as_today
 from .config import ClassifyConfig, Layout
 from .encoder import Encoder
-from .highway import Highway
+from .features import Scores
 from .network import Network, outputs_of
-from .ngrams import NGrams
 from .scaler import Scaler
 from .spelling import Spelling
 from .targets import TARGETS, Classes, Said, Target
 
+FIXED = ("beside.", "network.beside.", "rocket.", "ridge.")
+"""How names of tensors begin that are no network's; all but the first are those of former versions."""
 ENCODERS: tuple[type[Encoder], ...] = (Scaler, Spelling)
 
 
@@ -37,19 +41,31 @@ class Model(model_file.Model):
     network: Network
     encoder: Encoder
     target: Target
-    highway: Highway | None = None
+    beside: Beside | None = None
     """What stands beside the network."""
 
-    def predict(self, sequences: Any) -> Said:
-        """What the target says: (n, ...). Raises ``InputError`` where ``sequences`` are of another kind."""
+    @cached_property
+    def frozen(self) -> Any:
+        """Its network, packed for many calls."""
+        return freeze(self.network)
+
+    def predict(self, sequences: Any, scores: Scores | None = None) -> Said:
+        """What the target says: (n, ...); ``scores`` are what stands beside the network says, where that is known.
+
+        Raises ``InputError`` where ``sequences`` are of another kind.
+        """
         self.encoder.check(sequences)
-        highway = self.highway
-        outputs = None
-        if highway is None or highway.share:
-            outputs = outputs_of(self.frozen, self.encoder.batches(sequences, self.config.segment or 1))
-        if highway is not None:
-            outputs = highway.mixed(highway.scores(self.encoder.batches(sequences)), outputs)
-        return self._said(outputs)
+        beside = self.beside
+        if beside is None:
+            return self._said(self._outputs(sequences))
+        if scores is None:
+            scores = beside.scores(self.encoder.encoded(sequences))
+        return self._said(beside.mixed(scores, self._outputs(sequences) if beside.share else None))
+
+    def _outputs(self, sequences: Any) -> Scores:
+        """What the network says: (n, W)."""
+        found: Scores = outputs_of(self.frozen, self.encoder.encoded(sequences, self.config.segment or 1)).numpy()
+        return found
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` sequences that nothing has been read of: the steps of a segment, and the network's.
@@ -58,10 +74,11 @@ class Model(model_file.Model):
         """
         if self.config.bidirectional:
             raise InputError("the network reads in both directions, so it needs whole sequences; bidirectional=False")
-        if self.highway is not None:
-            raise InputError("MiniROCKET beside the network needs whole sequences; minirocket=False")
+        if self.beside is not None and not self.beside.features.STEPS:
+            kind = self.beside.features.KIND
+            raise InputError(f"{kind} beside the network needs whole sequences; {kind.lower()}=False")
         before = self.encoder.blank(rows)
-        return self._begun(before)[None][:0], before, None
+        return self._begun(before)[None][:0], before, (None, None)
 
     @torch.no_grad()
     def step(self, x: Any, state: Any) -> tuple[Said, Any]:
@@ -69,13 +86,19 @@ class Model(model_file.Model):
 
         It is what is said of the whole sequence up to here. Raises ``InputError`` where ``predict`` would.
         """
-        begun, before, network = state
+        begun, before, (network, beside) = state
         read = self.encoder.read(x, before, self.config.gaps)  # (rows, K)
         begun = np.concatenate([begun, self._begun(read)[None]])  # (1 to segment, rows, K)
         segment = self.config.segment or 1
         padded = begun[np.minimum(np.arange(segment), len(begun) - 1)]  # as a sequence that ends here
-        outputs, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
-        return self._said(outputs), ((begun[:0], read, after) if len(begun) == segment else (begun, read, network))
+        said, after = self.frozen.step(torch.from_numpy(padded).transpose(0, 1).flatten(1), network)
+        outputs = said.double().numpy()
+        if self.beside is not None:
+            scores, beside = self.beside.step(read, beside)
+            outputs = self.beside.mixed(scores, outputs)
+        if len(begun) == segment:
+            begun, network = begun[:0], after
+        return self._said(outputs), (begun, read, (network, beside))
 
     @staticmethod
     def _begun(read: NDArray[Any]) -> NDArray[Any]:
@@ -85,13 +108,14 @@ class Model(model_file.Model):
     def content(self) -> dict[str, Any]:
         """What the encoder and the target say."""
         kinds = {"input": self.encoder.KIND, "task": self.target.TASK}
-        highway = {} if self.highway is None else {"highway": self.highway.content()}
-        return {**kinds, **self.encoder.content(), **self.target.content(), **highway}
+        beside = {} if self.beside is None else {"beside": self.beside.content()}
+        return {**kinds, **self.encoder.content(), **self.target.content(), **beside}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Any]:
         """The weights, and those of the encoder."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        return tensors | self.encoder.tensors() | ({} if self.highway is None else self.highway.tensors())
+        beside = {} if self.beside is None else self.beside.arrays()
+        return as_arrays(tensors | self.encoder.tensors()) | beside
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -100,29 +124,25 @@ class Model(model_file.Model):
         return content | {"config": content["shape"] | gaps}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config = shared["config"]
+    def built(cls, content: Mapping[str, Any], arrays: dict[str, Any], **shared: Any) -> Model:
+        """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
+        config, tensors = shared["config"], as_tensors(arrays)
         target = TARGETS[content.get("task", Classes.TASK)].built(content)
         known = {each.KIND: each for each in ENCODERS}
         encoder = known[content.get("input", Scaler.KIND)].built(content, tensors)
-        highway = None
-        if "highway" in content:
-            highway = Highway.built(content["highway"], tensors, encoder.channels, target.width)
+        arrays = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(FIXED)}
+        told = as_today(content, arrays, config.ngrams or 1)
+        beside = None if told is None else Beside.built(told, arrays, encoder.channels, target.width)
+        if arrays:
+            raise ValueError(f"weights that belong to nothing: {min(arrays)!r}")
         if f"network.recurrent.weight_ih_l{config.layers - 1}" not in tensors:
             raise ValueError(f"expected {config.layers} layers")
         weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        grams = len(weights["beside.keys"]) if "beside.keys" in weights else 0
+        network = filled(lambda: Network(*encoder.front(config), target.width, config), weights)
+        return cls(network=network, encoder=encoder, target=target, beside=beside, **shared)
 
-        def made() -> Network:
-            beside = NGrams.empty(config.ngrams or 1, grams, target.width) if grams else None
-            return Network(*encoder.front(config), target.width, config, beside)
-
-        network = model_file.filled(made, weights)
-        return cls(network=network.eval(), encoder=encoder, target=target, highway=highway, **shared)
-
-    def _said(self, outputs: Any) -> Said:
+    def _said(self, outputs: Scores) -> Said:
         """What the target says of ``outputs`` (n, W). Raises ``InputError`` where they are no numbers."""
-        if not bool(outputs.isfinite().all()):
+        if not np.isfinite(outputs).all():
             raise InputError("the model's output is not finite: its file is damaged, or the values are far too large")
-        return self.target.decode(outputs)
+        return self.target.decode(torch.from_numpy(outputs))

@@ -9,31 +9,20 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ....layers import GRU, LSTM, RNN
+from .batches import Batches
 from .config import ClassifyConfig
-from .ngrams import NGrams
-from .sequences import Batches
+from .sequences import Sequences
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
 
 
 class Network(nn.Module):
-    """Gives ``outputs`` numbers, such as logits; ``front`` makes of a batch what the layers read, ``size`` wide.
+    """Gives ``outputs`` numbers, such as logits; ``front`` makes of a batch what the layers read, ``size`` wide."""
 
-    Out of training what ``beside`` makes of the batch has its share in them.
-    """
-
-    def __init__(
-        self,
-        front: nn.Module | None,
-        size: int,
-        outputs: int,
-        config: ClassifyConfig,
-        beside: NGrams | None = None,
-    ) -> None:
+    def __init__(self, front: nn.Module | None, size: int, outputs: int, config: ClassifyConfig) -> None:
         super().__init__()
         self.front = front
-        self.beside = beside
         units, dropout = config.units or 1, config.dropout or 0.0
         self.recurrent = CELLS[config.cell](
             size,
@@ -57,9 +46,7 @@ class Network(nn.Module):
         steps, last = self._read(x, lengths)
         summary: Tensor = last if self.head == "last" else self._pool(steps, lengths)
         outputs: Tensor = self.output(self.dropout(summary))
-        if self.beside is None or self.training:
-            return outputs
-        return torch.lerp(outputs, self.beside(x, lengths), self.beside.share)
+        return outputs
 
     def _read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """The last layer's outputs (T, N, D*H), zero past a sequence's end, and its final states (N, D*H)."""
@@ -79,7 +66,7 @@ class Network(nn.Module):
 
         ``state`` is what the step before gave, None at first.
         """
-        hidden, pooled, beside = (None, None, None) if state is None else state
+        hidden, pooled = (None, None) if state is None else state
         steps, hidden = self.recurrent(x[None] if self.front is None else self.front(x[None]), hidden)
         summary = now = steps[0]  # (N, H)
         if self.head == "max":
@@ -92,11 +79,7 @@ class Network(nn.Module):
             kept, own = (largest - highest).exp(), (score - highest).exp()
             pooled = total * kept + own * now, weight * kept + own, highest
             summary = pooled[0] / pooled[1]
-        logits = self.output(summary)
-        if self.beside is not None:
-            more, beside = self.beside.step(x, beside)
-            logits = torch.lerp(logits, more, self.beside.share)
-        return logits, (hidden, pooled, beside)
+        return self.output(summary), (hidden, pooled)
 
     def packs(self, x: Tensor) -> bool:
         """Whether sequences go into the layers as a PackedSequence, since cuDNN knows no ``lengths=``."""
@@ -121,11 +104,12 @@ def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def outputs_of(network: nn.Module, batches: Batches) -> Tensor:
+def outputs_of(network: nn.Module, sequences: Sequences | Batches) -> Tensor:
     """What ``network`` says of all sequences: (n, W), float64 on the CPU.
 
     Sequences of like length go together, so that a long one takes its memory once.
     """
+    batches = sequences if isinstance(sequences, Batches) else Batches(sequences)
     order = rest = batches.lengths.argsort(stable=True)
     found: list[Tensor] = []
     while len(rest):

@@ -12,10 +12,9 @@ from ... import experiment
 from ...data.vocabulary import SPECIAL
 from ...report import Block, Heading, Note, Picture, Table
 from . import pictures
+from .beside import Beside
 from .config import ClassifyConfig
 from .examples import Examples
-from .highway import Highway
-from .model import Model
 from .network import Network
 from .result import ClassResult, LabelScore, LabelsResult, NumberResult, Result, Score, formed
 from .sequences import Rows
@@ -38,16 +37,22 @@ def network_line(config: ClassifyConfig, network: Network) -> str:
     return experiment.network_line(config, network, ways, head, *reads)
 
 
-def highway_name(label: str, highway: Highway) -> str:
+def beside_name(label: str, beside: Beside) -> str:
     """What the model is called, whose network is a ``label``."""
-    return f"{label} beside MiniROCKET" if highway.share else f"MiniROCKET without the {label}"
+    kind = beside.features.KIND
+    if not beside.share:
+        return f"{kind} without the {label}"
+    return f"{label} beside {kind}" if beside.linear else f"{label} without {kind}"
 
 
-def highway_line(highway: Highway) -> str:
-    """How much the network counts beside the ridge regression, in words."""
-    if not highway.share:
-        return "the network adds nothing to the ridge regression on MiniROCKET's features, which says it alone"
-    return f"the ridge regression's outputs times {highway.linear:.3g}, the network's times {highway.share:.3g}"
+def beside_line(beside: Beside) -> str:
+    """How much the network counts beside the linear model, in words."""
+    linear = beside.features.LINEAR
+    if not beside.share:
+        return f"the network adds nothing to the {linear}, which says it alone"
+    if not beside.linear:
+        return f"the {linear} adds nothing to the network, which says it alone"
+    return f"the {linear} times {beside.linear:.3g}, the network's outputs times {beside.share:.3g}"
 
 
 def input_facts(examples: Examples, problem: ClassifyProblem) -> experiment.Facts:
@@ -69,17 +74,6 @@ def input_facts(examples: Examples, problem: ClassifyProblem) -> experiment.Fact
         size = problem.config.embedding
         found.append(("vectors", f"of {size} numbers, of {len(problem.vectors):,} of them from a file, {kept}"))
     return found
-
-
-def ngram_facts(model: Model) -> experiment.Facts:
-    """What the linear model of n-grams has to say beside the network."""
-    beside = model.network.beside
-    if beside is None:
-        return []
-    share = float(beside.share)
-    nothing = {0.0: "; they add nothing to the network", 1.0: "; the network adds nothing to them"}
-    said = f"a linear model of {len(beside.keys):,}, their share in what is said {share:.1f}"
-    return [("n-grams", said + nothing.get(share, ""))]
 
 
 def loss_line(target: Target, smoothing: float) -> str:

@@ -9,15 +9,18 @@ to the places where it needs none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from .sequences import Batches
+from .features import Features, Floats, Scores
+from .ridge import ridge
+from .sequences import Rows, Sequences
+from .targets import Target, Values
 
 LENGTH = 9  # of a kernel
 KERNELS = np.array([[2 if i in twos else -1 for i in range(LENGTH)] for twos in combinations(range(LENGTH), 3)])
@@ -25,97 +28,147 @@ FEATURES = 10_000
 MOST_DILATIONS = 32
 MOST_CHANNELS = 9  # that a kernel sees
 AT_ONCE = 1 << 18  # numbers in memory at a time: what a cache holds
+FARTHEST = 1 << 24  # a dilation: no sequence is as long
 GOLDEN = (5**0.5 + 1) / 2
 
 
-class Rocket(nn.Module):
-    """The features of sequences: ``weights`` and ``heights`` are found by ``fitted``, nothing is trained.
+@dataclass(frozen=True, eq=False)
+class Rocket(Features):
+    """The features of sequences of I channels.
 
-    ``weights`` (D, 84, I * 9) has a row for each kernel at each of D ``dilations``, zero for channels that it doesn't
+    ``kernels`` (D, 84, I * 9) has a row for each kernel at each of D ``dilations``, zero for channels that it doesn't
     see; ``heights`` (84, F / 84) are those of all dilations side by side, ``counts`` (D,) says how many are whose.
     """
 
-    weights: Tensor
-    heights: Tensor
-    dilations: Tensor
-    counts: Tensor
-    padded: Tensor
+    KIND: ClassVar[str] = "MiniROCKET"
+    LINEAR: ClassVar[str] = "ridge regression on MiniROCKET's features"
+    LEFT_OUT: ClassVar[bool] = True
+    ARRAYS: ClassVar[Mapping[str, str]] = {
+        "kernels": "float32",
+        "heights": "float32",
+        "dilations": "int64",
+        "counts": "int64",
+        "padded": "bool",
+    }
 
-    def __init__(self, channels: int, dilations: int, padded: bool = False) -> None:
-        super().__init__()
-        self.channels = channels
-        self.register_buffer("weights", torch.zeros(dilations, len(KERNELS), channels * LENGTH))
-        self.register_buffer("heights", torch.zeros(len(KERNELS), FEATURES // len(KERNELS)))
-        self.register_buffer("dilations", torch.ones(dilations, dtype=torch.int64))
-        self.register_buffer("counts", torch.ones(dilations, dtype=torch.int64))
-        self.register_buffer("padded", torch.tensor(padded))
+    kernels: Floats
+    heights: Floats
+    dilations: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    padded: NDArray[np.bool_]
+    """Whether every kernel looks beyond the ends: ()."""
 
     @classmethod
-    def fitted(cls, batches: Batches, seed: int = 0) -> Rocket:
-        """With heights from the sequences of ``batches``, read a step at a time."""
+    def of(cls, sequences: Sequences, seed: int = 0) -> Rocket:
+        """With heights from ``sequences``, read a step at a time."""
         random = np.random.default_rng(seed)
-        channels, longest = batches.steps.shape[1], int(batches.lengths.max())
+        channels, longest = sequences.channels, int(sequences.lengths.max())
         dilations, counts = _dilations(longest)
-        rocket = cls(channels, len(dilations), padded=batches.equal is None)
-        rocket.dilations, rocket.counts = torch.from_numpy(dilations), torch.from_numpy(counts)
-        weights = np.zeros((len(dilations), len(KERNELS), channels, LENGTH))
-        for seen in weights.reshape(len(dilations) * len(KERNELS), channels, LENGTH):
+        kernels = np.zeros((len(dilations), len(KERNELS), channels, LENGTH))
+        for seen in kernels.reshape(len(dilations) * len(KERNELS), channels, LENGTH):
             count = int(2 ** random.uniform(0, np.log2(min(channels, MOST_CHANNELS) + 1)))
             seen[random.choice(channels, count, replace=False)] = 1
-        weights *= KERNELS[:, None]
-        rocket.weights = torch.from_numpy(weights.reshape(len(dilations), len(KERNELS), -1)).float()
+        kernels *= KERNELS[:, None]
         # Quantiles that lie evenly however many of them a kernel gets, each of a sequence of its own.
-        shares = torch.from_numpy(np.arange(1, rocket.heights.numel() + 1) * GOLDEN % 1).float()
-        shares = torch.cat([part.view(len(KERNELS), -1) for part in shares.split((counts * len(KERNELS)).tolist())], 1)
-        drawn = torch.from_numpy(random.integers(len(batches), size=len(KERNELS)))
-        x, lengths = batches.take(drawn)  # (T, 84, I)
-        for said, kernels, columns in rocket._said(x, lengths):
-            for row, kernel in enumerate(range(len(KERNELS))[kernels]):
+        heights = np.zeros((len(KERNELS), FEATURES // len(KERNELS)), np.float32)
+        shares = np.arange(1, heights.size + 1) * GOLDEN % 1
+        parts = np.split(shares, np.cumsum(counts * len(KERNELS))[:-1])
+        shares = np.concatenate([part.reshape(len(KERNELS), -1) for part in parts], 1)
+        drawn = random.integers(len(sequences), size=len(KERNELS))
+        flat = kernels.reshape(len(dilations), len(KERNELS), -1).astype(np.float32)
+        rocket = cls(flat, heights, dilations, counts, np.array(sequences.length is None))
+        x, lengths = sequences.block(drawn)  # (T, 84, I)
+        for said, which, columns in rocket._said(x, lengths):
+            for row, kernel in enumerate(range(len(KERNELS))[which]):
                 values = said[kernel, row] if lengths is None else said[kernel, row, : int(lengths[kernel])]
-                rocket.heights[kernel, columns] = torch.quantile(values, shares[kernel, columns])
+                heights[kernel, columns] = np.quantile(values, shares[kernel, columns])
         return rocket
 
-    @torch.no_grad()
-    def of(self, batches: Batches) -> NDArray[np.float32]:
-        """The features of all sequences of ``batches``: (n, F)."""
-        order = batches.lengths.argsort(stable=True)
-        rows = max(1, AT_ONCE // (int(batches.lengths.max()) * len(KERNELS)))
-        found = [self(*batches.take(part)) for part in order.split(rows)]
-        features: NDArray[np.float32] = torch.cat(found)[order.argsort()].numpy()
-        return features
+    @classmethod
+    def fitted(
+        cls,
+        sequences: Sequences,
+        target: Target,
+        values: Values,
+        weights: Floats | None = None,
+        *,
+        seed: int = 0,
+        reach: int = 1,
+    ) -> tuple[Rocket, Floats, Floats, Scores]:
+        """The kernels are of a length of their own, whatever ``reach`` is."""
+        rocket = cls.of(sequences, seed)
+        return rocket, *ridge(rocket.matrix(sequences), target.responses(values), weights)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    @property
+    def count(self) -> int:
+        """F."""
+        return self.heights.size
+
+    def matrix(self, sequences: Sequences) -> Floats:
+        """The features of all ``sequences``: (n, F)."""
+        found = np.empty((len(sequences), self.count), np.float32)
+        for rows, features in self._parts(sequences):
+            found[rows] = features
+        return found
+
+    def times(self, sequences: Sequences, weights: Floats) -> Scores:
+        """``matrix`` times ``weights`` (F, W), in float64: what cancels is large."""
+        wide, said = weights.astype(np.float64), np.empty((len(sequences), weights.shape[1]))
+        for rows, features in self._parts(sequences):
+            said[rows] = features @ wide
+        return said
+
+    def check(self, channels: int) -> None:
+        """ValueError where these are no features of sequences of so many channels."""
+        counts, sizes = self.counts, (len(self.dilations), len(KERNELS), channels * LENGTH)
+        if self.kernels.shape != sizes or self.heights.shape[:1] != sizes[1:2] or self.padded.shape:
+            raise ValueError("expected kernels for each dilation, and their heights")
+        if counts.shape != sizes[:1] or int(counts.sum()) != self.heights.shape[1] or int(counts.min()) < 0:
+            raise ValueError("expected as many heights as the dilations count")
+        if not 1 <= int(self.dilations.min()) <= int(self.dilations.max()) <= FARTHEST:
+            raise ValueError("expected dilations of a length that sequences have")
+
+    def _parts(self, sequences: Sequences) -> Iterator[tuple[Rows, Floats]]:
+        """Rows of ``sequences`` that are of like length, and their features."""
+        order = np.argsort(sequences.lengths, kind="stable")
+        rows = max(1, AT_ONCE // (int(sequences.lengths.max(initial=1)) * len(KERNELS)))
+        for begin in range(0, len(order), rows):
+            part = order[begin : begin + rows]
+            yield part, self._features(*sequences.block(part))
+
+    def _features(self, x: Floats, lengths: Rows | None) -> Floats:
         """The features of x (T, N, I), of which the first ``lengths`` (N,) steps count: (N, F)."""
-        shares = x.new_empty(x.shape[1], *self.heights.shape)  # (N, 84, F / 84)
-        for said, kernels, columns in self._said(x, lengths):
-            heights, found = self.heights[kernels, columns], shares[:, kernels, columns]
+        shares = np.empty((x.shape[1], *self.heights.shape), np.float32)  # (N, 84, F / 84)
+        for said, which, columns in self._said(x, lengths):
+            heights, found = self.heights[which, columns], shares[:, which, columns]
+            ones = np.ones(said.shape[2], np.float32)
             count = said.shape[2] if lengths is None else lengths[:, None]
-            over = torch.empty_like(said)
+            over = np.empty(said.shape, np.bool_)
             for column in range(heights.shape[1]):
-                torch.gt(said, heights[:, column, None], out=over)  # numbers, not bools: a third of the time
-                found[:, :, column] = over.sum(-1) / count
-        return shares.flatten(1)
+                np.greater(said, heights[:, column, None], out=over)
+                found[:, :, column] = (over.astype(np.float32) @ ones) / count  # a product: a fifth of a sum's time
+        return shares.reshape(len(shares), -1)
 
-    def _said(self, x: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, slice, slice]]:
+    def _said(self, x: Floats, lengths: Rows | None) -> Iterator[tuple[Floats, slice, slice]]:
         """What kernels say at each place, (N, k, T), which of them, and which of their heights; by dilation."""
-        x = x.permute(1, 2, 0)  # (N, I, T)
-        steps, past = x.shape[2], None
-        if lengths is not None:
-            past = (torch.arange(steps) >= lengths[:, None])[:, None]  # (N, 1, T)
-            x = x.masked_fill(past, 0.0)
+        x = np.ascontiguousarray(x.transpose(1, 2, 0))  # (N, I, T)
+        rows, channels, steps = x.shape
+        past = None if lengths is None else (np.arange(steps) >= lengths[:, None])[:, None]  # (N, 1, T)
+        if past is not None:
+            x = np.where(past, np.float32(0), x)
         columns = slice(0, 0)
         for place, dilation in enumerate(self.dilations.tolist()):
             columns = slice(columns.stop, columns.stop + int(self.counts[place]))
             reach = dilation * (LENGTH // 2)
-            wide = nn.functional.pad(x, (reach, reach))
-            shifted = torch.stack([wide[:, :, i * dilation : i * dilation + steps] for i in range(LENGTH)], 2)
-            shifted = shifted.flatten(1, 2)  # (N, I * 9, T)
-            if bool(self.padded) or 2 * reach >= steps:
-                said = self.weights[place] @ shifted
-                yield said if past is None else said.masked_fill(past, -torch.inf), slice(None), columns
+            wide = np.pad(x, ((0, 0), (0, 0), (reach, reach)))
+            shifted = np.stack([wide[:, :, i * dilation : i * dilation + steps] for i in range(LENGTH)], 2)
+            shifted = shifted.reshape(rows, channels * LENGTH, steps)
+            if self.padded or 2 * reach >= steps:
+                said = self.kernels[place] @ shifted
+                yield said if past is None else np.where(past, np.float32(-np.inf), said), slice(None), columns
                 continue
-            for kernels, begin in ((slice(place % 2, None, 2), 0), (slice(1 - place % 2, None, 2), reach)):
-                yield self.weights[place, kernels] @ shifted[:, :, begin : steps - begin], kernels, columns
+            for which, begin in ((slice(place % 2, None, 2), 0), (slice(1 - place % 2, None, 2), reach)):
+                yield self.kernels[place, which] @ shifted[:, :, begin : steps - begin], which, columns
 
 
 def _dilations(longest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

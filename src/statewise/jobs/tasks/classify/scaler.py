@@ -14,7 +14,7 @@ from torch import Tensor
 from ...errors import InputError
 from .config import ClassifyConfig
 from .encoder import Encoder, Kind
-from .sequences import Batches, Rows, Sequences, as_sequences, segmented
+from .sequences import Rows, Sequences, as_sequences, segmented
 
 Array = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ class Scaler(Encoder):
             raise ValueError(f"expected {_counted(channels)}")
         return made
 
-    def batches(self, sequences: Sequences, segment: int = 1) -> Batches:
+    def encoded(self, sequences: Sequences, segment: int = 1) -> Sequences:
         """``sequences`` as the network reads them, ``segment`` steps at a time.
 
         A missing value is the last one before it, or else the mean. Raises ``InputError`` where float32 ends.
@@ -110,7 +110,7 @@ class Scaler(Encoder):
                 raise InputError(f"{value:g} is too large beside the scale of its channel, {scale:g}")
         if np.isnan(steps).any():
             steps = _carried(steps, sequences)
-        return Batches(*segmented(steps, sequences.lengths, segment))
+        return segmented(Sequences(steps, sequences.lengths), segment)
 
 
 def _moments(steps: NDArray[Any]) -> tuple[Array, Array, Array]:

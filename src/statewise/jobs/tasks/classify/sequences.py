@@ -8,9 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...data.columns import HUGE
 from ...data.frames import as_numbers
@@ -65,6 +63,11 @@ class Sequences:
         """Where each sequence begins in ``steps``: (n,)."""
         return np.cumsum(self.lengths) - self.lengths
 
+    @cached_property
+    def length(self) -> int | None:
+        """The one that all have; None where they differ."""
+        return int(self.lengths[0]) if len(self) and (self.lengths == self.lengths[0]).all() else None
+
     @property
     def usual_length(self) -> float:
         """The median of the lengths."""
@@ -87,65 +90,34 @@ class Sequences:
         places = np.repeat(self.starts[rows] - begins, lengths) + np.arange(lengths.sum())
         return Sequences(self.steps[places], lengths)
 
+    def block(self, rows: Rows) -> tuple[NDArray[Any], Rows | None]:
+        """Those that ``rows`` name as one block (T, N, I), and their lengths (N,), None where all sequences have one.
+
+        Past its end a sequence repeats its last step.
+        """
+        lengths = self.lengths[rows]
+        time = np.minimum(np.arange(lengths.max(initial=0))[:, None], lengths - 1)
+        return self.steps[time + self.starts[rows]], None if self.length is not None else lengths
+
     def row_of(self, step: int) -> tuple[int, int]:
         """The sequence that a row of ``steps`` belongs to, and its place in it; both count from 0."""
         row = int(np.searchsorted(self.starts, step, side="right")) - 1
         return row, step - int(self.starts[row])
 
 
-def segmented(steps: NDArray[Any], lengths: Rows, segment: int) -> tuple[NDArray[Any], Rows]:
-    """``steps`` (S, I) of sequences of ``lengths`` (n,) with ``segment`` steps made one, and the lengths in those.
+def segmented(sequences: Sequences, segment: int) -> Sequences:
+    """``sequences`` with ``segment`` steps made one.
 
     Where the last ones are too few, the last step is repeated.
     """
     if segment == 1:
-        return steps, lengths
+        return sequences
+    steps, lengths = sequences.steps, sequences.lengths
     counts = -(-lengths // segment)  # (n,)
     row = np.repeat(np.arange(len(lengths)), counts)
     first = (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)) * segment  # in its sequence
     place = np.minimum(first[:, None] + np.arange(segment), lengths[row, None] - 1)  # (segments, segment)
-    starts = np.cumsum(lengths) - lengths
-    return steps[starts[row, None] + place].reshape(len(row), -1), counts
-
-
-class Batches:
-    """Sequences on a device, to be drawn as batches: ``steps`` (S, K) as the network reads them."""
-
-    def __init__(self, steps: NDArray[Any], lengths: Rows) -> None:
-        self.steps = torch.from_numpy(steps)  # (S, K)
-        self.lengths = torch.from_numpy(lengths)  # (n,), on the CPU always, for there the layers look at them
-        self.equal = int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else None
-        self.starts = self.lengths.cumsum(0) - self.lengths  # (n,)
-        self.time = torch.arange(int(lengths.max(initial=0)))[:, None]  # (T, 1)
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def select(self, rows: Rows) -> Batches:
-        """Those that ``rows`` name, in that order."""
-        chosen = Sequences(self.steps.numpy(), self.lengths.numpy()).select(rows)
-        return Batches(chosen.steps, chosen.lengths)
-
-    def to(self, device: torch.device) -> None:
-        """Move the steps to ``device``."""
-        self.steps, self.starts, self.time = (t.to(device) for t in (self.steps, self.starts, self.time))
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The sequences ``rows`` (N,) as (T, N, K), and their lengths (N,), None where all are equal.
-
-        T is the longest of these; past its end a sequence repeats its last step, which the layers don't look at.
-        """
-        starts = self.starts[rows.to(self.starts.device)]  # (N,)
-        if self.equal is not None:
-            return self._at(self.time + starts), None
-        lengths = self.lengths[rows]
-        last = (lengths - 1).to(starts.device)
-        time = self.time[: int(lengths.max())]
-        return self._at(torch.minimum(time, last) + starts), lengths
-
-    def _at(self, places: Tensor) -> Tensor:
-        """The steps at ``places`` (T, N): (T, N, K)."""
-        return self.steps.index_select(0, places.view(-1)).view(*places.shape, -1)
+    return Sequences(steps[sequences.starts[row, None] + place].reshape(len(row), -1), counts)
 
 
 # What a program gives: lists of arrays and numpy's blocks

@@ -19,7 +19,7 @@ from ...data.vocabulary import UNKNOWN, Vocabulary
 from ...errors import InputError
 from .config import ClassifyConfig
 from .encoder import Encoder, Kind
-from .sequences import Batches, Rows
+from .sequences import Rows, Sequences
 from .texts import Item, Texts
 
 SPREAD = 0.3  # of the vectors before training
@@ -71,11 +71,11 @@ class Spelling(Encoder):
         end = self.longest // 2
         return [*symbols[: self.longest - end], *symbols[len(symbols) - end :]]
 
-    def batches(self, sequences: Texts, segment: int = 1) -> Batches:
+    def encoded(self, sequences: Texts, segment: int = 1) -> Sequences:
         """The symbols of ``sequences`` as numbers, those that aren't known as one; an empty text is such a one."""
         rows = [self.vocabulary.numbers(self.cut(item) or ("",)) for item in sequences.items]
         lengths: Rows = np.array([len(row) for row in rows], np.int64)
-        return Batches(np.concatenate(rows)[:, None], lengths)
+        return Sequences(np.concatenate(rows)[:, None], lengths)
 
     def front(self, config: ClassifyConfig) -> tuple[nn.Module, int]:
         """A table of vectors, one for each symbol."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +19,17 @@ from ...data.vectors import read_vectors, table_of
 from ...errors import InputError
 from ...training.problem import Problem, Trainer
 from ...training.task import Task
+from .batches import Batches
+from .beside import Beside
 from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
-from .highway import Highway, settled
+from .features import Features, Scores
 from .model import Model
 from .network import Network, outputs_of
-from .ngrams import fitted, share
+from .ngrams import NGrams
+from .rocket import Rocket
 from .scaler import Scaler
-from .sequences import Batches, Rows, Sequences
+from .sequences import Rows, Sequences
 from .spelling import Embedding, Spelling
 from .targets import Classes, Target, Values
 from .texts import Texts
@@ -99,12 +101,15 @@ Part = tuple[Sequences | Texts, Values]
 
 @dataclass(frozen=True, eq=False)
 class ClassifyProblem(Problem[Model]):
-    """Sequences to learn from and, where that isn't None, to validate with, and what their labels are."""
+    """Sequences to learn from and, where there are any, to validate with, and what their labels are."""
 
     config: ClassifyConfig
-    part: Part
-    held_out: Part | None
+    given: Part
     target: Target
+    split: tuple[Rows, Rows] | None = None
+    """The rows of it to learn from, and those held out."""
+    eval_set: Part | None = None
+    """What is validated with in the place of those."""
     sample_weight: NDArray[np.float32] | None = None
     """How much each sequence counts in the loss, (n,); not in the validation."""
     like: Model | None = None
@@ -131,22 +136,32 @@ class ClassifyProblem(Problem[Model]):
         """
         if like is not None:
             like.encoder.check(sequences)
-        part = sequences, values
+        split = None
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(values)))
-            kept, held = target.split(values, config.validation_share or 0.0, config.seed)
-            if len(held):
-                part, held_out = ((sequences.select(rows), values[rows]) for rows in (kept, held))
-                sample_weight = None if sample_weight is None else sample_weight[kept]
+            split = target.split(values, config.validation_share or 0.0, config.seed)
+            split = split if len(split[1]) else None
         config = config if isinstance(config, ClassifyConfig) else ClassifyConfig(**vars(config))
-        if sample_weight is not None or config.balance or like is not None:  # a ridge regression has no weights here
+        # A ridge regression says all labels with the same weights of the rows; a model that goes on has what it had.
+        if like is not None or (config.balance and not isinstance(target, Classes)):
             config = replace(config, minirocket=bool(config.minirocket))
-        if isinstance(sequences, Texts) and config.level is None:
-            config = replace(config, level=_level_of(config, sequences, part, target))
+        problem = cls(config, (sequences, values), target, split, held_out, sample_weight, like)
         texts = isinstance(sequences, Texts)
-        config = config.decided(len(part[1]), sequences.usual_length, image=image, texts=texts)
-        problem = cls(config, part, held_out, target, sample_weight, like)
+        if isinstance(sequences, Texts) and config.level is None:
+            config = replace(config, level=_level_of(config, sequences, problem.part, target))
+        config = config.decided(len(problem.part[1]), sequences.usual_length, image=image, texts=texts)
+        problem = replace(problem, config=config)
         return problem if like is not None or config.vectors is None else problem.with_vectors(config.vectors)
+
+    @cached_property
+    def part(self) -> Part:
+        """What is learnt from."""
+        return self.given if self.split is None else self._of(self.split[0])
+
+    @cached_property
+    def held_out(self) -> Part | None:
+        """What is validated with."""
+        return self.eval_set if self.split is None else self._of(self.split[1])
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -170,8 +185,7 @@ class ClassifyProblem(Problem[Model]):
 
     def make(self) -> Network:
         """The network, its weights drawn at random, but for vectors that were read."""
-        beside = None if self.like is None else self.like.network.beside
-        network = Network(*self.encoder.front(self.config), self.target.width, self.config, deepcopy(beside))
+        network = Network(*self.encoder.front(self.config), self.target.width, self.config)
         if self.vectors and isinstance(self.encoder, Spelling) and isinstance(network.front, Embedding):
             table = table_of(self.vectors, self.encoder.vocabulary.symbols, np.random.default_rng(self.config.seed))
             network.front.weight.data.copy_(torch.from_numpy(table))
@@ -180,97 +194,109 @@ class ClassifyProblem(Problem[Model]):
     def task(self, network: Network) -> SequenceTask:
         """Train ``network`` on this."""
         parts = [self.part] if self.held_out is None else [self.part, self.held_out]
-        ours, *theirs = ((self.encoder.batches(part, self.config.segment or 1), values) for part, values in parts)
-        weights = self.target.balanced(ours[1]) if self.config.balance else None
+        ours, *theirs = ((Batches(self._read(sequences)), values) for sequences, values in parts)
+        weights = self._learning(self.sample_weight)
         data: list[Any] = [array for part, values in parts for array in (*part.arrays(), values)]
-        data += [self.target.content(), *([] if self.sample_weight is None else [self.sample_weight])]
+        data += [self.target.content(), *([] if weights is None else [weights])]
         data += list((self.vectors or {}).values())
         held_out = theirs[0] if theirs else None
-        return SequenceTask(
-            network, self.target, *ours, held_out, weights, self.config.smoothing, data, self.sample_weight
-        )
+        return SequenceTask(network, self.target, *ours, held_out, self._balance, self.config.smoothing, data, weights)
 
     @cached_property
-    def highway(self) -> tuple[Highway, Tensor] | None:
-        """What stands beside the network, and what it says of each sequence of the part when that one is left out."""
-        if self.like is not None or not self.config.minirocket:
-            return None
-        if not isinstance(self.part[0], Sequences):
+    def features(self) -> type[Features] | None:
+        """Of which a linear model stands beside the network."""
+        texts = isinstance(self.part[0], Texts)
+        if texts and self.config.minirocket:
             raise InputError("minirocket: expected series of numbers, got symbols")
-        batches = self.encoder.batches(self.part[0])
-        return Highway.fitted(batches, self.target, self.part[1], self.config.seed)
+        return (NGrams if self.config.ngrams else None) if texts else (Rocket if self.config.minirocket else None)
+
+    @cached_property
+    def beside(self) -> tuple[Beside, Scores | None] | None:
+        """What stands beside the network, and what it says of sequences that it hasn't learnt from: (n, W).
+
+        Those are all that were ``given``, each left out by itself, else what is held out, else none.
+        """
+        if self.like is not None or self.features is None:
+            return None if self.like is None or self.like.beside is None else (self.like.beside, None)
+        (sequences, values), weights = self.part, self._learning(self.sample_weight)
+        if self.features.LEFT_OUT:
+            (sequences, values), weights = self.given, self.sample_weight
+        if self.config.balance:
+            of_classes = self.target.balanced(values).numpy()[values]
+            weights = of_classes if weights is None else weights * of_classes
+        how = self.encoder.encoded(sequences), self.target, values, weights
+        return Beside.fitted(self.features, *how, seed=self.config.seed, reach=self.config.ngrams or 1)
 
     def train(self, trainer: Trainer) -> Model:
-        """The network and, where something stands beside it, how much it counts there.
+        """The network and, where something stands beside it, how much each counts.
 
         Without a part to validate with that is told by two networks, each of what the other has not learnt.
         """
-        if self.highway is None or self.held_out is not None:
+        if self.like is not None or self.beside is None or self.held_out is not None:
             return super().train(trainer)
-        values = self.part[1]
-        outputs = torch.empty(len(values), self.target.width, dtype=torch.float64)
+        values, left_out = self.given[1], self.beside[1]
+        outputs = np.empty((len(values), self.target.width))
+        scores = np.zeros_like(outputs) if left_out is None else left_out
         halves = self.target.split(values, 0.5, self.config.seed)
         for number, (kept, held) in enumerate((halves, halves[::-1]), 1):
-            half = replace(self, part=self._of(kept), sample_weight=None)
+            weights = None if self.sample_weight is None else self.sample_weight[kept]
+            half = replace(self, given=self._of(kept), sample_weight=weights)
             network = half.network()
             trainer.fit(half.task(network), self.config, f"half {number}")
-            batches = half.encoder.batches(self._of(held)[0], self.config.segment or 1)
-            outputs[held] = outputs_of(network.eval(), batches)
+            outputs[held] = outputs_of(network.eval(), half._read(self._of(held)[0])).numpy()
+            if left_out is None and half.beside is not None:
+                scores[held] = half.beside[0].scores(half.encoder.encoded(self._of(held)[0]))
         network = self.network()
         trainer.fit(self.task(network), self.config, "all")
-        return self._model(network, self.highway[1], outputs, values)
-
-    def _of(self, rows: Rows) -> Part:
-        return self.part[0].select(rows), self.part[1][rows]
+        return self._model(network, scores, outputs, values)
 
     def model(self, network: Network) -> Model:
-        """What says it, with the trained ``network``, and of texts the n-grams beside it."""
-        if self.like is None and self.config.ngrams and isinstance(self.part[0], Texts):
-            self._add_ngrams(network)
+        """What says it, with the trained ``network``."""
         if self.held_out is None:
             return self._model(network)
         sequences, values = self.held_out
-        outputs = outputs_of(network.eval(), self.encoder.batches(sequences, self.config.segment or 1))
-        highway = self.highway[0] if self.highway else self.like.highway if self.like else None
-        scores = None if highway is None else highway.scores(self.encoder.batches(sequences))
-        return self._model(network, scores, outputs, values)
+        scores = None
+        if self.beside is not None:
+            beside, left_out = self.beside
+            if left_out is None or self.split is None:
+                scores = beside.scores(self.encoder.encoded(sequences))
+            else:
+                scores = left_out[self.split[1]]
+        return self._model(network, scores, outputs_of(network.eval(), self._read(sequences)).numpy(), values)
 
     def _model(
         self,
         network: Network,
-        scores: Tensor | None = None,
-        outputs: Tensor | None = None,
+        scores: Scores | None = None,
+        outputs: Scores | None = None,
         values: Values | None = None,
     ) -> Model:
         """With what ``scores`` and ``outputs`` of sequences that were not learnt from say, where there are any."""
-        highway = self.highway[0] if self.highway else self.like.highway if self.like else None
-        target = self.target
+        beside, target = self.beside and self.beside[0], self.target
         if outputs is not None and values is not None:
-            if highway is not None and scores is not None:
-                highway = settled(highway, target, scores, outputs, values)
-                outputs = highway.mixed(scores, outputs)
-            target = target.settled(outputs, values)
+            if beside is not None and scores is not None:
+                beside = beside.settled(target, scores, outputs, values, self._balance)
+                outputs = beside.mixed(scores, outputs)
+            target = target.settled(torch.from_numpy(outputs), values)
         return Model(
-            network=network,
-            encoder=self.encoder,
-            target=target,
-            highway=highway,
-            config=self.config,
-            notes=self.notes,
+            network=network, encoder=self.encoder, target=target, beside=beside, config=self.config, notes=self.notes
         )
 
-    def _add_ngrams(self, network: Network) -> None:
-        """Give ``network`` a linear model of classes beside it, and that one its share."""
-        sequences, values = self.part
-        if not isinstance(self.target, Classes):
-            return
-        batches, most = self.encoder.batches(sequences), self.config.ngrams or 1
-        ngrams = fitted(batches, values, self.target.width, most, self.sample_weight)
-        if ngrams is not None and self.held_out is not None:
-            held, truth = self.held_out
-            theirs = self.encoder.batches(held)
-            ngrams.share.fill_(share(outputs_of(network.eval(), theirs), outputs_of(ngrams, theirs), truth))
-        network.beside = ngrams
+    @cached_property
+    def _balance(self) -> Tensor | None:
+        """What each output weighs in the loss."""
+        return self.target.balanced(self.part[1]) if self.config.balance else None
+
+    def _of(self, rows: Rows) -> Part:
+        return self.given[0].select(rows), self.given[1][rows]
+
+    def _read(self, sequences: Sequences | Texts) -> Sequences:
+        """``sequences`` as the network reads them."""
+        return self.encoder.encoded(sequences, self.config.segment or 1)
+
+    def _learning(self, weights: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        """``weights`` of what was given: of what is learnt from."""
+        return weights if weights is None or self.split is None else weights[self.split[0]]
 
 
 def _level_of(config: ClassifyConfig, texts: Texts, part: Part, target: Target) -> Level:

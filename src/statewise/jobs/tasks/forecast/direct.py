@@ -8,40 +8,40 @@ of what the base misses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from ...errors import InputError
-from ...training.task import Task
 from .dataset import PanelDataset
 from .distributions import Output
-from .networks import FEW, Learner, SegRNN, Seq2Seq, move
+from .learner import Learner
+from .running import SegRNNRunner, Seq2SeqRunner
 from .season import seasonal_spread
 from .split import Array, Rows
 
+if TYPE_CHECKING:
+    from torch import nn
+
 CHUNK = 1024  # windows that are forecast at once
-MOST_JUDGED = 4000  # windows of the validation part that are looked at after each epoch
 
 
 class Window(NamedTuple):
-    """N windows."""
+    """N windows: arrays or, in training, tensors, of float32 but for ``channel``."""
 
-    past: Tensor  # (N, L, F)
-    future: Tensor  # (N, H, K)
-    channel: Tensor  # (N,)
-    base: Tensor  # (N, H), the forecast that the network starts from
-    target: Tensor  # (N, H)
-    seen: Tensor  # (N, H), 1 where there is a target
-    unit: Tensor  # (N,), what a scaled value of 1 stands for
+    past: Any  # (N, L, F)
+    future: Any  # (N, H, K)
+    channel: Any  # (N,)
+    base: Any  # (N, H), the forecast that the network starts from
+    target: Any  # (N, H)
+    seen: Any  # (N, H), 1 where there is a target
+    unit: Any  # (N,), what a scaled value of 1 stands for
 
 
 class Windows:
-    """The windows of a dataset as tensors.
+    """The windows of a dataset. What ``take`` does suits arrays and tensors.
 
     ``flags``: whether a row says that its value is missing. ``season``: rows back that the naive forecast repeats.
     """
@@ -50,78 +50,25 @@ class Windows:
         known = np.concatenate([dataset.calendar, dataset.known], axis=1)
         there = np.isfinite(dataset.scaled)
         flag = [there[:, None].astype(np.float64)] if flags else []
-        self.rows = _tensor(np.concatenate([dataset.filled[:, None], *flag, dataset.observed, known], axis=1))  # (R, F)
-        self.known = _tensor(known)  # (R, K)
-        self.scaled = _tensor(np.where(there, dataset.scaled, 0.0))  # (R,)
-        self.unit = _tensor(dataset.unit)  # (R,)
-        self.seen = _tensor(dataset.real.astype(np.float64))  # (R,)
-        self.back, self.on = torch.arange(-lookback, 0), torch.arange(horizon)
-        self.naive = torch.arange(horizon) % max(season, 1) - max(season, 1)  # (H,), the row that each step repeats
+        self.rows = _single(np.concatenate([dataset.filled[:, None], *flag, dataset.observed, known], axis=1))  # (R, F)
+        self.known = _single(known)  # (R, K)
+        self.scaled = _single(np.where(there, dataset.scaled, 0.0))  # (R,)
+        self.unit = _single(dataset.unit)  # (R,)
+        self.seen = _single(dataset.real.astype(np.float64))  # (R,)
+        self.back, self.on = np.arange(-lookback, 0), np.arange(horizon)
+        self.naive = self.on % max(season, 1) - max(season, 1)  # (H,), the row that each step repeats
 
-    def take(self, origins: Tensor, channel: Tensor, base: Tensor | None = None) -> Window:
+    def take(self, origins: Any, channel: Any, base: Any = None) -> Window:
         """The windows whose first row to forecast is in ``origins``, (N,); ``channel`` (N,) is each one's series.
 
         ``base`` (N, H) is what the network starts from; None: the naive forecast.
         """
         past = self.rows[origins[:, None] + self.back]  # (N, L, F)
         base = self.rows[origins[:, None] + self.naive, 0] if base is None else base  # (N, H)
-        past[:, :, 0] -= past[:, -1:, 0].clone()
+        past[:, :, 0] = past[:, :, 0] - past[:, -1:, 0]
         future = origins[:, None] + self.on
         unit = self.unit[origins]
         return Window(past, self.known[future], channel, base, self.scaled[future], self.seen[future], unit)
-
-
-class WindowTask(Task):
-    """Windows of the training part to learn from, windows of the validation part to judge by."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        output: Output,
-        windows: Windows,
-        train: tuple[Rows, Rows],
-        validation: tuple[Rows, Rows],
-        most: int,
-        bases: tuple[Tensor | None, Tensor | None] = (None, None),
-    ) -> None:
-        self.model, self.output, self.windows = model, output, windows
-        self.base, judged_base = (None, None) if bases is None else bases
-        self.origins, self.channel = map(torch.from_numpy, train)  # (n,) each
-        self.judged, self.judged_channel = (_some(torch.from_numpy(x)) for x in validation)
-        self.judged_base = None if judged_base is None else _some(judged_base)
-        self.judged_first = self.base is not None and len(self.judged) > 0
-        self.rows = min(len(self.origins), most)
-        dataset, judged = (windows.rows, windows.scaled, windows.seen), (self.judged, self.judged_channel)
-        self.data = [*dataset, self.origins, *judged, output.kind, list(output.quantiles)]
-
-    def to(self, device: torch.device) -> None:
-        super().to(device)
-        move(self, device)
-        move(self.windows, device)
-
-    def order(self, epoch: int, random: torch.Generator) -> Tensor:
-        """Other windows in every epoch, where there are more than ``rows``."""
-        return torch.randperm(len(self.origins), generator=random)[: self.rows]
-
-    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
-        rows = rows.to(self.origins.device)
-        base = None if self.base is None else self.base[rows]
-        window = self.windows.take(self.origins[rows], self.channel[rows], base)
-        raw = model(window.past, window.future, window.channel).float()
-        return self.output.loss(self.output.place(raw, window.base), window.target, window.seen, window.unit)
-
-    def validate(self) -> Mapping[str, float]:
-        if not len(self.judged):
-            return {}
-        lost, squares, terms = 0.0, 0.0, 0.0
-        for chunk in _chunks(self.judged, self.judged_channel, self.judged_base):
-            window = self.windows.take(*chunk)
-            placed = _placed(self.model, self.output, window)
-            loss, count = self.output.loss(placed, window.target, window.seen, window.unit)
-            middle = self.output.read(placed, window.unit)[..., self.output.quantiles.index(0.5)]
-            lost, terms = lost + float(loss), terms + count
-            squares += float(((middle - window.target).square() * window.seen).sum())
-        return {"loss": lost / max(terms, 1.0), "mse": squares / max(terms, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -140,7 +87,7 @@ class WindowInputs:
             raise ValueError(f"a season of {self.season} rows")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Direct(Learner):
     """Trained direct networks, and what they expect a row to hold."""
 
@@ -153,9 +100,20 @@ class Direct(Learner):
         """What is written for a step."""
         return Output.of(self.plan.output, self.plan.quantiles)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of a network."""
+        told = self.inputs
+        return {"features": told.features, "known": told.known, "channels": told.channels, "size": self.output.size}
+
     def network(self) -> nn.Module:
-        kind = SegRNN if self.plan.model == "segrnn" else Seq2Seq
-        return kind(self.plan, self.inputs.features, self.inputs.known, self.inputs.channels, self.output.size)
+        from .networks import SegRNN, Seq2Seq
+
+        return (SegRNN if self.plan.model == "segrnn" else Seq2Seq)(self.plan, **self.sizes)
+
+    def runner(self, weights: Mapping[str, Any], threads: int) -> Any:
+        kind: type[Any] = SegRNNRunner if self.plan.model == "segrnn" else Seq2SeqRunner
+        return kind(self.plan, weights, threads, **self.sizes)
 
     @property
     def before(self) -> int:
@@ -178,19 +136,18 @@ class Direct(Learner):
         plan, inputs = self.plan, self.inputs
         return Windows(dataset, plan.lookback, plan.horizon, flags=inputs.flags, season=inputs.season)
 
-    @torch.no_grad()
     def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         self._check(dataset, origins)
-        told = _tensor(base) if base is not None and not self.inputs.season else None
+        told = _single(base) if base is not None and not self.inputs.season else None
         windows, output = self.windows(dataset), self.output
-        networks = self.frozen if len(origins) <= FEW else self.networks
-        channel = torch.from_numpy(series) if self.inputs.channels else torch.zeros(len(series), dtype=torch.int64)
-        parts = []
-        for chunk in _chunks(torch.from_numpy(origins), channel, told):
+        channel = series if self.inputs.channels else np.zeros(len(series), np.int64)
+        parts = [np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))]
+        for chunk in chunks(origins, channel, told):
             window = windows.take(*chunk)
-            found = [output.read(_placed(network, output, window), window.unit) for network in networks]
-            parts.append(torch.stack(found).double().mean(0).numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))
+            raw = [run(window.past, window.future, window.channel) for run in self.runners]
+            found = [output.read(output.place(each, window.base), window.unit) for each in raw]
+            parts.append(np.mean(found, axis=0, dtype=np.float64))
+        return np.concatenate(parts)
 
     def _check(self, dataset: PanelDataset, origins: Rows) -> None:
         if self.inputs.flags or not len(origins):
@@ -203,19 +160,12 @@ class Direct(Learner):
             )
 
 
-def _placed(network: nn.Module, output: Output, window: Window) -> Tensor:
-    return output.place(network(window.past, window.future, window.channel), window.base)
+def chunks(*columns: Any) -> Iterator[tuple[Any, ...]]:
+    """``columns``, without those that are None, in pieces."""
+    told = [column for column in columns if column is not None]
+    return (tuple(each[at : at + CHUNK] for each in told) for at in range(0, len(told[0]), CHUNK))
 
 
-def _chunks(*columns: Tensor | None) -> Any:
-    return zip(*(torch.split(column, CHUNK) for column in columns if column is not None), strict=True)
-
-
-def _some(rows: Tensor) -> Tensor:
-    """At most as many of them as are judged, evenly."""
-    return rows[:: -(-len(rows) // MOST_JUDGED) or 1].contiguous()
-
-
-def _tensor(values: Array) -> Tensor:
+def _single(values: Array) -> Any:
     with np.errstate(over="ignore"):  # what comes of such values is refused
-        return torch.from_numpy(values.astype(np.float32))
+        return values.astype(np.float32)

@@ -111,13 +111,37 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         """Train the network further on ``df``, with the scales and covariates that it has got used to (fine-tuning)."""
         return super().partial_fit(df, y, eval_set=eval_set, callbacks=callbacks, folder=folder)
 
+    def update(self, df: Any) -> Forecaster:
+        """Take in newer rows: forecasts go on from them, and intervals follow them. Networks aren't trained.
+
+        ``df`` is a table or values as in ``fit``, of some series or all; rows that were there already change nothing,
+        and needn't be in it. Of values, and of tables without times, all rows are new. Raises ``InputError`` for what
+        can't be used, such as a series that is new, or that begins behind the next row.
+        """
+        check_is_fitted(self, "model_")
+        model = self.model_
+        if self.shape_ is None:
+            panel = read_panel(df, model.columns, gaps=model.plan.gaps, grid=model.grid)
+        else:
+            panel = self._alike("update", df)
+        self.model_ = model.updated(panel)
+        return self
+
     def predict(
-        self, df: Any = None, *, h: int | None = None, level: Any = None, samples: int | None = None, seed: int = 0
+        self,
+        df: Any = None,
+        *,
+        X_df: Any = None,
+        h: int | None = None,
+        level: Any = None,
+        samples: int | None = None,
+        seed: int = 0,
     ) -> Any:
         """What follows the series of ``df``, or those that were learnt: a table, or an array of medians for values.
 
         Args:
             df: the series so far, with what is known ahead in rows behind their ends; None: as they were fitted.
+            X_df: a table of ids, times and what is known ahead, where that isn't in ``df``.
             h: rows ahead, by default the horizon. Intervals of what lies beyond that come of simulated paths.
             level: intervals in per cent, such as ``[80, 95]``, for tables; None: the quantiles that were learnt.
             samples: that many ways the rows may go, in the place of a forecast: columns of a table, or the first
@@ -132,7 +156,9 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         if level is not None and count:
             raise InputError("level: samples have no intervals; ask for one of the two")
         if self.shape_ is None:
-            return self.model_.predict(df, rows=rows, level=level, samples=count, seed=seed)[1]
+            return self.model_.predict(df, ahead=X_df, rows=rows, level=level, samples=count, seed=seed)[1]
+        if X_df is not None:
+            raise InputError("X_df: values were fitted, without covariates; ForecastRegressor takes X and y")
         if level is not None:
             raise InputError("level: values were fitted, whose forecast is an array; predict_quantiles has intervals")
         if count:
@@ -157,12 +183,16 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         model = self.model_
         series = model.tails
         if values is not None:
-            (panel, dimensions), expected = self._panel(values), (model.dimensions, len(model.tails))
-            if (dimensions, len(panel.series)) != expected:
-                shape = f"(n, {len(model.tails)})" if self.shape_ else "(n,)"
-                raise InputError(f"predict: expected values of the shape {shape}, as in fit, got {short(values)}")
-            series = tuple(model.encode(panel))
+            series = tuple(model.encode(self._alike("predict", values)))
         return model.forecast_ahead(series, rows=rows, **how).quantiles
+
+    def _alike(self, what: str, values: Any) -> Panel:
+        """``values`` as series. Raises ``InputError`` where their shape isn't that of those that were fitted."""
+        (panel, dimensions), count = self._panel(values), len(self.model_.tails)
+        if (dimensions, len(panel.series)) != (self.model_.dimensions, count):
+            shape = f"(n, {count})" if self.shape_ else "(n,)"
+            raise InputError(f"{what}: expected values of the shape {shape}, as in fit, got {short(values)}")
+        return panel
 
     def cross_validation(
         self,

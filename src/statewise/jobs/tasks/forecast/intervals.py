@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from .config import Plan
 from .dataset import EncodedSeries, past_values
+from .normal import normal_quantiles
 from .split import Array, Rows
 
 if TYPE_CHECKING:
@@ -172,9 +173,7 @@ def _least_half(misses: Array, share: float, independent: float) -> float:
 
 def _normal(share: float) -> float:
     """Half the width of the interval of the standard normal distribution that holds ``share``."""
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + share) / 2))
+    return float(normal_quantiles(np.array((1 + share) / 2)))
 
 
 def shifted(values: Array, shifts: Array, unit: Array, plan: Plan) -> Array:
@@ -241,6 +240,7 @@ def _blocks(
             drawn = np.maximum(at_ranks(each, model.plan, _drawn(model, len(each), random), model.reach), floor)
         yield found, each, drawn
         if more:
+            model = replace(model, statistical={})  # which is for what has come, and too slow for hundreds of paths
             paths = longer(model, paths or [one for one in medians for _ in range(count)], drawn)
             medians = longer(model, medians, found[..., model.plan.median])
 
@@ -297,8 +297,6 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
     Between them, and beyond those that ``reach`` tells of, they are straight lines over the normal distribution's
     quantiles, on the scale on which errors are compared.
     """
-    from scipy.special import ndtri
-
     if len(plan.quantiles) < 2:
         return quantiles[..., 0]
     scaled, known = transformed(quantiles, plan), plan.quantiles
@@ -308,7 +306,7 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
         scaled = np.concatenate([middle + ends[0] * reach[out][::-1], scaled, middle + ends[1] * reach[out]], axis=-1)
         far = np.array(FAR)[out]
         known = (*((1 - far[::-1]) / 2), *known, *((1 + far) / 2))
-    knots, at = ndtri(np.array(known)), ndtri(np.asarray(ranks[:, : quantiles.shape[1]], dtype=np.float64))
+    knots, at = normal_quantiles(np.array(known)), normal_quantiles(ranks[:, : quantiles.shape[1]])
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
     low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
     found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])

@@ -39,6 +39,16 @@ class _Long:
     gaps: str
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What is known of n rows of a series."""
+
+    places: Places | None
+    """On the grid, (n,), rising; None where rows are counted: the next ones."""
+    labels: list[str]
+    cells: Mapping[str, NDArray[Any]]
+
+
 Group = tuple[tuple[str, ...], Places]
 """What the rows of a series have in the columns of ids, and which rows they are, in the order of time."""
 
@@ -138,6 +148,30 @@ def _groups(frame: pl.DataFrame, where: str, ids: Sequence[str]) -> list[Group]:
     found = keys.with_row_index("row").group_by(keys.columns, maintain_order=True).agg("row")
     rows = found["row"].to_list()
     return [(key, np.array(each, dtype=np.int64)) for key, each in zip(found[keys.columns].rows(), rows, strict=True)]
+
+
+def read_ahead(frame: pl.DataFrame, where: str, columns: Columns, grid: Grid) -> dict[tuple[str, ...], Ahead]:
+    """What a table without targets knows of rows to come, by what it has in the columns of ids.
+
+    Raises ``InputError`` for what can't be used, such as a column that isn't there.
+    """
+    for column in (*columns.id, *columns.known, *([columns.time] if columns.time else [])):
+        if column not in frame.columns:
+            raise InputError(f"{where}: no column {column!r}; there are: {cells.listed(frame.columns)}")
+    groups = _groups(frame, where, columns.id)
+    labels = [str(row + 1) for row in range(len(frame))]
+    when: NDArray[Any] | None = None
+    if columns.time is not None and grid.unit != "row":
+        labels = cells.labels(frame[columns.time])
+        when = cells.times(where, frame[columns.time], daily=grid.daily)
+        groups = _in_order(where, columns.time, groups, when, labels)
+    told = {column: _cells(where, frame[column]) for column in columns.known}
+    found = {}
+    for key, rows in groups:
+        written = [labels[row] for row in rows]
+        places = None if when is None else grid.places(where, columns.time or "", when[rows], written, rows)
+        found[key] = Ahead(places, written, {column: values[rows] for column, values in told.items()})
+    return found
 
 
 def _in_order(

@@ -6,20 +6,18 @@ Its file has weights, constants and the last rows as tensors, the rest in its he
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from ...artifacts import model_file
 from ...config import from_json
 from ...data.frames import FrameKind
+from ...data.tables import name_of, read_table
 from ...errors import InputError, remark
-from . import holiday
+from . import holiday, statistical
 from .answer import Words, shares_of
 from .config import Columns, Plan, former
 from .dataset import (
@@ -38,13 +36,17 @@ from .direct import Direct
 from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
 from .intervals import FAR, LATELY, at_shares, continued, lately, longer, recent_rows, sampled, shifted, transformed
+from .learner import Learner
 from .linear import FOLDS, Linear, units
-from .networks import FEW, Learner, one_thread
+from .long import read_ahead
 from .panel import read_panel
 from .recursive import Recursive
 from .season import seasonal_spread
-from .series import Head, Panel
+from .series import Head, Panel, there
 from .split import Array, Rows, origins
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CONSTANTS = ("floor", "centre", "spread")
 AGAIN = "again "  # what the name begins with of a network that learns all rows before the test
@@ -107,6 +109,9 @@ class Model(model_file.Model):
     stretch: Array | None = None
     """(S, Q), what the values since training have made of the intervals, see following.py; None: nothing."""
 
+    statistical: Mapping[str, float] = field(default_factory=dict)
+    """How much of each statistical method there is in the forecast, see statistical.py."""
+
     @property
     def plan(self) -> Plan:
         """The configuration."""
@@ -127,6 +132,11 @@ class Model(model_file.Model):
     def memory(self) -> int:
         """Rows of a series that decide its next forecast."""
         return max(self.learner.memory, recent_rows(self.plan), self.linear.lookback if self.linear else 0)
+
+    @property
+    def kept(self) -> int:
+        """Rows at the end of each series that it goes on from."""
+        return max(self.memory, statistical.ROWS if self.statistical else 0) + self.plan.horizon
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
         """The series of ``panel`` as numbers; static covariates that it hasn't got are those that were learnt with.
@@ -209,7 +219,19 @@ class Model(model_file.Model):
 
     def after(self, values: Array) -> Model:
         """The model once ``values`` (S, h) have come."""
-        newer = longer(self, self.tails, values, self.memory + self.plan.horizon)
+        newer = longer(self, self.tails, values, self.kept)
+        return make_tails(self.hear(newer), newer)
+
+    def updated(self, panel: Panel) -> Model:
+        """The model once the rows of ``panel`` have come that follow those it has heard; older ones change nothing.
+
+        Raises ``InputError`` for a series that is new, and for one that doesn't go on where it ended.
+        """
+        later = {each.name: each for each in self.encode(panel)}
+        if new := [name for name in later if name not in self.names]:
+            raise InputError(f"{panel.source}: series {new[0]!r} is new: predict takes new series, fit learns them")
+        counted = self.grid.unit == "row"
+        newer = [_followed(panel.source, tail, later.get(tail.name), counted=counted) for tail in self.tails]
         return make_tails(self.hear(newer), newer)
 
     def _calibrated(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
@@ -218,7 +240,8 @@ class Model(model_file.Model):
         with np.errstate(over="ignore", invalid="ignore"):
             found = self._scaled(series, rows, of, scaling, moves)
             own = lately(series, rows, of, unit, self.plan, self.lately)
-            return shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+            found = shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+        return statistical.moved(found, self.statistical, series, rows, of, self.plan) if self.statistical else found
 
     def _stretch(self, series: Sequence[EncodedSeries]) -> Array:
         """That of ``series``, (n, Q); of new ones none."""
@@ -254,9 +277,7 @@ class Model(model_file.Model):
         whose = of
         if self.plan.channels:  # each series has an embedding, in the order of training
             whose = np.array([self.names.index(each.name) for each in series], dtype=np.int64)[of]
-        with one_thread() if len(rows) <= FEW else nullcontext():
-            found = self.learner.forecast(dataset, rows + dataset.begin[of], whose, base)
-        return mix(base, found, self.share)
+        return mix(base, self.learner.forecast(dataset, rows + dataset.begin[of], whose, base), self.share)
 
     def forecast_ahead(
         self,
@@ -280,8 +301,8 @@ class Model(model_file.Model):
         ends = np.array([each.first + len(each.values) for each in series], dtype=np.int64)
         places = ends[:, None] + np.arange(rows)
         written = [self.grid.labels(row) for row in places]
-        for row, there in zip(written, labels or [], strict=bool(labels)):
-            row[: len(there)] = there[:rows]
+        for row, told in zip(written, labels or [], strict=bool(labels)):
+            row[: len(told)] = told[:rows]
         together = [series[s : s + TOGETHER] for s in range(0, len(series), TOGETHER)]
         model = self.hear(series)
         parts = [
@@ -308,23 +329,59 @@ class Model(model_file.Model):
         told = self.known.encode("", cells, [""] * more, more, series.known[-1])
         return replace(series, known=np.concatenate([series.known, told]))
 
+    def _told(self, series: Sequence[EncodedSeries], heads: Sequence[Head], ahead: Any) -> list[EncodedSeries]:
+        """``series`` with what the table ``ahead`` knows of the rows behind their ends."""
+        where, found = name_of(ahead), []
+        if not self.columns.known:
+            raise InputError(f"{where}: the model has learnt without covariates that are known ahead")
+        told = read_ahead(read_table(ahead), where, self.columns, self.grid)
+        for each, head in zip(series, heads, strict=True):
+            key, end = head.key if self.columns.id else (), each.first + len(each.values)
+            if key not in told:
+                raise InputError(f"{where}: no rows of series {each.name!r}")
+            places = told[key].places
+            rows = np.arange(len(told[key].labels)) if places is None else np.flatnonzero(places >= end)
+            expected = end + np.arange(len(rows))
+            if places is not None and (places[rows] != expected).any():
+                lacks = self.grid.labels(expected[places[rows] != expected][:1])[0]
+                raise InputError(f"{where}: series {each.name!r}: expected a row for {lacks}")
+            cells = {name: column[rows] for name, column in told[key].cells.items()}
+            for name, column in cells.items():
+                if self.plan.gaps != "mask" and not there(column).all():
+                    raise InputError(f"{where}: series {each.name!r}: column {name!r}: a value is missing")
+            if self.columns.holidays:
+                cells |= holiday.cells(self.columns.holidays, self.grid, expected)
+            labels = [told[key].labels[row] for row in rows]
+            known = self.known.encode(where, cells, labels, len(rows), each.known[-1])
+            found.append(replace(each, known=np.concatenate([each.known[: len(each.values)], known])))
+        return found
+
     def predict(
-        self, source: Any = None, *, rows: int | None = None, level: Any = None, samples: int = 0, seed: int = 0
+        self,
+        source: Any = None,
+        *,
+        ahead: Any = None,
+        rows: int | None = None,
+        level: Any = None,
+        samples: int = 0,
+        seed: int = 0,
     ) -> tuple[Forecast, Any]:
         """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
 
         ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
-        were learnt.
+        were learnt. ``ahead`` is another table, of the covariates of rows to come; None: they are in ``source``.
         """
         shares = shares_of(level, self.plan.quantiles)
         if source is None:
             heads, words = self.heads, Words(self.columns, self.grid, self.layout or _text(self.columns))
-            found = self.forecast_ahead(self.tails, rows=rows, samples=samples, seed=seed)
+            tails = self.tails if ahead is None else self._told(self.tails, heads, ahead)
+            found = self.forecast_ahead(tails, rows=rows, samples=samples, seed=seed)
         else:
             panel = read_panel(source, self.columns, gaps=self.plan.gaps, grid=self.grid)
             heads, words = tuple(one.head for one in panel.series), Words(self.columns, self.grid, panel.kind)
             labels = [series.labels[len(series) :] for series in panel.series]
             series = self.encode(panel)
+            series = series if ahead is None else self._told(series, heads, ahead)
             found = self.forecast_ahead(series, labels, rows, samples=samples, seed=seed)
             self._look_at(panel.source, series)
         if samples:
@@ -365,13 +422,14 @@ class Model(model_file.Model):
             "linear": self.linear.to_json() if self.linear else None,
             "share": self.share,
             "lately": self.lately,
+            "statistical": dict(self.statistical),
             "positive": self.positive,
             "first": [tail.first for tail in self.tails],
             "rows": [len(tail.values) for tail in self.tails],
             "known_rows": [len(tail.known) for tail in self.tails],
         }
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> model_file.Arrays:
         """Weights, constants and the last rows."""
         arrays = {f"scaling.{name}": getattr(self.scaling, name) for name in CONSTANTS}
         kept = ("unit", "shifts", "ranks", "reach", "stretch")
@@ -381,8 +439,7 @@ class Model(model_file.Model):
             f"tail.{name}": np.concatenate([getattr(tail, name) for tail in self.tails])
             for name in ("values", "known", "observed")
         }
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        return tensors | self.learner.tensors()
+        return arrays | self.learner.tensors()
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -395,21 +452,22 @@ class Model(model_file.Model):
         return content | {"config": former(content["config"], content.get("gaps")), "columns": columns}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
+    def built(cls, content: Mapping[str, Any], arrays: model_file.Arrays, **shared: Any) -> Model:
+        """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
         plan: Plan = shared["config"]
         columns = from_json(Columns, content["columns"])
         known, observed = Encoding.from_json(content["known"]), Encoding.from_json(content["observed"])
         names = tuple(map(str, content["names"]))
         if not names or len(set(names)) != len(names):
             raise ValueError("expected the names of the series")
-        scaling = Scaling(plan.log, *(_array(tensors, f"scaling.{name}", len(names)) for name in CONSTANTS))
-        unit = _array(tensors, "unit", len(names))
+        scaling = Scaling(plan.log, *(_array(arrays, f"scaling.{name}", len(names)) for name in CONSTANTS))
+        unit = _array(arrays, "unit", len(names))
         if not (scaling.spread > 0).all() or not (unit > 0).all() or (plan.log and not (scaling.floor > 0).all()):
             raise ValueError("expected a spread and a unit above 0 for every series")
-        tails = _tails(content, tensors, names, known.width, observed.width)
-        told = content.get("linear")
-        linear = None if told is None else Linear.build(told, tensors, len(names), plan.horizon)
+        tails = _tails(content, arrays, names, known.width, observed.width)
+        linear = content.get("linear")
+        linear = None if linear is None else Linear.build(linear, arrays, len(names), plan.horizon)
+        told = content.get("statistical", {})
         return cls(
             **shared,
             columns=columns,
@@ -419,25 +477,47 @@ class Model(model_file.Model):
             names=names,
             scaling=scaling,
             unit=unit,
-            shifts=_array(tensors, "shifts", plan.horizon, len(plan.quantiles)),
-            learner=_learner(plan, content["learner"], tensors, tails, linear),
+            shifts=_array(arrays, "shifts", plan.horizon, len(plan.quantiles)),
+            learner=_learner(plan, content["learner"], arrays, tails, linear),
             tails=tails,
             heads=_heads(content, columns, names),
-            ranks=_ranks(tensors, plan.horizon),
+            ranks=_ranks(arrays, plan.horizon),
             dimensions=_dimensions(content, columns),
             linear=linear,
             share=_share(content, "share", 1.0),
             lately=_share(content, "lately", 0.0),
             positive=content.get("positive", False) is True,
-            reach=_reach(tensors),
-            stretch=_stretch(tensors, len(names), len(plan.quantiles)),
+            statistical={name: _share(told, name, 0.0) for name in statistical.METHODS if name in told},
+            reach=_reach(arrays),
+            stretch=_stretch(arrays, len(names), len(plan.quantiles)),
         )
 
 
 def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
     """``model`` with the ends of ``series``, so that it can go on from them, and hear how its last forecasts did."""
-    rows = model.memory + model.plan.horizon
-    return replace(model, tails=tuple(each.tail(rows) for each in series))
+    return replace(model, tails=tuple(each.tail(model.kept) for each in series))
+
+
+def _followed(where: str, tail: EncodedSeries, after: EncodedSeries | None, *, counted: bool) -> EncodedSeries:
+    """``tail`` with the rows of ``after`` behind it. Where rows are ``counted`` these are the next ones."""
+    if after is None:
+        return tail
+    count, end = len(tail.values), tail.first + len(tail.values)
+    heard = 0 if counted else end - after.first  # rows of it that aren't new
+    if heard < 0:
+        raise InputError(
+            f"{where}: series {tail.name!r} begins {-heard} rows too late: expected the rows after the last one heard"
+        )
+    if heard >= len(after.values):
+        return tail
+    new = np.zeros(len(after.values), np.bool_) if after.filled is None else after.filled
+    return replace(
+        tail,
+        values=np.concatenate([tail.values, after.values[heard:]]),
+        known=np.concatenate([tail.known[:count], after.known[heard:]]),
+        observed=np.concatenate([tail.observed, after.observed[heard:]]),
+        filled=np.concatenate([np.zeros(count, np.bool_), new[heard:]]),
+    )
 
 
 def mix(base: Array | None, found: Array, share: float) -> Array:
@@ -473,11 +553,11 @@ def _text(columns: Columns) -> FrameKind:
 # What a file says, looked at
 
 
-def _ranks(tensors: Mapping[str, Tensor], horizon: int) -> NDArray[np.float32]:
-    if "ranks" not in tensors:  # as in files of before there were any
+def _ranks(arrays: Mapping[str, Array], horizon: int) -> NDArray[np.float32]:
+    if "ranks" not in arrays:  # as in files of before there were any
         rank = (np.arange(RANKS, dtype=np.float32)[:, None] + 0.5) / RANKS
         return np.repeat(rank, horizon, axis=1)  # all steps of a path as far off as each other
-    ranks: NDArray[np.float32] = tensors["ranks"].numpy()
+    ranks: NDArray[Any] = arrays["ranks"]
     if ranks.ndim != 2 or ranks.shape[1] != horizon or not len(ranks) or ranks.dtype != np.float32:
         raise ValueError(f"expected ranks over {horizon} steps, got {ranks.dtype} of the shape {ranks.shape}")
     if not ((ranks > 0) & (ranks < 1)).all():
@@ -504,19 +584,19 @@ def _head(name: str, columns: Columns) -> Head:
     return Head((name.removesuffix(f"/{target}"),), target)
 
 
-def _reach(tensors: Mapping[str, Tensor]) -> Array | None:
-    if "reach" not in tensors:
+def _reach(arrays: Mapping[str, Array]) -> Array | None:
+    if "reach" not in arrays:
         return None
-    reach = _array(tensors, "reach", len(FAR))
+    reach = _array(arrays, "reach", len(FAR))
     if not ((reach >= 1) & (np.diff(reach, prepend=1.0) >= 0)).all():
         raise ValueError("expected rising numbers from 1 on")
     return reach
 
 
-def _stretch(tensors: Mapping[str, Tensor], series: int, quantiles: int) -> Array | None:
-    if "stretch" not in tensors:
+def _stretch(arrays: Mapping[str, Array], series: int, quantiles: int) -> Array | None:
+    if "stretch" not in arrays:
         return None
-    stretch = _array(tensors, "stretch", series, quantiles)
+    stretch = _array(arrays, "stretch", series, quantiles)
     if not (np.abs(stretch) <= np.log(MOST_STRETCH)).all():
         raise ValueError(f"expected intervals stretched {MOST_STRETCH:g} times at most")
     return stretch
@@ -531,8 +611,8 @@ def _dimensions(content: Mapping[str, Any], columns: Columns) -> int:
     return int(found)
 
 
-def _array(tensors: Mapping[str, Tensor], name: str, *shape: int) -> Array:
-    array: Array = tensors[name].numpy()
+def _array(arrays: Mapping[str, Array], name: str, *shape: int) -> Array:
+    array: Array = arrays[name]
     if array.shape != shape or array.dtype != np.float64:
         raise ValueError(f"{name} is {array.dtype} of the shape {array.shape}, expected float64 {shape}")
     return array
@@ -556,25 +636,19 @@ def _share(content: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def _learner(
-    plan: Plan, content: Any, tensors: Mapping[str, Tensor], tails: Sequence[EncodedSeries], linear: Linear | None
+    plan: Plan, content: Any, arrays: Mapping[str, Any], tails: Sequence[EncodedSeries], linear: Linear | None
 ) -> Learner:
-    if plan.ensemble > len(tensors) or plan.layers > len(tensors):
-        raise ValueError(f"expected the weights of {plan.ensemble} networks of {plan.layers} layers")
-    weights = {name: w for name, w in tensors.items() if name.startswith("network.")}
+    weights = {name: w for name, w in arrays.items() if name.startswith("network.")}
     kind: type[Learner] = Recursive if plan.recursive else Direct
-    with model_file.without_memory():  # nothing of the sizes that the header names is made before they are right
-        expected = kind.build(plan, content)
-    for name, tensor in expected.tensors().items():
-        if name.endswith(".offsets") and linear is None:  # as in files of before there were any
-            weights.setdefault(name, torch.zeros(tensor.shape))
-    model_file.check_sizes(expected.tensors(), weights)
-    _check_inputs(expected, tails)
-    if linear is None and getattr(expected.inputs, "season", 1) == 0:
+    if linear is None and not plan.recursive:  # in files of before there were any offsets
+        for number in range(plan.ensemble if plan.ensemble <= len(arrays) else 0):
+            bias = weights.get(f"network.{number}.head.bias", np.zeros(0))
+            size = len(bias) // (plan.segment if plan.model == "segrnn" else 1)
+            weights.setdefault(f"network.{number}.offsets", np.zeros((plan.horizon, size), np.float32))
+    _check_inputs(kind(plan, from_json(kind.INPUTS, content)), tails)
+    learner = kind.build(plan, content, weights)
+    if linear is None and getattr(learner.inputs, "season", 1) == 0:
         raise ValueError("there is no linear forecast that the networks could correct")
-    learner = kind.build(plan, content)
-    for index, network in enumerate(learner.networks):
-        own = f"network.{index}."
-        network.load_state_dict({k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)})
     return learner
 
 
@@ -591,17 +665,17 @@ def _check_inputs(learner: Learner, tails: Sequence[EncodedSeries]) -> None:
 
 
 def _tails(
-    content: Mapping[str, Any], tensors: Mapping[str, Tensor], names: tuple[str, ...], known: int, observed: int
+    content: Mapping[str, Any], arrays: Mapping[str, Array], names: tuple[str, ...], known: int, observed: int
 ) -> tuple[EncodedSeries, ...]:
     counts = {name: [_row_count(count) for count in content[name]] for name in ("rows", "known_rows")}
     total, ahead = (sum(counts[name]) for name in ("rows", "known_rows"))
-    arrays = (
-        np.split(_array(tensors, "tail.values", total), np.cumsum(counts["rows"])[:-1]),
-        np.split(_array(tensors, "tail.known", ahead, known), np.cumsum(counts["known_rows"])[:-1]),
-        np.split(_array(tensors, "tail.observed", total, observed), np.cumsum(counts["rows"])[:-1]),
+    parts = (
+        np.split(_array(arrays, "tail.values", total), np.cumsum(counts["rows"])[:-1]),
+        np.split(_array(arrays, "tail.known", ahead, known), np.cumsum(counts["known_rows"])[:-1]),
+        np.split(_array(arrays, "tail.observed", total, observed), np.cumsum(counts["rows"])[:-1]),
     )
     firsts = [_row_count(abs(first)) and int(first) for first in content["first"]]
-    tails = tuple(EncodedSeries(*parts) for parts in zip(names, firsts, *arrays, strict=True))
+    tails = tuple(EncodedSeries(*each) for each in zip(names, firsts, *parts, strict=True))
     for tail in tails:
         if len(tail.known) < len(tail.values) or np.isinf(tail.values).any():
             raise ValueError(f"the last rows of {tail.name!r} are not whole")

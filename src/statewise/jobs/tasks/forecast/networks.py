@@ -1,4 +1,4 @@
-"""The networks, what they write for each step, and what all ensembles of trained ones have in common.
+"""The networks, as torch trains them; what runs them afterwards, without torch, is running.py.
 
 ``StepNetwork`` says one row and reads it back. ``Seq2Seq`` and ``SegRNN`` write the whole horizon: quantiles, or the
 parameters of a distribution (distributions.py). All of them are untrained a zero, so that they give the naive forecast
@@ -7,28 +7,17 @@ that they correct.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ....freezing import freeze
 from ....layers import GRU, LSTM, RNN
-from ...config import from_json
 from .config import Plan
-from .dataset import PanelDataset
-from .split import Array, Rows
+from .running import STEP
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
-FEW = 4  # forecasts that are made as fast as one is
-STEP = 16  # numbers that tell a step of the horizon from the others
-
-Own = TypeVar("Own", bound="Learner")
 
 
 def recurrent(plan: Plan, features: int) -> nn.Module:
@@ -58,41 +47,6 @@ class StepNetwork(nn.Module):
         output, _ = self.recurrent(x)  # (T, N, units)
         result: Tensor = self.head(output).squeeze(-1)
         return result
-
-    def begin(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
-        """The correction after the last of ``lengths`` (N,) rows of ``x`` (T, N, features), (N,), and the state."""
-        output, state = self.recurrent(x, lengths=lengths)
-        last = output[lengths - 1, torch.arange(len(lengths))]  # (N, units)
-        return self.head(last).squeeze(-1), state
-
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The correction after one more row (N, features), (N,), and the state."""
-        output, state = self.recurrent(x[None], state)
-        return self.head(output[0]).squeeze(-1), state
-
-
-def side_by_side(networks: Sequence[nn.Module], plan: Plan, features: int) -> StepNetwork:
-    """One network that does what K of them do, each with inputs and units of its own: from K * features to K numbers.
-
-    All else in its matrices is 0. A step of it is one call where theirs are K, which is worth it for a few rows.
-    """
-    count = len(networks)
-    whole = StepNetwork(replace(plan, units=count * plan.units), count * features)
-    whole.head = nn.Linear(count * plan.units, count)
-    parts = [network.state_dict() for network in networks]
-    with torch.no_grad():
-        for name, wide in whole.state_dict().items():
-            wide.zero_()
-            gates = parts[0][name].shape[0] // (1 if name.startswith("head") else plan.units)
-            for k, part in enumerate(parts):
-                rows = wide.view(gates, count, -1, *wide.shape[1:])[:, k]  # (gates, units, ...)
-                own = part[name].view(gates, -1, *part[name].shape[1:])
-                if own.ndim == 2:
-                    rows.copy_(own)
-                else:
-                    width = own.shape[2]
-                    rows[..., k * width : (k + 1) * width] = own
-    return whole.eval()
 
 
 class Seq2Seq(nn.Module):
@@ -181,67 +135,6 @@ def _repeated(state: Tensor | tuple[Tensor, Tensor], count: int) -> Tensor | tup
     if isinstance(state, tuple):
         return state[0].repeat_interleave(count, dim=1), state[1].repeat_interleave(count, dim=1)
     return state.repeat_interleave(count, dim=1)
-
-
-@dataclass(frozen=True)
-class Learner(ABC):
-    """Trained networks of a plan, whose forecasts are averaged."""
-
-    INPUTS: ClassVar[type[Any]]
-
-    plan: Plan
-    inputs: Any
-    """What the training part called for beside the plan, a dataclass ``INPUTS``; what a model's file keeps."""
-    networks: tuple[nn.Module, ...] = ()
-
-    @abstractmethod
-    def network(self) -> nn.Module:
-        """A new network."""
-
-    @cached_property
-    def frozen(self) -> tuple[Any, ...]:
-        """``networks``, packed for many forecasts of few rows."""
-        return tuple(freeze(network) for network in self.networks)
-
-    @property
-    @abstractmethod
-    def before(self) -> int:
-        """Rows that a dataset must have ahead of each series."""
-
-    @property
-    @abstractmethod
-    def memory(self) -> int:
-        """Rows of a series that decide its next forecast."""
-
-    @abstractmethod
-    def relative_spread(self, scaled: Array) -> float:
-        """The spread of a new series whose standardised values (T,) are these."""
-
-    @abstractmethod
-    def expected_inputs(self, known: int, observed: int, series: int) -> dict[str, int]:
-        """What ``inputs`` must say of a dataset of so many columns and series."""
-
-    @abstractmethod
-    def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
-        """The quantiles of ``horizon`` rows from each of ``origins`` (n,) on, scaled: (n, H, Q).
-
-        ``base`` (n, H) is the linear forecast, where there is one. Raises ``InputError`` where values are missing and
-        none was where the networks learnt, or there are too few.
-        """
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The weights, as a model file keeps them."""
-        return {f"network.{i}.{name}": w for i, n in enumerate(self.networks) for name, w in n.state_dict().items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything else, beside the plan."""
-        return asdict(self.inputs)
-
-    @classmethod
-    def build(cls: type[Own], plan: Plan, content: Any) -> Own:
-        """The learner that ``to_json`` describes, its networks new."""
-        empty = cls(plan, from_json(cls.INPUTS, content))
-        return cls(plan, empty.inputs, tuple(empty.network().eval() for _ in range(plan.ensemble)))
 
 
 @contextmanager

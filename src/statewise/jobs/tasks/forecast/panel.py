@@ -21,7 +21,7 @@ import polars as pl
 
 from ...data import columns as cells
 from ...data.content import plain_name
-from ...data.frames import FrameKind, as_numbers
+from ...data.frames import FrameKind, as_numbers, is_time_series
 from ...data.tables import name_of, read_table
 from ...errors import InputError
 from . import holiday
@@ -45,6 +45,10 @@ def read_panel(
     used: a missing column, text among numbers, times out of order, and gaps, where ``gaps`` is ``refuse``.
     """
     columns, where, of_file = columns or Columns(), name_of(source), isinstance(source, (str, PathLike))
+    if is_time_series(source):
+        source = source.to_dataframe()
+        if columns.convention == "auto":
+            columns = replace(columns, convention="darts")
     frame = read_table(source, columns.header)
     if not len(frame):
         raise InputError(f"{where}: a table without rows")

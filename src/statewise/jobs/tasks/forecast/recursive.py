@@ -14,24 +14,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from ....freezing import freeze
 from ...errors import InputError
-from ...training.task import Task
 from .dataset import PanelDataset
-from .networks import FEW, Learner, StepNetwork, move, side_by_side
+from .learner import Learner
+from .running import StepRunner, merged, side_by_side
 from .season import Differences
 from .split import Array, Rows
 
+if TYPE_CHECKING:
+    from .networks import StepNetwork
+
 CALENDAR_AMPLITUDE = 0.3
 FAR = 8.0  # scales that an outlier counts at most
-RIDGE = 8.0  # noise of variance RIDGE / rows on the inputs acts on a linear reader as this ridge penalty
 CHUNK = 1024  # origins that are forecast at once
+FEW = 4  # forecasts that are made as fast as one is
 
 
 @dataclass(frozen=True)
@@ -80,52 +80,7 @@ class Steps:
         return np.array([-1.0] * len(self.lags) + [1.0] * (self.inputs.shape[1] - len(self.lags)))
 
 
-class StepTask(Task):
-    """Stretches of the training parts, drawn at random, a loss at every row.
-
-    ``end`` (S,) is where each training part ends. ``judge`` says how good the network is, {}: nothing does.
-    """
-
-    def __init__(
-        self, model: nn.Module, steps: Steps, end: Rows, *, width: int, windows: int, mirror: bool, judge: Any = dict
-    ) -> None:
-        self.model, self.rows, self.mirror, self.judge = model, windows, mirror, judge
-        self.x, self.y, self.seen, self.signs = map(_single, (steps.inputs, steps.missed, steps.seen, steps.signs))
-        self.first, self.end = torch.from_numpy(steps.first), torch.from_numpy(end)
-        lengths = (self.end - self.first).clamp(min=0)
-        self.width = min(width, int(lengths.max()))
-        self.choices = torch.where(lengths > 0, (lengths - self.width).clamp(min=0) + 1, 0).cumsum(0)  # (S,)
-        self.data = [self.x, self.y, self.seen, self.end, self.width, mirror]
-        self.noise = (RIDGE / max(1, int(lengths.sum()))) ** 0.5
-
-    def to(self, device: torch.device) -> None:
-        super().to(device)
-        move(self, device)
-
-    def order(self, epoch: int, random: torch.Generator) -> Tensor:
-        """Which stretch each of ``windows`` is: any of them, drawn with replacement."""
-        return torch.randint(int(self.choices[-1]), (self.rows,), generator=random)
-
-    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, float]:
-        rows = rows.to(self.x.device)
-        series = torch.searchsorted(self.choices, rows, right=True)  # (N,)
-        before = torch.where(series > 0, self.choices[series - 1], 0)
-        at = self.first[series] + rows - before + torch.arange(self.width, device=rows.device)[:, None]  # (T, N)
-        inside = at < self.end[series]
-        at = at.clamp(max=len(self.y) - 1)
-        x, y, seen = self.x[at], self.y[at], self.seen[at] * inside
-        x = x + self.noise * torch.randn_like(x)
-        if self.mirror:
-            upside_down = torch.arange(len(rows), device=rows.device) % 2 == 1
-            x = x * torch.where(upside_down[:, None], self.signs, 1.0)
-            y = y * torch.where(upside_down, -1.0, 1.0)
-        return ((model(x) - y).square() * seen).sum(), float(seen.sum())
-
-    def validate(self) -> Mapping[str, float]:
-        return dict(self.judge())
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recursive(Learner):
     """Trained recursive networks, and the differences and lags that the training part called for."""
 
@@ -134,7 +89,12 @@ class Recursive(Learner):
     inputs: StepInputs
 
     def network(self) -> StepNetwork:
+        from .networks import StepNetwork
+
         return StepNetwork(self.plan, self.inputs.features)
+
+    def runner(self, weights: Mapping[str, Any], threads: int) -> StepRunner:
+        return StepRunner(self.plan, self.inputs.features, weights, threads)
 
     @property
     def before(self) -> int:
@@ -157,7 +117,6 @@ class Recursive(Learner):
         """The rows of ``dataset`` as the networks read them."""
         return Steps(dataset, self.inputs, self.plan.cycles)
 
-    @torch.no_grad()
     def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         """The point forecast, as every quantile."""
         steps = self.steps(dataset)
@@ -177,9 +136,9 @@ class Recursive(Learner):
         return np.repeat(points[:, :, None], len(self.plan.quantiles), axis=2)
 
     @cached_property
-    def whole(self) -> Any:
-        """All networks as one, packed, see ``side_by_side``."""
-        return freeze(side_by_side(self.networks, self.plan, self.inputs.features))
+    def whole(self) -> StepRunner:
+        """All networks as one, see ``side_by_side``."""
+        return side_by_side(self.weights, self.plan, self.inputs.features)
 
     def _roll(self, steps: Steps, origins: Rows, series: Rows) -> Array:
         """The forecasts of K networks, each step fed back: (K, n, H)."""
@@ -187,19 +146,16 @@ class Recursive(Learner):
         first = np.maximum(steps.first[series], origins - self.plan.lookback)
         lengths = origins - first + 1  # the row to forecast is read as well: its inputs are all known
         at = np.minimum(first + np.arange(int(lengths.max(initial=1)))[:, None], len(steps.inputs) - 1)  # (T, n)
-        x, read = _single(steps.inputs[at]), torch.from_numpy(lengths)
-        networks: Sequence[Any] = self.frozen if few else self.networks
-        begun = [network.begin(x, read) for network in networks]
+        x = _single(steps.inputs[at])
+        begun = [runner.begin(x, lengths) for runner in self.runners]
         if not few or len(begun) == 1:
-            found = [self._fed_back(steps, origins, 1, network, *b) for network, b in zip(networks, begun, strict=True)]
+            found = [self._fed_back(steps, origins, 1, run, *b) for run, b in zip(self.runners, begun, strict=True)]
             return np.concatenate(found)
         said, states = zip(*begun, strict=True)
-        pairs = isinstance(states[0], tuple)
-        state = tuple(torch.cat(each, -1) for each in zip(*states, strict=True)) if pairs else torch.cat(states, -1)
-        return self._fed_back(steps, origins, len(begun), self.whole, torch.stack(said, -1), state)
+        return self._fed_back(steps, origins, len(begun), self.whole, np.concatenate(said, -1), merged(states))
 
-    def _fed_back(self, steps: Steps, origins: Rows, count: int, network: Any, said: Tensor, state: Any) -> Array:
-        """What ``network``, K of them side by side, says of all steps, ``said`` of the first one (n, K): (K, n, H)."""
+    def _fed_back(self, steps: Steps, origins: Rows, count: int, runner: StepRunner, said: Any, state: Any) -> Array:
+        """What K networks side by side say of all steps, ``said`` of the first one (n, K): (K, n, H)."""
         told, horizon, n = self.inputs, self.plan.horizon, len(origins)
         start, reach = told.differences.start, max(told.lags)
         scaled = _before(steps.filled, origins, start, horizon).repeat(count, axis=0)  # (n * K, start + H)
@@ -211,8 +167,8 @@ class Recursive(Learner):
             if h:
                 x[:, : len(lags)] = missed[:, lags + h]
                 x[:, constant] = steps.constant[origins + h].repeat(count, axis=0)
-                said, state = network.step(torch.from_numpy(x.reshape(n, -1)), state)
-            correction = said.double().numpy().reshape(-1)
+                said, state = runner.step(x.reshape(n, -1), state)
+            correction = said.astype(np.float64).reshape(-1)
             scaled[:, start + h] = told.differences.naive(scaled[:, : start + h]) + correction
             missed[:, reach + h] = np.clip(correction, -FAR, FAR)
         return scaled[:, start:].reshape(n, count, horizon).swapaxes(0, 1)
@@ -230,6 +186,6 @@ def _before(values: Array, origins: Rows, back: int, on: int) -> Array:
     return result
 
 
-def _single(values: Array) -> Tensor:
+def _single(values: Array) -> Any:
     with np.errstate(over="ignore"):  # what comes of such values is refused
-        return torch.from_numpy(values.astype(np.float32))
+        return values.astype(np.float32)

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from ...artifacts.model_file import Arrays
 from ...errors import InputError, remark
 from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
-from . import holiday
+from ...training.weights import arrays_of
+from . import holiday, statistical
 from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
@@ -33,15 +35,17 @@ from .dataset import (
     values_before,
     window_values,
 )
-from .direct import Direct, WindowInputs, WindowTask
+from .direct import Direct, WindowInputs
 from .intervals import find_ranks, lately, reach_of, shifted, shifts_of, transformed
+from .learner import Learner
 from .linear import LONGEST, SHARP, Decided, Linear, folds, independent, weigh
 from .model import AGAIN, Model, calibration, make_tails, mix
-from .networks import Learner, one_thread
-from .recursive import Recursive, StepInputs, StepTask, root_mean_square
+from .networks import one_thread
+from .recursive import Recursive, StepInputs, root_mean_square
 from .season import choose_differences, choose_lags, common_season, nested_seasons, seasonal_spread
 from .series import Panel
 from .split import Array, Rows, Split, longest_horizon, origins, split_rows, thinned
+from .tasks import StepTask, WindowTask
 
 LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
@@ -53,6 +57,7 @@ LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
 UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
 LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
+MOST_STATISTICAL = 60  # series that AutoETS and AutoTheta are fitted to
 JUDGED = 256  # origins in the validation part that a recursive network is judged by
 
 
@@ -112,7 +117,7 @@ class ForecastProblem(Problem[Model]):
             # A short series has no rows to spare: those that calibrated train the networks that stay.
             learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
-        shifts, reach, ranks, share = _calibrated(self, judges, unit)
+        shifts, reach, ranks, share, beside = _calibrated(self, judges, unit)
         linear = decided.linear(split.validation) if decided else None
         if linear and share and not plan.short:
             # What the network is worth has been told: the newest rows are worth more than telling it again.
@@ -137,6 +142,7 @@ class ForecastProblem(Problem[Model]):
             dimensions=self.dimensions,
             linear=linear,
             share=share,
+            statistical=beside,
             layout=self.panel.kind,
             heads=tuple(one.head for one in self.panel.series),
         )
@@ -313,9 +319,7 @@ def _learn_recursive(
     def judge(network: nn.Module) -> dict[str, float]:
         if judged is None:
             return {}
-        device = next(network.parameters()).device
-        found = replace(learner, networks=(network.cpu(),)).forecast(dataset, *judged)[..., 0]
-        network.to(device)
+        found = replace(learner, weights=(arrays_of(network),)).forecast(dataset, *judged)[..., 0]
         return {"MAE over the horizon": float(np.nanmean(np.abs(found - dataset.window(judged[0], plan.horizon))))}
 
     def task(network: nn.Module) -> Task:
@@ -329,7 +333,7 @@ def _learn_recursive(
             judge=partial(judge, network),
         )
 
-    return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+    return replace(learner, weights=_trained(learner, task, trainer, name)), scaling
 
 
 def _new_recursive(plan: Plan, series: Sequence[EncodedSeries], train: Rows) -> tuple[Recursive, Scaling]:
@@ -351,7 +355,7 @@ def _as_before(like: Model, plan: Plan, series: Sequence[EncodedSeries]) -> tupl
         raise InputError(
             "the model has learnt without missing values, and some are (gaps='carry' repeats the last one)"
         )
-    return replace(like.learner, plan=plan, networks=()), like.constants(series)[0]
+    return replace(like.learner, plan=plan, weights=()), like.constants(series)[0]
 
 
 def _learn_direct(
@@ -389,19 +393,19 @@ def _learn_direct(
     rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
     windows = learner.windows(dataset)
     judged = _rows(dataset, train, train if validation is None else validation, horizon)
-    bases: tuple[Tensor | None, Tensor | None] = (None, None)
+    bases: tuple[Array | None, Array | None] = (None, None)
     offsets = None
     if linear:
         told, held = (base_of(linear, scaling, series, at - dataset.begin[s], s) for at, s in ((rows, of), judged))
         offsets = learner.output.offsets(dataset.window(rows, horizon) - told)
-        bases = (torch.from_numpy(told.astype(np.float32)), torch.from_numpy(held.astype(np.float32)))
+        bases = (told, held)
 
     def task(network: Any) -> Task:
         if offsets is not None and like is None:
-            network.offsets.data.copy_(offsets)
+            network.offsets.data.copy_(torch.from_numpy(offsets))
         return WindowTask(network, learner.output, windows, (rows, of), judged, plan.windows, bases)
 
-    return replace(learner, networks=_trained(learner, task, trainer, name)), scaling
+    return replace(learner, weights=_trained(learner, task, trainer, name)), scaling
 
 
 def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
@@ -422,15 +426,15 @@ def _best_epoch(history: Sequence[Record]) -> int:
     return int(min(judged[begin:], key=lambda record: next(iter(record["validation"].values())))["epoch"])
 
 
-def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[nn.Module, ...]:
-    """The networks of ``learner``, each from a seed of its own and trained on its ``task``."""
-    networks = []
+def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[Arrays, ...]:
+    """The weights of the networks of ``learner``, each from a seed of its own and trained on its ``task``."""
+    found = []
     for number in range(learner.plan.ensemble):
         seed = learner.plan.seed + number
         network = seeded(seed, learner.network)
         trainer.fit(task(network), replace(learner.plan, seed=seed), f"{name}network {number + 1}")
-        networks.append(network)
-    return tuple(networks)
+        found.append(arrays_of(network))
+    return tuple(found)
 
 
 def _gaps(series: Sequence[EncodedSeries]) -> bool:
@@ -473,8 +477,8 @@ class Judge:
 
 def _calibrated(
     problem: ForecastProblem, judges: Sequence[Judge], unit: Array
-) -> tuple[Array, Array, NDArray[np.float32], float]:
-    """The quantiles' shifts, (H, Q), their reach, the ranks (n, H), and how much the networks count.
+) -> tuple[Array, Array, NDArray[np.float32], float, dict[str, float]]:
+    """The quantiles' shifts, (H, Q), their reach, the ranks (n, H), how much the networks count, and what is beside.
 
     All of it follows from what is missed in rows that were not learnt from.
     """
@@ -497,7 +501,22 @@ def _calibrated(
     own = lately(problem.series, rows, of, unit, plan)
     shifts = shifts_of(found, real, own, plan, apart)
     reach = reach_of(found, real, own, plan, apart)
-    return shifts, reach, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
+    found = shifted(found, shifts, own, plan)
+    beside: dict[str, float] = {}
+    if _statistical(problem):
+        judged = [(part[0], part[1]) for part in parts]
+        beside = statistical.weights(problem.series, judged, found[..., plan.median], real, unit, plan.season, apart)
+    return shifts, reach, find_ranks(found, real, plan.median), share, beside
+
+
+def _statistical(problem: ForecastProblem) -> bool:
+    """Whether statistical methods may count. Raises ``InputError`` where they are asked for and aren't there."""
+    plan, there = problem.plan, statistical.there()
+    if plan.statistical and not there:
+        raise InputError("--statistical: statsforecast isn't installed: pip install 'statewise[statsforecast]'")
+    suits = plan.short and plan.combine and not plan.channels and plan.season <= statistical.LONGEST
+    suits = suits and not plan.from_zero and len(problem.series) <= MOST_STATISTICAL and not _gaps(problem.series)
+    return there and suits and plan.statistical is not False
 
 
 def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:

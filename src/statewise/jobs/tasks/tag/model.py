@@ -1,25 +1,25 @@
-"""A trained tagger: network and vocabulary, and the file that holds them."""
+"""A trained tagger: weights and vocabulary, and the file that holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...artifacts import model_file
 from ...errors import InputError
 from . import decoding
 from .config import Layout, TagConfig
 from .corpus import Corpus, Sentences, as_corpus, counted
-from .decoding import in_words
-from .network import Network
-from .packed import Packed
 from .spans import are_spans, spans
 from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from .network import Network
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,13 +31,18 @@ class Model(model_file.Model):
     LAYOUT: ClassVar[type[Any] | None] = Layout
 
     config: TagConfig
-    network: Network
+    weights: model_file.Arrays
+    """Those of ``network.Network``."""
     vocabulary: Vocabulary
+    strict: bool
+    """Whether tags keep to the grammar of spans."""
 
-    def packed(self, corpus: Corpus) -> Packed:
-        """``corpus`` as the network reads it. Raises ``InputError`` where there are other features."""
-        self.check(corpus)
-        return Packed(replace(corpus, tags=None), self.vocabulary)
+    @cached_property
+    def network(self) -> Network:
+        from ...training.weights import filled
+        from .network import Network
+
+        return filled(lambda: Network(self.vocabulary, self.config, self.strict), self.weights)
 
     def check(self, corpus: Corpus, tags: Collection[str] = ()) -> None:
         """Raises ``InputError`` where there are other features than the model reads, or ``tags`` it doesn't give."""
@@ -50,27 +55,51 @@ class Model(model_file.Model):
 
     def tags(self, corpus: Corpus) -> Sentences:
         """The likeliest tags, by sentence. Raises ``InputError`` where there are other features."""
-        if not len(corpus):
-            return []
-        packed = self.packed(corpus)
-        numbers, _ = decoding.predict(self.frozen, packed)
-        return in_words(numbers, packed.lengths, self.vocabulary.tags)
+        found = [list[str]() for _ in range(len(corpus))]
+        for rows, scores, lengths in self._scores(corpus):
+            numbers = decoding.best(scores, lengths, self.net.moves)
+            for row, mine, length in zip(rows, numbers.T.tolist(), lengths, strict=True):
+                found[row] = [self.vocabulary.tags[number] for number in mine[:length]]
+        return found
 
     def probabilities(self, corpus: Corpus) -> list[NDArray[np.float64]]:
         """The probability of each tag of each word: of each sentence (words, tags)."""
-        packed = self.packed(corpus)
-        found = decoding.probabilities(self.frozen, packed)
-        return np.split(found, packed.lengths.cumsum()[:-1]) if len(packed) else []
+        found = [np.empty((0, 0))] * len(corpus)
+        for rows, scores, lengths in self._scores(corpus):
+            likely = decoding.marginals(scores, lengths, self.net.moves)
+            for k, row in enumerate(rows):
+                found[row] = likely[: lengths[k], k]
+        return found
 
     def n_best(self, corpus: Corpus, count: int) -> list[list[tuple[list[str], float]]]:
         """The ``count`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first."""
-        packed = self.packed(corpus)
-        numbers, likely = decoding.n_best(self.frozen, packed, count)
-        ranks = [in_words(column, packed.lengths, self.vocabulary.tags) for column in numbers.T]
-        return [
-            [(list(ranks[rank][row]), float(p)) for rank, p in enumerate(line) if p > 0]
-            for row, line in enumerate(likely)
-        ]
+        tags, found = self.vocabulary.tags, [list[tuple[list[str], float]]() for _ in range(len(corpus))]
+        moves = np.zeros((len(tags) + 1,) * 2) if self.net.moves is None else self.net.moves
+        for rows, scores, lengths in self._scores(corpus, count):
+            sums, numbers = decoding.n_best(scores, lengths, moves, count)
+            sums = np.where(sums > decoding.NEVER / 2, sums, -np.inf)
+            likely = np.exp(sums - decoding.total(scores, lengths, moves)[:, None])
+            for k, row in enumerate(rows):
+                found[row] = [
+                    ([tags[number] for number in numbers[: lengths[k], k, rank]], float(p))
+                    for rank, p in enumerate(likely[k])
+                    if p > 0
+                ]
+        return found
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _scores(self, corpus: Corpus, ways: int = 1) -> Iterator[tuple[list[int], Any, Any]]:
+        """Sentences of like length, which they are, the scores of their tags (T, N, K), float64, and their lengths.
+
+        Raises ``InputError`` where there are other features than the model reads, or a score is no number.
+        """
+        self.check(corpus)
+        for rows in self.net.together(corpus.words, ways):
+            given, lengths = self.net.encode(
+                [corpus.words[row] for row in rows], [[column[row] for row in rows] for column in corpus.features]
+            )
+            scores = _finite(self.net.scores.run(given, lengths))
+            yield rows, scores, lengths
 
     def annotated(self, corpus: Corpus, tags: Sentences) -> Iterator[dict[str, Any]]:
         """Of each sentence, with its ``tags``, what can be said of it, as JSON has it: its words and its spans.
@@ -102,27 +131,31 @@ class Model(model_file.Model):
         """
         if self.config.bidirectional:
             raise InputError("the network reads in both directions, so it needs whole sentences; bidirectional=False")
-        return rows, None
+        return rows, self.net.scores.start(rows), None
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, x: Sequence[Any], state: Any) -> tuple[NDArray[np.float64], Any]:
         """Read a word of each sentence; the probability of each of its tags, (rows, tags), and the state.
 
         They are those of the last word of the whole sentence up to here.
         """
-        rows, before = state
-        packed = self.packed(as_corpus([[word] for word in x]))
-        if len(packed) != rows:
-            raise InputError(f"expected a word of each of {counted(rows, 'sentence')}, got {len(packed)}")
-        found, after = decoding.step(self.frozen, packed.take(np.arange(rows)), before)
-        return found, (rows, after)
+        rows, reading, before = state
+        corpus = as_corpus([[word] for word in x])
+        if len(corpus) != rows:
+            raise InputError(f"expected a word of each of {counted(rows, 'sentence')}, got {len(corpus)}")
+        self.check(corpus)
+        given, _ = self.net.encode(corpus.words, corpus.features)
+        scores, reading = self.net.scores.step([each[0] for each in given], reading)
+        said, after = decoding.step(_finite(scores), self.net.moves, before)
+        return said, (rows, reading, after)
 
     def content(self) -> dict[str, Any]:
         """The words, characters, features and tags."""
-        return {"vocabulary": self.vocabulary.to_json(), "strict": self.network.allowed is not None}
+        return {"vocabulary": self.vocabulary.to_json(), "strict": self.strict}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> model_file.Arrays:
         """The weights."""
-        return self.network.state_dict()
+        return self.weights
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -134,11 +167,13 @@ class Model(model_file.Model):
         return content | {"config": content["shape"], "notes": notes}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config, vocabulary = shared["config"], Vocabulary.from_json(content["vocabulary"])
-        last = f"recurrent.weight_ih_l{config.layers - 1}"
-        if last not in tensors or len(vocabulary.tags) > len(tensors["output.bias"]):
-            raise ValueError(f"expected {config.layers} layers and {len(vocabulary.tags)} tags")
-        network = model_file.filled(lambda: Network(vocabulary, config, bool(content["strict"])), tensors)
-        return cls(network=network.eval(), vocabulary=vocabulary, **shared)
+    def built(cls, content: Mapping[str, Any], arrays: model_file.Arrays, **shared: Any) -> Model:
+        """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
+        vocabulary = Vocabulary.from_json(content["vocabulary"])
+        return cls(weights=arrays, vocabulary=vocabulary, strict=bool(content["strict"]), **shared).checked(arrays)
+
+
+def _finite(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    if not np.isfinite(scores).all():
+        raise InputError("the model's output is not finite: its file is damaged")
+    return scores.astype(np.float64)

@@ -19,12 +19,13 @@ from ...data.vectors import read_vectors
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
+from ...training.weights import arrays_of
 from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
-from .decoding import in_words, predict
+from .decoding import NEVER, best, in_words
 from .model import Model
 from .network import Network
-from .packed import Packed
+from .packed import Numbers, Packed
 from .result import score
 from .spans import are_spans, keep_to_grammar
 from .vocabulary import Vocabulary
@@ -78,6 +79,45 @@ class Tagging(Task):
         return {f"1 - {found.measure}": 1 - found.value, "loss": loss / packed.tokens, "accuracy": found.accuracy}
 
 
+TOKENS_AT_ONCE = 4096
+
+
+@torch.no_grad()
+def predict(network: Network, packed: Packed) -> tuple[Numbers, float]:
+    """The tags of all words, one sentence after the other, and the sum of the losses where there are targets.
+
+    Sentences of like length go together, so many words that a long one takes its memory once.
+    """
+    tags, moves, loss = np.empty(packed.tokens, np.int64), moves_of(network), 0.0
+    order = np.argsort(-packed.lengths, kind="stable")
+    parts = (packed.lengths[order].cumsum() - packed.lengths[order]) // TOKENS_AT_ONCE
+    for part in np.unique(parts):
+        rows = order[parts == part]
+        batch, lengths = packed.take(rows), packed.lengths[rows]
+        emissions = network(batch)
+        there = np.arange(int(lengths[0]))[:, None] < lengths  # (T, N): rows come in falling length
+        scores = np.zeros((*there.shape, emissions.shape[1]))
+        scores[there] = emissions.double().cpu().numpy()
+        tags[packed.places(rows)[0]] = best(scores, lengths, moves)[there]
+        if batch.targets is not None:
+            loss += float(network.loss(emissions, batch.sizes, batch.targets))
+    return tags, loss
+
+
+def moves_of(network: Network) -> NDArray[np.float64] | None:
+    """What ``network`` adds where a tag follows a tag, as decoding.py has it; None: nothing."""
+    if network.crf is None and network.allowed is None:
+        return None
+    k = network.output.out_features
+    moves = np.zeros((k + 1, k + 1))
+    if network.crf is not None:
+        between, first, last = (each.detach().double().cpu().numpy() for each in network.crf.scores())
+        moves[:k, :k], moves[k, :k], moves[:k, k] = between, first, last
+    elif network.allowed is not None:
+        moves[~network.allowed.cpu().numpy()] = NEVER
+    return moves
+
+
 @dataclass(frozen=True, eq=False)
 class TagProblem(Problem[Model]):
     """What is learnt from and validated with, and what is known of it before training."""
@@ -114,7 +154,7 @@ class TagProblem(Problem[Model]):
             size = 0 if table is None else table.shape[1]
             vocabulary = Vocabulary.of(corpus, tags, config.min_count, words, size)
         strict = are_spans(vocabulary.tags) and all(keep_to_grammar(part, vocabulary.tags) for part in everything)
-        if like is not None and (bound := like.network.allowed is not None) != strict:
+        if like is not None and (bound := like.strict) != strict:
             if bound:
                 raise InputError("the model's tags keep to the grammar of spans, and some of these don't")
             strict = False
@@ -139,7 +179,7 @@ class TagProblem(Problem[Model]):
 
     def model(self, network: Network) -> Model:
         """What tags, with the trained ``network``."""
-        return Model(network=network, vocabulary=self.vocabulary, config=self.config)
+        return Model(weights=arrays_of(network), vocabulary=self.vocabulary, strict=self.strict, config=self.config)
 
 
 def _vectors(config: TagConfig, corpus: Corpus) -> tuple[Sequence[str], NDArray[np.float32] | None]:

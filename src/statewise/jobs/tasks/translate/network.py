@@ -1,5 +1,5 @@
-"""The network: an encoder in both directions, a decoder that looks at all of what was read (attention), and the search
-for what it would write.
+"""The network, as torch trains it: an encoder in both directions, a decoder that looks at all of what was read
+(attention). What it would write is searched for by ``runtime.Translator``.
 
     source -> encoder -> memory           symbols before -> first layer -> h
                            `----- attention of h -----> context -> further layers, with h -> output
@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
@@ -104,6 +106,13 @@ class Network(nn.Module):
         read = self.combine(torch.cat((self._dropped(x), context), 2)).tanh()
         return self._dropped(read), after, attention
 
+    @torch.no_grad()
+    def attention(self, source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.float32]:
+        """How much each symbol of ``target`` (T,), its end the last, looks at each of ``source`` (T',): (T, T')."""
+        memory, state = self.encode(torch.from_numpy(source)[:, None], torch.tensor([len(source)]))
+        found: NDArray[np.float32] = self.decode(memory, torch.from_numpy(target).roll(1)[:, None], state)[2][0].numpy()
+        return found
+
     def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """How well each of ``query`` (N, Q, H) fits each of ``keys`` (N, T, H): (N, Q, T)."""
         if self.query is None or self.energy is None:
@@ -128,68 +137,3 @@ class Network(nn.Module):
         if not self.training or not self.dropout:
             return x
         return x * dropout(x.new_ones(1, *x.shape[1:]), self.dropout)
-
-
-class Found(NamedTuple):
-    """A target that was found, without its end."""
-
-    symbols: list[int]
-    probability: float
-    """Its logarithm."""
-
-
-@torch.no_grad()
-def search(
-    network: Network, source: Tensor, lengths: Tensor, *, beam: int, longest: int, penalty: float
-) -> list[list[Found]]:
-    """The likeliest targets of each row of ``source`` (T, N), best first, up to ``beam`` of ``longest`` symbols.
-
-    Beam search, all rows at once: ``beam`` beginnings of each go on from step to step. What decides is the logarithm of
-    the probability divided by the number of symbols, the end among them, to the power of ``penalty``. A row has ended
-    when no beginning can become better than the worst of its targets. With a beam so wide that nothing is left out it
-    finds what trying everything does.
-    """
-    memory, state = network.encode(source, lengths)
-    n, device = source.shape[1], source.device
-    state = [_every(each, torch.arange(n, device=device).repeat(beam)) for each in state]  # row b*N + n
-    live = torch.full((n, beam), -torch.inf, device=device, dtype=memory.values.dtype)  # logarithms of probabilities
-    live[:, 0] = 0
-    written = torch.full((n, beam, longest), END, device=device)
-    best, best_live, best_written = torch.full_like(live, -torch.inf), live, written
-    before = torch.full((1, beam * n), END, device=device)
-    for t in range(longest):
-        steps, state, _ = network.decode(memory, before, state)
-        scores = network.output(steps[0]).log_softmax(-1).unflatten(0, (beam, n)).transpose(0, 1)  # (N, B, V)
-        scores = live[..., None] + scores
-        # Those that end here, among the best that have ended so far.
-        ended = torch.cat((best, scores[..., END] / (t + 1) ** penalty), 1)
-        best, places = ended.topk(beam)
-        best_live = torch.cat((best_live, scores[..., END]), 1).gather(1, places)
-        best_written = torch.cat((best_written, written), 1).gather(1, places[..., None].expand(-1, -1, longest))
-        if t == longest - 1:
-            break
-        scores[..., END] = scores[..., UNKNOWN] = -torch.inf
-        live, places = scores.flatten(1).topk(min(beam, scores[0].numel()))
-        if bool((live[:, 0] / longest**penalty <= best[:, -1]).all()):
-            break
-        origin, symbols = places // scores.shape[2], places % scores.shape[2]
-        written = written.gather(1, origin[..., None].expand(-1, -1, longest)).clone()
-        written[..., t] = symbols
-        rows = (origin * n + torch.arange(n, device=device)[:, None]).T.flatten()
-        state = [_every(each, rows) for each in state]
-        before = symbols.T.reshape(1, -1)
-    return [
-        [Found(_ended(symbols), float(p)) for symbols, p in zip(*row, strict=True) if p > -torch.inf]
-        for row in zip(best_written.tolist(), best_live.tolist(), strict=True)
-    ]
-
-
-def _ended(symbols: list[int]) -> list[int]:
-    return symbols[: symbols.index(END)] if END in symbols else symbols
-
-
-def _every(state: Any, rows: Tensor) -> Any:
-    """The state of ``rows``."""
-    if isinstance(state, tuple):
-        return tuple(each.index_select(1, rows) for each in state)
-    return state.index_select(1, rows)

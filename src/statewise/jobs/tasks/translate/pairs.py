@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ...data.columns import listed
 from ...data.content import read_text
@@ -121,25 +117,6 @@ def _cells(where: str, column: pl.Series) -> list[str]:
     if "" in cells:
         raise InputError(f"{where}: column {column.name!r}, row {cells.index('') + 1}: expected a text, got nothing")
     return cells
-
-
-class Ragged:
-    """Rows of numbers of any lengths, to be drawn as batches (T, N)."""
-
-    def __init__(self, rows: Iterable[NDArray[np.int64]]) -> None:
-        arrays = list(rows)
-        self.lengths = torch.tensor([len(row) for row in arrays], dtype=torch.int64)  # (n,), on the CPU always
-        self.starts = self.lengths.cumsum(0) - self.lengths
-        self.numbers = torch.from_numpy(np.concatenate([*arrays, np.empty(0, np.int64)]))
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows (N,) as (T, N), and their lengths (N,), on the CPU; behind its end a row repeats it."""
-        lengths = self.lengths[rows]
-        places = torch.minimum(torch.arange(int(lengths.max()))[:, None], lengths - 1) + self.starts[rows]
-        return self.numbers[places.to(self.numbers.device)], lengths
 
 
 # Built in

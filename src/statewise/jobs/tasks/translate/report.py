@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
+from ....runtime import Hypothesis
 from ...data.vocabulary import Vocabulary
 from ...experiment import percent
 from ...experiment import verdict as verdict_of
 from ...report import Block, Heading, Note, Picture, Table, to_svg
 from ...report.charts import LINE, MODEL, REAL, new_figure
-from .model import Hypothesis, Model
+from .model import Model
 from .pairs import Pairs
 from .result import Score
 

@@ -15,10 +15,12 @@ from ...data.vocabulary import UNKNOWN, Vocabulary
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
+from ...training.weights import arrays_of
 from .config import TranslateConfig
 from .model import LONGEST, Model
 from .network import Network
-from .pairs import Pairs, Ragged
+from .pairs import Pairs
+from .ragged import Ragged
 from .result import score
 
 SPARE = 5  # symbols that a target may be longer than the longest one learnt from
@@ -146,5 +148,6 @@ class TranslateProblem(Problem[Model]):
 
     def model(self, network: Network) -> Model:
         """What translates, with the trained ``network``."""
+        weights = {name: array for name, array in arrays_of(network).items() if name != "output.weight"}
         longest, config = self.longest, self.config
-        return Model(network=network, source=self.source, target=self.target, longest=longest, config=config)
+        return Model(weights=weights, source=self.source, target=self.target, longest=longest, config=config)

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
+from ....runtime import Hypothesis
 from ...errors import InputError
 from ...estimator import Estimator, of_texts, pair_of
 from .config import TranslateConfig
-from .model import Hypothesis, Model
+from .model import Model
 from .pairs import Pairs
 from .result import score
 from .training import TranslateProblem

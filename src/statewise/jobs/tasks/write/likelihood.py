@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import polars as pl
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from .network import counting
+from ....runtime import Network
 from .text import END, Corpus, Ids, Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
 
 STRETCH, RUN_UP = 2048, 256
 SIDE_BY_SIDE = 64
@@ -22,8 +22,8 @@ STEPS_AT_ONCE = 256
 LOGITS_AT_ONCE = 1 << 23
 
 Nats = NDArray[np.float64]
-Judged = Iterator[tuple[Ids, Tensor, Tensor]]
-"""Places in a corpus, the logits there (S, symbols), and what stands there."""
+Judged = Iterator[tuple[Ids, NDArray[Any]]]
+"""Places in a corpus, and the logarithms of what was said to be there, (S, symbols)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Likelihood:
 
     def by_line(self, vocabulary: Vocabulary) -> pl.DataFrame:
         """A row for each line of the text: its number, it, how many symbols of it were predicted, and how well."""
+        import polars as pl
+
         corpus, numbers = self.corpus, line_numbers(self.corpus, vocabulary.end)
         counted = np.ones(len(corpus.ids))
         counted[: len(corpus.ids) - corpus.terms] = 0  # the first symbol of a running text
@@ -93,80 +95,79 @@ class Likelihood:
         return pl.DataFrame(columns).filter(pl.col("symbols") > 0)
 
 
-class LineDataset:
-    """Lines on a device, to be drawn as batches. A line begins after an end, and its own end is to be predicted."""
+class Reader(Protocol):
+    """A network that reads a text and says how likely each symbol is to come next."""
 
-    def __init__(self, corpus: Corpus) -> None:
-        assert corpus.lengths is not None
-        self.ids = torch.from_numpy(corpus.ids)  # (S,)
-        self.before = self.ids.roll(1)  # before a line stands the end of another, before the first that of the last
-        self.lengths = torch.from_numpy(corpus.lengths)  # (n,), on the CPU always
-        self.starts = torch.from_numpy(corpus.starts)  # (n,)
+    symbols: int
 
-    def __len__(self) -> int:
-        return len(self.lengths)
+    def __call__(self, ids: Ids, state: Any, lengths: Ids | None = None) -> tuple[NDArray[Any], Any]:
+        """What is said after each of ``ids`` (T, N), logarithms (S, symbols), and the state; None at first.
 
-    def to(self, device: torch.device) -> None:
-        """Move the text to ``device``."""
-        self.ids, self.before = self.ids.to(device), self.before.to(device)
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of the lines ``rows`` (N,): inputs (T, N), their lengths (N,), and the targets that count (S,), with places.
-
-        T is the longest of these; past its end a line repeats its last symbol. The places, (S,), are those in ``ids``.
+        Time after time, S is T * N or, with ``lengths`` (N,), the steps that count.
         """
-        lengths, starts = self.lengths[rows], self.starts[rows]
-        time = torch.arange(int(lengths.max()))[:, None]  # (T, 1)
-        places = torch.minimum(time, lengths - 1) + starts  # (T, N)
-        counted = places[counting(len(time), lengths)]  # (S,)
-        return self.before[places.to(self.ids.device)], lengths, self.ids[counted.to(self.ids.device)], counted
 
 
-@torch.no_grad()
-def likelihood(network: nn.Module, corpus: Corpus) -> Likelihood:
-    """What ``network``, in evaluation mode, says of ``corpus``. Lines are read from their beginning.
+class NetReader:
+    """Such a one of the runtime's."""
+
+    def __init__(self, net: Network) -> None:
+        self.net, self.symbols = net, net.width
+
+    def __call__(self, ids: Ids, state: Any, lengths: Ids | None = None) -> tuple[NDArray[Any], Any]:
+        state = self.net.start(ids.shape[1]) if state is None else state
+        said, state = self.net.feed(ids, state, lengths)
+        return said.reshape(-1, self.symbols) if lengths is None else said[counting(len(ids), lengths)], state
+
+
+def likelihood(read: Reader, corpus: Corpus) -> Likelihood:
+    """What ``read`` says of ``corpus``. Lines are read from their beginning.
 
     A running text is read once, up to ``STRETCH`` + ``RUN_UP`` symbols. Of a longer one stretches are read side by
     side, each after a run-up of the ``RUN_UP`` symbols before it that aren't counted again.
     """
     nats, right = np.zeros(len(corpus.ids)), np.zeros(len(corpus.ids), bool)
-    bias = network.state_dict()["output.bias"]
-    for places, logits, targets in (_of_text if corpus.lengths is None else _of_lines)(network, corpus, bias):
-        found = cross_entropy(logits.float(), targets, reduction="none")
-        nats[places] = found.double().cpu().numpy()
-        right[places] = (logits.argmax(-1) == targets).cpu().numpy()
+    for places, logarithms in (_of_text if corpus.lengths is None else _of_lines)(read, corpus):
+        targets = corpus.ids[places]
+        nats[places] = -np.take_along_axis(logarithms, targets[:, None], axis=1)[:, 0]
+        right[places] = logarithms.argmax(-1) == targets
     return Likelihood(corpus, nats, right)
 
 
-def _of_text(network: nn.Module, corpus: Corpus, bias: Tensor) -> Judged:
+def _of_text(read: Reader, corpus: Corpus) -> Judged:
     """Stretches of a running text, side by side."""
-    ids, device = torch.from_numpy(corpus.ids), bias.device
+    ids = corpus.ids
     terms = len(ids) - 1
     stretches = max(1, -(-(terms - RUN_UP) // STRETCH))
     for first in range(0, stretches, SIDE_BY_SIDE):
-        begin = torch.arange(first, min(first + SIDE_BY_SIDE, stretches)) * STRETCH  # (N,)
+        begin = np.arange(first, min(first + SIDE_BY_SIDE, stretches)) * STRETCH  # (N,)
         longest = min(STRETCH + RUN_UP, terms - int(begin[0]))
-        at_once = max(1, min(STEPS_AT_ONCE, LOGITS_AT_ONCE // (len(begin) * len(bias))))
+        at_once = max(1, min(STEPS_AT_ONCE, LOGITS_AT_ONCE // (len(begin) * read.symbols)))
         state = None
-        for time in torch.split(torch.arange(longest), at_once):
-            places = begin + time[:, None]  # (T, N), of the inputs
-            logits, state = network(ids[places.clamp(max=terms - 1)].to(device), state)
-            counts = (places < terms) & ((time[:, None] >= RUN_UP) | (begin == 0))
-            targets = places[counts] + 1
-            yield targets.numpy(), logits[counts.flatten().to(device)], ids[targets].to(device)
+        for at in range(0, longest, at_once):
+            time = np.arange(at, min(at + at_once, longest))[:, None]
+            places = begin + time  # (T, N), of the inputs
+            said, state = read(ids[places.clip(max=terms - 1)], state)
+            counts = (places < terms) & ((time >= RUN_UP) | (begin == 0))
+            yield places[counts] + 1, said[counts.ravel()]
 
 
-def _of_lines(network: nn.Module, corpus: Corpus, bias: Tensor) -> Judged:
-    """Lines, those of like length together."""
-    lines = LineDataset(corpus)
-    lines.to(bias.device)
-    order = lines.lengths.argsort(stable=True)
+def _of_lines(read: Reader, corpus: Corpus) -> Judged:
+    """Lines, those of like length together. A line begins after an end, and its own end is to be predicted."""
+    assert corpus.lengths is not None
+    before = np.roll(corpus.ids, 1)  # before a line stands the end of another, before the first that of the last
+    order = np.argsort(corpus.lengths, kind="stable")
     while len(order):
         # In rising order the longest of a batch is its last: take as many as fit.
-        fits = lines.lengths[order] * torch.arange(1, len(order) + 1) * len(bias) <= LOGITS_AT_ONCE
-        rows, order = order.tensor_split([max(1, int(fits.sum()))])
-        inputs, lengths, targets, places = lines.take(rows)
-        yield places.numpy(), network(inputs, None, lengths)[0], targets
+        fits = corpus.lengths[order] * np.arange(1, len(order) + 1) * read.symbols <= LOGITS_AT_ONCE
+        rows, order = np.split(order, [max(1, int(fits.sum()))])
+        lengths, time = corpus.lengths[rows], np.arange(int(corpus.lengths[rows].max()))[:, None]
+        places = np.minimum(time, lengths - 1) + corpus.starts[rows]  # (T, N): past its end a line repeats the last
+        yield places[counting(len(time), lengths)], read(before[places], None, lengths)[0]
+
+
+def counting(steps: int, lengths: Ids) -> NDArray[np.bool_]:
+    """Which of ``steps`` steps are in rows of these ``lengths`` (N,): (T, N)."""
+    return np.asarray(np.arange(steps)[:, None] < lengths)
 
 
 def line_numbers(corpus: Corpus, end: int | None) -> Ids:

@@ -1,25 +1,28 @@
-"""A trained model: network and vocabulary, what it can do (write, complete, judge), and the file that holds it."""
+"""A trained model: weights and vocabulary, what it can do (write, complete, judge), and the file that holds it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, takewhile
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ....runtime import draw as draw_by
+from ....runtime.translator import largest
 from ...artifacts import model_file
 from ...errors import InputError
 from .config import MOST, Draw, Plan
-from .likelihood import Likelihood, likelihood
-from .network import Network
+from .likelihood import Likelihood, NetReader, likelihood
 from .search import NOT_FINITE, finite, likeliest
 from .text import END, Corpus, Vocabulary, lines_of, of_lines
+
+if TYPE_CHECKING:
+    from .network import Network
 
 LENGTH = 500  # of a sample of running text
 LONGEST = 2**24  # symbols of a line
@@ -34,7 +37,8 @@ class Model(model_file.Model):
     CONFIG: ClassVar[type[Any]] = Plan
 
     config: Plan
-    network: Network
+    weights: model_file.Arrays
+    """Those of ``network.Network``; what two modules share is there once, as ``output.weight``."""
     vocabulary: Vocabulary
     longest: int
     """Symbols of the longest line, where the model has learnt lines; 0 where it has learnt a running text."""
@@ -53,39 +57,54 @@ class Model(model_file.Model):
 
     def start(self, rows: int) -> Any:
         """The state of ``rows`` texts that nothing has been read of."""
-        if self.vocabulary.end is None:
-            return None
-        return self.frozen(torch.full((1, rows), self.vocabulary.end))[1]
+        state = self.net.start(rows)
+        return state if self.vocabulary.end is None else self.net.step(np.full(rows, self.vocabulary.end), state)[1]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, x: Sequence[str], state: Any) -> tuple[NDArray[np.float64], Any]:
         """Read a symbol of each text, ``x``; the probability of each to come next, (rows, symbols), and the state."""
         places = [self.vocabulary.symbols.numbers.get(symbol, self.vocabulary.unknown) for symbol in x]
         if None in places:
             unknown = x[places.index(None)]
             raise InputError(f"expected one {self.vocabulary.noun} that the model knows, got {unknown!r}")
-        logits, state = self.frozen(torch.tensor([places]), state)
-        return finite(logits).double().softmax(-1).numpy(), state
+        said, state = self.net.step(np.array(places), state)
+        return np.exp(finite(said)), state
 
     # Writing
 
     def write(
-        self, prompt: str = "", length: int = LENGTH, draw: Draw | None = None, random: torch.Generator | None = None
+        self,
+        prompt: str = "",
+        length: int = LENGTH,
+        draw: Draw | None = None,
+        random: np.random.Generator | None = None,
     ) -> Iterator[str]:
         """Text that goes on after ``prompt``, symbol by symbol, ``length`` of them; a line to its end at most.
 
         ``random`` is where numbers come from, by default from the seed of ``draw`` on.
         """
         ids, draw = self._begun(prompt), draw or Draw()
-        random = random or torch.Generator().manual_seed(draw.seed)
+        random = random or np.random.default_rng(draw.seed)
         return self._spelt(ids[-1], islice(self._drawn(ids, draw, random), length))
 
-    def _drawn(self, ids: list[int], draw: Draw, random: torch.Generator) -> Iterator[int]:
+    def _drawn(self, ids: list[int], draw: Draw, random: np.random.Generator) -> Iterator[int]:
         """Symbols after ``ids``, without end."""
-        state = None
+        said, state = self._read(ids)
         while True:
-            logits, state = self.frozen(torch.tensor(ids)[:, None], state)
-            ids = [drawn(logits[-1], draw, random, self._never)]
-            yield ids[0]
+            symbol = drawn(said, draw, random, self._never)
+            yield int(symbol[0])
+            said, state = self._go_on(symbol, state)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _read(self, ids: list[int]) -> tuple[NDArray[np.float32], Any]:
+        """The logarithms of what comes after ``ids``, (1, symbols), and the state."""
+        said, state = self.net.feed(np.array(ids)[:, None], self.net.start())
+        return said[-1], state
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _go_on(self, symbol: NDArray[np.int64], state: Any) -> tuple[NDArray[np.float32], Any]:
+        said, state = self.net.step(symbol, state)
+        return said, state
 
     @property
     def _never(self) -> list[int]:
@@ -112,7 +131,7 @@ class Model(model_file.Model):
         """
         draw = draw or Draw()
         length = self.reach if length is None else length
-        random, taken, found = torch.Generator().manual_seed(draw.seed), set(without), list[str]()
+        random, taken, found = np.random.default_rng(draw.seed), set(without), list[str]()
         for _ in range(count * TRIES if without else count):
             text = self.begun(prompt) + "".join(self.write(prompt, length, draw, random))
             if not without or text not in taken:
@@ -135,19 +154,19 @@ class Model(model_file.Model):
 
     def probabilities(self, text: str) -> NDArray[np.float64]:
         """Of each symbol to come next after ``text``: (symbols,)."""
-        logits, _ = self.frozen(torch.tensor(self._begun(text))[:, None])
-        return finite(logits[-1]).double().softmax(-1).numpy()
+        return np.asarray(np.exp(finite(self._read(self._begun(text))[0][0])))
 
     def following(self, text: str, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest symbols after ``text`` and their probabilities, the likeliest first; ``\\n`` is its end."""
-        likely = torch.from_numpy(self.probabilities(text)).topk(min(count, len(self.vocabulary)))
-        names = [self.vocabulary.symbols[place] for place in likely.indices.tolist()]
-        return list(zip(names, likely.values.tolist(), strict=True))
+        (likely,), (places,) = largest(self.probabilities(text)[None], count)
+        names = [self.vocabulary.symbols[place] for place in places.tolist()]
+        return list(zip(names, likely.tolist(), strict=True))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def continuations(self, text: str, length: int, width: int) -> list[tuple[str, float]]:
         """What ``likeliest`` finds after ``text``, as text, with probabilities."""
         ids, end = self._begun(text), self.vocabulary.end if self.lines else None
-        found = likeliest(self.frozen, ids, length, width, end=end, never=self._never)
+        found = likeliest(self.net, ids, length, width, end=end, never=self._never)
         return [("".join(self._spelt(ids[-1], places)), math.exp(score)) for places, score in found]
 
     def complete(self, text: str, length: int = 1) -> str:
@@ -163,9 +182,10 @@ class Model(model_file.Model):
             raise InputError(f"expected text of {self.vocabulary.noun}s that the model knows, got {text[:40]!r}")
         return corpus
 
+    @np.errstate(over="ignore", invalid="ignore")
     def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = likelihood(self.frozen, self.encode(text))
+        found = likelihood(NetReader(self.net), self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found
@@ -194,10 +214,17 @@ class Model(model_file.Model):
         """The symbols, and how long the longest line is."""
         return self.vocabulary.to_json() | {"longest": self.longest}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> model_file.Arrays:
         """The weights, tied ones once."""
-        state = self.network.state_dict()
-        return {name: t for name, t in state.items() if not (self.config.tie and name == "embedding.weight")}
+        return self.weights
+
+    @cached_property
+    def network(self) -> Network:
+        from ...training.weights import filled
+        from .network import Network
+
+        tied = {"embedding.weight": self.weights["output.weight"]} if self.config.tie else {}
+        return filled(lambda: Network(len(self.vocabulary), self.config), self.weights | tied)
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -206,29 +233,26 @@ class Model(model_file.Model):
         return content | {"config": content["shape"] | own}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor], **shared: Any) -> Model:
-        """The model of ``content`` and ``tensors``; ValueError where they don't fit."""
-        config: Plan = shared["config"]
-        vocabulary, longest = Vocabulary.from_json(config.level, content), content["longest"]
-        if f"recurrent.{config.layers - 1}.weight_ih_l0" not in tensors:
-            raise ValueError(f"expected {config.layers} layers")
+    def built(cls, content: Mapping[str, Any], arrays: model_file.Arrays, **shared: Any) -> Model:
+        """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
+        vocabulary, longest = Vocabulary.from_json(shared["config"].level, content), content["longest"]
         if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
             raise ValueError(f"expected the length of the longest line, got {longest!r}")
-        if config.tie:
-            tensors["embedding.weight"] = tensors["output.weight"]
-        network = model_file.filled(lambda: Network(len(vocabulary), config), tensors)
-        return cls(network=network.eval(), vocabulary=vocabulary, longest=longest, **shared)
+        return cls(weights=arrays, vocabulary=vocabulary, longest=longest, **shared).checked(arrays)
 
 
-def drawn(logits: Tensor, draw: Draw, random: torch.Generator, never: Sequence[int] = ()) -> int:
-    """One symbol by ``logits`` (symbols,), none of ``never``. Raises ``InputError`` where they are no numbers."""
-    logits = finite(logits)
-    if never:
-        logits = logits.index_fill(0, torch.tensor(never), -torch.inf)
-    if draw.temperature == 0:
-        return int(logits.argmax())
-    logits = logits.double() / draw.temperature
-    if draw.top_k is not None and draw.top_k < len(logits):
-        least = logits.topk(draw.top_k).values[-1]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    return int(torch.multinomial(logits.softmax(-1), 1, generator=random))
+def model_weights(weights: model_file.Arrays, config: Plan) -> model_file.Arrays:
+    """Of all ``weights`` of a network those that a model keeps: tied ones once."""
+    return {name: array for name, array in weights.items() if not (config.tie and name == "embedding.weight")}
+
+
+def drawn(
+    logarithms: NDArray[np.float32], draw: Draw, random: np.random.Generator, never: Sequence[int] = ()
+) -> NDArray[np.int64]:
+    """A symbol for each row of ``logarithms`` (N, symbols), none of ``never``: (N,).
+
+    Raises ``InputError`` where they are no numbers.
+    """
+    scores = finite(logarithms)
+    scores[:, list(never)] = -np.inf
+    return draw_by(scores, random, temperature=draw.temperature, top_k=draw.top_k)

@@ -7,17 +7,62 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ...errors import InputError
 from ...training.problem import Problem
 from ...training.task import Task
+from ...training.weights import arrays_of
 from .config import Plan, WriteConfig
-from .likelihood import LineDataset, likelihood
-from .model import Model
-from .network import Network
-from .text import Corpus, Vocabulary, lines_of, of_lines
+from .likelihood import likelihood
+from .model import Model, model_weights
+from .network import Network, counting
+from .text import Corpus, Ids, Vocabulary, lines_of, of_lines
+
+
+class LineDataset:
+    """Lines on a device, to be drawn as batches. A line begins after an end, and its own end is to be predicted."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        assert corpus.lengths is not None
+        self.ids = torch.from_numpy(corpus.ids)  # (S,)
+        self.before = self.ids.roll(1)  # before a line stands the end of another, before the first that of the last
+        self.lengths = torch.from_numpy(corpus.lengths)  # (n,), on the CPU always
+        self.starts = torch.from_numpy(corpus.starts)  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device) -> None:
+        """Move the text to ``device``."""
+        self.ids, self.before = self.ids.to(device), self.before.to(device)
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of the lines ``rows`` (N,): inputs (T, N), their lengths (N,), and the targets that count (S,), with places.
+
+        T is the longest of these; past its end a line repeats its last symbol. The places, (S,), are those in ``ids``.
+        """
+        lengths, starts = self.lengths[rows], self.starts[rows]
+        time = torch.arange(int(lengths.max()))[:, None]  # (T, 1)
+        places = torch.minimum(time, lengths - 1) + starts  # (T, N)
+        counted = places[counting(len(time), lengths)]  # (S,)
+        return self.before[places.to(self.ids.device)], lengths, self.ids[counted.to(self.ids.device)], counted
+
+
+class TorchReader:
+    """What ``likelihood`` asks for, of a network that is being trained, wherever it is."""
+
+    def __init__(self, network: Network) -> None:
+        bias = network.output.bias
+        self.network, self.symbols, self.device = network, len(bias), bias.device
+
+    @torch.no_grad()
+    def __call__(self, ids: Ids, state: Any, lengths: Ids | None = None) -> tuple[NDArray[Any], Any]:
+        given = torch.from_numpy(ids).to(self.device)
+        logits, state = self.network(given, state, None if lengths is None else torch.from_numpy(lengths))
+        return logits.float().log_softmax(-1).cpu().numpy(), state
 
 
 class LanguageModeling(Task):
@@ -44,7 +89,7 @@ class LanguageModeling(Task):
         """Nats per symbol, and what goes with them: bits per character or, of words, the perplexity."""
         if self.held_out is None:
             return {}
-        score = likelihood(self.model, self.held_out).score("")
+        score = likelihood(TorchReader(self.model), self.held_out).score("")
         if self.level == "word":
             return {"loss": score.loss, "perplexity": score.perplexity}
         return {"loss": score.loss, "bits per character": score.bits}
@@ -191,7 +236,12 @@ class WriteProblem(Problem[Model]):
         longest = 0 if self.like is None else self.like.longest
         if self.corpus.lengths is not None:
             longest = max(longest, int(self.corpus.lengths.max()))
-        return Model(network=network, vocabulary=self.vocabulary, longest=longest, config=self.config)
+        return Model(
+            weights=model_weights(arrays_of(network), self.config),
+            vocabulary=self.vocabulary,
+            longest=longest,
+            config=self.config,
+        )
 
     def task(self, network: Network) -> Task:
         """Train ``network`` on this."""
