@@ -7,7 +7,6 @@
 #endif
 #include "statewise.h"
 
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -46,9 +45,12 @@ using statewise::Port;
 statewise_status tell(statewise_error* error, statewise_status status, const char* message) noexcept {
   if (!error) return status;
   error->status = status;
-  std::snprintf(error->message, sizeof error->message, "%s", message);
-  for (char& c : error->message)
-    if (c == '\n' || c == '\r') c = ' ';
+  constexpr size_t room = sizeof error->message - 1;
+  size_t length = std::strlen(message);
+  if (length > room)  // not in the middle of a letter
+    for (length = room; length > 0 && (message[length] & 0xc0) == 0x80;) --length;
+  for (size_t i = 0; i < length; ++i) error->message[i] = static_cast<unsigned char>(message[i]) < ' ' ? ' ' : message[i];
+  error->message[length] = '\0';
   return status;
 }
 

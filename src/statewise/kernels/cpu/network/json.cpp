@@ -162,6 +162,7 @@ class JsonReader {
             if (low < 0xdc00 || low > 0xdfff) fail();
             code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
           }
+          if (code >= 0xd800 && code < 0xe000) code = 0xfffd;  // half of a pair
           append(found, code);
           break;
         }
@@ -188,7 +189,32 @@ class JsonReader {
   int64_t values_ = 0;
 };
 
-Json Json::parse(std::string_view text) { return JsonReader(text).all(); }
+namespace {
+
+// Whether text is UTF-8: no bytes that begin nothing, no overlong forms, no halves of pairs.
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
+    const unsigned first = byte(0);
+    const int more = first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : -1;
+    if (more < 0) return false;
+    for (int k = 1; k <= more; ++k)
+      if ((byte(size_t(k)) & 0xc0) != 0x80) return false;
+    const unsigned second = byte(1);
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+        (first == 0xf4 && second > 0x8f))
+      return false;
+    i += size_t(more) + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
+Json Json::parse(std::string_view text) {
+  if (!is_utf8(text)) throw Damaged("not JSON");
+  return JsonReader(text).all();
+}
 
 bool Json::whole(int64_t least, int64_t& to) const {
   if (kind_ != Kind::kNumber || !(number_ >= double(least) && number_ <= 9007199254740992.0)) return false;
