@@ -640,10 +640,13 @@ int Stepper::states() const { return memory_->plan.job().shape->states; }
 int64_t Stepper::width(int k) const { return memory_->plan.state_width(k) * memory_->plan.job().heads; }
 
 void Stepper::set(int k, const void* from) {
-  const int64_t bytes = width(k) * memory_->plan.kernels().element, rows = memory_->call.L * memory_->call.N;
+  const int64_t heads = memory_->plan.job().heads, rows = memory_->call.L * memory_->call.N;
+  const size_t bytes = size_t(width(k) * memory_->plan.kernels().element);
   for (int64_t r = 0; r < rows; ++r)
-    std::memcpy(memory_->state(k, r * memory_->plan.job().heads), static_cast<const char*>(from) + r * bytes,
-                size_t(bytes));
+    if (char* const to = memory_->state(k, r * heads); from)
+      std::memcpy(to, static_cast<const char*>(from) + size_t(r) * bytes, bytes);
+    else
+      std::memset(to, 0, bytes);
 }
 
 void Stepper::get(int k, void* to) const {

@@ -106,7 +106,7 @@ class Stepper {
 
   int states() const;
   int64_t width(int k) const;  // of state k
-  // State k of all layers, (L, N, width): to begin with zeros.
+  // State k of all layers, (L, N, width): to begin with zeros, and null stands for these.
   void set(int k, const void* from);
   void get(int k, void* to) const;
 
