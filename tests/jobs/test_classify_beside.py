@@ -40,6 +40,13 @@ def test_the_kernels_are_the_84_of_the_paper():
     assert all(sorted(kernel) == [-1] * 6 + [2] * 3 for kernel in KERNELS.tolist())
 
 
+def matrix(rocket, sequences):
+    found = np.full((len(sequences), rocket.count), np.nan)
+    for rows, features in rocket.parts(sequences):
+        found[rows] = features
+    return found
+
+
 def written_out(rocket, x):
     """The features of one sequence x (T, I), by loops and in float64."""
     t, found = len(x), np.zeros(tuple(rocket.heights.shape))
@@ -71,7 +78,7 @@ def test_features_are_what_the_paper_says(lengths, channels, monkeypatch):
     arrays = some(lengths, channels)
     sequences = sequences_of(arrays)
     rocket = Rocket.of(sequences)
-    features = rocket.matrix(sequences)
+    features = matrix(rocket, sequences)
     assert features.shape == (len(lengths), 84 * 3)
     for row, array in enumerate(arrays):
         np.testing.assert_allclose(features[row], written_out(rocket, array.astype(np.float32)), atol=1e-5)
@@ -82,7 +89,7 @@ def test_features_are_what_the_paper_says(lengths, channels, monkeypatch):
 def test_a_level_changes_no_feature_where_no_zeros_are_seen_and_a_scale_none():
     sequences = sequences_of(some([40] * 6))
     other = Sequences(sequences.steps * 3, sequences.lengths)
-    np.testing.assert_allclose(Rocket.of(other).matrix(other), Rocket.of(sequences).matrix(sequences), atol=1e-6)
+    np.testing.assert_allclose(matrix(Rocket.of(other), other), matrix(Rocket.of(sequences), sequences), atol=1e-6)
 
 
 # Ridge regression
@@ -203,9 +210,9 @@ def test_few_rows_are_told_apart_with_it_and_come_back_from_the_file(tmp_path, m
     X = np.sin(np.arange(30) * (1 + 0.2 * y[:, None]) + random.uniform(0, 6, (24, 1))) + random.normal(0, 0.3, (24, 30))
     classifier = Classifier(units=4, epochs=3).fit(X, y)
     beside = classifier.model_.beside
-    assert beside.share == 0  # three epochs teach a network nothing
+    assert (beside.share, beside.linear > 1) == (0.0, True)
     assert classifier.score(X, y) == 1.0
-    assert {record["fit"] for record in classifier.history_} == {"half 1", "half 2", "all"}
+    assert {record["fit"] for record in classifier.history_} == {"all"}  # too few to tell what a network is worth
     classifier.save(tmp_path / "model.safetensors")
     again = Classifier.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
@@ -247,6 +254,7 @@ def test_numbers_and_several_labels_too(monkeypatch):
     X = np.sin(np.arange(30) * phase[:, None]) + random.normal(0, 0.1, (40, 30))
     regressor = Regressor(units=4, epochs=2).fit(X, 7 + phase)
     assert regressor.score(X, 7 + phase) > 0.9
+    assert {record["fit"] for record in regressor.history_} == {"half 1", "half 2", "all"}
     labels = np.stack([phase > 1, phase > 1.2], 1).astype(int)
     classifier = Classifier(units=4, epochs=2).fit(X, labels)
     assert isinstance(classifier.model_.target, Labels)

@@ -50,6 +50,11 @@ COMMANDS |= {
 }
 
 COMMANDS["explain"] = ("statewise.explaining.command:COMMAND", "say what a layer computes, tensor by tensor")
+COMMANDS["inspect"] = (
+    "statewise.inspecting.command:COMMAND",
+    "look inside a trained network: gates, states, gradients",
+)
+COMMANDS["serve"] = ("statewise.serving.command:COMMAND", "serve models that have learnt it, by HTTP")
 
 EXAMPLES = """\
 examples:
@@ -60,12 +65,14 @@ examples:
   statewise tag
   statewise translate
   statewise explain lstm
+  statewise serve runs/write-1/model.safetensors
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
 OPTIONAL = dict.fromkeys(
     ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
 ) | {"optuna": "tune", "holidays": "holidays", "sacrebleu": "translate", "tokenizers": "translate"}
+OPTIONAL |= dict.fromkeys(("starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,6 +126,8 @@ def _needs(prog: str, error: ModuleNotFoundError) -> int:
     extra = OPTIONAL.get((error.name or "").split(".")[0])
     if extra is None:
         raise error
+    if prog == "statewise serve" and extra == "jobs":  # it needs but a few of them
+        extra = "serve-forecast" if error.name in ("polars", "narwhals") else "serve"
     _say(f"{prog}: needs {error.name}: pip install 'statewise[{extra}]'")
     return 2
 

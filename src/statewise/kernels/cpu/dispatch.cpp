@@ -1,13 +1,13 @@
 #include "dispatch.hpp"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
+
+#include "platform.hpp"
 
 namespace statewise {
 
@@ -26,6 +26,9 @@ STATEWISE_COPY(avx512)
 #endif
 #if defined(STATEWISE_HAS_avx512bf16)
 STATEWISE_COPY(avx512bf16)
+#endif
+#if defined(STATEWISE_HAS_avx512vnni)
+STATEWISE_COPY(avx512vnni)
 #endif
 #if defined(STATEWISE_HAS_neon)
 STATEWISE_COPY(neon)
@@ -166,9 +169,8 @@ const Cell& cell_of(const InstructionSet& set, int cell) {
 }
 
 int load_cell(const std::string& path, const std::string& key) {
-  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw std::invalid_argument(dlerror());
-  const auto symbol = reinterpret_cast<const CompiledCell* (*)()>(dlsym(library, "statewise_cell"));
+  void* const library = open_library(path);
+  const auto symbol = reinterpret_cast<const CompiledCell* (*)()>(find_symbol(library, "statewise_cell"));
   const CompiledCell* const found = symbol ? symbol() : nullptr;
   if (!found || found->version != kCellVersion)
     throw std::invalid_argument(path + ": Expected a cell for this version of the kernels");
@@ -205,6 +207,14 @@ const InstructionSet* bfloat16_set() {
   if (supported && &instruction_set() == &avx512::instruction_set) return &avx512bf16::instruction_set;
 #endif
   return nullptr;
+}
+
+const Kernels& int8_kernels() {
+#if defined(STATEWISE_HAS_avx512) && defined(STATEWISE_HAS_avx512vnni)
+  static const bool supported = __builtin_cpu_supports("avx512vnni");
+  if (supported && &instruction_set() == &avx512::instruction_set) return avx512vnni::instruction_set.int8_weights;
+#endif
+  return instruction_set().int8_weights;
 }
 
 void use_instruction_set(const std::string& name) { in_use.store(find(name), std::memory_order_release); }

@@ -24,6 +24,9 @@ const InstructionSet* bfloat16_set();
 // What streams compute with, of the same instruction set.
 const StreamKernelsOfSet& stream_kernels(const InstructionSet& set);
 
+// The kernels of the one in use for weights in eight bits; the processor may have instructions for their products.
+const Kernels& int8_kernels();
+
 // A cell's number, the same for all instruction sets: those that come with statewise first, then what was loaded. The
 // latest of its name; -1 if there is none.
 int cell_number(const std::string& name);

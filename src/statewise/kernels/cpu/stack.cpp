@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <numeric>
 
 #include "bfloat16.hpp"
@@ -58,14 +57,18 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
   int64_t used_ = 0;
 };
 
+const Kernels& kernels_of(const Call& call) {
+  const InstructionSet& set = instruction_set();
+  if (call.stored == Stored::kBfloat16) return set.bfloat16_weights;
+  if (call.stored == Stored::kInt8) return int8_kernels();
+  return call.float64 ? set.float64 : set.float32;
+}
+
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
   explicit Plan(const Call& call)
-      : call_(call),
-        cell_(&cell_of(instruction_set(), call.cell)),
-        shape_(&cell_->shape),
-        kernels_(call.float64 ? &instruction_set().float64 : &instruction_set().float32) {
+      : call_(call), cell_(&cell_of(instruction_set(), call.cell)), shape_(&cell_->shape), kernels_(&kernels_of(call)) {
     job_.shape = shape_;
     job_.steps_of_cell = call.float64 ? &cell_->float64 : &cell_->float32;
     job_.T = call.T;
@@ -325,6 +328,9 @@ class Plan {
       w.columns_hh = carver.take(o.columns_hh * kernels_->element);
       w.columns_hr = carver.take(o.columns_hr * kernels_->element);
       if (shape_->late) w.columns_late = carver.take(o.columns_late * kernels_->element);
+      w.units_ih = carver.take(o.units_of_columns * kernels_->element);
+      w.units_hh = carver.take(o.units_of_columns * kernels_->element);
+      w.units_hr = carver.take(o.units_hr * kernels_->element);
       w.bias = carver.take(o.columns * kernels_->element);
       place_vectors(carver, w);
     }
@@ -539,10 +545,6 @@ void forward(const Call& call) {
 
 class Stepper::Memory {
  public:
-  struct Aligned {
-    void operator()(void* p) const { ::operator delete(p, std::align_val_t{kAligned}); }
-  };
-
   explicit Memory(const Call& given)
       : call(own(given)),
         plan(call),
@@ -550,8 +552,8 @@ class Stepper::Memory {
     const Job& job = plan.job();
     Carver sizes(nullptr);
     place(sizes);
-    block.reset(static_cast<char*>(::operator new(size_t(sizes.used()), std::align_val_t{kAligned})));
-    std::fill_n(block.get(), sizes.used(), char(0));
+    block = line_memory(sizes.used());
+    std::memset(block.get(), 0, size_t(sizes.used()));
     Carver carver(block.get());
     place(carver);
     plan.place_call();
@@ -559,7 +561,7 @@ class Stepper::Memory {
     plan.place_forward_packs(packs);
     Carver between(between_);
     plan.place_between(between);
-    lean = true;
+    lean = call.stored == Stored::kNumbers;
     for (int64_t l = 0; lean && l < job.L; ++l)
       lean = kernels.prepare_step(job, job.layer[l], plan.direction(l), prepared + l * kernels.step_bytes);
   }
@@ -597,7 +599,7 @@ class Stepper::Memory {
   Call call;
   Plan plan;
   const StreamKernels& kernels;
-  std::unique_ptr<char, Aligned> block;
+  statewise::Memory block;
   char *states[kMaxStates]{}, *prepared = nullptr, *scratch = nullptr, *between_ = nullptr;
   int64_t padded = 0;
   bool lean = false, second = false;  // whether the first state is in the second of its two rows

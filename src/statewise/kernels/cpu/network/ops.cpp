@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "../memory.hpp"
 #include "../stack.hpp"
 
 namespace statewise {
@@ -31,18 +32,14 @@ class Numbers {
  public:
   Numbers() = default;
   explicit Numbers(int64_t count)
-      : data_(static_cast<T*>(::operator new(size_t(std::max<int64_t>(count, 1)) * sizeof(T), std::align_val_t{64}))),
-        count_(count) {
-    std::fill_n(data_.get(), count, T(0));
+      : memory_(line_memory(std::max<int64_t>(count, 1) * int64_t(sizeof(T)))), count_(count) {
+    std::fill_n(data(), count, T(0));
   }
-  T* data() const { return data_.get(); }
+  T* data() const { return static_cast<T*>(memory_.get()); }
   int64_t size() const { return count_; }
 
  private:
-  struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<T, Free> data_;
+  Memory memory_;
   int64_t count_ = 0;
 };
 
@@ -887,6 +884,11 @@ class Recurrent final : public Op<T> {
 
   void describe(const Told<T>& told, const CellShape& shape, int64_t width) {
     call_.float64 = sizeof(T) == 8;
+    const std::string kept = told.find("dtype") ? told.word("dtype") : "float32";
+    if (kept == "bfloat16") call_.stored = Stored::kBfloat16;
+    if (kept == "int8") call_.stored = Stored::kInt8;
+    if ((kept != "float32" && call_.stored == Stored::kNumbers) || (call_.float64 && call_.stored != Stored::kNumbers))
+      throw Unsupported(told.name() + ": weights kept as " + kept);
     call_.threads = told.threads();
     call_.I = width, call_.H = told.count("hidden_size"), call_.projected = told.count("proj_size", 0, 0);
     call_.L = told.count("num_layers", 1, 1), call_.D = told.flag("bidirectional") ? 2 : 1;
@@ -932,14 +934,14 @@ class Recurrent final : public Op<T> {
       if (call_.projected) weights.push_back(told.array("weight_hr" + suffixes[i], {call_.projected, call_.H}));
     }
     for (std::vector<T>& each : weights) call_.weights.push_back(each.data());
-    packed_ = Numbers<char>(packed_bytes(call_));
-    pack(call_, packed_.data());
+    packed_ = lasting_memory(packed_bytes(call_));
+    pack(call_, packed_.get());
     call_.weights.clear();
-    call_.packed = packed_.data();
+    call_.packed = packed_.get();
   }
 
   Call call_;
-  Numbers<char> packed_;
+  Memory packed_;
   std::vector<std::string> letters_;
   std::vector<int64_t> widths_;
   std::vector<std::vector<T>> initial_;  // of each state (L*D, width); none: zeros
@@ -1022,7 +1024,15 @@ std::vector<U> Told<T>::array(const std::string& tensor, std::vector<int64_t> sh
   if (!fits) throw Damaged("expected " + full + " of size " + said(shape) + ", got " + said(own));
   used_.insert(full);
   if (found) *found = own;
-  return numbers<U>(at->second);
+  std::vector<U> made = numbers<U>(at->second);
+  const auto unit = tensors_.find(full + ".scale");  // in which the rows of a matrix in eight bits are counted
+  if (at->second.dtype != "I8" || unit == tensors_.end()) return made;
+  if (unit->second.dtype != "F32" || own.empty() || unit->second.shape != std::vector<int64_t>{own[0]})
+    throw Damaged("expected " + unit->first + " to have a number for each row");
+  used_.insert(unit->first);
+  const std::vector<U> scale = numbers<U>(unit->second);
+  for (size_t i = 0; i < made.size(); ++i) made[i] *= scale[i / (made.size() / scale.size())];
+  return made;
 }
 
 // Row by row, each as it would be alone.
