@@ -66,7 +66,7 @@ int64_t dense_columns(int64_t outputs) {
 
 template <class T>
 void pack_dense(const Dense& d, const void* w, void* to) {
-  pack_projection(static_cast<const T*>(w), d.outputs, d.inputs, static_cast<T*>(to));
+  pack_projection(static_cast<const T*>(w), d.outputs, d.inputs, static_cast<T*>(to), static_cast<T*>(nullptr));
 }
 
 // Panel by panel, so that a panel stays near while all rows are multiplied with it.
