@@ -1,5 +1,5 @@
-// Networks through the C interface: steps are what whole sequences are; a step takes no memory and no lock, and makes no
-// system call; files that are damaged are refused, and nothing else happens.
+// Networks through the C interface: steps are what whole sequences are; a step takes no memory and no lock, and makes
+// no system call; files that are damaged are refused, and nothing else happens.
 
 #include <algorithm>
 #include <cmath>
@@ -63,15 +63,18 @@ struct Weight {
 };
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
 }
 
 // A file of a network with these ops, whose weights are drawn.
 std::string file_of(std::string content, const std::vector<Weight>& weights) {
   replace_all(content, "'", "\\\"");
-  std::string header = "{\"__metadata__\":{\"statewise\":\"{\\\"kind\\\": \\\"network\\\", \\\"format\\\": 1, \\\"content\\\": " +
-                       content + "}\"}",
-              data;
+  std::string
+      header =
+          "{\"__metadata__\":{\"statewise\":\"{\\\"kind\\\": \\\"network\\\", \\\"format\\\": 1, \\\"content\\\": " +
+          content + "}\"}",
+      data;
   std::normal_distribution<float> draw(0, 0.4f);
   for (const Weight& w : weights) {
     int count = 1;
@@ -112,13 +115,17 @@ std::string large(int hidden) {
       "{'inputs': [{'name': 'x', 'kind': 'values', 'width': 2}], 'ops': ["
       "{'op': 'convolution', 'name': 'front', 'left': 2},"
       "{'op': 'activation', 'function': 'silu'},"
-      "{'op': 'recurrent', 'name': 'lstm', 'cell': 'lstm', 'hidden_size': " + h + "},"
-      "{'op': 'recurrent', 'name': 'gru', 'cell': 'gru', 'hidden_size': " + h + ", 'num_layers': 2},"
-      "{'op': 'recurrent', 'name': 'clipped', 'cell': 'rnn_tanh', 'hidden_size': 3, 'clip': 0.9},"
-      "{'op': 'norm'},"
-      "{'op': 'concat', 'of': ['norm', 'clipped']},"
-      "{'op': 'linear', 'name': 'output'},"
-      "{'op': 'activation', 'name': 'last', 'function': 'softmax'}]}",
+      "{'op': 'recurrent', 'name': 'lstm', 'cell': 'lstm', 'hidden_size': " +
+          h +
+          "},"
+          "{'op': 'recurrent', 'name': 'gru', 'cell': 'gru', 'hidden_size': " +
+          h +
+          ", 'num_layers': 2},"
+          "{'op': 'recurrent', 'name': 'clipped', 'cell': 'rnn_tanh', 'hidden_size': 3, 'clip': 0.9},"
+          "{'op': 'norm'},"
+          "{'op': 'concat', 'of': ['norm', 'clipped']},"
+          "{'op': 'linear', 'name': 'output'},"
+          "{'op': 'activation', 'name': 'last', 'function': 'softmax'}]}",
       weights);
 }
 

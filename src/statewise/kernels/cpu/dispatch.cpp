@@ -35,9 +35,9 @@ STATEWISE_COPY(neon)
 #endif
 #undef STATEWISE_COPY
 
-#define STATEWISE_COPY(name)                       \
-  namespace name {                                 \
-  extern const StreamKernelsOfSet stream_kernels;  \
+#define STATEWISE_COPY(name)                      \
+  namespace name {                                \
+  extern const StreamKernelsOfSet stream_kernels; \
   }
 #if defined(STATEWISE_HAS_baseline)
 STATEWISE_COPY(baseline)

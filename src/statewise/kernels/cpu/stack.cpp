@@ -564,6 +564,15 @@ class Stepper::Memory {
     lean = call.stored == Stored::kNumbers;
     for (int64_t l = 0; lean && l < job.L; ++l)
       lean = kernels.prepare_step(job, job.layer[l], plan.direction(l), prepared + l * kernels.step_bytes);
+    for (int i = 0; lean && i < 2; ++i)
+      for (int64_t l = 0; l < job.L; ++l) {
+        const auto first = [&](bool of_two) { return states[0] + (2 * l + of_two) * padded * plan.kernels().element; };
+        StepMemory m{
+            .x = l ? lean_steps[i].back().state[0] : nullptr, .h = first(i), .state = {first(!i)}, .fro = i == 1};
+        for (int s = 1; s < job.shape->states; ++s) m.state[s] = state(s, l);
+        lean_steps[i].push_back(m);
+      }
+    output_bytes = size_t(job.P * plan.kernels().element);
   }
 
   // The states' rows. A lean step's are padded, and the first state has two, which are read and written in turn.
@@ -584,16 +593,11 @@ class Stepper::Memory {
             k.forward(job, {.group = i, .layer = l, .direction = d, .scratch = scratch, .helpers = nullptr});
       return;
     }
-    StepMemory m{.x = x, .h = nullptr, .state = {}, .fro = second};
-    for (int64_t l = 0; l < job.L; ++l) {
-      m.h = state(0, l);
-      for (int s = 1; s < job.shape->states; ++s) m.state[s] = state(s, l);
-      m.state[0] = states[0] + (2 * l + !second) * padded * plan.kernels().element;
-      kernels.step(prepared + l * kernels.step_bytes, m);
-      m.x = m.state[0];
-    }
+    std::vector<StepMemory>& now = lean_steps[second];
+    now[0].x = x;
+    for (size_t l = 0; l < now.size(); ++l) kernels.step(prepared + int64_t(l) * kernels.step_bytes, now[l]);
+    std::memcpy(y, now.back().state[0], output_bytes);
     second = !second;
-    std::memcpy(y, m.x, size_t(job.P * plan.kernels().element));
   }
 
   Call call;
@@ -602,7 +606,9 @@ class Stepper::Memory {
   statewise::Memory block;
   char *states[kMaxStates]{}, *prepared = nullptr, *scratch = nullptr, *between_ = nullptr;
   int64_t padded = 0;
-  bool lean = false, second = false;  // whether the first state is in the second of its two rows
+  size_t output_bytes = 0;
+  std::vector<StepMemory> lean_steps[2];  // of each layer, from the one of the first state's two rows to the other
+  bool lean = false, second = false;      // whether the first state is in the second of its two rows
 
  private:
   static Call own(Call call) {

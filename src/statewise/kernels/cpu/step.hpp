@@ -92,8 +92,7 @@ STATEWISE_INLINE void step_block(const LayerStep<T>& s, const StepMemory& m, int
   const int64_t unit = b * U * L;
   Vec<T, L> x[at_least_one(X)], h[at_least_one(H)];
   sum_block<T, X>(static_cast<const T*>(m.x), s.I, s.x_columns + b * of_x.count * U * L * s.I, x);
-  if constexpr (H > 0)
-    sum_block<T, H>(static_cast<const T*>(m.h), s.P, s.h_columns + b * of_h.count * U * L * s.P, h);
+  if constexpr (H > 0) sum_block<T, H>(static_cast<const T*>(m.h), s.P, s.h_columns + b * of_h.count * U * L * s.P, h);
   V a[U][S], before[U][K], after[U][K], w[U][at_least_one(C::shape.vectors)], none[1];
   unroll<U>(STATEWISE_EACH(i) {
     unroll<S>(STATEWISE_EACH(k) {
@@ -103,13 +102,11 @@ STATEWISE_INLINE void step_block(const LayerStep<T>& s, const StepMemory& m, int
       if constexpr (slot >= of_h.first && slot < of_h.first + of_h.count)
         a[i][k] += part_of<T, W>(h, at - of_h.first * U);
     });
-    unroll<K>(STATEWISE_EACH(k) {
-      before[i][k] = load<V>(static_cast<const T*>(k == 0 ? m.h : m.state[k]) + unit + i * W);
-    });
+    unroll<K>(
+        STATEWISE_EACH(k) { before[i][k] = load<V>(static_cast<const T*>(k == 0 ? m.h : m.state[k]) + unit + i * W); });
     unroll<C::shape.vectors>(STATEWISE_EACH(k) { w[i][k] = load<V>(s.vectors + k * s.units + unit + i * W); });
   });
-  unroll<U>(
-      STATEWISE_EACH(i) { C::template forward<0, T, W>(a[i], before[i], w[i], nullptr, after[i], none); });
+  unroll<U>(STATEWISE_EACH(i) { C::template forward<0, T, W>(a[i], before[i], w[i], nullptr, after[i], none); });
   unroll<U>(STATEWISE_EACH(i) {
     unroll<K>(STATEWISE_EACH(k) { store(static_cast<T*>(m.state[k]) + unit + i * W, after[i][k]); });
   });
@@ -120,12 +117,12 @@ template <class C, class T>
 void step_layer(const LayerStep<T>& s, const StepMemory& m) {
   const auto tail = [&]() __attribute__((always_inline)) {
     if (s.blocks.tail_lanes)
-      with_lanes<T>(s.blocks, s.blocks.full,
-                    STATEWISE_EACH(lanes_of) { step_block<C, T, decltype(lanes_of){}>(s, m, s.blocks.full); });
+      with_lanes<T>(
+          s.blocks, s.blocks.full,
+          STATEWISE_EACH(lanes_of) { step_block<C, T, decltype(lanes_of){}>(s, m, s.blocks.full); });
   };
   if (m.fro) tail();
-  for (int64_t i = 0; i < s.blocks.full; ++i)
-    step_block<C, T, lanes<T>>(s, m, m.fro ? s.blocks.full - 1 - i : i);
+  for (int64_t i = 0; i < s.blocks.full; ++i) step_block<C, T, lanes<T>>(s, m, m.fro ? s.blocks.full - 1 - i : i);
   if (!m.fro) tail();
 }
 

@@ -104,12 +104,12 @@ STATEWISE_INLINE void each(const void* from, int64_t count, void* to, const F& f
   if (i < count) store_first(y + i, f(load_first<V>(x + i, int(count - i))), int(count - i));
 }
 
-#define STATEWISE_FUNCTION(name, value)                                                             \
-  template <class T>                                                                                \
-  void name##_each(const void* from, int64_t count, void* to) {                                     \
-    constexpr int L = lanes<T>;                                                                     \
-    using V = Vec<T, L>;                                                                            \
-    each<T>(from, count, to, [](V x) __attribute__((always_inline)) { return value; });             \
+#define STATEWISE_FUNCTION(name, value)                                                 \
+  template <class T>                                                                    \
+  void name##_each(const void* from, int64_t count, void* to) {                         \
+    constexpr int L = lanes<T>;                                                         \
+    using V = Vec<T, L>;                                                                \
+    each<T>(from, count, to, [](V x) __attribute__((always_inline)) { return value; }); \
   }
 STATEWISE_FUNCTION(relu, (relu<T, L>(x)))
 STATEWISE_FUNCTION(tanh, (tanh<T, L>(x)))

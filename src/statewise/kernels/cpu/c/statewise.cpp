@@ -49,7 +49,8 @@ statewise_status tell(statewise_error* error, statewise_status status, const cha
   size_t length = std::strlen(message);
   if (length > room)  // not in the middle of a letter
     for (length = room; length > 0 && (message[length] & 0xc0) == 0x80;) --length;
-  for (size_t i = 0; i < length; ++i) error->message[i] = static_cast<unsigned char>(message[i]) < ' ' ? ' ' : message[i];
+  for (size_t i = 0; i < length; ++i)
+    error->message[i] = static_cast<unsigned char>(message[i]) < ' ' ? ' ' : message[i];
   error->message[length] = '\0';
   return status;
 }
@@ -198,7 +199,8 @@ statewise_status statewise_run(const statewise_network* network, size_t steps, s
       throw statewise::Unfit("there are fewer inputs or results than the network has");
     if (!countable(net.inputs, steps, rows) || !countable(net.results, steps, rows)) throw std::bad_alloc();
     for (size_t n = 0; lengths && n < rows; ++n)
-      if (lengths[n] < 0 || lengths[n] > int64_t(steps)) throw statewise::Unfit("a row's length is not among the steps");
+      if (lengths[n] < 0 || lengths[n] > int64_t(steps))
+        throw statewise::Unfit("a row's length is not among the steps");
     net.run(int64_t(steps), int64_t(rows), lengths, inputs, results);
     return STATEWISE_OK;
   });

@@ -55,7 +55,7 @@ File read_file(std::string_view data) {
   for (const auto& [name, entry] : header.members()) {
     if (name == "__metadata__") continue;
     const Json *const dtype = entry.find("dtype"), *const shape = entry.find("shape"),
-                     *const offsets = entry.find("data_offsets");
+                      *const offsets = entry.find("data_offsets");
     whole(dtype && shape && offsets && dtype->is(Json::Kind::kText) && shape->is(Json::Kind::kList));
     whole(offsets->is(Json::Kind::kList) && offsets->items().size() == 2);
     Tensor tensor{dtype->text(), {}, nullptr, 1};

@@ -189,7 +189,8 @@ class NetworkOf final : public Network {
 
   void read_inputs(const Json& content, std::vector<std::string>& names) {
     const Json* const told = content.find("inputs");
-    if (!told || !told->is(Json::Kind::kList) || told->items().empty()) throw Damaged("expected the inputs of a program");
+    if (!told || !told->is(Json::Kind::kList) || told->items().empty())
+      throw Damaged("expected the inputs of a program");
     for (const Json& entry : told->items()) {
       const Json *const name = entry.find("name"), *const kind = entry.find("kind"), *const width = entry.find("width");
       Form form;
@@ -214,7 +215,8 @@ class NetworkOf final : public Network {
     if (told->is(Json::Kind::kList))
       for (const Json& each : told->items()) {
         const auto at = std::find(names.begin(), names.end(), each.text());
-        if (!each.is(Json::Kind::kText) || at == names.end()) throw Damaged(who + ": expected names of values before it");
+        if (!each.is(Json::Kind::kText) || at == names.end())
+          throw Damaged(who + ": expected names of values before it");
         found.push_back(int(at - names.begin()));
       }
     if (found.empty()) throw Damaged(who + ": expected names of values before it");

@@ -245,8 +245,10 @@ class Activation final : public Local<T> {
   Activation(const Told<T>& told, const std::vector<Form>& given) {
     this->form = one(told, given);
     const std::string function = told.word("function");
-    const std::pair<const char*, Function> each[] = {{"relu", Function::kRelu},       {"tanh", Function::kTanh},
-                                                     {"sigmoid", Function::kSigmoid}, {"silu", Function::kSilu},
+    const std::pair<const char*, Function> each[] = {{"relu", Function::kRelu},
+                                                     {"tanh", Function::kTanh},
+                                                     {"sigmoid", Function::kSigmoid},
+                                                     {"silu", Function::kSilu},
                                                      {"softplus", Function::kSoftplus}};
     for (const auto& [name, what] : each)
       if (function == name) function_ = what;
@@ -340,8 +342,7 @@ class Kernel {
       for (int64_t o = 0; o < per; ++o)
         for (int64_t c = 0; c < of_group; ++c)
           for (int64_t k = 0; k < size_; ++k)
-            turned[size_t((o * size_ + k) * of_group + c)] =
-                weight[size_t(((g * per + o) * of_group + c) * size_ + k)];
+            turned[size_t((o * size_ + k) * of_group + c)] = weight[size_t(((g * per + o) * of_group + c) * size_ + k)];
       matrices_.emplace_back(turned.data(), per, size_ * of_group, bias.empty() ? nullptr : bias.data() + g * per);
     }
   }
@@ -391,8 +392,8 @@ struct Around {
     if (std::max(left, right) > kMostAround / channels) told.refuse("fewer numbers around a position");
   }
   int64_t count(int64_t positions, int64_t span, int64_t stride) const {
-    return positions > 0 ? std::max<int64_t>(0, positions + left + right < span ? 0
-                                                                                 : (positions + left + right - span) / stride + 1)
+    return positions > 0 ? std::max<int64_t>(
+                               0, positions + left + right < span ? 0 : (positions + left + right - span) / stride + 1)
                          : 0;
   }
   // (positions, channels) with what is around them.
@@ -524,8 +525,8 @@ struct SmallWorker final : Worker<T> {
   bool step(const void* const* given, void* result) override {
     bool fits = true;
     for (int64_t r = 0; r < rows; ++r)
-      fits = op.step_row(given, r, state.data() + r * op.state_of_row(),
-                         static_cast<T*>(result) + r * op.form.width) && fits;
+      fits = op.step_row(given, r, state.data() + r * op.state_of_row(), static_cast<T*>(result) + r * op.form.width) &&
+             fits;
     return fits;
   }
   int64_t state_size() const override { return state.size(); }
@@ -683,8 +684,7 @@ class Segments final : public Op<T> {
   void sequence(int64_t count, const std::vector<Row>& given, void* result) const override {
     const T* const x = reinterpret_cast<const T*>(given[0].data);
     T* to = static_cast<T*>(result);
-    for (int64_t t = 0; t < left(count) * size_; ++t)
-      to = std::copy_n(x + std::min(t, count - 1) * width_, width_, to);
+    for (int64_t t = 0; t < left(count) * size_; ++t) to = std::copy_n(x + std::min(t, count - 1) * width_, width_, to);
   }
 
  private:
@@ -1076,7 +1076,8 @@ void Op<T>::sequence(int64_t count, const std::vector<Row>& given, void* result)
   for (int64_t t = 0; t < count; ++t) {
     for (size_t k = 0; k < given.size(); ++k) now[k] = given[k].data + t * given[k].bytes;
     auto* const to = static_cast<std::byte*>(result) + (summary ? 0 : t) * form.row() * element_bytes<T>(form);
-    if (!worker->step(now.data(), to)) throw Unfit(name + ": values are missing (NaN), and the network has learnt without");
+    if (!worker->step(now.data(), to))
+      throw Unfit(name + ": values are missing (NaN), and the network has learnt without");
   }
 }
 
