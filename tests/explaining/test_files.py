@@ -104,3 +104,13 @@ def test_any_module_by_hooks() -> None:
     assert model.training
     assert not model.output.training
     assert "x: (6, 2, 3)" in found.summary
+
+
+def test_parts_that_do_not_call_theirs_are_shown_themselves() -> None:
+    """As attention does, whose linear part is never called."""
+    model = nn.ModuleDict({"attention": nn.MultiheadAttention(8, 2), "unused": nn.Linear(3, 3)})
+    model.forward = lambda x: model["attention"](x, x, x)[0]  # type: ignore[method-assign]
+    found = rows(statewise.explain(model, torch.zeros(5, 3, 8)))
+    assert list(found) == ["attention", "of its own"]
+    assert found["attention"][1:] == ["288", "(5, 3, 8), (5, 3, 8), (5, 3, 8) -> (5, 3, 8), (3, 5, 5)"]
+    assert found["of its own"][1] == "12"

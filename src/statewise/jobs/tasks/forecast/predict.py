@@ -19,6 +19,9 @@ class Options(Out):
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
     file: Path | None = option(None, "a CSV or Parquet file", metavar="FILE", positional=True, default="")
+    ahead: Path | None = option(
+        None, "a table of ids, times and what is known of rows to come", metavar="FILE", default="in rows of FILE"
+    )
     horizon: Whole | None = option(None, "rows ahead", metavar="ROWS", default="as in training")
     level: Levels | None = option(
         None, "intervals, in per cent, such as 80 95", metavar="LEVEL", default="the quantiles of training"
@@ -40,7 +43,8 @@ Continue each series of FILE by the horizon of a model that statewise forecast h
 written, or by another one. Writes a CSV file with a row for each series and step: the
 forecast and its quantiles, named as FILE names things. Without FILE: the series that the
 model has seen last. FILE has the columns that the training had, its static ones only
-for new series; covariates known ahead reach over the horizon.
+for new series; covariates known ahead reach over the horizon, or are in a table of
+their own, --ahead.
 """,
     examples="""\
 after statewise forecast --out runs/airline:
@@ -57,6 +61,7 @@ with files of your own:
 def predict(options: Options) -> None:
     """Forecast."""
     from ...artifacts import atomic
+    from ...data.frames import to_polars
     from .model import Model
 
     # Called after the file or, of a model with the name that all have, its folder.
@@ -67,8 +72,13 @@ def predict(options: Options) -> None:
     if options.samples and options.level:
         raise InputError("--level: samples have no intervals; ask for one of the two")
     found, frame = trained.predict(
-        options.file, rows=options.horizon, level=options.level, samples=options.samples or 0, seed=options.seed
+        options.file,
+        ahead=options.ahead,
+        rows=options.horizon,
+        level=options.level,
+        samples=options.samples or 0,
+        seed=options.seed,
     )
-    atomic.write(out, frame.write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
+    atomic.write(out, to_polars(frame).write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
     of = found.names[0] if len(found.names) == 1 else f"{len(found.names)} series"
     say(f"{out}: {of}, {found.labels[0][0]} to {found.labels[0][-1]}")
