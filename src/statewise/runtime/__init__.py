@@ -8,24 +8,44 @@ y, state = net.step(x_t, state)
 
 from __future__ import annotations
 
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from . import file
+from .classifier import Classifier
 from .file import LoadError
+from .forecaster import Forecaster
 from .jobs import JOBS, draw
 from .network import Network, Pool, State
 from .tagger import Tagger
 from .translator import Hypothesis, Translator
+from .writer import Writer
 
-__all__ = ["Hypothesis", "LoadError", "Network", "Pool", "State", "Tagger", "Translator", "draw", "load"]
+__all__ = [
+    "Classifier",
+    "Forecaster",
+    "Hypothesis",
+    "LoadError",
+    "Network",
+    "Pool",
+    "State",
+    "Tagger",
+    "Translator",
+    "Writer",
+    "draw",
+    "load",
+]
 
 KIND, FORMAT = "network", 1
 
 
 def load(path: str | PathLike[str], *, threads: int = 1) -> Any:
-    """The ``Network`` in a file of ``statewise.save``'s or a job's; of tag a ``Tagger``, of translate a ``Translator``.
+    """What runs the network in a file of ``statewise.save``'s, a ``Network``, or a job's model.
+
+    That is a ``Forecaster``, a ``Writer``, a ``Tagger`` or a ``Translator``; of a classifier of numbers that is a
+    network alone, a ``Network``, of others a ``Classifier``.
 
     Args:
         path: a ``.safetensors`` file; or a network of another library's, ``.keras``, RTNeural's JSON or ``.nam``.
@@ -41,24 +61,33 @@ def load(path: str | PathLike[str], *, threads: int = 1) -> Any:
         return _from_elsewhere(data, str(path), threads)
     told, arrays = file.read(data, str(path))
     kind, format = told.get("kind"), told.get("format")
-    known = {KIND: FORMAT} | {name: job.format for name, job in JOBS.items()}
-    if not isinstance(kind, str) or kind not in known:
+    if isinstance(kind, str) and kind in JOBS:
+        return _of_job(kind, Path(path), threads)
+    if kind != KIND:
         raise LoadError(f"{path}: the runtime runs no {' '.join(str(kind).split())[:40]}")
-    if format != known[kind]:
+    if format != FORMAT:
         raise LoadError(
             f"{path}: a {kind} of format {str(format)[:20]}, written by statewise {str(told.get('version'))[:40]}; the"
-            f" runtime reads format {known[kind]}"
+            f" runtime reads format {FORMAT}"
         )
     try:
-        content = told["content"]
-        if kind == KIND:
-            return Network(content, arrays, threads)
-        return JOBS[kind].network(*JOBS[kind].read(content, arrays), threads)
+        return Network(told["content"], arrays, threads)
     except LoadError as error:
         raise LoadError(f"{path}: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None
+
+
+def _of_job(kind: str, path: Path, threads: int) -> Any:
+    """What runs a job's model, whichever version wrote it."""
+    from ..jobs.errors import InputError
+
+    model = import_module(f"..jobs.tasks.{JOBS[kind].task}.model", __name__).Model
+    try:
+        return model.load(path, threads).running()
+    except InputError as error:
+        raise LoadError(str(error)) from None
 
 
 def _from_elsewhere(data: bytes, path: str, threads: int) -> Network:

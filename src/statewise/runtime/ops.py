@@ -89,7 +89,7 @@ class Told:
         if len(array.shape) != len(shape) or any(s not in (n, None) for n, s in zip(array.shape, shape, strict=True)):
             raise LoadError(f"expected {full} of size {shape}, got {array.shape}")
         self.used.add(full)
-        return array.astype(np.float64 if exact else self.dtype, copy=False)
+        return np.require(array, np.float64 if exact else self.dtype, ("C", "A", "E"))  # also of a mapped file
 
 
 class Op:

@@ -104,13 +104,20 @@ class Model(Kept):
     """How the files lay that it has learnt from, where a command read them: a ``LAYOUT``."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What else the file is to hold, as JSON."""
+    threads: int = 0
+    """On how many the kernels may compute; 0: on as many as there are processors for this one."""
 
     @cached_property
     def net(self) -> Any:
         """What runs its network, of the runtime: made of what its file says."""
         job = JOBS[self.KIND]
+        assert job.read is not None
         content = json.loads(json.dumps(self.content())) | {"config": vars(self.config)}
-        return job.network(*job.read(content, dict(self.tensors())), processors())
+        return job.network(*job.read(content, dict(self.tensors())), self.threads or processors())
+
+    def running(self) -> Any:
+        """What ``runtime.load`` gives of it."""
+        return self.net
 
     def checked(self: Own, weights: Arrays) -> Own:
         """The same. ValueError where its network can't be run, or ``weights`` are of another type than trained ones."""
@@ -153,7 +160,7 @@ class Model(Kept):
         save(path, self.KIND, self.FORMAT, {**shared, **self.content()}, self.tensors())
 
     @classmethod
-    def load(cls: type[Own], path: Path) -> Own:
+    def load(cls: type[Own], path: Path, threads: int = 0) -> Own:
         """What ``save`` wrote; refuses a file that is damaged, foreign or of a later format."""
         format, content, arrays = load_any(path, cls.KIND, range(1, cls.FORMAT + 1), missing=cls.MISSING)
         with checked(path, cls.KIND):
@@ -161,7 +168,7 @@ class Model(Kept):
             config, notes = from_json(cls.CONFIG, content["config"]), dict(content["notes"])
             known = notes.pop("layout", None) if cls.LAYOUT else None
             layout = None if known is None or cls.LAYOUT is None else from_json(cls.LAYOUT, known)
-            return cls.built(content, arrays, config=config, layout=layout, notes=notes)
+            return cls.built(content, arrays, config=config, layout=layout, notes=notes, threads=threads)
 
 
 @contextmanager

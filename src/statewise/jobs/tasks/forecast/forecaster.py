@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from os import PathLike
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import polars as pl
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ...config import Count, Whole, checked, part_of, short
 from ...errors import InputError
 from ...estimator import Estimator, Stream
+from ...lazy import LazyModule
 from ...training.callbacks import Callback
 from .answer import Words, shares_of
 from .config import Columns, ForecastConfig
@@ -25,6 +25,11 @@ from .panel import array_panel, read_panel
 from .series import Panel, joined
 from .split import Array, Rows
 from .training import ForecastProblem, prepare
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 
 class FittedSeries:

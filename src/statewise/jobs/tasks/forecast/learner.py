@@ -31,6 +31,8 @@ class Learner(Kept, ABC):
     """What the training part called for beside the plan, a dataclass ``INPUTS``; what a model's file keeps."""
     weights: tuple[Arrays, ...] = ()
     """Of each network, by the names of networks.py."""
+    threads: int = 0
+    """On how many the kernels may compute; 0: on as many as there are processors for this one."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -50,7 +52,7 @@ class Learner(Kept, ABC):
     @cached_property
     def runners(self) -> tuple[Any, ...]:
         """What runs them."""
-        return tuple(self.runner(weights, processors()) for weights in self.weights)
+        return tuple(self.runner(weights, self.threads or processors()) for weights in self.weights)
 
     @property
     @abstractmethod
@@ -87,7 +89,7 @@ class Learner(Kept, ABC):
         return asdict(self.inputs)
 
     @classmethod
-    def build(cls: type[Own], plan: Plan, content: Any, arrays: Mapping[str, Any]) -> Own:
+    def build(cls: type[Own], plan: Plan, content: Any, arrays: Mapping[str, Any], threads: int = 0) -> Own:
         """What the other two gave. ValueError for what they can't have given."""
         if plan.ensemble > len(arrays):
             raise ValueError(f"expected the weights of {plan.ensemble} networks")
@@ -97,6 +99,6 @@ class Learner(Kept, ABC):
             if str(array.dtype) != "float32" or not number.isdecimal() or int(number) >= len(parts):
                 raise ValueError(f"expected the weights of {plan.ensemble} networks as float32, got {name}")
             parts[int(number)][own] = array
-        learner = cls(plan, from_json(cls.INPUTS, content), parts)
+        learner = cls(plan, from_json(cls.INPUTS, content), parts, threads)
         assert len(learner.runners) == len(parts)  # which look at the weights
         return learner

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ....runtime.forecaster import Forecaster
 from ...artifacts import model_file
 from ...config import from_json
 from ...data.frames import FrameKind
@@ -118,6 +119,9 @@ class Model(model_file.Model):
     def label(self) -> str:
         """Its name for readers."""
         return "combination" if self.linear else self.plan.label
+
+    def running(self) -> Forecaster:
+        return Forecaster(self)
 
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
@@ -467,7 +471,7 @@ class Model(model_file.Model):
             scaling=scaling,
             unit=unit,
             shifts=_array(arrays, "shifts", plan.horizon, len(plan.quantiles)),
-            learner=_learner(plan, content["learner"], arrays, tails, linear),
+            learner=_learner(plan, content["learner"], arrays, tails, linear, shared["threads"]),
             tails=tails,
             heads=_heads(content, columns, names),
             ranks=_ranks(arrays, plan.horizon),
@@ -625,7 +629,12 @@ def _share(content: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def _learner(
-    plan: Plan, content: Any, arrays: Mapping[str, Any], tails: Sequence[EncodedSeries], linear: Linear | None
+    plan: Plan,
+    content: Any,
+    arrays: Mapping[str, Any],
+    tails: Sequence[EncodedSeries],
+    linear: Linear | None,
+    threads: int,
 ) -> Learner:
     weights = {name: w for name, w in arrays.items() if name.startswith("network.")}
     kind: type[Learner] = Recursive if plan.recursive else Direct
@@ -635,7 +644,7 @@ def _learner(
             size = len(bias) // (plan.segment if plan.model == "segrnn" else 1)
             weights.setdefault(f"network.{number}.offsets", np.zeros((plan.horizon, size), np.float32))
     _check_inputs(kind(plan, from_json(kind.INPUTS, content)), tails)
-    learner = kind.build(plan, content, weights)
+    learner = kind.build(plan, content, weights, threads)
     if linear is None and getattr(learner.inputs, "season", 1) == 0:
         raise ValueError("there is no linear forecast that the networks could correct")
     return learner

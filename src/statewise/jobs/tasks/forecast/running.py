@@ -44,6 +44,8 @@ class _Weights:
         for name in taken:
             if name.partition(".")[0] not in shared:
                 del self.left[name]
+        if left_out := [op["name"] for op in ops if op["op"] == "linear" and f"{op['name']}.bias" not in taken]:
+            raise ValueError(f"no weights '{left_out[0]}.bias'")
         inputs = [{"name": "x", "kind": "values", "width": width}]
         found = Network({"inputs": inputs, "ops": list(ops)}, taken, threads)
         if found.width != ops[-1].get("width", found.width):
