@@ -20,6 +20,7 @@ from statewise.jobs.tasks.forecast.linear import (
     repeating,
     ridges,
     smoothed,
+    smoothing,
     weigh,
     windows,
 )
@@ -73,7 +74,7 @@ def test_a_mean_of_smoothings_continues_a_season_that_repeats():
     x = np.lib.stride_tricks.sliding_window_view(wave, 16)
     y = np.stack([wave[16 + n : 22 + n] for n in range(8)])
     for theta, count in product((False, True), (8, 0)):  # without a window to choose by, all constants count alike
-        matrix = smoothed(x[:count], y[:count], 4, theta=theta, independent=count / 6)[0]
+        matrix = smoothed(x[:count], y[:count], smoothing(16, 6, 4, theta=theta), independent=count / 6)[0]
         np.testing.assert_allclose(wave[:16] @ matrix[:-1] + matrix[-1], wave[16:22], atol=0.1)
 
 

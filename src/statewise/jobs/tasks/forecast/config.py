@@ -115,6 +115,11 @@ class ForecastConfig(TrainingConfig):
     combine: bool = forecast(
         True, "forecast linearly in the window, and let the network correct that as far as validation says it helps"
     )
+    statistical: bool | None = forecast(
+        None,
+        "AutoETS and AutoTheta of the package statsforecast beside that, of short series without gaps",
+        default="where it is installed",
+    )
     distribution: Literal["quantiles", "gaussian", "student-t", "negative-binomial", "tweedie"] | None = forecast(
         None,
         "what a direct model writes: quantiles or a distribution, of counts negative-binomial, of amounts that may be 0"

@@ -240,6 +240,7 @@ def _blocks(
             drawn = np.maximum(at_ranks(each, model.plan, _drawn(model, len(each), random), model.reach), floor)
         yield found, each, drawn
         if more:
+            model = replace(model, statistical={})  # which is for what has come, and too slow for hundreds of paths
             paths = longer(model, paths or [one for one in medians for _ in range(count)], drawn)
             medians = longer(model, medians, found[..., model.plan.median])
 

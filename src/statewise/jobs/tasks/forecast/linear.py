@@ -142,6 +142,8 @@ class Decided:
         self.unit = np.array([units(values[:to]) for values, to in zip(series, first, strict=True)])  # (S, 2)
         self.scale = np.array([seasonal_spread(v[:to], season) for v, to in zip(series, first, strict=True)])
         self.spaces = [self._space(series, log) for log in ((False, True) if self.positive else (False,))]
+        self.found: list[dict[Name, Array]] = []
+        """The members that have seen the rows before each of ``folds``, with the penalties that were chosen."""
         self.penalty, self.weights = self._judge(real)
 
     def _space(self, series: Sequence[Array], log: bool) -> list[Array]:
@@ -158,7 +160,8 @@ class Decided:
             back = at[:, None] + np.arange(self.horizon)
             real = np.stack([values[s][row] for s, row in zip(of, back, strict=True)])
             there = np.isfinite(real)
-            for name, matrices in self.members(begin).items():
+            self.found.append(self.members(begin))
+            for name, matrices in self.found[-1].items():
                 past = self._past(self.spaces[int(name.log)], at, of, matrices.shape[1] - 1)
                 ahead = applied(matrices, past) * self.unit[of, int(name.log)][:, None]
                 with np.errstate(over="ignore"):
@@ -168,6 +171,7 @@ class Decided:
         # A season that doesn't fit into the rows of every fold is left to those that can tell.
         errors = {name: np.concatenate(parts, axis=1) for name, parts in found.items() if len(parts) == len(self.folds)}
         penalty = {name: int(np.argmin(each.mean(1))) for name, each in errors.items()}
+        self.found = [{name: each[name][at : at + 1].copy() for name, at in penalty.items()} for each in self.found]
         misses = np.stack([errors[name][penalty[name]] for name in errors])
         before = np.array([self._before(name) for name in errors])
         nothing = np.array([name.kind == "zero" for name in errors])
@@ -189,16 +193,18 @@ class Decided:
 
     def members(self, end: Rows) -> dict[Name, Array]:
         """All members, (P, L + 1, H) each, that have seen the rows before ``end`` (S,): one of P is to be chosen."""
-        return {
-            name._replace(log=log): matrices
-            for log, space in zip((False, True), self.spaces, strict=False)
-            for name, matrices in members(space, end, self.horizon, self.seasons).items()
-        }
+        found = members(self.spaces, end, self.horizon, self.seasons)
+        parts = zip((False, True), found, strict=False)
+        return {name._replace(log=log): matrices for log, part in parts for name, matrices in part.items()}
 
     def linear(self, end: Rows) -> Linear:
         """The mean of the members that have seen the rows before ``end`` (S,)."""
         logs = sum(weight for name, weight in self.weights.items() if name.log)
-        found = {name: each[self.penalty[name]] for name, each in self.members(end).items() if self.weights.get(name)}
+        known = [part for part, (begin, _) in zip(self.found, self.folds, strict=True) if np.array_equal(begin, end)]
+        every = known[0] if known else self.members(end)
+        found = {
+            name: each[0 if known else self.penalty[name]] for name, each in every.items() if self.weights.get(name)
+        }
         lookback = max(len(matrix) for matrix in found.values()) - 1
         matrices, told = np.zeros((2, lookback + 1, self.horizon)), dict[str, float]()
         for name, matrix in found.items():
@@ -249,31 +255,40 @@ def weigh(misses: Array, independent: float, before: Array | float = 1.0, *, unt
 # Members
 
 
-def members(series: Sequence[Array], end: Rows, horizon: int, seasons: Sequence[int]) -> dict[Name, Array]:
-    """Each (P, L + 1, H), one of P to be chosen. ``series`` are in one unit, and read before ``end`` (S,) alone."""
-    rows, found = int(end.min()), {Name("naive", "1"): repeating(1, 1, horizon)}
+def members(
+    spaces: Sequence[Sequence[Array]], end: Rows, horizon: int, seasons: Sequence[int]
+) -> list[dict[Name, Array]]:
+    """In each of ``spaces``: each (P, L + 1, H), one of P to be chosen.
+
+    The series of a space are in one unit, and read before ``end`` (S,) alone.
+    """
+    rows, found = int(end.min()), [{Name("naive", "1"): repeating(1, 1, horizon)} for _ in spaces]
     for season in seasons:
         for span in range(1, min(3, rows // season) + 1):
-            found[Name("naive", f"{season}", -span)] = repeating(season, span, horizon)
+            for part in found:
+                part[Name("naive", f"{season}", -span)] = repeating(season, span, horizon)
     for season, span in _spans(seasons):
         lookback = min(season * span, rows)
         if lookback < 2 * season:
             continue
-        x, y = windows(series, end, np.arange(1, lookback + 1), horizon, most=SHOWN)
-        x = np.ascontiguousarray(x[:, ::-1])
-        apart = max(0.0, float(end.mean()) - lookback - horizon + 1) / horizon * np.sqrt(len(series))
+        shown = [windows(series, end, np.arange(1, lookback + 1), horizon, most=SHOWN) for series in spaces]
+        shown = [(np.ascontiguousarray(x[:, ::-1]), y) for x, y in shown]
+        apart = max(0.0, float(end.mean()) - lookback - horizon + 1) / horizon * np.sqrt(len(end))
         for kind in ("smoothing", "theta"):
-            matrix = smoothed(x, y, season, theta=kind == "theta", independent=apart)
-            found[Name(kind, f"{season}", span)] = matrix
+            responses = smoothing(lookback, horizon, season, theta=kind == "theta")  # half of the time: once for all
+            for part, (x, y) in zip(found, shown, strict=True):
+                part[Name(kind, f"{season}", span)] = smoothed(x, y, responses, independent=apart)
     rows -= horizon
-    lookback = max(2, min(_lookback(seasons, horizon), rows - max(6, min(horizon, 24) // max(1, min(len(series), 4)))))
+    lookback = max(2, min(_lookback(seasons, horizon), rows - max(6, min(horizon, 24) // max(1, min(len(end), 4)))))
     for name, lags in _lags(seasons, horizon, lookback, rows).items():
-        x, y = windows(series, end, lags, horizon)
-        for kind in ("ridge", "scaled ridge"):
-            longest = max(lookback, int(lags.max()))
-            found[Name(kind, name)] = ridges(x, y, lags, longest, scaled=kind == "scaled ridge")
-    if intermittent([values[:to] for values, to in zip(series, end, strict=True)]):
-        found[Name("zero", "always")] = np.zeros((1, 2, horizon))
+        for part, series in zip(found, spaces, strict=True):
+            x, y = windows(series, end, lags, horizon)
+            for kind in ("ridge", "scaled ridge"):
+                longest = max(lookback, int(lags.max()))
+                part[Name(kind, name)] = ridges(x, y, lags, longest, scaled=kind == "scaled ridge")
+    for part, series in zip(found, spaces, strict=True):
+        if intermittent([values[:to] for values, to in zip(series, end, strict=True)]):
+            part[Name("zero", "always")] = np.zeros((1, 2, horizon))
     return found
 
 
@@ -356,19 +371,27 @@ def _columns(values: Array, runs: Sequence[Rows]) -> Array:
     return np.concatenate([values[:, run[0] : run[-1] + 1] for run in runs], axis=1)
 
 
-def smoothed(x: Array, y: Array, season: int, *, theta: bool, independent: float) -> Array:
-    """(1, L + 1, H): Holt-Winters or, with half the window's slope in the place of a trend of its own, Theta.
+def smoothing(lookback: int, horizon: int, season: int, *, theta: bool) -> Array:
+    """(G, L, H): Holt-Winters or, with half the window's slope in the place of a trend of its own, Theta.
 
-    The mean over all constants, each weighted by how little it misses in the windows ``x`` (n, L) and ``y`` (n, H), the
-    more so the more of them are ``independent``; all alike where there is no window.
+    One for each of G constants.
     """
     levels = (0.02, 0.1, 0.3, 0.8) if season > 60 else (0.02, 0.1, 0.25, 0.5, 0.8, 0.99)
     trends = TREND[: 1 if theta else 2 if season > 60 else None]
     seasonal = (0.03, 0.12, 0.35) if season > 1 else (0.0,)
     constants = np.array([(a, b, damping, c) for a, (b, damping), c in product(levels, trends, seasonal)])
-    found = holt_winters(x.shape[1], y.shape[1], season, constants)
+    found = holt_winters(lookback, horizon, season, constants)
     if theta:
-        found += 0.5 * _slope(x.shape[1], season)[:, None] * np.arange(1, y.shape[1] + 1)
+        found += 0.5 * _slope(lookback, season)[:, None] * np.arange(1, horizon + 1)
+    return found
+
+
+def smoothed(x: Array, y: Array, found: Array, *, independent: float) -> Array:
+    """(1, L + 1, H): the mean of the forecasts ``found`` (G, L, H), and 0 for the constant.
+
+    Each is weighted by how little it misses in the windows ``x`` (n, L) and ``y`` (n, H), the more so the more of them
+    are ``independent``; all alike where there is no window.
+    """
     weights = np.ones(len(found))
     if len(x):
         misses = np.array([np.abs(x @ one - y).mean() for one in found]) + 1e-12

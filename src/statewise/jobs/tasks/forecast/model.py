@@ -6,7 +6,7 @@ Its file has weights, constants and the last rows as tensors, the rest in its he
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from ...config import from_json
 from ...data.frames import FrameKind
 from ...data.tables import name_of, read_table
 from ...errors import InputError, remark
-from . import holiday
+from . import holiday, statistical
 from .answer import Words, shares_of
 from .config import Columns, Plan, former
 from .dataset import (
@@ -110,6 +110,9 @@ class Model(model_file.Model):
     stretch: Array | None = None
     """(S, Q), what the values since training have made of the intervals, see following.py; None: nothing."""
 
+    statistical: Mapping[str, float] = field(default_factory=dict)
+    """How much of each statistical method there is in the forecast, see statistical.py."""
+
     @property
     def plan(self) -> Plan:
         """The configuration."""
@@ -133,6 +136,11 @@ class Model(model_file.Model):
     def memory(self) -> int:
         """Rows of a series that decide its next forecast."""
         return max(self.learner.memory, recent_rows(self.plan), self.linear.lookback if self.linear else 0)
+
+    @property
+    def kept(self) -> int:
+        """Rows at the end of each series that it goes on from."""
+        return max(self.memory, statistical.ROWS if self.statistical else 0) + self.plan.horizon
 
     def encode(self, panel: Panel) -> list[EncodedSeries]:
         """The series of ``panel`` as numbers; static covariates that it hasn't got are those that were learnt with.
@@ -215,7 +223,7 @@ class Model(model_file.Model):
 
     def after(self, values: Array) -> Model:
         """The model once ``values`` (S, h) have come."""
-        newer = longer(self, self.tails, values, self.memory + self.plan.horizon)
+        newer = longer(self, self.tails, values, self.kept)
         return make_tails(self.hear(newer), newer)
 
     def updated(self, panel: Panel) -> Model:
@@ -236,7 +244,8 @@ class Model(model_file.Model):
         with np.errstate(over="ignore", invalid="ignore"):
             found = self._scaled(series, rows, of, scaling, moves)
             own = lately(series, rows, of, unit, self.plan, self.lately)
-            return shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+            found = shifted(scaling.backward(found, of), self.shifts, own, self.plan)
+        return statistical.moved(found, self.statistical, series, rows, of, self.plan) if self.statistical else found
 
     def _stretch(self, series: Sequence[EncodedSeries]) -> Array:
         """That of ``series``, (n, Q); of new ones none."""
@@ -417,6 +426,7 @@ class Model(model_file.Model):
             "linear": self.linear.to_json() if self.linear else None,
             "share": self.share,
             "lately": self.lately,
+            "statistical": dict(self.statistical),
             "positive": self.positive,
             "first": [tail.first for tail in self.tails],
             "rows": [len(tail.values) for tail in self.tails],
@@ -459,8 +469,9 @@ class Model(model_file.Model):
         if not (scaling.spread > 0).all() or not (unit > 0).all() or (plan.log and not (scaling.floor > 0).all()):
             raise ValueError("expected a spread and a unit above 0 for every series")
         tails = _tails(content, arrays, names, known.width, observed.width)
-        told = content.get("linear")
-        linear = None if told is None else Linear.build(told, arrays, len(names), plan.horizon)
+        linear = content.get("linear")
+        linear = None if linear is None else Linear.build(linear, arrays, len(names), plan.horizon)
+        told = content.get("statistical", {})
         return cls(
             **shared,
             columns=columns,
@@ -480,6 +491,7 @@ class Model(model_file.Model):
             share=_share(content, "share", 1.0),
             lately=_share(content, "lately", 0.0),
             positive=content.get("positive", False) is True,
+            statistical={name: _share(told, name, 0.0) for name in statistical.METHODS if name in told},
             reach=_reach(arrays),
             stretch=_stretch(arrays, len(names), len(plan.quantiles)),
         )
@@ -487,8 +499,7 @@ class Model(model_file.Model):
 
 def make_tails(model: Model, series: Sequence[EncodedSeries]) -> Model:
     """``model`` with the ends of ``series``, so that it can go on from them, and hear how its last forecasts did."""
-    rows = model.memory + model.plan.horizon
-    return replace(model, tails=tuple(each.tail(rows) for each in series))
+    return replace(model, tails=tuple(each.tail(model.kept) for each in series))
 
 
 def _followed(where: str, tail: EncodedSeries, after: EncodedSeries | None, *, counted: bool) -> EncodedSeries:

@@ -82,7 +82,8 @@ def choices(model: Model) -> Facts:
         parts = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in members[:SHOWN])
         parts += f", {len(members) - SHOWN} others" if len(members) > SHOWN else ""
         network = f"{100 * model.share:.0f} % of what the {plan.label} corrects" if model.share else "nothing else"
-        made = [("made of", f"a forecast linear in {model.linear.lookback} rows ({parts}) and {network}")]
+        also = "".join(f", {name} {100 * share:.0f} %" for name, share in model.statistical.items())
+        made = [("made of", f"a forecast linear in {model.linear.lookback} rows ({parts}) and {network}{also}")]
     return [
         *made,
         ("season", f"{plan.season} rows" if plan.season > 1 else "none found"),

@@ -18,7 +18,7 @@ from ...training.callbacks import Record
 from ...training.problem import Problem, Trainer, seeded
 from ...training.task import Task
 from ...training.weights import arrays_of
-from . import holiday
+from . import holiday, statistical
 from .baselines import intermittent, persistence, seasonal_naive
 from .config import WARM, ForecastConfig, Plan, decided, decided_horizon
 from .dataset import (
@@ -57,6 +57,7 @@ LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
 UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
 LEAST_GAIN = 0.001  # of the error in the validation part, below which networks add nothing
 MOST_NAIVE = 10_000  # windows that decide which naive forecast is better
+MOST_STATISTICAL = 60  # series that AutoETS and AutoTheta are fitted to
 JUDGED = 256  # origins in the validation part that a recursive network is judged by
 
 
@@ -116,7 +117,7 @@ class ForecastProblem(Problem[Model]):
             # A short series has no rows to spare: those that calibrated train the networks that stay.
             learner, kept = learn(plan, series, split.validation, None, trainer, like=self.like)
         unit = np.array([seasonal_spread(transformed(values, plan), plan.season) for values in self.before_test])
-        shifts, reach, ranks, share = _calibrated(self, judges, unit)
+        shifts, reach, ranks, share, beside = _calibrated(self, judges, unit)
         linear = decided.linear(split.validation) if decided else None
         if linear and share and not plan.short:
             # What the network is worth has been told: the newest rows are worth more than telling it again.
@@ -141,6 +142,7 @@ class ForecastProblem(Problem[Model]):
             dimensions=self.dimensions,
             linear=linear,
             share=share,
+            statistical=beside,
             layout=self.panel.kind,
             heads=tuple(one.head for one in self.panel.series),
         )
@@ -475,8 +477,8 @@ class Judge:
 
 def _calibrated(
     problem: ForecastProblem, judges: Sequence[Judge], unit: Array
-) -> tuple[Array, Array, NDArray[np.float32], float]:
-    """The quantiles' shifts, (H, Q), their reach, the ranks (n, H), and how much the networks count.
+) -> tuple[Array, Array, NDArray[np.float32], float, dict[str, float]]:
+    """The quantiles' shifts, (H, Q), their reach, the ranks (n, H), how much the networks count, and what is beside.
 
     All of it follows from what is missed in rows that were not learnt from.
     """
@@ -499,7 +501,22 @@ def _calibrated(
     own = lately(problem.series, rows, of, unit, plan)
     shifts = shifts_of(found, real, own, plan, apart)
     reach = reach_of(found, real, own, plan, apart)
-    return shifts, reach, find_ranks(shifted(found, shifts, own, plan), real, plan.median), share
+    found = shifted(found, shifts, own, plan)
+    beside: dict[str, float] = {}
+    if _statistical(problem):
+        judged = [(part[0], part[1]) for part in parts]
+        beside = statistical.weights(problem.series, judged, found[..., plan.median], real, unit, plan.season, apart)
+    return shifts, reach, find_ranks(found, real, plan.median), share, beside
+
+
+def _statistical(problem: ForecastProblem) -> bool:
+    """Whether statistical methods may count. Raises ``InputError`` where they are asked for and aren't there."""
+    plan, there = problem.plan, statistical.there()
+    if plan.statistical and not there:
+        raise InputError("--statistical: statsforecast isn't installed: pip install 'statewise[statsforecast]'")
+    suits = plan.short and plan.combine and not plan.channels and plan.season <= statistical.LONGEST
+    suits = suits and not plan.from_zero and len(problem.series) <= MOST_STATISTICAL and not _gaps(problem.series)
+    return there and suits and plan.statistical is not False
 
 
 def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
