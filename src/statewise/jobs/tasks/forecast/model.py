@@ -369,11 +369,13 @@ class Model(model_file.Model):
         level: Any = None,
         samples: int = 0,
         seed: int = 0,
+        text: bool = False,
     ) -> tuple[Forecast, Any]:
         """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
 
         ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
         were learnt. ``ahead`` is another table, of the covariates of rows to come; None: they are in ``source``.
+        With ``text`` the table is CSV.
         """
         shares = shares_of(level, self.plan.quantiles)
         if source is None:
@@ -388,10 +390,11 @@ class Model(model_file.Model):
             series = series if ahead is None else self._told(series, heads, ahead)
             found = self.forecast_ahead(series, labels, rows, samples=samples, seed=seed)
             self._look_at(panel.source, series)
+        said = words.text if text else words.table
         if samples:
-            return found, words.table(heads, found.places, found.labels, (), found.quantiles)
+            return found, said(heads, found.places, found.labels, (), found.quantiles)
         quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
-        return found, words.table(heads, found.places, found.labels, shares, quantiles)
+        return found, said(heads, found.places, found.labels, shares, quantiles)
 
     def _look_at(self, where: str, series: Sequence[EncodedSeries]) -> None:
         """Remark series that are shorter than what a forecast reads, and values far off those that were learnt from."""

@@ -66,9 +66,14 @@ def predict(options: Options) -> None:
     trained = Model.load(model)
     if options.samples and options.level:
         raise InputError("--level: samples have no intervals; ask for one of the two")
-    found, frame = trained.predict(
-        options.file, rows=options.horizon, level=options.level, samples=options.samples or 0, seed=options.seed
+    found, text = trained.predict(
+        options.file,
+        rows=options.horizon,
+        level=options.level,
+        samples=options.samples or 0,
+        seed=options.seed,
+        text=True,
     )
-    atomic.write(out, frame.write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
+    atomic.write(out, text)
     of = found.names[0] if len(found.names) == 1 else f"{len(found.names)} series"
     say(f"{out}: {of}, {found.labels[0][0]} to {found.labels[0][-1]}")
