@@ -24,10 +24,11 @@ from .model import Model
 from .panel import array_panel, read_panel
 from .series import Panel, joined
 from .split import Array, Rows
-from .training import ForecastProblem, prepare
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from .training import ForecastProblem
 else:
     pl = LazyModule("polars")
 
@@ -234,6 +235,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         config = self.config()
         wanted = h if h is not None else config.horizon
         if wanted is None:
+            from .training import prepare
+
             wanted = prepare(panel, config, test_rows=0).plan.horizon
         horizon = checked("h", Whole, wanted)
         step = horizon if step_size is None else checked("step_size", Whole, step_size)
@@ -289,6 +292,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         if eval_set is not None:
             later, _ = self._panel(eval_set, panel)
             panel, held = joined(panel, later), max(map(len, later.series))
+        from .training import prepare
+
         return prepare(panel, config, test_rows=0, dimensions=dimensions, held=held, like=like)
 
     def _fit_panel(self, panel: Panel) -> Forecaster:
