@@ -80,7 +80,7 @@ bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torc
 
 PROGRAMS ?=
 
-programs: $(STAMPS)/jobs ## install five programs of others, accelerate them and measure; renews docs/programs.md (5 minutes, 1 GB)
+programs: $(STAMPS)/jobs ## install nine programs of others, accelerate or carry them over, measure; renews docs/programs.md (8 minutes, 2 GB)
 	PYTHONPATH=tools:. $(BIN)/python -m programs $(PROGRAMS)
 
 PANEL ?=

@@ -381,6 +381,7 @@ def read_sequences(path: Path, draw: random.Random) -> None:
 def read_texts(path: Path, draw: random.Random) -> None:
     """As ``statewise classify`` does, up to the numbers that the network reads."""
     from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
+    from statewise.jobs.tasks.classify.features import Lesson
     from statewise.jobs.tasks.classify.formats import read
     from statewise.jobs.tasks.classify.ngrams import NGrams
     from statewise.jobs.tasks.classify.spelling import Spelling
@@ -402,7 +403,7 @@ def read_texts(path: Path, draw: random.Random) -> None:
     config = ClassifyConfig(level=draw.choice(texts.levels), max_words=300)
     read = Spelling.fitted(texts, config).encoded(texts)
     values = target.read(examples.labels, examples.source, examples.ids)
-    NGrams.fitted(read, target, values, reach=2)
+    NGrams.fitted(Lesson(read, target, values, reach=2))
 
 
 def read_pretrained(path: Path, draw: random.Random) -> None:

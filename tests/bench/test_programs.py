@@ -8,6 +8,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -136,9 +137,9 @@ def test_every_program_says_what_it_needs_and_imports_nothing_of_it():
         module = programs.program(name)
         assert "==" in module.REQUIREMENTS[0]
         assert module.WORK
-        assert callable(module.build)
-        assert callable(module.run)
-        assert name not in sys.modules
+        for part in ("cases",) if name in programs.CARRIED_OVER else ("build", "run"):
+            assert callable(getattr(module, part))
+        assert not {name, "silero_vad", "g2p_en", "nam"} & set(sys.modules)
 
 
 REST = "The layers are 10% of the time: were they to take none, the program would gain 1.11. It is the rest."
@@ -182,6 +183,52 @@ def test_the_page():
     assert "**1.19** (busy)" in slow
     assert "- darts, forward, threads 2: **1.19** (busy). The layers are 100% of the time" in slow
     assert "Left out" not in slow
+
+
+def _case(ours, within=0.0):
+    return programs.Case(lambda: [np.arange(6.0)], lambda: [ours], within)
+
+
+def test_numbers_that_are_off_are_found_before_the_clock_starts(monkeypatch):
+    cases = {
+        "same": _case(np.arange(6.0)),
+        "near": _case(np.arange(6.0) + 1e-6, 1e-5),
+        "far": _case(np.arange(6.0) + 1e-3, 1e-5),
+        "short": _case(np.arange(5.0), 1e9),
+        "none": _case(np.full(6, np.nan), 1e9),
+    }
+    toy = SimpleNamespace(REQUIREMENTS=("torch==0",), WORK="a toy", cases=lambda: cases)
+    monkeypatch.setattr(measure, "port", lambda name: toy)
+    threads = torch.get_num_threads()
+    try:
+        found = measure.measure("silero", Effort(clean=1, at_least=1, seconds=0.0))
+    finally:
+        torch.set_num_threads(threads)
+    assert found["wrong"] == [
+        "far: 1.0e-03 apart, 1.0e-05 at most",
+        "short: inf apart, 1.0e+09 at most",
+        "none: inf apart, 1.0e+09 at most",
+    ]
+    assert found["cases"] == []
+
+
+@pytest.mark.usefixtures("steady_clock")
+def test_a_program_that_is_carried_over_is_measured(monkeypatch):
+    toy = SimpleNamespace(REQUIREMENTS=("torch==0",), WORK="a toy", cases=lambda: {"one": _case(np.arange(6.0))})
+    monkeypatch.setattr(measure, "port", lambda name: toy)
+    threads = torch.get_num_threads()
+    try:
+        found = json.loads(json.dumps(measure.measure("silero", Effort(clean=1, at_least=1, seconds=0.0))))
+    finally:
+        torch.set_num_threads(threads)
+    assert found["wrong"] == []
+    (case,) = found["cases"]
+    assert (case["case"], case["apart"]) == ("one", 0.0)
+    assert case["ours"] > 0
+    page = report.page({"darts": _record(), "silero": found})
+    assert page.index("# Other people's networks in the runtime") > page.index("Nowhere.")
+    assert "| one |" in page
+    assert programs.port("silero").WORK in page
 
 
 @pytest.fixture

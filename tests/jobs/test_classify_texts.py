@@ -20,6 +20,7 @@ from statewise.jobs import Classifier, InputError, Regressor
 from statewise.jobs.tasks.classify import training
 from statewise.jobs.tasks.classify.beside import Beside
 from statewise.jobs.tasks.classify.config import ClassifyConfig, Layout
+from statewise.jobs.tasks.classify.features import Lesson
 from statewise.jobs.tasks.classify.formats import read
 from statewise.jobs.tasks.classify.ngrams import NGrams
 from statewise.jobs.tasks.classify.sequences import Sequences
@@ -211,7 +212,7 @@ def beside_of(rows, truth, most):
     """A linear model of n-grams, and the sequences that it was fitted to."""
     sequences = Sequences(np.concatenate(rows)[:, None], np.array(list(map(len, rows))))
     target = Classes(tuple(range(max(truth) + 1)))
-    return Beside.fitted(NGrams, sequences, target, np.array(truth), reach=most)[0], sequences
+    return Beside.fitted(NGrams, Lesson(sequences, target, np.array(truth), reach=most))[0], sequences
 
 
 @pytest.mark.parametrize("at_once", [1, 1 << 18])
@@ -239,8 +240,8 @@ def test_ngrams_are_logistic_regression_on_tfidf(weighted):
     truth = [int(2 in row) + int(3 in row) for row in rows]
     weights = draw.uniform(0, 3, 60) if weighted else None
     sequences = Sequences(np.concatenate(rows)[:, None], np.array(list(map(len, rows))))
-    how = sequences, Classes((0, 1, 2)), np.array(truth), weights
-    beside, left_out = Beside.fitted(NGrams, *how, reach=2)
+    lesson = Lesson(sequences, Classes((0, 1, 2)), np.array(truth), weights, reach=2)
+    beside, left_out = Beside.fitted(NGrams, lesson)
     assert left_out is None
     cut = [[0, *row.tolist(), 0] for row in rows]
     grams = [[(s,) for s in row] + list(pairwise(row)) for row in cut]

@@ -1,7 +1,7 @@
 """The command: ``make programs``, or ``python -m programs [NAME ...]`` with tools/ on the path.
 
-Installs each program, measures it, and writes docs/programs.json and docs/programs.md; with names, only those are
-measured anew. The exit status is 1 where a program is left out or computes something else once accelerated.
+Installs each program, measures it, accelerated or carried over, and writes docs/programs.json and docs/programs.md;
+with names, only those are measured anew. The exit status is 1 where a program is left out or computes something else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from . import NAMES, program
 from .install import NotInstalledError, environment, last_words
-from .report import figures_of, page, table
+from .report import page, table_of
 
 FOLDER = Path("build/programs")
 DOCS = Path("docs")
@@ -67,9 +67,9 @@ def _found(name: str, *, quick: bool) -> dict[str, Any]:
 
 
 def _environment_variables() -> dict[str, str]:
-    """Where the process finds this package and benchmarks."""
+    """Where the process finds this package and benchmarks; numpy's products on one thread, as the rest."""
     tools = Path(__file__).resolve().parents[1]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tools, tools.parent)))}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tools, tools.parent))), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _told(record: dict[str, Any]) -> str:
@@ -78,7 +78,7 @@ def _told(record: dict[str, Any]) -> str:
         return f"left out: {record['left_out']}"
     if record["wrong"]:
         return "\n  ".join(["WRONG", *record["wrong"]])
-    return f"{record['version']}\n{table(figures_of(record))}"
+    return f"{record['version']}\n{table_of(record)}"
 
 
 def _write(found: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from benchmarks import machine
 from benchmarks.record import pivot
 
 from . import program
-from .measure import Figure
+from .measure import Carried, Figure
 
 LITTLE = 1.2  # a gain below this is explained
 Records = Mapping[str, Mapping[str, Any]]
@@ -31,12 +31,21 @@ with nothing else around them, in the same rounds. The share is what they are of
 the gain torch.nn's time over statewise's in them alone. `(busy)` stands where other processes left too few
 undisturbed samples."""
 
+_CARRIED_HEAD = """# Other people's networks in the runtime
+
+These programs bring their weights. `statewise.read_weights` reads the recurrent layers, a few lines of `tools/programs`
+put the rest around them as ops of the [runtime](runtime.md), and that stands beside the program itself, as it was
+installed, on one thread each. Before the clock starts the outputs are compared: *apart* is the largest difference of
+any number (float32's rounding; of the sounds' numbers none may differ)."""
+
 
 def page(records: Records) -> str:
     """All of docs/programs.md."""
     good = {name: record for name, record in records.items() if record.get("figures")}
     parts = [_HEAD, *(_section(name, record) for name, record in good.items())]
     parts.append(f"## Where a program gains less than {LITTLE}\n\n" + _explanations(good))
+    if carried := {name: record for name, record in records.items() if record.get("cases")}:
+        parts += [_CARRIED_HEAD, *(_section(name, record) for name, record in carried.items())]
     if left := [f"- {name}: {record['left_out']}" for name, record in records.items() if "left_out" in record]:
         parts.append("## Left out\n\n" + "\n".join(left))
     return "\n\n".join(parts) + "\n"
@@ -48,11 +57,26 @@ def figures_of(record: Mapping[str, Any]) -> list[Figure]:
 
 
 def _section(name: str, record: Mapping[str, Any]) -> str:
-    return f"## {record['version']}\n\n{program(name).WORK}.\n\n{table(figures_of(record))}\n\n{_measured_on(record)}"
+    return f"## {record['version']}\n\n{program(name).WORK}.\n\n{table_of(record)}\n\n{_measured_on(record)}"
 
 
 def _measured_on(record: Mapping[str, Any]) -> str:
     return f"Measured on {machine.sentence(record['machine'])}."
+
+
+def table_of(record: Mapping[str, Any]) -> str:
+    """What was measured of a program, accelerated or carried over."""
+    if "cases" not in record:
+        return table(figures_of(record))
+    return pivot(_carried_entries(Carried(**case) for case in record["cases"]), "case")
+
+
+def _carried_entries(cases: Iterable[Carried]) -> Iterator[tuple[list[str], str, str]]:
+    for c in cases:
+        yield [c.case], "the program", f"{c.theirs * 1e3:.2f} ms"
+        yield [c.case], "statewise.runtime", f"{c.ours * 1e3:.2f} ms"
+        yield [c.case], "program / runtime", _ratio(c)
+        yield [c.case], "apart", f"{c.apart:.0e}" if c.apart else "0"
 
 
 def table(figures: Iterable[Figure]) -> str:
@@ -70,7 +94,7 @@ def _entries(figures: Iterable[Figure]) -> Iterator[tuple[list[str], str, str]]:
         yield row, "layers' gain", f"{f.layers_ratio:.2f}"
 
 
-def _ratio(figure: Figure) -> str:
+def _ratio(figure: Figure | Carried) -> str:
     return f"**{figure.ratio:.2f}**" + (" (busy)" if figure.disturbed else "")
 
 

@@ -7,7 +7,7 @@ biases there are. ``Layout`` says so, and ``part`` does the rest for all of them
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +106,7 @@ class Part:
     bias: bool
     proj_size: int
     initial: bool
-    arrays: Arrays
+    arrays: Arrays = field(repr=False)
     others: tuple[str, ...] = ()
 
     def options(self) -> dict[str, Any]:

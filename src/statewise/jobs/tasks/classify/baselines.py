@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from . import dtw
 from .encoder import Encoder
 from .examples import Examples
-from .features import Scores
+from .features import Lesson, Scores
 from .rocket import FEATURES, Rocket
 from .sequences import Rows, Sequences
 from .targets import Said, Target, Values
@@ -114,7 +114,7 @@ def _rocket(target: Target, train: Sequences, values: Values, test: Sequences) -
     if most < min(LEAST_ROWS, len(train)):
         return f"{Rocket.KIND} (left out, it takes too long)", None
     rows = _sample(len(train), min(most, ROCKET_ROWS))
-    rocket, weights, bias, left_out = Rocket.fitted(train.select(rows), target, values[rows])
+    rocket, weights, bias, left_out = Rocket.fitted(Lesson(train.select(rows), target, values[rows]))
     said = target.of_scores(rocket.times(test, weights) + bias, left_out, values[rows])
     return f"{Rocket.KIND}{_part(rows, train)}", said
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import Features, Floats, Scores
+from .features import Features, Floats, Lesson, Scores
 from .ngrams import NGrams
 from .rocket import Rocket
 from .sequences import Sequences
@@ -39,9 +39,9 @@ class Beside:
     share: float = 0.0
 
     @classmethod
-    def fitted(cls, kind: type[Features], *how: Any, **more: Any) -> tuple[Beside, Scores | None] | None:
+    def fitted(cls, kind: type[Features], lesson: Lesson) -> tuple[Beside, Scores | None] | None:
         """One whose linear model alone counts, and what is said of each sequence by those without it."""
-        found = kind.fitted(*how, **more)
+        found = kind.fitted(lesson)
         return found and (cls(*found[:3]), found[3])
 
     def scores(self, sequences: Sequences) -> Scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,6 +18,19 @@ Scores = NDArray[np.float64]
 """What a linear model says of n sequences: (n, W)."""
 
 Own = TypeVar("Own", bound="Features")
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a linear model is fitted to: ``values`` of ``sequences``, that count ``weights`` (n,), None: all alike."""
+
+    sequences: Sequences
+    target: Target
+    values: Values
+    weights: Floats | None = None
+    seed: int = 0
+    reach: int = 1
+    """Steps that are looked at together, of kinds that can be told."""
 
 
 class Features(ABC):
@@ -33,21 +47,10 @@ class Features(ABC):
 
     @classmethod
     @abstractmethod
-    def fitted(
-        cls: type[Own],
-        sequences: Sequences,
-        target: Target,
-        values: Values,
-        weights: Floats | None = None,
-        *,
-        seed: int = 0,
-        reach: int = 1,
-    ) -> tuple[Own, Floats, Floats, Scores | None] | None:
-        """The features of ``sequences``, and weights (F, W) and bias (W,) that make ``values`` of them.
+    def fitted(cls: type[Own], lesson: Lesson) -> tuple[Own, Floats, Floats, Scores | None] | None:
+        """The features, and weights (F, W) and bias (W,) that make values of them; None where nothing can be learnt.
 
-        Also what is said of each sequence by those without it, where ``LEFT_OUT``. ``weights`` (n,) are how much each
-        counts; ``seed`` and ``reach`` are those of kinds that draw, or that look at so many steps. None where nothing
-        can be learnt.
+        Also what is said of each sequence by those without it, where ``LEFT_OUT``.
         """
 
     @property

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.vocabulary import END
-from .features import Features, Floats, Scores
+from .features import Features, Floats, Lesson, Scores
 from .sequences import Rows, Sequences
-from .targets import Classes, Target, Values
+from .targets import Classes
 
 FACTOR = 0x5851F42D4C957F2D  # odd, of no pattern (the multiplier of Knuth's MMIX): tells n-grams by one number
 SEEN, MOST_WEIGHTS = 2, 1 << 22  # texts that an n-gram must be in; numbers in the table
@@ -41,27 +41,19 @@ class NGrams(Features):
     idf: Floats
 
     @classmethod
-    def fitted(
-        cls,
-        sequences: Sequences,
-        target: Target,
-        values: Values,
-        weights: Floats | None = None,
-        *,
-        seed: int = 0,
-        reach: int = 1,
-    ) -> tuple[NGrams, Floats, Floats, None] | None:
-        """Those of up to ``reach`` symbols; None where none is in several texts, and where ``target`` isn't classes."""
+    def fitted(cls, lesson: Lesson) -> tuple[NGrams, Floats, Floats, None] | None:
+        """None where no n-gram is in several texts, and where the target isn't classes."""
+        sequences, target, values = lesson.sequences, lesson.target, lesson.values
         if not isinstance(target, Classes) or len(np.unique(values)) < 2:
             return None
         from scipy.sparse import csr_array
         from sklearn.linear_model import LogisticRegression
 
-        found = [keys[there] for _, keys, there in ngrams_of(sequences, reach)]
-        texts = [rows[there] for rows, _, there in ngrams_of(sequences, reach)]
-        known, places = np.unique(np.concatenate(found), return_inverse=True)
+        parts = [(rows[there], keys[there]) for rows, keys, there in ngrams_of(sequences, lesson.reach)]
+        texts, keys = (np.concatenate(part) for part in zip(*parts, strict=True))
+        known, places = np.unique(keys, return_inverse=True)
         shape = len(sequences), len(known)
-        counts = csr_array((np.ones(len(places)), (np.concatenate(texts), places)), shape=shape)  # of each in each
+        counts = csr_array((np.ones(len(places)), (texts, places)), shape=shape)  # of each in each
         counts.sum_duplicates()
         seen = np.bincount(counts.indices, minlength=len(known))
         kept = np.flatnonzero(seen >= SEEN)
@@ -75,11 +67,11 @@ class NGrams(Features):
         model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, tol=1e-3)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not wholly converged is as good here
-            model.fit(scaled, values, weights)
+            model.fit(scaled, values, lesson.weights)
         table, bias = np.zeros((len(kept), target.width), np.float32), np.full(target.width, NEVER, np.float32)
         half = [-0.5, 0.5] if len(model.classes_) == 2 else 1  # of two classes the regression has the second's alone
         table[:, model.classes_], bias[model.classes_] = model.coef_.T * half, model.intercept_ * half
-        return cls(np.array(reach), known[kept], idf.astype(np.float32)), table, bias, None
+        return cls(np.array(lesson.reach), known[kept], idf.astype(np.float32)), table, bias, None
 
     @property
     def count(self) -> int:

@@ -17,10 +17,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import Features, Floats, Scores
+from .features import Features, Floats, Lesson, Scores
 from .ridge import ridge
 from .sequences import Rows, Sequences
-from .targets import Target, Values
 
 LENGTH = 9  # of a kernel
 KERNELS = np.array([[2 if i in twos else -1 for i in range(LENGTH)] for twos in combinations(range(LENGTH), 3)])
@@ -85,36 +84,23 @@ class Rocket(Features):
         return rocket
 
     @classmethod
-    def fitted(
-        cls,
-        sequences: Sequences,
-        target: Target,
-        values: Values,
-        weights: Floats | None = None,
-        *,
-        seed: int = 0,
-        reach: int = 1,
-    ) -> tuple[Rocket, Floats, Floats, Scores]:
-        """The kernels are of a length of their own, whatever ``reach`` is."""
-        rocket = cls.of(sequences, seed)
-        return rocket, *ridge(rocket.matrix(sequences), target.responses(values), weights)
+    def fitted(cls, lesson: Lesson) -> tuple[Rocket, Floats, Floats, Scores]:
+        """Always something."""
+        rocket = cls.of(lesson.sequences, lesson.seed)
+        x = np.empty((len(lesson.sequences), rocket.count), np.float32)
+        for rows, features in rocket.parts(lesson.sequences):
+            x[rows] = features
+        return rocket, *ridge(x, lesson.target.responses(lesson.values), lesson.weights)
 
     @property
     def count(self) -> int:
         """F."""
         return self.heights.size
 
-    def matrix(self, sequences: Sequences) -> Floats:
-        """The features of all ``sequences``: (n, F)."""
-        found = np.empty((len(sequences), self.count), np.float32)
-        for rows, features in self._parts(sequences):
-            found[rows] = features
-        return found
-
     def times(self, sequences: Sequences, weights: Floats) -> Scores:
-        """``matrix`` times ``weights`` (F, W), in float64: what cancels is large."""
+        """In float64: what cancels is large."""
         wide, said = weights.astype(np.float64), np.empty((len(sequences), weights.shape[1]))
-        for rows, features in self._parts(sequences):
+        for rows, features in self.parts(sequences):
             said[rows] = features @ wide
         return said
 
@@ -128,15 +114,15 @@ class Rocket(Features):
         if not 1 <= int(self.dilations.min()) <= int(self.dilations.max()) <= FARTHEST:
             raise ValueError("expected dilations of a length that sequences have")
 
-    def _parts(self, sequences: Sequences) -> Iterator[tuple[Rows, Floats]]:
-        """Rows of ``sequences`` that are of like length, and their features."""
+    def parts(self, sequences: Sequences) -> Iterator[tuple[Rows, Floats]]:
+        """Some rows of ``sequences`` after others, those of like length together, and their features (n, F)."""
         order = np.argsort(sequences.lengths, kind="stable")
         rows = max(1, AT_ONCE // (int(sequences.lengths.max(initial=1)) * len(KERNELS)))
         for begin in range(0, len(order), rows):
             part = order[begin : begin + rows]
-            yield part, self._features(*sequences.block(part))
+            yield part, self._of(*sequences.block(part))
 
-    def _features(self, x: Floats, lengths: Rows | None) -> Floats:
+    def _of(self, x: Floats, lengths: Rows | None) -> Floats:
         """The features of x (T, N, I), of which the first ``lengths`` (N,) steps count: (N, F)."""
         shares = np.empty((x.shape[1], *self.heights.shape), np.float32)  # (N, 84, F / 84)
         for said, which, columns in self._said(x, lengths):

@@ -24,7 +24,7 @@ from .batches import Batches
 from .beside import Beside
 from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
-from .features import Features, Scores
+from .features import Features, Lesson, Scores
 from .model import Model
 from .network import Embedding, Network, made, outputs_of
 from .ngrams import NGrams
@@ -225,8 +225,8 @@ class ClassifyProblem(Problem[Model]):
         if self.config.balance:
             of_classes = self.target.balanced(values).numpy()[values]
             weights = of_classes if weights is None else weights * of_classes
-        how = self.encoder.encoded(sequences), self.target, values, weights
-        return Beside.fitted(self.features, *how, seed=self.config.seed, reach=self.config.ngrams or 1)
+        read, seed, reach = self.encoder.encoded(sequences), self.config.seed, self.config.ngrams or 1
+        return Beside.fitted(self.features, Lesson(read, self.target, values, weights, seed, reach))
 
     def train(self, trainer: Trainer) -> Model:
         """The network and, where something stands beside it, how much each counts.
