@@ -63,9 +63,12 @@ examples:
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
-OPTIONAL = dict.fromkeys(
-    ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
-) | {"optuna": "tune", "holidays": "holidays", "sacrebleu": "translate", "tokenizers": "translate"}
+OPTIONAL = dict.fromkeys(("torch", "polars", "narwhals", "matplotlib", "sklearn", "tqdm", "jinja2"), "jobs") | {
+    "optuna": "tune",
+    "holidays": "holidays",
+    "sacrebleu": "translate",
+    "tokenizers": "translate",
+}
 
 
 class Parser(argparse.ArgumentParser):
