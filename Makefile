@@ -26,7 +26,7 @@ export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 # One step at a time: they install into the same folder. Each of them has all processors.
 .NOTPARALLEL:
-.PHONY: help demo test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel archive format clean
+.PHONY: help demo wheel test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel archive format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
@@ -92,6 +92,13 @@ ARCHIVE ?=
 
 archive: $(STAMPS)/jobs ## fetch 44 public sets and measure classify on them (40 minutes); renews the table in docs/jobs.md
 	PYTHONPATH=tools:. $(BIN)/python -m archive $(ARCHIVE)
+
+wheel: $(STAMPS)/build-tools ## sdist and wheel into dist/, and a forecast from the wheel alone in an environment made for it
+	$(INSTALL) build
+	rm -rf dist build/wheel && $(BIN)/python -m build
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt "$$(ls dist/*.whl)[jobs]"
+	cd build/wheel && PYTHONWARNINGS=error bin/statewise forecast --plain --out run && bin/statewise forecast predict run/model.safetensors
 
 format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(BIN)/ruff check --fix .

@@ -210,9 +210,9 @@ def test_few_rows_are_told_apart_with_it_and_come_back_from_the_file(tmp_path, m
     X = np.sin(np.arange(30) * (1 + 0.2 * y[:, None]) + random.uniform(0, 6, (24, 1))) + random.normal(0, 0.3, (24, 30))
     classifier = Classifier(units=4, epochs=3).fit(X, y)
     beside = classifier.model_.beside
-    assert beside.share == 0  # three epochs teach a network nothing
+    assert (beside.share, beside.linear > 1) == (0.0, True)
     assert classifier.score(X, y) == 1.0
-    assert {record["fit"] for record in classifier.history_} == {"half 1", "half 2", "all"}
+    assert {record["fit"] for record in classifier.history_} == {"all"}  # too few to tell what a network is worth
     classifier.save(tmp_path / "model.safetensors")
     again = Classifier.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
@@ -254,6 +254,7 @@ def test_numbers_and_several_labels_too(monkeypatch):
     X = np.sin(np.arange(30) * phase[:, None]) + random.normal(0, 0.1, (40, 30))
     regressor = Regressor(units=4, epochs=2).fit(X, 7 + phase)
     assert regressor.score(X, 7 + phase) > 0.9
+    assert {record["fit"] for record in regressor.history_} == {"half 1", "half 2", "all"}
     labels = np.stack([phase > 1, phase > 1.2], 1).astype(int)
     classifier = Classifier(units=4, epochs=2).fit(X, labels)
     assert isinstance(classifier.model_.target, Labels)

@@ -50,6 +50,7 @@ COMMANDS |= {
 }
 
 COMMANDS["explain"] = ("statewise.explaining.command:COMMAND", "say what a layer computes, tensor by tensor")
+COMMANDS["serve"] = ("statewise.serving.command:COMMAND", "serve models that have learnt it, by HTTP")
 
 EXAMPLES = """\
 examples:
@@ -60,6 +61,7 @@ examples:
   statewise tag
   statewise translate
   statewise explain lstm
+  statewise serve runs/write-1/model.safetensors
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
@@ -69,6 +71,7 @@ OPTIONAL = dict.fromkeys(("torch", "polars", "narwhals", "matplotlib", "sklearn"
     "sacrebleu": "translate",
     "tokenizers": "translate",
 }
+OPTIONAL |= dict.fromkeys(("pydantic", "starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
 
 
 class Parser(argparse.ArgumentParser):
@@ -122,6 +125,8 @@ def _needs(prog: str, error: ModuleNotFoundError) -> int:
     extra = OPTIONAL.get((error.name or "").split(".")[0])
     if extra is None:
         raise error
+    if prog == "statewise serve" and extra == "jobs":  # it needs but a few of them
+        extra = "serve-forecast" if error.name in ("polars", "narwhals") else "serve"
     _say(f"{prog}: needs {error.name}: pip install 'statewise[{extra}]'")
     return 2
 

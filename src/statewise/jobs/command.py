@@ -39,7 +39,7 @@ from .training.rank import is_main_process
 
 Options = TypeVar("Options", bound=Config)
 
-GROUPS = ("", "search", "data", "reading files", "forecast", "network", "training", "run")  # in this order
+GROUPS = ("", "search", "data", "reading files", "forecast", "network", "training", "run", "limits")  # in this order
 
 
 def _is_address(text: str) -> bool:

@@ -80,6 +80,11 @@ class Network:
         """Whether it can read a step at a time: not where a layer reads backwards."""
         return not self._whole
 
+    @property
+    def over_time(self) -> list[bool]:
+        """Of each result whether it is one for each step, (T, N, O), or one for all, (N, O)."""
+        return [over_time for _, over_time in self._results]
+
     def run(self, x: Any, lengths: Any = None) -> Any:
         """The result for whole sequences.
 

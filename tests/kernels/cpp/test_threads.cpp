@@ -1,12 +1,14 @@
 // parallel and run_phases: every task once, whatever becomes of the threads.
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstring>
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#if defined(__GLIBC__)
+#include <pthread.h>
+#endif
 
 #include "check.hpp"
 #include "owners.hpp"

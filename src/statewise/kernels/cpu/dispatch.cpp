@@ -1,13 +1,13 @@
 #include "dispatch.hpp"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
+
+#include "platform.hpp"
 
 namespace statewise {
 
@@ -131,9 +131,8 @@ const Cell& cell_of(const InstructionSet& set, int cell) {
 }
 
 int load_cell(const std::string& path, const std::string& key) {
-  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw std::invalid_argument(dlerror());
-  const auto symbol = reinterpret_cast<const CompiledCell* (*)()>(dlsym(library, "statewise_cell"));
+  void* const library = open_library(path);
+  const auto symbol = reinterpret_cast<const CompiledCell* (*)()>(find_symbol(library, "statewise_cell"));
   const CompiledCell* const found = symbol ? symbol() : nullptr;
   if (!found || found->version != kCellVersion)
     throw std::invalid_argument(path + ": Expected a cell for this version of the kernels");

@@ -1,43 +1,28 @@
 #include "threads.hpp"
 
+#if !defined(_WIN32)
 #include <dlfcn.h>
-#include <pthread.h>
+#endif
 #if defined(__linux__)
 #include <link.h>
 #endif
 
 #include <atomic>
-#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "platform.hpp"
+
 namespace statewise {
 namespace {
-
-// Whether this process came from another by fork and never ran exec, as proc(5) has it. False where nobody knows.
-bool came_from_fork() {
-  unsigned flags = 0;
-#if defined(__linux__)
-  constexpr unsigned kForkedNoExec = 0x40;  // PF_FORKNOEXEC
-  char line[512] = "";
-  if (std::FILE* stat = std::fopen("/proc/self/stat", "r")) {
-    line[std::fread(line, 1, sizeof line - 1, stat)] = '\0';
-    std::fclose(stat);
-  }
-  const char* const name_end = std::strrchr(line, ')');  // the name may hold anything
-  if (name_end) std::sscanf(name_end, ") %*c %*d %*d %*d %*d %*d %u", &flags);
-  flags &= kForkedNoExec;
-#endif
-  return flags != 0;
-}
 
 // Known from when this is loaded, not from the first call: torch may use its threads before we do. Where we are loaded
 // after the fork, nobody can tell whether it has.
 std::atomic<bool> forked{[] {
-  pthread_atfork(nullptr, nullptr, [] { forked = true; });
+  after_fork([] { forked = true; });
   return came_from_fork();
 }()};
 
@@ -48,7 +33,7 @@ constexpr const char* kGompParallel = "GOMP_parallel";
 // The one that torch's own calls are bound to, for two runtimes in one process fight over the cores: what is visible to
 // the whole process, as torch's loader makes it or the user by LD_PRELOAD, else what torch's library brought with it.
 void* find_gomp_parallel() {
-  void* found = dlsym(RTLD_DEFAULT, kGompParallel);
+  void* found = find_global_symbol(kGompParallel);
 #if defined(__linux__)
   std::string torch;
   const auto look = [](dl_phdr_info* library, size_t, void* path) {
@@ -57,7 +42,8 @@ void* find_gomp_parallel() {
     return 1;
   };
   if (!found && dl_iterate_phdr(look, &torch))
-    if (void* const library = dlopen(torch.c_str(), RTLD_LAZY | RTLD_NOLOAD)) found = dlsym(library, kGompParallel);
+    if (void* const library = dlopen(torch.c_str(), RTLD_LAZY | RTLD_NOLOAD))
+      found = find_symbol(library, kGompParallel);
 #endif
   return found;
 }
@@ -122,11 +108,15 @@ void parallel(int threads, int64_t count, const std::function<void(int64_t)>& ta
 }
 
 std::string thread_runtime() {
+#if defined(_WIN32)
+  return "threads";
+#else
   Dl_info library;
   const GompParallel run = gomp_parallel();
   if (!run || !dladdr(reinterpret_cast<void*>(run), &library)) return "threads";
   const std::string path = library.dli_fname, name = path.substr(path.rfind('/') + 1);
   return name.substr(0, name.find_first_of(".-"));
+#endif
 }
 
 }  // namespace statewise

@@ -2,7 +2,8 @@
 
 With few rows such a model is what networks lose to, and with many the two err in different places. The network is
 trained alone. What both say is added, each times a number, chosen by what is lost on sequences that neither has learnt
-from. The network counts only where that helps by more than chance would have it.
+from. The network counts only where that helps by more than chance would have it, and not where rows are too few to
+tell.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .targets import Target, Values
 
 SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the network, that are tried
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of what the linear model would count alone
+FEW = 30  # rows, of which halves tell nothing of a network
 SURE = 2.0  # standard errors of what the network has to gain, or it counts nothing
 KINDS: Mapping[str, type[Features]] = {kind.KIND: kind for kind in (NGrams, Rocket)}
 
@@ -59,13 +61,18 @@ class Beside:
             return self.linear * scores
         return self.linear * scores + self.share * outputs
 
-    def settled(self, target: Target, scores: Scores, outputs: Scores, values: Values, weights: Any = None) -> Beside:
+    def settled(
+        self, target: Target, scores: Scores, outputs: Scores | None, values: Values, weights: Any = None
+    ) -> Beside:
         """With what each counts, by ``scores`` and ``outputs`` (n, W) of sequences that neither has learnt from.
 
-        ``weights`` (W,) are those of the loss.
+        Without ``outputs`` the network counts nothing. ``weights`` (W,) are those of the loss.
         """
         import torch
 
+        alone = target.sharpness(scores, values)
+        if outputs is None:
+            return replace(self, linear=alone, share=0.0)
         truth, doubt = torch.from_numpy(values), target.doubt(len(values))
 
         def lost(linear: float, share: float) -> Scores:
@@ -73,7 +80,6 @@ class Beside:
             losses: Scores = target.losses(mixed, truth, weights, doubt).numpy()
             return losses
 
-        alone = target.sharpness(scores, values)
         pairs = [(factor * alone, share) for factor in FACTORS for share in SHARES]
         without = lost(alone, 0.0)
         linear, share = min(pairs, key=lambda pair: lost(*pair).mean())

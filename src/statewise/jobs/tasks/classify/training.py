@@ -21,7 +21,7 @@ from ...training.problem import Problem, Trainer
 from ...training.task import Task
 from ...training.weights import arrays_of
 from .batches import Batches
-from .beside import Beside
+from .beside import FEW, Beside
 from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
 from .features import Features, Lesson, Scores
@@ -236,15 +236,16 @@ class ClassifyProblem(Problem[Model]):
         if self.like is not None or self.beside is None or self.held_out is not None:
             return super().train(trainer)
         values, left_out = self.given[1], self.beside[1]
-        outputs = np.empty((len(values), self.target.width))
-        scores = np.zeros_like(outputs) if left_out is None else left_out
+        outputs = np.empty((len(values), self.target.width)) if len(values) >= FEW else None
+        scores = np.zeros((len(values), self.target.width)) if left_out is None else left_out
         halves = self.target.split(values, 0.5, self.config.seed)
         for number, (kept, held) in enumerate((halves, halves[::-1]), 1):
             weights = None if self.sample_weight is None else self.sample_weight[kept]
             half = replace(self, given=self._of(kept), sample_weight=weights)
-            network = half.network()
-            trainer.fit(half.task(network), self.config, f"half {number}")
-            outputs[held] = outputs_of(network.eval(), half._read(self._of(held)[0])).numpy()
+            if outputs is not None:
+                network = half.network()
+                trainer.fit(half.task(network), self.config, f"half {number}")
+                outputs[held] = outputs_of(network.eval(), half._read(self._of(held)[0])).numpy()
             if left_out is None and half.beside is not None:
                 scores[held] = half.beside[0].scores(half.encoder.encoded(self._of(held)[0]))
         network = self.network()
@@ -274,10 +275,10 @@ class ClassifyProblem(Problem[Model]):
     ) -> Model:
         """With what ``scores`` and ``outputs`` of sequences that were not learnt from say, where there are any."""
         beside, target = self.beside and self.beside[0], self.target
-        if outputs is not None and values is not None:
-            if beside is not None and scores is not None:
-                beside = beside.settled(target, scores, outputs, values, self._balance)
-                outputs = beside.mixed(scores, outputs)
+        if values is not None and beside is not None and scores is not None:
+            beside = beside.settled(target, scores, outputs, values, self._balance)
+            outputs = beside.mixed(scores, outputs)
+        if values is not None and outputs is not None:
             target = target.settled(outputs, values)
         return Model(
             weights=arrays_of(network),

@@ -1,12 +1,13 @@
 #include "finalize.hpp"
 
-#include <dlfcn.h>
 #include <nanobind/nanobind.h>
-#include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <thread>
+
+#include "platform.hpp"
 
 namespace nb = nanobind;
 
@@ -14,7 +15,7 @@ namespace statewise {
 namespace {
 
 [[noreturn]] void wait_for_the_end() {
-  for (;;) pause();
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
 }
 
 // Python 3.14 lets such threads wait by itself. A module of the stable ABI learns where it is when it is loaded.
@@ -28,8 +29,8 @@ bool ends_threads() {
 
 // Which of the two names it has depends on the version, and the stable ABI has neither of them before 3.13.
 int (*find_finalizing())() {
-  void* found = dlsym(RTLD_DEFAULT, "Py_IsFinalizing");
-  if (!found) found = dlsym(RTLD_DEFAULT, "_Py_IsFinalizing");
+  void* found = find_global_symbol("Py_IsFinalizing");
+  if (!found) found = find_global_symbol("_Py_IsFinalizing");
   return reinterpret_cast<int (*)()>(found);
 }
 

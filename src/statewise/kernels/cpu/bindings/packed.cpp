@@ -1,9 +1,5 @@
 #include "packed.hpp"
 
-#include <sys/mman.h>
-
-#include <cstdlib>
-#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -12,25 +8,9 @@
 namespace nb = nanobind;
 
 namespace statewise {
-namespace {
 
-// Memory of whole cache lines; for a large pack of whole huge pages, where the system has them: processors fetch ahead
-// within a page alone (LSTM of H = 512, one step of one row: 119 -> 108 us).
-void* memory_for(int64_t bytes) {
-  constexpr int64_t kLine = 64, kHuge = 2 << 20, kLarge = 1 << 20;
-  const int64_t unit = bytes < kLarge ? kLine : kHuge, whole = (bytes + unit - 1) / unit * unit;
-  void* const memory = std::aligned_alloc(size_t(unit), size_t(whole));
-  if (!memory) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  if (unit == kHuge) madvise(memory, size_t(whole), MADV_HUGEPAGE);
-#endif
-  return memory;
-}
-
-}  // namespace
-
-Pack::Pack(Operands& operands) : call(operands.call()), set(&statewise::instruction_set()), memory(nullptr, std::free) {
-  memory.reset(memory_for(packed_bytes(call)));
+Pack::Pack(Operands& operands)
+    : call(operands.call()), set(&statewise::instruction_set()), memory(lasting_memory(packed_bytes(call))) {
   pack(call, memory.get());
   call.weights.clear();
   call.packed = memory.get();
@@ -54,7 +34,7 @@ Pack PackedStack::packed(nb::handle stack, Form form, const nb::list& weights, n
 
 void PackedStack::watch(nb::tuple hooks, nb::dict owner) {
   weights_.clear();
-  for (auto item : owner) weights_.push_back(nb::borrow(item.second));
+  for (auto named : owner) weights_.push_back(nb::borrow(named.second));
   hooks_ = std::move(hooks);
   owner_ = std::move(owner);
 }

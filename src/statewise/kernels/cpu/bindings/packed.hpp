@@ -4,10 +4,10 @@
 
 #include <nanobind/nanobind.h>
 
-#include <memory>
 #include <vector>
 
 #include "eager.hpp"
+#include "memory.hpp"
 
 namespace statewise {
 
@@ -17,7 +17,7 @@ struct Pack {
 
   Call call;
   const InstructionSet* set;
-  std::unique_ptr<void, void (*)(void*)> memory;
+  Memory memory;
 };
 
 // The weights of a layer or cell, packed.
