@@ -11,7 +11,7 @@ from pathlib import Path
 from . import machine, pages
 from .case import CELLS, MODES, Case, Shape
 from .compare import compare
-from .kinds import bench, bfloat16, cells, forecasts, jobs, memory, overhead, peers, shares, steps, sweep
+from .kinds import bench, bfloat16, cells, forecasts, jobs, memory, narrow, overhead, peers, shares, steps, sweep
 from .record import Results
 from .runner import Kind, run
 
@@ -29,6 +29,7 @@ KINDS = {
     "forecasts": forecasts.KIND,
     "shares": shares.KIND,
     "steps": steps.KIND,
+    "narrow": narrow.KIND,
 }
 FOLDER = Path(__file__).parent / "results"
 DESCRIPTION = """\

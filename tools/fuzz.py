@@ -1,4 +1,4 @@
-"""Feed damaged files to everything that reads files: each must end in a result or in an ``InputError`` of one line.
+"""Feed damaged files to everything that reads files: each must end in a result or in one line of ours.
 
     .venv/bin/python tools/fuzz.py                             20,000 mutants of every kind of file
     .venv/bin/python tools/fuzz.py --mutants 500 csv ts        of two kinds
@@ -136,6 +136,30 @@ def mutated_zip(content: bytes, draw: random.Random) -> bytes:
     return found.getvalue()
 
 
+def mutated_json(content: bytes, draw: random.Random) -> bytes:
+    """The text damaged, or an entry of the tree that it is."""
+    if draw.random() < 0.3:
+        return mutated_bytes(content, draw)
+    tree = json.loads(content)
+    for _ in range(draw.choice((1, 1, 1, 2, 3))):
+        _change_entry(tree, draw)
+    return json.dumps(tree).encode()
+
+
+def mutated_keras(content: bytes, draw: random.Random) -> bytes:
+    """The archive damaged, or the description in it, or the weights."""
+    if draw.random() < 0.6:
+        return mutated_zip(content, draw)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = mutated_json(members["config.json"], draw)
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    return found.getvalue()
+
+
 def mutated_tensors(content: bytes, draw: random.Random) -> bytes:
     """The file damaged, or an entry of its JSON header, or a tensor."""
     import torch
@@ -215,8 +239,31 @@ def _change_tensor(tensors: dict[str, Any], draw: random.Random, torch: Any) -> 
 # What reads them
 
 
+def make_foreign_files(folder: Path) -> None:
+    """Those of other libraries, which the tests have."""
+    import torch
+    from safetensors.torch import save_file
+
+    figures = Path(__file__).parents[1] / "tests/weights/figures"
+    for name in ("nam", "rtneural"):
+        told = json.loads((figures / f"{name}.json").read_text(encoding="utf-8"))
+        model = told["two" if name == "nam" else "conv"]["model"]
+        (folder / name).write_text(json.dumps(model), encoding="utf-8")
+    for name, file in (
+        ("keras", "keras-functional.keras"),
+        ("keras-convolutions", "keras-convolutions.keras"),
+        ("weights-h5", "keras-sequential.weights.h5"),
+        ("weights-npz", "flax.npz"),
+    ):
+        (folder / name).write_bytes((figures / file).read_bytes())
+    state = torch.nn.LSTM(2, 3, 2, bidirectional=True, proj_size=2).state_dict()
+    torch.save({"model": state, "step": 3}, folder / "weights-pt")
+    save_file(state, folder / "weights-safetensors")
+
+
 def make_files(folder: Path) -> None:
     """A small file of every kind in ``folder``."""
+    make_foreign_files(folder)
     import numpy as np
     import polars as pl
 
@@ -495,6 +542,32 @@ def use_translator(path: Path, draw: random.Random) -> None:
     Translator.load(path).predict_n_best(["1 May 1990", "?", "June"], draw.choice((1, 5)))
 
 
+def use_network(path: Path, draw: random.Random) -> None:
+    """Load it and run it."""
+    import numpy as np
+
+    from statewise import runtime
+
+    net = runtime.load(path)
+    ((_, form),) = net.inputs
+    x = np.ones((3, 2), np.int64) if form.kind == "symbols" else np.ones((3, 2, form.width), np.float32)
+    with np.errstate(all="ignore"), contextlib.suppress(ValueError):  # too few steps for a convolution, or one symbol
+        net.run(x)
+
+
+def use_weights(path: Path, draw: random.Random) -> None:
+    """Find the layers, and run them in the runtime and in torch."""
+    import numpy as np
+    import torch
+
+    import statewise
+
+    for part in statewise.read_weights(path).values():
+        part.network().run(np.ones((3, 2, part.input_size)))
+        layer = part.layer()
+        layer(torch.ones(3, 2, part.input_size, dtype=layer.weight_hh_l0.dtype))
+
+
 Mutate = Callable[[bytes, random.Random], bytes]
 Read = Callable[[Path, random.Random], None]
 KINDS: dict[str, tuple[Mutate, Read]] = {
@@ -522,6 +595,14 @@ KINDS: dict[str, tuple[Mutate, Read]] = {
     "pairs": (mutated_lines, read_pairs),
     "translate": (mutated_tensors, use_translator),
     "translate-subword": (mutated_tensors, use_translator),
+    "nam": (mutated_json, use_network),
+    "rtneural": (mutated_json, use_network),
+    "keras": (mutated_keras, use_network),
+    "keras-convolutions": (mutated_keras, use_network),
+    "weights-h5": (mutated_bytes, use_weights),
+    "weights-npz": (mutated_zip, use_weights),
+    "weights-pt": (mutated_zip, use_weights),
+    "weights-safetensors": (mutated_bytes, use_weights),
     "checkpoint-adamw": (mutated_tensors, lambda path, draw: _train(path, "adamw")),
     "checkpoint-sgd": (mutated_tensors, lambda path, draw: _train(path, "sgd")),
 }
@@ -542,6 +623,7 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     import statewise.jobs.tasks.forecast.report
     import statewise.jobs.tasks.translate.report  # noqa: F401
     from statewise.jobs.errors import InputError, Remark
+    from statewise.runtime import LoadError
 
     torch.set_num_threads(1)
     warnings.simplefilter("error")
@@ -575,7 +657,7 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 said = "result"
-            except InputError as error:
+            except (InputError, LoadError) as error:
                 said = "refused" if len(str(error).splitlines()) == 1 else f"a message of several lines: {error!r}"
                 if len(str(error)) > 600:
                     said = f"a message of {len(str(error))} characters: {str(error)[:60]}"

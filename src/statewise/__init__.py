@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .cells import Cell, Vector
     from .explaining.explain import explain
     from .freezing import freeze
+    from .inspecting.inspect import inspect
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, detach
     from .ops.config import show_config, warn_on_fallback
     from .saving import save
@@ -37,6 +38,7 @@ _HOMES = {
     "detach": ".layers",
     "explain": ".explaining.explain",
     "freeze": ".freezing",
+    "inspect": ".inspecting.inspect",
     "load_weights": ".weights.layers",
     "read_weights": ".weights",
     "restore": ".swap",
@@ -61,6 +63,7 @@ __all__ = [
     "detach",
     "explain",
     "freeze",
+    "inspect",
     "load_weights",
     "read_weights",
     "restore",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from . import narrowing
 from .freezing import freeze
 from .layers import RecurrentLayer, SingleStep
 from .runtime import FORMAT, KIND, Network
@@ -43,7 +44,7 @@ _PADS: dict[Any, str] = {nn.ZeroPad1d: "zeros", nn.ConstantPad1d: "zeros", nn.Re
 _NOTHING: tuple[Any, ...] = (nn.Dropout, nn.Identity, functional.dropout, torch.dropout, "contiguous")
 
 
-def save(model: nn.Module, path: str | PathLike[str]) -> None:
+def save(model: nn.Module, path: str | PathLike[str], *, dtype: torch.dtype | str | None = None) -> None:
     """Write ``model`` as a file that ``statewise.runtime`` runs without torch, as it computes in eval mode.
 
     ``model`` is a recurrent layer or a cell, statewise's or torch.nn's; or a module with one input whose ``forward`` is
@@ -59,10 +60,14 @@ def save(model: nn.Module, path: str | PathLike[str]) -> None:
     Args:
         model: stays as it is.
         path: of the file, which appears whole.
+        dtype: what the matrices among the weights are written in: ``torch.int8`` (a quarter of the size) or
+            ``torch.bfloat16`` (half), and the recurrent ones computed with; see ``freeze``. Default: float32, or
+            float64 where they are.
 
     Raises:
         TypeError: ``model`` is no ``torch.nn.Module``.
-        ValueError: there is something in it that the runtime can't run; the message says what.
+        ValueError: there is something in it that the runtime can't run; the message says what. Or ``dtype`` is none of
+            these, or is given for weights of float64.
         OSError: the file can't be written.
 
     Example:
@@ -71,8 +76,12 @@ def save(model: nn.Module, path: str | PathLike[str]) -> None:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"save: Expected model to be a torch.nn.Module, got {type(model).__name__}")
+    kept = narrowing.name_of(dtype, "save")
     content, tensors = _Writer(model).program()
     arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+    if kept is not None:
+        content["ops"] = [op | {"dtype": kept} if op["op"] == "recurrent" else op for op in content["ops"]]
+        arrays = _narrowed(arrays, kept)
     Network(content, dict(arrays))  # a file that is written can be run
     target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -86,6 +95,23 @@ def save(model: nn.Module, path: str | PathLike[str]) -> None:
 def _array(tensor: Tensor) -> Any:
     tensor = tensor.detach().cpu()
     return (tensor if tensor.dtype is torch.float64 else tensor.float()).contiguous().numpy()
+
+
+def _narrowed(arrays: dict[str, Any], dtype: str) -> dict[str, Any]:
+    """Each matrix in ``dtype``, in eight bits with a scale of each row beside it."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if array.dtype == "float64":
+            raise ValueError(f"save: Expected weights of float32 for dtype={dtype}, got float64")
+        weight = torch.from_numpy(array)
+        if weight.dim() < 2:
+            found[name] = array
+        elif dtype == "bfloat16":
+            found[name] = weight.bfloat16().view(torch.uint16).numpy()
+        else:
+            whole, unit = narrowing.in_units(weight)
+            found |= {name: whole.numpy(), f"{name}.scale": unit.numpy()}
+    return found
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,24 @@ def test_a_command_that_is_killed_goes_on_to_the_same_bits():
     assert_same_run("broken", "whole")
 
 
+# The page
+
+
+@pytest.mark.slow
+@EACH
+def test_the_page_shows_what_is_inside_the_network(job, look_inside):
+    """Of what was held out: every section, or that the networks don't count."""
+    Path("file").write_text(job.content(0))
+    argv = job.argv("run")
+    assert cli.main(argv) == 0
+    html = Path("run/report.html").read_text()
+    shown = "<h2>Inside the network</h2>" in html
+    assert "couldn't be looked into" not in html
+    for title in ("Gradients through time", "Units", "What mattered of the input", "Gates and states over time"):
+        assert (f"<h2>{title}</h2>" in html) == shown
+    assert shown or argv[0] == "forecast"
+
+
 # Several processes
 
 

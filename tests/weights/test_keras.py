@@ -121,6 +121,11 @@ def _inflate(layers: dict[str, Any], file: Any) -> None:
     file["layers/gru/cell/vars"].create_dataset("1", (10**6, 10**6), "f4", chunks=(1000, 1000), compression="gzip")
 
 
+def _inflate_many(layers: dict[str, Any], file: Any) -> None:
+    for k in range(60):
+        file.create_dataset(f"empty/{k}", (200_000,), "f4", chunks=(1000,), compression="gzip")
+
+
 def _integers(layers: dict[str, Any], file: Any) -> None:
     del file["layers/gru/cell/vars/1"]
     file["layers/gru/cell/vars/1"] = np.zeros((3, 9), np.int32)
@@ -134,6 +139,7 @@ def _integers(layers: dict[str, Any], file: Any) -> None:
         (_link, r"layers/gru/cell/vars/1: expected a group or an array of the file's own, got a link$"),
         (_outside, r"layers/gru/cell/vars/1: expected numbers in the file itself, got float32$"),
         (_inflate, r"layers/gru/cell/vars/1: expected no more than the file's \d+ bytes, got 4000000000000$"),
+        (_inflate_many, r"empty/\d+: expected no more than the file's \d+ bytes, got 800000$"),
         (_integers, r"gru\w*\.weight_hh: expected floating-point numbers, got int32$"),
         (lambda of, _: of["GRU"].update(reset_after=False), r"gru\w*\.bias: expected a bias of reset_after=False"),
         (lambda of, _: of["GRU"].update(go_backwards=True), r"gru\w*: expected go_backwards to be False, got True$"),

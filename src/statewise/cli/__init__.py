@@ -50,6 +50,10 @@ COMMANDS |= {
 }
 
 COMMANDS["explain"] = ("statewise.explaining.command:COMMAND", "say what a layer computes, tensor by tensor")
+COMMANDS["inspect"] = (
+    "statewise.inspecting.command:COMMAND",
+    "look inside a trained network: gates, states, gradients",
+)
 COMMANDS["serve"] = ("statewise.serving.command:COMMAND", "serve models that have learnt it, by HTTP")
 
 EXAMPLES = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ CLOSE = 1e-4  # between whole sequences and steps, of the largest number: both a
 
 
 def explain_file(path: str | PathLike[str], steps: int = 3, batch: int = 10) -> Explanation:
-    """The model in a ``.safetensors`` file: each op of its program with what it reads and gives.
+    """The model in a file that the runtime reads: each op of its program with what it reads and gives.
 
-    Of a file that the runtime can't run, and of others' files, the tensors, and why it isn't more.
+    Of a ``.safetensors`` file that the runtime can't run the tensors, and why it isn't more.
 
     Raises:
         LoadError: a ValueError of one line: it is no whole ``.safetensors`` file.
@@ -34,14 +33,16 @@ def explain_file(path: str | PathLike[str], steps: int = 3, batch: int = 10) -> 
     """
     path = Path(path)
     data = path.read_bytes()
+    title = "network of another library's"
     try:
-        told, arrays = file.read(data, str(path))
-        title = f"{told['kind']}, written by statewise {told['version']}"
         found = runtime.load(path)
-    except (file.LoadError, KeyError) as error:
+        if file.kind(data) == "safetensors":
+            told, _ = file.read(data, str(path))
+            title = f"{told['kind']}, written by statewise {told['version']}"
+    except file.LoadError as error:
         return _tensors(path, data, str(error))
-    numbers = sum(array.size for array in arrays.values())
     networks = dict(_networks(found))
+    numbers = sum(array.size for network in networks.values() for array in network._arrays.values())
     tables, relations, lines, pictures = [], list[Relation](), dict[str, None](), dict[str, Picture]()
     for name, network in networks.items():
         tables.append(_parts(name, network, steps, batch))
@@ -156,14 +157,15 @@ def _costs(networks: Mapping[str, Network]) -> Table:
 
 def _tensors(path: Path, data: bytes, reason: str) -> Explanation:
     """What is in a file that isn't a program: tensors by name."""
+    if file.kind(data) != "safetensors":
+        raise file.LoadError(reason)
     try:
-        header, _ = file._header(data)
-        shapes = {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
-        kinds = {name: str(entry["dtype"]) for name, entry in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise file.LoadError(f"{path}: not a whole .safetensors file") from None
-    rows = [[name, str(tuple(shape)), f"{prod(shape):,}", kinds[name]] for name, shape in shapes.items()]
-    rows.append(["together", "", f"{sum(prod(shape) for shape in shapes.values()):,}", ""])
+        _, arrays = file.tensors(data)
+    except file.LoadError as error:
+        raise file.LoadError(f"{path}: {error}") from None
+    shapes = {name: array.shape for name, array in arrays.items()}
+    rows = [[name, str(a.shape), f"{a.size:,}", str(a.dtype)] for name, a in arrays.items()]
+    rows.append(["together", "", f"{sum(a.size for a in arrays.values()):,}", ""])
     notes = [f"{prefix or 'its layers'}: {said}" for prefix, said in _layers(shapes)]
     reason = reason.removeprefix(f"{path}: ")
     return Explanation(

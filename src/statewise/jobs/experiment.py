@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from .._version import __version__
+from ..inspecting.sample import Sample
 from .artifacts import atomic
 from .artifacts.model_file import Model
 from .artifacts.runs import run_folder
@@ -38,6 +39,8 @@ from .training.trackers import default_callbacks
 
 Options = TypeVar("Options", bound=Any)  # a dataclass of Run and of a job's configuration
 Trained = TypeVar("Trained", bound=Model)
+
+DRAWN = 2  # layers of a network, each direction one, whose gates the page shows
 
 Facts = list[tuple[str, str]]
 """What a run is about, as lines: what it says, after a label; the first has none."""
@@ -117,6 +120,10 @@ class Job(ABC, Generic[Options, Trained]):
     def judge(self, model: Trained) -> Outcome:
         """The model and its baselines on what was held out of training."""
 
+    def sample(self, model: Trained) -> Sample | None:
+        """Some rows of what was held out, for the page to show what is inside the network; None: it doesn't."""
+        return None
+
     @classmethod
     def run(cls, options: Options) -> None:
         """From the command to a full run folder."""
@@ -142,6 +149,7 @@ class Job(ABC, Generic[Options, Trained]):
             outcome = job.judge(model)
             said = [as_text(outcome.table), outcome.table.caption, outcome.verdict[0], outcome.ending]
             say("\n".join(filter(None, said)))
+            outcome.blocks = [*outcome.blocks, *inside(job, outcome.model or model)]
             page_of(job, facts, history, outcome).write(folder / "report.html")
             for name, content in outcome.files.items():
                 if callable(content):
@@ -186,6 +194,19 @@ def page_of(job: Job[Any, Any], facts: Facts, history: Sequence[Record], outcome
     if outcome is not None:
         blocks += outcome.blocks
     return Page(job.title, f"statewise {job.kind}", blocks, running=outcome is None)
+
+
+def inside(job: Job[Any, Trained], model: Trained) -> list[Block]:
+    """The page's last sections: what the network does while it reads some of what was held out."""
+    try:
+        sample = job.sample(model)
+        if sample is None:
+            return []
+        found = sample.inspected("Inside the network")
+    except ValueError as error:
+        return [Heading("Inside the network"), Note(f"It couldn't be looked into: {error}", good=False)]
+    text = f"The network on {found.described} of what was held out; statewise inspect shows it on any data."
+    return [Heading("Inside the network"), Text(text), *found.blocks(DRAWN)]
 
 
 def training_line(history: Sequence[Record], validated: Callable[[Mapping[str, float]], str]) -> str:

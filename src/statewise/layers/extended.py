@@ -8,7 +8,7 @@ the seed of ``zoneout``'s noise, and those of ``dropout`` within.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +33,7 @@ def run(
     rows: Tensor | None = None,
     reset: Tensor | None = None,
     return_states: bool = False,
+    recurrent: Callable[..., tuple[Tensor, ...]] | None = None,
 ) -> tuple[Tensor, ...]:
     """As ``ops.recurrent``, by ``layer``: x (T, N, I) or (S, I).
 
@@ -41,6 +42,7 @@ def run(
         x, weights, lengths, batch_sizes, reset, return_states: as there.
         state: as there; where the layers differ in width, a tensor for each letter and layer, the letters outermost.
         rows: which row of the caller's batch each row is.
+        recurrent: what computes each stack. Default: ``ops.recurrent``.
 
     Returns:
         The output, the final states like ``state``, and likewise all states if they are asked for.
@@ -60,7 +62,7 @@ def run(
         if training:
             draw = _recurrent_masks(layer, stack, x, n, rows) if layer.recurrent_dropout else ()
             seed = draw_seed() if stack.zoneout else None
-        output, *rest = ops.recurrent(
+        output, *rest = (recurrent or ops.recurrent)(
             read,
             None if state is None else _part(layer, state, k, first, stack.depth),
             weights[first * each : (first + stack.depth) * each],

@@ -18,12 +18,14 @@ from torch.nn.modules import module as torch_module
 from torch.nn.utils.rnn import PackedSequence
 
 from ..kernels import cpu
+from ..narrowing import rounded
 from ..ops import Form
 from ..ops.fallback import reason
 from ..stack import Stack
 from .cells import SingleStep
 from .recurrent import RecurrentLayer
 
+_KEPT = {"bfloat16": cpu.Stored.BFLOAT16, "int8": cpu.Stored.INT8}
 _HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
 # The attributes that decide what a call computes, or whether it passes through `forward` at all.
 _DECISIVE = frozenset(
@@ -46,6 +48,7 @@ class Frozen(nn.Module):
     _title: str
     _weight_shapes: list[torch.Size]
 
+    _kept: str | None = None  # the dtype of narrowing.py that the weights are packed in; None: their own
     _packed: tuple[cpu.PackedStack | None, Sequence[Tensor]]  # and the weights that were packed
     _shortcut: Any  # called with input and hx; None is no result
 
@@ -84,18 +87,28 @@ class Frozen(nn.Module):
     def _repack(self) -> tuple[cpu.PackedStack | None, Sequence[Tensor]]:
         """Pack the weights as they are now. Two threads may do so at once: each result is good."""
         weights = self._buffered_weights()
+        kept = cpu.Stored.NUMBERS
+        if self._kept is not None and weights[0].dtype is torch.float32 and not weights[0].is_meta:
+            kept = _KEPT[self._kept]
+            weights = [rounded(w, self._kept) for w in weights]  # so that all ways to compute have the same weights
+            self._buffers.update(zip(self._weight_names(), weights, strict=True))
         pack = None
         if self._can_be_packed(weights):
             weights, memory = self._joined(weights)
             assert self._kernel is not None
             form = self._form if isinstance(self, RecurrentLayer) else Form.STEP
-            pack = cpu.PackedStack(self._kernel, form, weights, memory)
+            pack = cpu.PackedStack(self._kernel, form, weights, memory, kept)
             own, of_all = vars(self), vars(torch_module)
             hooks = [own[f"_{kind}_hooks"] for kind in _HOOKS] + [of_all[f"_global_{kind}_hooks"] for kind in _HOOKS]
             pack.watch(tuple(hooks), self._buffers)
         packed = self.__dict__["_packed"] = (pack, weights)
         self.__dict__["_shortcut"] = _no_shortcut if pack is None or self._is_patched() else pack
         return packed
+
+    def _keep_in(self, dtype: str) -> None:
+        """Keep the weights in fewer bits from now on."""
+        self.__dict__["_kept"] = dtype
+        self._repack()
 
     def _joined(self, weights: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """The weights as views of one tensor, and that tensor; the buffers become those views if they aren't yet."""

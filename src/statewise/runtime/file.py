@@ -23,7 +23,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
-    "BF16": np.dtype("<u2"),  # which numpy hasn't got: widened when it is read
+    "BF16": np.dtype("<u2"),  # which numpy hasn't got: the upper half of a float32. Widened when it is read
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
     "I16": np.dtype("<i2"),
@@ -31,7 +31,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_NAMES = {dtype: name for name, dtype in _DTYPES.items() if name != "BF16"}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -41,7 +41,10 @@ class LoadError(ValueError):
 
 
 def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """``arrays``, and ``content``, which must be JSON, as the bytes of a file of this ``kind``. Same in, same out."""
+    """``arrays``, and ``content``, which must be JSON, as the bytes of a file of this ``kind``. Same in, same out.
+
+    Arrays of uint16 are written as bfloat16.
+    """
     header: dict[str, Any] = {}
     told = {"kind": kind, "format": format, "version": __version__, "content": content}
     header["__metadata__"] = {KEY: json.dumps(told)}
@@ -71,7 +74,10 @@ def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
     except LoadError as error:
         raise LoadError(f"{where}: {error}") from None
     if not isinstance(told, dict) or not isinstance(told.get("content"), dict):
-        raise LoadError(f"{where}: expected a file of statewise's, the header says nothing of it")
+        raise LoadError(
+            f"{where}: expected a file of statewise's, the header says nothing of it; statewise.read_weights may find"
+            f" layers in it"
+        )
     return told, arrays
 
 

@@ -224,6 +224,16 @@ def translate(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     return content | {"encoder": encoder, "decoder": decoder}, named | {"output.weight": arrays["written.weight"]}
 
 
+def kept_in(dtype: str | None, content: Mapping[str, Any]) -> Content:
+    """A program, or several, whose recurrent ops keep their weights in ``dtype``; None: as they are."""
+    if dtype is None:
+        return dict(content)
+    found = {name: kept_in(dtype, value) if isinstance(value, dict) else value for name, value in content.items()}
+    if isinstance(ops := content.get("ops"), list):
+        found["ops"] = [op | {"dtype": dtype} if op.get("op") == "recurrent" else op for op in ops]
+    return found
+
+
 def draw(
     scores: Any, random: np.random.Generator, *, temperature: float = 1.0, top_k: int | None = None
 ) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -7,6 +7,7 @@ arrays whose rows are on the last axis but one, so that rows of any of them are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import cells
-from ..kernels.cpu._kernels import ArrayStack
+from ..kernels.cpu._kernels import ArrayStack, Stored
 from ..kernels.served import as_kernel, cell_reason
 from ..stack import Stack
 from .file import LARGEST, Arrays, LoadError
@@ -22,6 +23,7 @@ from .file import LARGEST, Arrays, LoadError
 Array = NDArray[Any]
 State = tuple[Array, ...]
 NONE: State = ()
+KEPT = {"float32": Stored.NUMBERS, "bfloat16": Stored.BFLOAT16, "int8": Stored.INT8}  # how weights may be packed
 NEVER = -1e4  # the score of a move that may not be
 MOST_AROUND = 2**24  # numbers that a convolution reads at once beside a step, or puts before the first
 
@@ -89,7 +91,15 @@ class Told:
         if len(array.shape) != len(shape) or any(s not in (n, None) for n, s in zip(array.shape, shape, strict=True)):
             raise LoadError(f"expected {full} of size {shape}, got {array.shape}")
         self.used.add(full)
-        return np.require(array, np.float64 if exact else self.dtype, ("C", "A", "E"))  # also of a mapped file
+        found = np.require(array, np.float64 if exact else self.dtype, ("C", "A", "E"))  # also of a mapped file
+        unit = f"{full}.scale"  # in which the rows of a matrix in eight bits are counted
+        if array.dtype != np.int8 or unit not in self.arrays:
+            return found
+        scale = self.arrays[unit]
+        if scale.dtype != np.float32 or scale.shape != array.shape[:1]:
+            raise LoadError(f"expected {unit} of size {array.shape[:1]} in float32, got {scale.shape}")
+        self.used.add(unit)
+        return found * scale.reshape(-1, *[1] * (array.ndim - 1))
 
 
 class Op:
@@ -263,7 +273,7 @@ class Activation(_Local):
 
 
 class Recurrent(Op):
-    """A stack of recurrent layers of one cell, by the kernels, which have its weights packed.
+    """A stack of recurrent layers of one cell, by the kernels, which have its weights packed, maybe in fewer bits.
 
     Of a single layer in one direction without a projection the states are (N, .), else (L*D, N, .).
     """
@@ -283,11 +293,11 @@ class Recurrent(Op):
         if reason is not None:
             raise LoadError(f"{told.name}: {reason}")
         places = [(f"_l{k}{way}", k) for k in range(layers) for way in ("", "_reverse")[: self.stack.directions]]
-        self.weights = [
-            told.array(w.name + suffix, *self.stack.weight_shape(w, k))
-            for suffix, k in places
-            for w in self.stack.weights
-        ]
+        shapes = [(w.name + way, self.stack.weight_shape(w, k)) for way, k in places for w in self.stack.weights]
+        self.weights: Callable[[], list[Array]] = lambda: [told.array(name, *shape) for name, shape in shapes]
+        self.kept = KEPT[told.word("dtype", tuple(KEPT))] if "dtype" in told.entry else Stored.NUMBERS
+        if self.kept is not Stored.NUMBERS and told.dtype == np.float64:
+            raise told.refuse("float32 weights, to keep them in fewer bits", "float64")
         self.initial = [
             np.stack([told.array(f"initial_{letter}{suffix}", width) for suffix, _ in places])[:, None]  # (L*D, 1, .)
             for letter, width in zip(self.stack.cell.states, self.stack.state_sizes, strict=True)
@@ -331,7 +341,7 @@ class Recurrent(Op):
         stack = as_kernel(self.stack)
         assert stack is not None
         try:
-            return ArrayStack(stack, self.weights, self.threads)
+            return ArrayStack(stack, self.weights(), self.threads, self.kept)
         except ValueError as error:
             raise LoadError(f"{self.name}: {error}") from None
 
@@ -582,12 +592,7 @@ class Convolution(Op):
     def feed(self, given: Sequence[Array], state: State | None, lengths: Any) -> tuple[Array, State]:
         x = given[0]
         if self.positions:
-            cut = x.reshape(-1, self.positions, self.channels).swapaxes(0, 1)  # (positions, T*N, channels)
-            if self.reflect:
-                cut = cut[self._mirrored(self.positions)]
-            else:
-                cut = self._between(np.zeros((self.before, *cut.shape[1:]), cut.dtype), cut)
-            return self._convolved(cut).swapaxes(0, 1).reshape(*x.shape[:-1], self.form.width), NONE
+            return self._within(x), NONE
         _check_rows(x, state or None)
         steps, rows = x.shape[:2]
         if self.reflect:
@@ -615,8 +620,27 @@ class Convolution(Op):
         )
 
     def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:
-        result, state = self.feed([given[0] if self.positions else given[0][None]], state, None)
-        return (result if self.positions else result[0]), state
+        if self.positions:
+            return self._within(given[0]), NONE
+        result, state = self.feed([given[0][None]], state, None)
+        return result[0], state
+
+    def _within(self, x: Array) -> Array:
+        """Over the positions of each step: the features that each result reads are taken by their numbers."""
+        flat = x.reshape(-1, x.shape[-1])
+        if self.before + self.after and not self.reflect:
+            flat = np.concatenate([flat, np.zeros((len(flat), 1), flat.dtype)], axis=1)
+        each = flat.take(self._read, axis=1).reshape(-1, self.groups, self.weight.shape[-1])
+        return self._product(each).reshape(*x.shape[:-1], self.form.width)
+
+    @cached_property
+    def _read(self) -> Array:
+        """(positions', channels, kernel): which features; the one after the last is a zero. Made when it is needed."""
+        at = self._mirrored(self.positions) if self.reflect else np.arange(-self.before, self.positions + self.after)
+        every = np.lib.stride_tricks.sliding_window_view(at, self.span)[:: self.stride, :: self.dilation]
+        there = (every >= 0) & (every < self.positions)
+        features = every[:, None] * self.channels + np.arange(self.channels)[:, None]
+        return np.where(there[:, None], features, self.positions * self.channels)
 
     def _mirrored(self, count: int, most: int = 0) -> Array:
         """Which of ``count`` positions lie around and at them; of ``most`` places the later ones don't matter."""
@@ -632,8 +656,14 @@ class Convolution(Op):
             return np.zeros((0, x.shape[1], self.weight.shape[0] * self.weight.shape[1]), self.dtype)
         every = np.lib.stride_tricks.sliding_window_view(x, self.span, axis=0)[:: self.stride, ..., :: self.dilation]
         count, rows = every.shape[:2]
-        each = every.reshape(count * rows, self.groups, -1)  # (., groups, channels of one * kernel)
-        y = np.matmul(each.swapaxes(0, 1), self.weight.swapaxes(1, 2)).swapaxes(0, 1).reshape(count, rows, -1)
+        return self._product(every.reshape(count * rows, self.groups, -1)).reshape(count, rows, -1)
+
+    def _product(self, each: Array) -> Array:
+        """(M, groups, channels of one * kernel) to (M, results)."""
+        if self.groups == 1:
+            y = each[:, 0] @ self.weight[0].T
+        else:
+            y = np.matmul(each.swapaxes(0, 1), self.weight.swapaxes(1, 2)).swapaxes(0, 1).reshape(len(each), -1)
         return np.asarray(y if self.bias is None else y + self.bias)
 
 

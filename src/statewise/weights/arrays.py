@@ -158,6 +158,7 @@ def of_hdf5(data: bytes) -> tuple[Arrays, dict[str, str]]:
         raise LoadError("h5py reads it, which isn't installed: pip install 'statewise[keras]'") from None
     arrays: Arrays = {}
     names: dict[str, str] = {}
+    left = MOST_EXPANDED * len(data)  # of all arrays together: one that was never written takes no place in the file
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             for path, item in _walk(h5py, file, "", 0):
@@ -168,8 +169,9 @@ def of_hdf5(data: bytes) -> tuple[Arrays, dict[str, str]]:
                     continue
                 if item.external or item.is_virtual or item.dtype.kind not in "iufb":
                     raise refuse(path, "numbers in the file itself", str(item.dtype))
-                if item.nbytes > MOST_EXPANDED * len(data) or (item.chunks is None and item.nbytes > len(data)):
+                if item.nbytes > (left if item.chunks else min(left, len(data))):
                     raise refuse(path, f"no more than the file's {len(data)} bytes", item.nbytes)
+                left -= item.nbytes
                 array = np.asarray(item[()])
                 arrays[path] = array.astype(np.float32) if array.dtype == np.float16 else array
     except LoadError:

@@ -137,7 +137,21 @@ class Attempt {
     call_.state[1].final = p_.has_c() ? empty(p_.L * p_.D * p_.N * p_.H) : nullptr;
   }
 
-  ~Attempt() { std::free(tape_); }
+  ~Attempt() {
+    std::free(tape_);
+    std::free(pack_);
+  }
+
+  // Has the weights packed, as forward reads them from now on.
+  void pack(statewise::Stored stored) {
+    call_.stored = stored;
+    const size_t bytes = size_t(statewise::packed_bytes(call_));
+    if (posix_memalign(&pack_, 64, bytes) != 0) std::abort();
+    std::memset(pack_, 0xFF, bytes);
+    statewise::pack(call_, pack_);
+    call_.packed = pack_;
+    call_.weights.clear();
+  }
 
   void forward(bool training) {
     call_.training = training;
@@ -247,7 +261,7 @@ class Attempt {
   Trial tight_;
   std::vector<int64_t> batch_sizes_;
   std::vector<Buffer> buffers_;
-  void* tape_ = nullptr;
+  void *tape_ = nullptr, *pack_ = nullptr;
   statewise::Call call_;
 };
 
@@ -389,6 +403,55 @@ void check_bfloat16_tensors(Trial trial, const std::string& name) {
   ++checked;
 }
 
+// A matrix of rows of `width` as it is once it has been kept in fewer bits.
+void keep(Numbers& weight, int64_t width, statewise::Stored stored) {
+  for (int64_t row = 0; row < int64_t(weight.size()); row += width) {
+    float largest = 0;
+    for (int64_t k = 0; k < width; ++k) largest = std::max(largest, std::abs(float(weight[size_t(row + k)])));
+    int exponent = 0;  // the unit has 16 binary digits, rounded up
+    const float unit = largest / 127;
+    std::frexp(unit, &exponent);
+    const double rounded_up = std::ldexp(std::ceil(std::ldexp(double(unit), 16 - exponent)), exponent - 16);
+    for (int64_t k = 0; k < width; ++k) {
+      double& number = weight[size_t(row + k)];
+      if (stored == statewise::Stored::kBfloat16)
+        number = double(Bfloat16(number));
+      else
+        number = std::nearbyint(double(float(number / rounded_up))) * rounded_up;
+    }
+  }
+}
+
+// Weights that are kept in fewer bits against the same, rounded before the call: with bfloat16 nothing else is rounded;
+// with eight bits x and h are, to 16.
+void check_narrow(const Trial& trial, const std::string& name) {
+  const Problem& p = trial.problem;
+  for (const auto stored : {statewise::Stored::kBfloat16, statewise::Stored::kInt8}) {
+    const bool eight = stored == statewise::Stored::kInt8;
+    Trial rounded = trial;
+    const size_t per = size_t(2 + 2 * p.bias + (p.projected > 0));
+    for (size_t i = 0; i < p.weights.size(); ++i) {
+      const int64_t width = int64_t(i / per) < p.D ? p.I : p.D * p.P();
+      if (i % per == 0) keep(rounded.problem.weights[i], width, stored);
+      if (i % per == 1) keep(rounded.problem.weights[i], p.P(), stored);
+      if (p.projected && i % per + 1 == per) keep(rounded.problem.weights[i], p.H, stored);
+    }
+    Attempt<double> exact(rounded, 1);
+    Attempt<float> once(rounded, 1), one(trial, 1), three(trial, 3);
+    exact.forward(false);
+    for (Attempt<float>* a : {&once, &one, &three}) a->pack(stored), a->forward(false);
+    const double near = eight ? 1e-3 : 2e-5;
+    check_values(name + " y", one.y(), exact.y(), near);
+    check_values(name + " hn", one.hn(), exact.hn(), near);
+    if (p.has_c()) check_values(name + " cn", one.cn(), exact.cn(), near);
+    for (const Attempt<float>* a : {&once, &three}) {  // what has been rounded once is packed as it is
+      CHECK(same_bits(a->y(), one.y()) && same_bits(a->hn(), one.hn()) && same_bits(a->cn(), one.cn()), "%s",
+            name.c_str());
+      CHECK(a->gaps_are_untouched(), "%s", name.c_str());
+    }
+  }
+}
+
 // Trials
 
 // Numbers that float holds exactly, so that both types compute with the same.
@@ -522,6 +585,7 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
                   int(p.D), trial.form, trial.strides, int(trial.checkpoint));
     check_trial<float>(trial, want, std::string(name) + ", float,");
     check_trial<double>(trial, want, std::string(name) + ", double,");
+    check_narrow(trial, std::string(name) + ", kept in fewer bits,");
     if (!statewise::bfloat16_set()) continue;
     check_bfloat16(trial, want, std::string(name) + ", bfloat16,");
     check_bfloat16_tensors(trial, std::string(name) + ", bfloat16 tensors,");
@@ -533,6 +597,8 @@ void check_everywhere(const Trial& trial, uint64_t seed) {
 // test_stack [TRIALS [CELL]]: so many random trials of each cell, below 100 with a part of the others, where a
 // processor is emulated; and one cell alone, so that each can have a processor.
 int main(int argc, char** argv) {
+  if (&statewise::int8_kernels() == &statewise::instruction_set().int8_weights)
+    std::printf("products of eight bits are not tested: this processor has no instructions for them\n");
   if (!statewise::bfloat16_set()) std::printf("bfloat16 is not tested: this processor doesn't multiply it\n");
   const uint64_t seeds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100;
   const bool all = seeds >= 100;

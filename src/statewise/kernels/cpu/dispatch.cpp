@@ -27,6 +27,9 @@ STATEWISE_COPY(avx512)
 #if defined(STATEWISE_HAS_avx512bf16)
 STATEWISE_COPY(avx512bf16)
 #endif
+#if defined(STATEWISE_HAS_avx512vnni)
+STATEWISE_COPY(avx512vnni)
+#endif
 #if defined(STATEWISE_HAS_neon)
 STATEWISE_COPY(neon)
 #endif
@@ -169,6 +172,14 @@ const InstructionSet* bfloat16_set() {
   if (supported && &instruction_set() == &avx512::instruction_set) return &avx512bf16::instruction_set;
 #endif
   return nullptr;
+}
+
+const Kernels& int8_kernels() {
+#if defined(STATEWISE_HAS_avx512) && defined(STATEWISE_HAS_avx512vnni)
+  static const bool supported = __builtin_cpu_supports("avx512vnni");
+  if (supported && &instruction_set() == &avx512::instruction_set) return avx512vnni::instruction_set.int8_weights;
+#endif
+  return instruction_set().int8_weights;
 }
 
 void use_instruction_set(const std::string& name) { in_use.store(find(name), std::memory_order_release); }

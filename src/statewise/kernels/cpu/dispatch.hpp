@@ -20,6 +20,9 @@ const InstructionSet& instruction_set();
 // float take their operands as bfloat16, and it has no others.
 const InstructionSet* bfloat16_set();
 
+// The kernels of the one in use for weights in eight bits; the processor may have instructions for their products.
+const Kernels& int8_kernels();
+
 // A cell's number, the same for all instruction sets: those that come with statewise first, then what was loaded. The
 // latest of its name; -1 if there is none.
 int cell_number(const std::string& name);

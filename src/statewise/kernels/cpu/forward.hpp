@@ -25,7 +25,7 @@ template <class T, class O>
 struct ForwardChunk {
   T* own_gates;  // memory for its gates, where the tape has none
   const T** x;
-  O* x_operands;
+  Given<O>* x_operands;
   T* gates;
   T* raw;  // W_ih x, where it is normalised to make the gates
   Span span;
@@ -41,7 +41,7 @@ struct ForwardScratch {
   T* mixed[kMaxStates];                      // likewise
   T* masked;                                 // what W_hh reads, where it is masked
   int64_t x_stride, h_stride;                // of x_operands and h_operands
-  O* h_operands;                             // what a step's product, or a projection, reads
+  Given<O>* h_operands;                      // what a step's product, or a projection, reads
   T *raw_h, *crossing, *normal[kMaxCrossings];  // of a step: see StepRows and Direction
   ForwardScratch(Arena& a, const Job& job, const Sizes<T>& z) : chunk{}, start{}, state{}, mixed{}, normal{} {
     const int64_t rows = job.largest_group, most = most_chunk_rows(job);
@@ -50,11 +50,11 @@ struct ForwardScratch {
     for (int i = 0; i <= (job.help == Help::kBetweenSteps); ++i) {
       chunk[i].own_gates = a.take<T>(job.saved == Saved::kSteps ? 0 : most * z.columns);
       chunk[i].x = a.take<const T*>(most);
-      chunk[i].x_operands = a.take<O>(most * x_stride);
+      chunk[i].x_operands = a.take<Given<O>>(most * x_stride);
     }
     h[0] = a.take<T>(rows * z.units);
     h[1] = a.take<T>(rows * z.units);
-    h_operands = a.take<O>(rows * h_stride);
+    h_operands = a.take<Given<O>>(rows * h_stride);
     recurrent_input = a.take<T>(job.projected ? rows * z.recurrent_input : 0);
     for (int k = 1; k < z.cell.states; ++k) {
       start[k] = a.take<T>(rows * z.units);
@@ -89,7 +89,7 @@ struct ForwardStep {
     if (cell) cell(&rows, b);
   }
   void multiply(int64_t b) const {
-    if constexpr (!paired<O>)
+    if constexpr (plain<O>)
       if (read == Weights::kUnpacked)
         return multiply_unpacked<T>(blocks, fed, w_hh, product.depth.total(), b, product.rows, product.a, nullptr,
                                     product.c);
@@ -244,7 +244,7 @@ class ForwardPass {
       for (int64_t j = 0; j < rows_at(g_, t); ++j) *x++ = row_at<const T>(layer_.x, g_, t, j) + x_column_;
     const T* bias = static_cast<const T*>(w_.bias);
     const RowsOf<const T> numbers{nullptr, 0, chunk.x};
-    if constexpr (!paired<O>)
+    if constexpr (plain<O>)
       if (job_.read_forward == Weights::kUnpacked) {
         for (int64_t b = 0; b < z_.blocks.count(); ++b)
           multiply_unpacked<T>(z_.blocks, z_.by_x, static_cast<const T*>(w_.w_ih), layer_.input_per_head, b, rows,
@@ -253,13 +253,14 @@ class ForwardPass {
       }
     chunk.input.product = {.rows = rows,
                            .a = as_operands<T, O>(numbers, rows, layer_.input_per_head, chunk.x_operands, m_.x_stride),
-                           .depth = contiguous(operands<O>(layer_.input_per_head)),
+                           .depth = depth_of<O>(layer_.input_per_head),
                            .b = static_cast<const O*>(w_.columns_ih),
                            .panels = z_.blocks.panels(z_.by_x),
                            .c = {chunk.raw, z_.columns, nullptr},
                            .columns = z_.blocks.end(z_.by_x),
                            .bias = z_.cell.norm_x ? nullptr : bias,
-                           .add = false};
+                           .add = false,
+                           .unit = static_cast<const T*>(w_.units_ih)};
     for (int64_t r = 0; z_.by_x.count < z_.cell.slots && r < rows; ++r) take_bias(chunk.gates + r * z_.columns, bias);
     chunk.ticket = hand_out_or_do(pass_.helpers, chunk.input, piece_count(chunk.input.product));
   }
@@ -387,13 +388,14 @@ class ForwardPass {
     if (step.multiplies)
       step.product = {.rows = 0,
                       .a = {},
-                      .depth = contiguous(operands<O>(z_.P)),
+                      .depth = depth_of<O>(z_.P),
                       .b = static_cast<const O*>(w_.columns_hh),
                       .panels = z_.blocks.panels(z_.by_h),
                       .c = {nullptr, z_.columns, nullptr},
                       .columns = z_.blocks.end(z_.by_h),
                       .bias = nullptr,
-                      .add = true};
+                      .add = true,
+                      .unit = static_cast<const T*>(w_.units_hh)};
     return step;
   }
 
@@ -477,13 +479,14 @@ class ForwardPass {
   void project(const T* from, int64_t rows) {
     multiply<T, O>({.rows = rows,
                     .a = as_operands<T, O>({from, z_.units, nullptr}, rows, z_.H, m_.h_operands, m_.h_stride),
-                    .depth = contiguous(operands<O>(z_.H)),
+                    .depth = depth_of<O>(z_.H),
                     .b = static_cast<const O*>(w_.columns_hr),
                     .panels = plain_panels<T>(z_.P),
                     .c = {m_.recurrent_input, z_.recurrent_input, nullptr},
                     .columns = z_.recurrent_input,
                     .bias = nullptr,
-                    .add = false});
+                    .add = false,
+                    .unit = static_cast<const T*>(w_.units_hr)});
   }
 
   const Job& job_;

@@ -60,9 +60,10 @@ struct Direction {
   void *columns_ih, *columns_hh, *columns_late, *columns_hr, *bias;  // packed for the forward products
   void* vector_rows;                                                 // (vectors, units)
   void *gains_ih, *gains_hh;                                         // rows of gates
-  void *rows_ih, *rows_hh, *rows_late, *rows_hr;                     // packed for the backward products
-  Sequence dx;                                                       // this direction's part of the gradient of x
-  bool adds_dx;                 // to the other direction's, which has the same memory
+  void *units_ih, *units_hh, *units_hr;  // of weights in eight bits: rows of gates, and (P,) padded; see Product::unit
+  void *rows_ih, *rows_hh, *rows_late, *rows_hr;  // packed for the backward products
+  Sequence dx;                                    // this direction's part of the gradient of x
+  bool adds_dx;                                   // to the other direction's, which has the same memory
   int64_t* progress;            // (groups,) steps done, where those who read y, or dx, follow; or null
   void* gates;                  // tape: (S, columns)
   void *raw_x, *raw_h;          // tape: (S, columns), the products that are normalised
@@ -92,6 +93,7 @@ struct Layout {
   int64_t recurrent_input;  // P, padded
   // Elements of the packed weights; of columns_ih for the widest layer.
   int64_t columns_ih, columns_hh, columns_late, columns_hr;
+  int64_t units_of_columns, units_hr;  // elements; 0 where weights have no units
   int64_t rows_ih, rows_hh, rows_late, rows_hr;
   int64_t sum_late, sum_hr, sum_b, sum_v, sum_n;  // elements of one group's partial
   int64_t forward_scratch, backward_scratch;      // bytes an owner needs
@@ -187,6 +189,7 @@ struct CompiledCell {
 struct InstructionSet {
   const char* name;
   Kernels float32, float64;
+  Kernels bfloat16_weights, int8_weights;  // forward alone, of float tensors: see narrow.hpp
   const Cell* cells;
   const int* count;
   // Of the copy for bfloat16 alone: from and to float, to the nearest, ties to even.

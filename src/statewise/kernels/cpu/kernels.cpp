@@ -8,30 +8,22 @@ namespace statewise {
 namespace STATEWISE_NS {
 namespace {
 
+// What backward needs of the layout.
 template <class T, class O>
-void compute_layout(Job& job) {
+void compute_backward_layout(Job& job, const Sizes<T>& z) {
   constexpr int L = lanes<T>;
-  const Sizes<T> z(job);
   const int64_t recurrent_input_vectors = panel_vectors<T>(plain_panels<T>(job.P)),
                 unit_vectors = panel_vectors<T>(plain_panels<T>(job.H));
   const bool recurrent = z.cell.recurrent > 0;
   const auto depth = [&](const Fed& fed) { return z.blocks.template depth<O>(fed).total(); };
   Layout& o = job.layout;
-  o.columns = z.columns;
-  o.units = z.units;
-  o.recurrent_input = z.recurrent_input;
-  o.columns_ih = panel_vectors<T>(z.blocks.panels(z.by_x)) * L * operands<O>(job.widest);
-  o.columns_hh = recurrent ? panel_vectors<T>(z.blocks.panels(z.by_h)) * L * operands<O>(job.P) : 0;
-  o.columns_hr = job.projected ? recurrent_input_vectors * L * operands<O>(job.H) : 0;
   o.rows_ih = depth(z.by_x) * round_up(job.widest, L);
   o.rows_hh = recurrent ? depth(z.by_h) * recurrent_input_vectors * L : 0;
   o.rows_hr = job.projected ? operands<O>(job.P) * unit_vectors * L : 0;
   o.sum_hr = job.projected ? job.H * z.recurrent_input : 0;
   o.sum_b = z.columns;
-  o.sum_v = vector_rows(z.cell) * z.units;
   o.sum_n = 2 * (z.cell.norm_x || z.cell.norm_r) * z.columns;
   o.sum_late = z.cell.late ? partial_size(z.blocks, z.late, false, job.H) : 0;
-  o.columns_late = z.cell.late ? panel_vectors<T>(z.blocks.panels(z.late)) * L * operands<O>(job.H) : 0;
   o.rows_late = z.cell.late ? depth(z.late) * unit_vectors * L : 0;
   for (int64_t l = 0; l < job.L; ++l) {
     Layer& layer = job.layer[l];
@@ -46,11 +38,32 @@ void compute_layout(Job& job) {
     layer.sum_hh = recurrent ? partials(z.by_h, layer.direct_hh, job.P) : 0;
   }
   if (job.saved == Saved::kStates) job.segment = round_up(job.segment, chunk_steps(job));
-  Arena forward{nullptr}, backward{nullptr};
-  ForwardScratch<T, O>(forward, job, z);
+  Arena backward{nullptr};
   BackwardScratch<T, O>(backward, job, z);
-  o.forward_scratch = round_up(forward.used, 64);
   o.backward_scratch = round_up(backward.used, 64);
+}
+
+template <class T, class O>
+void compute_layout(Job& job) {
+  constexpr int L = lanes<T>;
+  const Sizes<T> z(job);
+  Layout& o = job.layout;
+  o.columns = z.columns;
+  o.units = z.units;
+  o.recurrent_input = z.recurrent_input;
+  o.columns_ih = panel_vectors<T>(z.blocks.panels(z.by_x)) * L * operands<O>(job.widest);
+  o.columns_hh = z.cell.recurrent ? panel_vectors<T>(z.blocks.panels(z.by_h)) * L * operands<O>(job.P) : 0;
+  o.columns_hr = job.projected ? panel_vectors<T>(plain_panels<T>(job.P)) * L * operands<O>(job.H) : 0;
+  o.columns_late = z.cell.late ? panel_vectors<T>(z.blocks.panels(z.late)) * L * operands<O>(job.H) : 0;
+  if (same<O, NarrowQuad>) {
+    o.units_of_columns = z.columns + L;  // a tail's vectors may reach past the row
+    o.units_hr = job.projected ? z.recurrent_input : 0;
+  }
+  o.sum_v = vector_rows(z.cell) * z.units;
+  if constexpr (!is_narrow<O>) compute_backward_layout<T, O>(job, z);
+  Arena forward{nullptr};
+  ForwardScratch<T, O>(forward, job, z);
+  o.forward_scratch = round_up(forward.used, 64);
 }
 
 // What a task of those that go over the weights is about.
@@ -87,19 +100,19 @@ template <class T, class O>
 void pack_forward(const Job& job, int64_t task) {
   const Sizes<T> z(job);
   const auto [layer, w, part] = WeightTask(job, task);
-  const bool recurrent = z.cell.recurrent > 0;
   if (job.read_forward == Weights::kPacked) {
-    pack_columns(z.blocks, z.by_x, static_cast<const T*>(w.w_ih), layer.input_per_head, static_cast<O*>(w.columns_ih),
-                 part, kWeightParts);
-    if (recurrent)
-      pack_columns(z.blocks, z.by_h, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_hh), part,
-                   kWeightParts);
-    if (z.cell.late)
-      pack_columns(z.blocks, z.late, static_cast<const T*>(w.w_hh), job.P, static_cast<O*>(w.columns_late), part,
-                   kWeightParts);
+    const auto pack = [&](const Fed& fed, const void* weight, int64_t width, void* to, void* units) {
+      pack_columns(z.blocks, fed, static_cast<const T*>(weight), width, static_cast<O*>(to), static_cast<T*>(units),
+                   part, kWeightParts);
+    };
+    pack(z.by_x, w.w_ih, layer.input_per_head, w.columns_ih, w.units_ih);
+    if (z.cell.recurrent) pack(z.by_h, w.w_hh, job.P, w.columns_hh, w.units_hh);
+    if (z.cell.late) pack(z.late, w.w_hh, job.P, w.columns_late, w.units_hh);
   }
   if (part > 0) return;
-  if (job.projected) pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.columns_hr));
+  if (job.projected)
+    pack_projection(static_cast<const T*>(w.w_hr), job.P, job.H, static_cast<O*>(w.columns_hr),
+                    static_cast<T*>(w.units_hr));
   pack_vectors(z, w);
   T* bias = static_cast<T*>(w.bias);
   clear(bias, z.columns);
@@ -205,6 +218,19 @@ constexpr Kernels kernels() {
           .add_dx = add_dx<T>};
 }
 
+// Of weights that are kept narrow.
+template <class O>
+constexpr Kernels forward_kernels() {
+  return {.element = sizeof(float),
+          .compute_layout = compute_layout<float, O>,
+          .pack_forward = pack_forward<float, O>,
+          .forward = forward<float, O>,
+          .pack_backward = nullptr,
+          .backward = nullptr,
+          .reduce = nullptr,
+          .add_dx = nullptr};
+}
+
 #if defined(__AVX512BF16__)
 void widen(const Bfloat16* from, int64_t count, float* to) {
   constexpr int L = lanes<float>;
@@ -224,9 +250,6 @@ void narrow(const float* from, int64_t count, Bfloat16* to) {
   for (; i + L <= count; i += L) store_elements(to + i, load<V>(from + i));
   for (; i < count; ++i) to[i] = to_bfloat16(Vec<float, 4>{from[i], 0, 0, 0})[0];
 }
-#else
-constexpr void (*widen)(const Bfloat16*, int64_t, float*) = nullptr;
-constexpr void (*narrow)(const float*, int64_t, Bfloat16*) = nullptr;
 #endif
 
 }  // namespace
@@ -237,15 +260,20 @@ extern const int cell_count;
 extern const InstructionSet instruction_set;
 #if defined(__AVX512BF16__)  // a copy for products of bfloat16 alone
 const InstructionSet instruction_set{
-    STATEWISE_NAME(STATEWISE_NS), kernels<float, Pair>(), {}, cells, &cell_count, widen, narrow};
+    STATEWISE_NAME(STATEWISE_NS), kernels<float, Pair>(), {}, {}, {}, cells, &cell_count, widen, narrow};
+#elif defined(__AVX512VNNI__)  // and one for products of eight bits
+const InstructionSet instruction_set{
+    STATEWISE_NAME(STATEWISE_NS), {}, {}, {}, forward_kernels<NarrowQuad>(), nullptr, nullptr, nullptr, nullptr};
 #else
 const InstructionSet instruction_set{STATEWISE_NAME(STATEWISE_NS),
                                      kernels<float, float>(),
                                      kernels<double, double>(),
+                                     forward_kernels<NarrowPair>(),
+                                     forward_kernels<NarrowQuad>(),
                                      cells,
                                      &cell_count,
-                                     widen,
-                                     narrow};
+                                     nullptr,
+                                     nullptr};
 #endif
 
 }  // namespace STATEWISE_NS

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "job.hpp"
-#include "product.hpp"
+#include "narrow.hpp"
 
 namespace statewise {
 namespace STATEWISE_NS {
@@ -136,32 +136,38 @@ struct Blocks {
 // to[k * distance + i] = operand k of row i of w, for `rows` <= L rows: one vector's column of a panel. Missing rows
 // are zero.
 template <class T, class O>
-void pack_transposed(const T* w, int64_t width, int64_t rows, O* to, int64_t distance, int slots) {
-  constexpr int L = lanes<O>, E = elements<O>;
-  int64_t k = 0;
-  if (rows == L) {
-    for (; (k + L) * E <= width; k += L) {
-      Vec<O, L> r[L];
-      for (int i = 0; i < L; ++i) r[i] = load_operands<O>(w + i * width + k * E);
-      transpose<O>(r);
-      for (int i = 0; i < L; ++i) store(to + (k + i) * distance, r[i]);
+void pack_transposed(const T* w, int64_t width, int64_t rows, O* to, int64_t distance, int slots, T* units) {
+  if constexpr (is_narrow<O>) {
+    pack_narrow(w, width, rows, to, distance, slots, units);
+  } else {
+    constexpr int L = lanes<O>, E = elements<O>;
+    int64_t k = 0;
+    if (rows == L) {
+      for (; (k + L) * E <= width; k += L) {
+        Vec<O, L> r[L];
+        for (int i = 0; i < L; ++i) r[i] = load_operands<O>(w + i * width + k * E);
+        transpose<O>(r);
+        for (int i = 0; i < L; ++i) store(to + (k + i) * distance, r[i]);
+      }
     }
+    for (; k * E < width; ++k)
+      for (int i = 0; i < slots; ++i)
+        to[k * distance + i] = i < rows ? load_operand<O>(w + i * width + k * E, width - k * E) : O(0);
   }
-  for (; k * E < width; ++k)
-    for (int i = 0; i < slots; ++i)
-      to[k * distance + i] = i < rows ? load_operand<O>(w + i * width + k * E, width - k * E) : O(0);
 }
 
-// W (parts * H, width) as B of gates = A * W^T: of its blocks every `parts`th from `part` on.
+// W (parts * H, width) as B of gates = A * W^T: of its blocks every `parts`th from `part` on. Of NarrowQuads with their
+// units, a row of gates.
 template <class T, class O>
-void pack_columns(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, O* to, int64_t part,
+void pack_columns(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t width, O* to, T* units, int64_t part,
                   int64_t parts) {
   constexpr int L = lanes<T>;
   const Panels p = blocks.panels(fed);
   const int64_t depth = operands<O>(width);
   const auto vector = [&](int64_t b, int v, O* at, int64_t distance) {
     const auto one = blocks.part(b, v, fed);
-    pack_transposed(w + one.row * width, width, one.units, at, distance, one.lanes);
+    pack_transposed(w + one.row * width, width, one.units, at, distance, one.lanes,
+                    units ? units + one.column : nullptr);
   };
   for (int64_t b = part; b < blocks.full; b += parts)
     for (int i = 0; i < p.used; ++i) {
@@ -224,13 +230,14 @@ void pack_rows(const Blocks<T>& blocks, const Fed& fed, const T* w, int64_t widt
 
 // W_hr (P, H) as B of projected = output * W_hr^T.
 template <class T, class O>
-void pack_projection(const T* w, int64_t projected, int64_t hidden, O* to) {
+void pack_projection(const T* w, int64_t projected, int64_t hidden, O* to, T* units) {
   constexpr int L = lanes<T>;
   const Panels p = plain_panels<T>(projected);
   const auto panel = [&](int64_t column, int vectors) {
     for (int n = 0; n < vectors; ++n) {
       const int64_t rows = max(0, min(L, projected - column - n * L));
-      pack_transposed(w + (column + n * L) * hidden, hidden, rows, to + n * L, vectors * L, L);
+      pack_transposed(w + (column + n * L) * hidden, hidden, rows, to + n * L, vectors * L, L,
+                      units ? units + column + n * L : nullptr);
     }
     to += operands<O>(hidden) * vectors * L;
   };

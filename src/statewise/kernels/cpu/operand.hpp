@@ -1,5 +1,6 @@
 // What a product multiplies: numbers as they are or, where AVX512-BF16 multiplies and adds two at a time, pairs of
-// bfloat16 that are neighbours along the product's depth.
+// bfloat16 that are neighbours along the product's depth; or, of weights that are kept smaller than numbers, what
+// narrow.hpp widens.
 
 #pragma once
 
@@ -18,23 +19,65 @@ struct Bits<Pair> {
   using type = int32_t;
 };
 
-// Of an operand O: what rows of them are made of, and of how many such elements one is.
+// Weights that are neighbours along the depth: two as bfloat16, the first in the lower half; four in eight bits each.
+enum NarrowPair : uint32_t {};
+enum NarrowQuad : uint32_t {};
+
+// What multiplies NarrowQuads: up to kQuadDepth neighbours of a row, in units of 1 / 32639 of the row's largest. So
+// many that a sum of their products with weights fits 32 bits: 512 * 127 * 32639 < 2^31.
+constexpr int kQuadDepth = 512;
+struct alignas(64) Rounded {
+  float unit;
+  uint32_t correction;  // 128 times their sum: weights are stored as what they are above -128
+  union {
+    int16_t number[kQuadDepth];
+    int8_t half[2][kQuadDepth];  // where a product takes eight bits of each: number = 256 * half[0] + half[1]
+  };
+};
+
+// Of an operand O: what rows of them are made of, and of how many such elements one is; and what the rows of A are made
+// of where B has Os.
 template <class O>
 struct OperandOf {
   using element = O;
+  using given = O;
   static constexpr int elements = 1;
 };
 template <>
 struct OperandOf<Pair> {
   using element = Bfloat16;
+  using given = Pair;
   static constexpr int elements = 2;
+};
+template <>
+struct OperandOf<NarrowPair> {
+  using element = Bfloat16;
+  using given = float;
+  static constexpr int elements = 2;
+};
+template <>
+struct OperandOf<NarrowQuad> {
+  using element = uint8_t;
+  using given = Rounded;
+  static constexpr int elements = 4;
 };
 template <class O>
 using Element = typename OperandOf<O>::element;
 template <class O>
-constexpr int elements = OperandOf<O>::elements;
+using Given = typename OperandOf<O>::given;
 template <class O>
-constexpr bool paired = elements<O> == 2;
+constexpr int elements = OperandOf<O>::elements;
+
+template <class A, class B>
+constexpr bool same = false;
+template <class A>
+constexpr bool same<A, A> = true;
+template <class O>
+constexpr bool paired = same<O, Pair>;
+template <class O>
+constexpr bool is_narrow = same<O, NarrowPair> || same<O, NarrowQuad>;
+template <class O>
+constexpr bool plain = elements<O> == 1;
 
 // How many operands n numbers are. The second half of the last one may be empty; it is zero then.
 template <class O>

@@ -70,6 +70,12 @@ struct Depth {
 
 STATEWISE_INLINE Depth contiguous(int64_t n) { return {.full = 1, .length = n, .stride = n, .offset = 0}; }
 
+// Of rows of n numbers.
+template <class O>
+STATEWISE_INLINE Depth depth_of(int64_t n) {
+  return contiguous(is_narrow<O> ? n : operands<O>(n));
+}
+
 // How B's columns are cut: into blocks of `width` vectors, of which `used` from vector `skip` on are stored, as `cuts`
 // panels of up to four; then one panel of `tail` vectors (none if 0), which begins at C's column tail_column; then
 // `dots` columns that lie one after the other, each filled up to whole vectors. `full` counts panels.
@@ -115,7 +121,7 @@ STATEWISE_INLINE Panel panel_at(const Panels& p, int64_t i) {
 template <class T, class O>
 STATEWISE_INLINE Panels row_panels(int64_t columns) {
   const int64_t left = columns % lanes<T>;
-  if (paired<O> || left == 0 || left > 2 || columns < lanes<T> || lanes<T> < 8) return plain_panels<T>(columns);
+  if (!plain<O> || left == 0 || left > 2 || columns < lanes<T> || lanes<T> < 8) return plain_panels<T>(columns);
   Panels p = plain_panels<T>(columns - left);
   p.dots = int(left);
   return p;
@@ -124,25 +130,28 @@ STATEWISE_INLINE Panels row_panels(int64_t columns) {
 template <class T, class O>
 struct Product {
   int64_t rows;
-  RowsOf<const O> a;
-  Depth depth;
+  RowsOf<const Given<O>> a;
+  Depth depth;  // of narrow operands in numbers, without runs
   const O* b;
   Panels panels;
   RowsOf<T> c;
-  int64_t columns;  // of C; vectors that reach past it are cut
-  const T* bias;    // added to each row, padded to whole vectors; or null
-  bool add;         // C += instead of C =
+  int64_t columns;          // of C; vectors that reach past it are cut
+  const T* bias;            // added to each row, padded to whole vectors; or null
+  bool add;                 // C += instead of C =
+  const T* unit = nullptr;  // of NarrowQuads: of each column of B, by which its sums are multiplied
 };
 
-// How many rows a tile of n vectors has: as many as the registers hold beside n of B and one of A.
+// How many rows a tile of n vectors has: as many as the registers hold beside n of B and one of A. (Sums of halves
+// take two registers each.)
+template <class O>
 constexpr int tile_rows(int vectors) {
-  return kRegisters == 32 ? (vectors == 4   ? 6
-                             : vectors == 3 ? 8
-                                            : 12)
-                          : (vectors == 4   ? 3
-                             : vectors == 3 ? 4
-                             : vectors == 2 ? 6
-                                            : 12);
+  return kRegisters == 32 && !same<O, NarrowQuad> ? (vectors == 4   ? 6
+                                                     : vectors == 3 ? 8
+                                                                    : 12)
+                                                  : (vectors == 4   ? 3
+                                                     : vectors == 3 ? 4
+                                                     : vectors == 2 ? 6
+                                                                    : 12);
 }
 
 // How many terms a sum takes before it is added to a total: one long float32 sum would lose digits.
@@ -206,6 +215,27 @@ STATEWISE_INLINE void prefetch_to_change(T* p) {
   unroll<(n + line - 1) / line>(STATEWISE_EACH(i) { __builtin_prefetch(p + i * line, 1); });
 }
 
+// Sums, v(m, n), to C at c[m], with the bias: both at the panel's first column, which C has `left` of from there on.
+template <class T, int M, int N, class V>
+STATEWISE_INLINE void write_tile(const V& v, T* const (&c)[M], const T* bias, bool add, int64_t left) {
+  using Vector = Vec<T, lanes<T>>;
+  constexpr int L = lanes<T>;
+  const bool whole = left >= N * L;
+  unroll<M>(STATEWISE_EACH(m) {
+    unroll<N>(STATEWISE_EACH(n) {
+      T* const to = c[m] + n * L;
+      Vector sum = v(m, n);
+      if (bias) sum += load<Vector>(bias + n * L);
+      if (whole) {
+        store(to, add ? load<Vector>(to) + sum : sum);
+      } else {
+        const int few = int(max(min(left - n * L, L), 0));
+        store_first(to, add ? load_first<Vector>(to, few) + sum : sum, few);
+      }
+    });
+  });
+}
+
 // Rows [row, row + M) of the panel of N vectors at `b`, which writes C from `column` on.
 template <class T, class O, int M, int N>
 __attribute__((noinline)) void tile(const Product<T, O>& x, int64_t row, const O* b, int64_t column) {
@@ -260,36 +290,31 @@ __attribute__((noinline)) void tile(const Product<T, O>& x, int64_t row, const O
     unroll<S * M * N>(
         STATEWISE_EACH(i) { acc[i / (M * N)][i / N % M][i % N] += total[i / (M * N)][i / N % M][i % N]; });
   join_slices<M, N, S>(acc);
-  const bool whole = left >= N * L;
-  unroll<M>(STATEWISE_EACH(m) {
-    unroll<N>(STATEWISE_EACH(n) {
-      T* const to = c[m] + n * L;
-      V v = acc[0][m][n];
-      if (bias) v += load<V>(bias + n * L);
-      if (whole) {
-        store(to, add ? load<V>(to) + v : v);
-      } else {
-        const int few = int(max(min(left - n * L, L), 0));
-        store_first(to, add ? load_first<V>(to, few) + v : v, few);
-      }
-    });
-  });
+  write_tile<T, M, N>([&](int m, int n) __attribute__((always_inline)) { return acc[0][m][n]; }, c, bias, add, left);
 }
+
+// The same of weights that are kept narrow: see narrow.hpp.
+template <int M, int N>
+void narrow_tile(const Product<float, NarrowPair>& x, int64_t row, const NarrowPair* b, int64_t column);
+template <int M, int N>
+void narrow_tile(const Product<float, NarrowQuad>& x, int64_t row, const NarrowQuad* b, int64_t column);
 
 template <int N, int M, class T, class O>
 STATEWISE_INLINE void tile_of(int rows, const Product<T, O>& x, int64_t row, const O* b, int64_t column) {
   if constexpr (M > 0) {
-    if (rows == M)
-      tile<T, O, M, N>(x, row, b, column);
-    else
+    if (rows != M)
       tile_of<N, M - 1>(rows, x, row, b, column);
+    else if constexpr (is_narrow<O>)
+      narrow_tile<M, N>(x, row, b, column);
+    else
+      tile<T, O, M, N>(x, row, b, column);
   }
 }
 
 // All rows of one panel, in tiles of nearly equal height.
 template <int N, class T, class O>
 STATEWISE_INLINE void panel_rows(const Product<T, O>& x, const O* b, int64_t column) {
-  constexpr int most = tile_rows(N);
+  constexpr int most = tile_rows<O>(N);
   const int64_t tiles = (x.rows + most - 1) / most;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t row = x.rows * i / tiles;
@@ -299,7 +324,8 @@ STATEWISE_INLINE void panel_rows(const Product<T, O>& x, const O* b, int64_t col
 
 template <class T, class O>
 STATEWISE_INLINE void multiply_vectors(const Product<T, O>& x, int vectors, int64_t stored, int64_t column) {
-  const O* const b = x.b + stored * x.depth.total() * lanes<T>;
+  const int64_t depth = is_narrow<O> ? operands<O>(x.depth.total()) : x.depth.total();
+  const O* const b = x.b + stored * depth * lanes<T>;
   switch (vectors) {
     case 1:
       panel_rows<1>(x, b, column);
@@ -388,7 +414,7 @@ STATEWISE_INLINE void dot_columns_of(const Product<T, T>& x) {
 
 template <class T, class O>
 void dot_columns(const Product<T, O>& x) {
-  if constexpr (lanes<T> >= 8 && !paired<O>) {
+  if constexpr (lanes<T> >= 8 && plain<O>) {
     if (x.panels.dots == 1) dot_columns_of<T, 1>(x);
     if (x.panels.dots == 2) dot_columns_of<T, 2>(x);
   }
@@ -480,7 +506,7 @@ STATEWISE_INLINE void outer_tile_of(int columns, const Transposed<T, O>& x, int6
 
 template <int N, class T, class O>
 void outer_panel(const Transposed<T, O>& x) {
-  constexpr int most = tile_rows(N);
+  constexpr int most = tile_rows<O>(N);
   const int64_t tiles = (x.a_columns + most - 1) / most;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t m = x.a_columns * i / tiles;

@@ -35,11 +35,14 @@ struct Arena {
   }
 };
 
-// Rows of numbers as a product reads them: as they are, or as pairs, which are written to `room`.
+// Rows of numbers as a product reads them: as they are, or rounded, which is written to `room`.
 template <class T, class O>
-STATEWISE_INLINE RowsOf<const O> as_operands(const RowsOf<const T>& from, int64_t rows, int64_t width, O* room,
-                                             int64_t stride) {
-  if constexpr (paired<O>) {
+STATEWISE_INLINE RowsOf<const Given<O>> as_operands(const RowsOf<const T>& from, int64_t rows, int64_t width,
+                                                    Given<O>* room, int64_t stride) {
+  if constexpr (same<O, NarrowQuad>) {
+    for (int64_t r = 0; r < rows; ++r) round_row(from[r], width, room + r * stride);
+    return {room, stride, nullptr};
+  } else if constexpr (paired<O>) {
     constexpr int L = lanes<T>;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t k = 0; k < width; k += 2 * L) {
@@ -55,10 +58,10 @@ STATEWISE_INLINE RowsOf<const O> as_operands(const RowsOf<const T>& from, int64_
   }
 }
 
-// How far apart such rows lie, and how many operands they need; none where they are as they are.
+// How far apart such rows lie, and how much they need; none where they are as they are.
 template <class O>
 STATEWISE_INLINE int64_t operand_stride(int64_t width) {
-  return paired<O> ? round_up(operands<O>(width), lanes<O>) : 0;
+  return paired<O> ? round_up(operands<O>(width), lanes<O>) : same<O, NarrowQuad> ? rounded_blocks(width) : 0;
 }
 
 // What the steps of a group leave for backward: rows of gates, of the states but the first, and of unprojected outputs

@@ -56,14 +56,18 @@ class Carver {  // cuts aligned arrays from a block, or counts what they need
   int64_t used_ = 0;
 };
 
+const Kernels& kernels_of(const Call& call) {
+  const InstructionSet& set = instruction_set();
+  if (call.stored == Stored::kBfloat16) return set.bfloat16_weights;
+  if (call.stored == Stored::kInt8) return int8_kernels();
+  return call.float64 ? set.float64 : set.float32;
+}
+
 // The job that a call amounts to, with the tables it points to.
 class Plan {
  public:
   explicit Plan(const Call& call)
-      : call_(call),
-        cell_(&cell_of(instruction_set(), call.cell)),
-        shape_(&cell_->shape),
-        kernels_(call.float64 ? &instruction_set().float64 : &instruction_set().float32) {
+      : call_(call), cell_(&cell_of(instruction_set(), call.cell)), shape_(&cell_->shape), kernels_(&kernels_of(call)) {
     job_.shape = shape_;
     job_.steps_of_cell = call.float64 ? &cell_->float64 : &cell_->float32;
     job_.T = call.T;
@@ -323,6 +327,9 @@ class Plan {
       w.columns_hh = carver.take(o.columns_hh * kernels_->element);
       w.columns_hr = carver.take(o.columns_hr * kernels_->element);
       if (shape_->late) w.columns_late = carver.take(o.columns_late * kernels_->element);
+      w.units_ih = carver.take(o.units_of_columns * kernels_->element);
+      w.units_hh = carver.take(o.units_of_columns * kernels_->element);
+      w.units_hr = carver.take(o.units_hr * kernels_->element);
       w.bias = carver.take(o.columns * kernels_->element);
       place_vectors(carver, w);
     }

@@ -22,6 +22,11 @@ struct Limits {
   int64_t shared_step = 2 << 20;     // multiply-adds of a step from which on the threads share it
 };
 
+// As what pack() keeps the matrices among the weights: as they are; rounded to bfloat16; or each row in eight bits and
+// a unit, that of a row's largest being 127, with which the products take what they multiply in 16 bits. Float tensors
+// alone, and forward alone. Narrower ones are read sooner, where a step reads more than the caches hold.
+enum class Stored { kNumbers, kBfloat16, kInt8 };
+
 // What a call computes on. All tensors but x and y, and their gradients, are contiguous; null means absent (a state:
 // zeros; a gradient: not wanted, or zero where it comes in).
 struct Call {
@@ -43,7 +48,8 @@ struct Call {
   const int64_t* batch_sizes = nullptr;     // (T,) of packed input
   const int64_t* sorted_indices = nullptr;  // (N,) of packed input: where its rows' states lie; null: in its own order
   std::vector<void*> weights;               // per layer and direction, as list_weights() has them
-  const void* packed = nullptr;             // what pack() made of them, which forward then reads instead
+  Stored stored = Stored::kNumbers;
+  const void* packed = nullptr;  // what pack() made of them for the same `stored`, which forward then reads instead
   Strided x{}, y{};
   double clip = 0, gradient_clip = 0;  // of all states and of their gradients after each step; 0: none
   bool has_seed = false;               // without one zoneout is what it is on average
@@ -85,8 +91,8 @@ bool mixes(const Call& call);
 bool reads_output(const Call& call);
 
 // Weights in the order in which the forward products read them, for whoever keeps them from call to call: they are
-// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, heads, bias
-// and weights count.
+// those of this instruction set. `to` is 64-byte aligned. Of `call` the cell, dtype, I, H, projected, L, D, heads,
+// bias, stored and weights count.
 int64_t packed_bytes(const Call& call);
 void pack(const Call& call, void* to);
 

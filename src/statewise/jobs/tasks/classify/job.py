@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ....inspecting.sample import Sample
 from ... import experiment
 from ...config import part_of
 from ...data.columns import listed
 from ...errors import InputError
 from ...experiment import Facts, Outcome
-from . import report
+from . import inspected, report
 from .answer import predictions
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
@@ -86,6 +87,10 @@ class Classify(experiment.Job[Options, Model]):
     def validated(self, scores: Any) -> str:
         """What the target says of them."""
         return self.target.validated_line(scores)
+
+    def sample(self, model: Model) -> Sample:
+        """Of what was held out."""
+        return inspected.sample(model, self.test.sequences)
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's sequences are taken for what they are, by the model and by baselines."""

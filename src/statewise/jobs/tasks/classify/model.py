@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ....runtime import Network as Net
 from ....runtime.classifier import Classifier
-from ....runtime.jobs import classifier, classify
+from ....runtime.jobs import classifier, classify, kept_in
 from ...artifacts import model_file
 from ...errors import InputError
 from .beside import Beside, as_today
@@ -55,14 +55,15 @@ class Model(model_file.Model):
         """What runs the network on what the encoder gives: before anything is decoded."""
         width = self.encoder.width(self.config)
         told, arrays = classifier(vars(self.config), self._network(), width, self.encoder.symbols, self.target.width)
-        return Net(told, arrays, self.threads or model_file.processors())
+        return Net(kept_in(self.kernels.dtype, told), arrays, self.kernels.number)
 
     def running(self) -> Any:
         """A network that takes values as they are, where that is all there is; else a ``Classifier``."""
         if self.encoder.symbols or self.beside is not None:
             return Classifier(self)
         content = json.loads(json.dumps(self.content())) | {"config": vars(self.config)}
-        return Net(*classify(content, self.tensors()), self.threads or model_file.processors())
+        told, arrays = classify(content, self.tensors())
+        return Net(kept_in(self.kernels.dtype, told), arrays, self.kernels.number)
 
     @cached_property
     def network(self) -> Network:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from ....inspecting.sample import Sample
 from ... import experiment
 from ...config import part_of
 from ...experiment import Facts, Outcome
-from . import picture, report
+from . import inspected, picture, report
 from .backtest import backtest
 from .config import Columns, ForecastConfig, Options
 from .model import Model
@@ -52,6 +53,10 @@ class Forecast(experiment.Job[Options, Model]):
     def facts_of(self, model: Model) -> Facts:
         """What was chosen before the test part was looked at."""
         return report.choices(model)
+
+    def sample(self, model: Model) -> Sample | None:
+        """The last windows; nothing where the networks don't count."""
+        return inspected.sample(model, model.encode(self.problem.panel)) if model.share else None
 
     def judge(self, model: Model) -> Outcome:
         """How well the model and simple baselines forecast the test part."""

@@ -485,7 +485,7 @@ class Model(model_file.Model):
             scaling=scaling,
             unit=unit,
             shifts=_array(arrays, "shifts", plan.horizon, len(plan.quantiles)),
-            learner=_learner(plan, content["learner"], arrays, tails, linear, shared["threads"]),
+            learner=_learner(plan, content["learner"], arrays, tails, linear, shared["kernels"]),
             tails=tails,
             heads=_heads(content, columns, names),
             ranks=_ranks(arrays, plan.horizon),
@@ -648,7 +648,7 @@ def _learner(
     arrays: Mapping[str, Any],
     tails: Sequence[EncodedSeries],
     linear: Linear | None,
-    threads: int,
+    kernels: model_file.Kernels,
 ) -> Learner:
     weights = {name: w for name, w in arrays.items() if name.startswith("network.")}
     kind: type[Learner] = Recursive if plan.recursive else Direct
@@ -658,7 +658,7 @@ def _learner(
             size = len(bias) // (plan.segment if plan.model == "segrnn" else 1)
             weights.setdefault(f"network.{number}.offsets", np.zeros((plan.horizon, size), np.float32))
     _check_inputs(kind(plan, from_json(kind.INPUTS, content)), tails)
-    learner = kind.build(plan, content, weights, threads)
+    learner = kind.build(plan, content, weights, kernels)
     if linear is None and getattr(learner.inputs, "season", 1) == 0:
         raise ValueError("there is no linear forecast that the networks could correct")
     return learner

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ....inspecting.sample import Sample
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome
-from . import example, report
+from . import example, inspected, report
 from .config import CONLLU, Layout, Options, TagConfig
 from .corpus import Corpus, all_of, counted
 from .formats import read
@@ -84,6 +85,10 @@ class Tag(experiment.Job[Options, Model]):
         """How much is right: the first of the scores, which says how much is not."""
         measure, wrong = next(iter(scores.items()))
         return f"{measure.removeprefix('1 - ')} {experiment.percent(1 - wrong)}"
+
+    def sample(self, model: Model) -> Sample:
+        """Of what was held out."""
+        return inspected.sample(model, self.test)
 
     def judge(self, model: Model) -> Outcome:
         """How many of the test part's words, or spans, are tagged right, by the model and by baselines."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
+from ....inspecting.sample import Sample
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome, network_line
-from . import report
+from . import inspected, report
 from .answer import predictions
 from .config import Layout, Options, TranslateConfig
 from .model import Model
@@ -74,6 +75,10 @@ class Translate(experiment.Job[Options, Model]):
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is wrong."""
         return f"{100 * scores['exact']:.2f} % exact, {100 * scores['error rate']:.2f} % of the symbols wrong"
+
+    def sample(self, model: Model) -> Sample:
+        """Of what was held out."""
+        return inspected.sample(model, self.test)
 
     def judge(self, model: Model) -> Outcome:
         """How good the targets are that the model, and baselines, write for the sources of the test part."""

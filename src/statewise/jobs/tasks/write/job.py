@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ....inspecting.sample import Sample
 from ... import experiment
 from ...config import part_of
 from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome
-from . import report
+from . import inspected, report
 from .answer import described
 from .config import Draw, Options, WriteConfig
 from .model import Model
@@ -68,6 +69,10 @@ class Write(experiment.Job[Options, Model]):
             ("network", experiment.network_line(plan, problem.network(), "", tied)),
         ]
         return facts if plan.lines else [*facts, ("read", f"in {plan.batch} streams, {plan.steps} steps at a time")]
+
+    def sample(self, model: Model) -> Sample:
+        """Of what was held out."""
+        return inspected.sample(model, self.held or self.text)
 
     def judge(self, model: Model) -> Outcome:
         """How well the model and counting predict the part held out, or else the one learnt, and what it writes."""

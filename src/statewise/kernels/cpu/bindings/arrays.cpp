@@ -85,18 +85,20 @@ const Tensors& numpy_arrays() {
   return *arrays;
 }
 
-ArrayStack::ArrayStack(nb::handle stack, nb::list weights, int threads) : pack_(packed(stack, weights)) {
+ArrayStack::ArrayStack(nb::handle stack, nb::list weights, int threads, Stored stored)
+    : pack_(packed(stack, weights, stored)) {
   pack_.call.threads = threads;
 }
 
-Pack ArrayStack::packed(nb::handle stack, const nb::list& weights) {
+Pack ArrayStack::packed(nb::handle stack, const nb::list& weights, Stored stored) {
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, Form::kTimeFirst, numpy_arrays());
   const nb::object lent = held(weights);
   const auto weight = [&](int64_t i) { return item(lent, i); };
   const Py_ssize_t count = size(lent);
-  if (count == 0 || !operands.read_dtype(weight(0)) || !operands.read_weights(count, weight))
+  if (count == 0 || !operands.read_dtype(weight(0)) || (operands.call().float64 && stored != Stored::kNumbers) ||
+      !operands.read_weights(count, weight))
     throw std::invalid_argument("the kernels can't pack these weights");
-  return Pack(operands);
+  return Pack(operands, stored);
 }
 
 nb::object ArrayStack::operator()(nb::handle x, nb::handle hx, nb::handle lengths) const {

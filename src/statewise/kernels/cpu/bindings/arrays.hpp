@@ -14,7 +14,7 @@ const Tensors& numpy_arrays();
 class ArrayStack {
  public:
   // Raises ValueError if they are not what Operands::read_weights wants.
-  ArrayStack(nanobind::handle stack, nanobind::list weights, int threads);
+  ArrayStack(nanobind::handle stack, nanobind::list weights, int threads, Stored stored);
 
   // Whether the instruction set is still the one that the weights are packed for.
   bool is_current() const { return pack_.set == &statewise::instruction_set(); }
@@ -25,7 +25,7 @@ class ArrayStack {
   nanobind::object operator()(nanobind::handle x, nanobind::handle hx, nanobind::handle lengths) const;
 
  private:
-  static Pack packed(nanobind::handle stack, const nanobind::list& weights);
+  static Pack packed(nanobind::handle stack, const nanobind::list& weights, Stored stored);
 
   Pack pack_;
 };

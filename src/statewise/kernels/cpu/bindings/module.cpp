@@ -31,6 +31,7 @@ using statewise::Form;
 using statewise::PackedStack;
 using statewise::Record;
 using statewise::Stack;
+using statewise::Stored;
 
 // By its number, or by the name that a pickled Stack has.
 int number_of(nb::handle cell) {
@@ -135,13 +136,15 @@ PyType_Slot packed_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse_
 
 void add_packed(nb::module_& m) {
   nb::class_<PackedStack>(m, "PackedStack", nb::type_slots(packed_slots))
-      .def(nb::init<nb::handle, Form, nb::list, nb::object>(), "stack"_a, "form"_a, "weights"_a, "memory"_a)
+      .def(nb::init<nb::handle, Form, nb::list, nb::object, Stored>(), "stack"_a, "form"_a, "weights"_a, "memory"_a,
+           "stored"_a = Stored::kNumbers)
       .def("watch", &PackedStack::watch, "hooks"_a, "owner"_a)
       .def_prop_ro("is_current", &PackedStack::is_current)
       .def("__call__", &PackedStack::operator(), "x"_a.none(), "hx"_a.none() = nb::none(), "rows"_a.none() = nb::none())
       .def("run", &PackedStack::run, "x"_a, "hx"_a.none(), "rows"_a.none());
   nb::class_<ArrayStack>(m, "ArrayStack")
-      .def(nb::init<nb::handle, nb::list, int>(), "stack"_a, "weights"_a, "threads"_a = 1)
+      .def(nb::init<nb::handle, nb::list, int, Stored>(), "stack"_a, "weights"_a, "threads"_a = 1,
+           "stored"_a = Stored::kNumbers)
       .def_prop_ro("is_current", &ArrayStack::is_current)
       .def("__call__", &ArrayStack::operator(), "x"_a, "hx"_a.none() = nb::none(), "lengths"_a.none() = nb::none());
 }
@@ -186,6 +189,10 @@ NB_MODULE(_kernels, m) {
       .value("TIME_FIRST", Form::kTimeFirst)
       .value("BATCH_FIRST", Form::kBatchFirst)
       .value("STEP", Form::kStep);
+  nb::enum_<Stored>(m, "Stored")
+      .value("NUMBERS", Stored::kNumbers)
+      .value("BFLOAT16", Stored::kBfloat16)
+      .value("INT8", Stored::kInt8);
   add_stack(m);
   add_packed(m);
 }

@@ -9,27 +9,39 @@ namespace nb = nanobind;
 
 namespace statewise {
 
-Pack::Pack(Operands& operands)
-    : call(operands.call()), set(&statewise::instruction_set()), memory(lasting_memory(packed_bytes(call))) {
+namespace {
+
+Call kept_in(Call call, Stored stored) {
+  call.stored = stored;
+  return call;
+}
+
+}  // namespace
+
+Pack::Pack(Operands& operands, Stored stored)
+    : call(kept_in(operands.call(), stored)),
+      set(&statewise::instruction_set()),
+      memory(lasting_memory(packed_bytes(call))) {
   pack(call, memory.get());
   call.weights.clear();
   call.packed = memory.get();
 }
 
-PackedStack::PackedStack(nb::handle stack, Form form, nb::list weights, nb::object memory)
+PackedStack::PackedStack(nb::handle stack, Form form, nb::list weights, nb::object memory, Stored stored)
     : form_(form),
-      pack_(packed(stack, form, weights, memory)),
+      pack_(packed(stack, form, weights, memory, stored)),
       memory_(std::move(memory)),
       version_(version_of(memory_)) {}
 
-Pack PackedStack::packed(nb::handle stack, Form form, const nb::list& weights, nb::handle memory) {
+Pack PackedStack::packed(nb::handle stack, Form form, const nb::list& weights, nb::handle memory, Stored stored) {
   if (!torch_is_known()) throw std::invalid_argument("torch isn't known");
   Operands operands(nb::inst_ptr<Stack>(stack)->sizes, form);
   const nb::object lent = held(weights);
   const auto weight = [&](int64_t i) { return item(lent, i); };
-  if (!operands.read_dtype(memory) || operands.call().bfloat16 || !operands.read_weights(size(lent), weight))
+  if (!operands.read_dtype(memory) || operands.call().bfloat16 ||
+      (operands.call().float64 && stored != Stored::kNumbers) || !operands.read_weights(size(lent), weight))
     throw std::invalid_argument("the kernels can't pack these weights");
-  return Pack(operands);
+  return Pack(operands, stored);
 }
 
 void PackedStack::watch(nb::tuple hooks, nb::dict owner) {
@@ -88,7 +100,8 @@ bool PackedStack::read(Operands& operands, nb::handle x, nb::handle hx, nb::hand
   if (!operands.read_input(x, rows) || operands.call().float64 != pack_.call.float64 || operands.call().bfloat16)
     return false;
   // What is packed are numbers, and a layer that isn't frozen would compute with pairs.
-  if (!pack_.call.float64 && bfloat16_set() && precision_is_medium()) return false;
+  if (!pack_.call.float64 && pack_.call.stored == Stored::kNumbers && bfloat16_set() && precision_is_medium())
+    return false;
   return operands.read_hx(hx);
 }
 

@@ -13,7 +13,7 @@ namespace statewise {
 
 // Weights as the instruction set in use packs them, and the call of a stack that reads them.
 struct Pack {
-  explicit Pack(Operands& operands);  // which has read the weights
+  Pack(Operands& operands, Stored stored);  // which has read the weights
 
   Call call;
   const InstructionSet* set;
@@ -25,7 +25,7 @@ class PackedStack {
  public:
   // The weights lie one after the other in `memory`, a tensor that has one version for all of them. Raises ValueError
   // if they are not what Operands::read_weights wants.
-  PackedStack(nanobind::handle stack, Form form, nanobind::list weights, nanobind::object memory);
+  PackedStack(nanobind::handle stack, Form form, nanobind::list weights, nanobind::object memory, Stored stored);
 
   // What must hold for the short cut: `hooks` are dictionaries and all of them empty, and `owner`, the dictionary of
   // the module's weights, has the very values that it has now.
@@ -50,7 +50,8 @@ class PackedStack {
   bool undisturbed() const;
   bool read(Operands& operands, nanobind::handle x, nanobind::handle hx, nanobind::handle rows) const;
 
-  static Pack packed(nanobind::handle stack, Form form, const nanobind::list& weights, nanobind::handle memory);
+  static Pack packed(nanobind::handle stack, Form form, const nanobind::list& weights, nanobind::handle memory,
+                     Stored stored);
 
   Form form_;
   Pack pack_;
