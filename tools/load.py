@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +106,13 @@ class Server:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
     def stop(self) -> int:
         """SIGTERM; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
 
 
 async def client(stream: Stream, server: Server, table: np.ndarray, rate: float, until: float) -> None:
@@ -175,6 +177,8 @@ async def load(
 def judged(net: runtime.Network, streams: list[Stream], table: np.ndarray) -> float:
     """The largest difference between an answer and what the network says by itself."""
     lengths = np.array([len(each.y) for each in streams])
+    if not lengths.any():
+        raise SystemExit("no step was answered in this time")
     x = np.stack([each.x(table, lengths.max()) for each in streams], 1)
     y = net.run(x, lengths)
     return max(float(np.abs(np.array(each.y) - y[: len(each.y), n]).max()) for n, each in enumerate(streams) if each.y)
@@ -209,14 +213,14 @@ def one_step(net: runtime.Network) -> float:
     return float(np.median(taken))
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, help="a network's file; by default one of two layers of 128 units")
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=2.0, help="steps a second of each stream; 0: as fast as it goes")
     parser.add_argument("--no-kill", dest="kill", action="store_false", help="don't kill the server halfway")
-    told = parser.parse_args()
+    told = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         model = told.model or Path(folder) / "net.safetensors"
         if told.model is None:
@@ -230,7 +234,8 @@ def main() -> int:
             grown = server.since()
             status = server.stop()
         finally:
-            server.process.kill()
+            if server.process.returncode is None:
+                server.kill()
         return report(net, streams, table, told, away, grown, status)
 
 

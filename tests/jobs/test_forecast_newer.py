@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from statewise import cli
 from statewise.jobs import Forecaster, InputError, Remark
 
 ROWS, NEWER = 60, 6
@@ -99,6 +100,16 @@ def test_what_is_known_ahead_may_be_a_table_of_its_own(known):
     assert not np.allclose(other["statewise"], expected["statewise"])
     updated = deepcopy(known).update(rest[rest["ds"] < "2020-02-26"])
     assert updated.predict(X_df=ahead)["ds"].tolist()[0] == pd.Timestamp("2020-02-26")
+
+
+def test_the_command_takes_it_too(known, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known.save("model")
+    split(table(), ROWS - NEWER)[1].drop(columns="y").to_csv("prices.csv", index=False)
+    assert cli.main(["forecast", "predict", "model", "--ahead", "prices.csv", "--out", "ahead.csv"]) == 0
+    expected = known.predict(X_df="prices.csv")
+    found = pd.read_csv("ahead.csv")
+    np.testing.assert_allclose(found["statewise"], expected["statewise"])
 
 
 @pytest.mark.parametrize(

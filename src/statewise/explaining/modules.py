@@ -19,19 +19,27 @@ from .inside import inside
 
 
 def explain_module(module: nn.Module, x: Any) -> Explanation:
-    """``module`` run on ``x``: a row for each part that computes, in the order in which they do."""
+    """``module`` run on ``x``: a row for each part that computes and calls no other, in the order in which they do."""
     names = {id(part): name or type(part).__name__ for name, part in module.named_modules()}
-    calls = Counter[tuple[str, ...]]()
+    calls, within, shown = Counter[tuple[str, ...]](), [0], dict[int, nn.Module]()
+
+    def enter(*_: Any) -> None:
+        within.append(0)
 
     def look(part: nn.Module, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+        own = within.pop()
+        within[-1] += 1
+        if own:  # its parts have a row each
+            return
+        shown[id(part)] = part
         numbers = sum(p.numel() for p in part.parameters())
         read = [*given, *named.values()]
         shapes = f"{_shape(read if len(read) != 1 else read[0])} -> {_shape(result)}"
         calls[names[id(part)], type(part).__name__, f"{numbers:,}", shapes] += 1
 
-    parts = [part for part in module.modules() if not any(part.children())] or [module]
-    hooks = [part.register_forward_hook(look, with_kwargs=True) for part in parts]
     modes = {part: part.training for part in module.modules()}
+    hooks = [part.register_forward_pre_hook(enter) for part in modes]
+    hooks += [part.register_forward_hook(look, with_kwargs=True) for part in modes]
     try:
         with torch.no_grad():
             module.eval()
@@ -42,6 +50,7 @@ def explain_module(module: nn.Module, x: Any) -> Explanation:
         for hook in hooks:
             hook.remove()
     rows = [[*call[:-1], call[-1] + (f", {count} times" if count > 1 else "")] for call, count in calls.items()]
+    parts = list(shown.values())
     own = {id(p) for part in parts for p in part.parameters()}
     rest = sum(p.numel() for p in module.parameters() if id(p) not in own)
     if rest:  # of modules that have others within

@@ -27,7 +27,7 @@ def heat_maps(layer: LayerStates, row: int, labels: Sequence[str] = ()) -> str:
     units = units[np.linspace(0, len(units) - 1, min(len(units), MOST_UNITS)).astype(int)]
     squashed = seen(layer.cell).squashed
     panels = list({**layer.gates, **layer.states}.items())
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     shown = _shortened(labels[first:length]) if length - first <= MOST_LABELS // 2 else []
     below = 0.42 + 0.045 * max(map(len, shown), default=0)  # inches, for what the steps are called
@@ -68,6 +68,7 @@ def reaches(layers: Sequence[LayerStates]) -> str:
         axes.plot(reach, color=(REAL, MODEL, SECOND, QUIET)[k % 4], ls=("-", "--")[k // 4], lw=1.6, label=layer.name)
     axes.axhline(LEFT, color=QUIET, lw=0.9, ls=":")
     axes.set_yscale("log")
+    axes.minorticks_off()
     dress(axes, "steps before the last one", "left of a gradient")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_outside(axes, above=6, columns=3)
@@ -97,9 +98,9 @@ def spreads(layers: Sequence[LayerStates]) -> str:
     figure = new_figure(height=2.8)
     axes = figure.subplots()
     for k, layer in enumerate(layers[:MOST_CURVES]):
-        spread = np.maximum(np.sort(layer.spread)[::-1], 1e-8)
+        spread = np.sort(layer.spread)[::-1]
         axes.plot(spread, color=(REAL, MODEL, SECOND, QUIET)[k % 4], ls=("-", "--")[k // 4], lw=1.6, label=layer.name)
-    axes.set_yscale("log")
+    axes.set_ylim(bottom=0)
     dress(axes, "units, by deviation", "deviation of h")
     legend_outside(axes, above=6, columns=3)
     return to_svg(figure)
@@ -122,6 +123,7 @@ def attributions(found: Attributions, row: int, names: Sequence[str], labels: Se
     )
     _plain(left)
     _label_steps(left, shown, first)
+    left.yaxis.set_visible(True)
     left.set_yticks(range(len(names)), [name[:24] for name in names])
     left.set_title("what one row's result comes from", color=REAL, fontsize=10, loc="left")
     bar = figure.colorbar(image, ax=left, pad=0.02, fraction=0.05)
@@ -153,7 +155,7 @@ def _plain(axes: Axes) -> None:
     axes.tick_params(color=QUIET, labelcolor=REAL, labelsize=8)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_yticks([])
+    axes.yaxis.set_visible(False)
 
 
 def _label_steps(axes: Axes, labels: Sequence[str], first: int) -> None:
@@ -162,5 +164,5 @@ def _label_steps(axes: Axes, labels: Sequence[str], first: int) -> None:
         turned: dict[str, Any] = {"rotation": 90} if max(map(len, labels)) > 2 or len(labels) > 24 else {}
         axes.set_xticks(range(first, first + len(labels)), labels, fontsize=7.5, parse_math=False, **turned)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("step", color=REAL, fontsize=8.5)

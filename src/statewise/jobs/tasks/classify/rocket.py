@@ -146,9 +146,11 @@ class Rocket(Features):
         for place, dilation in enumerate(self.dilations.tolist()):
             columns = slice(columns.stop, columns.stop + int(self.counts[place]))
             reach = dilation * (LENGTH // 2)
-            wide = np.pad(x, ((0, 0), (0, 0), (reach, reach)))
-            shifted = np.stack([wide[:, :, i * dilation : i * dilation + steps] for i in range(LENGTH)], 2)
-            shifted = shifted.reshape(rows, channels * LENGTH, steps)
+            taps = np.zeros((rows, channels, LENGTH, steps), np.float32)
+            for i, by in enumerate(range(-reach, reach + 1, dilation)):
+                if abs(by) < steps:
+                    taps[:, :, i, max(0, -by) : steps - max(0, by)] = x[:, :, max(0, by) : steps - max(0, -by)]
+            shifted = taps.reshape(rows, channels * LENGTH, steps)
             if self.padded or 2 * reach >= steps:
                 said = self.kernels[place] @ shifted
                 yield said if past is None else np.where(past, np.float32(-np.inf), said), slice(None), columns

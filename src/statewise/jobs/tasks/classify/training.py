@@ -222,7 +222,7 @@ class ClassifyProblem(Problem[Model]):
         (sequences, values), weights = self.part, self._learning(self.sample_weight)
         if self.features.LEFT_OUT:
             (sequences, values), weights = self.given, self.sample_weight
-        if self.config.balance:
+        if self.config.balance and isinstance(self.target, Classes):
             of_classes = self.target.balanced(values).numpy()[values]
             weights = of_classes if weights is None else weights * of_classes
         read, seed, reach = self.encoder.encoded(sequences), self.config.seed, self.config.ngrams or 1

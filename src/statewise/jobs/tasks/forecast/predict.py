@@ -19,6 +19,9 @@ class Options(Out):
 
     model: Path = option(..., "a model.safetensors", metavar="MODEL", positional=True)
     file: Path | None = option(None, "a CSV or Parquet file", metavar="FILE", positional=True, default="")
+    ahead: Path | None = option(
+        None, "a table of ids, times and what is known of rows to come", metavar="FILE", default="in rows of FILE"
+    )
     horizon: Whole | None = option(None, "rows ahead", metavar="ROWS", default="as in training")
     level: Levels | None = option(
         None, "intervals, in per cent, such as 80 95", metavar="LEVEL", default="the quantiles of training"
@@ -40,7 +43,8 @@ Continue each series of FILE by the horizon of a model that statewise forecast h
 written, or by another one. Writes a CSV file with a row for each series and step: the
 forecast and its quantiles, named as FILE names things. Without FILE: the series that the
 model has seen last. FILE has the columns that the training had, its static ones only
-for new series; covariates known ahead reach over the horizon.
+for new series; covariates known ahead reach over the horizon, or are in a table of
+their own, --ahead.
 """,
     examples="""\
 after statewise forecast --out runs/airline:
@@ -68,6 +72,7 @@ def predict(options: Options) -> None:
         raise InputError("--level: samples have no intervals; ask for one of the two")
     found, text = trained.predict(
         options.file,
+        ahead=options.ahead,
         rows=options.horizon,
         level=options.level,
         samples=options.samples or 0,
