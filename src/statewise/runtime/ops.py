@@ -91,7 +91,7 @@ class Told:
         if len(array.shape) != len(shape) or any(s not in (n, None) for n, s in zip(array.shape, shape, strict=True)):
             raise LoadError(f"expected {full} of size {shape}, got {array.shape}")
         self.used.add(full)
-        found = array.astype(np.float64 if exact else self.dtype, copy=False)
+        found = np.require(array, np.float64 if exact else self.dtype, ("C", "A", "E"))  # also of a mapped file
         unit = f"{full}.scale"  # in which the rows of a matrix in eight bits are counted
         if array.dtype != np.int8 or unit not in self.arrays:
             return found
