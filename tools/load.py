@@ -53,7 +53,9 @@ class Stream:
     name: str = ""
     y: list[list[float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    """From sending a step to its answer, of those between which nothing was cut."""
+    """From sending a step to its answer, of those that were sent when they were due."""
+    late: list[float] = field(default_factory=list)
+    """The same of the others: the stream had to catch up, after a start of the server."""
     again: int = 0
     """How often it has connected anew."""
     repeated: int = 0
@@ -143,10 +145,10 @@ async def session(stream: Stream, server: Server, table: np.ndarray, rate: float
 
 async def talk(stream: Stream, socket, table: np.ndarray, rate: float, begin: float, until: float) -> None:
     while time.monotonic() < until:
-        at = len(stream.y)
+        at, early = len(stream.y), 0.0
         if rate:
-            due = begin + (at + stream.number * 0.618034 % 1) / rate
-            await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
+            early = begin + (at + stream.number * 0.618034 % 1) / rate - time.monotonic()
+            await asyncio.sleep(min(max(0.0, early), until - time.monotonic()))
         x = table[(stream.number * STRIDE + at) % ROWS]
         sent = time.perf_counter()
         await socket.send(json.dumps({"x": [x.tolist()], "at": at}))
@@ -154,7 +156,7 @@ async def talk(stream: Stream, socket, table: np.ndarray, rate: float, begin: fl
         if said.get("steps") != at + 1:
             stream.wrong.append(json.dumps(said)[:200])
             return
-        stream.seconds.append(time.perf_counter() - sent)
+        (stream.seconds if early >= 0 else stream.late).append(time.perf_counter() - sent)
         stream.y.append(said["y"][0])
 
 
@@ -249,16 +251,18 @@ def report(
     status: int,
 ) -> int:
     """Print what came of it; the exit status."""
-    seconds = 1000 * np.sort(np.concatenate([each.seconds for each in streams]))
     steps, difference = sum(len(each.y) for each in streams), judged(net, streams, table)
     wrong = [f"stream {each.number}: {said}" for each in streams for said in each.wrong]
-    quick = [float(np.quantile(seconds, q)) for q in (0.5, 0.99, 0.999)]
     print(f"streams                        {len(streams)}")
     print(f"steps that were answered       {steps:,} in {told.seconds:g} s: {steps / told.seconds:,.0f} a second")
     if told.kill:
         print(f"killed, and back after         {away:.1f} s; {sum(each.again > 0 for each in streams)} streams went on")
         print(f"answers lost and asked again   {sum(each.repeated for each in streams)}")
-    print(f"from a step to its answer      p50 {quick[0]:.2f} ms, p99 {quick[1]:.2f} ms, p99.9 {quick[2]:.2f} ms")
+    for name, of in (("from a step to its answer", "seconds"), ("the same while it catches up", "late")):
+        seconds = 1000 * np.concatenate([getattr(each, of) for each in streams])
+        if len(seconds):
+            said = ", ".join(f"p{100 * q:g} {np.quantile(seconds, q):.1f} ms" for q in (0.5, 0.9, 0.99, 0.999))
+            print(f"{name:<30} {said} ({len(seconds):,} steps)")
     if grown["steps"]:  # since it was started last
         print(f"processor time of the server   {1000 * grown['seconds'] / grown['steps']:.3f} ms a step")
         print(f"steps computed at once         {grown['rows'] / grown['batches']:.1f} on average")
