@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,9 @@ class Stream:
     name: str = ""
     y: list[list[float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    """From sending a step to its answer, of those between which nothing was cut."""
+    """From sending a step to its answer, of those that were sent when they were due."""
+    late: list[float] = field(default_factory=list)
+    """The same of the others: the stream had to catch up, after a start of the server."""
     again: int = 0
     """How often it has connected anew."""
     repeated: int = 0
@@ -105,12 +108,13 @@ class Server:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
     def stop(self) -> int:
         """SIGTERM; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
 
 
 async def client(stream: Stream, server: Server, table: np.ndarray, rate: float, until: float) -> None:
@@ -141,10 +145,10 @@ async def session(stream: Stream, server: Server, table: np.ndarray, rate: float
 
 async def talk(stream: Stream, socket, table: np.ndarray, rate: float, begin: float, until: float) -> None:
     while time.monotonic() < until:
-        at = len(stream.y)
+        at, early = len(stream.y), 0.0
         if rate:
-            due = begin + (at + stream.number * 0.618034 % 1) / rate
-            await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
+            early = begin + (at + stream.number * 0.618034 % 1) / rate - time.monotonic()
+            await asyncio.sleep(min(max(0.0, early), until - time.monotonic()))
         x = table[(stream.number * STRIDE + at) % ROWS]
         sent = time.perf_counter()
         await socket.send(json.dumps({"x": [x.tolist()], "at": at}))
@@ -152,7 +156,7 @@ async def talk(stream: Stream, socket, table: np.ndarray, rate: float, begin: fl
         if said.get("steps") != at + 1:
             stream.wrong.append(json.dumps(said)[:200])
             return
-        stream.seconds.append(time.perf_counter() - sent)
+        (stream.seconds if early >= 0 else stream.late).append(time.perf_counter() - sent)
         stream.y.append(said["y"][0])
 
 
@@ -175,6 +179,8 @@ async def load(
 def judged(net: runtime.Network, streams: list[Stream], table: np.ndarray) -> float:
     """The largest difference between an answer and what the network says by itself."""
     lengths = np.array([len(each.y) for each in streams])
+    if not lengths.any():
+        raise SystemExit("no step was answered in this time")
     x = np.stack([each.x(table, lengths.max()) for each in streams], 1)
     y = net.run(x, lengths)
     return max(float(np.abs(np.array(each.y) - y[: len(each.y), n]).max()) for n, each in enumerate(streams) if each.y)
@@ -209,14 +215,14 @@ def one_step(net: runtime.Network) -> float:
     return float(np.median(taken))
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, help="a network's file; by default one of two layers of 128 units")
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=2.0, help="steps a second of each stream; 0: as fast as it goes")
     parser.add_argument("--no-kill", dest="kill", action="store_false", help="don't kill the server halfway")
-    told = parser.parse_args()
+    told = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         model = told.model or Path(folder) / "net.safetensors"
         if told.model is None:
@@ -230,7 +236,8 @@ def main() -> int:
             grown = server.since()
             status = server.stop()
         finally:
-            server.process.kill()
+            if server.process.returncode is None:
+                server.kill()
         return report(net, streams, table, told, away, grown, status)
 
 
@@ -244,16 +251,18 @@ def report(
     status: int,
 ) -> int:
     """Print what came of it; the exit status."""
-    seconds = 1000 * np.sort(np.concatenate([each.seconds for each in streams]))
     steps, difference = sum(len(each.y) for each in streams), judged(net, streams, table)
     wrong = [f"stream {each.number}: {said}" for each in streams for said in each.wrong]
-    quick = [float(np.quantile(seconds, q)) for q in (0.5, 0.99, 0.999)]
     print(f"streams                        {len(streams)}")
     print(f"steps that were answered       {steps:,} in {told.seconds:g} s: {steps / told.seconds:,.0f} a second")
     if told.kill:
         print(f"killed, and back after         {away:.1f} s; {sum(each.again > 0 for each in streams)} streams went on")
         print(f"answers lost and asked again   {sum(each.repeated for each in streams)}")
-    print(f"from a step to its answer      p50 {quick[0]:.2f} ms, p99 {quick[1]:.2f} ms, p99.9 {quick[2]:.2f} ms")
+    for name, of in (("from a step to its answer", "seconds"), ("the same while it catches up", "late")):
+        seconds = 1000 * np.concatenate([getattr(each, of) for each in streams])
+        if len(seconds):
+            said = ", ".join(f"p{100 * q:g} {np.quantile(seconds, q):.1f} ms" for q in (0.5, 0.9, 0.99, 0.999))
+            print(f"{name:<30} {said} ({len(seconds):,} steps)")
     if grown["steps"]:  # since it was started last
         print(f"processor time of the server   {1000 * grown['seconds'] / grown['steps']:.3f} ms a step")
         print(f"steps computed at once         {grown['rows'] / grown['batches']:.1f} on average")

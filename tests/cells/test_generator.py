@@ -524,6 +524,9 @@ def test_the_build_writes_what_it_includes(tmp_path: Path) -> None:
     assert lines == [f"STATEWISE_CELL({type_of(cell)})" for cell in CELLS if cell.name not in UNSERVED]
     text = (tmp_path / "generated" / "generated_cells.hpp").read_text()
     assert all(struct_of(cell) in text for cell in CELLS if cell.name not in UNSERVED)
+    names = (tmp_path / "generated" / "generated_names.def").read_text().splitlines()
+    assert 'STATEWISE_NAMES("peephole_lstm", "h c", "weight_ih weight_hh bias_ih bias_hh weight_ch")' in names
+    assert len(names) == len(lines)
 
 
 def test_cells_without_a_kernel_are_left_out_and_named(capsys: pytest.CaptureFixture[str]) -> None:

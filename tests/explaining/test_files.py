@@ -62,6 +62,15 @@ def test_torch_is_not_loaded(tmp_path: Path) -> None:
     assert "One step of gru" in (tmp_path / "tagger.svg").read_text()
 
 
+@pytest.mark.parametrize(("name", "parts"), [("forecast-steps", "the network"), ("forecast-windows", "the reader")])
+def test_a_forecast(name: str, parts: str) -> None:
+    """What runs its networks; of several the first."""
+    found = statewise.explain(Path(__file__).parents[1] / "jobs" / "former" / f"{name}.safetensors")
+    assert found.tables[0].title == f"Its parts: {parts}"
+    assert any("lstm" in row[1] for row in found.tables[0].rows)
+    assert all(relation.held for relation in found.relations)
+
+
 def test_tensors_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their shapes, and what layers these are by torch.nn's names."""
     model = nn.ModuleDict({"a": nn.LSTM(3, 8, 2, bidirectional=True, proj_size=2), "b": nn.GRU(3, 4)})

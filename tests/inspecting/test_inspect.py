@@ -245,6 +245,32 @@ def test_gradients_that_vanish() -> None:
     assert not found.healthy
 
 
+def test_of_layers_above_one_another_the_one_that_reaches_furthest_tells() -> None:
+    """But of modules beside one another each for itself."""
+    torch.manual_seed(0)
+    layer = statewise.RNN(3, 16, 2)
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(torch.eye(16))
+        layer.weight_ih_l0 *= 0.1
+        layer.weight_hh_l1 *= 0.2
+    x = rows(40, 8)[0]
+    found = statewise.inspect(Net(layer), x)
+    back = [int((each.reach >= 0.01).sum()) for each in found.layers]
+    assert back[0] == 40
+    assert back[1] <= 5
+    assert "Healthy" in said(found, "Gradients through time")
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.well, self.ill = layer, scaled(statewise.RNN(3, 16), "weight_hh_l0", 0.2).recurrent
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.well(x)[0][-1] + self.ill(x)[0][-1]
+
+    assert "They vanish: in ill" in said(statewise.inspect(Both(), x), "Gradients through time")
+
+
 def test_gradients_that_explode() -> None:
     net = scaled(statewise.RNN(3, 16, nonlinearity="relu"), "weight_hh_l0", 6.0)
     found = statewise.inspect(net, rows(20, 8)[0])

@@ -335,6 +335,14 @@ def test_symbols_of_a_program():
     assert regressor.model_.beside is None
 
 
+def test_several_labels_of_a_text_may_be_balanced():
+    X, y = surnames(40)
+    labels = np.stack([np.array(y) == "Italian", np.array(y) != "Russian"], 1).astype(int)
+    fitted = Classifier(units=4, embedding=4, epochs=1, balance=True).fit(X, labels)
+    assert fitted.predict(X).shape == (40, 2)
+    assert fitted.model_.beside is None
+
+
 def test_the_level_is_tried_where_texts_suit_several(monkeypatch):
     assert Texts(["Ann"] * 3).levels == ("char",)
     assert Texts(["a b c d"] * 3).levels == ("word", "subword", "char")

@@ -15,10 +15,10 @@ from statewise import runtime
 from statewise.runtime import LoadError, file
 
 
-@pytest.fixture
-def path(tmp_path):
+@pytest.fixture(params=[None, "int8"])
+def path(request, tmp_path):
     torch.manual_seed(0)
-    statewise.save(statewise.LSTM(3, [4, 2], norm=True), tmp_path / "net.safetensors")
+    statewise.save(statewise.LSTM(3, [4, 2], norm=True), tmp_path / "net.safetensors", dtype=request.param)
     return tmp_path / "net.safetensors"
 
 
@@ -32,11 +32,12 @@ def test_others_read_what_is_written(path):
         assert json.loads(opened.metadata()["statewise"]) == told
 
 
-def test_the_same_is_written_for_the_same(path):
-    before = path.read_bytes()
-    torch.manual_seed(0)
-    statewise.save(statewise.LSTM(3, [4, 2], norm=True), path)
-    assert path.read_bytes() == before
+@pytest.mark.parametrize("dtype", [None, "int8", "bfloat16"])
+def test_the_same_is_written_for_the_same(dtype, tmp_path):
+    for name in ("one", "other"):
+        torch.manual_seed(0)
+        statewise.save(statewise.LSTM(3, [4, 2], norm=True), tmp_path / name, dtype=dtype)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
 def test_every_dtype_is_read():

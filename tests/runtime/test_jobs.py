@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from statewise import runtime
-from statewise.jobs import Classifier, Regressor, Tagger, Translator, Writer
+from statewise.jobs import Classifier, Forecaster, Regressor, Tagger, Translator, Writer
+from statewise.jobs.tasks.classify.network import outputs_of
+from statewise.jobs.tasks.classify.sequences import as_sequences
+from statewise.jobs.tasks.classify.texts import as_texts, is_texts
+from statewise.jobs.tasks.tag.corpus import as_corpus
+from statewise.jobs.tasks.tag.decoding import in_words
+from statewise.jobs.tasks.tag.packed import Packed
+from statewise.jobs.tasks.tag.training import predict
+from statewise.jobs.tasks.write.training import TorchReader
 from statewise.runtime import Network, file
 
 CLOSE = {"rtol": 1e-5, "atol": 2e-6}
@@ -26,6 +38,15 @@ def padded(sequences):
     for row, each in enumerate(sequences):
         x[: len(each), row] = each
     return x, lengths
+
+
+def by_torch(classifier, X):
+    """What torch's modules say: probabilities, or numbers."""
+    model = classifier.model_
+    read = model.encoder.encoded(
+        as_texts(X) if is_texts(X) else as_sequences(X, gaps="carry"), model.config.segment or 1
+    )
+    return model.target.decode(outputs_of(model.network, read).numpy())
 
 
 def sequences(lengths=(5, 7, 4, 9), channels=2):
@@ -48,6 +69,7 @@ def test_a_classifier(options, tmp_path):
     net = loaded(model, tmp_path)
     assert net.labels == ["no", "yes"]
     np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
+    np.testing.assert_allclose(model.predict_proba(X), by_torch(model, X), **CLOSE)
     np.testing.assert_allclose(net.run(X[1][:, None])[0], model.predict_proba([X[1]])[0], **CLOSE)
 
 
@@ -57,9 +79,11 @@ def test_several_labels_and_numbers(tmp_path):
     net = loaded(model, tmp_path)
     assert len(net.labels) == 2
     np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
+    np.testing.assert_allclose(model.predict_proba(X), by_torch(model, X), **CLOSE)
     numbers = Regressor(units=5, epochs=2, minirocket=False).fit(X * 3, [1007.5, 1003.0, 990.0, 1001.0] * 3)
     net = loaded(numbers, tmp_path)
     np.testing.assert_allclose(net.run(*padded(X))[:, 0], numbers.predict(X), rtol=1e-6)
+    np.testing.assert_allclose(numbers.predict(X), by_torch(numbers, X), rtol=1e-6)
 
 
 @pytest.mark.parametrize("head", ["last", "mean", "max", "attention"])
@@ -67,6 +91,7 @@ def test_a_classifier_by_steps_with_gaps(head, tmp_path):
     X = sequences()
     model = Classifier(units=5, epochs=2, head=head, bidirectional=False, gaps="carry").fit(X * 3, [0, 1] * 6)
     net = loaded(model, tmp_path)
+    np.testing.assert_allclose(model.predict_proba(X), by_torch(model, X), **CLOSE)
     X[3][[0, 4, 5], [1, 0, 0]] = np.nan
     X[1][[2, 6], [1, 0]] = np.nan
     np.testing.assert_allclose(net.run(*padded(X)), model.predict_proba(X), **CLOSE)
@@ -99,6 +124,8 @@ def test_a_writer(options, tmp_path):
     ids = ids[:-1] if options.get("level") == "word" else ids  # the end of a line that isn't there
     said = np.exp(net.run(np.array(ids)[:, None])[-1, 0])
     np.testing.assert_allclose(said, model.model_.probabilities(prompt), **CLOSE)
+    by_torch = TorchReader(model.model_.network)(np.array(ids)[:, None], None)[0][-1]
+    np.testing.assert_allclose(said, np.exp(by_torch), **CLOSE)
     y, state = net.feed(np.array(ids)[:, None], net.start())
     written = []
     for _ in range(12):
@@ -130,8 +157,8 @@ def test_a_network_with_a_new_part_is_refused(tmp_path):
     )
     with pytest.raises(runtime.LoadError, match=r"the runtime can't run what network.front.weight belongs to"):
         runtime.load(path)
-    path.write_bytes(file.write(told["kind"], 1, told["content"], arrays))
-    with pytest.raises(runtime.LoadError, match=r"a classification model of format 1, .*; the runtime reads format 2"):
+    path.write_bytes(file.write(told["kind"], 99, told["content"], arrays))
+    with pytest.raises(runtime.LoadError, match=r"a classification model of format 99, .* which reads format 1 and 2"):
         runtime.load(path)
 
 
@@ -164,6 +191,9 @@ def test_a_tagger(options, tmp_path):
     columns = [[[word[:1].upper() for word in words] for words in unseen]] if features else []
     rows = [list(zip(words, *(c[n] for c in columns), strict=True)) for n, words in enumerate(unseen)]
     assert net.tag(CORPUS, features) == model.predict(X)
+    packed = Packed(as_corpus(X), model.model_.vocabulary)
+    numbers, _ = predict(model.model_.network, packed)  # torch's
+    assert model.predict(X) == list(map(list, in_words(numbers, packed.lengths, model.model_.vocabulary.tags)))
     assert net.tag(unseen, columns) == model.predict(rows if features else unseen)
 
 
@@ -242,8 +272,127 @@ def test_a_translator_with_features(tmp_path):
     assert [best[0].text for best in net.translate(texts, features)] == model.predict(X)
 
 
-def test_minirocket_beside_a_network_is_refused(tmp_path):
-    X, path = np.random.default_rng(0).normal(size=(24, 12)), tmp_path / "model.safetensors"
-    Classifier(units=3, epochs=1).fit(X, np.arange(24) % 2).save(path)
-    with pytest.raises(runtime.LoadError, match="can't run MiniROCKET beside a classifier's network"):
-        runtime.load(path)
+def both(model, tmp_path, X, **how):
+    """What the job says of ``X`` and what the runtime does, and the runtime's classifier."""
+    found = loaded(model, tmp_path)
+    assert isinstance(found, runtime.Classifier)
+    np.testing.assert_array_equal(found.run(X), model.predict_proba(X))
+    return found
+
+
+def test_minirocket_beside_a_classifier(tmp_path):
+    X = np.random.default_rng(0).normal(size=(24, 12))
+    found = both(Classifier(units=3, epochs=1).fit(X, np.arange(24) % 2), tmp_path, X)
+    assert found.labels == [0, 1]
+    with pytest.raises(ValueError, match="needs whole sequences"):
+        found.start()
+
+
+@pytest.mark.parametrize("options", [{"level": "char"}, {"level": "word", "ngrams": 0}, {"level": "subword"}])
+def test_a_classifier_of_texts(options, tmp_path):
+    X = ["a small cat sat", "a large dog lay", "the small cat lay", "the large dog sat"] * 6
+    model = Classifier(units=3, epochs=1, bidirectional=False, max_words=300, **options).fit(X, ["cat", "dog"] * 12)
+    found = both(model, tmp_path, [*X[:5], "a hippopotamus", ""])
+    if options["level"] == "char":
+        stream, state = model.stream(2), found.start(2)
+        for symbols in zip("cat", "dog", strict=True):
+            said, state = found.step(symbols, state)
+            np.testing.assert_array_equal(said, stream.step(symbols))
+
+
+def test_sequences_of_symbols(tmp_path):
+    X = [list("gattaca"), list("ccgg"), list("tata")] * 8
+    both(Classifier(units=3, epochs=1).fit(X, ["yes", "no", "no"] * 8), tmp_path, X[:3])
+
+
+@pytest.mark.parametrize("level", ["char", "word", "subword"])
+def test_a_writer_reads_and_writes_text(level, tmp_path):
+    text = "the cat sat on the mat\nthe dog sat on the log\n" * 20
+    model = Writer(units=6, layers=1, epochs=1, level=level, max_words=300).fit(text)
+    net = loaded(model, tmp_path)
+    assert isinstance(net, runtime.Writer)
+    prompt = "the dog\n" if level == "word" else "the dog"
+    numbers = net.encode(prompt)
+    assert net.decode(numbers[:, 0]).strip() == prompt.strip()
+    begun = np.concatenate([[[net.vocabulary.end]], numbers])
+    np.testing.assert_allclose(np.exp(net.run(begun)[-1, 0]), model.model_.probabilities(prompt), **CLOSE)
+    if level == "char":
+        with pytest.raises(ValueError, match="the model has never seen the character 'Ω'"):
+            net.encode("Ω")
+
+
+SERIES = np.sin(np.arange(120) / 3) + np.random.default_rng(0).normal(0, 0.1, 120)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": "lstm", "ensemble": 2},
+        {"model": "gru", "layers": 2, "combine": False},
+        {"model": "seq2seq", "layers": 2, "cell": "gru"},
+        {"model": "segrnn", "distribution": "student-t", "combine": False},
+    ],
+)
+def test_a_forecaster(options, tmp_path):
+    values = np.stack([SERIES, 3 + 2 * SERIES[::-1]], axis=1)
+    model = Forecaster(units=4, epochs=2, horizon=5, season=6, **options).fit(values[:110])
+    found = loaded(model, tmp_path)
+    assert isinstance(found, runtime.Forecaster)
+    assert (found.horizon, found.names, found.shares) == (5, ["y0", "y1"], model.model_.plan.quantiles)
+    learner, random = model.model_.learner, np.random.default_rng(1)
+    features = learner.inputs.features
+    for runner, network in zip(learner.runners, learner.networks, strict=True):
+        if options["model"] in ("lstm", "gru"):
+            x = random.normal(size=(7, 3, features)).astype(np.float32)
+            expected = network(torch.from_numpy(x)).detach().numpy()
+            np.testing.assert_allclose(runner.network.run(x)[..., 0], expected, **CLOSE)
+        else:
+            given = [random.normal(size=(3, n, f)) for n, f in ((learner.plan.lookback, features), (5, 0))]
+            given = [*(each.astype(np.float32) for each in given), np.array([1, 0, 1])]
+            expected = network(*map(torch.from_numpy, given)).detach().numpy()
+            np.testing.assert_allclose(runner(*given), expected, **CLOSE)
+    np.testing.assert_array_equal(found.run().swapaxes(0, 1), model.predict_quantiles())
+    np.testing.assert_array_equal(found.run(12, level=[80]).swapaxes(0, 1), model.predict_quantiles(h=12, level=[80]))
+    np.testing.assert_array_equal(found.paths(3, seed=4).transpose(0, 2, 1), model.predict(samples=3, seed=4))
+    stream = model.stream()
+    for row in values[110:113]:
+        said = stream.step(row)
+    median = found.shares.index(0.5)
+    np.testing.assert_allclose(found.after(values[110:113].T).run()[..., median].T, said, rtol=0.2, atol=0.2)
+    one = found
+    for row in values[110:113]:
+        one = one.after(row[:, None])
+    np.testing.assert_array_equal(one.run()[..., median].T, said)
+    with pytest.raises(ValueError, match=r"expected finite numbers \(2, h\), the next rows, got \(3, 2\)"):
+        found.after(values[:3])
+
+
+@pytest.mark.parametrize("options", [{"cell": "lstm", "layers": 2}, {"cell": "rnn"}])
+def test_networks_side_by_side_say_what_they_say_alone(options):
+    model = Forecaster(model="lstm", units=4, epochs=1, ensemble=3, horizon=5, season=6, **options)
+    model = replace(model.fit(SERIES).model_, linear=None, share=1.0)
+    ends = np.array([len(model.tails[0].values) - n for n in range(6)])
+    many = model.forecast(model.tails, ends, np.zeros(6, np.int64))  # each network for itself
+    few = [model.forecast(model.tails, ends[n : n + 1], np.zeros(1, np.int64))[0] for n in range(6)]
+    np.testing.assert_allclose(few, many, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["classify", "forecast-steps", "forecast-windows", "tag", "write-lines", "write-words"]
+)
+def test_models_of_former_versions(name):
+    folder = Path(__file__).parents[1] / "jobs" / "former"
+    said, found = json.loads((folder / "said.json").read_text())[name], runtime.load(folder / f"{name}.safetensors")
+    waves = np.sin(np.arange(60.0))
+    if name == "classify":
+        np.testing.assert_allclose(found.run(waves[:5, None, None])[0], said[0], rtol=1e-5)
+    elif name == "tag":
+        columns = [[["P", "V", "N"], ["N", "V"]]]
+        assert found.tag([["it", "was", "Oslo"], ["Anna", "is"]], columns) == said
+    elif name == "write-lines":
+        likely = np.exp(found.run(np.concatenate([[[found.vocabulary.end]], found.encode("it w")]))[-1, 0])
+        np.testing.assert_allclose(likely, said[1], rtol=1e-5)
+    elif name.startswith("forecast"):
+        np.testing.assert_allclose(found.run()[0], said, rtol=1e-5)
+    else:
+        assert found.decode([found.vocabulary.symbols.numbers["it"]]) == "it"

@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -142,6 +143,10 @@ def test_a_file_has_what_it_says_and_is_small(dtype, tmp_path):
     statewise.save(net, tmp_path / "narrow", dtype=getattr(torch, dtype))
     whole, narrow = ((tmp_path / name).stat().st_size for name in ("whole", "narrow"))
     assert narrow < whole * {"bfloat16": 0.52, "int8": 0.28}[dtype]
+    tensors = safetensors.torch.load_file(tmp_path / "narrow")
+    assert tensors["output.weight"].dtype is getattr(torch, dtype)
+    if dtype == "bfloat16":
+        assert torch.equal(tensors["output.weight"], net.output.weight.detach().bfloat16())
     x = torch.randint(50, (20, 3))
     with torch.no_grad():
         want = with_rounded_weights(net, dtype)(x).numpy()

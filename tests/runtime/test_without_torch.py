@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import statewise
-from statewise.jobs import Tagger, Translator
+from statewise import jobs
 
 # Whatever isn't numpy's, Python's or statewise's can't be imported.
 ALONE = """
@@ -42,20 +41,95 @@ assert "torch" not in sys.modules
 """
 
 
-TEXTS = """
-net = runtime.load(sys.argv[1])
-if isinstance(net, runtime.Tagger):
-    print(net.tag([["Joan", "sat"], ["Rome"]]))
-else:
-    print([best[0].text for best in net.translate(["one", "two"])])
+SAID = """
+import json
+
+found = {}
+for path in sys.argv[1:]:
+    net = runtime.load(path)
+    kind = type(net).__name__
+    if kind == "Tagger":
+        said = net.tag([["Joan", "sat"], ["Rome"]])
+    elif kind == "Translator":
+        said = [best[0].text for best in net.translate(["one", "two"])]
+    elif kind == "Forecaster":
+        said = [net.run().tolist(), net.run(9, level=80).tolist(), net.after([[0.5]]).run().tolist()]
+    elif kind == "Classifier":
+        said = net.run(["a cat", "two dogs"]).tolist()
+    elif kind == "Writer":
+        said = np.exp(net.run(net.encode("one"))).tolist()
+    else:
+        said = net.run(np.linspace(0, 1, 8).reshape(8, 1, 1)).tolist()
+    found[path] = said
+print(json.dumps(found))
 assert "torch" not in sys.modules
+"""
+# torch alone can't be imported; what looks whether it is there may.
+NO_TORCH = """
+import importlib.abc, importlib.machinery, json, sys
+
+class NoTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name.partition(".")[0] == "torch" else None
+
+    def create_module(self, spec):
+        raise ModuleNotFoundError(f"{spec.name} isn't there", name=spec.name)
+
+sys.meta_path.insert(0, NoTorch())
+"""
+COMMANDS = """
+from statewise import cli
+
+for command in json.loads(sys.argv[1]):
+    assert cli.main(command) == 0, command
+    if command[0] in ("forecast", "write", "tag"):
+        assert not {"torch", "polars", "narwhals", "scipy", "sklearn", "matplotlib"} & set(sys.modules), command
+"""
+CLASSES = """
+from statewise import jobs
+
+folder, values = sys.argv[1], [0.1 * n for n in range(8)]
+forecaster = jobs.Forecaster.load(f"{folder}/forecast")
+said = {
+    "forecast": [forecaster.predict_quantiles().tolist(), forecaster.predict(h=9).tolist()],
+    "series": forecaster.stream().step(0.5).tolist(),
+    "classify": jobs.Classifier.load(f"{folder}/classify").predict_proba([values]).tolist(),
+    "texts": jobs.Classifier.load(f"{folder}/texts").predict_proba(["a cat", "two dogs"]).tolist(),
+    "write": [jobs.Writer.load(f"{folder}/write").sample(2), jobs.Writer.load(f"{folder}/write").score("one two")],
+    "tag": jobs.Tagger.load(f"{folder}/tag").predict_n_best([["Joan", "sat"], ["Rome"]], 2),
+    "translate": jobs.Translator.load(f"{folder}/translate").predict(["one", "two"]),
+}
+print(json.dumps(said))
 """
 
 
-def alone(code, *arguments):
+def alone(code, *arguments, begin=ALONE, cwd=None):
     """What a process of its own prints."""
-    command = [sys.executable, "-c", ALONE + code, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    command = [sys.executable, "-c", begin + code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A trained model of every job, and the folder of their files."""
+    folder = tmp_path_factory.mktemp("models")
+    waves = np.sin(np.arange(80) / 3)
+    quick = {"units": 3, "epochs": 1, "validation_share": 0.0}
+    short = {"horizon": 4, "season": 6, "units": 3, "epochs": 1}
+    trained = {
+        "forecast": jobs.Forecaster(model="lstm", ensemble=2, **short).fit(waves),
+        "windows": jobs.Forecaster(model="segrnn", combine=False, **short).fit(waves),
+        "classify": jobs.Classifier(minirocket=False, **quick).fit([waves[:8], waves[8:17]] * 4, ["a", "b"] * 4),
+        "texts": jobs.Classifier(**quick).fit(["a small cat", "the large dog"] * 8, ["cat", "dog"] * 8),
+        "write": jobs.Writer(layers=1, **quick).fit("one two three\none two\n" * 20),
+        "tag": jobs.Tagger(crf=True, **quick).fit([["Joan", "sat"], ["in", "Rome"]], [["B-PER", "O"], ["O", "B-LOC"]]),
+        "translate": jobs.Translator(embedding=3, **quick).fit(["one", "two"], ["1", "2"]),
+    }
+    for name, model in trained.items():
+        model.save(folder / name)
+    return trained, folder
 
 
 @torch.no_grad()
@@ -74,32 +148,55 @@ def test_where_torch_can_not_be_imported(tmp_path):
     np.testing.assert_allclose(found["more"], model(torch.cat([x, x[:1]]))[0][-1].numpy(), atol=2e-6)
 
 
-@pytest.mark.parametrize("job", ["tag", "translate"])
-def test_texts_where_torch_can_not_be_imported(job, tmp_path):
-    path = tmp_path / "model.safetensors"
-    if job == "tag":
-        words, tags = [["Joan", "sat"], ["in", "Rome"]], [["B-PER", "O"], ["O", "B-LOC"]]
-        model = Tagger(units=3, epochs=1, crf=True, validation_share=0.0).fit(words, tags)
-        expected = model.predict([["Joan", "sat"], ["Rome"]])
-    else:
-        model = Translator(units=3, embedding=3, epochs=1, validation_share=0.0).fit(["one", "two"], ["1", "2"])
-        expected = model.predict(["one", "two"])
-    model.save(path)
-    assert alone(TEXTS, str(path)) == str(expected)
+def test_every_jobs_model_where_there_is_numpy_alone(models):
+    trained, folder = models
+    paths = {name: str(folder / name) for name in trained}
+    said = json.loads(alone(SAID, *paths.values()))
+    said = {name: said[path] for name, path in paths.items()}
+    for name in ("forecast", "windows"):
+        model = trained[name]
+        stream = model.stream()
+        stream.step(0.5)
+        expected = [model.predict_quantiles(), model.predict_quantiles(h=9, level=80)]
+        expected.append(stream.forecaster.predict_quantiles())
+        for found, quantiles in zip(said[name], expected, strict=True):
+            np.testing.assert_allclose(found[0], quantiles, rtol=1e-12)
+    np.testing.assert_allclose(said["classify"], trained["classify"].predict_proba([np.linspace(0, 1, 8)]), rtol=1e-5)
+    np.testing.assert_allclose(said["texts"], trained["texts"].predict_proba(["a cat", "two dogs"]), rtol=1e-12)
+    assert np.shape(said["write"]) == (3, 1, len(trained["write"].symbols_))
+    assert said["tag"] == trained["tag"].predict([["Joan", "sat"], ["Rome"]])
+    assert said["translate"] == trained["translate"].predict(["one", "two"])
 
 
-def test_weights_from_elsewhere_where_torch_can_not_be_imported(tmp_path):
-    figures = Path(__file__).parents[1] / "weights" / "figures"
-    told = json.loads((figures / "rtneural.json").read_text(encoding="utf-8"))["lstm_1d"]
-    (tmp_path / "model.json").write_text(json.dumps(told["model"]))
-    code = """
-import statewise
-print(runtime.load(sys.argv[1]).run([[[value]] for value in map(float, sys.argv[2].split())])[-1, 0, 0])
-part = statewise.read_weights(sys.argv[3])["nnx.gru"]
-print(part.network().run(np.ones((1, 1, 3))).shape)
-assert "torch" not in sys.modules
-"""
-    said = alone(code, str(tmp_path / "model.json"), " ".join(map(str, told["x"])), str(figures / "flax.npz"))
-    last, shape = said.split("\n")
-    assert abs(float(last) - told["y"][-1]) < 2e-6
-    assert shape == "(1, 1, 4)"
+def test_the_classes_predict_without_torch(models):
+    trained, folder = models
+    said = json.loads(alone(CLASSES, str(folder), begin=NO_TORCH))
+    values = [0.1 * n for n in range(8)]
+    forecaster = trained["forecast"]
+    np.testing.assert_allclose(said["forecast"][0], forecaster.predict_quantiles(), rtol=1e-12)
+    np.testing.assert_allclose(said["forecast"][1], forecaster.predict(h=9), rtol=1e-12)
+    np.testing.assert_allclose(said["series"], forecaster.stream().step(0.5), rtol=1e-12)
+    np.testing.assert_allclose(said["classify"], trained["classify"].predict_proba([values]), rtol=1e-12)
+    np.testing.assert_allclose(said["texts"], trained["texts"].predict_proba(["a cat", "two dogs"]), rtol=1e-12)
+    assert said["write"] == [trained["write"].sample(2), trained["write"].score("one two")]
+    assert said["tag"] == json.loads(json.dumps(trained["tag"].predict_n_best([["Joan", "sat"], ["Rome"]], 2)))
+    assert said["translate"] == trained["translate"].predict(["one", "two"])
+
+
+def test_the_commands_predict_without_torch(models, tmp_path):
+    _, folder = models
+    (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n4,5,6\n")
+    (tmp_path / "words.txt").write_text("Joan\nsat\n")
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    commands = [
+        ["forecast", "predict", str(folder / "forecast")],
+        ["write", "sample", str(folder / "write"), "--count", "2"],
+        ["write", "complete", str(folder / "write"), "on"],
+        ["write", "score", str(folder / "write"), "texts.txt"],
+        ["tag", "predict", str(folder / "tag"), "words.txt"],
+        ["translate", "predict", str(folder / "translate"), "texts.txt", "--no-header"],
+        ["classify", "predict", str(folder / "classify"), "rows.csv"],
+    ]
+    alone(COMMANDS, json.dumps(commands), begin=NO_TORCH, cwd=tmp_path)
+    made = {path.name for path in tmp_path.iterdir()} - {"rows.csv", "words.txt", "texts.txt"}
+    assert made == {"forecast-forecast.csv", "words-tagged.txt", "texts-predicted.csv", "rows-predicted.csv"}

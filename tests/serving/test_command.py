@@ -51,6 +51,7 @@ def step(socket, x, at):
     return json.loads(socket.recv(timeout=20))
 
 
+@pytest.mark.slow
 def test_a_process_is_killed_and_another_told_to_stop(files, net, tmp_path):
     words = ["net=" + str(files["net"]), files["tagger"], files["writer"], files["translator"], files["classes"]]
     x = np.random.default_rng(0).standard_normal((4, WIDTH)).astype(np.float32)

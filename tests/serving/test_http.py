@@ -267,6 +267,23 @@ def strict_answers(strict):
         return 0
 
 
+def test_a_client_that_does_not_read_its_answer_is_cut_off(files):
+    body = json.dumps({"x": [ROW] * 3000}).encode()  # some 400 kB of answer
+    told = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    with running({"net": files["net"]}, limits=Limits(timeout=0.3)) as server:
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(told)
+            assert connection.recv(10).startswith(b"HTTP/1.1")
+            deadline = time.monotonic() + 4  # as long as a connection that is idle is kept, and that was none
+            while server.server.server_state.connections:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert server.post("net/run", {"x": [ROW]})[0] == 200
+
+
 def test_no_more_streams_than_may_be(strict):
     opened = [strict.post("net/streams", {})[1]["stream"] for _ in range(2)]
     response, content = strict.ask("POST", "/v1/models/net/streams", {}, raw=True)

@@ -113,9 +113,9 @@ def test_they_expire_unless_somebody_is_connected(net, monkeypatch):
 # A file
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
-    st.lists(st.tuples(st.sampled_from(["open", "step", "repeat", "close", "kill"]), st.integers(0, 99)), max_size=30)
+    st.lists(st.tuples(st.sampled_from(["open", "step", "repeat", "close", "kill"]), st.integers(0, 99)), max_size=20)
 )
 def test_a_kill_at_any_time_loses_nothing(net, tmp_path_factory, moves):
     """What is in the file is what was said: it is read while the old server still has it."""

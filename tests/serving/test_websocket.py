@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +140,23 @@ def test_a_message_that_is_too_large(files):
             socket.send(" " * 2000)
             with pytest.raises(ConnectionClosed, match="1009"):
                 socket.recv(timeout=20)
+        assert server.ask("GET", "/health/ready")[0] == 200
+
+
+def test_a_client_that_does_not_read_is_cut_off(files):
+    rows = json.dumps({"x": [[0.5] * WIDTH] * 3000})  # some 400 kB of answer
+    with running({"net": files["net"]}, limits=Limits(timeout=0.3)) as server:
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with closing(socket.socket()) as plain:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            plain.connect(("127.0.0.1", server.port))
+            with dial(server, sock=plain, max_queue=1, close_timeout=0.1) as client:
+                for _ in range(3):
+                    client.send(rows)
+                deadline = time.monotonic() + 20
+                while server.app.sessions or server.server.server_state.connections:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
         assert server.ask("GET", "/health/ready")[0] == 200
 
 

@@ -69,10 +69,13 @@ examples:
 """
 
 # What the commands need beyond the bare install, by the name of the import, and the extra that has it.
-OPTIONAL = dict.fromkeys(
-    ("torch", "polars", "narwhals", "matplotlib", "safetensors", "sklearn", "tqdm", "pydantic", "jinja2"), "jobs"
-) | {"optuna": "tune", "holidays": "holidays", "sacrebleu": "translate", "tokenizers": "translate"}
-OPTIONAL |= dict.fromkeys(("starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
+OPTIONAL = dict.fromkeys(("torch", "polars", "narwhals", "matplotlib", "sklearn", "tqdm", "jinja2"), "jobs") | {
+    "optuna": "tune",
+    "holidays": "holidays",
+    "sacrebleu": "translate",
+    "tokenizers": "translate",
+}
+OPTIONAL |= dict.fromkeys(("pydantic", "starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
 
 
 class Parser(argparse.ArgumentParser):

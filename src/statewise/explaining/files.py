@@ -33,13 +33,16 @@ def explain_file(path: str | PathLike[str], steps: int = 3, batch: int = 10) -> 
     """
     path = Path(path)
     data = path.read_bytes()
-    title = "network of another library's"
+    title, notes = "network of another library's", list[str]()
     try:
-        found = runtime.load(path)
         if file.kind(data) == "safetensors":
             told, _ = file.read(data, str(path))
-            title = f"{told['kind']}, written by statewise {told['version']}"
-    except file.LoadError as error:
+            title = f"{told.get('kind')}, written by statewise {told.get('version')}"
+        if title.startswith("forecast model"):
+            found, notes = _forecaster(path)
+        else:
+            found = runtime.load(path)
+    except ValueError as error:
         return _tensors(path, data, str(error))
     networks = dict(_networks(found))
     numbers = sum(array.size for network in networks.values() for array in network._arrays.values())
@@ -62,8 +65,21 @@ def explain_file(path: str | PathLike[str], steps: int = 3, batch: int = 10) -> 
         tables,
         list(lines),
         relations,
-        pictures=list(pictures.values()),
+        notes,
+        list(pictures.values()),
     )
+
+
+def _forecaster(path: Path) -> tuple[Any, list[str]]:
+    """What runs the first network of a forecast's, and what stands beside that."""
+    from ..jobs.tasks.forecast.model import Model
+
+    model = Model.load(path)
+    count = len(model.learner.runners)
+    notes = [f"{count} of these, whose forecasts are averaged."] if count > 1 else []
+    if model.linear is not None:
+        notes.append(f"A linear forecast stands beside the networks, which count for {model.share:.0%}.")
+    return model.learner.runners[0], notes
 
 
 def _networks(found: Any) -> Iterator[tuple[str, Network]]:

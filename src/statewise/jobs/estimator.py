@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -21,7 +21,9 @@ from .config import checked as checked_value
 from .errors import InputError
 from .training.callbacks import Callback, Record
 from .training.config import TrainingConfig
-from .training.problem import Problem, Trainer
+
+if TYPE_CHECKING:
+    from .training.problem import Problem
 
 Own = TypeVar("Own", bound="Estimator")
 
@@ -161,6 +163,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         problem = self._problem(config, X, y, like, **how)
         where = None if folder is None else Path(folder)
         start = {} if like is None else like.networks()
+        from .training.problem import Trainer
+
         trainer = Trainer(callbacks, where, start=start, verbose=bool(self.verbose))
         self._take(problem.train(trainer))
         self.history_ = trainer.history

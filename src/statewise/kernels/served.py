@@ -8,10 +8,8 @@ from hashlib import sha256
 
 from .. import cells
 from ..cells import Cell
-from ..cells.slots import Unsupported
 from ..stack import Stack
 from . import cpu
-from .cpu.compile import CompilationError, compile_cell, source_of
 
 
 class FallbackWarning(UserWarning):
@@ -27,6 +25,9 @@ def number_or_reason(cell: Cell, instruction_set: str) -> int | str:
     if cell in cells.CELLS:
         built_in = cpu.cells()
         return built_in.index(cell.name) if cell.name in built_in else f"cell {cell.name} has no kernel"
+    from ..cells.slots import Unsupported
+    from .cpu.compile import CompilationError, compile_cell, source_of
+
     try:
         library = compile_cell(cell, instruction_set)
         number: int = cpu.load_cell(str(library), sha256(source_of(cell).encode()).hexdigest())

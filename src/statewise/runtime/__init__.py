@@ -8,26 +8,45 @@ y, state = net.step(x_t, state)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from . import file
+from .classifier import Classifier
 from .file import LoadError
-from .jobs import JOBS, draw
+from .forecaster import Forecaster
+from .jobs import JOBS, draw, kept_in
 from .network import Network, Pool, State
 from .ops import KEPT
 from .tagger import Tagger
 from .translator import Hypothesis, Translator
+from .writer import Writer
 
-__all__ = ["Hypothesis", "LoadError", "Network", "Pool", "State", "Tagger", "Translator", "draw", "load"]
+__all__ = [
+    "Classifier",
+    "Forecaster",
+    "Hypothesis",
+    "LoadError",
+    "Network",
+    "Pool",
+    "State",
+    "Tagger",
+    "Translator",
+    "Writer",
+    "draw",
+    "load",
+]
 
 KIND, FORMAT = "network", 1
 
 
 def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = None) -> Any:
-    """The ``Network`` in a file of ``statewise.save``'s or a job's; of tag a ``Tagger``, of translate a ``Translator``.
+    """What runs the network in a file of ``statewise.save``'s, a ``Network``, or a job's model.
+
+    That is a ``Forecaster``, a ``Writer``, a ``Tagger`` or a ``Translator``; of a classifier of numbers that is a
+    network alone, a ``Network``, of others a ``Classifier``.
 
     Args:
         path: a ``.safetensors`` file; or a network of another library's, ``.keras``, RTNeural's JSON or ``.nam``.
@@ -46,24 +65,20 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
     data = Path(path).read_bytes()
     if file.kind(data) != "safetensors":
         net = _from_elsewhere(data, str(path), threads)
-        return net if dtype is None else Network(_kept_in(dtype, net.content), net._arrays, threads)
+        return net if dtype is None else Network(kept_in(dtype, net.content), net._arrays, threads)
     told, arrays = file.read(data, str(path))
     kind, format = told.get("kind"), told.get("format")
-    known = {KIND: FORMAT} | {name: job.format for name, job in JOBS.items()}
-    if not isinstance(kind, str) or kind not in known:
+    if isinstance(kind, str) and kind in JOBS:
+        return _of_job(kind, Path(path), threads, dtype)
+    if kind != KIND:
         raise LoadError(f"{path}: the runtime runs no {' '.join(str(kind).split())[:40]}")
-    if format != known[kind]:
+    if format != FORMAT:
         raise LoadError(
             f"{path}: a {kind} of format {str(format)[:20]}, written by statewise {str(told.get('version'))[:40]}; the"
-            f" runtime reads format {known[kind]}"
+            f" runtime reads format {FORMAT}"
         )
     try:
-        content = told["content"]
-        make: Any = Network
-        if kind != KIND:
-            make = JOBS[kind].network
-            content, arrays = JOBS[kind].read(content, arrays)
-        return make(content if dtype is None else _kept_in(dtype, content), arrays, threads)
+        return Network(kept_in(dtype, told["content"]), arrays, threads)
     except LoadError as error:
         raise LoadError(f"{path}: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
@@ -71,12 +86,16 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
         raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None
 
 
-def _kept_in(dtype: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """A program, or several, whose recurrent ops keep their weights in ``dtype``."""
-    found = {name: _kept_in(dtype, value) if isinstance(value, dict) else value for name, value in content.items()}
-    if isinstance(ops := content.get("ops"), list):
-        found["ops"] = [op | {"dtype": dtype} if op.get("op") == "recurrent" else op for op in ops]
-    return found
+def _of_job(kind: str, path: Path, threads: int, dtype: str | None) -> Any:
+    """What runs a job's model, whichever version wrote it."""
+    from ..jobs.artifacts.model_file import Kernels
+    from ..jobs.errors import InputError
+
+    model = import_module(f"..jobs.tasks.{JOBS[kind].task}.model", __name__).Model
+    try:
+        return model.load(path, Kernels(threads, dtype)).running()
+    except InputError as error:
+        raise LoadError(str(error)) from None
 
 
 def _from_elsewhere(data: bytes, path: str, threads: int) -> Network:

@@ -5,7 +5,7 @@ A file with a tensor that no op has taken is refused, so a network that has lear
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from .file import Arrays, LoadError
 from .network import Network
 from .tagger import Tagger
 from .translator import Translator
+from .writer import Writer
 
 Content = dict[str, Any]
 SHAPES, SHAPE_SIZE, CHARACTER_SIZE = 7, 5, 24  # of a tagger: how words are written, and the size of some vectors
@@ -21,10 +22,11 @@ CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}
 
 
 class Job(NamedTuple):
-    """Which files of a job the runtime reads, and how."""
+    """How a job's model is run."""
 
-    format: int
-    read: Callable[[Content, Arrays], tuple[Content, Arrays]]
+    task: str
+    """The folder of the job in ``jobs/tasks``, whose ``model.Model`` reads its files."""
+    read: Callable[[Content, Arrays], tuple[Content, Arrays]] | None = None
     """From content and tensors of a model's file to those of a network's."""
     network: Callable[[Content, Arrays, int], Any] = Network
 
@@ -55,24 +57,25 @@ def symbols(name: str, count: int) -> Content:
     return {"name": name, "kind": "symbols", "width": count}
 
 
-def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
-    """Values (T, N, I), scaled, in segments; layers; one vector of all steps; what is said of that.
+def classifier(
+    config: Mapping[str, Any], arrays: Arrays, width: int, count: int, outputs: int, front: Sequence[Content] = ()
+) -> tuple[Content, Arrays]:
+    """Layers, one vector of all steps, so many ``outputs``.
 
-    The probability of each class or label, or a number.
+    The layers read ``width`` numbers: as they are given, behind the ops ``front`` or, of ``count`` symbols, from a
+    table of vectors.
     """
-    config, net = content["config"], "network.recurrent"
-    if content.get("input", "numbers") != "numbers" or "scaler.mean" not in arrays:
-        raise LoadError(f"the runtime can't run a classifier of {content.get('input')}")
-    if "beside" in content or "highway" in content:
-        raise LoadError("the runtime can't run MiniROCKET beside a classifier's network; train with minirocket=False")
-    both, segment = config["bidirectional"], config["segment"] or 1
-    ops: list[Content] = [{"op": "scale", "name": "scaler", "carry": config["gaps"] == "carry"}]
-    ops += [{"op": "segment", "size": segment}] if segment > 1 else []
-    units = config["units"] or 1
-    ops.append(recurrent(net, ops[-1].get("name", "segment"), config, units, num_layers=config["layers"]))
-    ops[-1]["bidirectional"] = both
+    net, both = "network.recurrent", config["bidirectional"]
+    inputs: list[Content] = [{"name": "x", "kind": "exact" if front else "values", "width": width}]
+    ops: list[Content] = list(front)
+    if count:
+        sized(arrays, "network.front.weight", count, width)
+        inputs, ops = [symbols("x", count)], [{"op": "embedding", "name": "network.front"}]
+    of = str(ops[-1].get("name", ops[-1]["op"])) if ops else "x"
+    ops.append(recurrent(net, of, config, config["units"] or 1, num_layers=config["layers"], bidirectional=both))
     match config["head"]:
         case "attention":
+            sized(arrays, "network.attention.0.bias", (1 + both) * (config["units"] or 1))
             ops += [
                 {"op": "linear", "name": "network.attention.0"},
                 {"op": "activation", "name": "tanh", "function": "tanh"},
@@ -85,23 +88,34 @@ def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
             ops.append({"op": head})
         case head:
             raise LoadError(f"the runtime can't run a head {head!r}")
-    ops.append({"op": "linear", "name": "network.output"})
+    sized(arrays, "network.output.bias", outputs)
+    return {"inputs": inputs, "ops": [*ops, {"op": "linear", "name": "network.output"}]}, arrays
+
+
+def classify(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
+    """Values (T, N, I), scaled, in segments; layers; one vector of all steps; what is said of that.
+
+    The probability of each class or label, or a number.
+    """
+    config = content["config"]
+    segment, channels = config["segment"] or 1, len(arrays["scaler.mean"])
+    front: list[Content] = [{"op": "scale", "name": "scaler", "carry": config["gaps"] == "carry"}]
+    front += [{"op": "segment", "size": segment}] if segment > 1 else []
     labels: list[Any] = []
+    more: list[Content] = []
     match content.get("task", "classification"):
         case "classification":
-            ops.append({"op": "activation", "function": "softmax"})
-            labels = content["classes"]
+            labels, more = content["classes"], [{"op": "activation", "function": "softmax"}]
         case "multilabel":
-            ops.append({"op": "activation", "function": "sigmoid"})
-            labels = content["labels"]
+            labels, more = content["labels"], [{"op": "activation", "function": "sigmoid"}]
         case "regression":  # the output is told in so many scales from the mean
             mean, scale = content["mean"], content["scale"]
             weight, bias = (arrays[f"network.output.{name}"] * np.float64(scale) for name in ("weight", "bias"))
             arrays = arrays | {"network.output.weight": weight, "network.output.bias": bias + mean}
         case task:
             raise LoadError(f"the runtime can't run a {task}")
-    inputs = [{"name": "x", "kind": "exact", "width": len(arrays["scaler.mean"])}]
-    return {"inputs": inputs, "ops": ops, "labels": labels}, arrays
+    told, arrays = classifier(config, arrays, channels, 0, len(labels) or 1, front)
+    return told | {"ops": told["ops"] + more, "labels": labels}, arrays
 
 
 def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
@@ -111,12 +125,14 @@ def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
         sized(arrays, "output.weight", len(known), config["embedding"])
         arrays = arrays | {"embedding.weight": arrays["output.weight"]}
     ops: list[Content] = [{"op": "embedding"}]
+    sized(arrays, "output.bias", len(known))
     sized(arrays, "embedding.weight", len(known), config["embedding"])
     for k in range(count := layers(config, arrays)):
         units = config["embedding"] if config["tie"] and k == count - 1 else config["units"]
         ops.append(recurrent(f"recurrent.{k}", ops[-1].get("name", "embedding"), config, units))
     ops += [{"op": "linear", "name": "output"}, {"op": "activation", "function": "log_softmax"}]
-    return {"inputs": [symbols("x", len(known))], "ops": ops, "labels": known}, arrays
+    told = {"inputs": [symbols("x", len(known))], "ops": ops, "labels": known, "level": config["level"]}
+    return told | {"merges": content.get("merges", [])}, arrays
 
 
 def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
@@ -169,6 +185,8 @@ def translate(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     for name, side in (("read", source), ("written", target)):
         sized(arrays, f"{name}.weight", len(side), config["embedding"])
     sized(arrays, "combine.weight", config["embedding"], 3 * units)
+    for name, size in (("bridge", count * units), ("combine", config["embedding"]), ("output", len(target))):
+        sized(arrays, f"{name}.bias", size)
     if ("energy.weight" in arrays) != (config["attention"] == "additive"):
         raise LoadError(f"expected the weights of {config['attention']!r:.40} attention")
     encoder = {
@@ -206,6 +224,16 @@ def translate(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     return content | {"encoder": encoder, "decoder": decoder}, named | {"output.weight": arrays["written.weight"]}
 
 
+def kept_in(dtype: str | None, content: Mapping[str, Any]) -> Content:
+    """A program, or several, whose recurrent ops keep their weights in ``dtype``; None: as they are."""
+    if dtype is None:
+        return dict(content)
+    found = {name: kept_in(dtype, value) if isinstance(value, dict) else value for name, value in content.items()}
+    if isinstance(ops := content.get("ops"), list):
+        found["ops"] = [op | {"dtype": dtype} if op.get("op") == "recurrent" else op for op in ops]
+    return found
+
+
 def draw(
     scores: Any, random: np.random.Generator, *, temperature: float = 1.0, top_k: int | None = None
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -229,8 +257,10 @@ def draw(
 
 
 JOBS: dict[str, Job] = {
-    "classification model": Job(2, classify),
-    "writing model": Job(2, write),
-    "tagging model": Job(2, tag, Tagger),
-    "translation model": Job(1, translate, Translator),
+    "forecast model": Job("forecast"),
+    "classification model": Job("classify", classify),
+    "writing model": Job("write", write, Writer),
+    "tagging model": Job("tag", tag, Tagger),
+    "translation model": Job("translate", translate, Translator),
 }
+"""By the kind of their files."""

@@ -91,7 +91,7 @@ class Told:
         if len(array.shape) != len(shape) or any(s not in (n, None) for n, s in zip(array.shape, shape, strict=True)):
             raise LoadError(f"expected {full} of size {shape}, got {array.shape}")
         self.used.add(full)
-        found = array.astype(np.float64 if exact else self.dtype, copy=False)
+        found = np.require(array, np.float64 if exact else self.dtype, ("C", "A", "E"))  # also of a mapped file
         unit = f"{full}.scale"  # in which the rows of a matrix in eight bits are counted
         if array.dtype != np.int8 or unit not in self.arrays:
             return found
@@ -253,6 +253,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "silu": lambda x: x * _sigmoid(x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "softmax": _softmax,
     "log_softmax": _log_softmax,
@@ -404,7 +405,8 @@ class Last(Op):
             last = np.where(lengths[:, None] > 0, x[lengths - 1, np.arange(len(lengths))] if len(x) else 0, before)
         if self.both and len(x):
             half = self.form.width // 2
-            last = np.concatenate([last[:, :half], x[0, :, half:]], axis=1)
+            first = x[0] if lengths is None else np.where(lengths[:, None] > 0, x[0], before)
+            last = np.concatenate([last[:, :half], first[:, half:]], axis=1)
         return last, (last,)
 
     def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:

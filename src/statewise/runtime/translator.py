@@ -97,16 +97,19 @@ class Translator:
         ``beam`` beginnings of each go on from step to step. What decides is the logarithm of the probability divided by
         the number of symbols, the end among them, to the power of the penalty. A source is done when no beginning can
         become better than the worst of its targets. With a beam so wide that nothing is left out it finds what trying
-        everything does.
+        everything does. None are found where the network says no numbers.
         """
         n, state = len(sources), self._begun(sources, beam)
         live = np.full((n, beam), -np.inf)  # logarithms of probabilities
         live[:, 0] = 0
         written = np.full((n, beam, self.longest), END)
-        best, best_live, best_written = np.full((n, beam), -np.inf), live, written
+        best, best_written = np.full((n, beam), -np.inf), written
+        best_live = best
         before = np.full(beam * n, END)
         for t in range(self.longest):
             said, state = self.decoder.step(before, state)
+            if np.isnan(said).any():
+                return [[] for _ in sources]
             scores = live[..., None] + said.astype(np.float64).reshape(beam, n, -1).swapaxes(0, 1)  # (N, B, V)
             # Those that end here, among the best that have ended so far.
             ended = np.concatenate([best, scores[..., END] / (t + 1) ** self.penalty], axis=1)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from ..jobs.errors import InputError
 from .problem import MEDIA_TYPE, Problem, busy
 
 logger = logging.getLogger("statewise.serving")
@@ -53,6 +54,8 @@ def problem_of(error: Exception) -> Problem:
     """What a client is told of ``error``; of a defect no more than that there is one, and the log gets the rest."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, InputError):
+        return Problem(422, str(error))
     if isinstance(error, MemoryError):
         return busy("there isn't memory enough for this just now")
     logger.error("a request has met a defect", exc_info=error)

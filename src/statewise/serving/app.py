@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from .._version import __version__
+from ..jobs.errors import InputError
 from .answers import parsed, problem_of, refusal, reply
 from .hosting import Hosted, Streaming
 from .limits import Limits
@@ -82,6 +83,7 @@ class Application:
         self._described = described(self.models.values(), token is not None)
         handlers: Any = {
             Problem: lambda request, error: refusal(error),
+            InputError: lambda request, error: refusal(problem_of(error)),
             HTTPException: _of_framework,
             ClientDisconnect: lambda request, error: Response(status_code=400),
             Exception: lambda request, error: refusal(problem_of(error)),
@@ -104,8 +106,10 @@ class Application:
             await asyncio.sleep(min(EVERY, self.limits.keep))
             for model in self.models.values():
                 if model.streaming is not None:
-                    with suppress(Problem):
+                    try:
                         await model.batcher(model.streaming.streams.expire, self.limits.keep)
+                    except Exception as error:
+                        problem_of(error)  # which is for the log; it is tried again
 
     async def stop(self) -> None:
         """Take no more streams, and say good-bye to those that are connected: each client gets its stream's state."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..jobs.errors import InputError
 from .app import Application
@@ -54,6 +55,10 @@ class Protocol(H11Protocol):
             app: Any = self.config.app
             self._deadline = self.loop.call_later(app.limits.timeout, self._late)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        _abort_unread(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel()
         super().connection_lost(exc)
@@ -71,6 +76,25 @@ class Protocol(H11Protocol):
     def _late(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's, and a client that doesn't read what it was told last is cut off."""
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        _abort_unread(self)
+
+
+def _abort_unread(protocol: Any) -> None:
+    """Unless all that was written is read in time: a transport that is closed keeps it, and its socket, for ever."""
+
+    def late() -> None:
+        if protocol.transport.get_write_buffer_size():
+            protocol.transport.abort()
+
+    if protocol.transport.get_write_buffer_size():
+        protocol.loop.call_later(protocol.config.app.limits.timeout, late)
 
 
 class Server(uvicorn.Server):
@@ -110,7 +134,7 @@ def configured(app: Application, *, access_log: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Protocol,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=app.limits.body_bytes,
         ws_per_message_deflate=False,
         lifespan="on",

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..._version import __version__
 from ...runtime import file
 from ...runtime.file import KEY, LARGEST, Arrays, LoadError
-from ...runtime.jobs import JOBS
+from ...runtime.jobs import JOBS, kept_in
 from ..config import from_json, short, to_json
 from ..errors import InputError
 from . import atomic
@@ -29,7 +29,7 @@ from . import atomic
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["KEY", "LARGEST", "Arrays", "Model"]
+__all__ = ["KEY", "LARGEST", "Arrays", "Kernels", "Model"]
 
 Own = TypeVar("Own", bound="Model")
 
@@ -77,6 +77,22 @@ def load_any(
     return header["format"], header["content"], arrays
 
 
+class Kernels(NamedTuple):
+    """How the kernels compute what a model says."""
+
+    threads: int = 0
+    """On how many; 0: on as many as there are processors for this process, or OMP_NUM_THREADS."""
+    dtype: str | None = None
+    """In which they keep the recurrent layers' weights; None: as they are."""
+
+    @property
+    def number(self) -> int:
+        """The threads."""
+        told = os.environ.get("OMP_NUM_THREADS", "")
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or max(1, min(int(told), there) if told.isdecimal() else there)
+
+
 class Kept:
     """A dataclass whose copies have its fields alone: what is packed or made of them is made anew."""
 
@@ -104,13 +120,21 @@ class Model(Kept):
     """How the files lay that it has learnt from, where a command read them: a ``LAYOUT``."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What else the file is to hold, as JSON."""
+    kernels: Kernels = Kernels()
+    """How they compute what it says."""
 
     @cached_property
     def net(self) -> Any:
         """What runs its network, of the runtime: made of what its file says."""
         job = JOBS[self.KIND]
+        assert job.read is not None
         content = json.loads(json.dumps(self.content())) | {"config": vars(self.config)}
-        return job.network(*job.read(content, dict(self.tensors())), processors())
+        content, arrays = job.read(content, dict(self.tensors()))
+        return job.network(kept_in(self.kernels.dtype, content), arrays, self.kernels.number)
+
+    def running(self) -> Any:
+        """What ``runtime.load`` gives of it."""
+        return self.net
 
     def checked(self: Own, weights: Arrays) -> Own:
         """The same. ValueError where its network can't be run, or ``weights`` are of another type than trained ones."""
@@ -153,7 +177,7 @@ class Model(Kept):
         save(path, self.KIND, self.FORMAT, {**shared, **self.content()}, self.tensors())
 
     @classmethod
-    def load(cls: type[Own], path: Path) -> Own:
+    def load(cls: type[Own], path: Path, kernels: Kernels = Kernels()) -> Own:  # noqa: B008  # it never changes
         """What ``save`` wrote; refuses a file that is damaged, foreign or of a later format."""
         format, content, arrays = load_any(path, cls.KIND, range(1, cls.FORMAT + 1), missing=cls.MISSING)
         with checked(path, cls.KIND):
@@ -161,7 +185,7 @@ class Model(Kept):
             config, notes = from_json(cls.CONFIG, content["config"]), dict(content["notes"])
             known = notes.pop("layout", None) if cls.LAYOUT else None
             layout = None if known is None or cls.LAYOUT is None else from_json(cls.LAYOUT, known)
-            return cls.built(content, arrays, config=config, layout=layout, notes=notes)
+            return cls.built(content, arrays, config=config, layout=layout, notes=notes, kernels=kernels)
 
 
 @contextmanager
@@ -174,10 +198,3 @@ def checked(path: Path, kind: str) -> Iterator[None]:
         if isinstance(error, KeyError):
             reason = f"there is no {reason}"
         raise InputError(f"{path}: a damaged {kind}: {reason[:300]}") from None
-
-
-def processors() -> int:
-    """On how many threads the kernels may compute what is predicted."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(int(told), there)) if told.isdecimal() else there

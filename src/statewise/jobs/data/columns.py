@@ -8,13 +8,18 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 Where = PathLike[str] | str
 """What messages begin with: the path of the table, or what ``table.name_of`` calls it."""

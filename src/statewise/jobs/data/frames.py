@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import polars as pl
+else:
+    nw = LazyModule("narwhals")
+    pl = LazyModule("polars")
 
 Type = tuple[str, ...]
 """A type of a column as JSON has it: narwhals' name of it, of times the unit and the zone, of periods the frequency."""

@@ -14,12 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, remark
+from ..lazy import LazyModule
 from .content import check_unpacked, read_content
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 SEPARATORS = ",;\t|"
 YEARS = (-719_162, 2_932_897)  # the days from 1970 to the years 1 and 10000

@@ -63,7 +63,7 @@ class StepsOf:
         self.names = [name for name, _ in network.inputs]
         self.dtypes = [_dtype(entry, network) for entry in network.content["inputs"]]
         carry = any(getattr(op, "carry", False) for op in network.ops)
-        types = [_steps_of(form.width, form.kind, carry, limits.length) for _, form in network.inputs]
+        types = [steps_of(form.width, form.kind, carry, limits.length) for _, form in network.inputs]
         self.several = len(types) > 1
         self.type: Any = types[0]
         """The type of ``x``: steps, or an object of these where the network reads several things."""
@@ -98,7 +98,8 @@ def _dtype(entry: Mapping[str, Any], network: Network) -> np.dtype[Any]:
     return {"values": network.dtype, "exact": np.dtype(np.float64), "symbols": np.dtype(np.int64)}[entry["kind"]]
 
 
-def _steps_of(width: int, kind: str, gaps: bool, most: int) -> Any:
+def steps_of(width: int, kind: str, gaps: bool, most: int) -> Any:
+    """The type of a sequence of at most so many steps; with ``gaps`` a number may be null."""
     if kind == "symbols":
         return listed(Annotated[int, Field(ge=0, lt=width)], 1, most)
     return listed(listed(float | None if gaps else float, width, width), 1, most)

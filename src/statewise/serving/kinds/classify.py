@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, create_model
 
 from ... import runtime
+from ...runtime import Network
 from ..limits import Limits
+from ..problem import Problem
 from ..rows import run
-from .base import Array, Operation, Served, Shape, StepsOf
+from .base import Array, Operation, Served, Shape, StepsOf, listed, steps_of
 
 
 class Probability(Shape):
@@ -32,12 +34,14 @@ class Classes(Shape):
 
 
 def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
-    """The class of a series of numbers."""
+    """The class of a series of numbers or of a text."""
     net = runtime.load(path, threads=threads)
-    steps, task = StepsOf(net, limits), content.get("task", "classification")
+    task, of_texts = content.get("task", "classification"), content.get("input", "numbers") != "numbers"
 
-    def compute(asked: Sequence[tuple[Array, ...]]) -> list[dict[str, Any]]:
-        return [said(y) for (y,) in run(net, asked)]
+    def compute(asked: Sequence[Any]) -> list[dict[str, Any]]:
+        if isinstance(net, Network):
+            return [said(y) for (y,) in run(net, asked)]
+        return [said(y) for y in net.run(list(asked))]
 
     def said(y: Array) -> dict[str, Any]:
         if task == "regression":
@@ -50,8 +54,36 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
             return found | {"labels": [label for label, p in zip(net.labels, y, strict=True) if p > 0.5]}
         return found | {"label": net.labels[order[0]]}
 
-    asked = create_model("ClassifyRequest", __base__=Shape, x=(steps.type, Field(description="its steps, unscaled")))
-    operation = Operation(
-        "classify", "The class of a sequence.", asked, Classes, lambda told: steps.read(told.x), compute
-    )
-    return Served([operation], net, net.labels)
+    fields: dict[str, Any]
+    about: dict[str, Any] = {"input": "text"} if of_texts else {}
+    if of_texts:
+        text = Annotated[str, Field(max_length=limits.length)]
+        fields = {
+            "text": (text | None, Field(None, description="a text")),
+            "symbols": (listed(text, 1, limits.length) | None, Field(None, description="or the symbols of a sequence")),
+        }
+        read = _text
+    elif isinstance(net, Network):
+        steps = StepsOf(net, limits)
+        fields = {"x": (steps.type, Field(description="its steps, unscaled"))}
+
+        def read(told: Any) -> Any:
+            return steps.read(told.x)
+    else:
+        about = {"inputs": [{"name": "x", "width": net.channels, "kind": "values"}]}
+        kind = steps_of(net.channels, "values", content["config"]["gaps"] != "refuse", limits.length)
+        fields = {"x": (kind, Field(description="its steps, unscaled"))}
+        read = _numbers
+    asked = create_model("ClassifyRequest", __base__=Shape, **fields)
+    operation = Operation("classify", "The class of a sequence.", asked, Classes, read, compute)
+    return Served([operation], net if isinstance(net, Network) else None, net.labels, about)
+
+
+def _text(told: Any) -> Any:
+    if (told.text is None) == (told.symbols is None):
+        raise Problem(422, "expected either text or symbols")
+    return told.symbols if told.text is None else told.text
+
+
+def _numbers(told: Any) -> Array:
+    return np.array(told.x, np.float64)

@@ -20,7 +20,6 @@ from ...jobs.tasks.forecast.intervals import at_shares
 from ...jobs.tasks.forecast.model import Model
 from ...jobs.tasks.forecast.panel import read_panel
 from ..limits import Limits
-from ..problem import Problem
 from .base import Array, Operation, Served, Shape, listed
 
 SHOWN = 200  # of the last values of a series
@@ -54,13 +53,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) 
     model = Model.load(path)
 
     def compute(asked: Sequence[Any]) -> list[Any]:
-        return [one(told) for told in asked]
-
-    def one(told: Any) -> Any:
-        try:
-            return forecast(told)
-        except InputError as error:
-            return Problem(422, str(error))
+        return [forecast(told) for told in asked]
 
     def forecast(told: Any) -> dict[str, Any]:
         shares, labels, series = shares_of(told.level, model.plan.quantiles), None, list(model.tails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,9 @@ from .model import Model
 from .sequences import Sequences, as_sequences
 from .targets import Classes, Labels, Number, Said, Target, Values
 from .texts import Texts, as_texts, is_texts
-from .training import ClassifyProblem
+
+if TYPE_CHECKING:
+    from .training import ClassifyProblem
 
 Own = TypeVar("Own", bound="SequenceEstimator")
 
@@ -81,6 +83,8 @@ class SequenceEstimator(Estimator):
         if eval_set is not None:
             held, truth = self._part(*pair_of(eval_set), like)
             held_out = held, self._values(truth, target, "eval_set")
+        from .training import ClassifyProblem
+
         problem = ClassifyProblem.of(
             config, sequences, self._values(labels, target, "y"), target, held_out, sample_weight=weights, like=like
         )

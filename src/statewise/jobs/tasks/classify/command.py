@@ -88,9 +88,9 @@ def predict(options: PredictOptions) -> None:
     """Predict, and say how much of it is as the file has it, where it has labels."""
     from ...artifacts import atomic
     from ...data.content import plain_name
+    from .answer import predictions
     from .formats import read
     from .model import Model
-    from .report import predictions
 
     out = options.out_file(f"{plain_name(options.file)}-predicted.csv")
     model = Model.load(options.model)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from .config import ClassifyConfig
 from .sequences import Sequences
@@ -33,9 +32,14 @@ class Encoder(ABC):
     def channels(self) -> int:
         """How many numbers a step has."""
 
+    @property
+    def symbols(self) -> int:
+        """How many symbols there are, a vector for each in front of the layers; 0: they read numbers as they are."""
+        return 0
+
     @abstractmethod
-    def front(self, config: ClassifyConfig) -> tuple[nn.Module | None, int]:
-        """What makes (T, N, K) of a batch the input of the layers, None where it is that already, and that one's I."""
+    def width(self, config: ClassifyConfig) -> int:
+        """I, of the layers."""
 
     @abstractmethod
     def blank(self, rows: int) -> NDArray[Any]:
@@ -52,11 +56,11 @@ class Encoder(ABC):
     def content(self) -> dict[str, Any]:
         """What ``built`` reads, as JSON."""
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Any]:
         """What ``built`` reads beside that."""
         return {}
 
     @classmethod
     @abstractmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor]) -> Encoder:
-        """What ``content`` and ``tensors``, of which it takes its own, say; ValueError where they make no sense."""
+    def built(cls, content: Mapping[str, Any], arrays: dict[str, Any]) -> Encoder:
+        """What ``content`` and ``arrays``, of which it takes its own, say; ValueError where they make no sense."""

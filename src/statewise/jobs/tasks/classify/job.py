@@ -12,6 +12,7 @@ from ...data.columns import listed
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import inspected, report
+from .answer import predictions
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
 from .examples import Examples, check_alike
@@ -118,7 +119,7 @@ class Classify(experiment.Job[Options, Model]):
             },
             ending=result.ending(),
             blocks=report.blocks(self.test, result),
-            files={"predictions.csv": report.predictions(self.test, target, result.said)},
+            files={"predictions.csv": predictions(self.test, target, result.said)},
         )
 
 

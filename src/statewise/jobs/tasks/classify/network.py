@@ -6,15 +6,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ....layers import GRU, LSTM, RNN
+from ...data.vocabulary import UNKNOWN
 from .batches import Batches
 from .config import ClassifyConfig
+from .encoder import Encoder
 from .sequences import Sequences
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 STEPS_AT_ONCE = 1 << 17  # in a batch of prediction
+SPREAD = 0.3  # of symbols' vectors before training
+UNSEEN = 0.1  # how often a symbol is taken for an unknown one, in training
 
 
 class Network(nn.Module):
@@ -103,6 +108,13 @@ def _without(steps: Tensor, lengths: Tensor | None) -> Tensor:
     return steps.masked_fill(past[:, :, None], -torch.inf)
 
 
+def made(encoder: Encoder, outputs: int, config: ClassifyConfig) -> Network:
+    """The network that reads what ``encoder`` gives, its weights drawn at random."""
+    size = encoder.width(config)
+    front = Embedding(encoder.symbols, size, config) if encoder.symbols else None
+    return Network(front, size, outputs, config)
+
+
 @torch.no_grad()
 def outputs_of(network: nn.Module, sequences: Sequences | Batches) -> Tensor:
     """What ``network`` says of all sequences: (n, W), float64 on the CPU.
@@ -118,3 +130,20 @@ def outputs_of(network: nn.Module, sequences: Sequences | Batches) -> Tensor:
         rows, rest = rest.tensor_split([max(1, int(fits.sum()))])
         found.append(network(*batches.take(rows)).double().cpu())
     return torch.cat(found)[order.argsort()]
+
+
+class Embedding(nn.Embedding):
+    """A vector for each of ``symbols`` symbols, with dropout; in training some are taken for the unknown one."""
+
+    def __init__(self, symbols: int, size: int, config: ClassifyConfig) -> None:
+        super().__init__(symbols, size)
+        nn.init.normal_(self.weight, 0, SPREAD)
+        self.weight.requires_grad_(not config.vectors_frozen)
+        self.dropout = config.dropout or 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The vectors (T, N, E) of the symbols ``x`` (T, N, 1)."""
+        symbols = x[..., 0]
+        if self.training:
+            symbols = symbols.masked_fill(torch.rand(symbols.shape, device=x.device) < UNSEEN, UNKNOWN)
+        return dropout(super().forward(symbols), self.dropout, self.training)

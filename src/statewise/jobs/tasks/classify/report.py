@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
-
 from ... import experiment
 from ...data.vocabulary import SPECIAL
 from ...report import Block, Heading, Note, Picture, Table
@@ -19,7 +17,7 @@ from .network import Network
 from .result import ClassResult, LabelScore, LabelsResult, NumberResult, Result, Score, formed
 from .sequences import Rows
 from .spelling import Spelling
-from .targets import Classes, Number, Said, Target, written
+from .targets import Classes, Number, Target, written
 from .texts import Item, Texts
 from .training import ClassifyProblem
 
@@ -192,14 +190,6 @@ def _excerpt(item: Item) -> str:
     """A text in a line, of a long one its beginning."""
     line = " ".join((item if isinstance(item, str) else " ".join(item)).split())
     return line if len(line) <= EXCERPT else line[:EXCERPT] + "…"
-
-
-def predictions(examples: Examples, target: Target, said: Said) -> str:
-    """A row for each sequence: its id, its true label where it has one, and what the target says."""
-    columns: dict[str, Any] = {"id": list(examples.ids)}
-    if examples.labels is not None:
-        columns["label"] = list(examples.labels)
-    return pl.DataFrame(columns | target.columns(said)).write_csv()
 
 
 def metrics(result: Result, baselines: Sequence[Score]) -> dict[str, Any]:

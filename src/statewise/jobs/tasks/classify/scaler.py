@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...errors import InputError
 from .config import ClassifyConfig
@@ -60,9 +58,9 @@ class Scaler(Encoder):
         if sequences.channels != self.channels:
             raise InputError(f"the model reads {_counted(self.channels)}, the sequences have {sequences.channels}")
 
-    def front(self, config: ClassifyConfig) -> tuple[None, int]:
+    def width(self, config: ClassifyConfig) -> int:
         """The layers read a segment as it is."""
-        return None, self.channels * (config.segment or 1)
+        return self.channels * (config.segment or 1)
 
     def blank(self, rows: int) -> Array:
         """The mean: (rows, I)."""
@@ -80,14 +78,14 @@ class Scaler(Encoder):
         """How many channels there are."""
         return {"channels": self.channels}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Any]:
         """Means and scales."""
-        return {f"scaler.{name}": torch.from_numpy(array) for name, array in vars(self).items()}
+        return {"scaler.mean": self.mean, "scaler.scale": self.scale}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor]) -> Scaler:
-        """The scaler in ``tensors``."""
-        made = cls(*(tensors.pop(f"scaler.{name}").numpy() for name in ("mean", "scale")))
+    def built(cls, content: Mapping[str, Any], arrays: dict[str, Any]) -> Scaler:
+        """The scaler in ``arrays``."""
+        made = cls(*(arrays.pop(f"scaler.{name}") for name in ("mean", "scale")))
         channels = len(made.mean)
         sizes = {(array.shape, array.dtype.name) for array in (made.mean, made.scale)}
         if content["channels"] != channels or sizes != {((channels,), "float64")} or not (made.scale > 0).all():

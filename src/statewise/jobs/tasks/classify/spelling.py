@@ -9,10 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from ...data.symbols import WORD, plain
 from ...data.vocabulary import UNKNOWN, Vocabulary
@@ -21,9 +18,6 @@ from .config import ClassifyConfig
 from .encoder import Encoder, Kind
 from .sequences import Rows, Sequences
 from .texts import Item, Texts
-
-SPREAD = 0.3  # of the vectors before training
-UNSEEN = 0.1  # how often a symbol is taken for an unknown one, in training
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +71,14 @@ class Spelling(Encoder):
         lengths: Rows = np.array([len(row) for row in rows], np.int64)
         return Sequences(np.concatenate(rows)[:, None], lengths)
 
-    def front(self, config: ClassifyConfig) -> tuple[nn.Module, int]:
-        """A table of vectors, one for each symbol."""
-        size = config.embedding or 1
-        return Embedding(len(self.vocabulary.symbols), size, config), size
+    @property
+    def symbols(self) -> int:
+        """Those of the vocabulary."""
+        return len(self.vocabulary.symbols)
+
+    def width(self, config: ClassifyConfig) -> int:
+        """Of a symbol's vector."""
+        return config.embedding or 1
 
     def blank(self, rows: int) -> NDArray[np.int64]:
         """The unknown symbol: (rows, 1)."""
@@ -101,7 +99,7 @@ class Spelling(Encoder):
         return {"spelling": asdict(self)}
 
     @classmethod
-    def built(cls, content: Mapping[str, Any], tensors: dict[str, Tensor]) -> Spelling:
+    def built(cls, content: Mapping[str, Any], arrays: dict[str, Any]) -> Spelling:
         """What ``content`` says."""
         said = content["spelling"]
         longest, lists = said["longest"], said["lists"]
@@ -113,20 +111,3 @@ class Spelling(Encoder):
 def normal(text: str) -> str:
     """``text`` as words and signs in lower case, with 0 for every digit, a blank between them."""
     return " ".join(map(plain, WORD.findall(text)))
-
-
-class Embedding(nn.Embedding):
-    """A vector for each of ``symbols`` symbols, with dropout; in training some are taken for the unknown one."""
-
-    def __init__(self, symbols: int, size: int, config: ClassifyConfig) -> None:
-        super().__init__(symbols, size)
-        nn.init.normal_(self.weight, 0, SPREAD)
-        self.weight.requires_grad_(not config.vectors_frozen)
-        self.dropout = config.dropout or 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The vectors (T, N, E) of the symbols ``x`` (T, N, 1)."""
-        symbols = x[..., 0]
-        if self.training:
-            symbols = symbols.masked_fill(torch.rand(symbols.shape, device=x.device) < UNSEEN, UNKNOWN)
-        return dropout(super().forward(symbols), self.dropout, self.training)

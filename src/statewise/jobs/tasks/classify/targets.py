@@ -10,20 +10,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.sparse import issparse
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, mean_absolute_error, r2_score
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from ...data.columns import listed
 from ...data.split import Rows, random_split, stratified_split
 from ...errors import InputError
+from ...lazy import LazyModule
+
+if TYPE_CHECKING:
+    import sklearn.linear_model as linear_models
+    import sklearn.metrics as metrics
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+else:  # what is said needs none of them
+    torch, functional = LazyModule("torch"), LazyModule("torch.nn.functional")
+    linear_models, metrics = LazyModule("sklearn.linear_model"), LazyModule("sklearn.metrics")
 
 Task = Literal["classification", "multilabel", "regression"]
 Label = str | int | float | bool
@@ -79,7 +84,7 @@ class Target(ABC):
         return ", ".join(f"{self.MEASURES[name][0]} {written(self.MEASURES[name][1], v)}" for name, v in said.items())
 
     @abstractmethod
-    def decode(self, outputs: Tensor) -> Said:
+    def decode(self, outputs: NDArray[np.float64]) -> Said:
         """What ``outputs`` (n, width) say."""
 
     @abstractmethod
@@ -104,7 +109,7 @@ class Target(ABC):
     def built(cls, content: Mapping[str, Any]) -> Target:
         """What ``content`` says; ValueError where it makes no sense."""
 
-    def settled(self, outputs: Tensor, values: Values) -> Target:
+    def settled(self, outputs: NDArray[np.float64], values: Values) -> Target:
         """The same with what can be told from ``outputs`` for sequences that the network has not learnt from."""
         return self
 
@@ -134,7 +139,7 @@ class Target(ABC):
 
     def of_scores(self, scores: NDArray[np.float64], known: NDArray[np.float64], values: Values) -> Said:
         """What a ridge regression's ``scores`` say, as sharply as those ``known`` of sequences new to it allow."""
-        return self.decode(torch.from_numpy(scores * self.sharpness(known, values)))
+        return self.decode(scores * self.sharpness(known, values))
 
     def sharpness(self, scores: NDArray[np.float64], values: Values) -> float:
         """The factor that makes a ridge regression's ``scores`` (n, width) of sequences new to it the best outputs.
@@ -187,7 +192,7 @@ class Classes(Target):
     def losses(self, outputs: Tensor, values: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
         """The cross entropy."""
         weights = None if weights is None else weights.to(outputs)
-        return cross_entropy(outputs, values, weights, reduction="none", label_smoothing=smoothing)
+        return functional.cross_entropy(outputs, values, weights, reduction="none", label_smoothing=smoothing)
 
     def terms(self, values: Tensor, weights: Tensor | None) -> Tensor:
         """What the classes weigh."""
@@ -197,16 +202,16 @@ class Classes(Target):
         """The accuracy."""
         return {"accuracy": float((outputs.argmax(-1) == values).double().mean())}
 
-    def decode(self, outputs: Tensor) -> Said:
+    def decode(self, outputs: NDArray[np.float64]) -> Said:
         """Probabilities."""
-        said: Said = outputs.double().softmax(-1).numpy()
-        return said
+        raised = np.exp(outputs - outputs.max(-1, keepdims=True))
+        return np.asarray(raised / raised.sum(-1, keepdims=True))
 
     def measured(self, truth: Values, said: Said) -> dict[str, float]:
         """A class that neither is there nor is said doesn't count in the F1."""
         predicted = said.argmax(1)
-        f1 = f1_score(truth, predicted, average="macro", zero_division=0)
-        return {"accuracy": float(accuracy_score(truth, predicted)), "f1": float(f1)}
+        f1 = metrics.f1_score(truth, predicted, average="macro", zero_division=0)
+        return {"accuracy": float(metrics.accuracy_score(truth, predicted)), "f1": float(f1)}
 
     def columns(self, said: Said) -> dict[str, Any]:
         """The likeliest class, and the probability of each."""
@@ -299,22 +304,23 @@ class Labels(Target):
         """The mean of the labels' cross entropies; ``weights`` are those of a label that is there."""
         weights = None if weights is None else weights.to(outputs)
         smoothed = values.to(outputs) * (1 - smoothing) + smoothing / 2
-        return binary_cross_entropy_with_logits(outputs, smoothed, reduction="none", pos_weight=weights).mean(-1)
+        return functional.binary_cross_entropy_with_logits(
+            outputs, smoothed, reduction="none", pos_weight=weights
+        ).mean(-1)
 
     def validated(self, outputs: Tensor, values: Tensor) -> dict[str, float]:
         """The micro F1."""
         hit = 2 * float(((outputs > 0) & (values > 0)).sum())
         return {"f1": hit / max(1.0, float((outputs > 0).sum() + (values > 0).sum()))}
 
-    def settled(self, outputs: Tensor, values: Values) -> Labels:
+    def settled(self, outputs: NDArray[np.float64], values: Values) -> Labels:
         """The threshold of each label with the best F1, between two probabilities; 0.5 where none is seen."""
         said = self.decode(outputs)
         return replace(self, thresholds=tuple(_threshold(said[:, i], values[:, i] > 0) for i in range(self.width)))
 
-    def decode(self, outputs: Tensor) -> Said:
+    def decode(self, outputs: NDArray[np.float64]) -> Said:
         """Probabilities, each for itself."""
-        said: Said = outputs.double().sigmoid().numpy()
-        return said
+        return np.exp(-np.logaddexp(0, -outputs))
 
     def chosen(self, said: Said) -> NDArray[np.bool_]:
         """The labels that are said: (n, L)."""
@@ -324,10 +330,12 @@ class Labels(Target):
         """The mean AP is that of the labels that are there."""
         there = truth.any(0)
         chosen = self.chosen(said)
-        precision = average_precision_score(truth[:, there], said[:, there], average="macro") if there.any() else 0.0
+        precision = (
+            metrics.average_precision_score(truth[:, there], said[:, there], average="macro") if there.any() else 0.0
+        )
         return {
-            "f1": float(f1_score(truth, chosen, average="micro", zero_division=0)),
-            "f1_macro": float(f1_score(truth, chosen, average="macro", zero_division=0)),
+            "f1": float(metrics.f1_score(truth, chosen, average="micro", zero_division=0)),
+            "f1_macro": float(metrics.f1_score(truth, chosen, average="macro", zero_division=0)),
             "average_precision": float(precision),
         }
 
@@ -426,23 +434,26 @@ class Number(Target):
 
     def losses(self, outputs: Tensor, values: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
         """The squared error, in scales."""
-        return mse_loss(outputs[:, 0], ((values - self.mean) / self.scale).to(outputs), reduction="none")
+        return functional.mse_loss(outputs[:, 0], ((values - self.mean) / self.scale).to(outputs), reduction="none")
 
     def validated(self, outputs: Tensor, values: Tensor) -> dict[str, float]:
         """The root of the mean squared error."""
-        return {"rmse": float((torch.from_numpy(self.decode(outputs)) - values).square().mean().sqrt())}
+        return {
+            "rmse": float(
+                (torch.from_numpy(self.decode(outputs.double().cpu().numpy())) - values).square().mean().sqrt()
+            )
+        }
 
-    def decode(self, outputs: Tensor) -> Said:
+    def decode(self, outputs: NDArray[np.float64]) -> Said:
         """Numbers."""
-        said: Said = outputs[:, 0].double().numpy() * self.scale + self.mean
-        return said
+        return np.asarray(outputs[:, 0] * self.scale + self.mean)
 
     def measured(self, truth: Values, said: Said) -> dict[str, float]:
         """R2 is 0 for what says nothing, and 1 at best."""
-        r2 = float(r2_score(truth, said)) if len(truth) > 1 else 0.0
+        r2 = float(metrics.r2_score(truth, said)) if len(truth) > 1 else 0.0
         return {
             "r2": r2,
-            "mae": float(mean_absolute_error(truth, said)),
+            "mae": float(metrics.mean_absolute_error(truth, said)),
             "rmse": float(np.sqrt(np.mean((truth - said) ** 2))),
         }
 
@@ -481,7 +492,7 @@ class Number(Target):
 
     def linear(self, x: Any, values: Values, test: Any) -> Said:
         """Its penalty chosen by leaving rows out one by one; of sparse features it is 1."""
-        model = Ridge() if issparse(x) else RidgeCV(np.logspace(-3, 6, 19))
+        model = linear_models.Ridge() if _sparse(x) else linear_models.RidgeCV(np.logspace(-3, 6, 19))
         said: Said = model.fit(x, values).predict(test)
         return said
 
@@ -579,9 +590,13 @@ def _probabilities(names: Sequence[str], said: Said) -> dict[str, Any]:
     return {f"p({name})": said[:, place] for place, name in enumerate(names)}
 
 
-def _logistic(x: Any, values: Values) -> LogisticRegression:
+def _sparse(x: Any) -> bool:
+    return hasattr(x, "toarray")
+
+
+def _logistic(x: Any, values: Values) -> Any:
     # Features that are texts' n-grams are many and small: there a weaker penalty is better.
-    model = LogisticRegression(C=10.0 if issparse(x) else 1.0, max_iter=100)
+    model = linear_models.LogisticRegression(C=10.0 if _sparse(x) else 1.0, max_iter=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not wholly converged is as good here
         return model.fit(x, values)

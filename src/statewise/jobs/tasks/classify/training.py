@@ -19,18 +19,19 @@ from ...data.vectors import read_vectors, table_of
 from ...errors import InputError
 from ...training.problem import Problem, Trainer
 from ...training.task import Task
+from ...training.weights import arrays_of
 from .batches import Batches
 from .beside import FEW, Beside
 from .config import ClassifyConfig, SequenceConfig
 from .encoder import Encoder
 from .features import Features, Lesson, Scores
 from .model import Model
-from .network import Network, outputs_of
+from .network import Embedding, Network, made, outputs_of
 from .ngrams import NGrams
 from .rocket import Rocket
 from .scaler import Scaler
 from .sequences import Rows, Sequences
-from .spelling import Embedding, Spelling
+from .spelling import Spelling
 from .targets import Classes, Target, Values
 from .texts import Texts
 
@@ -185,7 +186,7 @@ class ClassifyProblem(Problem[Model]):
 
     def make(self) -> Network:
         """The network, its weights drawn at random, but for vectors that were read."""
-        network = Network(*self.encoder.front(self.config), self.target.width, self.config)
+        network = made(self.encoder, self.target.width, self.config)
         if self.vectors and isinstance(self.encoder, Spelling) and isinstance(network.front, Embedding):
             table = table_of(self.vectors, self.encoder.vocabulary.symbols, np.random.default_rng(self.config.seed))
             network.front.weight.data.copy_(torch.from_numpy(table))
@@ -221,7 +222,7 @@ class ClassifyProblem(Problem[Model]):
         (sequences, values), weights = self.part, self._learning(self.sample_weight)
         if self.features.LEFT_OUT:
             (sequences, values), weights = self.given, self.sample_weight
-        if self.config.balance:
+        if self.config.balance and isinstance(self.target, Classes):
             of_classes = self.target.balanced(values).numpy()[values]
             weights = of_classes if weights is None else weights * of_classes
         read, seed, reach = self.encoder.encoded(sequences), self.config.seed, self.config.ngrams or 1
@@ -278,9 +279,14 @@ class ClassifyProblem(Problem[Model]):
             beside = beside.settled(target, scores, outputs, values, self._balance)
             outputs = beside.mixed(scores, outputs)
         if values is not None and outputs is not None:
-            target = target.settled(torch.from_numpy(outputs), values)
+            target = target.settled(outputs, values)
         return Model(
-            network=network, encoder=self.encoder, target=target, beside=beside, config=self.config, notes=self.notes
+            weights=arrays_of(network),
+            encoder=self.encoder,
+            target=target,
+            beside=beside,
+            config=self.config,
+            notes=self.notes,
         )
 
     @cached_property

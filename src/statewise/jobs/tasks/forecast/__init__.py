@@ -8,10 +8,15 @@ A table becomes numbers:
 Networks learn:
     config.py       what can be set, and the ``Plan`` that has no open ends
     season.py       the period that most series repeat, the differences to take, the lags to look back at
-    networks.py     what is trained, and what it writes: quantiles or a distribution
+    networks.py     what torch trains, on what tasks.py draws, by what losses.py counts
+    training.py     all of that in order: a panel becomes a ``Model``
+
+And forecast, without torch:
+    model.py        trained networks, what is simple beside them (linear.py), and the file that holds them
     recursive.py    lstm, gru, rnn: one step, fed back; on what a naive forecast misses
     direct.py       the whole horizon at once: seq2seq row by row, segrnn many rows at a time
-    training.py     all of that in order: a panel becomes a ``Model`` (model.py)
+    learner.py      what both ways have in common; running.py runs their networks
+    distributions.py  what networks write for a step
     intervals.py    moves quantiles by what was missed in rows not learnt from; paths beyond the horizon
 
 And are judged:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,26 @@ class Words:
     grid: Grid
     kind: FrameKind
 
-    def table(
+    def table(self, *told: Any, **more: Any) -> Any:
+        """As a frame, see ``_columns``."""
+        columns, types = self._columns(*told, **more)
+        return replace(self.kind, types=types).frame(columns)
+
+    def text(self, *told: Any) -> str:
+        """As CSV, see ``_columns``. Plain columns are written without a library of frames, which takes a while."""
+        columns, types = self._columns(*told)
+        typed = any(types.get(name, TEXT)[0] not in TEXT for name in columns)
+        if typed or any(isinstance(column, np.ndarray) and column.dtype.kind == "M" for column in columns.values()):
+            frame = replace(self.kind, implementation="polars", types=types, index=()).frame(columns)
+            return str(frame.write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        cells = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()]
+        writer.writerows(zip(*cells, strict=True))
+        return text.getvalue()
+
+    def _columns(
         self,
         heads: Sequence[Head],
         places: NDArray[np.int64],
@@ -38,8 +59,8 @@ class Words:
         *,
         cutoffs: tuple[NDArray[np.int64], Sequence[str]] | None = None,
         real: Array | None = None,
-    ) -> Any:
-        """A row for each of n forecasts and each of its H steps.
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The columns of a table and their types: a row for each of n forecasts and each of its H steps.
 
         ``places`` (n, H) and ``labels`` are the times, ``quantiles`` (n, H, K) those of the rising ``shares``, 0.5
         among them, or, without shares, K ways that it may go. ``cutoffs`` are the places and labels (n,) of the last
@@ -82,7 +103,7 @@ class Words:
                 titles = {f"{target} sample {k + 1}".removeprefix("None "): k for k in range(len(columns_of))}
             for title, k in titles.items():
                 _add(found, title, columns_of[k].ravel())
-        return replace(self.kind, types=types).frame(found)
+        return found, types
 
     def _times(self, places: NDArray[np.int64], labels: Sequence[str]) -> tuple[str, Any]:
         """The column of times: as it came, or of text as it would have been written."""

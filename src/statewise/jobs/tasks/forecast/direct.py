@@ -111,9 +111,9 @@ class Direct(Learner):
 
         return (SegRNN if self.plan.model == "segrnn" else Seq2Seq)(self.plan, **self.sizes)
 
-    def runner(self, weights: Mapping[str, Any], threads: int) -> Any:
+    def runner(self, weights: Mapping[str, Any]) -> Any:
         kind: type[Any] = SegRNNRunner if self.plan.model == "segrnn" else Seq2SeqRunner
-        return kind(self.plan, weights, threads, **self.sizes)
+        return kind(self.plan, weights, self.kernels, **self.sizes)
 
     @property
     def before(self) -> int:

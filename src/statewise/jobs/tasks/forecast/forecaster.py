@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from os import PathLike
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import polars as pl
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ...config import Count, Whole, checked, part_of, short
 from ...errors import InputError
 from ...estimator import Estimator, Stream
+from ...lazy import LazyModule
 from ...training.callbacks import Callback
 from .answer import Words, shares_of
 from .config import Columns, ForecastConfig
@@ -24,7 +24,13 @@ from .model import Model
 from .panel import array_panel, read_panel
 from .series import Panel, joined
 from .split import Array, Rows
-from .training import ForecastProblem, prepare
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .training import ForecastProblem
+else:
+    pl = LazyModule("polars")
 
 
 class FittedSeries:
@@ -229,6 +235,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         config = self.config()
         wanted = h if h is not None else config.horizon
         if wanted is None:
+            from .training import prepare
+
             wanted = prepare(panel, config, test_rows=0).plan.horizon
         horizon = checked("h", Whole, wanted)
         step = horizon if step_size is None else checked("step_size", Whole, step_size)
@@ -284,6 +292,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         if eval_set is not None:
             later, _ = self._panel(eval_set, panel)
             panel, held = joined(panel, later), max(map(len, later.series))
+        from .training import prepare
+
         return prepare(panel, config, test_rows=0, dimensions=dimensions, held=held, like=like)
 
     def _fit_panel(self, panel: Panel) -> Forecaster:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from ...artifacts.model_file import Arrays, Kept, processors
+from ...artifacts.model_file import Arrays, Kept, Kernels
 from ...config import from_json
 from .config import Plan
 from .dataset import PanelDataset
@@ -31,13 +31,14 @@ class Learner(Kept, ABC):
     """What the training part called for beside the plan, a dataclass ``INPUTS``; what a model's file keeps."""
     weights: tuple[Arrays, ...] = ()
     """Of each network, by the names of networks.py."""
+    kernels: Kernels = Kernels()
 
     @abstractmethod
     def network(self) -> nn.Module:
         """A new network, as torch trains it."""
 
     @abstractmethod
-    def runner(self, weights: Mapping[str, Any], threads: int) -> Any:
+    def runner(self, weights: Mapping[str, Any]) -> Any:
         """What runs a network of these ``weights``. ValueError where they aren't those of one."""
 
     @cached_property
@@ -50,7 +51,7 @@ class Learner(Kept, ABC):
     @cached_property
     def runners(self) -> tuple[Any, ...]:
         """What runs them."""
-        return tuple(self.runner(weights, processors()) for weights in self.weights)
+        return tuple(self.runner(weights) for weights in self.weights)
 
     @property
     @abstractmethod
@@ -87,7 +88,7 @@ class Learner(Kept, ABC):
         return asdict(self.inputs)
 
     @classmethod
-    def build(cls: type[Own], plan: Plan, content: Any, arrays: Mapping[str, Any]) -> Own:
+    def build(cls: type[Own], plan: Plan, content: Any, arrays: Mapping[str, Any], kernels: Kernels) -> Own:
         """What the other two gave. ValueError for what they can't have given."""
         if plan.ensemble > len(arrays):
             raise ValueError(f"expected the weights of {plan.ensemble} networks")
@@ -97,6 +98,6 @@ class Learner(Kept, ABC):
             if str(array.dtype) != "float32" or not number.isdecimal() or int(number) >= len(parts):
                 raise ValueError(f"expected the weights of {plan.ensemble} networks as float32, got {name}")
             parts[int(number)][own] = array
-        learner = cls(plan, from_json(cls.INPUTS, content), parts)
+        learner = cls(plan, from_json(cls.INPUTS, content), parts, kernels)
         assert len(learner.runners) == len(parts)  # which look at the weights
         return learner

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ...data import columns as cells
 from ...errors import InputError, remark
+from ...lazy import LazyModule
 from .config import Columns
 from .conventions import recognised, style
 from .grid import Grid, Places, find_grid
 from .series import Head, Panel, Series, filled, make_series, missing, there
 from .split import Array
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 EVERY = "*"  # as a target
 

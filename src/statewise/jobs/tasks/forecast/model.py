@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ....runtime.forecaster import Forecaster
 from ...artifacts import model_file
 from ...config import from_json
 from ...data.frames import FrameKind
@@ -121,6 +122,9 @@ class Model(model_file.Model):
     def label(self) -> str:
         """Its name for readers."""
         return "combination" if self.linear else self.plan.label
+
+    def running(self) -> Forecaster:
+        return Forecaster(self)
 
     def networks(self) -> dict[str, nn.Module]:
         """Those that are averaged; what calibrates them when they learn more goes on from the same."""
@@ -365,11 +369,13 @@ class Model(model_file.Model):
         level: Any = None,
         samples: int = 0,
         seed: int = 0,
+        text: bool = False,
     ) -> tuple[Forecast, Any]:
         """What follows the series of ``source``, a file or a frame, and that as a table; None: those seen last.
 
         ``rows``, ``samples`` and ``seed`` as above, ``level`` are the intervals in per cent; None: the quantiles that
         were learnt. ``ahead`` is another table, of the covariates of rows to come; None: they are in ``source``.
+        With ``text`` the table is CSV.
         """
         shares = shares_of(level, self.plan.quantiles)
         if source is None:
@@ -384,10 +390,11 @@ class Model(model_file.Model):
             series = series if ahead is None else self._told(series, heads, ahead)
             found = self.forecast_ahead(series, labels, rows, samples=samples, seed=seed)
             self._look_at(panel.source, series)
+        said = words.text if text else words.table
         if samples:
-            return found, words.table(heads, found.places, found.labels, (), found.quantiles)
+            return found, said(heads, found.places, found.labels, (), found.quantiles)
         quantiles = at_shares(found.quantiles, self.plan, shares, self.reach)
-        return found, words.table(heads, found.places, found.labels, shares, quantiles)
+        return found, said(heads, found.places, found.labels, shares, quantiles)
 
     def _look_at(self, where: str, series: Sequence[EncodedSeries]) -> None:
         """Remark series that are shorter than what a forecast reads, and values far off those that were learnt from."""
@@ -478,7 +485,7 @@ class Model(model_file.Model):
             scaling=scaling,
             unit=unit,
             shifts=_array(arrays, "shifts", plan.horizon, len(plan.quantiles)),
-            learner=_learner(plan, content["learner"], arrays, tails, linear),
+            learner=_learner(plan, content["learner"], arrays, tails, linear, shared["kernels"]),
             tails=tails,
             heads=_heads(content, columns, names),
             ranks=_ranks(arrays, plan.horizon),
@@ -636,7 +643,12 @@ def _share(content: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def _learner(
-    plan: Plan, content: Any, arrays: Mapping[str, Any], tails: Sequence[EncodedSeries], linear: Linear | None
+    plan: Plan,
+    content: Any,
+    arrays: Mapping[str, Any],
+    tails: Sequence[EncodedSeries],
+    linear: Linear | None,
+    kernels: model_file.Kernels,
 ) -> Learner:
     weights = {name: w for name, w in arrays.items() if name.startswith("network.")}
     kind: type[Learner] = Recursive if plan.recursive else Direct
@@ -646,7 +658,7 @@ def _learner(
             size = len(bias) // (plan.segment if plan.model == "segrnn" else 1)
             weights.setdefault(f"network.{number}.offsets", np.zeros((plan.horizon, size), np.float32))
     _check_inputs(kind(plan, from_json(kind.INPUTS, content)), tails)
-    learner = kind.build(plan, content, weights)
+    learner = kind.build(plan, content, weights, kernels)
     if linear is None and getattr(learner.inputs, "season", 1) == 0:
         raise ValueError("there is no linear forecast that the networks could correct")
     return learner

@@ -14,22 +14,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from ...data import columns as cells
 from ...data.content import plain_name
 from ...data.frames import FrameKind, as_numbers, is_time_series
 from ...data.tables import name_of, read_table
 from ...errors import InputError
+from ...lazy import LazyModule
 from . import holiday
 from .config import Columns
 from .grid import Grid
 from .long import read_long
 from .series import Head, Panel, Series, make_series, missing
 from .split import Array
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 BUNDLED = Path(__file__).parents[2] / "data" / "airline-passengers.csv"
 

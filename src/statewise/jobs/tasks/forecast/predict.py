@@ -61,7 +61,6 @@ with files of your own:
 def predict(options: Options) -> None:
     """Forecast."""
     from ...artifacts import atomic
-    from ...data.frames import to_polars
     from .model import Model
 
     # Called after the file or, of a model with the name that all have, its folder.
@@ -71,14 +70,15 @@ def predict(options: Options) -> None:
     trained = Model.load(model)
     if options.samples and options.level:
         raise InputError("--level: samples have no intervals; ask for one of the two")
-    found, frame = trained.predict(
+    found, text = trained.predict(
         options.file,
         ahead=options.ahead,
         rows=options.horizon,
         level=options.level,
         samples=options.samples or 0,
         seed=options.seed,
+        text=True,
     )
-    atomic.write(out, to_polars(frame).write_csv(datetime_format="%Y-%m-%d %H:%M:%S"))
+    atomic.write(out, text)
     of = found.names[0] if len(found.names) == 1 else f"{len(found.names)} series"
     say(f"{out}: {of}, {found.labels[0][0]} to {found.labels[0][-1]}")

@@ -93,8 +93,8 @@ class Recursive(Learner):
 
         return StepNetwork(self.plan, self.inputs.features)
 
-    def runner(self, weights: Mapping[str, Any], threads: int) -> StepRunner:
-        return StepRunner(self.plan, self.inputs.features, weights, threads)
+    def runner(self, weights: Mapping[str, Any]) -> StepRunner:
+        return StepRunner(self.plan, self.inputs.features, weights, self.kernels)
 
     @property
     def before(self) -> int:
@@ -138,7 +138,7 @@ class Recursive(Learner):
     @cached_property
     def whole(self) -> StepRunner:
         """All networks as one, see ``side_by_side``."""
-        return side_by_side(self.weights, self.plan, self.inputs.features)
+        return side_by_side(self.weights, self.plan, self.inputs.features, self.kernels)
 
     def _roll(self, steps: Steps, origins: Rows, series: Rows) -> Array:
         """The forecasts of K networks, each step fed back: (K, n, H)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -19,7 +19,9 @@ from .model import Model
 from .panel import array_panel, features
 from .series import joined
 from .split import Array
-from .training import ForecastProblem, prepare
+
+if TYPE_CHECKING:
+    from .training import ForecastProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -91,6 +93,8 @@ class ForecastRegressor(FittedSeries, RegressorMixin, Estimator, ForecastConfig)
             after, truth = (np.zeros((len(eval_set), 0)), eval_set) if y is None else pair_of(eval_set)
             later = array_panel(after, truth, self.gaps)
             panel, held = joined(panel, later), max(map(len, later.series))
+        from .training import prepare
+
         return prepare(panel, config, test_rows=0, dimensions=np.asarray(values).ndim, held=held, like=like)
 
     def _take(self, model: Model) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....runtime.jobs import CELLS
+from ....runtime.jobs import CELLS, kept_in
 from ....runtime.network import Network, State
-from ...artifacts.model_file import Arrays
+from ...artifacts.model_file import Arrays, Kernels
 from .config import Plan
 
 STEP = 16  # numbers that tell a step of the horizon from the others
@@ -25,8 +25,8 @@ Numbers = NDArray[np.float32]
 class _Weights:
     """Weights of a network, of which each is taken once."""
 
-    def __init__(self, arrays: Mapping[str, Any]) -> None:
-        self.left = dict(arrays)
+    def __init__(self, arrays: Mapping[str, Any], kernels: Kernels) -> None:
+        self.left, self.kernels = dict(arrays), kernels
 
     def take(self, name: str, *shape: int) -> Numbers:
         """One of this size."""
@@ -37,15 +37,18 @@ class _Weights:
             raise ValueError(f"expected {name} of size {shape}, got {array.shape}")
         return array
 
-    def network(self, width: int, threads: int, *ops: dict[str, Any], shared: Sequence[str] = ()) -> Network:
+    def network(self, width: int, *ops: dict[str, Any], shared: Sequence[str] = ()) -> Network:
         """The network of ``ops``, which takes the weights of their names; those of ``shared`` are left too."""
         names = {op.get("name") for op in ops}
         taken = {name: array for name, array in self.left.items() if name.partition(".")[0] in names}
         for name in taken:
             if name.partition(".")[0] not in shared:
                 del self.left[name]
+        if left_out := [op["name"] for op in ops if op["op"] == "linear" and f"{op['name']}.bias" not in taken]:
+            raise ValueError(f"no weights '{left_out[0]}.bias'")
         inputs = [{"name": "x", "kind": "values", "width": width}]
-        found = Network({"inputs": inputs, "ops": list(ops)}, taken, threads)
+        content = kept_in(self.kernels.dtype, {"inputs": inputs, "ops": list(ops)})
+        found = Network(content, taken, self.kernels.number)
         if found.width != ops[-1].get("width", found.width):
             raise ValueError(f"expected {ops[-1]['width']} numbers of {ops[-1]['name']}, got {found.width}")
         return found
@@ -70,9 +73,9 @@ def linear(name: str, width: int) -> dict[str, Any]:
 class StepRunner:
     """Runs a ``StepNetwork``: of K of them side by side ``count`` is K."""
 
-    def __init__(self, plan: Plan, features: int, arrays: Mapping[str, Any], threads: int, count: int = 1) -> None:
-        weights = _Weights(arrays)
-        self.network = weights.network(features, threads, recurrent("recurrent", plan), linear("head", count))
+    def __init__(self, plan: Plan, features: int, arrays: Mapping[str, Any], kernels: Kernels, count: int = 1) -> None:
+        weights = _Weights(arrays, kernels)
+        self.network = weights.network(features, recurrent("recurrent", plan), linear("head", count))
         weights.check_empty()
 
     def begin(self, x: Numbers, lengths: NDArray[np.int64]) -> tuple[Numbers, State]:
@@ -85,7 +88,7 @@ class StepRunner:
         return self.network.step(x, state)
 
 
-def side_by_side(parts: Sequence[Arrays], plan: Plan, features: int) -> StepRunner:
+def side_by_side(parts: Sequence[Arrays], plan: Plan, features: int, kernels: Kernels) -> StepRunner:
     """One network that does what K of them do, each with inputs and units of its own: from K * features to K numbers.
 
     All else in its matrices is 0. A step of it is one call where theirs are K, which is worth it for a few rows.
@@ -101,7 +104,7 @@ def side_by_side(parts: Sequence[Arrays], plan: Plan, features: int) -> StepRunn
         for k, each in enumerate(own):
             wide[:, k, :, k] = each
         whole[name] = wide.reshape(-1, count * first.shape[1])
-    return StepRunner(replace(plan, units=count * plan.units), count * features, whole, 1, count)
+    return StepRunner(replace(plan, units=count * plan.units), count * features, whole, kernels, count)
 
 
 def merged(states: Sequence[State]) -> State:
@@ -118,20 +121,20 @@ class Seq2SeqRunner:
         self,
         plan: Plan,
         arrays: Mapping[str, Any],
-        threads: int,
+        kernels: Kernels,
         *,
         features: int,
         known: int,
         channels: int,
         size: int,
     ) -> None:
-        weights = _Weights(arrays)
+        weights = _Weights(arrays, kernels)
         self.position = weights.take("position", plan.horizon, STEP)
         self.channel = weights.take("channel", channels, STEP) if channels else None
         self.offsets = weights.take("offsets", plan.horizon, size)
         told = known + (2 * STEP if channels else STEP)
-        self.reader = weights.network(features, threads, recurrent("reader", plan))
-        self.writer = weights.network(told, threads, recurrent("writer", plan), linear("head", size))
+        self.reader = weights.network(features, recurrent("reader", plan))
+        self.writer = weights.network(told, recurrent("writer", plan), linear("head", size))
         weights.check_empty()
 
     def __call__(self, past: Numbers, future: Numbers, channel: NDArray[np.int64]) -> Numbers:
@@ -153,14 +156,14 @@ class SegRNNRunner:
         self,
         plan: Plan,
         arrays: Mapping[str, Any],
-        threads: int,
+        kernels: Kernels,
         *,
         features: int,
         known: int,
         channels: int,
         size: int,
     ) -> None:
-        weights, units = _Weights(arrays), plan.units
+        weights, units = _Weights(arrays, kernels), plan.units
         self.horizon, self.segment, self.size = plan.horizon, plan.segment, size
         pieces, own = -(-plan.horizon // plan.segment), units // 2 if channels else 0
         self.position = weights.take("position", pieces, units - own)
@@ -169,8 +172,8 @@ class SegRNNRunner:
         self.offsets = weights.take("offsets", plan.horizon, size)
         layers = recurrent("recurrent", plan)
         project, relu = linear("project", units), {"op": "activation", "function": "relu"}
-        self.reader = weights.network(plan.segment * features, threads, project, relu, layers, shared=("recurrent",))
-        self.writer = weights.network(units, threads, layers, linear("head", plan.segment * size))
+        self.reader = weights.network(plan.segment * features, project, relu, layers, shared=("recurrent",))
+        self.writer = weights.network(units, layers, linear("head", plan.segment * size))
         weights.check_empty()
 
     def __call__(self, past: Numbers, future: Numbers, channel: NDArray[np.int64]) -> Numbers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from .corpus import LISTS, Corpus, as_corpus, as_rows
 from .model import Model
 from .result import score
 from .running import cut
-from .training import TagProblem
+
+if TYPE_CHECKING:
+    from .training import TagProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -49,6 +51,8 @@ class Tagger(Estimator, TagConfig):
         for part in (corpus, *([] if held_out is None else [held_out])):
             if not len(part):
                 raise InputError("X has no sentences with words, there is nothing to learn")
+        from .training import TagProblem
+
         return TagProblem.of(config, corpus, held_out, like)
 
     def predict(self, X: Any) -> list[list[str]]:

@@ -85,9 +85,9 @@ def predict(options: PredictOptions) -> None:
     """Predict, and say how much of it is as the file has it, where it has targets."""
     from ...artifacts import atomic
     from ...data.content import plain_name
+    from .answer import predictions
     from .model import Model
     from .pairs import read
-    from .report import predictions
     from .result import score
 
     out = options.out_file(f"{plain_name(options.file)}-predicted.csv")

@@ -12,6 +12,7 @@ from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome, network_line
 from . import inspected, report
+from .answer import predictions
 from .config import Layout, Options, TranslateConfig
 from .model import Model
 from .pairs import dates, read
@@ -94,5 +95,5 @@ class Translate(experiment.Job[Options, Model]):
             report.verdict(found, others, characters=model.target.level == "char"),
             {"data": {"name": self.name, **sizes}, **vars(found), "baselines": [vars(each) for each in others]},
             blocks=report.blocks(result),
-            files={"predictions.csv": report.predictions(self.test, [[each] for each in best])},
+            files={"predictions.csv": predictions(self.test, [[each] for each in best])},
         )

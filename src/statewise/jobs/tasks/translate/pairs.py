@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from ...data.columns import listed
 from ...data.content import read_text
 from ...data.split import random_split
 from ...data.tables import name_of, read_table
 from ...errors import InputError
+from ...lazy import LazyModule
 from .config import Layout
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
@@ -15,11 +14,17 @@ from ....runtime import Hypothesis
 from ...data.vocabulary import Vocabulary
 from ...experiment import percent
 from ...experiment import verdict as verdict_of
+from ...lazy import LazyModule
 from ...report import Block, Heading, Note, Picture, Table, to_svg
 from ...report.charts import LINE, MODEL, REAL, new_figure
 from .model import Model
 from .pairs import Pairs
 from .result import Score
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 SHOWN, MAPS, MOST_SYMBOLS = 15, 6, 40  # mistakes; pictures, and symbols of a side of one
 LOOKED_AT = 200  # targets of which some become pictures
@@ -131,19 +136,6 @@ def _map(axes: Axes, model: Model, pairs: Pairs, row: int) -> None:
     axes.tick_params(length=0, labelcolor=REAL, labelsize=8)
     for spine in axes.spines.values():
         spine.set_color(LINE)
-
-
-def predictions(pairs: Pairs, found: Sequence[Sequence[Hypothesis]]) -> str:
-    """A row for each target that was written: its source, how likely it is, which of its source it is, the true one."""
-    rows = [(row, rank, each) for row, best in enumerate(found) for rank, each in enumerate(best, 1)]
-    columns = {
-        "source": [pairs.sources[row] for row, _, _ in rows],
-        **({"target": [pairs.targets[row] for row, _, _ in rows]} if pairs.targets is not None else {}),
-        "predicted": [each.text for _, _, each in rows],
-        "probability": [math.exp(each.probability) for _, _, each in rows],
-        **({"rank": [rank for _, rank, _ in rows]} if any(len(best) > 1 for best in found) else {}),
-    }
-    return pl.DataFrame(columns).write_csv(float_precision=6)
 
 
 def short(text: str, most: int = 40) -> str:

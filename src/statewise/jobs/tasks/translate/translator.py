@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +16,9 @@ from .config import TranslateConfig
 from .model import Model
 from .pairs import Pairs
 from .result import score
-from .training import TranslateProblem
+
+if TYPE_CHECKING:
+    from .training import TranslateProblem
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,6 +49,8 @@ class Translator(Estimator, TranslateConfig):
         self, config: TranslateConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None
     ) -> TranslateProblem:
         held_out = None if eval_set is None else as_pairs(*pair_of(eval_set))
+        from .training import TranslateProblem
+
         return TranslateProblem.of(config, as_pairs(X, y), held_out, like)
 
     def predict(self, X: Any) -> list[str]:

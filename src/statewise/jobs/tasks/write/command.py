@@ -171,8 +171,8 @@ with files of your own:
 def score(options: ScoreOptions) -> None:
     """Print the figures."""
     from ...artifacts import atomic
+    from .answer import score_lines
     from .model import Model
-    from .report import score_lines
     from .text import read_text
 
     model = Model.load(options.model)

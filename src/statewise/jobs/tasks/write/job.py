@@ -12,6 +12,7 @@ from ...data.content import plain_name
 from ...errors import InputError
 from ...experiment import Facts, Outcome
 from . import inspected, report
+from .answer import described
 from .config import Draw, Options, WriteConfig
 from .model import Model
 from .ngrams import baselines
@@ -60,10 +61,10 @@ class Write(experiment.Job[Options, Model]):
         tied = "tied embedding" if plan.tie else f"embedding of {plan.embedding}"
         held = "none: nothing tells how well other text is predicted"
         if problem.held_out is not None:
-            held = report.described(problem.held_out, known) + self.how
+            held = described(problem.held_out, known) + self.how
         facts = [
             ("", f"{self.name}: {len(known):,} different {known.noun}s"),
-            ("training", report.described(problem.corpus, known)),
+            ("training", described(problem.corpus, known)),
             ("validation", held),
             ("network", experiment.network_line(plan, problem.network(), "", tied)),
         ]

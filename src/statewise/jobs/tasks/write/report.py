@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import TextWrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
+from ...lazy import LazyModule
 from ...report import Block, Heading, Table, Text
 from .likelihood import Likelihood, Score
-from .text import Corpus, Vocabulary
+from .text import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 TOLD = 10  # lines on the terminal, and of the most surprising ones
 CHARACTERS = 400  # of a running text on the terminal
@@ -43,16 +47,6 @@ class Written:
         """All of it."""
         parts = ["\n".join([f"--- temperature {t:g}", *found, ""]) for t, found in self.samples.items()]
         return "\n".join(parts)
-
-
-def described(corpus: Corpus, vocabulary: Vocabulary) -> str:
-    """How much there is, in words."""
-    lines = f"{len(corpus.lengths):,} lines, " if corpus.lengths is not None else ""
-    unknown = ""
-    if corpus.unknown:
-        what = "<unk>" if vocabulary.level == "word" else "not known, left out"
-        unknown = f", {corpus.unknown:,} of them {what}"
-    return f"{lines}{len(corpus.ids):,} {vocabulary.noun}s{unknown}"
 
 
 def table(scores: Sequence[Score], found: Likelihood, vocabulary: Vocabulary, which: str) -> Table:
@@ -90,19 +84,6 @@ def sample(written: Written) -> str:
     if not found:
         return f"\n{written.copied}\nAt temperature {temperature:g} it wrote no line that is not in the file."
     return f"\nnew lines, written at temperature {temperature:g}: {', '.join(found[:TOLD])}\n{written.copied}"
-
-
-def score_lines(name: str, found: Likelihood, vocabulary: Vocabulary) -> str:
-    """What ``statewise write score`` says."""
-    score, noun = found.score(name), vocabulary.noun
-    return (
-        f"{name}: {described(found.corpus, vocabulary)}\n"
-        f"  nats per {noun:9}  {score.loss:.4f}\n"
-        f"  perplexity          {score.perplexity:.3f}\n"
-        f"  bits per character  {score.bits:.4f}\n"
-        f"  perplexity per word {score.perplexity_per_word:.2f}\n"
-        f"  likeliest right     {100 * found.accuracy:.2f} %"
-    )
 
 
 # The page

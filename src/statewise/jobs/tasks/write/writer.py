@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from .config import Draw, WriteConfig
 from .likelihood import Score
 from .model import Model
 from .text import as_text, held_out, of_lines, read_text
-from .training import WriteProblem
+
+if TYPE_CHECKING:
+    from .training import WriteProblem
 
 WIDTH = 10  # beginnings that a search follows
 
@@ -45,6 +47,8 @@ class Writer(Estimator, WriteConfig):
     model_class: ClassVar[type[Model]] = Model
 
     def _problem(self, config: WriteConfig, X: Any, y: Any, like: Model | None, eval_set: Any = None) -> WriteProblem:
+        from .training import WriteProblem
+
         text, lines = _text(X)
         config = replace(config, lines=lines or config.lines)
         if eval_set is not None:

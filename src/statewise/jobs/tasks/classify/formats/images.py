@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from ....data.content import filled_content, plain_name
 from ....errors import InputError
@@ -72,6 +71,8 @@ def _beside(path: Path) -> Path | None:
 
 def digits(*, pixels: bool = False) -> Examples:
     """1797 digits of 43 writers, 16 shades of grey (E. Alpaydin and C. Kaynak 1998, UCI)."""
+    from sklearn.datasets import load_digits
+
     found = load_digits()
     sequences, picture = of_images(found.images.astype(np.uint8), pixels)
     labels = [str(label) for label in found.target]

@@ -11,21 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ....data.columns import listed, numbers, times
 from ....data.content import plain_name
 from ....data.tables import name_of
 from ....errors import InputError
+from ....lazy import LazyModule
 from ..config import Layout
 from ..examples import Examples
 from ..sequences import Rows, Sequences
 from ..texts import Texts
 from . import texts
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 IDS = ("id", "sequence", "sequence_id", "series", "series_id", "case", "case_id")
 LABELS = ("label", "class", "target")

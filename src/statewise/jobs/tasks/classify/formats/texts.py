@@ -13,17 +13,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from ....data import tables
 from ....data.columns import listed, looks_like_time, reads_as_numbers
 from ....data.content import beginning_of, decoded, plain_name, read_text
 from ....errors import InputError
+from ....lazy import LazyModule
 from ..config import Layout
 from ..examples import Examples
 from ..texts import Texts
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = LazyModule("polars")
 
 TEXTS = ("text", "texts", "sentence", "review", "comment", "message", "content", "document", "question")
 LEFT_OUT = "unsup"  # what aclImdb calls its texts without a label

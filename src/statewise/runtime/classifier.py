@@ -1,0 +1,49 @@
+"""A classifier of texts, or one that has a linear model of fixed features beside its network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .network import Array
+
+
+class Classifier:
+    """Says what texts, lists of symbols or sequences of numbers are. Calls change nothing in it."""
+
+    def __init__(self, model: Any) -> None:
+        """Of a model of the job's. Where that reads a step at a time, so does this."""
+        self._model = model
+        content = model.target.content()
+        self.labels: list[Any] = list(content.get("classes", content.get("labels", [])))
+        """The names of the classes or labels; none where it says a number."""
+
+    def run(self, sequences: Any) -> Array:
+        """The probability of each class or label of each, (n, C), or its number (n, 1).
+
+        Args:
+            sequences: n texts, or lists of symbols, or arrays (T, I), whichever it has learnt.
+
+        Raises:
+            ValueError: they are of another kind, or can't be used.
+        """
+        said = self._model.predict(self._read(sequences))
+        return np.asarray(said.reshape(len(said), -1))
+
+    def start(self, batch: int = 1) -> Any:
+        """The state of ``batch`` sequences of which nothing has been read. ValueError where it needs whole ones."""
+        return self._model.start(batch)
+
+    def step(self, x: Any, state: Any) -> tuple[Array, Any]:
+        """What is said of each sequence after one more step x: n symbols, or (n, I); and the state after it."""
+        said, state = self._model.step(x, state)
+        return np.asarray(said.reshape(len(said), -1)), state
+
+    def _read(self, sequences: Any) -> Any:
+        from ..jobs.tasks.classify.sequences import as_sequences
+        from ..jobs.tasks.classify.texts import as_texts
+
+        if self._model.encoder.symbols:
+            return as_texts(sequences)
+        return as_sequences(sequences, gaps=self._model.config.gaps)
