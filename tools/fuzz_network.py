@@ -72,9 +72,8 @@ def main() -> int:
         if i < 3:
             for dtype in ("int8", "bfloat16"):
                 statewise.save(network.eval(), corpus / f"seed-{i}-{dtype}", dtype=dtype)
-    words = {word for seed in corpus.glob("seed-*") for word in re.findall(rb'"([A-Za-z_0-9]+)', seed.read_bytes())}
-    (BUILD / "words").write_bytes(b"".join(b'"%b"
-' % word for word in sorted(words)))
+    words = {word for seed in corpus.glob("seed-*") for word in re.findall(rb'"\w+', seed.read_bytes())}
+    (BUILD / "words").write_text("".join(f'{word.decode()}"\n' for word in sorted(words)))
     limits = ["-malloc_limit_mb=1024", "-rss_limit_mb=4096", "-timeout=20", "-max_len=16384"]
     command = [BUILD / "tests/kernels/cpp/fuzz_network", f"-runs={arguments.runs}", "-dict=words", *limits, corpus]
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=1"}
