@@ -26,7 +26,7 @@ export CMAKE_GENERATOR := Ninja
 .DELETE_ON_ERROR:
 # One step at a time: they install into the same folder. Each of them has all processors.
 .NOTPARALLEL:
-.PHONY: help demo wheel test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel archive format clean
+.PHONY: help demo docs wheel test check lint cpp-test cpp-test-plain cpp-test-aarch64 fuzz bench bench-peers programs panel archive format clean
 
 help: ## show this list
 	@echo "make <target>, one of:"
@@ -73,7 +73,7 @@ fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=2000
 	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
-	for kind in bench overhead cells memory bfloat16 narrow jobs steps sweep; do $(BIN)/python -m benchmarks $$kind --publish || exit; done
+	for kind in bench overhead cells memory bfloat16 jobs steps sweep; do $(BIN)/python -m benchmarks $$kind --publish || exit; done
 
 bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/performance.md
 	$(BIN)/python -m benchmarks peers --publish
@@ -99,6 +99,10 @@ wheel: $(STAMPS)/build-tools ## sdist and wheel into dist/, and a forecast from 
 	$(PYTHON) -m venv build/wheel
 	build/wheel/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt "$$(ls dist/*.whl)[jobs]"
 	cd build/wheel && PYTHONWARNINGS=error bin/statewise forecast --plain --out run && bin/statewise forecast predict run/model.safetensors
+
+docs: $(STAMPS)/test ## the pages of docs/ as a site, into build/docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	@echo "the front page: build/docs/index.html"
 
 format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(BIN)/ruff check --fix .

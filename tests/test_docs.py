@@ -1,4 +1,4 @@
-"""The examples of docs/layers.md, explain.md, cells.md and jobs.md run as they stand, one after the other."""
+"""The examples of the pages in docs/ run as they stand, one after the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import statewise
 LAYERS = Path(__file__).parents[1] / "docs" / "layers.md"
 
 
-@pytest.mark.parametrize(("page", "least"), [("layers.md", 9), ("explain.md", 8)])
+@pytest.mark.parametrize(("page", "least"), [("layers.md", 9), ("explain.md", 8), ("onnx.md", 3), ("tutorial.md", 7)])
 def test_examples_of_a_page(page, least, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = LAYERS.with_name(page)

@@ -439,6 +439,7 @@ def sum_of_all(ops: Any, x: Any, r: Any, w: Any, state: Any) -> Any:
             lambda: odd(lambda o, x, r, w, s: (x.a + r.a(x.b + r.b(s[0])), s[1]), gates="ab", late="ab"),
             "read different values",
         ),
+        (lambda: odd(lambda o, x, r, w, s: (x.a + r.a(s[1]), s[1]), late="a"), "all recurrent products are late"),
         (lambda: odd(lambda o, x, r, w, s: (w.norm_c(x.a), s[1]), norms="c"), "of another value than the state c"),
         (lambda: odd(lambda o, x, r, w, s: (x.a, s[1]), norms="c"), "leaves out the norm of a state"),
         (
@@ -524,6 +525,9 @@ def test_the_build_writes_what_it_includes(tmp_path: Path) -> None:
     assert lines == [f"STATEWISE_CELL({type_of(cell)})" for cell in CELLS if cell.name not in UNSERVED]
     text = (tmp_path / "generated" / "generated_cells.hpp").read_text()
     assert all(struct_of(cell) in text for cell in CELLS if cell.name not in UNSERVED)
+    names = (tmp_path / "generated" / "generated_names.def").read_text().splitlines()
+    assert 'STATEWISE_NAMES("peephole_lstm", "h c", "weight_ih weight_hh bias_ih bias_hh weight_ch")' in names
+    assert len(names) == len(lines)
 
 
 def test_cells_without_a_kernel_are_left_out_and_named(capsys: pytest.CaptureFixture[str]) -> None:

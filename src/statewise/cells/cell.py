@@ -53,7 +53,7 @@ class Cell:
 
     ``step(ops, x, r, w, state) -> state`` is one time step in plain operations. ``ops`` has them (``sigmoid``,
     ``tanh``, ``relu``, ``exp``, ``log``, ``softplus``, ``logsigmoid``, ``maximum``, ``minimum``, ``abs``, ``sqrt``,
-    and ``where(a, b, c)``: b where a isn't 0, else c); the operators +, -, *, / work on all values. ``x.i`` is the
+    and ``where(a, b, c)``: b where a isn't 0, else c); the operators ``+ - * /`` work on all values. ``x.i`` is the
     share of the input in gate i, W_ih x_t + b_ih, and ``r.i`` that of the state before, W_hh h + b_hh; ``w`` has the
     vectors and what normalises; ``state`` are the states before the step. Every value is (N, H), and every one of the
     states is returned.

@@ -253,6 +253,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "silu": lambda x: x * _sigmoid(x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "softmax": _softmax,
     "log_softmax": _log_softmax,
@@ -404,7 +405,8 @@ class Last(Op):
             last = np.where(lengths[:, None] > 0, x[lengths - 1, np.arange(len(lengths))] if len(x) else 0, before)
         if self.both and len(x):
             half = self.form.width // 2
-            last = np.concatenate([last[:, :half], x[0, :, half:]], axis=1)
+            first = x[0] if lengths is None else np.where(lengths[:, None] > 0, x[0], before)
+            last = np.concatenate([last[:, :half], first[:, half:]], axis=1)
         return last, (last,)
 
     def step(self, given: Sequence[Array], state: State) -> tuple[Array, State]:

@@ -106,6 +106,17 @@ struct Rows {
   bool within(int64_t t, int64_t n) const { return t < trial.problem.lengths[size_t(n)]; }
 };
 
+// Not a byte longer than asked for, so that a sanitizer sees who goes beyond; where that is to be had.
+statewise::Memory exact_memory(size_t size) {
+#if defined(_WIN32)
+  return statewise::line_memory(int64_t(size));
+#else
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 64, size) != 0) std::abort();
+  return statewise::Memory(memory);
+#endif
+}
+
 template <class T>
 class Attempt {
  public:
@@ -137,19 +148,14 @@ class Attempt {
     call_.state[1].final = p_.has_c() ? empty(p_.L * p_.D * p_.N * p_.H) : nullptr;
   }
 
-  ~Attempt() {
-    std::free(tape_);
-    std::free(pack_);
-  }
-
   // Has the weights packed, as forward reads them from now on.
   void pack(statewise::Stored stored) {
     call_.stored = stored;
     const size_t bytes = size_t(statewise::packed_bytes(call_));
-    if (posix_memalign(&pack_, 64, bytes) != 0) std::abort();
-    std::memset(pack_, 0xFF, bytes);
-    statewise::pack(call_, pack_);
-    call_.packed = pack_;
+    pack_ = exact_memory(bytes);
+    std::memset(pack_.get(), 0xFF, bytes);
+    statewise::pack(call_, pack_.get());
+    call_.packed = pack_.get();
     call_.weights.clear();
   }
 
@@ -160,9 +166,9 @@ class Attempt {
       const int64_t steps = trial_.form == kPacked ? y_.at.back() : p_.T * p_.N;
       const int64_t kept = trial_.checkpoint ? p_.N * ((p_.T + trial_.checkpoint - 1) / trial_.checkpoint) : 0;
       const size_t size = size_t(steps * bytes.a_step + p_.N * bytes.a_row + kept * bytes.a_kept + bytes.always);
-      if (posix_memalign(&tape_, 64, size) != 0) std::abort();
-      std::memset(tape_, 0xFF, size);
-      call_.tape = tape_;
+      tape_ = exact_memory(size);
+      std::memset(tape_.get(), 0xFF, size);
+      call_.tape = tape_.get();
     }
     poison_scratch();
     statewise::forward(call_);
@@ -261,7 +267,7 @@ class Attempt {
   Trial tight_;
   std::vector<int64_t> batch_sizes_;
   std::vector<Buffer> buffers_;
-  void *tape_ = nullptr, *pack_ = nullptr;
+  statewise::Memory tape_, pack_;
   statewise::Call call_;
 };
 

@@ -35,6 +35,41 @@ STATEWISE_COPY(neon)
 #endif
 #undef STATEWISE_COPY
 
+#define STATEWISE_COPY(name)                      \
+  namespace name {                                \
+  extern const StreamKernelsOfSet stream_kernels; \
+  }
+#if defined(STATEWISE_HAS_baseline)
+STATEWISE_COPY(baseline)
+#endif
+#if defined(STATEWISE_HAS_avx2)
+STATEWISE_COPY(avx2)
+#endif
+#if defined(STATEWISE_HAS_avx512)
+STATEWISE_COPY(avx512)
+#endif
+#if defined(STATEWISE_HAS_neon)
+STATEWISE_COPY(neon)
+#endif
+#undef STATEWISE_COPY
+
+const StreamKernelsOfSet& stream_kernels([[maybe_unused]] const InstructionSet& set) {
+#if defined(STATEWISE_HAS_avx2)
+  if (&set == &avx2::instruction_set) return avx2::stream_kernels;
+#endif
+#if defined(STATEWISE_HAS_avx512)
+  if (&set == &avx512::instruction_set) return avx512::stream_kernels;
+#endif
+#if defined(STATEWISE_HAS_neon)
+  if (&set == &neon::instruction_set) return neon::stream_kernels;
+#endif
+#if defined(STATEWISE_HAS_baseline)
+  return baseline::stream_kernels;
+#else
+  throw std::invalid_argument("no kernels of streams for the instruction set");
+#endif
+}
+
 std::vector<const InstructionSet*> instruction_sets() {
   std::vector<const InstructionSet*> sets;
 #if defined(STATEWISE_HAS_baseline)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "job.hpp"
+#include "streams.hpp"
 
 namespace statewise {
 
@@ -19,6 +20,9 @@ const InstructionSet& instruction_set();
 // What belongs to the one in use, if the processor multiplies bfloat16, or null: the products of its cells' kernels for
 // float take their operands as bfloat16, and it has no others.
 const InstructionSet* bfloat16_set();
+
+// What streams compute with, of the same instruction set.
+const StreamKernelsOfSet& stream_kernels(const InstructionSet& set);
 
 // The kernels of the one in use for weights in eight bits; the processor may have instructions for their products.
 const Kernels& int8_kernels();

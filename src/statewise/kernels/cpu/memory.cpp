@@ -47,7 +47,7 @@ void FreeMemory::operator()(void* memory) const {
 Memory line_memory(int64_t bytes) { return memory_of(kLine, bytes); }
 
 Memory lasting_memory(int64_t bytes) {
-  constexpr int64_t kLarge = 1 << 20;
+  constexpr int64_t kLarge = 256 << 10;
   if (bytes < kLarge) return line_memory(bytes);
   Memory memory = memory_of(kHuge, bytes);
 #if defined(__linux__)

@@ -1,6 +1,7 @@
 #include "stack.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "bfloat16.hpp"
@@ -541,6 +542,128 @@ void forward(const Call& call) {
              return carver.used();
            });
 }
+
+class Stepper::Memory {
+ public:
+  explicit Memory(const Call& given)
+      : call(own(given)),
+        plan(call),
+        kernels(call.float64 ? stream_kernels(instruction_set()).float64 : stream_kernels(instruction_set()).float32) {
+    const Job& job = plan.job();
+    Carver sizes(nullptr);
+    place(sizes);
+    block = line_memory(sizes.used());
+    std::memset(block.get(), 0, size_t(sizes.used()));
+    Carver carver(block.get());
+    place(carver);
+    plan.place_call();
+    Carver packs(const_cast<void*>(call.packed));
+    plan.place_forward_packs(packs);
+    Carver between(between_);
+    plan.place_between(between);
+    lean = call.stored == Stored::kNumbers;
+    for (int64_t l = 0; lean && l < job.L; ++l)
+      lean = kernels.prepare_step(job, job.layer[l], plan.direction(l), prepared + l * kernels.step_bytes);
+    for (int i = 0; lean && i < 2; ++i)
+      for (int64_t l = 0; l < job.L; ++l) {
+        const auto first = [&](bool of_two) { return states[0] + (2 * l + of_two) * padded * plan.kernels().element; };
+        StepMemory m{
+            .x = l ? lean_steps[i].back().state[0] : nullptr, .h = first(i), .state = {first(!i)}, .fro = i == 1};
+        for (int s = 1; s < job.shape->states; ++s) m.state[s] = state(s, l);
+        lean_steps[i].push_back(m);
+      }
+    output_bytes = size_t(job.P * plan.kernels().element);
+  }
+
+  // The states' rows. A lean step's are padded, and the first state has two, which are read and written in turn.
+  char* state(int k, int64_t row) const {
+    if (lean && k == 0) row = 2 * row + second;
+    return states[k] + row * (lean ? padded : plan.state_width(k)) * plan.kernels().element;
+  }
+
+  void step(const void* x, void* y) {
+    Job& job = plan.job();
+    if (!lean) {
+      const Kernels& k = plan.kernels();
+      job.layer[0].x.data = const_cast<void*>(x);
+      job.layer[job.L - 1].y.data = y;
+      for (int64_t i = 0; i < job.groups; ++i)
+        for (int64_t l = 0; l < job.L; ++l)
+          for (int64_t d = 0; d < job.D; ++d)
+            k.forward(job, {.group = i, .layer = l, .direction = d, .scratch = scratch, .helpers = nullptr});
+      return;
+    }
+    std::vector<StepMemory>& now = lean_steps[second];
+    now[0].x = x;
+    for (size_t l = 0; l < now.size(); ++l) kernels.step(prepared + int64_t(l) * kernels.step_bytes, now[l]);
+    std::memcpy(y, now.back().state[0], output_bytes);
+    second = !second;
+  }
+
+  Call call;
+  Plan plan;
+  const StreamKernels& kernels;
+  statewise::Memory block;
+  char *states[kMaxStates]{}, *prepared = nullptr, *scratch = nullptr, *between_ = nullptr;
+  int64_t padded = 0;
+  size_t output_bytes = 0;
+  std::vector<StepMemory> lean_steps[2];  // of each layer, from the one of the first state's two rows to the other
+  bool lean = false, second = false;      // whether the first state is in the second of its two rows
+
+ private:
+  static Call own(Call call) {
+    call.T = 1, call.threads = 1, call.training = false;
+    call.lengths = call.batch_sizes = call.sorted_indices = nullptr;
+    const int64_t width = call.D * (call.projected ? call.projected : call.H);
+    call.x = {nullptr, call.N * call.I, call.I};
+    call.y = {nullptr, call.N * width, width};
+    for (auto& state : call.state) state.initial = state.final = state.passed = nullptr;
+    return call;
+  }
+
+  void place(Carver& carver) {
+    const Job& job = plan.job();
+    const int64_t element = plan.kernels().element;
+    padded = job.layout.units;
+    for (int k = 0; k < job.shape->states; ++k) {
+      const int64_t width = std::max(padded, plan.state_width(k));
+      states[k] = static_cast<char*>(carver.take(job.L * call.D * (job.N + (k == 0)) * job.heads * width * element));
+      call.state[k].initial = call.state[k].final = states[k];
+    }
+    prepared = static_cast<char*>(carver.take(job.L * kernels.step_bytes));
+    scratch = static_cast<char*>(carver.take(job.layout.forward_scratch));
+    Carver between(nullptr);
+    plan.place_between(between);
+    between_ = static_cast<char*>(carver.take(between.used()));
+  }
+};
+
+Stepper::Stepper(const Call& call) : memory_(std::make_unique<Memory>(call)) {}
+Stepper::~Stepper() = default;
+Stepper::Stepper(Stepper&&) noexcept = default;
+Stepper& Stepper::operator=(Stepper&&) noexcept = default;
+
+int Stepper::states() const { return memory_->plan.job().shape->states; }
+
+int64_t Stepper::width(int k) const { return memory_->plan.state_width(k) * memory_->plan.job().heads; }
+
+void Stepper::set(int k, const void* from) {
+  const int64_t heads = memory_->plan.job().heads, rows = memory_->call.L * memory_->call.N;
+  const size_t bytes = size_t(width(k) * memory_->plan.kernels().element);
+  for (int64_t r = 0; r < rows; ++r)
+    if (char* const to = memory_->state(k, r * heads); from)
+      std::memcpy(to, static_cast<const char*>(from) + size_t(r) * bytes, bytes);
+    else
+      std::memset(to, 0, bytes);
+}
+
+void Stepper::get(int k, void* to) const {
+  const int64_t bytes = width(k) * memory_->plan.kernels().element, rows = memory_->call.L * memory_->call.N;
+  for (int64_t r = 0; r < rows; ++r)
+    std::memcpy(static_cast<char*>(to) + r * bytes, memory_->state(k, r * memory_->plan.job().heads), size_t(bytes));
+}
+
+void Stepper::step(const void* x, void* y) { memory_->step(x, y); }
 
 void backward(const Call& call) {
   if (call.bfloat16) return backward_bfloat16(call);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "job.hpp"
@@ -97,6 +98,31 @@ int64_t packed_bytes(const Call& call);
 void pack(const Call& call, void* to);
 
 void forward(const Call& call);
+
+// Steps of the same rows one after the other, as streams make them. What they need is worked out and taken once: a step
+// takes no memory, no lock, and no thread but the caller's. One thread at a time.
+class Stepper {
+ public:
+  // `call`: of one step (T = 1) of N rows in one direction, without gradients, with packed weights, which must live as
+  // long as this. Its other tensors don't count.
+  explicit Stepper(const Call& call);
+  ~Stepper();
+  Stepper(Stepper&&) noexcept;
+  Stepper& operator=(Stepper&&) noexcept;
+
+  int states() const;
+  int64_t width(int k) const;  // of state k
+  // State k of all layers, (L, N, width): to begin with zeros, and null stands for these.
+  void set(int k, const void* from);
+  void get(int k, void* to) const;
+
+  // x: (N, I), y: (N, P).
+  void step(const void* x, void* y);
+
+ private:
+  class Memory;
+  std::unique_ptr<Memory> memory_;
+};
 
 // `call` as it was for forward, the tape as forward left it, and the gradients.
 void backward(const Call& call);

@@ -86,7 +86,7 @@ const Tensors& numpy_arrays() {
 }
 
 ArrayStack::ArrayStack(nb::handle stack, nb::list weights, int threads, Stored stored)
-    : pack_(packed(stack, weights, stored)) {
+    : pack_(packed(stack, weights, stored)), one_row_(std::make_unique<OneRow>()) {
   pack_.call.threads = threads;
 }
 
@@ -109,8 +109,23 @@ nb::object ArrayStack::operator()(nb::handle x, nb::handle hx, nb::handle length
   Operands operands(pack_.call, step ? Form::kStep : Form::kTimeFirst, numpy_arrays());
   if (PyTuple_CheckExact(lengths.ptr()) || !operands.read_input(x, lengths) || !operands.read_hx(hx)) return nb::none();
   nb::object results = make_results(operands, x);
-  compute(operands, forward);
+  if (!step || !step_of_one_row(operands.call())) compute(operands, forward);
   return results;
+}
+
+// False, and nothing has happened, where another thread is at it.
+bool ArrayStack::step_of_one_row(const Call& call) const {
+  if (call.N != 1 || call.lengths || one_row_->taken.test_and_set(std::memory_order_acquire)) return false;
+  struct Release {
+    std::atomic_flag& taken;
+    ~Release() { taken.clear(std::memory_order_release); }
+  } const release{one_row_->taken};
+  std::unique_ptr<Stepper>& stepper = one_row_->stepper;
+  if (!stepper) stepper = std::make_unique<Stepper>(call);
+  for (int k = 0; k < stepper->states(); ++k) stepper->set(k, call.state[k].initial);
+  stepper->step(call.x.data, call.y.data);  // which is the first state
+  for (int k = 1; k < stepper->states(); ++k) stepper->get(k, call.state[k].final);
+  return true;
 }
 
 }  // namespace statewise

@@ -4,6 +4,9 @@
 
 #include <nanobind/nanobind.h>
 
+#include <atomic>
+#include <memory>
+
 #include "packed.hpp"
 
 namespace statewise {
@@ -25,9 +28,17 @@ class ArrayStack {
   nanobind::object operator()(nanobind::handle x, nanobind::handle hx, nanobind::handle lengths) const;
 
  private:
+  // A step of one row, planned once and for all, which one thread at a time makes.
+  struct OneRow {
+    std::unique_ptr<Stepper> stepper;
+    std::atomic_flag taken;
+  };
+
   static Pack packed(nanobind::handle stack, const nanobind::list& weights, Stored stored);
+  bool step_of_one_row(const Call& call) const;
 
   Pack pack_;
+  std::unique_ptr<OneRow> one_row_;
 };
 
 }  // namespace statewise

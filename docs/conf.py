@@ -1,0 +1,41 @@
+"""What Sphinx makes the pages of: `make docs`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "src"))
+
+project = "statewise"
+author = "statewise developers"
+release = re.search(r'"(.+)"', (HERE.parent / "src/statewise/_version.py").read_text())[1]  # type: ignore[index]
+copyright = "statewise developers, BSD-3-Clause"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+myst_enable_extensions = ["colon_fence", "html_image"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # a page may begin below a heading of another depth
+nitpicky = False
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = "statewise"
+html_show_sphinx = False
+html_extra_path = ["llms.txt"]
+
+
+def setup(app: Any) -> None:
+    app.connect("source-read", _files_by_name)
+
+
+def _files_by_name(app: Any, page: str, source: list[str]) -> None:
+    """A link to a file of the repository that is no page becomes the file's name."""
+    source[0] = re.sub(r"\[([^]]*)\]\(\.\./([^)]*)\)", r"\1 (`\2`)", source[0])

@@ -1,0 +1,146 @@
+// One step of one row through one layer, as streams make them: what forward.hpp does, without what many rows or steps
+// need. Everything that is the same for all steps has been worked out before; nothing is planned, taken or locked here.
+//
+// A block's gates never see memory: its two products end in registers, on which the cell goes on. And as the next state
+// is written beside the one that is read, the cell of one block, which waits for its own results, is computed while the
+// products of the next are.
+
+#pragma once
+
+#include "cell.hpp"
+#include "scan.hpp"
+#include "streams.hpp"
+
+namespace statewise {
+namespace STATEWISE_NS {
+namespace {
+
+// How long a sum may be that isn't cut: see kSumDepth. A step that reads more is forward.hpp's.
+constexpr int64_t kStepDepth = 4 * kSumDepth;
+
+// As many sums at once as hide the latency of a fused multiply-add, and fit the registers.
+constexpr int step_slices(int vectors) { return vectors > 2 ? 2 : 4; }
+
+// sums = a (1, depth) times a panel of N vectors.
+template <class T, int N>
+STATEWISE_INLINE void sum_row(const T* a, int64_t depth, const T* b, Vec<T, lanes<T>> (&sums)[N]) {
+  constexpr int L = lanes<T>, S = step_slices(N);
+  Vec<T, L> acc[S][1][N];
+  clear_sums<1, N, S>(acc);
+  accumulate<T, T, 1, N, S>(
+      acc, depth, [&](int, int64_t k) __attribute__((always_inline)) { return a[k]; },
+      [&](int64_t k) __attribute__((always_inline)) { return b + k * N * L; });
+  join_slices<1, N, S>(acc);
+  unroll<N>(STATEWISE_EACH(n) { sums[n] = acc[0][0][n]; });
+}
+
+// The same of a block of N vectors, which is stored as panels of up to four.
+template <class T, int N>
+STATEWISE_INLINE void sum_block(const T* a, int64_t depth, const T* b, Vec<T, lanes<T>> (&sums)[N]) {
+  if constexpr (N <= 4) {
+    sum_row<T, N>(a, depth, b, sums);
+  } else {
+    Vec<T, lanes<T>> first[4], rest[N - 4];
+    sum_row<T, 4>(a, depth, b, first);
+    sum_block<T, N - 4>(a, depth, b + 4 * depth * lanes<T>, rest);
+    unroll<N>(STATEWISE_EACH(n) { sums[n] = n < 4 ? first[n % 4] : rest[n < 4 ? 0 : n - 4]; });
+  }
+}
+
+// Lanes [i * W, (i + 1) * W) of the vectors.
+template <class T, int W, int N>
+STATEWISE_INLINE Vec<T, W> part_of(const Vec<T, lanes<T>> (&vectors)[N], int i) {
+  constexpr int L = lanes<T>;
+  const int vector = i * W / L;
+  if constexpr (W == L) {
+    return vectors[vector];
+  } else {
+    const Vec<T, L / 2> of_two =
+        i * W % L * 2 < L ? half<T, L, false>(vectors[vector]) : half<T, L, true>(vectors[vector]);
+    if constexpr (W * 2 == L)
+      return of_two;
+    else
+      return i * W % (L / 2) == 0 ? half<T, L / 2, false>(of_two) : half<T, L / 2, true>(of_two);
+  }
+}
+
+template <class T>
+struct LayerStep {
+  void (*step)(const LayerStep&, const StepMemory&);
+  const T *x_columns, *h_columns, *bias, *vectors;
+  int64_t I, P, units;
+  BlockSizes blocks;
+};
+
+// Which slots each of the products of a cell feeds.
+struct FedSlots {
+  int first, count;
+};
+constexpr FedSlots fed(const CellShape& c, const int* from) {
+  FedSlots f{0, 0};
+  while (f.first < c.slots && from[f.first] < 0) ++f.first;
+  while (f.first + f.count < c.slots && from[f.first + f.count] >= 0) ++f.count;
+  return f;
+}
+
+template <class C, class T, int W>
+STATEWISE_INLINE void step_block(const LayerStep<T>& s, const StepMemory& m, int64_t b) {
+  constexpr int L = lanes<T>, U = units_of(C::shape), S = C::shape.slots, K = C::shape.states;
+  constexpr FedSlots of_x = fed(C::shape, C::shape.from_x), of_h = fed(C::shape, C::shape.from_h);
+  constexpr int X = (of_x.count * U * W + L - 1) / L, H = (of_h.count * U * W + L - 1) / L;
+  using V = Vec<T, W>;
+  const int64_t unit = b * U * L;
+  Vec<T, L> x[at_least_one(X)], h[at_least_one(H)];
+  sum_block<T, X>(static_cast<const T*>(m.x), s.I, s.x_columns + b * of_x.count * U * L * s.I, x);
+  if constexpr (H > 0) sum_block<T, H>(static_cast<const T*>(m.h), s.P, s.h_columns + b * of_h.count * U * L * s.P, h);
+  V a[U][S], before[U][K], after[U][K], w[U][at_least_one(C::shape.vectors)], none[1];
+  unroll<U>(STATEWISE_EACH(i) {
+    unroll<S>(STATEWISE_EACH(k) {
+      constexpr int slot = decltype(k){}, at = slot * U + decltype(i){};
+      a[i][k] = load<V>(s.bias + b * S * U * L + at * W);
+      if constexpr (slot < of_x.count) a[i][k] += part_of<T, W>(x, at);
+      if constexpr (slot >= of_h.first && slot < of_h.first + of_h.count)
+        a[i][k] += part_of<T, W>(h, at - of_h.first * U);
+    });
+    unroll<K>(
+        STATEWISE_EACH(k) { before[i][k] = load<V>(static_cast<const T*>(k == 0 ? m.h : m.state[k]) + unit + i * W); });
+    unroll<C::shape.vectors>(STATEWISE_EACH(k) { w[i][k] = load<V>(s.vectors + k * s.units + unit + i * W); });
+  });
+  unroll<U>(STATEWISE_EACH(i) { C::template forward<0, T, W>(a[i], before[i], w[i], nullptr, after[i], none); });
+  unroll<U>(STATEWISE_EACH(i) {
+    unroll<K>(STATEWISE_EACH(k) { store(static_cast<T*>(m.state[k]) + unit + i * W, after[i][k]); });
+  });
+}
+
+// To and fro, so that the weights that one step reads last, and the next one first, are still in the first-level cache.
+template <class C, class T>
+void step_layer(const LayerStep<T>& s, const StepMemory& m) {
+  const auto tail = [&]() __attribute__((always_inline)) {
+    if (s.blocks.tail_lanes)
+      with_lanes<T>(
+          s.blocks, s.blocks.full,
+          STATEWISE_EACH(lanes_of) { step_block<C, T, decltype(lanes_of){}>(s, m, s.blocks.full); });
+  };
+  if (m.fro) tail();
+  for (int64_t i = 0; i < s.blocks.full; ++i) step_block<C, T, lanes<T>>(s, m, m.fro ? s.blocks.full - 1 - i : i);
+  if (!m.fro) tail();
+}
+
+// y (1, N vectors) = x times a panel, plus the bias; past `left` columns nothing is written.
+template <class T, int N>
+STATEWISE_INLINE void multiply_row(const T* x, int64_t depth, const T* b, const T* bias, int64_t left, T* y) {
+  constexpr int L = lanes<T>;
+  Vec<T, L> sums[N];
+  sum_row<T, N>(x, depth, b, sums);
+  unroll<N>(STATEWISE_EACH(n) {
+    const Vec<T, L> v = bias ? sums[n] + load<Vec<T, L>>(bias + n * L) : sums[n];
+    if (left >= (n + 1) * L)
+      store(y + n * L, v);
+    else
+      store_first(y + n * L, v, int(max(0, left - n * L)));
+  });
+}
+
+}  // namespace
+}  // namespace STATEWISE_NS
+}  // namespace statewise
