@@ -68,6 +68,8 @@ def test_examples_of_the_forecaster():
     names: dict[str, object] = {
         "df": df,
         "newer_df": df.assign(ds=df["ds"] + pd.Timedelta(days=9)),
+        "df_with_prices": df.assign(price=values.round()),
+        "prices_ahead": ahead.rename(columns={"shop": "unique_id", "date": "ds"}),
         "table": table,
         "table_with_prices_ahead": pd.concat([table, ahead]),
         "values": values,
