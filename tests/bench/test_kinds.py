@@ -50,6 +50,7 @@ def test_the_loop_in_python_is_an_lstm() -> None:
     torch.testing.assert_close(loop(x), layer(x)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_reference_product", "threads")
 def test_weights_in_fewer_bits_are_off_by_what_rounding_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(narrow, "WIDTHS", (40,))
