@@ -73,7 +73,7 @@ fuzz: $(STAMPS)/test ## feed damaged files to all that reads files, MUTANTS=2000
 	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --mutants $(MUTANTS)
 
 bench: $(STAMPS)/jobs ## measure against torch.nn (about 35 minutes); renews README's table and the figures in docs/
-	for kind in bench overhead cells memory bfloat16 narrow jobs steps sweep; do $(BIN)/python -m benchmarks $$kind --publish || exit; done
+	for kind in bench overhead cells memory bfloat16 jobs steps sweep; do $(BIN)/python -m benchmarks $$kind --publish || exit; done
 
 bench-peers: $(STAMPS)/peers ## measure against onnxruntime, OpenVINO, JAX, torch.compile (6 minutes); renews docs/performance.md
 	$(BIN)/python -m benchmarks peers --publish

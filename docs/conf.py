@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "src"))
 
 project = "statewise"
 author = "statewise developers"
@@ -18,7 +16,10 @@ copyright = "statewise developers, BSD-3-Clause"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["colon_fence", "html_image"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]  # a page may begin below a heading of another depth
+suppress_warnings = [
+    "myst.header",  # a page may begin below a heading of another depth
+    "ref.python",  # a hint of a type is found where it is public and where it is at home
+]
 nitpicky = False
 
 autodoc_typehints = "signature"

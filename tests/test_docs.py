@@ -17,7 +17,7 @@ import statewise
 LAYERS = Path(__file__).parents[1] / "docs" / "layers.md"
 
 
-@pytest.mark.parametrize(("page", "least"), [("layers.md", 9), ("explain.md", 8), ("tutorial.md", 7)])
+@pytest.mark.parametrize(("page", "least"), [("layers.md", 9), ("explain.md", 8), ("onnx.md", 3), ("tutorial.md", 7)])
 def test_examples_of_a_page(page, least, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = LAYERS.with_name(page)
@@ -68,6 +68,8 @@ def test_examples_of_the_forecaster():
     names: dict[str, object] = {
         "df": df,
         "newer_df": df.assign(ds=df["ds"] + pd.Timedelta(days=9)),
+        "df_with_prices": df.assign(price=values.round()),
+        "prices_ahead": ahead.rename(columns={"shop": "unique_id", "date": "ds"}),
         "table": table,
         "table_with_prices_ahead": pd.concat([table, ahead]),
         "values": values,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .freezing import freeze
     from .inspecting.inspect import inspect
     from .layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, detach
+    from .onnx.exporting import to_onnx
+    from .onnx.importing import from_onnx
     from .ops.config import show_config, warn_on_fallback
     from .saving import save
     from .swap import accelerate, restore
@@ -38,12 +40,14 @@ _HOMES = {
     "detach": ".layers",
     "explain": ".explaining.explain",
     "freeze": ".freezing",
+    "from_onnx": ".onnx.importing",
     "inspect": ".inspecting.inspect",
     "load_weights": ".weights.layers",
     "read_weights": ".weights",
     "restore": ".swap",
     "save": ".saving",
     "show_config": ".ops.config",
+    "to_onnx": ".onnx.exporting",
     "warn_on_fallback": ".ops.config",
 }
 
@@ -63,12 +67,14 @@ __all__ = [
     "detach",
     "explain",
     "freeze",
+    "from_onnx",
     "inspect",
     "load_weights",
     "read_weights",
     "restore",
     "save",
     "show_config",
+    "to_onnx",
     "warn_on_fallback",
 ]
 

@@ -77,8 +77,7 @@ def save(model: nn.Module, path: str | PathLike[str], *, dtype: torch.dtype | st
     if not isinstance(model, nn.Module):
         raise TypeError(f"save: Expected model to be a torch.nn.Module, got {type(model).__name__}")
     kept = narrowing.name_of(dtype, "save")
-    content, tensors = _Writer(model).program()
-    arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+    content, arrays = program(model)
     if kept is not None:
         content["ops"] = [op | {"dtype": kept} if op["op"] == "recurrent" else op for op in content["ops"]]
         arrays = _narrowed(arrays, kept)
@@ -90,6 +89,15 @@ def save(model: nn.Module, path: str | PathLike[str], *, dtype: torch.dtype | st
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def program(model: nn.Module, caller: str = "save") -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``save`` writes of ``model``: a program and its arrays. ValueError, beginning with ``caller``, likewise."""
+    try:
+        content, tensors = _Writer(model).program()
+    except _RefusalError as error:
+        raise ValueError(f"{caller}: the runtime can't run {error}") from error.__cause__
+    return content, {name: _array(tensor) for name, tensor in tensors.items()}
 
 
 def _array(tensor: Tensor) -> Any:
@@ -459,5 +467,9 @@ def _axis(args: Any, kwargs: Any, default: int | None = None) -> Any:
     return kwargs.get("dim", args[1] if len(args) > 1 else default)
 
 
+class _RefusalError(ValueError):
+    """What the runtime can't run."""
+
+
 def _refusal(what: str) -> ValueError:
-    return ValueError(f"save: the runtime can't run {what}")
+    return _RefusalError(what)

@@ -10,7 +10,7 @@ import torch
 import statewise
 from benchmarks.case import CELLS, FORWARD, MODES, TRAINING, Case, Shape
 from benchmarks.clock import Effort
-from benchmarks.kinds import bfloat16, cells, memory, overhead
+from benchmarks.kinds import bfloat16, cells, memory, narrow, overhead
 from benchmarks.record import Record, by_case
 from benchmarks.runner import Kind, run
 
@@ -48,6 +48,16 @@ def test_the_loop_in_python_is_an_lstm() -> None:
         layer.bias_hh_l0.copy_(loop.recurrent.bias)
     x = torch.randn(4, 2, 3)
     torch.testing.assert_close(loop(x), layer(x)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_reference_product", "threads")
+def test_weights_in_fewer_bits_are_off_by_what_rounding_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrow, "WIDTHS", (40,))
+    records = measured(narrow.KIND, list(narrow.cases((), (1,))))
+    for sides in by_case(records).values():
+        assert sides[narrow.WHOLE].error < sides["bfloat16"].error < sides["int8"].error < 0.03
+    assert narrow.sections(records)["narrow"].count("\n| GRU | 40 |") == len(narrow.CALLS)
 
 
 @pytest.mark.usefixtures("no_reference_product", "threads")

@@ -85,12 +85,12 @@ class Net:
     """A network."""
 
     def __init__(self, library: Library, at: int) -> None:
-        self.library, self.at = library, at
+        self.api, self.at = library, at
         self.inputs = [library.input(at, i) for i in range(library.inputs(at))]
         self.results = [library.result(at, i) for i in range(library.results(at))]
 
     def __del__(self) -> None:
-        self.library.free(self.at)
+        self.api.free(self.at)
 
     def run(self, *given, lengths=None):
         """Whole sequences (T, N, F); the results."""
@@ -98,12 +98,12 @@ class Net:
         steps, rows = inputs[0].shape[:2]
         made = []
         for i, port in enumerate(self.results):
-            count = self.library.result_steps(self.at, i, steps)
+            count = self.api.result_steps(self.at, i, steps)
             shape = (count, rows) if port.over_time else (rows,)
             made.append(np.full((*shape, *self._width(port)), 7, DTYPES[port.type]))
         counts = None if lengths is None else (c_int64 * rows)(*lengths)
         error = Error()
-        if self.library.run(self.at, steps, rows, counts, _pointers(inputs), _pointers(made), byref(error)):
+        if self.api.run(self.at, steps, rows, counts, _pointers(inputs), _pointers(made), byref(error)):
             raise RefusedError(error.status, error.message.decode())
         return made
 
@@ -126,32 +126,32 @@ class Stream:
     def __init__(self, net: Net, rows: int) -> None:
         error = Error()
         self.net, self.rows = net, rows
-        self.at = net.library.stream_new(net.at, rows, byref(error))
+        self.at = net.api.stream_new(net.at, rows, byref(error))
         if not self.at:
             raise RefusedError(error.status, error.message.decode())
 
     def __del__(self) -> None:
         if self.at:
-            self.net.library.stream_free(self.at)
+            self.net.api.stream_free(self.at)
 
     def step(self, *given):
         """One step (N, F); the results."""
         inputs = [self.net._array(port, x) for port, x in zip(self.net.inputs, given, strict=True)]
         made = [np.full((self.rows, *self.net._width(port)), 7, DTYPES[port.type]) for port in self.net.results]
-        if status := self.net.library.step(self.at, _pointers(inputs), _pointers(made)):
+        if status := self.net.api.step(self.at, _pointers(inputs), _pointers(made)):
             raise RefusedError(status)
         return made
 
     def save(self) -> bytes:
         """The state."""
-        room = ctypes.create_string_buffer(self.net.library.state_size(self.at))
-        assert self.net.library.state_save(self.at, room, len(room)) == 0
+        room = ctypes.create_string_buffer(self.net.api.state_size(self.at))
+        assert self.net.api.state_save(self.at, room, len(room)) == 0
         return room.raw
 
     def load(self, state: bytes) -> int:
         """Go on from it; the status."""
         room = ctypes.create_string_buffer(state, len(state))
-        return self.net.library.state_load(self.at, room, len(state))
+        return self.net.api.state_load(self.at, room, len(state))
 
 
 def _pointers(arrays):

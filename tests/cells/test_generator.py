@@ -439,6 +439,7 @@ def sum_of_all(ops: Any, x: Any, r: Any, w: Any, state: Any) -> Any:
             lambda: odd(lambda o, x, r, w, s: (x.a + r.a(x.b + r.b(s[0])), s[1]), gates="ab", late="ab"),
             "read different values",
         ),
+        (lambda: odd(lambda o, x, r, w, s: (x.a + r.a(s[1]), s[1]), late="a"), "all recurrent products are late"),
         (lambda: odd(lambda o, x, r, w, s: (w.norm_c(x.a), s[1]), norms="c"), "of another value than the state c"),
         (lambda: odd(lambda o, x, r, w, s: (x.a, s[1]), norms="c"), "leaves out the norm of a state"),
         (

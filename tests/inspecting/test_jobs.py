@@ -13,6 +13,8 @@ from statewise.cli import main
 from statewise.jobs import Translator
 from statewise.jobs.tasks.translate import inspected as translating
 
+pytestmark = pytest.mark.slow
+
 FORMER = Path(__file__).parents[1] / "jobs" / "former"
 WAVES = np.sin(np.arange(60.0))
 

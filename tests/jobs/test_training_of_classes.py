@@ -134,7 +134,7 @@ def test_what_is_validated_with_can_be_given(kind):
 
 
 def test_a_fit_that_is_broken_off_goes_on_from_its_folder(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr("statewise.jobs.estimator.Trainer", partial(Trainer, every=0.0))
+    monkeypatch.setattr("statewise.jobs.training.problem.Trainer", partial(Trainer, every=0.0))
     folder, data = tmp_path / "new" / "folder", kind.data(0)
     whole = Seen()
     uninterrupted = kind().fit(*data, callbacks=[whole])

@@ -168,6 +168,7 @@ def test_every_jobs_model_where_there_is_numpy_alone(models):
     assert said["translate"] == trained["translate"].predict(["one", "two"])
 
 
+@pytest.mark.slow
 def test_the_classes_predict_without_torch(models):
     trained, folder = models
     said = json.loads(alone(CLASSES, str(folder), begin=NO_TORCH))

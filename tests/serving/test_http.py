@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from statewise import runtime
+from statewise.jobs import Classifier
+from statewise.jobs.artifacts.model_file import Kernels
 from statewise.jobs.errors import InputError
 from statewise.serving.hosting import Hosted, named
 from statewise.serving.limits import Limits
@@ -41,6 +43,15 @@ def test_clients_at_once_get_their_own(server, net):
         list(clients.map(one, range(60)))
 
 
+def test_weights_in_fewer_bits(files, net):
+    x, kernels = inputs(0, 5), Kernels(1, "int8")
+    told = Hosted("net", files["net"], Limits(), Metrics(), kernels=kernels)
+    (found,) = told.operations["run"].compute([(x,)])
+    told.close()
+    expected = net.run(x[:, None])[:, 0]
+    assert 0 < np.abs(np.array(found["y"]) - expected).max() < 0.1
+
+
 def test_classes(server, files):
     net = runtime.load(files["classes"])
     x = np.random.default_rng(5).normal(size=(6, 2))
@@ -51,6 +62,41 @@ def test_classes(server, files):
     found = {each["label"]: each["probability"] for each in said["probabilities"]}
     np.testing.assert_allclose([found[label] for label in net.labels], net.run(x[:, None])[0], atol=1e-6)
     assert said["label"] == max(found, key=found.get)
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory):
+    """Classifiers that are more than a network: of texts, and with MiniROCKET beside it."""
+    folder, labels = tmp_path_factory.mktemp("beside"), ["up", "down"] * 10
+    x = [np.random.default_rng(k).normal(size=(12, 2)) for k in range(20)]
+    once = {"units": 4, "epochs": 1, "validation_share": 0.0}
+    Classifier(**once, gaps="carry", minirocket=True).fit(x, labels).save(folder / "rocket.safetensors")
+    Classifier(**once).fit(["good day", "bad night"] * 10, labels).save(folder / "texts.safetensors")
+    return {name: folder / f"{name}.safetensors" for name in ("rocket", "texts")}
+
+
+@pytest.mark.slow
+def test_classes_of_texts_and_with_features_beside_the_network(beside):
+    texts, rocket = (runtime.load(beside[name]) for name in ("texts", "rocket"))
+    x = np.random.default_rng(99).normal(size=(12, 2))
+    x[3, 0] = np.nan
+    asked = [[None if np.isnan(value) else value for value in row] for row in x.tolist()]
+    with running(beside) as server:
+        for path, told, y, labels in (
+            ("texts/classify", {"text": "good night"}, texts.run(["good night"])[0], texts.labels),
+            ("rocket/classify", {"x": asked}, rocket.run([x])[0], rocket.labels),
+        ):
+            status, said = server.post(path, told)
+            assert status == 200
+            found = {each["label"]: each["probability"] for each in said["probabilities"]}
+            np.testing.assert_allclose([found[label] for label in labels], y, atol=1e-6)
+        for path, told, detail in (
+            ("texts/classify", {}, "expected either text or symbols"),
+            ("texts/classify", {"symbols": ["good"]}, "the model reads texts"),
+            ("rocket/classify", {"x": [[1.0]]}, "x[0]: List should have at least 2 items"),
+        ):
+            status, said = server.post(path, told)
+            assert (status, detail in said["detail"]) == (422, True), said
 
 
 def test_texts_that_are_written_together(server):

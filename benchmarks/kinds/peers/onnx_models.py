@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statewise.ops.onnx import GATES
+from statewise.onnx.nodes import GATES
 
 from ...sides import Tensors
 from .peer import Array, Peer, Ways

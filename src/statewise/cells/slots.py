@@ -95,6 +95,9 @@ def step_of(cell: Cell) -> Step:
     if len(ordered) > MOST_SLOTS:
         raise Unsupported(f"a unit needs {len(ordered)} sums of products, the kernels have place for {MOST_SLOTS}")
 
+    if late is not None and len(cell.late) == len(recurrent):
+        raise Unsupported("all recurrent products are late, and the kernels' first phase has one")
+
     renamed = {leaf: graph.leaf("slot", k) for k, (leaf, _) in enumerate(ordered)}
     renamed |= {graph.leaf("norm", k): graph.leaf("crossed", j) for j, k in enumerate(normalised)}
     rewrite = _Rewriter(graph, sums, renamed)

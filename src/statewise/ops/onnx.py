@@ -7,11 +7,11 @@ for each layer. The older one writes them for torch's own function, which is cal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..onnx.nodes import GATES, KINDS, attributes
 from ..stack import Stack
 from .arguments import Arguments, Results
 from .dropout import draw_masks
@@ -20,8 +20,6 @@ from .gradient import run_reference
 from .torch_kernels import run_torch
 
 _KNOWN = frozenset({"rnn_tanh", "rnn_relu", "lstm", "gru"})
-# For each of ONNX's gates the place it has in torch: i o f c for i f g o, z r h for r z n.
-GATES = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 
 
 def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
@@ -36,7 +34,7 @@ def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
     x, stack = a.x, a.stack
     if (a.batch_sizes is None and x.dim() == 2) or stack.cell.name not in _KNOWN or option_reason(a) is not None:
         return _by_reference(a, dropout, training)
-    kind = _kind(stack)
+    kind = KINDS[stack.cell.name]
     if torch._C._get_tracing_state() is not None:
         if stack.proj_size or a.lengths is not None:
             raise ValueError(f"{kind}: torch.onnx.export takes lengths and proj_size with dynamo=True alone")
@@ -60,7 +58,7 @@ def run_onnx(a: Arguments, dropout: float, training: bool) -> Results:
         output, *last = torch.onnx.ops.symbolic_multi_out(
             kind,
             [x, *_weights(a.weights, stack, layer), counts, *(s[part] for s in state)],
-            _attributes(stack),
+            attributes(stack),
             dtypes=[x.dtype] * len(shapes),
             shapes=shapes,
         )
@@ -75,24 +73,6 @@ def _by_reference(a: Arguments, dropout: float, training: bool) -> Results:
     return run_reference(a._replace(masks=masks))
 
 
-def _kind(stack: Stack) -> str:
-    """ONNX's name for the layer."""
-    return stack.cell.name.partition("_")[0].upper()
-
-
-def _attributes(stack: Stack) -> dict[str, Any]:
-    attributes: dict[str, Any] = {
-        "hidden_size": stack.hidden_size,
-        "direction": "bidirectional" if stack.bidirectional else "forward",
-    }
-    kind = _kind(stack)
-    if kind == "GRU":
-        attributes["linear_before_reset"] = 1
-    if kind == "RNN":
-        attributes["activations"] = [stack.cell.name.partition("_")[2].capitalize()] * stack.directions
-    return attributes
-
-
 def _weights(weights: Sequence[Tensor], stack: Stack, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """One layer's W (D, G*H, I), R (D, G*H, H) and B (D, 2*G*H), as ONNX stacks them."""
     each = stack.weights_per_layer
@@ -105,4 +85,4 @@ def _weights(weights: Sequence[Tensor], stack: Stack, layer: int) -> tuple[Tenso
 def _reordered(weight: Tensor, stack: Stack) -> Tensor:
     """A weight (G*H, .) or bias (G*H,) with its gates in ONNX's order."""
     gates = weight.split(stack.hidden_size)
-    return torch.cat([gates[k] for k in GATES[_kind(stack)]])
+    return torch.cat([gates[k] for k in GATES[KINDS[stack.cell.name]]])

@@ -15,6 +15,8 @@ class Classifier:
     def __init__(self, model: Any) -> None:
         """Of a model of the job's. Where that reads a step at a time, so does this."""
         self._model = model
+        self.channels: int = model.encoder.channels
+        """How many numbers a step has; 1 of symbols."""
         content = model.target.content()
         self.labels: list[Any] = list(content.get("classes", content.get("labels", [])))
         """The names of the classes or labels; none where it says a number."""

@@ -92,7 +92,7 @@ class Tagger:
     def encode(self, sentences: Sentences, features: Sequence[Sentences] = ()) -> tuple[tuple[Array, ...], Array]:
         """``sentences`` as ``run`` takes them, each (T, N) or (T, N, F), and their lengths (N,)."""
         from ..jobs.data.symbols import plain
-        from ..jobs.tasks.tag.vocabulary import shape_of, spelling
+        from ..jobs.tasks.tag.vocabulary import shape_of
 
         known, lengths = self.vocabulary, np.array([len(words) for words in sentences], np.int64)
         if len(features) != (count := len(known.features)):
@@ -109,10 +109,15 @@ class Tagger:
             for values, column in zip(known.features, features, strict=True)
         ]
         if self._spelling is not None:
-            letters = [(known.characters.encode(spelling(word)) + 1).tolist() for word in forms]
-            vectors = self._spelling.run(_padded(letters), [len(each) for each in letters])
-            given.append(vectors[at])
+            given.append(self._spelling.run(*self.letters(list(forms)))[at])
         return tuple(given), lengths
+
+    def letters(self, words: Sequence[str]) -> tuple[Array, Array]:
+        """How ``words`` are spelt, as numbers (C, W), and their lengths (W,)."""
+        from ..jobs.tasks.tag.vocabulary import spelling
+
+        letters = [(self.vocabulary.characters.encode(spelling(word)) + 1).tolist() for word in words]
+        return _padded(letters), np.array([len(each) for each in letters], np.int64)
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Array:

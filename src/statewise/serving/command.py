@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ..jobs.command import Command
 from ..jobs.config import Bounds, Whole, option
@@ -35,6 +35,9 @@ class ServeOptions(Limits):
         metavar="FILE",
         default=f"the environment's {TOKEN}, or none",
     )
+    dtype: Literal["float32", "bfloat16", "int8"] | None = option(
+        None, "in which the recurrent layers' weights are kept", default="as in the file"
+    )
     threads: Whole = option(1, "on how many a model computes", metavar="N")
     page: bool = option(True, "a page for trying the models")
     access_log: bool = option(False, "a line for every request")
@@ -61,15 +64,17 @@ examples:
 
 def run(options: ServeOptions) -> None:
     """Load the models and serve them until the process is told to stop."""
+    from ..jobs.artifacts.model_file import Kernels
     from .app import Application
     from .hosting import Hosted, named
     from .metrics import Metrics
     from .server import listen, serve
 
+    kernels = Kernels(options.threads, options.dtype)
     files, token, metrics = named(options.models), _token(options), Metrics()
     listening = listen(options.host, options.port)
     with listening:
-        models = [Hosted(name, path, options, metrics, options.states, options.threads) for name, path in files.items()]
+        models = [Hosted(name, path, options, metrics, options.states, kernels) for name, path in files.items()]
         local = _is_local(options.host)
         if token is None and not local:
             remark(f"{options.host} may be reached from elsewhere, and there is no token")

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..jobs.artifacts.model_file import Kernels
 from ..jobs.errors import InputError
 from ..runtime import LoadError, file
 from .batching import Batcher
@@ -22,6 +23,7 @@ from .metrics import Metrics
 from .problem import Problem
 from .streams import Kept, Opened, Place, Read, Steps, Streams
 
+ONE = Kernels(threads=1)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -65,7 +67,13 @@ class Hosted:
     """A model that is served under a name."""
 
     def __init__(
-        self, name: str, path: Path, limits: Limits, metrics: Metrics, states: Path | None = None, threads: int = 1
+        self,
+        name: str,
+        path: Path,
+        limits: Limits,
+        metrics: Metrics,
+        states: Path | None = None,
+        kernels: Kernels = ONE,
     ) -> None:
         """Of the file ``path``; streams are kept in the folder ``states``. Raises ``InputError``."""
         self.name = name
@@ -76,7 +84,7 @@ class Hosted:
             if not self.kind:
                 raise InputError(f"{path}: a {' '.join(str(told['kind']).split())[:40]} can't be served")
             module = import_module(f".kinds.{self.kind}", __package__)
-            served: Served = module.serve(path, told.get("content", {}), limits, threads)
+            served: Served = module.serve(path, told.get("content", {}), limits, kernels)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
         except LoadError as error:

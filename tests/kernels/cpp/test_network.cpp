@@ -13,7 +13,7 @@
 #include "c/statewise.h"
 #include "check.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || !defined(__linux__) || !defined(__GLIBC__)
+#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__) || !defined(__linux__) || !defined(__GLIBC__)
 #define STATEWISE_WATCHED 0
 #else
 #define STATEWISE_WATCHED 1

@@ -1,6 +1,6 @@
 """What can be asked of a model: a module for each kind of file, whose ``serve`` loads it.
 
-``serve(path, content, limits, threads)`` is told what the file's header says and gives a ``Served``.
+``serve(path, content, limits, kernels)`` is told what the file's header says and gives a ``Served``.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, create_model
 
 from ... import runtime
+from ...jobs.artifacts.model_file import Kernels
 from ...runtime import Network
 from ..limits import Limits
 from ..problem import Problem
@@ -33,9 +34,9 @@ class Classes(Shape):
     value: float | None = Field(None, description="the number, of a model that says one")
 
 
-def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
+def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kernels) -> Served:
     """The class of a series of numbers or of a text."""
-    net = runtime.load(path, threads=threads)
+    net = runtime.load(path, **kernels._asdict())
     task, of_texts = content.get("task", "classification"), content.get("input", "numbers") != "numbers"
 
     def compute(asked: Sequence[Any]) -> list[dict[str, Any]]:

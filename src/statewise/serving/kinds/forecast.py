@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field, create_model
 
+from ...jobs.artifacts.model_file import Kernels
 from ...jobs.errors import InputError
 from ...jobs.tasks.forecast.answer import shares_of
 from ...jobs.tasks.forecast.intervals import at_shares
@@ -48,9 +49,9 @@ class Forecasts(Shape):
     series: list[Forecasted]
 
 
-def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
+def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kernels) -> Served:
     """What follows the newest rows of series."""
-    model = Model.load(path)
+    model = Model.load(path, kernels)
 
     def compute(asked: Sequence[Any]) -> list[Any]:
         return [forecast(told) for told in asked]

@@ -9,14 +9,15 @@ from typing import Any
 from pydantic import Field, create_model
 
 from ... import runtime
+from ...jobs.artifacts.model_file import Kernels
 from ..limits import Limits
 from ..rows import run
 from .base import Array, Operation, Served, Shape, StepsOf
 
 
-def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
+def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kernels) -> Served:
     """Whole sequences through a network."""
-    net = runtime.load(path, threads=threads)
+    net = runtime.load(path, **kernels._asdict())
     steps = StepsOf(net, limits)
 
     def compute(asked: Sequence[tuple[Array, ...]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, create_model
 
 from ... import runtime
+from ...jobs.artifacts.model_file import Kernels
 from ...jobs.data.symbols import WORD
 from ...jobs.tasks.tag.spans import are_spans, spans
 from ..limits import Limits
@@ -32,9 +33,9 @@ class Tagged(Shape):
     entities: list[Entity] | None = Field(description="the spans that the tags mark, where they mark spans")
 
 
-def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
+def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kernels) -> Served:
     """A tag for each word of a sentence."""
-    net = runtime.load(path, threads=threads)
+    net = runtime.load(path, **kernels._asdict())
     columns, marks = len(net.vocabulary.features), are_spans(net.labels)
     word = Annotated[str, Field(min_length=1, max_length=1000)]
     words = listed(word, 1, limits.length)

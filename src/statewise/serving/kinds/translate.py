@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, create_model
 
 from ... import runtime
+from ...jobs.artifacts.model_file import Kernels
 from ...runtime import Hypothesis
 from ..limits import Limits
 from .base import Operation, Served, Shape, listed
@@ -27,9 +28,9 @@ class Targets(Shape):
     targets: list[Target]
 
 
-def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
+def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kernels) -> Served:
     """A text for a text."""
-    net = runtime.load(path, threads=threads)
+    net = runtime.load(path, **kernels._asdict())
     net.source.encode("a")  # what it needs is imported now
 
     def compute(asked: Sequence[Any]) -> list[Any]:

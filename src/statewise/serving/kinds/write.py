@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, create_model
 
 from ... import runtime
+from ...jobs.artifacts.model_file import Kernels
 from ...jobs.tasks.write.text import END, Vocabulary
 from ...runtime import State, draw
 from ..batching import Again
@@ -42,9 +43,9 @@ class _Writing:
     found: list[int] = field(default_factory=list)
 
 
-def serve(path: Path, content: Mapping[str, Any], limits: Limits, threads: int) -> Served:
+def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kernels) -> Served:
     """Text that goes on after a prompt; each step for all clients that are waiting for one."""
-    net = runtime.load(path, threads=threads)
+    net = runtime.load(path, **kernels._asdict())
     vocabulary = Vocabulary.from_json(content["config"]["level"], content)
     vocabulary.numbers("")  # what it needs is imported now
     lines = content["longest"] > 0

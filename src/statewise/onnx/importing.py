@@ -1,0 +1,120 @@
+"""``from_onnx``: an ONNX file as a network of the runtime's. What isn't known is refused by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime import LoadError
+from .axes import Tensor, UnreadError
+from .imported import Imported, Place
+from .package import onnx
+from .reading import Reader
+from .tensors import array_of
+
+ORDERS = ("TNF", "NTF", "NFT")
+"""What the axes of an input may be. A file doesn't say; what is done with it does."""
+MOST_BYTES = 2**31  # what protobuf takes
+
+
+def from_onnx(path: str | PathLike[str], *, values: Mapping[str, Any] | None = None, threads: int = 1) -> Imported:
+    """The network in an ONNX file: RNN, LSTM, GRU, and what else the runtime computes, without onnxruntime.
+
+    What is read: recurrent nodes (every attribute but ``clip``, reading backwards, peepholes, ``layout``, states and
+    lengths as inputs), Gemm, MatMul, Add, Mul and the like with constants, activations, softmax, LayerNormalization,
+    BatchNormalization, Conv over time, Gather of an embedding, the last step, a mean or maximum over time, ArgMax; and
+    whatever turns, cuts and joins axes between them, as torch.onnx.export and ``statewise.to_onnx`` write it. No Scan,
+    Loop or If.
+
+    Args:
+        path: of the file. Tensors that lie in other files are read where these are in its folder.
+        values: inputs of the file that are constants here, such as weights, by name.
+        threads: as for ``runtime.load``.
+
+    Returns:
+        A ``runtime.Network``, which can also be called as the file is (``outputs``), written for ``runtime.load``
+        (``save``) and taken apart into layers to train on (``parts``).
+
+    Raises:
+        ImportError: the package onnx isn't there: ``pip install 'statewise[onnx]'``.
+        LoadError: a ValueError of one line that begins with ``path``: the file is damaged, or something in it can't be
+            run; the message says what.
+        OSError: it can't be read.
+
+    Example:
+        >>> net = statewise.from_onnx("lstm.onnx")
+        >>> y = net.run(x)
+    """
+    path = Path(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise LoadError(f"{path}: more than {MOST_BYTES} bytes")
+    try:
+        return _network(path.read_bytes(), path.parent, values or {}, threads)
+    except LoadError as error:
+        raise LoadError(f"{path}: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LoadError(f"{path}: a damaged ONNX file: {reason[:300]}") from None
+
+
+def _network(data: bytes, folder: Path, values: Mapping[str, Any], threads: int) -> Imported:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception:  # google.protobuf's own DecodeError, by whichever of its parsers
+        raise LoadError("not a whole ONNX file") from None
+    opsets = {each.domain: each.version for each in model.opset_import}
+    version = opsets.get("", opsets.get("ai.onnx", 0))
+    if not model.graph.node or not version >= 7:
+        raise LoadError(f"not an ONNX file of operators from version 7 on, but of {version}")
+    constants = {each.name: array_of(each, folder) for each in model.graph.initializer}
+    if model.graph.sparse_initializer:
+        raise LoadError("from_onnx can't read sparse tensors")
+    names = [each.name for each in model.graph.input]
+    for name, value in values.items():
+        if name not in names:
+            raise LoadError(f"there is no input {name!r}; there are {', '.join(names)}")
+        constants[name] = np.asarray(value)
+    furthest: UnreadError | None = None
+    done = -1
+    for order in ORDERS:
+        reader = Reader(order, constants, version, folder)
+        try:
+            reader.read(model.graph)
+            return _made(reader, model, threads)
+        except UnreadError as error:
+            if reader.done > done:
+                furthest, done = error, reader.done
+    raise LoadError(f"from_onnx can't read {furthest}")
+
+
+def _made(reader: Reader, model: Any, threads: int) -> Imported:
+    outputs: dict[str, Place] = {}
+    results: list[str] = []
+    for each in model.graph.output:
+        found = reader.values.get(each.name)
+        if isinstance(found, np.ndarray):
+            outputs[each.name] = found
+            continue
+        parts: list[Tensor] = [
+            part for part in (found if isinstance(found, list) else [found]) if isinstance(part, Tensor)
+        ]
+        if not parts or (isinstance(found, list) and len(parts) < len(found)):
+            raise UnreadError(f"what the output {each.name} is")
+        parts = [part if part.kind == "state" else reader.used(part) for part in parts]
+        results += [part.name for part in parts if part.kind != "state" and part.name not in results]
+        outputs[each.name] = parts
+    content: dict[str, Any] = {
+        "inputs": reader.inputs,
+        "ops": reader.ops,
+        "batch_first": reader.order[0] == "N",
+    }
+    if not reader.ops:
+        raise UnreadError("a graph without anything that is learnt")
+    if results:
+        content["results"] = results
+    return Imported(content, reader.arrays, threads, reader=reader, outputs=outputs)
