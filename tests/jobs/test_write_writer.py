@@ -42,12 +42,12 @@ def test_the_last_letter_of_four_letter_words(of_words):
 
 
 def test_it_writes_lines_as_it_has_learnt_them(of_words):
-    lines = of_words.sample(80, temperature=0.5)
-    assert len(lines) == 80
+    lines = of_words.sample(40, temperature=0.5, random_state=1)
+    assert len(lines) == 40
     assert len(set(lines) & set(WORDS)) == 10
-    assert sum(line in WORDS for line in lines) >= 72
-    assert of_words.sample(80, temperature=0.5) == lines
-    assert of_words.sample(80, temperature=0.5, random_state=1) != lines
+    assert sum(line in WORDS for line in lines) >= 36
+    assert of_words.sample(40, temperature=0.5, random_state=1) == lines
+    assert of_words.sample(40, temperature=0.5, random_state=3) != lines
     assert {line[:2] for line in of_words.sample(9, prompt="ho")} == {"ho"}
     assert len(set(of_words.sample(9, temperature=0))) == 1
     assert all(len(line) <= 3 for line in of_words.sample(9, length=3))
@@ -180,7 +180,7 @@ def changed(path, change):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c, t: c["symbols"].pop(), r"expected (embedding|output)\.(weight|bias) of size"),
+        (lambda c, t: c["symbols"].pop(), r"expected output\.bias of size \(16,\), got \(17,\)"),
         (lambda c, t: c["symbols"].reverse(), "out of order"),
         (lambda c, t: c.update(symbols=[*c["symbols"][:-1], "a"]), "twice"),
         (lambda c, t: c["config"].update(level="byte"), "level: expected one of char, word, subword, got 'byte'"),
