@@ -99,7 +99,8 @@ class Told:
         if scale.dtype != np.float32 or scale.shape != array.shape[:1]:
             raise LoadError(f"expected {unit} of size {array.shape[:1]} in float32, got {scale.shape}")
         self.used.add(unit)
-        return found * scale.reshape(-1, *[1] * (array.ndim - 1))
+        with np.errstate(over="ignore"):  # what a damaged file made huge
+            return found * scale.reshape(-1, *[1] * (array.ndim - 1))
 
 
 class Op:
