@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runtime import FORMAT, KIND, Network
-from ..runtime.file import Arrays, write
+from ..runtime import Network
+from ..runtime.file import Arrays
 from ..runtime.network import State
 from ..weights.part import Part
 from .axes import Tensor
@@ -113,9 +111,13 @@ class Imported(Network):
             shape.append(size)
         return cut.transpose(order).reshape(shape)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write a file that ``runtime.load`` reads. OSError: it can't be written."""
-        Path(path).write_bytes(write(KIND, FORMAT, self.content, self._arrays))
+    def dropped(self) -> list[str]:
+        """The outputs that a file of ``save`` hasn't got: states and constants."""
+        return [
+            name
+            for name, place in self._outputs.items()
+            if isinstance(place, np.ndarray) or any(each.kind == "state" for each in place)
+        ]
 
     def parts(self) -> dict[str, Part]:
         """Its recurrent layers by the names of the file's nodes, as ``statewise.read_weights`` gives such: ``layer()``

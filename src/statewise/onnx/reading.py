@@ -147,7 +147,7 @@ class Reader:
         entry = next(each for each in self.ops if each["name"] == tensor.name)
         if tensor.letter:
             raise UnreadError("of a state that isn't an output")
-        both = {"bidirectional": True} if entry.get("bidirectional") else {}
+        both: dict[str, Any] = {"bidirectional": True} if entry.get("bidirectional") else {}
         name = self.op("last", f"{tensor.name}.last", [tensor.name], **both)
         if both and tensor.rows is not None and tensor.rows != (0, 2):
             name = self.selected(name, tensor.rows[0] * tensor.width, tensor.width, 2 * tensor.width)

@@ -18,7 +18,7 @@ from .classifier import Classifier
 from .file import LoadError
 from .forecaster import Forecaster
 from .jobs import JOBS, draw, kept_in
-from .network import Network, Pool, State
+from .network import FORMAT, KIND, Network, Pool, State
 from .ops import KEPT
 from .tagger import Tagger
 from .translator import Hypothesis, Translator
@@ -38,8 +38,6 @@ __all__ = [
     "draw",
     "load",
 ]
-
-KIND, FORMAT = "network", 1
 
 
 def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = None) -> Any:
