@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NOT_RUN = {
     "docs/cells.md": "model = swap(load_model(",  # TiRex and its weights
+    "docs/howto/ddp.md": "dist.init_process_group",  # below, in processes
     "docs/serve.md": "websockets",  # tests/serving has a server
 }
 OF_OTHERS = ("keras", "darts", "neuralforecast")  # examples with these run where they are installed
@@ -142,6 +145,23 @@ def test_the_guide_from_equations_to_a_layer():
     theirs.load_state_dict(names["layer"].state_dict())
     x = torch.randn(5, 2, 3)
     torch.testing.assert_close(names["layer"](x)[0], theirs(x)[0])
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """The script of the page on DistributedDataParallel: the same weights on both, as from one process."""
+    ((_, script),) = blocks("docs/howto/ddp.md")
+    (tmp_path / "train.py").write_text(script)
+    sums = []
+    for processes in (1, 2):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        done = subprocess.run([*launcher, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        found = re.findall(r"^rank \d of \d: weights sum to (\S+)$", done.stdout, flags=re.MULTILINE)
+        assert (done.returncode, len(found)) == (0, processes), done.stderr
+        sums += map(float, found)
+    assert sums[1] == sums[2]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-4)
+    assert statewise.runtime.load(tmp_path / "model.safetensors").run(np.zeros((5, 2, 3))).shape == (2, 1)
 
 
 def test_every_option_has_an_example():
