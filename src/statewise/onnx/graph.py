@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .package import helper, numpy_helper
 
 Array = NDArray[Any]
-Dims = Sequence[int | str]
+Dims = Sequence[int | str | None]
 
 
 class Graph:
@@ -28,7 +28,7 @@ class Graph:
 
     def inner(self, name: str) -> Graph:
         """A graph for an attribute of a node of this one."""
-        return Graph(self.dtype, f"{self._prefix}{name}/")
+        return Graph(self.dtype, f"{self.name(f'{name}.step')}/")
 
     def name(self, wish: str) -> str:
         """A name that nothing else has, ``wish`` where it is free."""
