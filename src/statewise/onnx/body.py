@@ -39,7 +39,7 @@ class Base:
     """What values are linear in, of so many numbers: ``op`` of ``args``."""
 
     op: str
-    """``state`` or ``x``, of a number; else a function, as cells call it, ``mul``, ``div``, ``norm``, ``clip``, ``there``."""
+    """``state`` or ``x``; ``mul``, ``div``, ``norm``, ``clip``, ``there``, or a function as cells call it."""
     width: int
     args: tuple[Linear, ...] = ()
     more: tuple[Any, ...] = ()
@@ -71,9 +71,8 @@ class Linear:
 
     def each(self, function: Callable[[Array], Array]) -> Linear:
         """After a linear function of rows (n, ...)."""
-        return Linear(
-            {base: function(matrix) for base, matrix in self.terms.items()}, function(self.bias[None])[0]
-        )
+        terms = {base: function(matrix) for base, matrix in self.terms.items()}
+        return Linear({base: found for base, found in terms.items() if found.any()}, function(self.bias[None])[0])
 
     def taken(self, at: Array) -> Linear:
         """Of (W,) the numbers at these places."""
@@ -109,8 +108,8 @@ def whole_base(base: Base) -> Linear:
 
 
 Value = Linear | Array | str
-"""Of a body: a linear one; a constant; or a word: ``there``, whether a row's step counts, ``shape``, ``zero`` (a test for
-0, with what is tested beside it in ``Body.tests``), ``skip``."""
+"""Of a body: a linear one; a constant; or a word: ``there``, whether a row's step counts; ``shape``; ``zero NAME``, a
+test for 0 of what ``Body.tests`` has."""
 
 
 @dataclass
@@ -119,6 +118,8 @@ class Body:
 
     values: dict[str, Any]
     tests: dict[str, Linear] = field(default_factory=dict)
+    products: list[tuple[Linear, Linear, Array]] = field(default_factory=list)
+    """What products gave, of which value by which matrix."""
     read: Callable[[str, Any, Sequence[Any], Mapping[str, Any]], Any] | None = None
     """What of nodes is not the body's own business, such as reading a step of what lies outside."""
 
@@ -167,7 +168,10 @@ class Body:
             raise UnreadError("of constants alone")
         if kind not in _READ:
             raise UnreadError("")
-        return _READ[kind](node, values, attributes)
+        found = _READ[kind](node, values, attributes)
+        if kind == "MatMul" and isinstance(values[0], Linear) and isinstance(values[1], np.ndarray):
+            self.products.append((found, values[0], values[1]))
+        return found
 
     def _where(self, given: list[Any]) -> Linear:
         test, first, second = given[0], *[_as_linear(each) for each in given[1:]]
@@ -203,11 +207,9 @@ def _function(op: str, *args: Linear, more: tuple[Any, ...] = ()) -> Linear:
 
 def _row(value: Array) -> Array:
     """A constant beside rows, without the axis of the rows."""
-    if value.ndim > 1 and value.shape[0] == 1:
-        return value[0]
-    if value.ndim > 1:
+    if value.ndim > 1 and len(value) != 1:
         raise UnreadError("with a constant of each row")
-    return value
+    return value.reshape(value.shape[1:]) if value.ndim > 1 else value
 
 
 def _unary(node: Any, given: list[Any], attributes: Mapping[str, Any]) -> Linear:
@@ -290,7 +292,9 @@ def _split(node: Any, given: list[Any], attributes: Mapping[str, Any]) -> list[L
     if sum(sizes) != size or min(sizes) < 0:
         raise UnreadError("into parts of another size")
     ends = np.cumsum(sizes).tolist()
-    return [x.each(lambda rows, a=end - n, b=end: rows.take(range(a, b), axis)) for end, n in zip(ends, sizes, strict=True)]
+    return [
+        x.each(lambda rows, a=end - n, b=end: rows.take(range(a, b), axis)) for end, n in zip(ends, sizes, strict=True)
+    ]
 
 
 def _slice(node: Any, given: list[Any], attributes: Mapping[str, Any]) -> Linear:
@@ -315,10 +319,10 @@ def _concat(node: Any, given: list[Any], attributes: Mapping[str, Any]) -> Linea
 
 
 def _norm(node: Any, given: list[Any], attributes: Mapping[str, Any]) -> Linear:
-    x, gain, *bias = given
+    x, weights = given[0], given[1:]
     if not isinstance(x, Linear) or len(x.shape) != 1 or attributes.get("axis", -1) not in (-1, 1):
         raise UnreadError("over an axis that isn't the last")
-    told = [_plain(each).astype(np.float64).reshape(-1) for each in (gain, *bias) if each is not None]
+    told = [_plain(each).astype(np.float64).reshape(-1) for each in weights if each is not None]
     if any(each.shape != x.shape for each in told):
         raise UnreadError("with weights that don't fit")
     gain, bias = told[0], told[1] if len(told) > 1 else None

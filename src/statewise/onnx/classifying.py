@@ -34,7 +34,9 @@ def write_classifier(model: Model, lengths: bool, native: bool) -> Translation:
         segment = config.segment or 1
         front = [{"op": "segment", "size": segment}] if segment > 1 else []
         weights = {f"network.{name}": array for name, array in model.weights.items()}
-        told, arrays = classifier(vars(config), weights, encoder.width(config), encoder.symbols, model.target.width, front)
+        told, arrays = classifier(
+            vars(config), weights, encoder.width(config), encoder.symbols, model.target.width, front
+        )
         (value,) = made.run(told, arrays, {"x": x})
         found = g.node("Cast", value.name, to=11)
     if beside is not None:

@@ -111,8 +111,13 @@ class Graph:
 
     def made(self, name: str) -> Any:
         """The whole as ONNX has it."""
-        tensors = [numpy_helper.from_array(array, key) for key, array in self._constants.items()]
-        return helper.make_graph(self.nodes, name, self.inputs, self.outputs, tensors)
+        read, nodes = {each.name for each in self.outputs}, list[Any]()
+        for node in reversed(self.nodes):  # what nothing reads is left out
+            if not read.isdisjoint(node.output):
+                nodes.append(node)
+                read.update(node.input)
+        tensors = [numpy_helper.from_array(array, key) for key, array in self._constants.items() if key in read]
+        return helper.make_graph(nodes[::-1], name, self.inputs, self.outputs, tensors)
 
     @property
     def nbytes(self) -> int:
