@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..cells import by_name
+from ..layers import hints
 from ..layers.cells import SingleStep
 from ..layers.recurrent import RecurrentLayer
 from ..stack import Stack
@@ -44,6 +45,9 @@ def explain_module(module: nn.Module, x: Any) -> Explanation:
         with torch.no_grad():
             module.eval()
             result = module(**x) if isinstance(x, dict) else module(*x) if isinstance(x, tuple) else module(x)
+    except hints.REFUSALS as error:
+        recurrent = any(isinstance(part, (nn.RNNBase, nn.RNNCellBase)) for part in modes)
+        raise hints.explained(error, hints.for_model(error) if recurrent else "") from None
     finally:
         for part, mode in modes.items():
             part.training = mode
