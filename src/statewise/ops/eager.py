@@ -30,8 +30,8 @@ def saved(ctx: Any) -> Any:
         return ctx.saved_tensors
     except RuntimeError as error:
         raise RuntimeError(
-            f"{error}\nIf a state of the call before was given as hx, to go on from one window of a sequence to the next:"
-            " statewise.detach(state) keeps its numbers and forgets where they came from."
+            f"{error}\nIf a state of the call before was given as hx, to go on from one window of a sequence to the"
+            " next: statewise.detach(state) keeps its numbers and forgets where they came from."
         ) from None
 
 
