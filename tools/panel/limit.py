@@ -84,7 +84,7 @@ def table(records: Mapping[float, list[dict[str, Any]]]) -> str:
 
 
 def main() -> int:
-    """Simulate, and renew the table in docs/jobs.md; the exit status."""
+    """Simulate, and renew the table in docs/jobs/forecast.md; the exit status."""
     records = json.loads((DOCS / "panel.json").read_text(encoding="utf-8"))
     shapes = [shape for shape in records.values() if OWN in shape["scores"]]
     random = np.random.default_rng(0)

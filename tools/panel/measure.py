@@ -18,13 +18,13 @@ from .command import statewise
 from .protocol import Problem, load, score
 
 BUILD, DOCS = Path("build/panel"), Path("docs")
-PAGE = DOCS / "jobs.md"
+PAGE = DOCS / "jobs/forecast.md"
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure what is named; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="panel", description="Measure, and renew docs/panel.md and its table in docs/jobs.md"
+        prog="panel", description="Measure, and renew docs/panel.md and its table in docs/jobs/forecast.md"
     )
     parser.add_argument("names", nargs="*", metavar="SET")
     parser.add_argument("--only", metavar="METHOD", help="measure this method alone")

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ Array = NDArray[Any]
 State = tuple[OpState, ...]
 """Of each op a tuple of arrays, the rows on the last axis but one. Not to be written to."""
 
+KIND, FORMAT = "network", 1
 STATE, STATE_FORMAT = "state", 1
 
 
@@ -129,6 +132,10 @@ class Network:
     def pool(self) -> Pool:
         """A pool of streams, empty."""
         return Pool(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it as a file that ``load`` reads, as it was read. OSError: it can't be written."""
+        Path(path).write_bytes(file.write(KIND, FORMAT, self.content, self._arrays))
 
     # States as bytes
 

@@ -156,7 +156,7 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
     Sequences (``X``) are a list of arrays (T, I), or (T,) for one channel, of any lengths T; or one array (n, T,
     I), or (n, T) for one channel; or a list of texts, or of lists of symbols. Labels (``y``) are n strings, whole
     numbers or booleans; of several labels a sequence an array (n, L) of 0 and 1. Default values were chosen as
-    docs/jobs.md says, never on the sets that it reports.
+    docs/jobs/classify.md says, never on the sets that it reports.
 
     Attributes:
         classes_: the labels, sorted: (classes,); of several labels their numbers, 0 to L - 1.

@@ -60,7 +60,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
     the arguments below name the columns, where there is more than one that each could be. ``predict()`` continues every
     series by the horizon, ``predict(df)`` those of another table, such as one with newer rows; ``h`` is another
     horizon, shorter or longer, ``level`` the intervals in per cent. What comes back is the same kind of frame, with ids
-    and times of the same names and types, in the same convention: see docs/jobs.md.
+    and times of the same names and types, in the same convention: see docs/jobs/forecast.md.
 
     ``fit(values)`` takes plain numbers as well, (n,) or (n, channels) in the order of time; forecasts are arrays then.
 

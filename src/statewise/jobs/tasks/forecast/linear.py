@@ -6,7 +6,8 @@ one matrix for values and, where all of them are above 0, one for logarithms. No
 forecast like any.
 
 Which members there are, and how much each counts before anything is known, was chosen on a panel of public series. How
-much it counts after all is decided on rolling origins inside the rows before the test part; docs/jobs.md tells how.
+much it counts after all is decided on rolling origins inside the rows before the test part;
+docs/jobs/forecast-method.md tells how.
 """
 
 from __future__ import annotations

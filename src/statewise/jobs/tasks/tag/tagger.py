@@ -62,9 +62,9 @@ class Tagger(Estimator, TagConfig):
     def annotate(self, text: str) -> list[dict[str, Any]]:
         """The sentences of a running text, each a dictionary, as a line of ``statewise tag predict --text --json``.
 
-        ``tokens`` has its words, by the rule in docs/jobs.md, each with ``word``, ``tag``, ``probability`` (the tag's
-        marginal) and the characters ``text[begin:end]``. Where tags mark spans, ``spans`` has the ``type`` of each, its
-        ``words`` from where to before where, and ``begin`` and ``end`` likewise.
+        ``tokens`` has its words, by the rule in docs/jobs/tag.md, each with ``word``, ``tag``, ``probability`` (the
+        tag's marginal) and the characters ``text[begin:end]``. Where tags mark spans, ``spans`` has the ``type`` of
+        each, its ``words`` from where to before where, and ``begin`` and ``end`` likewise.
 
         Raises ``InputError`` for a model that reads features beside words.
         """

@@ -31,7 +31,7 @@ class Writer(Estimator, WriteConfig):
 
     A text (``X``) is a string, a list of strings, which are lines each for itself, or the path of a file in UTF-8 as a
     ``pathlib.Path``. There is no ``y``, and ``eval_set`` is a text as well. Default values were chosen on the
-    validation parts of the texts in docs/jobs.md.
+    validation parts of the texts in docs/jobs/write.md.
 
     Attributes:
         symbols_: the characters or words that the model knows.
