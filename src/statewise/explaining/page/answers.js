@@ -53,8 +53,8 @@ const QUESTIONS = [
     part: "time",
     back: true,
     choose: ({ network, row }) => network.state(0, 1, row, 1, 0),
-    say: ({ H, T }) => `It is a second layer that reads from the last step to the first, with weights of its own (`
-      + `..._reverse). Its h stands in output[:, :, ${H}:], beside the forward one's. So output[${T - 1}] has of it what `
+    say: ({ H, T }) => `It is a second layer that reads from the last step to the first, with weights of its own, `
+      + `whose names end in _reverse. Its h stands in output[:, :, ${H}:], beside the forward one's. So output[${T - 1}] has of it what `
       + `has read one step only; its last step, in h_n[-1], is step 0. What is lit is all that the chosen number has read.`,
   },
   {
@@ -71,8 +71,8 @@ const QUESTIONS = [
     show: { view: "loop", L: 1, bidirectional: false, ragged: false },
     part: "program",
     choose: ({ network, at, row }) => network.state(0, at.z, row, at.t, 0),
-    say: (_, { cell }) => "A cell is one step, and the loop over time is yours: take it when the next input depends on the last "
+    say: () => "A cell is one step, and the loop over time is yours: take it when the next input depends on the last "
       + "output, or when you change the state in between. In all other cases take the layer: the same loop, with layers, "
-      + `directions and lengths, in one fast call. ${cell.states.length > 1 ? "Both give the same numbers." : "Both give the same numbers."}`,
+      + "directions and lengths, in one fast call. Both give the same numbers.",
   },
 ];

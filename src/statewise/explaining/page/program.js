@@ -85,7 +85,7 @@ function shown(network, { batchFirst, view }, chosen) {
   const places = network.places(chosen, batchFirst && view !== "loop").filter(place => !/^(layer|._0)/.test(place));
   const value = network.value(chosen);
   if (value === undefined) return [];
-  return places.length ? ["", ...places.map(place => active(`print(${place})  # ${value.toFixed(4)}, the number chosen`))] : [];
+  return places.length ? ["", ...places.map(place => active(`print(${place}.item())  # ${value.toFixed(4)}, the number chosen`))] : [];
 }
 
 /** The same by single steps of a cell: what a layer does by itself. */

@@ -119,13 +119,12 @@ function stop() {
 const say = text => { state.said = text; draw(); };
 
 function answer(question) {
-  const { show, choose: pick, part, back = false } = question;
+  const { show, choose: pick, back = false } = question;
   rebuild({ edits: {}, chosen: null, shown: Infinity, back, ...show });
   state.at = network.order.at(-1);
   const key = pick({ network, at: state.at, row: state.row });
   choose(key, { back, question });
   say(question.say(state, network));
-  root.querySelector(`#${part}`)?.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
 // Words.
@@ -264,7 +263,7 @@ function overTime() {
 function rows() {
   if (state.N === 1) return "";
   return html`<fieldset class="choice" aria-label="row of the batch"><legend>row</legend>${range(state.N, n => html`
-    <label><input type="radio" name="row" .checked=${state.row === n} @change=${() => showRow(n)}><span>${n}</span></label>`)}
+    <label><input type="radio" name="row" value=${n} .checked=${state.row === n} @change=${() => showRow(n)}><span>${n}</span></label>`)}
   </fieldset>`;
 }
 
@@ -337,8 +336,8 @@ function chosenPanel() {
       ? html`In Python: ${places.map((place, k) => html`${k ? ", and the same number again: " : ""}<code>${place}</code>`)}`
       : html`Stays inside: no result of the layer holds it.`}</p>
       <fieldset class="choice"><legend>light up</legend>
-        <label><input type="radio" name="back" .checked=${!state.back} @change=${() => update({ back: false })}><span>this step</span></label>
-        <label><input type="radio" name="back" .checked=${state.back} @change=${() => update({ back: true })}><span>all the way back</span></label>
+        <label><input type="radio" name="back" value="step" .checked=${!state.back} @change=${() => update({ back: false })}><span>this step</span></label>
+        <label><input type="radio" name="back" value="all" .checked=${state.back} @change=${() => update({ back: true })}><span>all the way back</span></label>
       </fieldset>` : ""}
   </section>`;
 }
@@ -428,7 +427,7 @@ function tensors() {
 function tensor(name, axes, blocks, meaning, block) {
   const sizes = [blocks.length, blocks[0].length, blocks[0][0].length];
   const entry = entryOf(blocks.flat(2).filter(Boolean));
-  return html`<figure id=${name} class=${name}>
+  return html`<figure id=${name} aria-label=${`${name} ${shapeText(axes.map((axis, k) => [axis, sizes[k]]))}`}>
     <figcaption><code>${name}</code> <span class="shape">${axes.map((axis, k) => html`${k ? ", " : "("}<b class=${axis === "T" ? "T" : ""}>${axis}</b>`)}) = ${tuple(sizes)}</span>
       <span class="meaning">${meaning}</span></figcaption>
     <div class="scroll blocks" data-board>${blocks.map((block2, a) => html`<table class="small">
@@ -461,13 +460,11 @@ function packing() {
         aria-label=${`length of row ${n}`} @change=${event => update({ lengths: state.lengths.map((length, k) => k === n ? Number(event.target.value) : length), chosen: null, question: null })}></label>`)}
       <fieldset class="choice"><legend>by</legend>
         ${[["lengths", false, "lengths="], ["packed", false, "enforce_sorted=False"], ["packed", true, "enforce_sorted=True"]].map(([pack, enforceSorted, text]) => html`
-        <label><input type="radio" name="pack" .checked=${state.pack === pack && (pack === "lengths" || state.enforceSorted === enforceSorted)}
+        <label><input type="radio" name="pack" value=${text} .checked=${state.pack === pack && (pack === "lengths" || state.enforceSorted === enforceSorted)}
           @change=${() => update({ pack, enforceSorted, question: null })}><span>${text}</span></label>`)}
       </fieldset>
     </div>
-    ${refused() ? html`<div class="problem" role="alert"><p><code>RuntimeError: ${UNSORTED}</code></p>
-      <p>The rows are not in the order of their lengths, ${lengths.join(", ")}. Leave the sorting to torch, or take lengths=, which wants no order.</p>
-      <button @click=${() => update({ enforceSorted: false })}>enforce_sorted=False</button></div>` : html`
+    ${refused() ? "" : html`
     <div class="scroll" data-board><table class="pack">
       <thead><tr><th></th>${range(T, t => html`<th scope="col">t = ${t}</th>`)}<th scope="col">length</th></tr></thead>
       <tbody>${order.map(n => html`<tr><th scope="row">row ${n}</th>${range(T, t => cellOf(n, t))}<td class="one">${lengths[n]}</td></tr>`)}</tbody>
@@ -478,6 +475,14 @@ function packing() {
       : html`<code>lengths=</code> takes the rows as they are, sorted or not: nothing is packed by you. The numbers say in which order the steps lie while it computes.`}
       The padding is never computed${network.D === 2 ? ", and backward a row begins at its own last step, not in the padding" : ""}; output is 0 there.</p>`}
   </section>`;
+}
+
+function problem() {
+  if (!refused()) return "";
+  return html`<div class="problem" role="alert"><p><code>RuntimeError: ${UNSORTED}</code></p>
+    <p>The lengths are ${network.lengths.join(", ")}: not from the longest to the shortest. Leave the sorting to torch, or take lengths=, which wants no order.</p>
+    <button @click=${() => update({ enforceSorted: false })}>enforce_sorted=False</button>
+    <button class="quiet" @click=${() => update({ pack: "lengths" })}>lengths=</button></div>`;
 }
 
 // The Python beside it.
@@ -494,8 +499,8 @@ function programPanel() {
   return html`<section id="program" class="panel" aria-labelledby="program-title">
     <div class="title"><h2 id="program-title">The same in Python</h2>
       <fieldset class="choice" aria-label="which program">
-        <label><input type="radio" name="view" .checked=${state.view === "call"} @change=${() => update({ view: "call" })}><span>one call of a layer</span></label>
-        <label><input type="radio" name="view" .checked=${state.view === "loop"} @change=${() => update({ view: "loop" })}><span>a loop over cells</span></label>
+        <label><input type="radio" name="view" value="call" .checked=${state.view === "call"} @change=${() => update({ view: "call" })}><span>one call of a layer</span></label>
+        <label><input type="radio" name="view" value="loop" .checked=${state.view === "loop"} @change=${() => update({ view: "loop" })}><span>a loop over cells</span></label>
       </fieldset>
       <button class="quiet" id="copy" @click=${copy}>${state.copied ? "copied" : "copy"}</button></div>
     <pre class="scroll" tabindex="0" aria-label="Python program"><code id="code">${lines.map(line => html`<span class=${line.active ? "active" : ""}>${line.code ?? line}
@@ -534,10 +539,13 @@ function transport() {
   </div>`;
 }
 
+const PARTS = { tensors: "the tensors", inside: "the weights", time: "over time", packing: "the packed rows", program: "the program" };
+
 function questions() {
   return html`<nav class="questions" aria-label="questions">${QUESTIONS.map(question => html`
     <button class="chip" aria-expanded=${state.question === question} @click=${() => answer(question)}>${question.ask}</button>`)}</nav>
-    ${state.question ? html`<p class="answer">${state.question.say(state, network)}</p>` : ""}`;
+    ${state.question ? html`<div class="answer"><p>${state.question.say(state, network)}</p>
+      <button class="quiet" @click=${() => root.querySelector(`#${state.question.part}`).scrollIntoView({ behavior: "smooth" })}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
 }
 
 function draw() {
@@ -548,6 +556,7 @@ function draw() {
     ${questions()}
     ${settings()}
     ${transport()}
+    ${problem()}
     <div class=${`stage ${refused() ? "refused" : ""}`}>${overTime()}${chosenPanel()}${inside()}</div>
     ${packing()}
     ${tensors()}
