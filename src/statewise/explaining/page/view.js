@@ -195,7 +195,7 @@ function role(key) {
   return network.backward(z) ? "backward" : "forward";
 }
 
-function tile(key, entry) {
+function tile(key) {
   if (!computed(key)) {
     return html`<button class="tile blank" data-key=${key} tabindex="-1" aria-label=${`${label(key)}: not computed yet`}>·</button>`;
   }
@@ -205,23 +205,28 @@ function tile(key, entry) {
   const level = Math.min(8, Math.round(Math.abs(value) * 8));
   const noted = { chosen: ", chosen", direct: ", a source", far: ", a source of a source", result: ", computed from it", "": "" }[at];
   return html`<button class=${`tile ${role(key)} l${level} ${at} ${key in state.edits ? "edited" : ""}`} data-key=${key}
-    data-value=${value} tabindex=${key === entry ? 0 : -1} aria-pressed=${key === state.chosen}
+    data-value=${value} tabindex="-1" aria-pressed=${key === state.chosen}
     aria-label=${`${label(key)}: ${number(value)}${noted}`}>${number(value)}</button>`;
 }
 
 const label = key => { const { name, where } = describe(key); return `${plain(name)}, ${where}`; };
 const padding = () => html`<span class="tile padding" role="img" aria-label="padding"></span>`;
 
-/** The one of some keys where the tab key stops: the chosen one, else the first. */
-const entryOf = keys => keys.includes(state.chosen) ? state.chosen : keys[0];
+/** The tab key stops once at each board: at the chosen number, else at the first; from there arrow keys go on. */
+function enter() {
+  for (const board of root.querySelectorAll("[data-board]")) {
+    for (const old of board.querySelectorAll("[tabindex='0']")) old.tabIndex = -1;
+    const entry = board.querySelector("button.chosen") ?? board.querySelector("button.tile");
+    if (entry) entry.tabIndex = 0;
+  }
+}
 
 // The layer over its steps.
 
 function overTime() {
   const { T, I, H, row } = state, { cell, depth, D, L } = network;
   const steps = range(T), counts = t => t < network.lengths[row];
-  const entry = state.chosen.startsWith("w/") ? `x/${row}/0/0` : state.chosen;
-  const cells = keys => keys.map(key => html`<td>${key ? tile(key, entry) : key === null ? padding() : ""}</td>`);
+  const cells = keys => keys.map(key => html`<td>${key ? tile(key) : key === null ? padding() : ""}</td>`);
   const numbered = (count, keys) => range(count, u => html`<tr><th scope="row">${u}</th>${cells(keys(u))}</tr>`);
   const laneOf = z => {
     const back = network.backward(z), way = back ? "backward" : "forward", head = (s, k) => html`
@@ -240,7 +245,7 @@ function overTime() {
   const top = (L - 1) * D, place = t => state.batchFirst ? `[${row}, ${t}]` : `[${t}, ${row}]`;
   return html`<section id="time" class="panel" aria-labelledby="time-title">
     <div class="title"><h2 id="time-title">Over time</h2>${rows()}</div>
-    <div class="scroll" data-board tabindex="-1"><table>
+    <div class="scroll" data-board><table>
       <thead><tr><th></th><td></td>${steps.map(t => html`<th scope="col" class=${state.at.t === t ? "now" : ""}>t = ${t}</th>`)}<td></td></tr></thead>
       <tbody class="lane in">
         <tr class="head top"><th class="letter name" scope="row" colspan="2">x</th>
@@ -285,36 +290,31 @@ function inside() {
   const short = p => ({ weight_ih: "W_ih", weight_hh: "W_hh", bias_ih: "b_ih", bias_hh: "b_hh" }[p.base] ?? p.base);
   const gate = letter => network.cell.equations.find(each => each.name === `${letter}_{t}` && !cell.after.includes(each.symbol));
   const later = cell.equations.filter(each => !cell.gates.some(letter => gate(letter) === each));
-  const entry = state.chosen;
   const weights = (p, letter, u) => {
     const part = p.parts.indexOf(letter), count = p.columns ?? 1;
     if (part < 0) return html`<td colspan=${count} class="first"></td>`;
-    return range(count, j => html`<td class=${j ? "" : "first"}>${tile(`w/${p.p}/${(part * H + u) * count + j}`, entry)}</td>`);
+    return range(count, j => html`<td class=${j ? "" : "first"}>${tile(`w/${p.p}/${(part * H + u) * count + j}`)}</td>`);
   };
   const width = 2 + aligned.reduce((sum, p) => sum + (p.columns ?? 1), 0);
   const names = Object.values(own).map(p => `${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`);
-  const firstTile = aligned.length ? `w/${aligned[0].p}/0` : null;
-  const hasEntry = entry.startsWith("w/") || entry.startsWith(`v/${z}/${row}/${t}/`);
-  const stopAt = hasEntry ? entry : firstTile;
-  const valueTile = key => tile(key, stopAt);
   return html`<section id="inside" class="panel" aria-labelledby="inside-title">
     <div class="title"><h2 id="inside-title">Inside ${lane(z)}, t = ${t}</h2></div>
     <div class="scroll" data-board><table class="small">
       <thead>
         <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup">${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
         <tr class="read"><th scope="row">times</th>${aligned.map(p => read[p.kind]
-          ? read[p.kind].map((key, j) => html`<td class=${j ? "" : "first"}>${valueTile(key)}</td>`)
+          ? read[p.kind].map((key, j) => html`<td class=${j ? "" : "first"}>${tile(key)}</td>`)
           : html`<td class="first one">${p.base.startsWith("bias") ? "1" : ""}</td>`)}<td></td></tr>
       </thead>
       ${cell.gates.map(letter => html`<tbody>
         <tr class="head"><th colspan=${width}>${gate(letter) ? equationLine(gate(letter)) : html`<span class="eq">${formula(`${letter}`)}</span>`}</th></tr>
         ${range(H, u => html`<tr><th scope="row">${u}</th>${aligned.map(p => weights(p, letter, u))}
-          <td class="first sum">${gate(letter) ? valueTile(`v/${z}/${row}/${t}/${gate(letter).symbol}/${u}`) : ""}</td></tr>`)}
+          <td class="first sum">${gate(letter) ? tile(`v/${z}/${row}/${t}/${gate(letter).symbol}/${u}`) : ""}</td></tr>`)}
       </tbody>`)}
     </table>
-    ${apart.map(p => html`<div class="line"><span class="eq">${p.name}</span><span class="tiles">${range(p.rows, i => valueTile(`w/${p.p}/${i}`))}</span></div>`)}
+    ${apart.map(p => html`<div class="line"><span class="eq">${p.name}</span><span class="tiles">${range(p.rows, i => tile(`w/${p.p}/${i}`))}</span></div>`)}
     ${later.map(each => html`<div class="line"><span class="eq">${equationLine(each)}</span>
-      <span class="tiles">${range(H, u => valueTile(`v/${z}/${row}/${t}/${each.symbol}/${u}`))}</span></div>`)}
+      <span class="tiles">${range(H, u => tile(`v/${z}/${row}/${t}/${each.symbol}/${u}`))}</span></div>`)}
     </div>
     <p class="note">${names.join(", ")}: ${cell.gates.length > 1 ? html`<b>${cell.gates.length} times</b> the rows of a plain RNN, one block for each of ${cell.gates.join(", ")}.`
       : "one block of rows."} The same in every step.</p>
@@ -426,13 +426,12 @@ function tensors() {
 
 function tensor(name, axes, blocks, meaning, block) {
   const sizes = [blocks.length, blocks[0].length, blocks[0][0].length];
-  const entry = entryOf(blocks.flat(2).filter(Boolean));
   return html`<figure id=${name} aria-label=${`${name} ${shapeText(axes.map((axis, k) => [axis, sizes[k]]))}`}>
     <figcaption><code>${name}</code> <span class="shape">${axes.map((axis, k) => html`${k ? ", " : "("}<b class=${axis === "T" ? "T" : ""}>${axis}</b>`)}) = ${tuple(sizes)}</span>
       <span class="meaning">${meaning}</span></figcaption>
     <div class="scroll blocks" data-board>${blocks.map((block2, a) => html`<table class="small">
       <caption>${axes[0]} ${a}${block ? html` <i>${block(a)}</i>` : ""}</caption>
-      <tbody>${block2.map((line, b) => html`<tr><th scope="row">${axes[1]} ${b}</th>${line.map(key => html`<td>${key ? tile(key, entry) : padding()}</td>`)}</tr>`)}</tbody>
+      <tbody>${block2.map((line, b) => html`<tr><th scope="row">${axes[1]} ${b}</th>${line.map(key => html`<td>${key ? tile(key) : padding()}</td>`)}</tr>`)}</tbody>
     </table>`)}</div>
   </figure>`;
 }
@@ -564,6 +563,7 @@ function draw() {
     <footer>statewise ${DATA.version}. Every cell draws itself from the one description that its kernels are made from.</footer>
     <div class="live" role="status" aria-live="polite">${state.said}</div>
     <div id="tip" aria-hidden="true" hidden></div>`, root);
+  enter();
   remember();
 }
 
