@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,12 @@ def setup(app: Any) -> None:
 
 def _files_by_name(app: Any, page: str, source: list[str]) -> None:
     """A link to a file of the repository that is no page becomes the file's name."""
-    source[0] = re.sub(r"\[([^]]*)\]\(\.\./([^)]*)\)", r"\1 (`\2`)", source[0])
+
+    def named(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), link[2]))
+        return link[0] if target.startswith("docs/") else f"{link[1]} (`{target}`)"
+
+    source[0] = re.sub(r"\[([^]]*)\]\((\.\./[^)]*)\)", named, source[0])
 
 
 def _interactive_page(app: Any, error: Exception | None) -> None:

@@ -20,8 +20,9 @@ from torch.nn import functional
 from . import narrowing
 from .freezing import freeze
 from .layers import RecurrentLayer, SingleStep
-from .runtime import FORMAT, KIND, Network
+from .runtime import Network
 from .runtime.file import write
+from .runtime.network import FORMAT, KIND
 from .stack import Stack
 
 _MODULES: dict[type, str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.SiLU: "silu"}

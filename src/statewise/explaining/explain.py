@@ -21,7 +21,8 @@ def explain(
 
     Args:
         module: a layer or cell of statewise or of torch.nn, any other module, or a model's file: ``.safetensors``,
-            or what else ``statewise.runtime.load`` reads.
+            or what else ``statewise.runtime.load`` reads. Of any other module each part, and each cell that it calls
+            in loops of its own.
         x: an input, or a tuple of them, or a dict of arguments by name; of a layer's T and N are taken, and of a
             PackedSequence its rows' lengths. Default: 3 steps of 10 rows; any other module needs one.
         lengths: of a layer: how many of each row's steps count, (N,). T and N follow where there is no ``x``.

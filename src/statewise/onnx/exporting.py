@@ -34,7 +34,7 @@ def to_onnx(
     lengths: bool = False,
     states: bool = False,
     native: bool = True,
-) -> None:
+) -> list[Path]:
     """Write ``model`` as an ONNX file: what the runtime runs of it, for any batch and any number of time steps.
 
     The inputs are called as the runtime calls them, ``x`` where there is one, and the result ``y``. A layer of LSTM,
@@ -55,6 +55,9 @@ def to_onnx(
         native: whether LSTM, GRU and RNN are ONNX's own nodes, which are the quickest. False: they are Scans too, for
             programs that compute such a node wrongly; docs/onnx.md knows which. Default: True.
 
+    Returns:
+        The files that were written.
+
     Raises:
         ImportError: the package onnx isn't there: ``pip install 'statewise[onnx]'``.
         TypeError: ``model`` is nothing of that kind.
@@ -64,7 +67,7 @@ def to_onnx(
     Example:
         >>> statewise.to_onnx(statewise.LSTM(3, 64, num_layers=2), "lstm.onnx", states=True)
     """
-    target = Path(path)
+    target, written = Path(path), []
     for part, made in _models(model, lengths, states, native).items():
         file = target.with_name(f"{target.stem}.{part}{target.suffix}") if part else target
         temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
@@ -73,6 +76,8 @@ def to_onnx(
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
+        written.append(file)
+    return written
 
 
 def _models(model: Any, lengths: bool, states: bool, native: bool) -> dict[str, Any]:

@@ -94,14 +94,14 @@ class Graph:
         # Steps are turned round by hand: not every program that reads ONNX knows Scan's own way.
         *final, found = self.several(
             "Scan",
-            [*state, *(self._turned(each) if reverse else each for each in given)],
+            [*state, *(self.turned(each) if reverse else each for each in given)],
             names,
             body=body.made(names[-1]),
             num_scan_inputs=len(given),
         )
-        return self._turned(found) if reverse else found, final
+        return self.turned(found) if reverse else found, final
 
-    def _turned(self, value: str) -> str:
+    def turned(self, value: str) -> str:
         """The last step first."""
         return self.node("Slice", value, self.whole(-1), self.whole(-(2**62)), self.whole(0), self.whole(-1))
 

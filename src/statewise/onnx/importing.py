@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime import LoadError
+from ..runtime.file import in_a_line
 from .axes import Tensor, UnreadError
 from .imported import Imported, Place
 from .package import onnx
@@ -55,10 +56,9 @@ def from_onnx(path: str | PathLike[str], *, values: Mapping[str, Any] | None = N
     try:
         return _network(path.read_bytes(), path.parent, values or {}, threads)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {in_a_line(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise LoadError(f"{path}: a damaged ONNX file: {reason[:300]}") from None
+        raise LoadError(f"{path}: a damaged ONNX file: {in_a_line(error)}") from None
 
 
 def _network(data: bytes, folder: Path, values: Mapping[str, Any], threads: int) -> Imported:

@@ -12,7 +12,7 @@ import numpy as np
 from .axes import Atom, Axis, Dim, Tensor, UnreadError, atom, is_one
 from .constants import Dims, Spread, axes_of, cuts, dims_of, folded, split, weights_of, whole
 from .graph import Array
-from .recurrent import recurrent
+from .recurrent import check_lengths, recurrent
 from .tensors import array_of, attributes_of
 
 Given = Sequence[Any]
@@ -33,6 +33,8 @@ class Reader:
         self.given: list[str] = []
         """The inputs that the program reads, as it reads them."""
         self.lengths: str | Array | None = None
+        self.turns = False
+        """Whether all steps are turned round somewhere, those that don't count among them."""
         self.states: dict[str, list[tuple[str, int, bool, tuple[int, int]]]] = {}
         """Of an input that is a state, for each op that begins with a part of it: the op, which of its states, whether
         its rows come first, and the part."""
@@ -143,22 +145,18 @@ class Reader:
     def _last_of_state(self, tensor: Tensor) -> Tensor:
         """What a layer's output ends with, of its final h."""
         entry = next(each for each in self.ops if each["name"] == tensor.name)
-        ways = tensor.features[0].size or 1
-        if tensor.letter or (tensor.rows is not None and tensor.rows != entry.get("rows", tensor.rows)):
-            raise UnreadError("of a state that isn't the last output of all directions")
-        both = entry.get("bidirectional", False)
-        name = self.op("last", f"{tensor.name}.last", [tensor.name], bidirectional=True) if both else self.op(
-            "last", f"{tensor.name}.last", [tensor.name]
-        )  # fmt: skip
-        features = tensor.features
-        if both and ways == 1:  # backwards alone
-            name = self.half(name, features[1].size or 0)
+        if tensor.letter:
+            raise UnreadError("of a state that isn't an output")
+        both: dict[str, Any] = {"bidirectional": True} if entry.get("bidirectional") else {}
+        name = self.op("last", f"{tensor.name}.last", [tensor.name], **both)
+        if both and tensor.rows is not None and tensor.rows != (0, 2):
+            name = self.selected(name, tensor.rows[0] * tensor.width, tensor.width, 2 * tensor.width)
         return replace(tensor, name=name, kind="summary", rows=None)
 
-    def half(self, name: str, units: int) -> str:
-        """The features of the second direction."""
-        weight = np.concatenate([np.zeros((units, units)), np.eye(units)], axis=1).astype(np.float32)
-        return self.op("linear", f"{name}.backward", [name], {"weight": weight})
+    def selected(self, name: str, begin: int, width: int, of: int) -> str:
+        """So many features from a number on, ``of`` so many."""
+        weight = np.eye(of, dtype=np.float32)[begin : begin + width]
+        return self.op("linear", f"{name}.{begin}", [name], {"weight": weight})
 
     def mapped(self, x: Tensor, name: str, width: int) -> Tensor:
         """``x``, whose last axis are its features, after an op that gives so many."""
@@ -290,9 +288,31 @@ def _of_layers(parts: Sequence[Tensor], axis: int, place: int) -> Tensor:
     return _rows(parts[k], 0, place, place + 1) if ends[k] - (ends[k - 1] if k else 0) > 1 else parts[k]
 
 
+def _turned(reader: Reader, x: Tensor, name: str) -> Tensor:
+    """The last step first."""
+    x = reader.used(x)
+    return replace(x, name=reader.op("reverse", name, [x.name]))
+
+
+def _reverse(reader: Reader, node: Any, given: Given, attributes: Attributes) -> Any:
+    x, lengths = given
+    if not isinstance(x, Tensor) or x.kind not in ("values", "input") or x.rank != 3:
+        raise UnreadError("of what isn't a value of each step")
+    if (attributes.get("time_axis", 0), attributes.get("batch_axis", 1)) != (x.place("T"), x.place("N")):
+        raise UnreadError("over axes that aren't time and rows")
+    check_lengths(reader, reader.used(x), lengths)
+    return _turned(reader, x, node.name)
+
+
 def _slice(reader: Reader, node: Any, given: Given, attributes: Attributes) -> Any:
     x = given[0]
     for axis, start, stop, step in cuts(given, attributes):
+        if step == -1 and start == -1 and stop < -(2**30) and isinstance(x, Tensor) and x.axis(axis) == x.place("T"):
+            if reader.lengths is not None:
+                raise UnreadError("that turns all steps round, beside sequence_lens")
+            reader.turns = True
+            x = _turned(reader, x, node.name)
+            continue
         if step != 1:
             raise UnreadError("by steps")
         far = stop > 2**30
@@ -530,6 +550,7 @@ READ: dict[str, Callable[..., Any]] = {
     "Shape": _shape,
     "Gather": _gather,
     "Slice": _slice,
+    "ReverseSequence": _reverse,
     "Split": _split,
     "Concat": _concat,
     "MatMul": _matmul,

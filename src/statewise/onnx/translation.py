@@ -425,6 +425,15 @@ def _segment(op: Part, x: Value) -> Value:
     return replace(x, name=found, width=size * x.width, steps=f"{x.steps}/{size}", lengths=left)
 
 
+def _reverse(op: Part, x: Value) -> Value:
+    g = op.g
+    if op.whole.states:
+        raise UnsaidError(f"states beside steps that are turned round, {op.name}")
+    if x.lengths is not None:
+        return replace(x, name=g.node("ReverseSequence", x.name, x.lengths, time_axis=0, batch_axis=1), last=None)
+    return replace(x, name=g.turned(x.name), last=None)
+
+
 def _magnitude(op: Part, x: Value) -> Value:
     g, positions = op.g, op.entry.get("positions", 1)
     lead = g.node("Shape", x.name, end=-1)
@@ -581,6 +590,7 @@ OPS: dict[str, Callable[..., Value]] = {
     "mean": _mean,
     "scale": _scale,
     "segment": _segment,
+    "reverse": _reverse,
     "magnitude": _magnitude,
     "convolution": _convolution,
     "path": _path,

@@ -18,7 +18,7 @@ from .classifier import Classifier
 from .file import LoadError
 from .forecaster import Forecaster
 from .jobs import JOBS, draw, kept_in
-from .network import Network, Pool, State
+from .network import FORMAT, KIND, Network, Pool, State
 from .ops import KEPT
 from .tagger import Tagger
 from .translator import Hypothesis, Translator
@@ -38,8 +38,6 @@ __all__ = [
     "draw",
     "load",
 ]
-
-KIND, FORMAT = "network", 1
 
 
 def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = None) -> Any:
@@ -80,10 +78,9 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
     try:
         return Network(kept_in(dtype, told["content"]), arrays, threads)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {file.in_a_line(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None
+        raise LoadError(f"{path}: a damaged {kind}: {file.in_a_line(error)}") from None
 
 
 def _of_job(kind: str, path: Path, threads: int, dtype: str | None) -> Any:
@@ -104,4 +101,4 @@ def _from_elsewhere(data: bytes, path: str, threads: int) -> Network:
     try:
         return weights.network(data, threads)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {file.in_a_line(error)}") from None

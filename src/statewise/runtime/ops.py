@@ -99,7 +99,8 @@ class Told:
         if scale.dtype != np.float32 or scale.shape != array.shape[:1]:
             raise LoadError(f"expected {unit} of size {array.shape[:1]} in float32, got {scale.shape}")
         self.used.add(unit)
-        return found * scale.reshape(-1, *[1] * (array.ndim - 1))
+        with np.errstate(over="ignore"):  # what a damaged file made huge
+            return found * scale.reshape(-1, *[1] * (array.ndim - 1))
 
 
 class Op:
@@ -527,6 +528,23 @@ class Segments(Op):
         return None if lengths is None else -(-lengths // self.size)
 
 
+class Reversed(Op):
+    """Each row's steps, the last one first."""
+
+    NAME = "reverse"
+    streams = False
+
+    def __init__(self, told: Told, given: Sequence[Form]) -> None:
+        (self.form,) = _steps(told, given)
+
+    def feed(self, given: Sequence[Array], state: State | None, lengths: Any) -> tuple[Array, State]:
+        x = given[0]
+        if lengths is None:
+            return np.ascontiguousarray(x[::-1]), NONE
+        at = np.arange(len(x))[:, None]  # (T, 1)
+        return x[np.where(at < lengths, lengths - 1 - at, at), np.arange(x.shape[1])], NONE
+
+
 class Magnitude(_Local):
     """sqrt(a^2 + b^2) of the first and the second half of the features, of each of ``positions``: of a spectrum."""
 
@@ -761,7 +779,7 @@ OPS: dict[str, type[Op]] = {
     each.NAME: each
     for each in (
         *(Embedding, Linear, Norm, Sum, Joined, Activation, Magnitude),
-        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Convolution, Path, Attention),
+        *(Recurrent, Last, Largest, Mean, Scaled, Segments, Reversed, Convolution, Path, Attention),
     )
 }
 
