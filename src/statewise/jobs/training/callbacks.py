@@ -93,8 +93,8 @@ class Pace:
 
     COST = 0.02
 
-    def __init__(self, every: float, first: float | None = None) -> None:
-        self.every, self.next = every, time.monotonic() + (every if first is None else first)
+    def __init__(self, every: float) -> None:
+        self.every, self.next = every, time.monotonic() + every
 
     def due(self) -> bool:
         """Whether it may be done."""
