@@ -438,9 +438,10 @@ class _LayerHint(_Hint):
 
     def lengths(self, call: _Call) -> Iterator[_Try]:
         yield _Try(call)
-        lengths, n, t = call.lengths, self._rows(call), self._steps(call)
+        lengths, n = call.lengths, self._rows(call)
         if lengths is None or n is None or len(call.input) != 3:
             return
+        t = self._steps(call)
         read = f"Lengths are how many of each row's T = {t} steps count, whole numbers (N,) = ({n},): "
         mask = len(lengths.shape) == 2 and lengths.most <= 1
         changes: list[Change] = [(("sum", 1),), (("sum", 0),)] if mask else [(), (("squeeze", -1),), (("squeeze", 0),)]
