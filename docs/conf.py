@@ -36,6 +36,7 @@ html_extra_path = ["llms.txt"]
 
 def setup(app: Any) -> None:
     app.connect("source-read", _files_by_name)
+    app.connect("build-finished", _interactive_page)
 
 
 def _files_by_name(app: Any, page: str, source: list[str]) -> None:
@@ -46,3 +47,11 @@ def _files_by_name(app: Any, page: str, source: list[str]) -> None:
         return link[0] if target.startswith("docs/") else f"{link[1]} (`{target}`)"
 
     source[0] = re.sub(r"\[([^]]*)\]\((\.\./[^)]*)\)", named, source[0])
+
+
+def _interactive_page(app: Any, error: Exception | None) -> None:
+    """The page that the front page has a window for."""
+    if error is None and app.builder.format == "html":
+        from statewise.explaining.page import page
+
+        (Path(app.outdir) / "explorer.html").write_text(page(), encoding="utf-8")
