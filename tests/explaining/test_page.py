@@ -163,6 +163,7 @@ def test_its_numbers_are_the_layers(browser):
         ("cell=mgu", "v/0/1/1"),
         ("cell=indrnn_tanh&L=2", "v/1/0/2"),
         ("cell=layer_norm_lstm", "v/0/1/2"),
+        ("cell=layer_norm_gru", "v/0/1/0"),
     ],
 )
 def test_what_a_number_comes_from(browser, state, chosen):
@@ -224,7 +225,7 @@ def test_clicks_and_keys(browser):
     browser.press("ArrowDown")
     browser.press("ArrowLeft")
     assert browser.see(chosen) == key
-    assert "layer 0, row 0, t = 0" in browser.see("document.querySelector('#tip').innerText")
+    assert "layer 0, row 0, t = 0" in browser.see("document.querySelector('#tip:not([hidden])').innerText")
     browser.press("Enter")
     assert browser.see(chosen) == key.replace("/1/", "/0/")[:-1] + "1"
     assert re.search(r"h_t\[1\] = \S+, layer 0, row 0, t = 0\. h_t = o_t \* tanh\(c_t\)", browser.see(said))
