@@ -2,17 +2,17 @@
 A loop over an LSTMCell
 =======================
 
-**You learn** when to write the loop over time yourself, with ``LSTMCell``, and when to leave it to ``LSTM``: a layer is the same loop
-in one call, and a cell is for inputs that depend on the network's own outputs. And why a forecast of sine waves that looks perfect may have
-learnt next to nothing.
+**You learn** when to write the loop over time yourself, with ``LSTMCell``, and when to leave it to ``LSTM``: a
+layer is the same loop in one call, and a cell is for inputs that depend on the network's own outputs. And why a
+forecast of sine waves that looks perfect may have learnt next to nothing.
 """
 
 # %%
 # The layer is the loop
 # ---------------------
 #
-# A cell reads one step and a state, and gives the next state: for the LSTM a pair, ``h`` that is put out and ``c`` that stays inside. The
-# tutorials' loop keeps each ``h``.
+# A cell reads one step and a state, and gives the next state: for the LSTM a pair, ``h`` that is put out and ``c``
+# that stays inside. The tutorials' loop keeps each ``h``.
 
 import math
 
@@ -38,8 +38,8 @@ torch.testing.assert_close(output, torch.stack(steps))
 torch.testing.assert_close(c_n[0], state[1])  # the states of a layer have an axis more: one for each layer
 
 # %%
-# Hand on **both** states. What happens in the mistake that is easily made, ``cell(x_t)`` without the state, statewise says by itself: it
-# watches the calls of a module, and looks which goes on from which.
+# Hand on **both** states. What happens in the mistake that is easily made, ``cell(x_t)`` without the state,
+# statewise says by itself: it watches the calls of a module, and looks which goes on from which.
 
 
 class Forgetful(nn.Module):
@@ -59,8 +59,8 @@ assert "it remembers nothing" in said
 # Where a loop is needed
 # ----------------------
 #
-# A network that goes on with a curve reads what it has just said. Here are sine waves of several periods, some noise, and a network of one
-# cell, which reads the curve for a while and then its own outputs.
+# A network that goes on with a curve reads what it has just said. Here are sine waves of several periods, some
+# noise, and a network of one cell, which reads the curve for a while and then its own outputs.
 
 
 def waves(rows: int, steps: int, seed: int) -> Tensor:
@@ -100,9 +100,10 @@ found
 # What the tutorials get wrong
 # ----------------------------
 #
-# They train on the next value, and show how small that loss is, or a picture of one-step forecasts that lies on the curve. But the next value
-# of a smooth curve is nearly this one. So **persistence**, which says what it has just read, has a small loss as well. What counts is the run
-# without the curve: 60 steps, of which the network sees none.
+# They train on the next value, and show how small that loss is, or a picture of one-step forecasts that lies on the
+# curve. But the next value of a smooth curve is nearly this one. So **persistence**, which says what it has just
+# read, has a small loss as well. What counts is the run without the curve: 60 steps, of which the network sees
+# none.
 
 
 def train(free: bool, updates: int = 250) -> Waves:
@@ -123,18 +124,28 @@ def train(free: bool, updates: int = 250) -> Waves:
 
 new = waves(200, 121, seed=1)
 models = {"trained on the next value": train(free=False), "trained to go on as well": train(free=True)}
-one_step = {"persistence": (new[1:61] - new[:60]).square().mean().sqrt().item()}
-ahead = {"persistence": (new[61:] - new[60]).square().mean().sqrt().item()}
-runs = {}
 with torch.no_grad():
-    for name, model in models.items():
-        runs[name] = model(new[:61], ahead=59)
-        one_step[name] = (runs[name][:60] - new[1:61]).square().mean().sqrt().item()
-        ahead[name] = (runs[name][60:] - new[61:]).square().mean().sqrt().item()
+    runs = {name: model(new[:61], ahead=59) for name, model in models.items()}  # each (120, N, 1)
+said = {
+    "always 0": torch.zeros(120, 200, 1),
+    "persistence": torch.cat([new[:61], new[60:61].expand(59, -1, -1)]),
+    **runs,
+}
+
+
+def rmse(some: Tensor, true: Tensor) -> float:
+    return (some - true).square().mean().sqrt().item()
+
 
 print(f"{'RMSE on 200 new curves':28} {'next value':>10} {'60 ahead':>10}")
-for name in one_step:
-    print(f"{name:28} {one_step[name]:10.3f} {ahead[name]:10.3f}")
+next_value = {name: rmse(run[:60], new[1:61]) for name, run in said.items()}
+ahead = {name: rmse(run[60:], new[61:]) for name, run in said.items()}
+for name in said:
+    print(f"{name:28} {next_value[name]:10.3f} {ahead[name]:10.3f}")
+
+one, free = models
+assert next_value[one] < next_value[free] < next_value["persistence"]
+assert ahead[free] < ahead[one] - 0.1  # the smaller loss is the worse forecast
 
 figure, axes = plt.subplots(figsize=(7.5, 3.2), layout="constrained")
 axes.plot(new[:, 0, 0], color="grey", linewidth=1, label="a new curve")
@@ -145,9 +156,12 @@ axes.set(xlabel="step", title="From the dotted line on they read their own outpu
 axes.legend(loc="lower left", fontsize=8)
 
 # %%
-# A loop that only ever reads true values needs no loop: ``LSTM`` computes it in one call, and it is what to train with. And a loop that
-# goes on from batch to batch has to let the old graph go: ``state = statewise.detach(state)``. Without it the second ``backward()`` reaches into
-# the first batch, which torch refuses.
+# The network with the smaller loss is the worse forecaster, and hardly better than saying 0 all the time: it leans
+# on the true value that it is given at every step. Train what is going to be used: here, going on alone.
+#
+# A loop that only ever reads true values needs no loop: ``LSTM`` computes it in one call, and it is what to train
+# with. And a loop that goes on from batch to batch has to let the old graph go: ``state =
+# statewise.detach(state)``. Without it the second ``backward()`` reaches into the first batch, which torch refuses.
 
 state = cell(x[0])
 state[0].sum().backward()

@@ -2,8 +2,9 @@
 The last letter of a word
 =========================
 
-**You learn** what goes into a layer and comes out, (T, N, I) and all that, on a network that says the last letter of a word from the letters
-before; how words of several lengths go into one batch; and why a network that is right on all ten words of the tutorial knows nothing.
+**You learn** what goes into a layer and comes out, (T, N, I) and all that, on a network that says the last letter
+of a word from the letters before; how words of several lengths go into one batch; and why a network that is right
+on all ten words of the tutorial knows nothing.
 """
 
 # %%
@@ -44,7 +45,9 @@ class Last(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         embedded = self.embedding(x)  # (T, N, 16): time first, then the rows of the batch
-        _, (h_n, _) = self.recurrent(embedded, lengths=lengths)  # h_n: (layers, N, H), each row's state after its own last letter
+        _, (h_n, _) = self.recurrent(
+            embedded, lengths=lengths
+        )  # h_n: (layers, N, H), each row's state after its own last letter
         return self.output(h_n[-1])  # (N, 26)
 
 
@@ -88,27 +91,31 @@ assert right(model, WORDS) == 1
 # What that is worth
 # ------------------
 #
-# **The words that it is tried on are those it was trained on.** Leave each word out in its turn, train on the other nine, and ask for
-# the tenth:
+# **The words that it is tried on are those it was trained on.** Leave each word out in its turn, train on the other
+# nine, and ask for the tenth:
 
-unseen = []
+guessed = []
 for word in WORDS:
     torch.manual_seed(0)
     other = Last(32)
     train(other, [w for w in WORDS if w != word], updates=80, rows=10)
-    unseen.append(right(other, [word]))
-print(f"right on the word that was left out: {sum(unseen):.0f} of {len(WORDS)}")
-assert sum(unseen) <= 4
+    if right(other, [word]):
+        guessed.append(word)
+print(f"right on the word that was left out: {len(guessed)} of {len(WORDS)}: {', '.join(guessed)}")
+always_e = sum(word[-1] == "e" for word in WORDS)
+print(f"always 'e', without a network: {always_e} of {len(WORDS)}")
+assert len(guessed) <= always_e
 
 # %%
-# It has learnt a list by heart. No other program in the tutorial could tell: there is no test part.
+# It has learnt a list by heart, and of other words no more than who always says *e*. The tutorial can't tell: it
+# has no test part.
 #
 # Enough words, and some held out
 # -------------------------------
 #
-# 32,033 first names ship with statewise, of 2 to 15 letters. A tenth is held out, and beside the network stand two that need no training: the
-# letter that is last most often, and the one that is last most often **after the letter before it**. A network that doesn't beat the second
-# has not learnt more than a table of 26 rows.
+# 32,033 first names ship with statewise, of 2 to 15 letters. A tenth is held out, and beside the network stand two
+# that need no training: the letter that is last most often, and the one that is last most often **after the letter
+# before it**. A network that doesn't beat the second has not learnt more than a table of 26 rows.
 
 names = files("statewise.jobs.data").joinpath("names.txt").read_text().split()
 order = np.random.default_rng(0).permutation(len(names))
@@ -123,8 +130,8 @@ scores = {
 }
 
 torch.manual_seed(0)
-model = Last(128)
-losses = train(model, known, updates=1200, rows=128)
+model = Last(64)
+losses = train(model, known, updates=700, rows=128)
 scores["LSTM"] = right(model, held)
 for name, share in scores.items():
     print(f"{name:24} {share:.1%} of {len(held):,} names held out")
@@ -139,14 +146,14 @@ beside.set(xlim=(0, 70), title="Right on names held out")
 assert scores["LSTM"] > scores["after the letter before"] + 0.05
 
 # %%
-# Not every letter can be known: who has read *mari* may go on with *a*, *e* or *o*. So nobody gets 100 % here, and a figure without the
-# baseline beside it says nothing.
+# Not every letter can be known: who has read *mari* may go on with *a*, *e* or *o*. So nobody gets 100 % here, and
+# a figure without the baseline beside it says nothing.
 #
 # Two more mistakes that are made with words
 # ------------------------------------------
 #
-# **Padding.** Without ``lengths=`` the state that is read is the one after the padding, and a word's answer depends on which words it is in
-# a batch with:
+# **Padding.** Without ``lengths=`` the state that is read is the one after the padding, and a word's answer depends
+# on which words it is in a batch with:
 
 x, lengths, _ = batch(["emma", "maximiliana"])
 alone = model(x[:3, :1], lengths[:1])
@@ -159,7 +166,7 @@ assert (padded - alone[0]).abs().max() > 0.1
 assert (ragged - alone[0]).abs().max() < 1e-4
 
 # %%
-# **Axes.** A batch (N, T, I) given to a layer that wants (T, N, I) runs as well: words and letters change places, and nothing complains where
-# both sizes fit. Say ``batch_first=True`` or bring time to the front, never reshape.
+# **Axes.** A batch (N, T, I) given to a layer that wants (T, N, I) runs as well: words and letters change places,
+# and nothing complains where both sizes fit. Say ``batch_first=True`` or bring time to the front, never reshape.
 #
 # Most of this program is one command, ``statewise classify WORDS.csv``.

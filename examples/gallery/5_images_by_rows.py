@@ -2,16 +2,18 @@
 Images by rows, with the live curve
 ===================================
 
-**You learn** how a picture becomes a sequence, a row of pixels a step; how to watch a loss while it falls; which part of the data may decide
-what; and why the usual program, with its SGD of rate 0.01, doesn't get off the ground in the epochs that it is given.
+**You learn** how a picture becomes a sequence, a row of pixels a step; how to watch a loss while it falls; which
+part of the data may decide what; and why the usual program, with its SGD of rate 0.01, doesn't get off the ground
+in the epochs that it is given.
 """
 
 # %%
 # The data
 # --------
 #
-# MNIST isn't shipped here, so this page runs on the 1,797 digits of 8 x 8 pixels that scikit-learn has: same idea, a hundredth of the time. With
-# MNIST's four files in a folder, ``MNIST=folder python 5_images_by_rows.py`` runs the same on 28 rows of 28 pixels.
+# MNIST isn't shipped here, so this page runs on the 1,797 digits of 8 x 8 pixels that scikit-learn has: same idea,
+# a hundredth of the time. With MNIST's four files in a folder, ``MNIST=folder python 5_images_by_rows.py`` runs the
+# same on 28 rows of 28 pixels.
 
 import gzip
 import os
@@ -63,7 +65,8 @@ axes[0].set_ylabel("step")
 # The network
 # -----------
 #
-# Two layers of 50 units, and the last state classified. ``h_n`` is (layers, N, H): after the last row of pixels, of each layer.
+# Two layers of 50 units, and the last state classified. ``h_n`` is (layers, N, H): after the last row of pixels, of
+# each layer.
 
 
 class ByRows(nn.Module):
@@ -86,7 +89,8 @@ def accuracy(model: nn.Module, part: np.ndarray) -> float:
 # The live curve
 # --------------
 #
-# Drawn anew after each epoch, in a notebook in its place and in a window of its own elsewhere. Nothing has to be sent to a server for that.
+# Drawn anew after each epoch, in a notebook in its place and in a window of its own elsewhere. Nothing has to be
+# sent to a server for that.
 
 
 class Curve:
@@ -144,11 +148,12 @@ models = {label: train(make, curve, label) for label, make in ways.items()}
 # What the tutorials get wrong
 # ----------------------------
 #
-# **The rate.** Plain SGD with 0.01 is what they have. The gradient that comes back through all rows is small, and SGD takes steps of that
-# size: after all epochs its network has hardly moved. Nothing is wrong with network or data; AdamW takes steps of the rate's size.
+# **The rate.** Plain SGD with 0.01 is what they have. The gradient that comes back through all rows is small, and
+# SGD takes steps of that size: after all epochs its network has hardly moved. Nothing is wrong with network or
+# data; AdamW takes steps of the rate's size.
 #
-# **The test part decides.** They print the accuracy on the test images after each epoch, stop where it looks best, and report that. Here the
-# curve is of a validation part, and the test part is asked once, below.
+# **The test part decides.** They print the accuracy on the test images after each epoch, stop where it looks best,
+# and report that. Here the curve is of a validation part, and the test part is asked once, below.
 #
 # **Nothing stands beside it.** Logistic regression on the same pixels needs a second.
 
@@ -164,8 +169,8 @@ assert figures["AdamW, rate 0.003"] > 0.9
 assert figures["SGD, rate 0.01"] < 0.6
 
 # %%
-# **Rows that belong together are torn apart.** scikit-learn's digits are in the order in which people wrote them. Shuffle first and split then,
-# and the same people's writing is on both sides; the figure is better, and says less:
+# **Rows that belong together are torn apart.** scikit-learn's digits are in the order in which people wrote them.
+# Shuffle first and split then, and the same people's writing is on both sides; the figure is better, and says less:
 
 mixed = np.random.default_rng(0).permutation(len(images))
 validation, training, kept = mixed[:140], mixed[140 : len(images) - 360], mixed[len(images) - 360 :]
@@ -175,8 +180,8 @@ if not folder:
     assert accuracy(again, kept) > figures["AdamW, rate 0.003"]
 
 # %%
-# The same on MNIST is one command, which holds out, draws the curve into a report while it trains, and stands the baselines beside it. It
-# reaches 99.06 % of the official test part, where logistic regression has 92.45 %:
+# The same on MNIST is one command, which holds out, draws the curve into a report while it trains, and stands the
+# baselines beside it. It reaches 99.06 % of the official test part, where logistic regression has 92.45 %:
 #
 # .. code-block:: sh
 #
