@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
 
 def setup(app: Any) -> None:
     app.connect("source-read", _files_by_name)
+    app.connect("build-finished", _interactive_page)
 
 
 def _files_by_name(app: Any, page: str, source: list[str]) -> None:
@@ -67,3 +68,11 @@ def _files_by_name(app: Any, page: str, source: list[str]) -> None:
         return link[0] if target.startswith("docs/") else f"{link[1]} (`{target}`)"
 
     source[0] = re.sub(r"\[([^]]*)\]\((\.\./[^)]*)\)", named, source[0])
+
+
+def _interactive_page(app: Any, error: Exception | None) -> None:
+    """The page that the front page has a window for."""
+    if error is None and app.builder.format == "html":
+        from statewise.explaining.page import page
+
+        (Path(app.outdir) / "explorer.html").write_text(page(), encoding="utf-8")

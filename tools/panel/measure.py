@@ -18,6 +18,7 @@ from .command import statewise
 from .protocol import Problem, load, score
 
 BUILD, DOCS = Path("build/panel"), Path("docs")
+PAGE = DOCS / "jobs/forecast.md"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"{source.name}: {records[source.name]['scores']}", flush=True)
         file.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (DOCS / "panel.md").write_text(report.page(records), encoding="utf-8")
-    renew({"panel": report.summary(records)}, [DOCS / "jobs/forecast.md"])
+    renew({"panel": report.summary(records)}, [PAGE])
     return 0
 
 

@@ -106,7 +106,10 @@ class Network:
         return tuple([op.start(batch) for op in self.ops])
 
     def feed(self, x: Any, state: State, lengths: Any = None) -> tuple[Any, State]:
-        """As ``run``, but from ``state`` on: the result for the next T steps, and the state after them."""
+        """As ``run``, but from ``state`` on: the result for the next T steps of ``x``, and the state after them.
+
+        ``x`` is (T, N, I), or (T, N) symbols, ``lengths`` (N,) as in ``run``. ValueError where they don't fit.
+        """
         self._check_streams()
         return self._feed(x, state, lengths)
 
@@ -130,11 +133,11 @@ class Network:
         return tuple([values[at] for at, _ in self._results]), tuple(after)
 
     def pool(self) -> Pool:
-        """A pool of streams, empty."""
+        """A pool of streams, empty: any of them make a step together, as one batch."""
         return Pool(self)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write it as a file that ``load`` reads, as it was read. OSError: it can't be written."""
+        """Write it to ``path`` as a file that ``load`` reads, as it was read. OSError: it can't be written."""
         Path(path).write_bytes(file.write(KIND, FORMAT, self.content, self._arrays))
 
     # States as bytes
@@ -155,7 +158,7 @@ class Network:
         return file.write(STATE, STATE_FORMAT, content, arrays)
 
     def from_bytes(self, data: bytes) -> State:
-        """The state that ``to_bytes`` was given. Raises ``LoadError`` where that was another network's, or damage."""
+        """The state that ``to_bytes`` made ``data`` of. ``LoadError`` where that was another network's, or damage."""
         told, arrays = file.read(data, "the state")
         content = told["content"]
         if told.get("kind") != STATE or told.get("format") != STATE_FORMAT:
