@@ -2,17 +2,17 @@
 A cell from a Linear
 ====================
 
-**You learn** what a recurrent cell is: a ``Linear`` on the input and the state side by side, a squashing function,
-and a loop. Then why the squashing function has to be there, which a well-known tutorial leaves out, and how a cell
-of your own becomes a layer.
+**You learn** what a recurrent cell is: a ``Linear`` on the input and the state side by
+side, a squashing function, and a loop. Then why the squashing function has to be there,
+which a well-known tutorial leaves out, and how a cell of your own becomes a layer.
 """
 
 # %%
 # The cell
 # --------
 #
-# N rows of a batch, I features of a step, H numbers that are remembered. The cell reads one step ``x`` (N, I) and
-# the state ``h`` (N, H), and gives the next state.
+# N rows of a batch, I features of a step, H numbers that are remembered. The cell reads
+# one step ``x`` (N, I) and the state ``h`` (N, H), and gives the next state.
 
 import matplotlib.pyplot as plt
 import torch
@@ -44,8 +44,9 @@ print(tuple(mine(x, h).shape))
 # It is the library's
 # -------------------
 #
-# ``RNNCell`` keeps the matrix in two parts: ``weight_ih`` (H, I) for the input and ``weight_hh`` (H, H) for the
-# state, with a bias each. Cut the matrix in two, and the numbers are the same.
+# ``RNNCell`` keeps the matrix in two parts: ``weight_ih`` (H, I) for the input and
+# ``weight_hh`` (H, H) for the state, with a bias each. Cut the matrix in two, and the
+# numbers are the same.
 
 theirs = statewise.RNNCell(I, H)
 with torch.no_grad():
@@ -64,19 +65,20 @@ statewise.explain(theirs)
 # What the tutorial leaves out
 # ----------------------------
 #
-# A widely copied program that tells names apart by their letters builds its network from two ``Linear`` in this
-# way, and has **no squashing function**: the next state is the ``Linear`` itself. That trains, and looks like a
-# recurrent network. But a sum of sums is a sum: after T steps the state is one matrix for each step, added up, so
-# the network can count letters and can't let one letter change what another one means.
+# A widely copied program that tells names apart by their letters builds its network from
+# two ``Linear`` in this way, and has **no squashing function**: the next state is the
+# ``Linear`` itself. That trains, and looks like a recurrent network. But a sum of sums is
+# a sum: after T steps the state is one matrix for each step, added up, so the network can
+# count letters and can't let one letter change what another one means.
 #
-# The smallest problem where that shows: bits, and after each of them, whether the number of ones so far is odd.
-# Same cell, same training, with tanh and without.
+# The smallest problem where that shows: bits, and after each of them, whether the number
+# of ones so far is odd. Same cell, same training, with tanh and without.
 
 T = 8
 
 
 def bits(rows: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Bits as -1 and 1, (T, N, 1), and whether those so far have an odd number of ones, (T, N)."""
+    """Bits as -1 and 1, (T, N, 1); whether the ones so far are odd in number, (T, N)."""
     x = torch.randint(2, (T, rows, 1), generator=random)
     return x * 2.0 - 1, x.cumsum(0)[..., 0] % 2
 
@@ -95,7 +97,7 @@ class Odd(nn.Module):
 
 
 def train(squash, updates: int = 400) -> tuple[list[float], Tensor]:
-    """The loss of each update, and the share that is right at each step of new rows, (T,)."""
+    """The loss of each update; what share is right at each step of new rows, (T,)."""
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
     model = Odd(squash)
@@ -120,7 +122,10 @@ figure, (left, beside) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constraine
 for label, (losses, right) in results.items():
     left.plot(losses, label=label, linewidth=1)
     beside.plot(range(1, T + 1), 100 * right, "o-", label=label)
-    print(f"{label:10} right after 1, 2, ... {T} bits: " + ", ".join(f"{share:.0%}" for share in right))
+    print(
+        f"{label:10} right after 1, 2, ... {T} bits: "
+        + ", ".join(f"{share:.0%}" for share in right)
+    )
 left.set(xlabel="update", ylabel="loss", title="Is the number of ones odd?")
 beside.set(xlabel="bits read", ylabel="% right", ylim=(40, 104), title="On 2,000 new rows")
 beside.axhline(50, color="grey", linewidth=0.8, linestyle=":")
@@ -130,15 +135,16 @@ assert results["with tanh"][1].min() > 0.98
 assert results["without"][1][1:].max() < 0.6  # a coin's, from the second bit on
 
 # %%
-# After one bit both are right, since nothing has to be combined yet. From the second bit on the network without a
-# squashing function is a coin, however long it trains.
+# After one bit both are right, since nothing has to be combined yet. From the second bit
+# on the network without a squashing function is a coin, however long it trains.
 #
 # A cell of your own as a layer
 # -----------------------------
 #
-# In Python the loop calls ``Linear`` once a step. Describe the step instead, and the same cell becomes a layer with
-# a kernel of its own: directions, ragged rows, several layers, ``state_dict``, and a picture, which is drawn from
-# the description. ``x.keep`` and ``r.keep`` are what input and state give to the gate *keep*: a ``Linear`` each.
+# In Python the loop calls ``Linear`` once a step. Describe the step instead, and the same
+# cell becomes a layer with a kernel of its own: directions, ragged rows, several layers,
+# ``state_dict``, and a picture, which is drawn from the description. ``x.keep`` and
+# ``r.keep`` are what input and state give to the gate *keep*: a ``Linear`` each.
 
 
 def step(ops, x, r, w, state):

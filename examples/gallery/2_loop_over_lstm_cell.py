@@ -2,17 +2,18 @@
 A loop over an LSTMCell
 =======================
 
-**You learn** when to write the loop over time yourself, with ``LSTMCell``, and when to leave it to ``LSTM``: a
-layer is the same loop in one call, and a cell is for inputs that depend on the network's own outputs. And why a
-forecast of sine waves that looks perfect may have learnt next to nothing.
+**You learn** when to write the loop over time yourself, with ``LSTMCell``, and when to
+leave it to ``LSTM``: a layer is the same loop in one call, and a cell is for inputs that
+depend on the network's own outputs. And why a forecast of sine waves that looks perfect
+may have learnt next to nothing.
 """
 
 # %%
 # The layer is the loop
 # ---------------------
 #
-# A cell reads one step and a state, and gives the next state: for the LSTM a pair, ``h`` that is put out and ``c``
-# that stays inside. The tutorials' loop keeps each ``h``.
+# A cell reads one step and a state, and gives the next state: for the LSTM a pair, ``h``
+# that is put out and ``c`` that stays inside. The tutorials' loop keeps each ``h``.
 
 import math
 
@@ -25,7 +26,9 @@ import statewise
 T, N, I, H = 12, 4, 3, 8
 torch.manual_seed(0)
 cell, layer = statewise.LSTMCell(I, H), statewise.LSTM(I, H)
-layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})  # the names differ by _l0
+layer.load_state_dict(
+    {f"{name}_l0": value for name, value in cell.state_dict().items()}
+)  # the names differ by _l0
 
 x = torch.randn(T, N, I)
 state, steps = None, []  # None: zeros, both of them
@@ -35,11 +38,14 @@ for x_t in x:  # (N, I)
 
 output, (h_n, c_n) = layer(x)
 torch.testing.assert_close(output, torch.stack(steps))
-torch.testing.assert_close(c_n[0], state[1])  # the states of a layer have an axis more: one for each layer
+torch.testing.assert_close(
+    c_n[0], state[1]
+)  # the states of a layer have an axis more: one for each layer
 
 # %%
-# Hand on **both** states. What happens in the mistake that is easily made, ``cell(x_t)`` without the state,
-# statewise says by itself: it watches the calls of a module, and looks which goes on from which.
+# Hand on **both** states. What happens in the mistake that is easily made, ``cell(x_t)``
+# without the state, statewise says by itself: it watches the calls of a module, and looks
+# which goes on from which.
 
 
 class Forgetful(nn.Module):
@@ -59,12 +65,13 @@ assert "it remembers nothing" in said
 # Where a loop is needed
 # ----------------------
 #
-# A network that goes on with a curve reads what it has just said. Here are sine waves of several periods, some
-# noise, and a network of one cell, which reads the curve for a while and then its own outputs.
+# A network that goes on with a curve reads what it has just said. Here are sine waves of
+# several periods, some noise, and a network of one cell, which reads the curve for a
+# while and then its own outputs.
 
 
 def waves(rows: int, steps: int, seed: int) -> Tensor:
-    """(T, N, 1): sine waves of 20 to 40 steps a period, begun anywhere, with a little noise."""
+    """(T, N, 1): sine waves of 20 to 40 steps a period, begun anywhere, and noise."""
     random = torch.Generator().manual_seed(seed)
     period = 20 + 20 * torch.rand(rows, generator=random)
     begin = 2 * math.pi * torch.rand(rows, generator=random)
@@ -76,16 +83,21 @@ def waves(rows: int, steps: int, seed: int) -> Tensor:
 class Waves(nn.Module):
     def __init__(self, hidden_size: int = 32):
         super().__init__()
-        self.cell, self.output = statewise.LSTMCell(1, hidden_size), nn.Linear(hidden_size, 1)
+        self.cell, self.output = (
+            statewise.LSTMCell(1, hidden_size),
+            nn.Linear(hidden_size, 1),
+        )
 
     def forward(self, x: Tensor, ahead: int = 0) -> Tensor:
-        """Of x (T, N, 1) for each step the next value, and then ``ahead`` more, each read in its turn."""
+        """The next value for each step of x (T, N, 1); then ``ahead`` more."""
         state, found = None, []
         for x_t in x:
             state = self.cell(x_t, state)
             found.append(self.output(state[0]))
         for _ in range(ahead):
-            state = self.cell(found[-1], state)  # the input is the last output: no layer can do that
+            state = self.cell(
+                found[-1], state
+            )  # the input is the last output: no layer can do that
             found.append(self.output(state[0]))
         return torch.stack(found)
 
@@ -93,21 +105,23 @@ class Waves(nn.Module):
 found = statewise.explain(Waves(), (torch.zeros(3, N, 1), 2))
 print(found.notes[0])
 assert "that is what a cell is for" in found.notes[0]
-assert all(relation.held for relation in found.relations)  # with the same inputs a layer computes the same
+assert all(
+    relation.held for relation in found.relations
+)  # with the same inputs a layer computes the same
 found
 
 # %%
 # What the tutorials get wrong
 # ----------------------------
 #
-# They train on the next value, and show how small that loss is, or a picture of one-step forecasts that lies on the
-# curve. But the next value of a smooth curve is nearly this one. So **persistence**, which says what it has just
-# read, has a small loss as well. What counts is the run without the curve: 60 steps, of which the network sees
-# none.
+# They train on the next value, and show how small that loss is, or a picture of one-step
+# forecasts that lies on the curve. But the next value of a smooth curve is nearly this
+# one. So **persistence**, which says what it has just read, has a small loss as well.
+# What counts is the run without the curve: 60 steps, of which the network sees none.
 
 
 def train(free: bool, updates: int = 250) -> Waves:
-    """To say the next value of true curves; with ``free`` also to go on by itself for 20 steps."""
+    """To say the next value; with ``free`` also to go on by itself for 20 steps."""
     torch.manual_seed(0)
     model = Waves()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -123,9 +137,14 @@ def train(free: bool, updates: int = 250) -> Waves:
 
 
 new = waves(200, 121, seed=1)
-models = {"trained on the next value": train(free=False), "trained to go on as well": train(free=True)}
+models = {
+    "trained on the next value": train(free=False),
+    "trained to go on as well": train(free=True),
+}
 with torch.no_grad():
-    runs = {name: model(new[:61], ahead=59) for name, model in models.items()}  # each (120, N, 1)
+    runs = {
+        name: model(new[:61], ahead=59) for name, model in models.items()
+    }  # each (120, N, 1)
 said = {
     "always 0": torch.zeros(120, 200, 1),
     "persistence": torch.cat([new[:61], new[60:61].expand(59, -1, -1)]),
@@ -156,12 +175,14 @@ axes.set(xlabel="step", title="From the dotted line on they read their own outpu
 axes.legend(loc="lower left", fontsize=8)
 
 # %%
-# The network with the smaller loss is the worse forecaster, and hardly better than saying 0 all the time: it leans
-# on the true value that it is given at every step. Train what is going to be used: here, going on alone.
+# The network with the smaller loss is the worse forecaster, and hardly better than saying
+# 0 all the time: it leans on the true value that it is given at every step. Train what is
+# going to be used: here, going on alone.
 #
-# A loop that only ever reads true values needs no loop: ``LSTM`` computes it in one call, and it is what to train
-# with. And a loop that goes on from batch to batch has to let the old graph go: ``state =
-# statewise.detach(state)``. Without it the second ``backward()`` reaches into the first batch, which torch refuses.
+# A loop that only ever reads true values needs no loop: ``LSTM`` computes it in one call,
+# and it is what to train with. And a loop that goes on from batch to batch has to let the
+# old graph go: ``state = statewise.detach(state)``. Without it the second ``backward()``
+# reaches into the first batch, which torch refuses.
 
 state = cell(x[0])
 state[0].sum().backward()

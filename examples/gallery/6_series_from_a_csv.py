@@ -2,17 +2,17 @@
 A series from a CSV
 ===================
 
-**You learn** how a table of months becomes windows that a network reads; how to split, scale and judge a forecast
-so that the figure means something; and that the best-known LSTM program for this series forecasts no better than
-"the same as last month".
+**You learn** how a table of months becomes windows that a network reads; how to split,
+scale and judge a forecast so that the figure means something; and that the best-known
+LSTM program for this series forecasts no better than "the same as last month".
 """
 
 # %%
 # The series
 # ----------
 #
-# Airline passengers in thousands, 144 months, the series of all tutorials. The last 48 months are the test part, as
-# they usually are.
+# Airline passengers in thousands, 144 months, the series of all tutorials. The last 48
+# months are the test part, as they usually are.
 
 from importlib.resources import files
 
@@ -41,20 +41,25 @@ def rmse(said, true) -> float:
 # As tutorials do it
 # ------------------
 #
-# Scale everything to 0..1, cut windows of one month, train an LSTM to say the month after, draw its forecasts over
-# the series. It looks good:
+# Scale everything to 0..1, cut windows of one month, train an LSTM to say the month
+# after, draw its forecasts over the series. It looks good:
 
 
 def windows(values: np.ndarray, width: int) -> tuple[Tensor, Tensor]:
     """(T, N, 1) and what comes after each, (N, 1)."""
     rows = np.lib.stride_tricks.sliding_window_view(values, width + 1)
-    return torch.from_numpy(rows[:, :-1].T[..., None].copy()), torch.from_numpy(rows[:, -1:].copy())
+    return torch.from_numpy(rows[:, :-1].T[..., None].copy()), torch.from_numpy(
+        rows[:, -1:].copy()
+    )
 
 
 class Next(nn.Module):
     def __init__(self, hidden_size: int):
         super().__init__()
-        self.recurrent, self.output = statewise.LSTM(1, hidden_size), nn.Linear(hidden_size, 1)
+        self.recurrent, self.output = (
+            statewise.LSTM(1, hidden_size),
+            nn.Linear(hidden_size, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         _, (h_n, _) = self.recurrent(x)
@@ -74,10 +79,15 @@ def train(x: Tensor, y: Tensor, hidden_size: int, updates: int, rate: float) -> 
 
 
 WIDTH = 1
-low, high = series.min(), series.max()  # of everything, the test part too: the first mistake
+low, high = (
+    series.min(),
+    series.max(),
+)  # of everything, the test part too: the first mistake
 scaled = (series - low) / (high - low)
 x, y = windows(scaled, WIDTH)
-model = train(x[:, : SPLIT - WIDTH], y[: SPLIT - WIDTH], hidden_size=4, updates=300, rate=0.01)
+model = train(
+    x[:, : SPLIT - WIDTH], y[: SPLIT - WIDTH], hidden_size=4, updates=300, rate=0.01
+)
 with torch.no_grad():
     said = model(x)[:, 0].numpy()
 test = slice(SPLIT - WIDTH, None)
@@ -94,10 +104,11 @@ axes.legend()
 # What is wrong with it
 # ---------------------
 #
-# **A loss of scaled data is no figure.** Of what is 0.01? Divide by another range, and it is another. In passengers
-# it can be judged.
+# **A loss of scaled data is no figure.** Of what is 0.01? Divide by another range, and it
+# is another. In passengers it can be judged.
 #
-# **It stands alone.** Persistence says: as last month. Seasonal persistence: as the same month of last year.
+# **It stands alone.** Persistence says: as last month. Seasonal persistence: as the same
+# month of last year.
 
 lstm = said[test] * (high - low) + low
 figures = {
@@ -112,40 +123,48 @@ assert (
 )  # the same, whatever the picture looks like
 
 # %%
-# **One month is no sequence.** Each window begins with a state of zeros and is one step long, so this LSTM
-# remembers nothing: its forecast is a curve over last month's value, and the curve that it finds is nearly the
-# value itself.
+# **One month is no sequence.** Each window begins with a state of zeros and is one step
+# long, so this LSTM remembers nothing: its forecast is a curve over last month's value,
+# and the curve that it finds is nearly the value itself.
 #
-# **The picture deceives**, since each forecast sees the true month before. Shift it to the left by one month, and
-# it lies on the series better than where it belongs: it has learnt to repeat what it read.
+# **The picture deceives**, since each forecast sees the true month before. Shift it to
+# the left by one month, and it lies on the series better than where it belongs: it has
+# learnt to repeat what it read.
 
 shifted, placed = rmse(lstm[1:], series[SPLIT:-1]), rmse(lstm, series[SPLIT:])
-print(f"the forecast against its own month: {placed:.1f}; against the month before: {shifted:.1f}")
+print(f"RMSE against its own month: {placed:.1f}; against the month before: {shifted:.1f}")
 assert shifted < 0.7 * placed
 
 # %%
-# **The scale knows the future.** The largest value of all is in the test part, so the scale says where the series
-# is going to. Fitted on the training part alone, the test part leaves the range 0..1 that the network has ever
-# seen, and a squashing network can't follow a trend that goes on. That is the honest figure of the same program:
+# **The scale knows the future.** The largest value of all is in the test part, so the
+# scale says where the series is going to. Fitted on the training part alone, the test
+# part leaves the range 0..1 that the network has ever seen, and a squashing network can't
+# follow a trend that goes on. That is the honest figure of the same program:
 
 low, high = series[:SPLIT].min(), series[:SPLIT].max()
 scaled = (series - low) / (high - low)
 x, y = windows(scaled, WIDTH)
-honest = train(x[:, : SPLIT - WIDTH], y[: SPLIT - WIDTH], hidden_size=4, updates=300, rate=0.01)
+honest = train(
+    x[:, : SPLIT - WIDTH], y[: SPLIT - WIDTH], hidden_size=4, updates=300, rate=0.01
+)
 with torch.no_grad():
     said = honest(x)[:, 0].numpy()[test] * (high - low) + low
 figures["LSTM, scale of the training part"] = rmse(said, series[SPLIT:])
-print(f"scaled by the training part: RMSE {figures['LSTM, scale of the training part']:.1f}")
+print(
+    f"scaled by the training part: RMSE {figures['LSTM, scale of the training part']:.1f}"
+)
 
 # %%
 # Better
 # ------
 #
-# Begin with the best simple forecast, and let the network learn what that leaves. Growth by per cent becomes a sum
-# with logarithms. Compared with the same month of last year, season and most of the trend are gone. So the simple
-# forecast is: **grown over the year as much as last month was**. It is one line, and already far better than the
-# LSTM above. The network reads a year of that growth's changes, and says the next change. What it is scaled by and
-# how long it trains is decided in the training part, of which two years are kept for validation.
+# Begin with the best simple forecast, and let the network learn what that leaves. Growth
+# by per cent becomes a sum with logarithms. Compared with the same month of last year,
+# season and most of the trend are gone. So the simple forecast is: **grown over the year
+# as much as last month was**. It is one line, and already far better than the LSTM above.
+# The network reads a year of that growth's changes, and says the next change. What it is
+# scaled by and how long it trains is decided in the training part, of which two years are
+# kept for validation.
 
 YEAR, VALIDATION = 12, 24
 log = np.log(series)
@@ -166,7 +185,14 @@ for _ in range(200):
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        curve.append((loss.item(), nn.functional.mse_loss(model(x[:, last : test.start]), y[last : test.start]).item()))
+        curve.append(
+            (
+                loss.item(),
+                nn.functional.mse_loss(
+                    model(x[:, last : test.start]), y[last : test.start]
+                ).item(),
+            )
+        )
     if curve[-1][1] == min(value for _, value in curve):
         best = {name: value.clone() for name, value in model.state_dict().items()}
 model.load_state_dict(best)
@@ -175,10 +201,16 @@ with torch.no_grad():
     said = model(x[:, test])[:, 0].numpy() * scale
 year_ago, last_growth = log[SPLIT - YEAR : -YEAR], growth[begin:-1]
 figures["grown as last month was"] = rmse(np.exp(year_ago + last_growth), series[SPLIT:])
-figures["LSTM on what that leaves"] = rmse(np.exp(year_ago + last_growth + said), series[SPLIT:])
+figures["LSTM on what that leaves"] = rmse(
+    np.exp(year_ago + last_growth + said), series[SPLIT:]
+)
 for name, error in figures.items():
     print(f"{name:34} RMSE {error:5.1f}")
-assert figures["LSTM on what that leaves"] < figures["grown as last month was"] < 0.5 * figures["persistence"]
+assert (
+    figures["LSTM on what that leaves"]
+    < figures["grown as last month was"]
+    < 0.5 * figures["persistence"]
+)
 
 figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.plot(curve, label=["training", "validation"])
@@ -190,10 +222,11 @@ axes.legend()
 # And a year ahead
 # ----------------
 #
-# Who plans flights doesn't ask for next month with this month known. Twelve months ahead, from what is known at the
-# beginning of each of the four years: the network reads its own forecasts. Beside it the same without a network,
-# and ``statewise.jobs.Forecaster`` as it is, which averages networks and a linear forecast, and weighs them by what
-# they would have been worth in the training part.
+# Who plans flights doesn't ask for next month with this month known. Twelve months ahead,
+# from what is known at the beginning of each of the four years: the network reads its own
+# forecasts. Beside it the same without a network, and ``statewise.jobs.Forecaster`` as it
+# is, which averages networks and a linear forecast, and weighs them by what they would
+# have been worth in the training part.
 
 
 def ahead(known: np.ndarray, network: bool) -> np.ndarray:
@@ -201,7 +234,9 @@ def ahead(known: np.ndarray, network: bool) -> np.ndarray:
     log = np.log(known)
     growth = list(log[YEAR:] - log[:-YEAR])
     for _ in range(YEAR):
-        recent = torch.from_numpy(np.diff(growth[-YEAR - 1 :]) / scale).float()[:, None, None]  # (T, N, I) = (12, 1, 1)
+        recent = torch.from_numpy(np.diff(growth[-YEAR - 1 :]) / scale).float()[
+            :, None, None
+        ]  # (T, N, I) = (12, 1, 1)
         with torch.no_grad():
             growth.append(growth[-1] + (model(recent).item() * scale if network else 0))
     return np.exp(log[-YEAR:] + np.array(growth[-YEAR:]))
@@ -221,7 +256,9 @@ for name, error in far.items():
 assert list(far.values()) == sorted(far.values(), reverse=True)
 
 figure, axes = plt.subplots(figsize=(7.5, 3), layout="constrained")
-axes.plot(months[SPLIT - 24 :], series[SPLIT - 24 :], color="grey", label="passengers, thousands")
+axes.plot(
+    months[SPLIT - 24 :], series[SPLIT - 24 :], color="grey", label="passengers, thousands"
+)
 for name in ("LSTM on what that leaves", "statewise.jobs.Forecaster"):
     axes.plot(months[SPLIT:], np.concatenate(years[name]), label=name)
 for at in origins:
@@ -230,5 +267,5 @@ axes.set_title("From each dotted line on, nothing is known")
 axes.legend()
 
 # %%
-# ``statewise forecast AIRLINE.csv`` is that as a command: origins that roll through the test part, intervals, and
-# the simple forecasts beside it.
+# ``statewise forecast AIRLINE.csv`` is that as a command: origins that roll through the
+# test part, intervals, and the simple forecasts beside it.
