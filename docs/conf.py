@@ -39,8 +39,8 @@ html_title = "statewise"
 html_show_sphinx = False
 html_extra_path = ["llms.txt"]
 
-# The programs in examples/gallery run when the pages are made, if they have changed since: docs/gallery is what comes of
-# them. `-D plot_gallery=0` leaves them out while other pages are worked on.
+# The programs in examples/gallery run when the pages are made, if they have changed since: docs/gallery is what comes
+# of them. `-D plot_gallery=0` leaves them out while other pages are worked on.
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
