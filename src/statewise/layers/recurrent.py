@@ -343,7 +343,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
         try:
             return self._forward_checked(input, hx, lengths, reset, return_states)
         except hints.REFUSALS as error:
-            raise hints.explained(error, hints.for_layer(self, input, hx, lengths)) from None
+            raise hints.explained(error, hints.for_layer(self, input, hx, lengths, reset)) from None
 
     def _forward_checked(self, input: Any, hx: Any, lengths: Any, reset: Any, return_states: bool) -> Any:
         if isinstance(input, PackedSequence):
