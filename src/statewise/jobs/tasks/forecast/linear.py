@@ -32,6 +32,7 @@ PENALTIES: Array = np.array([1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0])
 NONE = PENALTIES[:0]
 WINDOWS, MOST_WINDOWS = 16_000, 64_000  # to fit on; of many series, up to 150 of each
 SHOWN = 300  # windows that the constants of smoothing are chosen by
+BLOCK = 1 << 17  # numbers
 JUDGED = 400  # windows that decide how much a member counts, at most
 SHARP = 1.0  # how fast a weight falls with the standard errors that a member is behind the best
 TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
@@ -370,24 +371,17 @@ def windows(
     out, to about ``most`` of all series."""
     each = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
     longest = int(lags[-1])
-    first = [np.arange(longest, int(to) - after + 1) for to in end]
-    first = [rows[:: max(1, len(rows) // each)] for rows in first]
-    every, passed = max(1, sum(map(len, first)) // most) if most else 1, 0
-    runs = np.split(lags - 1, np.flatnonzero(np.diff(lags) > 1) + 1)  # rows that stand together are copied together
-    x, y = [], []
-    for values, rows in zip(series, first, strict=True):
-        rows, passed = rows[-passed % every :: every], passed + len(rows)
-        if len(rows):
-            past = sliding_window_view(values[::-1], longest)[len(values) - rows]
-            x.append(past if len(runs) == 1 and len(lags) == longest else _columns(past, runs))
-            y.append(sliding_window_view(values, after)[rows])
-    if not x:
+    starts = np.cumsum([0, *map(len, series)])  # of each in all of them, one behind another
+    first = [np.arange(start + longest, start + int(to) - after + 1) for start, to in zip(starts, end, strict=False)]
+    rows = np.concatenate([some[:: max(1, len(some) // each)] for some in first])
+    rows = rows[:: max(1, len(rows) // most) if most else 1]
+    if not len(rows):
         return np.zeros((0, len(lags))), np.zeros((0, after))
-    return np.concatenate(x), np.concatenate(y)
-
-
-def _columns(values: Array, runs: Sequence[Rows]) -> Array:
-    return np.concatenate([values[:, run[0] : run[-1] + 1] for run in runs], axis=1)
+    values = np.concatenate(series)
+    past = sliding_window_view(values[::-1], longest)[len(values) - rows]
+    runs = np.split(lags - 1, np.flatnonzero(np.diff(lags) > 1) + 1)  # rows that stand together are copied together
+    x = past if len(lags) == longest else np.concatenate([past[:, run[0] : run[-1] + 1] for run in runs], axis=1)
+    return x, sliding_window_view(values, after)[rows]
 
 
 def smoothing(lookback: int, horizon: int, season: int, *, theta: bool) -> Array:
@@ -466,24 +460,38 @@ def ridges(
     ``x`` (n, lags) are those rows, the last among them; the matrices are for ``lookback`` rows. Where it is ``scaled``,
     windows count in units of their own spread, so that wild ones say no more than calm ones.
     """
-    last = x[:, np.argmin(lags)][:, None]
-    inputs, outputs = x - last, y - last
-    if scaled:
-        middle, mean = np.zeros(x.shape[1]), np.zeros(y.shape[1])
-        spread = np.abs(x - x.mean(1, keepdims=True)).mean(1, keepdims=True)
-        spread = np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-12
-        inputs /= spread
-        outputs /= spread
-    else:
-        middle, mean = inputs.mean(0), outputs.mean(0)
-        inputs -= middle
-        outputs -= mean
+    inputs, outputs = np.zeros(x.shape[1]), np.zeros(y.shape[1])  # their sums
+    square, product = np.zeros((len(inputs), len(inputs))), np.zeros((len(inputs), len(outputs)))
+    unit = _spread(x) if scaled else np.ones((len(x), 1))
+    for rows in _blocks(x):
+        last = x[rows, np.argmin(lags), None]
+        before, after = (x[rows] - last) / unit[rows], (y[rows] - last) / unit[rows]
+        square += before.T @ before
+        product += before.T @ after
+        inputs += before.sum(0)
+        outputs += after.sum(0)
+    middle, mean = (total / len(x) * (not scaled) for total in (inputs, outputs))
+    square -= len(x) * np.outer(middle, middle)
+    product -= len(x) * np.outer(middle, mean)
     result = np.zeros((len(penalties), lookback + 1, y.shape[1]))
-    for weights, slopes in zip(result, solved(inputs.T @ inputs, inputs.T @ outputs, penalties), strict=True):
+    for weights, slopes in zip(result, solved(square, product, penalties), strict=True):
         weights[lookback - lags] = slopes
         weights[lookback - 1] += 1 - slopes.sum(0)
         weights[-1] = mean - middle @ slopes
     return result
+
+
+def _spread(x: Array) -> Array:
+    """The mean distance of a window's rows from their mean, (n, 1); of calm ones a part of what is usual."""
+    parts = [np.abs(x[rows] - x[rows].mean(1, keepdims=True)).mean(1, keepdims=True) for rows in _blocks(x)]
+    spread = np.concatenate(parts)
+    return np.asarray(np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-12)
+
+
+def _blocks(x: Array) -> list[slice]:
+    """The rows of ``x``, as many at once as a processor's cache holds."""
+    size = max(x.shape[1], BLOCK // x.shape[1])
+    return [slice(row, row + size) for row in range(0, len(x), size)]
 
 
 def solved(square: Array, product: Array, penalties: Array) -> Iterator[Array]:
