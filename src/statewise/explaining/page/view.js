@@ -571,11 +571,18 @@ function questions() {
       <button class="quiet" @click=${() => root.querySelector(`#${state.question.part}`).scrollIntoView({ behavior: "smooth" })}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
 }
 
+/** Said where the layer that was asked for was too large to be seen whole. */
+function cuts() {
+  const found = Object.entries(DATA.cuts).map(([name, asked]) => `${name} ${DATA.most[name]} for ${asked}`);
+  return found.length ? html`<p class="cuts">A smaller layer of the kind you asked for, so that it can be seen whole: ${found.join(", ")}. All else is as in yours.</p>` : "";
+}
+
 function draw() {
   mark();
   render(html`
     <header><h1>Inside a recurrent layer</h1>
       <p>Choose any number: what it was computed from lights up. Step through time, change sizes and numbers, copy the Python.</p></header>
+    ${cuts()}
     ${questions()}
     ${settings()}
     ${transport()}
@@ -606,8 +613,8 @@ function remember() {
 
 function recall() {
   const start = DATA.start, names = { steps: "T", batch: "N", input_size: "I", hidden_size: "H", layers: "L", batch_first: "batchFirst" };
-  for (const [name, value] of Object.entries(start)) state[names[name] ?? name] = value;
-  if (start.lengths?.length) Object.assign(state, { ragged: true, N: Math.min(start.lengths.length, MOST.N), T: Math.min(Math.max(...start.lengths), MOST.T) });
+  for (const [name, value] of Object.entries(start)) if (name !== "lengths" || value.length) state[names[name] ?? name] = value;
+  state.ragged = Boolean(start.lengths?.length);
   for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
     if (name === "lengths") state.lengths = text.split(",").map(Number);
     else if (typeof USUAL[name] === "number") state[name] = Number(text);
