@@ -15,10 +15,12 @@ from matplotlib.image import imread
 import statewise
 import statewise.explaining.equations
 from browser import BROWSER, tab
-from statewise.cells import CELLS, by_name
+from statewise import reference
+from statewise.cells import CELLS, Cell, Vector, by_name
 from statewise.cli import main
 from statewise.explaining.page import page
 from statewise.explaining.page.description import describe
+from statewise.stack import Stack
 
 VENDOR = Path(statewise.__file__).parent / "explaining" / "page" / "vendor"
 NEEDS_BROWSER = pytest.mark.skipif(
@@ -280,6 +282,34 @@ def test_it_begins_with_what_was_asked_for(browser, tmp_path):
     assert "statewise.GRU(2, 6, num_layers=2, batch_first=True, dtype=torch.float64)" in program
     assert "lengths = torch.tensor([1, 3])" in program
     assert "hidden_size 6 for 200" in browser.see("document.querySelector('.cuts').innerText")
+    assert browser.complaints == []
+
+
+def keeping(ops, x, r, w, state):
+    h, m = state
+    keep = ops.sigmoid(x.keep + r.keep + w.weight_p * m)
+    new = ops.where(x.new, ops.softplus(-x.new), 0.5) ** 2 / (1 + ops.abs(r.new(keep * h)))
+    return ops.maximum(keep * h, new) - ops.sqrt(ops.exp(ops.minimum(m, 1))), keep
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_a_cell_of_ones_own(browser, tmp_path):
+    """The page computes what the reference does: both from the description."""
+    cell = Cell("keeping <b>", ("keep", "new"), "hm", keeping, late=("new",), vectors=(Vector("weight_p"),), biases="x")
+    path = tmp_path / "own.html"
+    path.write_text(page({"cell": cell, "layers": 2, "bidirectional": True}), encoding="utf-8")
+    browser.open(path.as_uri())
+    browser.see(f"{ALL}.value = {ALL}.max, {ALL}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    assert browser.see("document.querySelector('[name=cell]').selectedOptions[0].innerText") == "keeping <b>"
+    names: dict[str, object] = {}
+    code = browser.see("document.querySelector('#code').textContent")
+    exec(code[: code.index("layer = ")], names)
+    stack = Stack(cell, 3, 4, num_layers=2, bidirectional=True)
+    shapes = [stack.weight_shape(w, k // 2) for k in range(4) for w in stack.weights]
+    weights = [names["numbers"](shape, seed) for seed, shape in enumerate(shapes, 1)]
+    output, h_n, m_n = reference.recurrent(names["numbers"]((3, 2, 3), 0), None, weights, stack)
+    compare(browser.see(SHOWN), {"x": names["numbers"]((3, 2, 3), 0), "output": output, "h_n": h_n, "m_n": m_n})
     assert browser.complaints == []
 
 

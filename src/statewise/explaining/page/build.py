@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..._version import __version__
-from ...cells import CELLS
+from ...cells import CELLS, Cell
 from .description import describe
 
 HERE = Path(__file__).parent
@@ -24,14 +24,18 @@ def page(start: Mapping[str, Any] | None = None) -> str:
     """The interactive page, as HTML.
 
     Args:
-        start: what it shows first: ``cell`` by name, ``steps``, ``batch``, ``input_size``, ``hidden_size``,
-            ``layers``, ``bidirectional``, ``batch_first``, ``lengths`` (of which steps and batch follow). Sizes are
-            cut down to ``MOST``, and the page says so.
+        start: what it shows first: ``cell``, by name or one of your own, ``steps``, ``batch``, ``input_size``,
+            ``hidden_size``, ``layers``, ``bidirectional``, ``batch_first``, ``lengths`` (of which steps and batch
+            follow). Sizes are cut down to ``MOST``, and the page says so.
     """
     given = _with_lengths(start or {})
+    cells = list(CELLS)
+    if isinstance(own := given.get("cell"), Cell):
+        cells = [own, *[cell for cell in cells if cell is not own]]
+        given["cell"] = own.name
     cuts = cut_down(given)
     data = {
-        "cells": [describe(cell) for cell in CELLS],
+        "cells": [describe(cell) for cell in cells],
         "most": MOST,
         "start": given | {name: most for name, (_, most) in cuts.items()},
         "cuts": {name: asked for name, (asked, _) in cuts.items()},

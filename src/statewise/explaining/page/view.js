@@ -304,12 +304,14 @@ function inside() {
     return range(count, j => html`<td class=${j ? "" : "first"}>${tile(`w/${p.p}/${(part * H + u) * count + j}`)}</td>`);
   };
   const width = 2 + aligned.reduce((sum, p) => sum + (p.columns ?? 1), 0);
+  const count = Object.values(own).reduce((sum, p) => sum + p.values.length, 0);
   const names = Object.values(own).map(p => `${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`);
   return html`<section id="inside" class="panel" aria-labelledby="inside-title">
     <div class="title"><h2 id="inside-title">Inside ${lane(z)}, t = ${t}</h2></div>
+    <p class="where">${reading(z, row, t)}</p>
     <div class="scroll" data-board><table class="small">
       <thead>
-        <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup">${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
+        <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup" title=${`${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`}>${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
         <tr class="read"><th scope="row">times</th>${aligned.map(p => read[p.kind]
           ? read[p.kind].map((key, j) => html`<td class=${j ? "" : "first"}>${tile(key)}</td>`)
           : html`<td class="first one">${p.base.startsWith("bias") ? "1" : ""}</td>`)}<td></td></tr>
@@ -325,8 +327,18 @@ function inside() {
       <span class="tiles">${range(H, u => tile(`v/${z}/${row}/${t}/${each.symbol}/${u}`))}</span></div>`)}
     </div>
     <p class="note">${names.join(", ")}: ${cell.gates.length > 1 ? html`<b>${cell.gates.length} times</b> the rows of a plain RNN, one block for each of ${cell.gates.join(", ")}.`
-      : "one block of rows."} The same in every step.</p>
+      : "one block of rows."} Together ${count} numbers, the same in every step.</p>
   </section>`;
+}
+
+/** What x_t and h_(t-1) are in a step. */
+function reading(z, row, t) {
+  const before = network.backward(z) ? t + 1 : t - 1, low = network.layer(z) - 1;
+  const x = low < 0 ? html`x<sub>t</sub> is <code>${state.batchFirst ? `x[${row}, ${t}]` : `x[${t}, ${row}]`}</code>`
+    : html`x<sub>t</sub> is h of layer ${low} at t = ${t}${network.D === 2 ? ", both directions side by side" : ""}`;
+  const h = t === network.first(z, row) ? html`<code>h_0[${z}, ${row}]</code>`
+    : html`h after t = ${before}${network.backward(z) ? ", which the backward direction has read before" : ""}`;
+  return html`${x}; h<sub>t-1</sub> is ${h}.`;
 }
 
 const equationLine = equation => html`<span class="eq">${formula(textOf(equation))}</span>`;
