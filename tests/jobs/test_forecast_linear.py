@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from statewise.jobs import Forecaster, InputError
-from statewise.jobs.tasks.forecast.config import ForecastConfig
+from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
 from statewise.jobs.tasks.forecast.linear import (
@@ -250,6 +250,25 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
     assert found(far, 20.0) == 0.5
     assert found(far, 20.0, alone=False) > 0.99
     assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
+
+
+def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_are(monkeypatch):
+    from statewise.jobs.tasks.forecast import training
+
+    growing = np.exp(0.02 * np.arange(80)) * (10 + np.sin(np.arange(80)) + 0.1 * noise(80))
+    panel = read_panel(np.stack([growing, 1000 * growing], axis=1), Columns(target=("*",)))
+    problem = prepare(panel, ForecastConfig(horizon=4, season=1, ensemble=1, epochs=1))
+    assert problem.plan.log
+    told = []
+
+    def share(sides, real, unit, *_, **__):
+        told.append(np.unique(unit))
+        return 0.0
+
+    monkeypatch.setattr(training, "_share", share)
+    problem.train(Trainer())
+    small, large = told[0]
+    assert large == pytest.approx(1000 * small)
 
 
 @pytest.mark.parametrize("name", ["seq2seq", "segrnn"])

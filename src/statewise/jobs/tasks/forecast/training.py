@@ -495,7 +495,8 @@ def _calibrated(
     apart = independent(problem.folds, plan.horizon)
     alone = not (problem.known.columns or problem.observed.columns)  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
-    share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
+    plain = np.array([seasonal_spread(values, plan.season) for values in problem.before_test])  # no logarithms
+    share = _share(sides, real, plain[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
@@ -505,7 +506,7 @@ def _calibrated(
     beside: dict[str, float] = {}
     if _statistical(problem):
         judged = [(part[0], part[1]) for part in parts]
-        beside = statistical.weights(problem.series, judged, found[..., plan.median], real, unit, plan.season, apart)
+        beside = statistical.weights(problem.series, judged, found[..., plan.median], real, plain, plan.season, apart)
     return shifts, reach, find_ranks(found, real, plan.median), share, beside
 
 
