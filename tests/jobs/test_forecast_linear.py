@@ -243,12 +243,14 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
     real, one = np.zeros((200, 2)), np.abs(noise(400).reshape(200, 2)) + 0.1
     alike, better, far = one[::-1], 0.9 * one, 0.5 * one
 
-    def found(other, independent, *, alone=True, short=False):
-        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short)
+    def found(other, independent, *, alone=True, short=False, series=1):
+        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short, series=series)
 
     assert found(alike, 20.0) == 0.0
     assert found(far, 20.0) == 0.5
     assert found(far, 20.0, alone=False) > 0.99
+    assert [found(far, 20.0, series=many) for many in (9, 10)] == [0.5, 0.75]
+    assert found(-one, 20.0) == 0.5  # as far off to the other side: neither is better, both together are
     assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
 
 
