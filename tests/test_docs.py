@@ -124,7 +124,7 @@ def for_a_moment(code: str) -> str:
     return re.sub(r"(Classifier|Writer|Tagger|Translator)\((?:epochs=20|units=32)?\)", r"\1(units=4, epochs=1)", code)
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page != "docs/cells.md"])
+@pytest.mark.parametrize("page", [page for page in pages() if page not in ("docs/cells.md", "docs/mistakes.md")])
 def test_examples_of_a_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     change = for_a_moment if page in GIVEN else str
@@ -135,6 +135,19 @@ def test_no_page_is_left_out():
     assert {"docs/tutorial.md", "docs/layers.md", "docs/runtime.md", "docs/jobs/program.md"} <= set(pages())
     for page, word in NOT_RUN.items():
         assert sum(word in block for _, block in blocks(page)) == 1
+
+
+def test_each_mistake_is_told_in_the_words_of_the_page(capsys):
+    """Below a block of Python stands what it prints, and below no other."""
+    text, names = (DOCS / "mistakes.md").read_text(), dict[str, Any]()
+    told = 0
+    for found in re.finditer(r"^```python\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", text, flags=re.DOTALL | re.MULTILINE):
+        line = text.count("\n", 0, found.start()) + 1
+        exec(compile("\n" * line + found[1], str(DOCS / "mistakes.md"), "exec", dont_inherit=True), names)
+        assert capsys.readouterr().out == (found[2] or ""), f"line {line}"
+        told += found[2] is not None
+    assert told >= 15
+    assert text.count("\n## ") >= 14
 
 
 def test_the_guide_from_equations_to_a_layer():

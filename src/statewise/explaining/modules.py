@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..cells import by_name
+from ..layers import hints
 from ..layers.cells import SingleStep
 from ..layers.recurrent import RecurrentLayer
 from ..stack import Stack
@@ -53,6 +54,9 @@ def explain_module(module: nn.Module, x: Any) -> Explanation:
     hooks += [part.register_forward_hook(look, with_kwargs=True) for part in module.modules()]
     try:
         result = _run(module, x)
+    except hints.REFUSALS as error:
+        recurrent = any(isinstance(part, (nn.RNNBase, nn.RNNCellBase)) for part in module.modules())
+        raise hints.explained(error, hints.for_model(error) if recurrent else "") from None
     finally:
         for hook in hooks:
             hook.remove()
