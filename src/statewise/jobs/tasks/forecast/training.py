@@ -496,8 +496,8 @@ def _calibrated(
     alone = not (problem.known.columns or problem.observed.columns)  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
     plain = np.array([seasonal_spread(values, plan.season) for values in problem.before_test])  # no logarithms
-    told = {"alone": alone, "short": plan.short, "series": len(problem.series)}
-    share = _share(sides, real, plain[of], apart, **told) if plan.combine else 1.0
+    how = partial(_share, alone=alone, short=plan.short, series=len(problem.series))
+    share = how(sides, real, plain[of], apart) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
