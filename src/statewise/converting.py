@@ -21,8 +21,8 @@ NOT_IN = {
     "Writer": "its symbols' merges: numbers of symbols go in, and statewise.labels in the metadata names them",
     "Tagger": "its vocabulary: numbers of words and letters go in, as runtime.load(...).encode gives them",
     "Translator": "its vocabularies and the search: numbers of symbols go in, and a step of the decoder comes out",
-    "Classifier": "how a text becomes numbers: these go in",
-    "Forecaster": "intervals beyond the horizon, sampled paths and what it has heard: a window of rows goes in",
+    "Classifier": "how texts become numbers, and their n-grams: numbers go in",
+    "Forecaster": "rows beyond the horizon, sampled paths, intervals that follow what comes: the newest rows go in",
 }
 """What ONNX's file has not, of what ``runtime.load`` gives."""
 

@@ -138,6 +138,10 @@ def test_names_that_a_stranger_chose_stay_in_one_line(path):
         runtime.load(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+    told, arrays = file.read(path.read_bytes(), "")
+    path.write_bytes(file.write("network", "a\nb", told["content"], arrays))
+    with pytest.raises(LoadError, match="a network of format a b, written by statewise"):
+        runtime.load(path)
 
 
 def test_scales_that_are_huge_are_no_warning(path):

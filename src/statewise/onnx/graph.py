@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .package import helper, numpy_helper
 
 Array = NDArray[Any]
-Dims = Sequence[int | str]
+Dims = Sequence[int | str | None]
 
 
 class Graph:
@@ -28,7 +28,7 @@ class Graph:
 
     def inner(self, name: str) -> Graph:
         """A graph for an attribute of a node of this one."""
-        return Graph(self.dtype, f"{self._prefix}{name}/")
+        return Graph(self.dtype, f"{self.name(f'{name}.step')}/")
 
     def name(self, wish: str) -> str:
         """A name that nothing else has, ``wish`` where it is free."""
@@ -111,8 +111,13 @@ class Graph:
 
     def made(self, name: str) -> Any:
         """The whole as ONNX has it."""
-        tensors = [numpy_helper.from_array(array, key) for key, array in self._constants.items()]
-        return helper.make_graph(self.nodes, name, self.inputs, self.outputs, tensors)
+        read, nodes = {each.name for each in self.outputs}, list[Any]()
+        for node in reversed(self.nodes):  # what nothing reads is left out
+            if not read.isdisjoint(node.output):
+                nodes.append(node)
+                read.update(node.input)
+        tensors = [numpy_helper.from_array(array, key) for key, array in self._constants.items() if key in read]
+        return helper.make_graph(nodes[::-1], name, self.inputs, self.outputs, tensors)
 
     @property
     def nbytes(self) -> int:

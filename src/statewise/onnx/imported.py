@@ -128,12 +128,10 @@ class Imported(Network):
             if entry["op"] == "recurrent":
                 name, both = entry["name"], entry.get("bidirectional", False)
                 own = {key[len(name) + 1 :]: array for key, array in self._arrays.items() if key.startswith(f"{name}.")}
-                width, bias, initial = (
-                    own["weight_ih_l0"].shape[1],
-                    entry.get("bias", True),
-                    entry.get("initial", False),
-                )
-                found[name] = Part(name, entry["cell"], width, entry["hidden_size"], 1, both, bias, 0, initial, own)
+                width, initial = own["weight_ih_l0"].shape[1], entry.get("initial", False)
+                more = {key: entry[key] for key in ("num_heads", "zoneout", "clip") if key in entry}
+                sizes = width, entry["hidden_size"], 1, both, entry.get("bias", True), entry.get("proj_size", 0)
+                found[name] = Part(name, entry["cell"], *sizes, initial, own, more=more)
         return found
 
 

@@ -164,8 +164,6 @@ def check_lengths(reader: Reader, x: Tensor, lengths: Any) -> None:
         raise UnreadError("whose sequence_lens are computed")
     if reader.lengths is not None and not np.array_equal(reader.lengths, found):
         raise UnreadError("beside others with other sequence_lens")
-    if reader.turns:
-        raise UnreadError("with sequence_lens after all steps were turned round")
     if x.name not in reader.given and any(
         each["op"] == "convolution" and "positions" not in each for each in reader.ops
     ):

@@ -56,6 +56,10 @@ class Translation:
     graph: Graph = field(init=False)
     starts: dict[str, Array] = field(default_factory=dict)
     """Of the states those that don't begin as zeros, one row each."""
+    begun: Mapping[str, str] = field(default_factory=dict)
+    """By the names of ops and their states those that are given in the graph, (..., N, F)."""
+    ended: dict[str, str] | None = None
+    """Likewise what they come to; None: nobody asks."""
 
     def __post_init__(self) -> None:
         self.graph = Graph(self.dtype)
@@ -139,6 +143,8 @@ class Part:
         """The state (..., N, F) that the op goes on from, by default ``start`` (..., 1, F); None for zeros that nobody
         gives, unless they are needed (``always``).
         """
+        if f"{self.name}.{letter}" in self.whole.begun:
+            return self.whole.begun[f"{self.name}.{letter}"]
         if self.whole.states:
             name = f"{self.prefix}{letter}_0"
             if start.any():
@@ -148,6 +154,8 @@ class Part:
 
     def after(self, letter: str, value: str, start: Array) -> None:
         """Give a state out."""
+        if self.whole.ended is not None:
+            self.whole.ended[f"{self.name}.{letter}"] = value
         if self.whole.states:
             self.g.output(value, f"{self.prefix}{letter}_n", start.dtype, [*start.shape[:-2], "N", start.shape[-1]])
 

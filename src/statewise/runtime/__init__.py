@@ -69,11 +69,11 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
     if isinstance(kind, str) and kind in JOBS:
         return _of_job(kind, Path(path), threads, dtype)
     if kind != KIND:
-        raise LoadError(f"{path}: the runtime runs no {' '.join(str(kind).split())[:40]}")
+        raise LoadError(f"{path}: the runtime runs no {file.shown(kind)}")
     if format != FORMAT:
         raise LoadError(
-            f"{path}: a {kind} of format {str(format)[:20]}, written by statewise {str(told.get('version'))[:40]}; the"
-            f" runtime reads format {FORMAT}"
+            f"{path}: a {kind} of format {file.shown(format, 20)}, written by statewise"
+            f" {file.shown(told.get('version'))}; the runtime reads format {FORMAT}"
         )
     try:
         return Network(kept_in(dtype, told["content"]), arrays, threads)

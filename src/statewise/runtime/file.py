@@ -43,7 +43,12 @@ class LoadError(ValueError):
 
 def in_a_line(error: Exception) -> str:
     """What ``error`` says, in one line that isn't long: there may be names in it that a stranger chose."""
-    return " ".join(str(error).split())[:MOST_SAID] or type(error).__name__
+    return shown(error, MOST_SAID) or type(error).__name__
+
+
+def shown(value: object, most: int = 40) -> str:
+    """A stranger's ``value`` in a message: in one line, so many characters at most."""
+    return " ".join(str(value).split())[:most]
 
 
 def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
