@@ -400,7 +400,15 @@ def test_the_window_on_the_front_page(browser, tmp_path):
     browser.open((tmp_path / "index.html").as_uri(), width=800)
     height = "document.querySelector('iframe').offsetHeight"
     browser.wait(f"{height} > 1500")
-    browser.see("document.body.dataset.theme = 'dark'")
+    # It asks the page around it to scroll: a click on the first question, and on what shows its answer.
+    browser.click("iframe")  # in its middle: brings it into view
+    browser.see("scrollTo(0, 0)")
+    for x, y in ((60, 15), (80, 225)):
+        top = browser.see("document.querySelector('iframe').getBoundingClientRect().top")
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=top + y, button="left", clickCount=1)
+    browser.wait("scrollY > 500")
+    browser.see("scrollTo(0, 0)")
     for dark in (True, False):
         browser.see(f"document.body.dataset.theme = '{'dark' if dark else 'light'}'")
         for _ in range(50):
