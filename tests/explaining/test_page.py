@@ -15,10 +15,12 @@ from matplotlib.image import imread
 import statewise
 import statewise.explaining.equations
 from browser import BROWSER, tab
-from statewise.cells import CELLS, by_name
+from statewise import reference
+from statewise.cells import CELLS, Cell, Vector, by_name
 from statewise.cli import main
 from statewise.explaining.page import page
 from statewise.explaining.page.description import describe
+from statewise.stack import Stack
 
 VENDOR = Path(statewise.__file__).parent / "explaining" / "page" / "vendor"
 NEEDS_BROWSER = pytest.mark.skipif(
@@ -62,17 +64,23 @@ def test_a_cell_as_data(cell):
 
 
 def test_sizes_are_cut_down_to_what_can_be_seen():
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page({"hidden_size": 128, "layers": 2}))[1])
-    assert data["start"] == {"hidden_size": 6, "layers": 2}
+    start = {"hidden_size": 128, "layers": 2, "lengths": [9, 1]}
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page(start))[1])
+    assert data["start"] == {"hidden_size": 6, "layers": 2, "lengths": [9, 1], "steps": 6, "batch": 2}
+    assert data["cuts"] == {"hidden_size": 128, "steps": 9}
 
 
 def test_the_command_writes_it(tmp_path, capsys):
     path = tmp_path / "gru.html"
-    main(["explain", "gru", "--bidirectional", "--lengths", "3,1", "--html", str(path)])
+    assert main(["explain", "gru", "--bidirectional", "--lengths", "3,1", "--html", str(path)]) == 0
     assert '"cell":"gru"' in path.read_text()
     assert '"lengths":[3,1]' in path.read_text()
+    said = capsys.readouterr().out
+    assert f"{path}: a smaller layer of the kind, to be seen whole: input_size 6 for 26, hidden_size 6 for 128" in said
     assert main(["explain", "gru", "--html", str(tmp_path)]) == 2
     assert "--html" in capsys.readouterr().err
+    assert main(["explain", "gru", "--input-size", "2", "--hidden-size", "3", "--batch", "1", "--html", str(path)]) == 0
+    assert "seen whole" not in capsys.readouterr().out
 
 
 # In a browser
@@ -260,6 +268,48 @@ def test_clicks_and_keys(browser):
     assert browser.see(where) == "1 of 3: layer 0, t = 0"
     browser.wait(f"{where} === '3 of 3: layer 0, t = 2' && document.querySelector('#play').innerText === 'Play'")
     assert browser.see("performance.getEntriesByType('resource').length") == 0
+    assert browser.complaints == []
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_it_begins_with_what_was_asked_for(browser, tmp_path):
+    path = tmp_path / "begin.html"
+    start = {"cell": "gru", "input_size": 2, "hidden_size": 200, "layers": 2, "batch_first": True, "lengths": [1, 3]}
+    path.write_text(page(start), encoding="utf-8")
+    browser.open(path.as_uri())
+    program = browser.see("document.querySelector('#code').textContent")
+    assert "statewise.GRU(2, 6, num_layers=2, batch_first=True, dtype=torch.float64)" in program
+    assert "lengths = torch.tensor([1, 3])" in program
+    assert "hidden_size 6 for 200" in browser.see("document.querySelector('.cuts').innerText")
+    assert browser.complaints == []
+
+
+def keeping(ops, x, r, w, state):
+    h, m = state
+    keep = ops.sigmoid(x.keep + r.keep + w.weight_p * m)
+    new = ops.where(x.new, ops.softplus(-x.new), 0.5) ** 2 / (1 + ops.abs(r.new(keep * h)))
+    return ops.maximum(keep * h, new) - ops.sqrt(ops.exp(ops.minimum(m, 1))), keep
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_a_cell_of_ones_own(browser, tmp_path):
+    """The page computes what the reference does: both from the description."""
+    cell = Cell("keeping <b>", ("keep", "new"), "hm", keeping, late=("new",), vectors=(Vector("weight_p"),), biases="x")
+    path = tmp_path / "own.html"
+    path.write_text(page({"cell": cell, "layers": 2, "bidirectional": True}), encoding="utf-8")
+    browser.open(path.as_uri())
+    browser.see(f"{ALL}.value = {ALL}.max, {ALL}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    assert browser.see("document.querySelector('[name=cell]').selectedOptions[0].innerText") == "keeping <b>"
+    names: dict[str, object] = {}
+    code = browser.see("document.querySelector('#code').textContent")
+    exec(code[: code.index("layer = ")], names)
+    stack = Stack(cell, 3, 4, num_layers=2, bidirectional=True)
+    shapes = [stack.weight_shape(w, k // 2) for k in range(4) for w in stack.weights]
+    weights = [names["numbers"](shape, seed) for seed, shape in enumerate(shapes, 1)]
+    output, h_n, m_n = reference.recurrent(names["numbers"]((3, 2, 3), 0), None, weights, stack)
+    compare(browser.see(SHOWN), {"x": names["numbers"]((3, 2, 3), 0), "output": output, "h_n": h_n, "m_n": m_n})
     assert browser.complaints == []
 
 
