@@ -172,7 +172,7 @@ for name, run in runs.items():
     axes.plot(range(61, 121), run[60:, 0, 0], label=name)
 axes.axvline(60.5, color="grey", linestyle=":")
 axes.set(xlabel="step", title="From the dotted line on they read their own outputs")
-axes.legend(loc="lower left", fontsize=8)
+_ = axes.legend(loc="lower left", fontsize=8)
 
 # %%
 # The network with the smaller loss is the worse forecaster, and hardly better than saying

@@ -224,7 +224,7 @@ axes.set(
     xlim=(0, 115),
     title="The next letter, of names held out",
 )
-axes.legend(loc="center right", fontsize=8)
+_ = axes.legend(loc="center right", fontsize=8)
 
 # %%
 # Both directions are for questions about what is there as a whole: the class of a row, a

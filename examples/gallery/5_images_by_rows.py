@@ -72,10 +72,10 @@ print(
 )
 
 figure, axes = plt.subplots(1, 6, figsize=(8, 1.7), layout="constrained")
+axes[0].set_ylabel("step")
 for k, each in enumerate(axes):
     each.imshow(images[k], cmap="gray_r")
     each.set(xticks=[], yticks=[0, images.shape[1] - 1], title=f"a {labels[k]}")
-axes[0].set_ylabel("step")
 
 # %%
 # The network
@@ -120,6 +120,7 @@ class Curve:
             from IPython.display import display
 
             self.shown = display(self.figure, display_id=True)
+            plt.close(self.figure)  # or it is shown once more when the cell has ended
         elif plt.get_backend().lower() != "agg":
             plt.show(block=False)
 
@@ -216,9 +217,11 @@ if not folder:
     assert accuracy(again, kept) > figures["AdamW, rate 0.003"]
 
 # %%
-# The same on MNIST is one command, which holds out, draws the curve into a report while
-# it trains, and stands the baselines beside it. It reaches 99.06 % of the official test
-# part, where logistic regression has 92.45 %:
+# On MNIST this very program, with its three epochs, has 97.8 % of the official test part
+# right with AdamW, 11.3 % with SGD, which is the share of the most frequent digit, and
+# 91.3 % with logistic regression on 10,000 images. One command goes further: it holds out,
+# draws the curve into a report while it trains, and stands the baselines beside it. It
+# reaches 99.06 %:
 #
 # .. code-block:: sh
 #

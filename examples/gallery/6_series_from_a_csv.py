@@ -98,7 +98,7 @@ figure, axes = plt.subplots(figsize=(7.5, 3), layout="constrained")
 axes.plot(months, series, color="grey", label="passengers, thousands")
 axes.plot(months[SPLIT:], said[test] * (high - low) + low, label="LSTM, the next month")
 axes.set_title("It looks good")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # What is wrong with it
@@ -216,7 +216,7 @@ figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.plot(curve, label=["training", "validation"])
 axes.axvline(np.argmin([value for _, value in curve]), color="grey", linestyle=":")
 axes.set(xlabel="update", ylabel="loss", title="The weights of the dotted line are kept")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # And a year ahead
@@ -264,7 +264,7 @@ for name in ("LSTM on what that leaves", "statewise.jobs.Forecaster"):
 for at in origins:
     axes.axvline(months[at], color="grey", linewidth=0.6, linestyle=":")
 axes.set_title("From each dotted line on, nothing is known")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # ``statewise forecast AIRLINE.csv`` is that as a command: origins that roll through the
