@@ -83,10 +83,8 @@ def waves(rows: int, steps: int, seed: int) -> Tensor:
 class Waves(nn.Module):
     def __init__(self, hidden_size: int = 32):
         super().__init__()
-        self.cell, self.output = (
-            statewise.LSTMCell(1, hidden_size),
-            nn.Linear(hidden_size, 1),
-        )
+        self.cell = statewise.LSTMCell(1, hidden_size)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor, ahead: int = 0) -> Tensor:
         """The next value for each step of x (T, N, 1); then ``ahead`` more."""

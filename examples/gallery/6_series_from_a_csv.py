@@ -48,18 +48,15 @@ def rmse(said, true) -> float:
 def windows(values: np.ndarray, width: int) -> tuple[Tensor, Tensor]:
     """(T, N, 1) and what comes after each, (N, 1)."""
     rows = np.lib.stride_tricks.sliding_window_view(values, width + 1)
-    return torch.from_numpy(rows[:, :-1].T[..., None].copy()), torch.from_numpy(
-        rows[:, -1:].copy()
-    )
+    x, y = rows[:, :-1].T[..., None], rows[:, -1:]
+    return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
 
 
 class Next(nn.Module):
     def __init__(self, hidden_size: int):
         super().__init__()
-        self.recurrent, self.output = (
-            statewise.LSTM(1, hidden_size),
-            nn.Linear(hidden_size, 1),
-        )
+        self.recurrent = statewise.LSTM(1, hidden_size)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         _, (h_n, _) = self.recurrent(x)
