@@ -155,35 +155,49 @@ def test_its_numbers_are_the_layers(browser):
 
 @pytest.mark.slow
 @NEEDS_BROWSER
-def test_what_a_number_comes_from(browser):
-    """What is marked is what the number changes with: no more and no less, tried with another number in each place."""
-    for state, chosen in (
+@pytest.mark.parametrize(
+    ("state", "chosen"),
+    [
         ("cell=lstm&bidirectional=true&L=2", "v/2/0/1"),
         ("cell=gru&ragged=true&lengths=3,2&bidirectional=true", "v/1/1/0"),
         ("cell=mgu", "v/0/1/1"),
         ("cell=indrnn_tanh&L=2", "v/1/0/2"),
-    ):
-        show(browser, state)
-        browser.see(f"document.querySelector('#tensors [data-key^=\"{chosen}/\"]').click()")
-        browser.click("[name=back][value=all] + span")
-        lit = set(
-            browser.see("[...document.querySelectorAll('#tensors .direct, #tensors .far')].map(e => e.dataset.key)")
-        )
-        value, (place,) = (
-            browser.see("Number(document.querySelector('#tensors .chosen').dataset.value)"),
-            browser.see("[...document.querySelectorAll('#chosen .python code')].map(e => e.textContent)")[-1:],
-        )
-        code = browser.see("document.querySelector('#code').textContent")
-        names: dict[str, object] = {}
-        exec(code, names)
-        assert eval(place, names).item() == pytest.approx(value, abs=1e-12)
-        x = names["x"].clone().requires_grad_()
-        told = {"lengths": names["lengths"]} if "lengths" in names else {}
-        output, h_n = names["layer"](x, **told)
-        h_n = h_n[0] if isinstance(h_n, tuple) else h_n
-        eval(place, {"output": output, "h_n": h_n}).backward()
-        depends = {f"x/{n}/{t}/{i}" for t, n, i in x.grad.nonzero().tolist()}
-        assert {key for key in lit if key[0] == "x"} == depends
+        ("cell=layer_norm_lstm", "v/0/1/2"),
+        ("cell=layer_norm_gru", "v/0/1/0"),
+    ],
+)
+def test_what_a_number_comes_from(browser, state, chosen):
+    """What is lit, all the way back, is what has a gradient, whatever the numbers are: no more and no less."""
+    show(browser, state)
+    browser.see(f"document.querySelector('#tensors [data-key^=\"{chosen}/\"]').click()")
+    browser.click("[name=back][value=all] + span")
+    keys = "[...document.querySelectorAll('{}')].map(e => e.dataset.key)"
+    lit = set(browser.see(keys.format(".tile.direct, .tile.far")))
+    seen = set(browser.see(keys.format("#tensors .tile[data-key], #inside [data-key^=w]")))
+    place = browser.see("document.querySelector('#chosen .python').textContent").split("\n")[-1]
+    names = run(browser)
+    value = browser.see("Number(document.querySelector('#tensors .chosen').dataset.value)")
+    assert eval(place, names).item() == pytest.approx(value, abs=1e-12)
+
+    random = torch.Generator().manual_seed(0)
+    layer = names["layer"]
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(0, 0.5, generator=random)
+    x = torch.randn(names["x"].shape, generator=random, dtype=torch.float64, requires_grad=True)
+    cell, size = by_name(re.search(r"cell=(\w+)", state)[1]), names["h_n"].shape
+    start = [torch.randn(size, generator=random, dtype=torch.float64, requires_grad=True) for _ in cell.states]
+    told = {"lengths": names["lengths"]} if "lengths" in names else {}
+    output, final = layer(x, start[0] if len(start) == 1 else tuple(start), **told)
+    eval(place, {"output": output, "h_n": final if len(start) == 1 else final[0]}).backward()
+    depends = {f"x/{n}/{t}/{i}" for t, n, i in x.grad.nonzero().tolist()}
+    for k, each in enumerate(start):
+        depends |= {f"s/{k}/{z}/{n}/{u}" for z, n, u in each.grad.nonzero().tolist()}
+    for p, parameter in enumerate(layer.parameters()):
+        depends |= {f"w/{p}/{i}" for i in parameter.grad.flatten().nonzero().flatten().tolist()}
+    given = {key for key in seen if key[0] != "v"}
+    assert lit & given == depends & given
+    assert len(lit & given) > 10
     assert browser.complaints == []
 
 
@@ -211,7 +225,7 @@ def test_clicks_and_keys(browser):
     browser.press("ArrowDown")
     browser.press("ArrowLeft")
     assert browser.see(chosen) == key
-    assert "layer 0, row 0, t = 0" in browser.see("document.querySelector('#tip').innerText")
+    assert "layer 0, row 0, t = 0" in browser.see("document.querySelector('#tip:not([hidden])').innerText")
     browser.press("Enter")
     assert browser.see(chosen) == key.replace("/1/", "/0/")[:-1] + "1"
     assert re.search(r"h_t\[1\] = \S+, layer 0, row 0, t = 0\. h_t = o_t \* tanh\(c_t\)", browser.see(said))
@@ -323,3 +337,26 @@ def test_how_it_looks(browser, tmp_path, width, dark):
     assert (pixels[2, 2].mean() < 0.3) == dark  # the ground
     marked = np.array([0xFF, 0x86, 0x60] if dark else [0xC8, 0x43, 0x1B]) / 255
     assert (np.abs(pixels - marked).max(-1) < 0.02).sum() > 50
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_the_window_on_the_front_page(browser, tmp_path):
+    """It is as high as what is in it, and dark where the page around it is."""
+    front = (Path(__file__).parents[2] / "docs" / "index.md").read_text()
+    window = re.search(r"```\{raw\} html\n(.*?)```", front, flags=re.DOTALL)[1]
+    (tmp_path / "explorer.html").write_text(page(), encoding="utf-8")
+    (tmp_path / "index.html").write_text(f"<!doctype html><body data-theme=light>{window}</body>", encoding="utf-8")
+    browser.open((tmp_path / "index.html").as_uri(), width=800)
+    height = "document.querySelector('iframe').offsetHeight"
+    browser.wait(f"{height} > 1500")
+    browser.see("document.body.dataset.theme = 'dark'")
+    for dark in (True, False):
+        browser.see(f"document.body.dataset.theme = '{'dark' if dark else 'light'}'")
+        for _ in range(50):
+            browser.picture(tmp_path / "shown.png")
+            right = imread(tmp_path / "shown.png")[20, 780, :3]  # between the questions and the edge
+            if (right.mean() < 0.5) == dark:
+                break
+        assert (right.mean() < 0.5) == dark
+    assert browser.complaints == []
