@@ -15,10 +15,12 @@ from matplotlib.image import imread
 import statewise
 import statewise.explaining.equations
 from browser import BROWSER, tab
-from statewise.cells import CELLS, by_name
+from statewise import reference
+from statewise.cells import CELLS, Cell, Vector, by_name
 from statewise.cli import main
 from statewise.explaining.page import page
 from statewise.explaining.page.description import describe
+from statewise.stack import Stack
 
 VENDOR = Path(statewise.__file__).parent / "explaining" / "page" / "vendor"
 NEEDS_BROWSER = pytest.mark.skipif(
@@ -62,17 +64,23 @@ def test_a_cell_as_data(cell):
 
 
 def test_sizes_are_cut_down_to_what_can_be_seen():
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page({"hidden_size": 128, "layers": 2}))[1])
-    assert data["start"] == {"hidden_size": 6, "layers": 2}
+    start = {"hidden_size": 128, "layers": 2, "lengths": [9, 1]}
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page(start))[1])
+    assert data["start"] == {"hidden_size": 6, "layers": 2, "lengths": [9, 1], "steps": 6, "batch": 2}
+    assert data["cuts"] == {"hidden_size": 128, "steps": 9}
 
 
 def test_the_command_writes_it(tmp_path, capsys):
     path = tmp_path / "gru.html"
-    main(["explain", "gru", "--bidirectional", "--lengths", "3,1", "--html", str(path)])
+    assert main(["explain", "gru", "--bidirectional", "--lengths", "3,1", "--html", str(path)]) == 0
     assert '"cell":"gru"' in path.read_text()
     assert '"lengths":[3,1]' in path.read_text()
+    said = capsys.readouterr().out
+    assert f"{path}: a smaller layer of the kind, to be seen whole: input_size 6 for 26, hidden_size 6 for 128" in said
     assert main(["explain", "gru", "--html", str(tmp_path)]) == 2
     assert "--html" in capsys.readouterr().err
+    assert main(["explain", "gru", "--input-size", "2", "--hidden-size", "3", "--batch", "1", "--html", str(path)]) == 0
+    assert "seen whole" not in capsys.readouterr().out
 
 
 # In a browser
@@ -265,6 +273,48 @@ def test_clicks_and_keys(browser):
 
 @pytest.mark.slow
 @NEEDS_BROWSER
+def test_it_begins_with_what_was_asked_for(browser, tmp_path):
+    path = tmp_path / "begin.html"
+    start = {"cell": "gru", "input_size": 2, "hidden_size": 200, "layers": 2, "batch_first": True, "lengths": [1, 3]}
+    path.write_text(page(start), encoding="utf-8")
+    browser.open(path.as_uri())
+    program = browser.see("document.querySelector('#code').textContent")
+    assert "statewise.GRU(2, 6, num_layers=2, batch_first=True, dtype=torch.float64)" in program
+    assert "lengths = torch.tensor([1, 3])" in program
+    assert "hidden_size 6 for 200" in browser.see("document.querySelector('.cuts').innerText")
+    assert browser.complaints == []
+
+
+def keeping(ops, x, r, w, state):
+    h, m = state
+    keep = ops.sigmoid(x.keep + r.keep + w.weight_p * m)
+    new = ops.where(x.new, ops.softplus(-x.new), 0.5) ** 2 / (1 + ops.abs(r.new(keep * h)))
+    return ops.maximum(keep * h, new) - ops.sqrt(ops.exp(ops.minimum(m, 1))), keep
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_a_cell_of_ones_own(browser, tmp_path):
+    """The page computes what the reference does: both from the description."""
+    cell = Cell("keeping <b>", ("keep", "new"), "hm", keeping, late=("new",), vectors=(Vector("weight_p"),), biases="x")
+    path = tmp_path / "own.html"
+    path.write_text(page({"cell": cell, "layers": 2, "bidirectional": True}), encoding="utf-8")
+    browser.open(path.as_uri())
+    browser.see(f"{ALL}.value = {ALL}.max, {ALL}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    assert browser.see("document.querySelector('[name=cell]').selectedOptions[0].innerText") == "keeping <b>"
+    names: dict[str, object] = {}
+    code = browser.see("document.querySelector('#code').textContent")
+    exec(code[: code.index("layer = ")], names)
+    stack = Stack(cell, 3, 4, num_layers=2, bidirectional=True)
+    shapes = [stack.weight_shape(w, k // 2) for k in range(4) for w in stack.weights]
+    weights = [names["numbers"](shape, seed) for seed, shape in enumerate(shapes, 1)]
+    output, h_n, m_n = reference.recurrent(names["numbers"]((3, 2, 3), 0), None, weights, stack)
+    compare(browser.see(SHOWN), {"x": names["numbers"]((3, 2, 3), 0), "output": output, "h_n": h_n, "m_n": m_n})
+    assert browser.complaints == []
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
 def test_every_question_is_answered_by_what_is_shown(browser):
     browser.call("Page.navigate", url="about:blank")
     browser.open(browser.address)
@@ -323,6 +373,43 @@ def test_what_a_screen_reader_is_told(browser):
     assert set(boards) == {1}
 
 
+# Of every element with text of its own the ratio of its luminance to its ground's, the worst of each kind.
+CONTRAST = r"""(() => {
+  const parts = text => text.match(/[\d.e-]+/g).map((v, k) => text.startsWith("rgb") && k < 3 ? v / 255 : Number(v));
+  const ground = element => {
+    for (; element; element = element.parentElement) {
+      const colour = parts(getComputedStyle(element).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+  };
+  const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const worst = {};
+  for (const element of document.querySelectorAll("main *")) {
+    if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+    if (!element.offsetParent || element.matches(":disabled, option, optgroup")) continue;
+    const [low, high] = [parts(getComputedStyle(element).color), ground(element)].map(luminance).sort((a, b) => a - b);
+    const ratio = (high + 0.05) / (low + 0.05), kind = `${element.tagName} ${element.className}`;
+    worst[kind] = Math.min(worst[kind] ?? 99, ratio);
+  }
+  return worst;
+})()"""
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_can_be_read(browser, dark):
+    """4.5 to 1, as WCAG 2 asks of text of this size."""
+    for state in ("bidirectional=true&ragged=true&T=4", "cell=slstm&view=loop"):
+        show(browser, state, dark=dark)
+        for click in (".chip:nth-child(5)", "#tensors .input", "#chosen .token"):
+            browser.see(f"document.querySelector('{click}')?.click()")
+            found = browser.see(CONTRAST)
+            assert len(found) > 20
+            assert {kind: ratio for kind, ratio in found.items() if ratio < 4.5} == {}
+
+
 @pytest.mark.slow
 @NEEDS_BROWSER
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (736, False), (390, False)])
@@ -350,7 +437,15 @@ def test_the_window_on_the_front_page(browser, tmp_path):
     browser.open((tmp_path / "index.html").as_uri(), width=800)
     height = "document.querySelector('iframe').offsetHeight"
     browser.wait(f"{height} > 1500")
-    browser.see("document.body.dataset.theme = 'dark'")
+    # It asks the page around it to scroll: a click on the first question, and on what shows its answer.
+    browser.click("iframe")  # in its middle: brings it into view
+    browser.see("scrollTo(0, 0)")
+    for x, y in ((60, 15), (80, 225)):
+        top = browser.see("document.querySelector('iframe').getBoundingClientRect().top")
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=top + y, button="left", clickCount=1)
+    browser.wait("scrollY > 500")
+    browser.see("scrollTo(0, 0)")
     for dark in (True, False):
         browser.see(f"document.body.dataset.theme = '{'dark' if dark else 'light'}'")
         for _ in range(50):

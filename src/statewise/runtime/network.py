@@ -64,7 +64,7 @@ class Network:
         if left := sorted(set(arrays) - used):
             raise LoadError(f"the runtime can't run what {left[0]} belongs to")
         self.width = self.ops[-1].form.width
-        """O."""
+        """O, features of the result."""
         told = content.get("results", names[-1:])
         if not isinstance(told, list) or not told or any(name not in names for name in told):
             raise LoadError(f"expected results among {', '.join(names)}, got {told!r:.80}")

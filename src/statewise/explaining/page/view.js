@@ -304,12 +304,14 @@ function inside() {
     return range(count, j => html`<td class=${j ? "" : "first"}>${tile(`w/${p.p}/${(part * H + u) * count + j}`)}</td>`);
   };
   const width = 2 + aligned.reduce((sum, p) => sum + (p.columns ?? 1), 0);
+  const count = Object.values(own).reduce((sum, p) => sum + p.values.length, 0);
   const names = Object.values(own).map(p => `${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`);
   return html`<section id="inside" class="panel" aria-labelledby="inside-title">
     <div class="title"><h2 id="inside-title">Inside ${lane(z)}, t = ${t}</h2></div>
+    <p class="where">${reading(z, row, t)}</p>
     <div class="scroll" data-board><table class="small">
       <thead>
-        <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup">${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
+        <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup" title=${`${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`}>${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
         <tr class="read"><th scope="row">times</th>${aligned.map(p => read[p.kind]
           ? read[p.kind].map((key, j) => html`<td class=${j ? "" : "first"}>${tile(key)}</td>`)
           : html`<td class="first one">${p.base.startsWith("bias") ? "1" : ""}</td>`)}<td></td></tr>
@@ -325,8 +327,18 @@ function inside() {
       <span class="tiles">${range(H, u => tile(`v/${z}/${row}/${t}/${each.symbol}/${u}`))}</span></div>`)}
     </div>
     <p class="note">${names.join(", ")}: ${cell.gates.length > 1 ? html`<b>${cell.gates.length} times</b> the rows of a plain RNN, one block for each of ${cell.gates.join(", ")}.`
-      : "one block of rows."} The same in every step.</p>
+      : "one block of rows."} Together ${count} numbers, the same in every step.</p>
   </section>`;
+}
+
+/** What x_t and h_(t-1) are in a step. */
+function reading(z, row, t) {
+  const before = network.backward(z) ? t + 1 : t - 1, low = network.layer(z) - 1;
+  const x = low < 0 ? html`x<sub>t</sub> is <code>${state.batchFirst ? `x[${row}, ${t}]` : `x[${t}, ${row}]`}</code>`
+    : html`x<sub>t</sub> is h of layer ${low} at t = ${t}${network.D === 2 ? ", both directions side by side" : ""}`;
+  const h = t === network.first(z, row) ? html`<code>h_0[${z}, ${row}]</code>`
+    : html`h after t = ${before}${network.backward(z) ? ", which the backward direction has read before" : ""}`;
+  return html`${x}; h<sub>t-1</sub> is ${h}.`;
 }
 
 const equationLine = equation => html`<span class="eq">${formula(textOf(equation))}</span>`;
@@ -564,11 +576,24 @@ function transport() {
 
 const PARTS = { tensors: "the tensors", inside: "the weights", time: "over time", packing: "the packed rows", program: "the program" };
 
+/** Bring a part into view; in a window of another page, which alone can scroll, by asking it. */
+function goTo(part) {
+  const found = root.querySelector(`#${part}`), behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  if (embedded) window.parent.postMessage({ statewise: { at: found.getBoundingClientRect().top } }, "*");
+  else found.scrollIntoView({ behavior });
+}
+
 function questions() {
   return html`<nav class="questions" aria-label="questions">${QUESTIONS.map(question => html`
     <button class="chip" aria-expanded=${state.question === question} @click=${() => answer(question)}>${question.ask}</button>`)}</nav>
     ${state.question ? html`<div class="answer"><p>${state.question.say(state, network)}</p>
-      <button class="quiet" @click=${() => root.querySelector(`#${state.question.part}`).scrollIntoView({ behavior: "smooth" })}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
+      <button class="quiet" @click=${() => goTo(state.question.part)}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
+}
+
+/** Said where the layer that was asked for was too large to be seen whole. */
+function cuts() {
+  const found = Object.entries(DATA.cuts).map(([name, asked]) => `${name} ${DATA.most[name]} for ${asked}`);
+  return found.length ? html`<p class="cuts">A smaller layer of the kind you asked for, so that it can be seen whole: ${found.join(", ")}. All else is as in yours.</p>` : "";
 }
 
 function draw() {
@@ -576,6 +601,7 @@ function draw() {
   render(html`
     <header><h1>Inside a recurrent layer</h1>
       <p>Choose any number: what it was computed from lights up. Step through time, change sizes and numbers, copy the Python.</p></header>
+    ${cuts()}
     ${questions()}
     ${settings()}
     ${transport()}
@@ -606,8 +632,8 @@ function remember() {
 
 function recall() {
   const start = DATA.start, names = { steps: "T", batch: "N", input_size: "I", hidden_size: "H", layers: "L", batch_first: "batchFirst" };
-  for (const [name, value] of Object.entries(start)) state[names[name] ?? name] = value;
-  if (start.lengths?.length) Object.assign(state, { ragged: true, N: Math.min(start.lengths.length, MOST.N), T: Math.min(Math.max(...start.lengths), MOST.T) });
+  for (const [name, value] of Object.entries(start)) if (name !== "lengths" || value.length) state[names[name] ?? name] = value;
+  state.ragged = Boolean(start.lengths?.length);
   for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
     if (name === "lengths") state.lengths = text.split(",").map(Number);
     else if (typeof USUAL[name] === "number") state[name] = Number(text);
