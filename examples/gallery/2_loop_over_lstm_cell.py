@@ -83,10 +83,8 @@ def waves(rows: int, steps: int, seed: int) -> Tensor:
 class Waves(nn.Module):
     def __init__(self, hidden_size: int = 32):
         super().__init__()
-        self.cell, self.output = (
-            statewise.LSTMCell(1, hidden_size),
-            nn.Linear(hidden_size, 1),
-        )
+        self.cell = statewise.LSTMCell(1, hidden_size)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor, ahead: int = 0) -> Tensor:
         """The next value for each step of x (T, N, 1); then ``ahead`` more."""
@@ -172,7 +170,7 @@ for name, run in runs.items():
     axes.plot(range(61, 121), run[60:, 0, 0], label=name)
 axes.axvline(60.5, color="grey", linestyle=":")
 axes.set(xlabel="step", title="From the dotted line on they read their own outputs")
-axes.legend(loc="lower left", fontsize=8)
+_ = axes.legend(loc="lower left", fontsize=8)
 
 # %%
 # The network with the smaller loss is the worse forecaster, and hardly better than saying

@@ -70,9 +70,8 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     losses = []
     for _ in range(updates):
-        x, lengths, last = batch(
-            words if len(words) <= rows else list(random.choice(words, rows))
-        )
+        some = words if len(words) <= rows else list(random.choice(words, rows))
+        x, lengths, last = batch(some)
         loss = nn.functional.cross_entropy(model(x, lengths), last)
         optimizer.zero_grad()
         loss.backward()

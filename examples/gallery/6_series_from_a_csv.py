@@ -48,18 +48,15 @@ def rmse(said, true) -> float:
 def windows(values: np.ndarray, width: int) -> tuple[Tensor, Tensor]:
     """(T, N, 1) and what comes after each, (N, 1)."""
     rows = np.lib.stride_tricks.sliding_window_view(values, width + 1)
-    return torch.from_numpy(rows[:, :-1].T[..., None].copy()), torch.from_numpy(
-        rows[:, -1:].copy()
-    )
+    x, y = rows[:, :-1].T[..., None], rows[:, -1:]
+    return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
 
 
 class Next(nn.Module):
     def __init__(self, hidden_size: int):
         super().__init__()
-        self.recurrent, self.output = (
-            statewise.LSTM(1, hidden_size),
-            nn.Linear(hidden_size, 1),
-        )
+        self.recurrent = statewise.LSTM(1, hidden_size)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         _, (h_n, _) = self.recurrent(x)
@@ -98,7 +95,7 @@ figure, axes = plt.subplots(figsize=(7.5, 3), layout="constrained")
 axes.plot(months, series, color="grey", label="passengers, thousands")
 axes.plot(months[SPLIT:], said[test] * (high - low) + low, label="LSTM, the next month")
 axes.set_title("It looks good")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # What is wrong with it
@@ -216,7 +213,7 @@ figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.plot(curve, label=["training", "validation"])
 axes.axvline(np.argmin([value for _, value in curve]), color="grey", linestyle=":")
 axes.set(xlabel="update", ylabel="loss", title="The weights of the dotted line are kept")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # And a year ahead
@@ -264,7 +261,7 @@ for name in ("LSTM on what that leaves", "statewise.jobs.Forecaster"):
 for at in origins:
     axes.axvline(months[at], color="grey", linewidth=0.6, linestyle=":")
 axes.set_title("From each dotted line on, nothing is known")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # ``statewise forecast AIRLINE.csv`` is that as a command: origins that roll through the
