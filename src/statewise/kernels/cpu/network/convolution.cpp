@@ -1,11 +1,12 @@
 // Convolutions over time, and over positions within each step.
 
 #include <algorithm>
+#include <string>
 
 #include "makers.hpp"
 #include "parts.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
 template <class T>
@@ -16,7 +17,7 @@ class Kernel {
         groups_(told.count("groups", 1, 1)),
         stride_(told.count("stride", 1, 1)),
         dilation_(told.count("dilation", 1, 1)) {
-    if (channels % groups_) told.refuse("channels in groups");
+    if (channels % groups_) told.refuse("channels in " + std::to_string(groups_) + " groups", std::to_string(channels));
     const int64_t of_group = channels / groups_;
     std::vector<int64_t> shape;
     const std::vector<T> weight = told.array("weight", {-1, of_group, -1}, &shape);
@@ -49,6 +50,20 @@ class Kernel {
   int64_t span() const { return span_; }
   int64_t stride() const { return stride_; }
   int64_t scratch() const { return depthwise_.empty() && gathers() ? size_ * channels_ / groups_ : 0; }
+
+  // Whether a result is the product of all positions that it spans, as they lie.
+  bool plain() const { return depthwise_.empty() && !gathers(); }
+  // A single result of each of so many rows, which lie `apart` numbers from each other. Of a plain one.
+  void apply_to_each(int64_t rows, const T* x, int64_t apart, T* y) const {
+    matrices_[0].multiply(rows, x, apart, y, made_);
+  }
+
+  // What `count` positions of the result span, one after the other. Of a plain one.
+  T* gather(int64_t count, const T* x, T* to) const {
+    for (int64_t p = 0; p < count; ++p) to = std::copy_n(x + p * stride_ * channels_, size_ * channels_, to);
+    return to;
+  }
+  int64_t gathered(int64_t count) const { return count * size_ * channels_; }
 
   // `count` positions of the result.
   void apply_to(int64_t count, const T* x, T* y, T* room) const {
@@ -107,6 +122,8 @@ struct Around {
   }
 };
 
+constexpr int64_t kTogether = 16;  // rows
+
 template <class T>
 class ConvolutionWithin final : public Local<T> {
  public:
@@ -116,25 +133,43 @@ class ConvolutionWithin final : public Local<T> {
         kernel_(told, checked(told, given[0].width)),
         around_(told, channels_) {
     if (around_.reflect && std::max(around_.left, around_.right) >= positions_)
-      told.refuse("more positions than are reflected");
+      told.refuse("more positions than are reflected", std::to_string(positions_));
     count_ = around_.count(positions_, kernel_.span(), kernel_.stride());
-    if (!count_) told.refuse("as many positions as the kernel spans");
+    if (!count_) told.refuse(std::to_string(kernel_.span()) + " positions or more", std::to_string(positions_));
     this->form = {count_ * kernel_.made(), given[0].kind};
   }
   int64_t scratch() const override {
-    return kernel_.scratch() + (around_.left + positions_ + around_.right) * channels_;
+    const int64_t padded = (around_.left + positions_ + around_.right) * channels_;
+    return kernel_.scratch() + padded + (kernel_.plain() ? kTogether * kernel_.gathered(count_) : 0);
   }
   void apply_to(int64_t rows, const void* const* given, void* result, T* room) const override {
-    for (int64_t r = 0; r < rows; ++r) {
-      T* const padded = room + kernel_.scratch();
-      around_.pad(static_cast<const T*>(given[0]) + r * positions_ * channels_, positions_, channels_, padded);
-      kernel_.apply_to(count_, padded, static_cast<T*>(result) + r * this->form.width, room);
+    T *const padded = room + kernel_.scratch(), *const spans =
+                                                    padded + (around_.left + positions_ + around_.right) * channels_;
+    const T* const x = static_cast<const T*>(given[0]);
+    T* const y = static_cast<T*>(result);
+    const auto pad = [&](int64_t r) { around_.pad(x + r * positions_ * channels_, positions_, channels_, padded); };
+    if (!kernel_.plain() || rows == 1) {
+      for (int64_t r = 0; r < rows; ++r) {
+        pad(r);
+        kernel_.apply_to(count_, padded, y + r * this->form.width, room);
+      }
+      return;
+    }
+    // Several rows with each part of the matrix while that is near.
+    for (int64_t first = 0; first < rows; first += kTogether) {
+      const int64_t some = std::min(kTogether, rows - first);
+      T* to = spans;
+      for (int64_t r = first; r < first + some; ++r) {
+        pad(r);
+        to = kernel_.gather(count_, padded, to);
+      }
+      kernel_.apply_to_each(some * count_, spans, kernel_.gathered(1), y + first * this->form.width);
     }
   }
 
  private:
   int64_t checked(const Told<T>& told, int64_t width) const {
-    if (width % positions_) told.refuse("a width that the positions divide");
+    if (width % positions_) told.refuse(std::to_string(positions_) + " positions of channels", std::to_string(width));
     return channels_;
   }
   int64_t positions_, channels_, count_ = 0;
@@ -149,8 +184,34 @@ class Convolution final : public Op<T> {
       : channels_(steps(told, given).width), kernel_(told, channels_), around_(told, channels_) {
     this->form = {kernel_.made()};
     this->streams = around_.left == kernel_.span() - 1 && !around_.right && kernel_.stride() == 1 && !around_.reflect;
+    this->keeps_steps = around_.left + around_.right == kernel_.span() - 1 && kernel_.stride() == 1;
+    if (around_.left && !around_.reflect) this->states = {{around_.left, channels_, false}};
   }
   int64_t left(int64_t count) const override { return around_.count(count, kernel_.span(), kernel_.stride()); }
+
+  int64_t room(const Extent& extent) const override {
+    const int64_t row = padded(extent.steps) * channels_;
+    return kernel_.scratch() + (together(extent) ? extent.rows * row : row + left(extent.steps) * kernel_.made());
+  }
+  bool feed(const Extent& extent, const void* const* given, const StatePart* before, T* const* after, void* result,
+            T* room) const override {
+    const int64_t rows = extent.rows, made = kernel_.made(), apart = padded(extent.steps) * channels_;
+    T *const y = static_cast<T*>(result), *const first = room + kernel_.scratch();
+    for (int64_t n = 0; n < rows; ++n) {
+      const int64_t length = extent.of(n), count = left(length);
+      T* const row = together(extent) ? first + n * apart : first;
+      pad(static_cast<const T*>(given[0]) + n * channels_, n, length, rows, before, row);
+      for (int64_t t = 0; after && !this->states.empty() && t < around_.left; ++t)
+        std::copy_n(row + (length + t) * channels_, channels_, after[0] + (t * rows + n) * channels_);
+      if (together(extent)) continue;
+      T* const results = rows == 1 ? y : first + apart;
+      kernel_.apply_to(count, row, results, room);
+      for (int64_t t = 0; rows > 1 && t < count; ++t) std::copy_n(results + t * made, made, y + (t * rows + n) * made);
+      for (int64_t t = count; t < left(extent.steps); ++t) std::fill_n(y + (t * rows + n) * made, made, T(0));
+    }
+    if (together(extent)) kernel_.apply_to_each(rows, first, apart, y);
+    return true;
+  }
 
   // The last inputs lie in a ring, twice, so that there is always a place from where on they are in their order.
   std::unique_ptr<Worker<T>> work(int64_t rows) const override {
@@ -197,17 +258,36 @@ class Convolution final : public Op<T> {
     return std::make_unique<Works>(*this, rows);
   }
 
- protected:
-  void sequence(int64_t count, const std::vector<Row>& given, void* result) const override {
-    if (!count) return;
-    if (around_.reflect && count <= std::max(around_.left, around_.right))
-      throw Unfit(this->name + ": there are too few steps to reflect");
-    const Numbers<T> padded((around_.left + count + around_.right) * channels_), room(kernel_.scratch());
-    around_.pad(reinterpret_cast<const T*>(given[0].data), count, channels_, padded.data());
-    kernel_.apply_to(left(count), padded.data(), static_cast<T*>(result), room.data());
+ private:
+  int64_t padded(int64_t steps) const { return around_.left + steps + around_.right; }
+  // A single step of several rows.
+  bool together(const Extent& extent) const {
+    return extent.steps == 1 && !extent.lengths && kernel_.plain() && this->streams;
   }
 
- private:
+  // A row's steps, and what is around them.
+  void pad(const T* x, int64_t row, int64_t length, int64_t rows, const StatePart* before, T* to) const {
+    const int64_t left = around_.left, right = around_.right;
+    if (around_.reflect && length && length <= std::max(left, right))
+      throw Unfit(this->name + ": expected more than " + std::to_string(std::max(left, right)) + " steps to reflect");
+    const auto copy = [&](const T* from) { to = std::copy_n(from, channels_, to); };
+    for (int64_t t = 0; t < left; ++t) {
+      if (around_.reflect && length)
+        copy(x + (left - t) * rows * channels_);
+      else if (before && !around_.reflect)
+        copy(static_cast<const T*>(before[0].data) + (t * rows + row) * channels_);
+      else
+        to = std::fill_n(to, channels_, T(0));
+    }
+    for (int64_t t = 0; t < length; ++t) copy(x + t * rows * channels_);
+    for (int64_t t = 0; t < right; ++t) {
+      if (around_.reflect && length)
+        copy(x + (length - 2 - t) * rows * channels_);
+      else
+        to = std::fill_n(to, channels_, T(0));
+    }
+  }
+
   int64_t channels_;
   Kernel<T> kernel_;
   Around around_;
@@ -226,4 +306,4 @@ Made<T> make_convolution(const Told<T>& told, const std::vector<Form>& given) {
 template Made<float> make_convolution(const Told<float>&, const std::vector<Form>&);
 template Made<double> make_convolution(const Told<double>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

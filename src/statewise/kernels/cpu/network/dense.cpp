@@ -5,7 +5,7 @@
 #include "makers.hpp"
 #include "parts.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
 template <class T>
@@ -33,6 +33,7 @@ class Linear final : public Local<T> {
  public:
   Linear(const Told<T>& told, const std::vector<Form>& given) {
     this->form = one(told, given);
+    threads_ = told.threads();
     std::vector<int64_t> shape;
     const std::vector<T> weight = told.array("weight", {-1, this->form.width}, &shape);
     std::vector<T> bias;
@@ -42,10 +43,11 @@ class Linear final : public Local<T> {
   }
   void apply_to(int64_t rows, const void* const* given, void* result, T*) const override {
     matrix_.multiply(rows, static_cast<const T*>(given[0]), matrix_.inputs(), static_cast<T*>(result),
-                     matrix_.outputs());
+                     matrix_.outputs(), threads_);
   }
 
  private:
+  int threads_ = 1;
   Matrix<T> matrix_;
 };
 
@@ -66,4 +68,4 @@ template Made<double> make_embedding(const Told<double>&, const std::vector<Form
 template Made<float> make_linear(const Told<float>&, const std::vector<Form>&);
 template Made<double> make_linear(const Told<double>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

@@ -7,7 +7,7 @@
 
 #include "ops.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 
 template <class T>
 using Made = std::unique_ptr<Op<T>>;
@@ -42,5 +42,9 @@ template <class T>
 Made<T> make_convolution(const Told<T>&, const std::vector<Form>&);
 template <class T>
 Made<T> make_path(const Told<T>&, const std::vector<Form>&);
+template <class T>
+Made<T> make_reverse(const Told<T>&, const std::vector<Form>&);
+template <class T>
+Made<T> make_attention(const Told<T>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

@@ -5,7 +5,7 @@
 #include "makers.hpp"
 #include "parts.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
 template <class T>
@@ -49,4 +49,4 @@ Made<T> make_norm(const Told<T>& told, const std::vector<Form>& given) {
 template Made<float> make_norm(const Told<float>&, const std::vector<Form>&);
 template Made<double> make_norm(const Told<double>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

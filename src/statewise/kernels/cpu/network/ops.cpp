@@ -1,11 +1,11 @@
 #include "ops.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "makers.hpp"
+#include "parts.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
 template <class T>
@@ -23,55 +23,57 @@ constexpr Maker<T> kMakers[] = {
     {"last", make_last<T>},           {"max", make_max<T>},
     {"mean", make_mean<T>},           {"scale", make_scale<T>},
     {"segment", make_segment<T>},     {"convolution", make_convolution<T>},
-    {"path", make_path<T>},
+    {"path", make_path<T>},           {"reverse", make_reverse<T>},
+    {"attention", make_attention<T>},
+};
+
+// Of an op that is fed step by step.
+template <class T>
+class Feeding final : public Worker<T> {
+ public:
+  Feeding(const Op<T>& op, int64_t rows) : op_(op), extent_{1, rows, nullptr}, room_(op.room(extent_)) {
+    for (const StateForm& each : op.states) {
+      parts_.emplace_back(each.depth * rows * each.width);
+      before_.push_back({parts_.back().data(), each.depth});
+      after_.push_back(parts_.back().data());
+    }
+    Feeding::begin();
+  }
+  void begin() override {
+    for (size_t k = 0; k < parts_.size(); ++k) op_.begin(k, extent_.rows, after_[k]);
+  }
+  bool step(const void* const* given, void* result) override {
+    return op_.feed(extent_, given, before_.data(), after_.data(), result, room_.data());
+  }
+  int64_t state_size() const override {
+    int64_t size = 0;
+    for (const Numbers<T>& part : parts_) size += part.size();
+    return size;
+  }
+  void save(T* to) const override {
+    for (const Numbers<T>& part : parts_) to = std::copy_n(part.data(), part.size(), to);
+  }
+  void load(const T* from) override {
+    for (const Numbers<T>& part : parts_) {
+      std::copy_n(from, part.size(), part.data());
+      from += part.size();
+    }
+  }
+
+ private:
+  const Op<T>& op_;
+  Extent extent_;
+  std::vector<Numbers<T>> parts_;
+  std::vector<StatePart> before_;
+  std::vector<T*> after_;
+  Numbers<T> room_;
 };
 
 }  // namespace
 
-// Row by row, each as it would be alone.
 template <class T>
-Value Op<T>::run(const std::vector<const Value*>& given, int64_t rows) const {
-  const Value& first = *given[0];
-  const bool summary = form.kind == Kind::kSummary;
-  Value made{form, summary ? 1 : left(first.steps), {}, {}, nullptr};
-  const int64_t bytes = form.row() * element_bytes<T>(form);
-  made.own.resize(size_t(made.steps * rows * bytes));
-  made.data = made.own.data();
-  std::vector<std::byte> result(size_t(made.steps * bytes));
-  std::vector<std::vector<std::byte>> row(given.size());
-  for (int64_t n = 0; n < rows; ++n) {
-    const int64_t length = first.lengths[size_t(n)];
-    std::vector<Row> data;
-    for (size_t k = 0; k < given.size(); ++k) {
-      const int64_t each = given[k]->form.row() * element_bytes<T>(given[k]->form);
-      row[k].resize(size_t(std::max<int64_t>(length, 1) * each));
-      for (int64_t t = 0; t < length; ++t)
-        std::memcpy(row[k].data() + t * each, static_cast<const std::byte*>(given[k]->data) + (t * rows + n) * each,
-                    size_t(each));
-      data.push_back({row[k].data(), each});
-    }
-    const int64_t count = summary ? 1 : left(length);
-    made.lengths.push_back(summary ? 1 : count);
-    sequence(length, data, result.data());
-    for (int64_t t = 0; t < count; ++t)
-      std::memcpy(made.own.data() + (t * rows + n) * bytes, result.data() + t * bytes, size_t(bytes));
-  }
-  return made;
-}
-
-template <class T>
-void Op<T>::sequence(int64_t count, const std::vector<Row>& given, void* result) const {
-  const bool summary = form.kind == Kind::kSummary;
-  if (summary && !count) nothing(static_cast<T*>(result));
-  const std::unique_ptr<Worker<T>> worker = work(1);
-  worker->begin();
-  std::vector<const void*> now(given.size());
-  for (int64_t t = 0; t < count; ++t) {
-    for (size_t k = 0; k < given.size(); ++k) now[k] = given[k].data + t * given[k].bytes;
-    auto* const to = static_cast<std::byte*>(result) + (summary ? 0 : t) * form.row() * element_bytes<T>(form);
-    if (!worker->step(now.data(), to))
-      throw Unfit(name + ": values are missing (NaN), and the network has learnt without");
-  }
+std::unique_ptr<Worker<T>> Op<T>::work(int64_t rows) const {
+  return std::make_unique<Feeding<T>>(*this, rows);
 }
 
 template <class T>
@@ -80,10 +82,18 @@ std::unique_ptr<Op<T>> make_op(const Told<T>& told, const std::vector<Form>& giv
     if (told.op() != maker.op) continue;
     std::unique_ptr<Op<T>> made = maker.make(told, given);
     if (made->form.width < 1 || made->form.width > kWidest) told.refuse("a result that is less wide");
-    made->name = told.name();
+    made->name = told.name(), made->op = told.op();
     return made;
   }
-  throw Unsupported("there is no op " + told.op().substr(0, 40));
+  std::string names;
+  for (const std::string& name : op_names()) names += (names.empty() ? "" : ", ") + name;
+  throw Unsupported("the runtime has no op '" + told.op().substr(0, 40) + "'; it has " + names);
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const Maker<float>& maker : kMakers<float>) names.emplace_back(maker.op);
+  return names;
 }
 
 template class Op<float>;
@@ -91,4 +101,4 @@ template class Op<double>;
 template std::unique_ptr<Op<float>> make_op(const Told<float>&, const std::vector<Form>&);
 template std::unique_ptr<Op<double>> make_op(const Told<double>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

@@ -8,11 +8,10 @@
 
 #include "../dispatch.hpp"
 #include "../memory.hpp"
+#include "../threads.hpp"
 #include "ops.hpp"
 
-namespace statewise {
-
-constexpr int64_t kMostAround = 1 << 24;  // numbers that a convolution reads at once, or puts before the first
+namespace statewise::runtime {
 
 template <class T>
 const StreamKernels& kernels() {
@@ -42,6 +41,8 @@ class Numbers {
   int64_t count_ = 0;
 };
 
+constexpr int64_t kWorthAThread = 1 << 20;  // multiply-adds
+
 // y = x W^T + b.
 template <class T>
 class Matrix {
@@ -59,6 +60,16 @@ class Matrix {
   }
   void multiply(int64_t rows, const T* x, int64_t x_row, T* y, int64_t y_row) const {
     kernels<T>().multiply(dense_, rows, x, x_row, y, y_row);
+  }
+  // On several threads, where that is worth it.
+  void multiply(int64_t rows, const T* x, int64_t x_row, T* y, int64_t y_row, int threads) const {
+    const int64_t adds = rows * dense_.inputs * dense_.outputs;
+    const int64_t parts = std::min<int64_t>({threads, rows, adds / kWorthAThread});
+    if (parts < 2) return multiply(rows, x, x_row, y, y_row);
+    parallel(threads, parts, [&](int64_t part) {
+      const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts;
+      multiply(end - begin, x + begin * x_row, x_row, y + begin * y_row, y_row);
+    });
   }
   int64_t inputs() const { return dense_.inputs; }
   int64_t outputs() const { return dense_.outputs; }
@@ -83,7 +94,7 @@ void check_values(const Told<T>& told, const std::vector<Form>& given) {
 
 template <class T>
 const Form& steps(const Told<T>& told, const std::vector<Form>& given) {
-  if (one(told, given).kind == Kind::kSummary) told.refuse("steps to read, not a summary of them");
+  if (one(told, given).kind == Kind::kSummary) told.refuse("steps to read", "a summary of them");
   return given[0];
 }
 
@@ -95,53 +106,65 @@ class Local : public Op<T> {
   virtual void apply_to(int64_t rows, const void* const* given, void* result, T* room) const = 0;
   virtual int64_t scratch() const { return 0; }
 
-  std::unique_ptr<Worker<T>> work(int64_t rows) const override {
-    struct Works final : Worker<T> {
-      Works(const Local& local, int64_t n) : op(local), rows(n), room(local.scratch()) {}
-      bool step(const void* const* given, void* result) override {
-        op.apply_to(rows, given, result, room.data());
-        return true;
-      }
-      const Local& op;
-      int64_t rows;
-      Numbers<T> room;
-    };
-    return std::make_unique<Works>(*this, rows);
-  }
-
-  Value run(const std::vector<const Value*>& given, int64_t rows) const override {
-    Value made{this->form, given[0]->steps, given[0]->lengths, {}, nullptr};
-    std::vector<const void*> data;
-    for (const Value* value : given) data.push_back(value->data);
-    const int64_t count = rows * (this->form.kind == Kind::kSummary ? 1 : made.steps);
-    made.own.resize(size_t(count * this->form.row() * element_bytes<T>(this->form)));
-    made.data = made.own.data();
-    const Numbers<T> room(scratch());
-    apply_to(count, data.data(), made.own.data(), room.data());
-    return made;
+  int64_t room(const Extent&) const override { return scratch(); }
+  bool feed(const Extent& extent, const void* const* given, const StatePart*, T* const*, void* result,
+            T* room) const override {
+    apply_to(extent.steps * extent.rows, given, result, room);
+    return true;
   }
 };
 
-// An op whose state is so many numbers of each row.
-template <class T, class O>
-struct SmallWorker final : Worker<T> {
-  SmallWorker(const O& of, int64_t n) : op(of), rows(n), state(n * of.state_of_row()) { begin(); }
-  void begin() override {
-    for (int64_t r = 0; r < rows; ++r) op.begin(state.data() + r * op.state_of_row());
+// An op that reads the steps of a row one after the other, and knows of those before as much as its state holds.
+template <class T>
+class Folded : public Op<T> {
+ public:
+  // One more step of a row; false where a value is missing. y: of what is over time.
+  virtual bool step_row(const void* const* given, T* const* state, T* y) const = 0;
+  // What sums up the steps by now.
+  virtual void sum_up(T* const*, T*) const {}
+
+  int64_t room(const Extent&) const override {
+    int64_t count = 0;
+    for (const StateForm& each : this->states) count += each.width;
+    return count;
   }
-  bool step(const void* const* given, void* result) override {
+
+  bool feed(const Extent& extent, const void* const* given, const StatePart* before, T* const* after, void* result,
+            T* room) const override {
+    const bool summary = this->form.kind == Kind::kSummary;
+    const int64_t width = this->form.width, rows = extent.rows;
     bool fits = true;
-    for (int64_t r = 0; r < rows; ++r)
-      fits = op.step_row(given, r, state.data() + r * op.state_of_row(), static_cast<T*>(result) + r * op.form.width) &&
-             fits;
+    for (int64_t n = 0; n < rows; ++n) {
+      T* state[kMostParts];
+      T* own = room;
+      for (size_t k = 0; k < this->states.size(); own += this->states[k++].width) {
+        const int64_t size = this->states[k].width;
+        state[k] = after ? after[k] + n * size : own;
+        if (!before)
+          this->begin(k, 1, state[k]);
+        else if (const T* const from = static_cast<const T*>(before[k].data) + n * size; from != state[k])
+          std::copy_n(from, size, state[k]);
+      }
+      const int64_t length = extent.of(n);
+      for (int64_t t = 0; t < length; ++t) {
+        const void* row[kMostParts];
+        for (size_t i = 0; i < given_bytes.size(); ++i)
+          row[i] = static_cast<const char*>(given[i]) + (t * rows + n) * given_bytes[i];
+        fits = step_row(row, state, summary ? nullptr : static_cast<T*>(result) + (t * rows + n) * width) && fits;
+      }
+      if (summary) sum_up(state, static_cast<T*>(result) + n * width);
+      for (int64_t t = length; !summary && t < extent.steps; ++t)
+        std::fill_n(static_cast<T*>(result) + (t * rows + n) * width, width, T(0));
+    }
     return fits;
   }
-  int64_t state_size() const override { return state.size(); }
-  void save(T* to) const override { std::copy_n(state.data(), state.size(), to); }
-  void load(const T* from) override { std::copy_n(from, state.size(), state.data()); }
-  const O& op;
-  int64_t rows;
-  Numbers<T> state;
+
+ protected:
+  static constexpr size_t kMostParts = 4;
+  void reads_rows_of(const std::vector<Form>& given) {
+    for (const Form& form : given) given_bytes.push_back(form.row() * element_bytes<T>(form));
+  }
+  std::vector<int64_t> given_bytes;  // of a row
 };
 
-}  // namespace statewise
+}  // namespace statewise::runtime

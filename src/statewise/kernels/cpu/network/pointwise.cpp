@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-#include <utility>
+#include <limits>
+#include <string>
 
 #include "makers.hpp"
 #include "parts.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
 template <class T>
@@ -55,53 +55,86 @@ class Joined final : public Local<T> {
   std::vector<int64_t> widths_;
 };
 
+enum class Special { kNone, kElu, kSoftmax, kLogSoftmax };
+struct FunctionName {
+  const char* name;
+  Function function;
+  Special special;
+};
+constexpr FunctionName kFunctionNames[] = {
+    {"relu", Function::kRelu, Special::kNone},       {"tanh", Function::kTanh, Special::kNone},
+    {"sigmoid", Function::kSigmoid, Special::kNone}, {"silu", Function::kSilu, Special::kNone},
+    {"elu", Function::kExp, Special::kElu},          {"softplus", Function::kSoftplus, Special::kNone},
+    {"softmax", Function::kExp, Special::kSoftmax},  {"log_softmax", Function::kExp, Special::kLogSoftmax}};
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// In several sums, which wait for one another less.
+template <class T>
+double total(const T* x, int64_t count) {
+  double sums[8]{}, sum = 0;
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    for (int k = 0; k < 8; ++k) sums[k] += double(x[i + k]);
+  for (; i < count; ++i) sum += double(x[i]);
+  for (double each : sums) sum += each;
+  return sum;
+}
+
+// NaN where there is one.
+template <class T>
+T largest(const T* x, int64_t count) {
+  T most = x[0];
+  bool odd = false;
+  for (int64_t i = 0; i < count; ++i) most = x[i] > most ? x[i] : most, odd |= x[i] != x[i];
+  return odd ? std::numeric_limits<T>::quiet_NaN() : most;
+}
+
 template <class T>
 class Activation final : public Local<T> {
  public:
   Activation(const Told<T>& told, const std::vector<Form>& given) {
     this->form = one(told, given);
     const std::string function = told.word("function");
-    const std::pair<const char*, Function> each[] = {{"relu", Function::kRelu},
-                                                     {"tanh", Function::kTanh},
-                                                     {"sigmoid", Function::kSigmoid},
-                                                     {"silu", Function::kSilu},
-                                                     {"softplus", Function::kSoftplus}};
-    for (const auto& [name, what] : each)
-      if (function == name) function_ = what;
-    elu_ = function == "elu", soft_ = function == "softmax", log_ = function == "log_softmax";
-    if (!function_ && !elu_ && !soft_ && !log_) throw Unsupported(told.name() + ": no function is called " + function);
+    for (const auto& [name, what, special] : kFunctionNames)
+      if (function == name) found_ = true, function_ = what, special_ = special;
+    if (!found_) told.refuse("function to be " + joined(activation_names()), said(told.find("function")));
   }
-  void apply_to(int64_t rows, const void* const* given, void* result, T*) const override {
+  void apply_to(int64_t rows, const void* const* given, void* result, T* room) const override {
     const int64_t width = this->form.width;
     const T* const x = static_cast<const T*>(given[0]);
     T* const y = static_cast<T*>(result);
-    if (function_) return apply(*function_, x, rows * width, y);
-    if (elu_) {
+    if (special_ == Special::kNone) return apply(function_, x, rows * width, y);
+    if (special_ == Special::kElu) {
       for (int64_t i = 0; i < rows * width; ++i) y[i] = x[i] > 0 ? x[i] : std::expm1(x[i]);
       return;
     }
-    for (int64_t r = 0; r < rows; ++r) normalise(x + r * width, y + r * width, width);
+    for (int64_t r = 0; r < rows; ++r) normalise(x + r * width, y + r * width, width, room);
   }
+  int64_t scratch() const override { return special_ == Special::kLogSoftmax ? this->form.width : 0; }
 
  private:
-  void normalise(const T* x, T* y, int64_t width) const {
-    const T most = *std::max_element(x, x + width);
+  void normalise(const T* x, T* y, int64_t width, T* room) const {
+    const T most = largest(x, width);
     for (int64_t i = 0; i < width; ++i) y[i] = x[i] - most;
-    if (soft_) {
+    if (special_ == Special::kSoftmax) {
       apply(Function::kExp, y, width, y);
-      T sum = 0;
-      for (int64_t i = 0; i < width; ++i) sum += y[i];
-      for (int64_t i = 0; i < width; ++i) y[i] /= sum;
+      const T scale = T(1 / total(y, width));
+      for (int64_t i = 0; i < width; ++i) y[i] *= scale;
       return;
     }
-    double sum = 0;
-    for (int64_t i = 0; i < width; ++i) sum += std::exp(double(y[i]));
-    const T log = T(std::log(sum));
+    apply(Function::kExp, y, width, room);
+    const T log = T(std::log(total(room, width)));
     for (int64_t i = 0; i < width; ++i) y[i] -= log;
   }
 
-  std::optional<Function> function_;
-  bool elu_ = false, soft_ = false, log_ = false;
+  bool found_ = false;
+  Function function_ = Function::kRelu;
+  Special special_ = Special::kNone;
 };
 
 template <class T>
@@ -109,7 +142,8 @@ class Magnitude final : public Local<T> {
  public:
   Magnitude(const Told<T>& told, const std::vector<Form>& given) : positions_(told.count("positions", 1, 1)) {
     this->form = one(told, given);
-    if (this->form.width % 2 || this->form.width / 2 % positions_) told.refuse("two halves of the channels");
+    if (this->form.width % 2 || this->form.width / 2 % positions_)
+      told.refuse("a width that is a multiple of " + std::to_string(2 * positions_), std::to_string(this->form.width));
     this->form.width /= 2;
   }
   void apply_to(int64_t rows, const void* const* given, void* result, T*) const override {
@@ -128,6 +162,12 @@ class Magnitude final : public Local<T> {
 // What a convolution makes of positions that are there already, padded: (positions, channels), dense.
 
 }  // namespace
+
+std::vector<std::string> activation_names() {
+  std::vector<std::string> names;
+  for (const FunctionName& each : kFunctionNames) names.emplace_back(each.name);
+  return names;
+}
 
 template <class T>
 Made<T> make_add(const Told<T>& told, const std::vector<Form>& given) {
@@ -158,4 +198,4 @@ template Made<double> make_activation(const Told<double>&, const std::vector<For
 template Made<float> make_magnitude(const Told<float>&, const std::vector<Form>&);
 template Made<double> make_magnitude(const Told<double>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

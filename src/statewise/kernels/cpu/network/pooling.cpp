@@ -7,34 +7,35 @@
 #include "makers.hpp"
 #include "parts.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
+// What the last step gives; of a layer in two directions the backward one's first step.
 template <class T>
 class Last final : public Op<T> {
  public:
   Last(const Told<T>& told, const std::vector<Form>& given) : both_(told.flag("bidirectional")) {
-    this->form = {steps(told, given).width, Kind::kSummary};
-    this->streams = !both_;
+    const int64_t width = steps(told, given).width;
+    this->form = {width, Kind::kSummary}, this->states = {{1, width}};
+    this->streams = !both_, this->gives_state = true;
   }
-  int64_t state_of_row() const { return 1; }  // which says nothing: what it gives is its state
-  void begin(T* state) const { *state = 0; }
-  bool step_row(const void* const* given, int64_t row, T*, T* y) const {
-    std::copy_n(static_cast<const T*>(given[0]) + row * this->form.width, this->form.width, y);
+  bool feed(const Extent& extent, const void* const* given, const StatePart* before, T* const* after, void* result,
+            T*) const override {
+    const int64_t width = this->form.width, rows = extent.rows, first = both_ ? width / 2 : width;
+    for (int64_t n = 0; n < rows; ++n) {
+      T* const y = static_cast<T*>(result) + n * width;
+      const auto row = [&](int64_t t) { return static_cast<const T*>(given[0]) + (t * rows + n) * width; };
+      if (const int64_t length = extent.of(n)) {
+        std::copy_n(row(length - 1), first, y);
+        std::copy_n(row(0) + first, width - first, y + first);
+      } else if (before) {
+        std::copy_n(static_cast<const T*>(before[0].data) + n * width, width, y);
+      } else {
+        std::fill_n(y, width, T(0));
+      }
+      if (after && after[0] + n * width != y) std::copy_n(y, width, after[0] + n * width);
+    }
     return true;
-  }
-  std::unique_ptr<Worker<T>> work(int64_t rows) const override {
-    return std::make_unique<SmallWorker<T, Last>>(*this, rows);
-  }
-
- protected:
-  void nothing(T* y) const override { std::fill_n(y, this->form.width, T(0)); }
-  void sequence(int64_t count, const std::vector<Row>& given, void* result) const override {
-    const int64_t width = this->form.width;
-    const T* const x = reinterpret_cast<const T*>(given[0].data);
-    if (!count) return nothing(static_cast<T*>(result));
-    std::copy_n(x + (count - 1) * width, width, static_cast<T*>(result));
-    if (both_) std::copy_n(x + width / 2, width - width / 2, static_cast<T*>(result) + width / 2);
   }
 
  private:
@@ -42,64 +43,56 @@ class Last final : public Op<T> {
 };
 
 template <class T>
-class Largest final : public Op<T> {
+class Largest final : public Folded<T> {
  public:
   Largest(const Told<T>& told, const std::vector<Form>& given) {
-    this->form = {steps(told, given).width, Kind::kSummary};
+    const int64_t width = steps(told, given).width;
+    this->form = {width, Kind::kSummary}, this->states = {{1, width}};
+    this->reads_rows_of(given);
   }
-  int64_t state_of_row() const { return this->form.width; }
-  void begin(T* state) const { nothing(state); }
-  bool step_row(const void* const* given, int64_t row, T* state, T* y) const {
-    const T* const x = static_cast<const T*>(given[0]) + row * this->form.width;
+  void begin(size_t, int64_t rows, T* to) const override {
+    std::fill_n(to, rows * this->form.width, -std::numeric_limits<T>::infinity());
+  }
+  bool step_row(const void* const* given, T* const* state, T*) const override {
+    const T* const x = static_cast<const T*>(given[0]);
     for (int64_t i = 0; i < this->form.width; ++i)
-      y[i] = state[i] = std::isnan(x[i]) || x[i] > state[i] ? x[i] : state[i];
+      state[0][i] = x[i] != x[i] || x[i] > state[0][i] ? x[i] : state[0][i];
     return true;
   }
-  std::unique_ptr<Worker<T>> work(int64_t rows) const override {
-    return std::make_unique<SmallWorker<T, Largest>>(*this, rows);
-  }
-
- protected:
-  void nothing(T* y) const override { std::fill_n(y, this->form.width, -std::numeric_limits<T>::infinity()); }
+  void sum_up(T* const* state, T* y) const override { std::copy_n(state[0], this->form.width, y); }
 };
 
-// The state: the weighted sum, the sum of the weights, and the largest score, which has weight 1.
+// The mean of the steps, weighted by exp of the score of each, if there are two values: attention. The state: the
+// weighted sum, the sum of the weights, and the largest score, whose weight is 1.
 template <class T>
-class Mean final : public Op<T> {
+class Mean final : public Folded<T> {
  public:
   Mean(const Told<T>& told, const std::vector<Form>& given) : scored_(given.size() > 1) {
     check_values(told, given);
     if (given.size() > 2 || (scored_ && given[0].width != 1)) told.refuse("steps, and maybe a score of each");
     for (const Form& form : given)
-      if (form.kind == Kind::kSummary) told.refuse("steps to read, not a summary of them");
-    this->form = {given.back().width, Kind::kSummary};
+      if (form.kind == Kind::kSummary) told.refuse("steps to read", "a summary of them");
+    const int64_t width = given.back().width;
+    this->form = {width, Kind::kSummary}, this->states = {{1, width}, {1, 1}, {1, 1}};
+    this->reads_rows_of(given);
   }
-  int64_t state_of_row() const { return this->form.width + 2; }
-  void begin(T* state) const {
-    std::fill_n(state, this->form.width + 1, T(0));
-    state[this->form.width + 1] = -std::numeric_limits<T>::infinity();
+  void begin(size_t k, int64_t rows, T* to) const override {
+    std::fill_n(to, rows * this->states[k].width, k < 2 ? T(0) : -std::numeric_limits<T>::infinity());
   }
-  bool step_row(const void* const* given, int64_t row, T* state, T* y) const {
-    const int64_t width = this->form.width;
-    const T* const x = static_cast<const T*>(given[scored_]) + row * width;
-    const T score = scored_ ? static_cast<const T*>(given[0])[row] : T(0);
-    T &sum = state[width], &most = state[width + 1];
-    const T highest = std::max(most, score);
-    const T kept = std::isinf(most) ? T(0) : std::exp(most - highest);
-    const T own = std::isinf(score) && score < 0 ? T(0) : std::exp(score - highest);
+  bool step_row(const void* const* given, T* const* state, T*) const override {
+    const T* const x = static_cast<const T*>(given[scored_]);
+    const T score = scored_ ? *static_cast<const T*>(given[0]) : T(0);
+    T &sum = *state[1], &most = *state[2];
+    const T highest = score > most || score != score ? score : most;
+    const T kept = most == highest ? T(1) : std::isinf(most) ? T(0) : std::exp(most - highest);
+    const T own = score == highest ? T(1) : std::isinf(score) && score < 0 ? T(0) : std::exp(score - highest);
     most = highest, sum = sum * kept + own;
-    for (int64_t i = 0; i < width; ++i) {
-      state[i] = state[i] * kept + own * x[i];
-      y[i] = state[i] / sum;
-    }
+    for (int64_t i = 0; i < this->form.width; ++i) state[0][i] = state[0][i] * kept + own * x[i];
     return true;
   }
-  std::unique_ptr<Worker<T>> work(int64_t rows) const override {
-    return std::make_unique<SmallWorker<T, Mean>>(*this, rows);
+  void sum_up(T* const* state, T* y) const override {  // of no step at all NaN, as torch's
+    for (int64_t i = 0; i < this->form.width; ++i) y[i] = state[0][i] / *state[1];
   }
-
- protected:
-  void nothing(T* y) const override { std::fill_n(y, this->form.width, std::numeric_limits<T>::quiet_NaN()); }
 
  private:
   bool scored_;
@@ -129,4 +122,4 @@ template Made<double> make_max(const Told<double>&, const std::vector<Form>&);
 template Made<float> make_mean(const Told<float>&, const std::vector<Form>&);
 template Made<double> make_mean(const Told<double>&, const std::vector<Form>&);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

@@ -11,7 +11,7 @@
 
 #include "file.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 
 // What a file asks for and this library doesn't do.
 struct Unsupported : std::runtime_error {
@@ -35,18 +35,37 @@ struct Form {
   int64_t row() const { return kind == Kind::kSymbols ? 1 : width; }  // elements of a row
 };
 
+// A cell that programs may name: its number among the kernels', and what its states and weights are called.
+struct CellNames {
+  int number;
+  std::vector<std::string> states, weights;
+};
+
+// The cells that come with statewise.
+const std::map<std::string, CellNames>& own_cells();
+
+// What a program's ops are made of beside what it says of each.
+struct Materials {
+  const std::map<std::string, Tensor>& tensors;
+  const std::map<std::string, CellNames>& cells;
+  int threads;
+  std::set<std::string> used{};  // tensors
+};
+
 // What a file says of one op: options and tensors, each checked when it is asked for.
 template <class T>
 class Told {
  public:
-  Told(const Json& entry, const std::map<std::string, Tensor>& tensors, std::set<std::string>& used, int threads);
+  Told(const Json& entry, Materials& materials);
 
   const std::string& name() const { return name_; }
   const std::string& op() const { return op_; }
-  int threads() const { return threads_; }
-  size_t tensors() const { return tensors_.size(); }
+  int threads() const { return materials_.threads; }
+  size_t tensors() const { return materials_.tensors.size(); }
+  const std::map<std::string, CellNames>& cells() const { return materials_.cells; }
   const Json* find(const char* option) const { return entry_.find(option); }
   [[noreturn]] void refuse(const std::string& expected) const;
+  [[noreturn]] void refuse(const std::string& expected, const std::string& got) const;
 
   int64_t count(const char* option, int64_t least = 1) const;
   int64_t count(const char* option, int64_t least, int64_t otherwise) const;
@@ -62,15 +81,16 @@ class Told {
 
  private:
   const Json& entry_;
-  const std::map<std::string, Tensor>& tensors_;
-  std::set<std::string>& used_;
-  int threads_;
+  Materials& materials_;
   std::string name_, op_;
 };
+
+// A value as messages show it, cut where it is long; of null that there is none.
+std::string said(const Json* value);
 
 template <class T>
 int64_t element_bytes(const Form& form) {
   return form.kind == Kind::kSymbols || form.kind == Kind::kExact ? 8 : int64_t(sizeof(T));
 }
 
-}  // namespace statewise
+}  // namespace statewise::runtime
