@@ -90,7 +90,7 @@ panel: $(STAMPS)/jobs ## fetch 107 public sets and measure forecast and others o
 
 ARCHIVE ?=
 
-archive: $(STAMPS)/jobs ## fetch 44 public sets and measure classify on them (40 minutes); renews the table in docs/jobs.md
+archive: $(STAMPS)/jobs ## fetch 44 public sets and measure classify on them (40 minutes); renews the table in docs/jobs/classify.md
 	PYTHONPATH=tools:. $(BIN)/python -m archive $(ARCHIVE)
 
 wheel: $(STAMPS)/build-tools ## sdist and wheel into dist/, and a forecast from the wheel alone in an environment made for it

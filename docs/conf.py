@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,22 @@ html_extra_path = ["llms.txt"]
 
 def setup(app: Any) -> None:
     app.connect("source-read", _files_by_name)
+    app.connect("build-finished", _interactive_page)
 
 
 def _files_by_name(app: Any, page: str, source: list[str]) -> None:
     """A link to a file of the repository that is no page becomes the file's name."""
-    source[0] = re.sub(r"\[([^]]*)\]\(\.\./([^)]*)\)", r"\1 (`\2`)", source[0])
+
+    def named(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), link[2]))
+        return link[0] if target.startswith("docs/") else f"{link[1]} (`{target}`)"
+
+    source[0] = re.sub(r"\[([^]]*)\]\((\.\./[^)]*)\)", named, source[0])
+
+
+def _interactive_page(app: Any, error: Exception | None) -> None:
+    """The page that the front page has a window for."""
+    if error is None and app.builder.format == "html":
+        from statewise.explaining.page import page
+
+        (Path(app.outdir) / "explorer.html").write_text(page(), encoding="utf-8")

@@ -1,10 +1,15 @@
-"""The examples of the pages in docs/ run as they stand, one after the other."""
+"""The examples of the pages run as they stand, those of a page one after the other, in a folder of its own."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,58 +19,45 @@ from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 import statewise
 
-LAYERS = Path(__file__).parents[1] / "docs" / "layers.md"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+NOT_RUN = {
+    "docs/cells.md": "model = swap(load_model(",  # TiRex and its weights
+    "docs/howto/ddp.md": "dist.init_process_group",  # below, in processes
+    "docs/serve.md": "websockets",  # tests/serving has a server
+}
+OF_OTHERS = ("keras", "darts", "neuralforecast")  # examples with these run where they are installed
 
 
-@pytest.mark.parametrize(("page", "least"), [("layers.md", 9), ("explain.md", 8), ("onnx.md", 3), ("tutorial.md", 7)])
-def test_examples_of_a_page(page, least, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    path = LAYERS.with_name(page)
-    text = path.read_text()
-    names: dict[str, object] = {}
-    blocks = list(re.finditer(r"```python\n(.*?)```", text, flags=re.DOTALL))
-    assert len(blocks) >= least
-    for block in blocks:
-        line = text.count("\n", 0, block.start()) + 1
-        exec(compile("\n" * line + block[1], str(path), "exec"), names)
+def blocks(page: str) -> list[tuple[int, str]]:
+    """The Python of a page: in which line each block begins, and what it says."""
+    text = (ROOT / page).read_text()
+    found = re.finditer(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return [(text.count("\n", 0, block.start()) + 1, block[1]) for block in found]
 
 
-def test_the_guide_from_equations_to_a_layer():
-    """Its cell is the mgu that statewise has."""
-    text = (LAYERS.parent / "cells.md").read_text()
-    names: dict[str, object] = {}
-    exec(re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)[1], names)
-    theirs = statewise.Recurrent("mgu", 3, 20, num_layers=2)
-    theirs.load_state_dict(names["layer"].state_dict())
-    x = torch.randn(5, 2, 3)
-    torch.testing.assert_close(names["layer"](x)[0], theirs(x)[0])
+def pages() -> list[str]:
+    every = (path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))])
+    return [page for page in every if blocks(page)]
 
 
-def test_examples_of_the_classes(tmp_path, monkeypatch):
-    """Those of the section on all of them; the others have data that aren't here."""
-    monkeypatch.chdir(tmp_path)
-    text = (LAYERS.parent / "jobs.md").read_text()
-    section = text[text.index("\n## In a program\n") : text.index("\n## Forecast\n")]
-    names: dict[str, object] = {}
-    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    assert len(blocks) == 4
-    for block in blocks:
-        exec(block, names)
-    assert names["best"].units != 64
+def run(page: str, names: dict[str, Any], change: Callable[[str], str] = str) -> None:
+    """Run what a page shows; ``names`` has what it takes for granted, and in the end what it made."""
+    for line, block in blocks(page):
+        if NOT_RUN.get(page, "\0") in block:
+            continue
+        wanted = re.findall(r"^(?:import|from) (\w+)", block, flags=re.MULTILINE)
+        if all(find_spec(name) for name in OF_OTHERS if name in wanted):
+            exec(compile("\n" * line + change(block), str(ROOT / page), "exec", dont_inherit=True), names)
 
 
-def test_examples_of_the_forecaster():
-    """As they stand, but for networks that learn for a moment alone."""
-    text = (LAYERS.parent / "jobs.md").read_text()
-    example = re.search(
-        r"```python\n(from statewise.jobs import Forecaster, ForecastRegressor\n.*?)```", text, re.DOTALL
-    )
+def of_a_series() -> dict[str, Any]:
     rows, days = 80, pd.date_range("2024-01-01", periods=80)
     values = np.sin(np.arange(rows) * np.pi / 6) + np.random.default_rng(0).normal(size=rows) / 10
     df = pd.DataFrame({"unique_id": ["a"] * rows, "ds": days, "y": values})
     table = pd.DataFrame({"shop": ["a"] * rows, "date": days, "sales": values, "price": values.round()})
     ahead = pd.DataFrame({"shop": "a", "date": pd.date_range(days[-1], periods=13)[1:], "price": 1.0})
-    names: dict[str, object] = {
+    return {
         "df": df,
         "newer_df": df.assign(ds=df["ds"] + pd.Timedelta(days=9)),
         "df_with_prices": df.assign(price=values.round()),
@@ -78,29 +70,115 @@ def test_examples_of_the_forecaster():
         "cross_val_score": cross_val_score,
         "TimeSeriesSplit": partial(TimeSeriesSplit, 2),
     }
-    exec(re.sub(r"(Forecaster|Regressor)\(", r"\1(ensemble=1, epochs=1, season=12, ", example[1]), names)
-    assert names["forecaster"].predict().shape == (12,)
 
 
-def test_examples_of_the_runtime(tmp_path, monkeypatch):
+def of_sequences() -> dict[str, Any]:
+    y = np.arange(40) % 2
+    X = np.cumsum(np.random.default_rng(0).normal(y[:, None] - 0.5, 2, (40, 12)), axis=1)  # (n, T)
+    return {"X": X, "y": y, "X_test": X[:3]}
+
+
+def of_texts() -> dict[str, Any]:
+    words, tags = ["Anna", "lives", "in", "Oslo", "."], ["B-NAME", "O", "O", "B-PLACE", "O"]
+    dates = [(f"{day} May 1984", f"1984-05-{day:02}") for day in range(1, 31)]
+    sources, targets = zip(*dates, strict=True)
+    return {
+        "names": ["maria", "john", "mary", "joan"] * 5,
+        "sentences": [words] * 8,
+        "tags": [tags] * 8,
+        "test_sentences": [words],
+        "test_tags": [tags],
+        "sources": list(sources),
+        "targets": list(targets),
+        "test_sources": list(sources[:2]),
+        "test_targets": list(targets[:2]),
+    }
+
+
+def of_layers() -> dict[str, Any]:
+    """What the front page and the README have beside their example."""
+    return {
+        "x": torch.zeros(7, 7, 26),
+        "x_t": torch.zeros(7, 26),
+        "n": [7, 1, 0, 2, 3, 7, 6],
+        "lengths": [7, 1, 0, 2, 3, 7, 6],
+        "episode_begins": torch.zeros(7, 7, dtype=torch.bool),
+        "model": torch.nn.Sequential(torch.nn.LSTM(26, 4)),
+    }
+
+
+GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
+    "README.md": lambda: of_layers() | of_a_series(),
+    "docs/index.md": of_layers,
+    "docs/jobs/classify.md": of_sequences,
+    "docs/jobs/forecast.md": of_a_series,
+    "docs/jobs/tag.md": of_texts,
+    "docs/jobs/translate.md": of_texts,
+    "docs/jobs/write.md": of_texts,
+}
+
+
+def for_a_moment(code: str) -> str:
+    """The same with networks that learn for a moment alone."""
+    code = re.sub(r"(Forecaster|ForecastRegressor)\(", r"\1(ensemble=1, epochs=1, season=12, ", code)
+    return re.sub(r"(Classifier|Writer|Tagger|Translator)\((?:epochs=20|units=32)?\)", r"\1(units=4, epochs=1)", code)
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page not in ("docs/cells.md", "docs/mistakes.md")])
+def test_examples_of_a_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", (LAYERS.parent / "runtime.md").read_text(), flags=re.DOTALL):
-        exec(compile(block, "runtime.md", "exec", dont_inherit=True), names)
-    assert names["y"].shape == (2, 5)
+    change = for_a_moment if page in GIVEN else str
+    run(page, GIVEN.get(page, dict)(), change)
 
 
-def test_examples_of_weights_from_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", (LAYERS.parent / "weights.md").read_text(), flags=re.DOTALL):
-        exec(compile(block, "weights.md", "exec", dont_inherit=True), names)
-    assert torch.equal(names["decoder"].weight_hh_l0, names["model"]["decoder"].weight_hh_l0)
-    assert names["y"].shape == (1, 1)
+def test_no_page_is_left_out():
+    assert {"docs/tutorial.md", "docs/layers.md", "docs/runtime.md", "docs/jobs/program.md"} <= set(pages())
+    for page, word in NOT_RUN.items():
+        assert sum(word in block for _, block in blocks(page)) == 1
+
+
+def test_each_mistake_is_told_in_the_words_of_the_page(capsys):
+    """Below a block of Python stands what it prints, and below no other."""
+    text, names = (DOCS / "mistakes.md").read_text(), dict[str, Any]()
+    told = 0
+    for found in re.finditer(r"^```python\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", text, flags=re.DOTALL | re.MULTILINE):
+        line = text.count("\n", 0, found.start()) + 1
+        exec(compile("\n" * line + found[1], str(DOCS / "mistakes.md"), "exec", dont_inherit=True), names)
+        assert capsys.readouterr().out == (found[2] or ""), f"line {line}"
+        told += found[2] is not None
+    assert told >= 15
+    assert text.count("\n## ") >= 14
+
+
+def test_the_guide_from_equations_to_a_layer():
+    """Its cell is the mgu that statewise has."""
+    names: dict[str, Any] = {}
+    run("docs/cells.md", names)
+    theirs = statewise.Recurrent("mgu", 3, 20, num_layers=2)
+    theirs.load_state_dict(names["layer"].state_dict())
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(names["layer"](x)[0], theirs(x)[0])
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """The script of the page on DistributedDataParallel: the same weights on both, as from one process."""
+    ((_, script),) = blocks("docs/howto/ddp.md")
+    (tmp_path / "train.py").write_text(script)
+    sums = []
+    for processes in (1, 2):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        done = subprocess.run([*launcher, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        found = re.findall(r"^rank \d of \d: weights sum to (\S+)$", done.stdout, flags=re.MULTILINE)
+        assert (done.returncode, len(found)) == (0, processes), done.stderr
+        sums += map(float, found)
+    assert sums[1] == sums[2]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-4)
+    assert statewise.runtime.load(tmp_path / "model.safetensors").run(np.zeros((5, 2, 3))).shape == (2, 1)
 
 
 def test_every_option_has_an_example():
-    text = LAYERS.read_text()
+    text = (DOCS / "layers.md").read_text()
     missing = [name for name in statewise.layers.options.DEFAULTS if not re.search(rf"\(.*\b{name}=.*\)", text)]
     assert not missing
 

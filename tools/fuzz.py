@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
-import io
 import json
 import os
 import pickle
@@ -27,213 +26,32 @@ import sys
 import tempfile
 import time
 import traceback
-import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fuzz_mutations import (
+    mutated_bytes,
+    mutated_gzip,
+    mutated_h5,
+    mutated_json,
+    mutated_keras,
+    mutated_lines,
+    mutated_network,
+    mutated_onnx,
+    mutated_tensors,
+    mutated_zip,
+)
+from fuzz_networks import make_networks, make_onnx_files, use_network, use_network_by_every_set, use_onnx
+
 KEPT = Path("build/fuzz")
-TOKENS = (
-    b"\r \n \r\n \t , ; : | \" ' # ? - _ + . / = @ @data 0 1 -1 9999999999999999999999 1e999 -1e308 1e-320 0x1"
-    b" nan NaN inf null None true \xff \x00 \xef\xbb\xbf \xed\xa0\x80 \xe2\x80\xa8 \xc2\x85 \xf0\x9f\x98\x80"
-    b" -DOCSTART- 1-2 1.1 2020-02-30 0000-00-00 9999-12-31 2020-13 1/2/3 2020-01-01T00:00:00Z"
-).split(b" ")
-NUMBERS = (0, 1, -1, 2, 3, 7, 255, 2**31, 2**31 - 1, 2**63, -(2**63), 10**7, 10**30, 0.5, -0.5, 1e300, 1e-300)
-VALUES: tuple[Any, ...] = (*NUMBERS, None, True, False, "", "x", "\ud800", "a\nb", [], {}, [0], ["x"], {"a": 1})
-VALUES += (float("nan"), float("inf"), -float("inf"))
+GROWN = 200 * 1024  # kilobytes that one file may make the process larger: all of these are small
 
 
 class TooLong(BaseException):
     """A mutant took more than its time."""
-
-
-# Mutations
-
-
-def mutated_bytes(content: bytes, draw: random.Random) -> bytes:
-    """``content`` with one to eight places changed."""
-    found = bytearray(content)
-    for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
-        at, size = draw.randrange(len(found) + 1), draw.choice((1, 1, 2, 4, 16, 64))
-        other = draw.randrange(len(found) + 1)
-        match draw.randrange(8):
-            case 0:
-                found[at : at + 1] = bytes([draw.randrange(256)])
-            case 1:
-                found[at : at + 1] = bytes(b ^ (1 << draw.randrange(8)) for b in found[at : at + 1])
-            case 2:
-                del found[at : at + size]
-            case 3:
-                found[at:at] = found[other : other + size]
-            case 4:
-                found[at:at] = draw.choice(TOKENS)
-            case 5:
-                token = draw.choice(TOKENS)
-                found[at : at + len(token)] = token
-            case 6:
-                found[at : at + 4] = struct.pack(
-                    draw.choice("<>") + "i", draw.choice((0, 1, -1, 255, 2**31 - 1, 65536))
-                )
-            case 7:
-                found[at:] = b"" if draw.random() < 0.3 else found[at:]
-    return bytes(found)
-
-
-def mutated_lines(content: bytes, draw: random.Random) -> bytes:
-    """``content`` with lines or cells changed, or bytes."""
-    if draw.random() < 0.4:
-        return mutated_bytes(content, draw)
-    lines = content.split(b"\n")
-    for _ in range(draw.choice((1, 1, 2, 4))):
-        at, other = draw.randrange(len(lines)), draw.randrange(len(lines))
-        separator = draw.choice((b",", b" ", b"\t", b":"))
-        match draw.randrange(8):
-            case 0:
-                lines[at] = b""
-            case 1:
-                lines[at], lines[other] = lines[other], lines[at]
-            case 2:
-                lines.insert(at, lines[other])
-            case 3:
-                del lines[at : at + draw.choice((1, 2, 50))]
-                lines = lines or [b""]
-            case 4:
-                lines[at] += draw.choice(TOKENS)
-            case 5 | 6:
-                cells = lines[at].split(separator)
-                cells[draw.randrange(len(cells))] = draw.choice(TOKENS)
-                lines[at] = separator.join(cells)
-            case 7:
-                ending = draw.choice((b"\r", b"\r\n", b"\n\n", b"\x0b", b"\x0c", b"\xe2\x80\xa8"))
-                return ending.join(lines)
-    return b"\n".join(lines)
-
-
-def mutated_gzip(content: bytes, draw: random.Random) -> bytes:
-    """The packed file damaged, or what is in it."""
-    if draw.random() < 0.5:
-        return mutated_bytes(content, draw)
-    return gzip.compress(mutated_lines(gzip.decompress(content), draw), 1)
-
-
-def mutated_zip(content: bytes, draw: random.Random) -> bytes:
-    """The archive damaged, or a member of it."""
-    if draw.random() < 0.4:
-        return mutated_bytes(content, draw)
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    name = draw.choice(list(members))
-    if draw.random() < 0.2:
-        members[draw.choice(("X.npy", "y.npy", "lengths.npy", "a.txt", "../y.npy"))] = members.pop(name)
-    else:
-        members[name] = mutated_bytes(members[name], draw)
-    found = io.BytesIO()
-    with zipfile.ZipFile(found, "w", draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
-        for member, data in members.items():
-            archive.writestr(member, data)
-    return found.getvalue()
-
-
-def mutated_json(content: bytes, draw: random.Random) -> bytes:
-    """The text damaged, or an entry of the tree that it is."""
-    if draw.random() < 0.3:
-        return mutated_bytes(content, draw)
-    tree = json.loads(content)
-    for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        _change_entry(tree, draw)
-    return json.dumps(tree).encode()
-
-
-def mutated_keras(content: bytes, draw: random.Random) -> bytes:
-    """The archive damaged, or the description in it, or the weights."""
-    if draw.random() < 0.6:
-        return mutated_zip(content, draw)
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["config.json"] = mutated_json(members["config.json"], draw)
-    found = io.BytesIO()
-    with zipfile.ZipFile(found, "w") as archive:
-        for member, data in members.items():
-            archive.writestr(member, data)
-    return found.getvalue()
-
-
-def mutated_tensors(content: bytes, draw: random.Random) -> bytes:
-    """The file damaged, or an entry of its JSON header, or a tensor."""
-    import torch
-    from safetensors.torch import load, save
-
-    if draw.random() < 0.2:
-        return mutated_bytes(content, draw)
-    size = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["statewise"])
-    tensors = load(content)
-    for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        if draw.random() < 0.7:
-            _change_entry(header if draw.random() < 0.05 else header["content"], draw)
-        else:
-            _change_tensor(tensors, draw, torch)
-    return save({name: t.contiguous() for name, t in tensors.items()}, metadata={"statewise": json.dumps(header)})
-
-
-def _change_entry(content: Any, draw: random.Random) -> None:
-    """Another value, or none, at some place in ``content``; places near the root come as often as those below."""
-    place = content
-    while True:
-        keys = list(place) if isinstance(place, dict) else range(len(place))
-        if not keys:
-            return
-        key = draw.choice(list(keys))
-        if isinstance(place[key], (dict, list)) and place[key] and draw.random() < 0.8:
-            place = place[key]
-            continue
-        break
-    choice = draw.random()
-    if choice < 0.1:
-        del place[key]
-    elif choice < 0.2 and isinstance(place, list):
-        place.append(place[key])
-    elif choice < 0.25 and isinstance(place, dict):
-        place["another"] = place[key]
-    elif choice < 0.4 and isinstance(place[key], (int, float)):
-        place[key] = (
-            place[key] + draw.choice((1, -1, 2, 100)) if draw.random() < 0.5 else place[key] * draw.choice((2, -1))
-        )
-    elif choice < 0.5 and isinstance(place[key], str):
-        place[key] = draw.choice(
-            ("month", "row", "number", "gru", "rnn", "seq2seq", "segrnn", "last", "word", "long", place[key] * 2)
-        )
-    else:
-        place[key] = draw.choice(VALUES)
-
-
-def _change_tensor(tensors: dict[str, Any], draw: random.Random, torch: Any) -> None:
-    if not tensors:
-        return
-    name = draw.choice(list(tensors))
-    tensor = tensors[name]
-    match draw.randrange(8):
-        case 0:
-            del tensors[name]
-        case 1:
-            tensors[name + "2"] = tensor
-        case 2:
-            tensors[name] = tensor.to(
-                draw.choice((torch.float16, torch.float64, torch.int64, torch.bool, torch.float32))
-            )
-        case 3:
-            tensors[name] = tensor.flatten()[: draw.choice((0, 1, 2))] if tensor.dim() else tensor[None]
-        case 4:
-            tensors[name] = tensor[None] if draw.random() < 0.5 else tensor.reshape(-1)
-        case 5:
-            tensors[name] = torch.cat([tensor, tensor]) if tensor.dim() else torch.stack([tensor, tensor])
-        case _:
-            if tensor.numel() and tensor.is_floating_point():
-                flat = tensor.clone().reshape(-1)
-                flat[draw.randrange(flat.numel())] = draw.choice((float("nan"), float("inf"), 1e38, -1e38, 0.0, -1.0))
-                tensors[name] = flat.reshape(tensor.shape)
 
 
 # What reads them
@@ -261,9 +79,19 @@ def make_foreign_files(folder: Path) -> None:
     save_file(state, folder / "weights-safetensors")
 
 
-def make_files(folder: Path) -> None:
-    """A small file of every kind in ``folder``."""
+def make_files(folder: Path, kinds: Sequence[str]) -> None:
+    """A small file of each of ``kinds`` in ``folder``, and maybe of others."""
     make_foreign_files(folder)
+    if "networks" in kinds:
+        make_networks(folder / "networks")
+    if "onnx" in kinds:
+        make_onnx_files(folder / "onnx")
+    if not all(kind in ("networks", "onnx") or (folder / kind).exists() for kind in kinds):
+        make_job_files(folder)
+
+
+def make_job_files(folder: Path) -> None:
+    """A small file of every kind that the jobs read or write."""
     import numpy as np
     import polars as pl
 
@@ -542,19 +370,6 @@ def use_translator(path: Path, draw: random.Random) -> None:
     Translator.load(path).predict_n_best(["1 May 1990", "?", "June"], draw.choice((1, 5)))
 
 
-def use_network(path: Path, draw: random.Random) -> None:
-    """Load it and run it."""
-    import numpy as np
-
-    from statewise import runtime
-
-    net = runtime.load(path)
-    ((_, form),) = net.inputs
-    x = np.ones((3, 2), np.int64) if form.kind == "symbols" else np.ones((3, 2, form.width), np.float32)
-    with np.errstate(all="ignore"), contextlib.suppress(ValueError):  # too few steps for a convolution, or one symbol
-        net.run(x)
-
-
 def use_weights(path: Path, draw: random.Random) -> None:
     """Find the layers, and run them in the runtime and in torch."""
     import numpy as np
@@ -571,6 +386,8 @@ def use_weights(path: Path, draw: random.Random) -> None:
 Mutate = Callable[[bytes, random.Random], bytes]
 Read = Callable[[Path, random.Random], None]
 KINDS: dict[str, tuple[Mutate, Read]] = {
+    "networks": (mutated_network, use_network_by_every_set),
+    "onnx": (mutated_onnx, use_onnx),
     "csv": (mutated_lines, read_table_forecast),
     "steps": (mutated_lines, read_sequences),
     "texts": (mutated_lines, read_texts),
@@ -599,7 +416,7 @@ KINDS: dict[str, tuple[Mutate, Read]] = {
     "rtneural": (mutated_json, use_network),
     "keras": (mutated_keras, use_network),
     "keras-convolutions": (mutated_keras, use_network),
-    "weights-h5": (mutated_bytes, use_weights),
+    "weights-h5": (mutated_h5, use_weights),
     "weights-npz": (mutated_zip, use_weights),
     "weights-pt": (mutated_zip, use_weights),
     "weights-safetensors": (mutated_bytes, use_weights),
@@ -621,15 +438,20 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
 
     import statewise.jobs.tasks.classify.targets
     import statewise.jobs.tasks.forecast.report
-    import statewise.jobs.tasks.translate.report  # noqa: F401
+    import statewise.jobs.tasks.translate.report
+    import statewise.onnx.importing  # noqa: F401
     from statewise.jobs.errors import InputError, Remark
+    from statewise.kernels.served import FallbackWarning
     from statewise.runtime import LoadError
 
+    os.environ["CXX"] = "none"  # a variant of a cell that a file names is refused, not compiled
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", r"[^\n]*\Z", Remark)  # one line for the user, and no fault
+    warnings.simplefilter("ignore", FallbackWarning)
     mutate, read = KINDS[kind]
-    original = (files / kind).read_bytes()
+    seeds = [file.read_bytes() for file in sorted((files / kind).iterdir())] if (files / kind).is_dir() else []
+    seeds = seeds or [(files / kind).read_bytes()]
     path = files / f"{os.getpid()}" / "file"
     path.parent.mkdir()
     noise = os.memfd_create("stderr")
@@ -639,11 +461,13 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
     limit = used + int(memory * 2**20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGALRM, _late)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with os.fdopen(send, "wb") as out:
         for number in numbers:
             pickle.dump((number, None), out)
             out.flush()
             draw = random.Random(f"{kind} {number}")
+            original = draw.choice(seeds) if len(seeds) > 1 else seeds[0]
             try:
                 mutant = mutate(original, draw)
             except Exception:  # what makes no file at all
@@ -661,10 +485,15 @@ def worker(kind: str, numbers: range, files: Path, memory: float, seconds: float
                 said = "refused" if len(str(error).splitlines()) == 1 else f"a message of several lines: {error!r}"
                 if len(str(error)) > 600:
                     said = f"a message of {len(str(error))} characters: {str(error)[:60]}"
+                if "allocate" in str(error) or "MemoryError" in str(error):
+                    said = f"memory was asked for that there isn't: {str(error)[:200]}"
             except BaseException as error:  # whatever it is: that is what is looked for
                 last = [frame for frame in traceback.extract_tb(error.__traceback__) if "statewise" in frame.filename]
                 where = f"{Path(last[-1].filename).name}:{last[-1].lineno}" if last else "?"
                 said = f"{type(error).__name__} at {where}: {str(error)[:80]!r}\n{traceback.format_exc()}"
+            most, before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, most
+            if most > before + GROWN and said in ("result", "refused"):
+                said = f"it took {(most - before) // 1024} MB"
             if os.fstat(noise).st_size:
                 os.lseek(noise, 0, 0)
                 said = f"on stderr: {os.read(noise, 500).decode(errors='replace')}"
@@ -737,15 +566,17 @@ def main() -> int:
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.make:
-        make_files(args.make)
+        make_files(args.make, args.kinds)
         return 0
     if unknown := set(args.kinds) - set(KINDS):
         parser.error(f"no such kind: {', '.join(sorted(unknown))}")
     found = 0
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
-        subprocess.run([sys.executable, __file__, "--make", folder], check=True)  # here nothing heavy is imported
-        for kind in args.kinds or KINDS:
+        kinds = args.kinds or list(KINDS)
+        # Here nothing heavy is imported.
+        subprocess.run([sys.executable, __file__, "--make", folder, *kinds], check=True)
+        for kind in kinds:
             began = time.monotonic()
             part = Part(kind, range(args.first, args.first + args.mutants), files, args)
             part.run()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import re
@@ -72,13 +73,7 @@ class Server:
 
     def __init__(self, model: Path, states: Path, streams: int, *more: str) -> None:
         options = ["--streams", str(streams), "--connections", str(2 * streams + 100), "--states", str(states), *more]
-        self.command = [
-            sys.executable,
-            *os.environ.get("PROF", "-m statewise").split(),
-            "serve",
-            f"net={model}",
-            *options,
-        ]
+        self.command = [sys.executable, "-m", "statewise", "serve", f"net={model}", *options]
         self.port = 0
         self.start()
 
@@ -231,6 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         table = np.random.default_rng(0).standard_normal((ROWS, net.inputs[0][1].width)).astype(np.float32)
         streams = [Stream(number) for number in range(told.streams)]
         server = Server(model, Path(folder) / "states", told.streams)
+        gc.freeze()  # torch's objects aren't looked through while answers are waited for
         try:
             away = asyncio.run(load(server, streams, table, told.rate, told.seconds, told.kill))
             grown = server.since()

@@ -183,12 +183,22 @@ def sections(records: Table) -> dict[str, str]:
     theirs = [r for r in records if r.side == "torch.nn"]
     plain, everyday = ([r for r in theirs if bool(r.case.name) is named] for named in (False, True))
 
-    def means(of: Table, head: str, text: Callable[[Table], str]) -> str:
-        groups = grouped(
-            of, lambda r: (f"{r.case.cell}, {EVERYDAY_CALLS if r.case.name else r.case.mode}", _threads(r))
-        )
-        return pivot((([row], column, text(group)) for (row, column), group in groups.items()), head)
+    def row(r: Record) -> str:
+        return f"{r.case.cell}, {EVERYDAY_CALLS if r.case.name else r.case.mode}"
 
+    def means(
+        of: Table, head: str, text: Callable[[Table], str], more: Iterable[tuple[list[str], str, str]] = ()
+    ) -> str:
+        groups = grouped(of, lambda r: (row(r), _threads(r)))
+        entries = [([name], column, text(group)) for (name, column), group in groups.items()]
+        return pivot([*entries, *more], head)
+
+    def least(of: Table) -> str:
+        lowest = min(of, key=lambda r: r.ratio)
+        call = f"{lowest.case.name}, {lowest.case.mode}" if lowest.case.name else str(lowest.case.shape)
+        return f"{lowest.ratio:.2f} ({call}; {_threads(lowest)})"
+
+    leasts = [([name], "least, where", least(group)) for name, group in grouped(theirs, row).items()]
     by_cell = grouped(plain, lambda r: r.case.cell).items()
     calls = (
         ([r.case.name, str(r.case.shape), r.case.mode], f"{r.case.cell}, {_threads(r)}", f"**{r.ratio:.2f}**{r.busy}")
@@ -196,6 +206,7 @@ def sections(records: Table) -> dict[str, str]:
     )
     return {
         "bench": means(theirs, "torch.nn time / statewise time", mean_and_range),
+        "speed": means(theirs, "torch.nn time / statewise time", mean_and_range, leasts),
         "limits": means(plain, "reached, of what is possible", _reached),
         "shapes": "\n\n".join(f"### {cell}\n\n{_shapes(group)}" for cell, group in by_cell),
         "everyday": f"{_summary(everyday)}\n\n{pivot(calls, 'call', 'T,N,I,H,L', 'mode')}",

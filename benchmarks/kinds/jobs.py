@@ -65,7 +65,7 @@ class Training(Task):
 
 
 def prose(cell: str, shape: Shape, chunks: int = 10) -> Task:
-    """The writer of docs/jobs.md's reference run, on text by chance: each of 65 characters has four that may follow."""
+    """The writer of the reference run (docs/jobs/write.md), on random text: four of 65 characters may follow each."""
     draw = random.Random(0)
     followers = [draw.choices(range(65), k=4) for _ in range(65)]
     at = [0]
@@ -104,7 +104,7 @@ def _word(draw: random.Random, rank: int) -> str:
 
 
 def sentences(cell: str, shape: Shape, count: int = 320, of: int = 8936) -> Task:
-    """The tagger of docs/jobs.md's reference run; of so many sentences, which make the vocabulary, some are learnt."""
+    """The tagger of the reference run (docs/jobs/tag.md); ``of`` sentences give the words, ``count`` are learnt."""
     config = TagConfig(cell=CELL[cell], units=shape.H, crf=True, min_count=2, validation_share=0.0)
     learnt = TagProblem.of(config, corpus(of))
     learnt = replace(learnt, corpus=learnt.corpus.select(range(count)))

@@ -94,5 +94,4 @@ KIND = Kind(
     sections,
     effort=Effort(clean=15, at_least=5, seconds=0.6, sample=5e-4),
     threads=(1,),
-    published=False,
 )

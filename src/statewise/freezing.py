@@ -16,6 +16,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from . import layers, narrowing, swap
+from .layers.checks import check_module
 from .layers.frozen import Frozen, FrozenCell, FrozenLayer
 
 
@@ -154,8 +155,7 @@ def freeze(model: nn.Module, *, dtype: torch.dtype | str | None = None) -> Any:
         >>> for x in torch.randn(100, 1, 1, 3):  # one row, one step at a time
         ...     y, state = frozen(x, state)
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"freeze: Expected model to be a torch.nn.Module, got {type(model).__name__}")
+    check_module("freeze", model)
     kept = narrowing.name_of(dtype, "freeze")
     found = [m for m in model.modules() if type_before_parametrizations(m) in _FROZEN and "forward" not in vars(m)]
     if not found and not any(isinstance(m, Frozen) for m in model.modules()):

@@ -20,8 +20,10 @@ from torch.nn import functional
 from . import narrowing
 from .freezing import freeze
 from .layers import RecurrentLayer, SingleStep
-from .runtime import FORMAT, KIND, Network
+from .layers.checks import check_module
+from .runtime import Network
 from .runtime.file import write
+from .runtime.network import FORMAT, KIND
 from .stack import Stack
 
 _MODULES: dict[type, str] = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.SiLU: "silu"}
@@ -74,8 +76,7 @@ def save(model: nn.Module, path: str | PathLike[str], *, dtype: torch.dtype | st
         >>> statewise.save(statewise.LSTM(3, 64), "lstm.safetensors")
         >>> net = statewise.runtime.load("lstm.safetensors")
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"save: Expected model to be a torch.nn.Module, got {type(model).__name__}")
+    check_module("save", model)
     kept = narrowing.name_of(dtype, "save")
     content, arrays = program(model)
     if kept is not None:

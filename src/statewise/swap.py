@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from . import layers
+from .layers.checks import check_module
 from .layers.frozen import Frozen
 
 
@@ -96,8 +97,7 @@ def accelerate(model: nn.Module, *, compile: bool = False) -> nn.Module:
     Raises:
         TypeError: ``model`` is no ``torch.nn.Module``.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"accelerate: Expected model to be a torch.nn.Module, got {type(model).__name__}")
+    check_module("accelerate", model)
     return _swap_in(model, _PLAIN if compile else _STANDS, lambda old: old.__dict__)
 
 
@@ -120,8 +120,7 @@ def restore(model: nn.Module) -> nn.Module:
         ValueError: torch.nn has no such layer: an RNN or GRU with ``proj_size``, one with options that torch.nn has
             not, a frozen layer. Nothing is changed.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"restore: Expected model to be a torch.nn.Module, got {type(model).__name__}")
+    check_module("restore", model)
     for name, module in model.named_modules():
         kind = _unknown_to_torch(module)
         if kind is not None:

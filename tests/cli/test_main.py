@@ -154,15 +154,18 @@ def test_as_a_module():
 
 def commands_of(path):
     """The commands in the blocks of a page, without comments, variables before them, and where their output goes."""
-    lines = path.read_text().replace("\\\n", " ").splitlines()
+    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
     found = [re.sub(r"\s#.*| [|>].*", "", line) for line in lines if re.match(r"(\w+=\S+ )*statewise ", line)]
     return [line.split()[line.split().index("statewise") + 1 :] for line in found]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/jobs.md"])
+ROOT = Path(__file__).parents[2]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if commands_of(page)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_in_the_docs_parse(page):
-    commands = commands_of(Path(__file__).parents[2] / page)
-    assert len(commands) > 3
-    for command in commands:
+    for command in commands_of(page):
         command = cli._joined(command)
         assert cli.build(command).parse_args(command).command in cli.COMMANDS

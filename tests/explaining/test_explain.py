@@ -207,7 +207,7 @@ def test_a_cell_and_any_module() -> None:
     ("module", "said"),
     [
         ("lstm", "Expected a torch.nn.Module or a model's .safetensors file, got 'lstm'"),
-        (3, "Expected a torch.nn.Module or a model's file, got int"),
+        (3, "explain: Expected model to be a torch.nn.Module, got int"),
         (nn.Linear(2, 2), "Expected an input x for Linear"),
     ],
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from itertools import combinations
 from typing import Any
 
 import pytest
 
+from drawn import check_places
 from statewise.cells import CELLS, Cell, Vector, by_name
 from statewise.explaining.inside import inside
-from statewise.explaining.picture import Box, Line, Picture, Text, parts_of, text_width
+from statewise.explaining.picture import Picture, parts_of
 
 
 def _own(ops: Any, x: Any, r: Any, w: Any, state: Any) -> Any:
@@ -32,53 +32,10 @@ OWN = (
 EVERY = pytest.mark.parametrize("cell", [*CELLS, *OWN], ids=lambda cell: cell.name)
 
 
-def _frame(drawn: Box | Text) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom; of a text what its letters cover."""
-    if isinstance(drawn, Box):
-        w, h = drawn.width / 2, drawn.height / 2
-        return drawn.x - w, drawn.y - h, drawn.x + w, drawn.y + h
-    width = text_width(drawn.text, drawn.kind)
-    left = drawn.x - width * {"start": 0, "middle": 0.5, "end": 1}[drawn.anchor]
-    return left, drawn.y - 5, left + width, drawn.y + 5
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _points(line: Line) -> list[tuple[float, float]]:
-    """Along it, beginning and end left out."""
-    found, (x, y) = [], line.start
-    for stop in line.stops:
-        x1, y1, x2, y2, x3, y3 = stop if len(stop) == 6 else (x, y, *stop, *stop)
-        for k in range(1, 20):
-            t = k / 20
-            a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
-            found.append((a * x + b * x1 + c * x2 + d * x3, a * y + b * y1 + c * y2 + d * y3))
-        x, y = x3, y3
-    return found
-
-
 @EVERY
 def test_nothing_lies_on_anything_else(cell: Cell) -> None:
-    """Texts on texts, boxes on boxes, lines through boxes: but for the part of a box that is a sum."""
-    picture = inside(cell)
-    for a, b in combinations(picture.texts, 2):
-        assert not _overlap(_frame(a), _frame(b)), (a, b)
-    frames = [_frame(box) for box in picture.boxes]
-    for one, other in combinations(picture.boxes, 2):
-        a, b = _frame(one), _frame(other)
-        within = b[0] == pytest.approx(a[0]) and (b[1], b[3]) == (a[1], a[3])
-        assert within or not _overlap([*a[:3], a[3] - 0.01], b), (one, other)  # type: ignore[arg-type]
-    for line in picture.lines:
-        for x, y in _points(line):
-            assert not any(a + 0.5 < x < c - 0.5 and b + 0.5 < y < d - 0.5 for a, b, c, d in frames), line
-    for drawn in [*picture.boxes, *picture.texts]:
-        left, top, right, bottom = _frame(drawn)
-        assert left >= 0
-        assert right <= picture.width
-        assert top >= 0
-        assert bottom <= picture.height
+    """Texts on texts, boxes on boxes, lines through boxes."""
+    check_places(inside(cell))
 
 
 @EVERY

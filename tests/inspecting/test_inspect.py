@@ -206,7 +206,7 @@ def test_the_module_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("model", "more", "error", "message"),
     [
-        ("lstm", {}, TypeError, "Expected a torch.nn.Module, got str"),
+        ("lstm", {}, TypeError, "inspect: Expected model to be a torch.nn.Module, got str"),
         (nn.Linear(3, 3), {}, ValueError, "Linear calls none of them"),
         (nn.GRU(3, 4), {"layer": "other"}, ValueError, "Expected layer to be one of"),
         (nn.Sequential(nn.GRU(3, 4), nn.Identity()), {"of": lambda y: y[0].sum()}, ValueError, "a number for each row"),

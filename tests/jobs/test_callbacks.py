@@ -156,10 +156,10 @@ def test_of_several_processes_only_the_first_looks_on(tmp_path, monkeypatch):
 def test_what_takes_long_is_done_less_often(monkeypatch):
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pace, always = Pace(3.0, first=1.0), Pace(0.0)
+    pace, always = Pace(3.0), Pace(0.0)
     assert not pace.due()
     assert always.due()
-    now = 101.0
+    now = 103.0
     assert pace.due()
     for took, wait in ((0.01, 3.0), (0.5, 25.0)):
         with pace.spent(), always.spent():

@@ -13,6 +13,8 @@ from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
 from statewise.jobs.tasks.forecast.linear import (
+    NONE,
+    PENALTIES,
     Decided,
     Linear,
     folds,
@@ -140,6 +142,17 @@ def test_nothing_is_decided_by_rows_to_come():
     assert first.weights == second.weights
     np.testing.assert_array_equal(first.linear(end).matrices, second.linear(end).matrices)
     assert sum(first.weights.values()) == pytest.approx(1.0)
+
+
+def test_what_counts_is_fitted_alone_as_it_is_among_all():
+    values, end = 50 + 10 * np.sin(np.arange(150) * 2 * np.pi / 12) + noise(150), np.array([150])
+    decided = Decided([encoded(values)], end, 6, [12])
+    every = decided.members(end)
+    counting = {name: PENALTIES[[decided.penalty[name]]] for name in [*decided.weights][1::2]}
+    alone = decided.members(end, lambda name: counting.get(name, NONE))
+    assert set(alone) == set(counting)
+    for name, matrices in alone.items():
+        np.testing.assert_allclose(matrices, every[name][[decided.penalty[name]]], rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize(

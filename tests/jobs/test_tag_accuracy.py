@@ -1,4 +1,4 @@
-"""How good the tagger is on real data, in shorter trainings than the reference runs of docs/jobs.md."""
+"""How good the tagger is on real data, in shorter trainings than the reference runs of docs/jobs/tag.md."""
 
 from __future__ import annotations
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_sequence
 
 import statewise
@@ -27,9 +33,9 @@ MISTAKES = {
     "features first": (LSTM, (Z(26, 3, 10),), "axis 0 has 26: input.movedim(0, -1)"),
     "other features": (LSTM, (Z(3, 10, 7),), "(T, N, I) = (3, 10, 7), and the layer was made with input_size=26"),
     "no axis of features": (GRU, (Z(32, 10),), "input.unsqueeze(-1)"),
-    "one series": (GRU, (Z(10),), "10 steps of one number are input.unsqueeze(-1)"),
-    "one step": (LSTM, (Z(26),), "One step is input.unsqueeze(0)"),
-    "images": (ROWS, (Z(5, 1, 28, 28),), "row by row as input.squeeze(1)."),
+    "one series": (GRU, (Z(10),), "10 steps of one number: input.unsqueeze(-1) is (T, I) = (10, 1)."),
+    "one step": (LSTM, (Z(26),), "One step: input.unsqueeze(0)"),
+    "images": (ROWS, (Z(5, 1, 28, 28),), "row by row: input.squeeze(1) is (N, T, I) = (5, 28, 28)."),
     "numbers of symbols": (LSTM, (Z(3, 10, dtype=torch.int64),), "torch.nn.Embedding(symbols, 26)"),
     "whole numbers": (LSTM, (Z(3, 10, 26, dtype=torch.int64),), "input.float()"),
     "one of two states": (LSTM, (Z(3, 10, 26), Z(1, 10, 8)), "2 states: (h_0, c_0)"),
@@ -41,13 +47,21 @@ MISTAKES = {
     "states without layers": (GRU, (Z(3, 10, 1), Z(10, 4)), "h_0.unsqueeze(0)"),
     "one direction's states": (STACK, (Z(3, 10, 26), (Z(2, 3, 8),) * 2), "two of each layer, forward and backward"),
     "one state for all rows": (GRU, (Z(3, 10, 1), Z(1, 1, 4)), "h_0.expand(-1, 10, -1)"),
-    "a batch's state for one": (GRU, (Z(3, 1), Z(1, 1, 4)), "whose states have no N: h_0[:, 0]. A batch of one"),
+    "a batch's state for one": (
+        GRU,
+        (Z(3, 1), Z(1, 1, 4)),
+        "whose states have no N: h_0.squeeze(1). Or else: A batch of one sequence: input.unsqueeze(1)",
+    ),
     "an array": (GRU, (np.zeros((3, 2, 1), np.float32),), "torch.as_tensor"),
     "a list": (GRU, ([Z(3, 1), Z(2, 1)],), "lengths="),
     "packed": (GRU, (pack_sequence([Z(3, 1), Z(2, 1)]), Z(2, 1, 4)), "h_0.transpose(0, 1)"),
     "steps for a cell": (CELL, (Z(5, 3, 26),), "(T, N, I) = (5, 3, 26) are 5 steps"),
     "a cell's features": (CELL, (Z(26, 3),), "input.movedim(0, -1)"),
-    "a layer's state for a cell": (CELL, (Z(3, 26), (Z(1, 3, 8),) * 2), "(L*D, N, H) = (1, 3, 8) is h[0]"),
+    "a layer's state for a cell": (
+        CELL,
+        (Z(3, 26), (Z(1, 3, 8),) * 2),
+        "Of (L*D, N, H) = (1, 3, 8) it is h_0[0], and c_0[0].",
+    ),
     "one of a cell's states": (CELL, (Z(3, 26), Z(3, 8)), "2 states: (h_0, c_0)"),
 }
 
@@ -62,27 +76,80 @@ def test_a_mistake_is_told_and_its_mend_is_named(mistake: str) -> None:
     assert said in hint
 
 
-@pytest.mark.parametrize(
-    "mended",
-    [
-        lambda: LSTM(Z(26, 3, 10).movedim(0, -1)),
-        lambda: GRU(Z(32, 10).unsqueeze(-1)),
-        lambda: GRU(Z(10).unsqueeze(-1)),
-        lambda: LSTM(Z(26).unsqueeze(0)),
-        lambda: ROWS(Z(5, 1, 28, 28).squeeze(1)),
-        lambda: GRU(Z(3, 10, 1), Z(10, 1, 4).transpose(0, 1)),
-        lambda: GRU(Z(3, 10, 1), Z(10, 4).unsqueeze(0)),
-        lambda: GRU(Z(3, 10, 1), Z(1, 1, 4).expand(-1, 10, -1)),
-        lambda: GRU(Z(3, 1), Z(1, 1, 4)[:, 0]),
-        lambda: GRU(Z(3, 1).unsqueeze(1), Z(1, 1, 4)),
-        lambda: GRU(torch.as_tensor(np.zeros((3, 2, 1)), dtype=torch.float32)),
-        lambda: CELL(Z(26, 3).movedim(0, -1)),
-        lambda: CELL(Z(3, 26), (Z(1, 3, 8)[0],) * 2),
-    ],
+CODE = (
+    r"(?:torch\.as_tensor\(\w+\)|input|[hc]_0|hx|lengths|reset)(?:\.(?!as_tensor)\w+\((?:[^()]|\([^()]*\))*\)|\[\w+\])+"
 )
-def test_what_is_named_works(mended: object) -> None:
-    """The mends of the sentences above, as they stand there."""
-    mended()  # type: ignore[operator]
+
+
+def mended(hint: str, layer: Any, call: dict[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """The layers and the calls that ``hint`` names, as often as it says "or else"; none where it names no change."""
+    found = []
+    first, *others = hint.split(" Or else: ")
+    for said in (first, *others):
+        codes, own, new = re.findall(CODE, said), layer, dict(call)
+        if "(h_0, torch.zeros_like(h_0))" in said:
+            new["hx"] = (call["hx"], torch.zeros_like(call["hx"]))
+            codes = [code for code in codes if "zeros_like" not in code]
+        elif "tuple(hx)" in said:
+            new["hx"] = tuple(call["hx"])
+        elif "lengths=." in said:
+            new["hx"], new["lengths"] = None, call["hx"]
+        elif not codes and "did you mean" not in said:
+            continue
+        for code in codes:
+            if code.startswith("hx["):
+                new["hx"] = eval(code, {}, new)
+        if "did you mean" in said:
+            own = copy.deepcopy(layer)
+            own.batch_first = "batch_first=True" in said
+        states = list(new["hx"]) if isinstance(new["hx"], (tuple, list)) else [new["hx"]]
+        for code in codes:
+            name = re.search(r"input|[hc]_0|lengths|reset|hx", code)[0]
+            if name in ("h_0", "c_0"):
+                states["hc".index(name[0])] = eval(code, {}, {name: states["hc".index(name[0])]})
+            elif name != "hx":
+                new[name] = eval(code, {"torch": torch}, new)
+        new["hx"] = tuple(states) if len(states) > 1 else states[0]
+        found.append((own, new))
+    return found
+
+
+WIDTHS = st.integers(1, 4)
+LAYERS = st.tuples(
+    st.sampled_from([statewise.GRU, statewise.LSTM]), WIDTHS, WIDTHS, st.integers(1, 2), st.booleans(), st.booleans()
+)
+
+
+@settings(max_examples=settings.default.max_examples // 8)
+@given(LAYERS, WIDTHS, WIDTHS, st.data())
+def test_whatever_is_named_works(described: Any, t: int, n: int, data: Any) -> None:
+    """Calls whose tensors have axes too few, too many or exchanged: the code of each sentence makes the call right."""
+    kind, i, h, depth, both, batch_first = described
+    layer = kind(i, h, depth, bidirectional=both, batch_first=batch_first)
+
+    def odd(*shape: int) -> tuple[int, ...]:
+        axes = list(data.draw(st.permutations(shape)))
+        change = data.draw(st.sampled_from(["", "", "", "less", "more", "other"]))
+        if change == "less":
+            axes.pop(data.draw(st.integers(0, len(axes) - 1)))
+        elif change:
+            at = data.draw(st.integers(0, len(axes) - 1))
+            axes[at : at + (change == "other")] = [data.draw(WIDTHS)]
+        return tuple(axes)
+
+    call: dict[str, Any] = {"input": Z(odd(t, n, i)), "hx": None, "lengths": None, "reset": None}
+    if data.draw(st.booleans()):
+        states = [Z(odd(depth * (1 + both), n, h)) for _ in range(data.draw(st.sampled_from([1, 2, 2])))]
+        call["hx"] = states[0] if len(states) == 1 else tuple(states)
+    if data.draw(st.booleans()):
+        call["lengths"] = torch.randint(1, t + 1, odd(n)).to(data.draw(st.sampled_from([torch.int64, torch.float32])))
+    if data.draw(st.booleans()):
+        call["reset"] = Z(odd(t, n)).to(data.draw(st.sampled_from([torch.bool, torch.float32])))
+    try:
+        layer(**call)
+    except (TypeError, ValueError, RuntimeError) as error:
+        for own, new in mended(getattr(error, "hint", ""), layer, call):
+            own(**new)  # goes through
 
 
 def test_other_refusals_keep_their_words() -> None:

@@ -111,6 +111,32 @@ def test_directions_states_and_lengths(kind, direction, tmp_path):
     check_node(tmp_path, kind, some[:3], ["Y"], drawn(some, 1, 3, ways), direction=direction)
 
 
+def test_what_reads_backwards_alone_is_computed_once(tmp_path):
+    net = check_node(tmp_path, "GRU", ["X", "W", "R"], ["Y"], drawn(["X"], 6, 2, 1), direction="reverse")
+    assert [op.op for op in net.ops] == ["reverse", "recurrent", "reverse"]
+    assert not net.ops[1].stack.bidirectional
+    net.save(tmp_path / "net.safetensors")
+    x = drawn(["X"], 6, 2, 1)["X"]
+    np.testing.assert_array_equal(runtime.load(tmp_path / "net.safetensors").run(x), net.run(x))
+    np.testing.assert_allclose(net.run(x[:4]), net.run(x, [4, 4])[:4], **CLOSE)
+
+
+@pytest.mark.parametrize("place", [-2, -1])
+def test_one_direction_of_what_both_end_with(place, tmp_path):
+    """As ``h_n[-2]`` of a bidirectional layer: that of the direction that is asked for."""
+    model = node_model("GRU", ["X", "W", "R"], ["", "Y_h"], direction="bidirectional")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(place), "place"))
+    model.graph.initializer.append(numpy_helper.from_array(np.eye(5, dtype=np.float32), "W_2"))
+    model.graph.node.append(helper.make_node("Gather", ["Y_h", "place"], ["h"], axis=0))
+    model.graph.node.append(helper.make_node("MatMul", ["h", "W_2"], ["y"]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5]))
+    onnx.save(model, tmp_path / "node.onnx")
+    feeds = drawn(["X"], 6, 3, 2)
+    (expected,) = run_onnxruntime(tmp_path / "node.onnx", feeds)
+    np.testing.assert_allclose(statewise.from_onnx(tmp_path / "node.onnx").run(feeds["X"]), expected, **CLOSE)
+
+
 @pytest.mark.parametrize(
     ("kind", "attributes"),
     [

@@ -112,8 +112,16 @@ def test_numbers_in_other_files(file, tmp_path):
 def test_what_is_not_known_is_named(file, tmp_path):
     path, read = file
     statewise.to_onnx(statewise.LSTM(3, 4, clip=1.0), path)
-    with pytest.raises(runtime.LoadError, match=r"from_onnx can't read a node Scan, 'layer/"):
-        statewise.from_onnx(path)
+    for kind, said in (
+        ("Softplus", "whose step is that of no known cell of 2 states"),
+        ("Sin", "Sin 'layer.step/tanh.*' in it"),
+    ):
+        model = onnx.load(path)
+        (scan,) = [node for node in model.graph.node if node.op_type == "Scan"]
+        (body,) = [each.g for each in scan.attribute if each.name == "body"]
+        next(node for node in body.node if node.op_type == "Tanh").op_type = kind
+        with pytest.raises(runtime.LoadError, match=rf"from_onnx can't read a node Scan, 'layer/h': {said}"):
+            read(model)
     model = layer(path)
     model.graph.node[0].domain = "com.example"
     with pytest.raises(runtime.LoadError, match=r"a node com\.example\.GRU, "):

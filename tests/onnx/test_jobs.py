@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,11 +47,65 @@ def test_a_classifier(options, engine, tmp_path):
     assert json.loads(metadata["statewise.labels"]) == net.labels == ["no", "yes"]
 
 
-def test_a_classifier_that_is_more_than_a_network_is_refused(tmp_path):
-    X = np.random.default_rng(0).normal(size=(24, 12))
-    Classifier(units=3, epochs=1).fit(X, np.arange(24) % 2).save(tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="to_onnx: ONNX can't be told of a classifier of texts, or one with fixed"):
-        statewise.to_onnx(tmp_path / "model.safetensors", tmp_path / "model.onnx")
+def series(ragged, count=24, channels=2):
+    random = np.random.default_rng(0)
+    lengths = random.integers(14, 30, count) if ragged else [25] * count
+    return [3 + 2 * np.cumsum(random.normal(size=(t, channels)), 0) for t in lengths]
+
+
+def mixed(net, share=0.4):
+    """With a share of the network, whichever it was given."""
+    model = net._model
+    return runtime.Classifier(replace(model, beside=replace(model.beside, share=share)))
+
+
+@every_engine
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("target", ["classes", "labels", "numbers"])
+def test_minirocket_beside_a_network(target, ragged, engine, tmp_path):
+    X, n = series(ragged), np.arange(24)
+    y = {"classes": n % 3, "labels": np.stack([n % 2, n % 3 == 0], 1).astype(int), "numbers": 3.0 * n}
+    learner = (Regressor if target == "numbers" else Classifier)(units=4, epochs=1, segment=2)
+    learner.fit(X, y[target]).save(tmp_path / "model.safetensors")
+    net, path = mixed(runtime.load(tmp_path / "model.safetensors")), tmp_path / "model.onnx"
+    assert net._model.beside.features.KIND == "MiniROCKET"
+    statewise.to_onnx(net, path, lengths=ragged, native=engine == "onnxruntime")
+    lengths = np.array([len(each) for each in X])
+    x = np.full((lengths.max(), len(X), 2), 1e6)
+    for row, each in enumerate(X):
+        x[: len(each), row] = each
+    (found,) = ENGINES[engine](path, {"x": x} | ({"lengths": lengths} if ragged else {}))
+    expected = net.run(X)
+    assert found.shape == expected.shape
+    # A share of places is another one where a place lies on a height, as those do that heights were taken from.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+    if not ragged:
+        (found,) = ENGINES[engine](path, {"x": x[:9]})  # shorter than the widest kernels
+        expected = net.run([each[:9] for each in X])
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+
+
+def test_lengths_of_a_minirocket_for_one_length_are_refused(tmp_path):
+    Classifier(units=3, epochs=1).fit(series(False), np.arange(24) % 2).save(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="to_onnx: ONNX can't be told of lengths of a MiniROCKET"):
+        statewise.to_onnx(tmp_path / "model.safetensors", tmp_path / "model.onnx", lengths=True)
+    with pytest.raises(ValueError, match="to_onnx: ONNX can't be told of states of a classifier of texts, or"):
+        statewise.to_onnx(tmp_path / "model.safetensors", tmp_path / "model.onnx", states=True)
+
+
+@pytest.mark.parametrize("ngrams", [0, 2])
+def test_a_classifier_of_texts(ngrams, tmp_path):
+    texts = ["so good it is", "bad it is", "very good", "so very bad"] * 8
+    model = Classifier(units=4, embedding=3, epochs=1, level="word", ngrams=ngrams).fit(texts, ["yes", "no"] * 16)
+    model.save(tmp_path / "model.safetensors")
+    net, path = runtime.load(tmp_path / "model.safetensors"), tmp_path / "model.onnx"
+    net = mixed(net) if ngrams else net
+    statewise.to_onnx(net, path, lengths=True)
+    some = ["good", "it is so bad", "what is"]
+    x, lengths, scores = net.encode(some)
+    feeds = {"x": x, "lengths": lengths} | ({} if scores is None else {"ngrams": scores})
+    assert (scores is None) == (not ngrams)
+    np.testing.assert_allclose(run_onnxruntime(path, feeds)[0], net.run(some), **CLOSE)
 
 
 def test_a_regressor(tmp_path):

@@ -63,6 +63,7 @@ PROGRAMS = {
     "scale": program({"op": "scale"}, kind="exact", **{"scale.mean": F, "scale.scale": F}),
     "scale, carrying": program({"op": "scale", "carry": True}, kind="exact", **{"scale.mean": F, "scale.scale": F}),
     "segments": program({"op": "segment", "size": 3}, CELL, {"op": "max"}, layer={"width": 3 * F}),
+    "turned round": program({"op": "reverse"}, CELL, {"op": "reverse", "name": "back"}, layer={}),
     "a path": program({"op": "path"}, **{"path.between": (F, F), "path.first": F, "path.last": F}),
     "causal convolution": program(
         {"op": "convolution", "left": 4, "dilation": 2, "groups": 2},

@@ -127,3 +127,28 @@ def test_a_header_that_says_it_is_huge_takes_no_memory(path):
     path.write_bytes((2**62).to_bytes(8, "little") + b"{}")
     with pytest.raises(LoadError, match=r"not a whole .safetensors file"):
         runtime.load(path)
+
+
+def test_names_that_a_stranger_chose_stay_in_one_line(path):
+    def renamed(content, _):
+        content["ops"][1].update(name="a\nb" * 500, of=["nowhere"])
+
+    changed(path, renamed)
+    with pytest.raises(LoadError, match="a ba b") as caught:
+        runtime.load(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    told, arrays = file.read(path.read_bytes(), "")
+    path.write_bytes(file.write("network", "a\nb", told["content"], arrays))
+    with pytest.raises(LoadError, match="a network of format a b, written by statewise"):
+        runtime.load(path)
+
+
+def test_scales_that_are_huge_are_no_warning(path):
+    def scaled(_, arrays):
+        for name in arrays:
+            if name.endswith(".scale"):
+                arrays[name] = np.full_like(arrays[name], 3e38)
+
+    changed(path, scaled)
+    runtime.load(path)

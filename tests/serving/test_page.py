@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from matplotlib.image import imread
 
+from browser import BROWSER, tab
 from statewise.jobs import Forecaster
 from statewise.serving.page import PAGE
 
-from .browser import BROWSER, tab
 from .conftest import running
 
 

@@ -16,7 +16,7 @@ import pytest
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")
 
-from panel import baselines, command, fetch, measure, protocol, report  # noqa: E402
+from panel import baselines, command, fetch, limit, measure, protocol, report  # noqa: E402
 from panel.protocol import Array, Problem  # noqa: E402
 
 MONTHLY = fetch.Source("tiny", "some/where", "0" * 40, "a b.csv", "", "M", 3, "Month", "Count", "Shop")
@@ -227,3 +227,24 @@ def test_times_beside_several_columns_of_values() -> None:
     long = fetch.tidy(table, replace(MONTHLY, time="Month", value="*", id="", horizon=3))
     assert long.groupby("id").size().to_dict() == {"a": 12, "b": 12}
     assert long["y"].tolist() == [*range(12), *range(12)]
+
+
+def test_what_could_be_had_is_the_best_forecast_of_its_law() -> None:
+    """Its mean misses by what is yet to come alone, and its intervals hold what they say, with a season and without."""
+    random, horizon, origins = np.random.default_rng(0), 9, range(30, 6000, 3)
+    for law in (limit.Law(1.0, 0.0, 1), limit.Law(0.4, 0.3, 4)):
+        values, level, season = law.drawn(6009, random)
+        found = np.stack([law.forecast(level, season, row, horizon) for row in origins])  # (n, H, Q)
+        missed = np.stack([values[row : row + horizon] for row in origins]) - found[..., 2]
+        assert missed[:, 0].std() == pytest.approx(1.0, rel=0.05)
+        assert abs(missed.mean()) < 0.2
+        held = np.abs(missed) <= found[..., 3] - found[..., 2]  # (n, H)
+        np.testing.assert_allclose(held.mean(0), 0.8, atol=0.03)
+
+
+def test_what_could_be_had_is_scored_beside_the_simple_ones() -> None:
+    """On series of the set's shape."""
+    shape = {"half": "last", "frequency": "Q", "series": 2, "rows": 60, "horizon": 4, "scores": {}}
+    found = limit.record(shape, 0.5, np.random.default_rng(0))
+    assert set(found["scores"]) == {"statewise", "naive", "drift", "seasonal naive (4)", "linear"}
+    assert limit.table({0.5: [found]}).splitlines()[-1].startswith("| 50% | ")

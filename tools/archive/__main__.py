@@ -1,7 +1,8 @@
 """The command: ``make archive``, or ``python -m archive [SET ...]`` with tools/ on the path.
 
 Fetches the sets into build/archive, runs ``statewise classify`` on them with default options, and writes
-docs/archive.json and the table in docs/jobs.md. With names, or ``--half report``, only those are measured anew.
+docs/archive.json and the table in docs/jobs/classify.md. With names, or ``--half report``, only those are measured
+anew.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from .sets import Source, kept, sources
 
-FOLDER, RECORDS, PAGE = Path("build/archive"), Path("docs/archive.json"), Path("docs/jobs.md")
+FOLDER, RECORDS, PAGE = Path("build/archive"), Path("docs/archive.json"), Path("docs/jobs/classify.md")
 START, END = "<!-- archive:start -->\n", "<!-- archive:end -->\n"
 COLUMNS = {"MiniROCKET": "MiniROCKET", "nearest neighbour by DTW": "1-NN, DTW", "nearest neighbour": "1-NN"}
 

@@ -1,8 +1,8 @@
 """The command: ``make panel``, or ``python -m panel [SET ...]`` with tools/ and the repository on the path.
 
 Fetches the sets into build/panel, runs ``statewise forecast`` and all baselines on them, and writes docs/panel.json,
-docs/panel.md and the table in docs/jobs.md. With names, only those sets are measured anew; ``--only statewise`` keeps
-the figures of the other methods. What others wrote is installed into an environment of its own.
+docs/panel.md and the table in docs/jobs/forecast.md. With names, only those sets are measured anew; ``--only
+statewise`` keeps the figures of the other methods. What others wrote is installed into an environment of its own.
 """
 
 from __future__ import annotations

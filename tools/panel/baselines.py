@@ -131,16 +131,20 @@ def boosted(x: Array, y: Array) -> Callable[[Array], Array]:
     return lambda x: model.predict(with_step(x)).reshape(len(x), -1)
 
 
+def simple_methods(problem: Problem) -> dict[str, Method]:
+    """What the command prints beside itself."""
+    found: dict[str, Method] = {"naive": simple(naive), "drift": simple(drift)}
+    for each in problem.seasons:
+        found[f"seasonal naive ({each})"] = simple(partial(seasonal, season=each))
+    return {**found, "linear": learnt(ridge)}
+
+
 def methods(problem: Problem) -> dict[str, Method]:
     """All that make sense for a set."""
     from statsforecast.models import MSTL, AutoARIMA, AutoETS, AutoTheta
 
     season, forecasts = problem.season, len(problem.values)
-    found: dict[str, Method] = {"naive": simple(naive), "drift": simple(drift)}
-    for each in problem.seasons:
-        found[f"seasonal naive ({each})"] = simple(partial(seasonal, season=each))
-    found["linear"] = learnt(ridge)
-    found["boosted trees"] = learnt(boosted)
+    found = {**simple_methods(problem), "boosted trees": learnt(boosted)}
     short = season if season <= 24 else 1
     if season > 24:
         found["MSTL"] = statistical(partial(MSTL, season))

@@ -18,12 +18,13 @@ from .command import statewise
 from .protocol import Problem, load, score
 
 BUILD, DOCS = Path("build/panel"), Path("docs")
+PAGE = DOCS / "jobs/forecast.md"
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure what is named; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="panel", description="Measure, and renew docs/panel.md and its table in docs/jobs.md"
+        prog="panel", description="Measure, and renew docs/panel.md and its table in docs/jobs/forecast.md"
     )
     parser.add_argument("names", nargs="*", metavar="SET")
     parser.add_argument("--only", metavar="METHOD", help="measure this method alone")
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"{source.name}: {records[source.name]['scores']}", flush=True)
         file.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (DOCS / "panel.md").write_text(report.page(records), encoding="utf-8")
-    renew({"panel": report.summary(records)}, [DOCS / "jobs.md"])
+    renew({"panel": report.summary(records)}, [PAGE])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What was measured, as docs/panel.json keeps it and as docs/panel.md and docs/jobs.md show it."""
+"""What was measured, as docs/panel.json keeps it and as docs/panel.md and docs/jobs/forecast.md show it."""
 
 from __future__ import annotations
 

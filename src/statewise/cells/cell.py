@@ -76,6 +76,11 @@ class Cell:
             ``weight_hh``, ``"xh"`` both. A block's columns are its units' alone: (n*H, H/heads).
         biases: ``"xh"``: ``bias_ih`` and ``bias_hh``, as torch.nn; ``"x"``: one for each gate. Default: the former
             where there is a recurrent product.
+
+    Raises:
+        ValueError: the description contradicts itself; the message says where.
+        Exception: what ``step`` raised when it was traced, such as AttributeError for an operation that isn't in
+            ``ops``, with a word on what it may do.
     """
 
     name: str
@@ -140,7 +145,12 @@ class Cell:
             refuse("weights of different names", names)
 
     def weights(self, bias: bool = True, projection: bool = False) -> tuple[Weight, ...]:
-        """A layer's parameters in their order: W_ih, W_hh, b_ih, b_hh, vectors, norms, W_hr, if there are such."""
+        """A layer's parameters in their order: W_ih, W_hh, b_ih, b_hh, vectors, norms, W_hr, if there are such.
+
+        Args:
+            bias: whether the layer has biases. Default: True.
+            projection: whether its state is projected. Default: False.
+        """
         recurrent = tuple(self.recurrent or ())
         found = [Weight("weight_ih", "input", tuple(self.gates))]
         if recurrent:

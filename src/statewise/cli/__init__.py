@@ -54,6 +54,7 @@ COMMANDS["inspect"] = (
     "statewise.inspecting.command:COMMAND",
     "look inside a trained network: gates, states, gradients",
 )
+COMMANDS["convert"] = ("statewise.converting:COMMAND", "write a model as ONNX, or as a file of the runtime's")
 COMMANDS["serve"] = ("statewise.serving.command:COMMAND", "serve models that have learnt it, by HTTP")
 
 EXAMPLES = """\
@@ -65,6 +66,7 @@ examples:
   statewise tag
   statewise translate
   statewise explain lstm
+  statewise convert runs/write-1/model.safetensors writer.onnx
   statewise serve runs/write-1/model.safetensors
 """
 
@@ -74,6 +76,8 @@ OPTIONAL = dict.fromkeys(("torch", "polars", "narwhals", "matplotlib", "sklearn"
     "holidays": "holidays",
     "sacrebleu": "translate",
     "tokenizers": "translate",
+    "onnx": "onnx",
+    "h5py": "keras",
 }
 OPTIONAL |= dict.fromkeys(("pydantic", "starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cells import CELLS
 from ..jobs.command import Command, say
 from ..jobs.config import Config, Count, Whole, option
 from ..jobs.errors import InputError
 
 if TYPE_CHECKING:
     from .explanation import Explanation
+
+NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}  # statewise's classes of torch.nn's names
 
 
 @dataclass(kw_only=True)
@@ -44,6 +47,9 @@ class ExplainOptions(Config):
         None, "the unrolled network and the inside of the cell, as a picture", metavar="FILE", default=""
     )
     png: Path | None = option(None, "the same as PNG", metavar="FILE", default="")
+    html: Path | None = option(
+        None, "a page to step through time and see what each number is computed from", metavar="FILE", default=""
+    )
 
 
 COMMAND = Command(
@@ -64,18 +70,20 @@ examples:
   statewise explain slstm
   statewise explain lstm --step
   statewise explain gru --lengths 5,3,1 --png ragged.png
+  statewise explain lstm --layers 2 --bidirectional --html lstm.html
   statewise explain runs/classify-001/model.safetensors
 """,
 )
 
 
 def run(options: ExplainOptions) -> None:
-    """Print the explanation, and write the pictures that are asked for."""
+    """Print the explanation, and write the pictures and the page that are asked for."""
     found = _explained(options)
-    pictures: list[tuple[Path | None, Any]] = [(options.svg, "svg"), (options.png, "png")]
-    for path, form in pictures:
+    for path, form in ((options.svg, "svg"), (options.png, "png")):
         if path is not None:
-            _write(found, path, form)
+            _write(path, form, _picture(found, form))
+    if options.html is not None:
+        _write(options.html, "html", _page(options).encode())
     say(str(found))
 
 
@@ -101,7 +109,7 @@ def _module(options: ExplainOptions) -> Any:
     """The layer or cell; InputError for a cell that there isn't, or for what it can't be made with."""
     import statewise
 
-    own = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}.get(options.cell)
+    own = NAMES.get(options.cell)
     sizes: dict[str, Any] = {"input_size": options.input_size, "hidden_size": options.hidden_size}
     if not options.step:
         sizes |= {"num_layers": options.layers, "bidirectional": options.bidirectional}
@@ -125,10 +133,23 @@ def _input(options: ExplainOptions) -> Any:
     return torch.zeros(*shape, options.input_size)
 
 
-def _write(found: Explanation, path: Path, form: str) -> None:
+def _picture(found: Explanation, form: str) -> bytes:
     if found.picture is None:
         raise InputError(f"--{form}: there is no recurrent layer to draw")
-    content = found.picture.png() if form == "png" else found.picture.svg().encode()
+    return found.picture.png() if form == "png" else found.picture.svg().encode()
+
+
+def _page(options: ExplainOptions) -> str:
+    """The page, which begins with this layer: as small a one as can be overlooked."""
+    from .page import page
+
+    if options.cell not in NAMES and options.cell not in {cell.name for cell in CELLS}:
+        raise InputError(f"--html: Expected a cell by its name, got {options.cell!r}")
+    names = ("layers", "bidirectional", "batch_first", "steps", "batch", "input_size", "hidden_size", "lengths")
+    return page({"cell": {"rnn": "rnn_tanh"}.get(options.cell, options.cell)} | {n: getattr(options, n) for n in names})
+
+
+def _write(path: Path, form: str, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:

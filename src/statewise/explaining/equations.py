@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..cells import Cell
 from ..cells.symbols import Symbol, trace
@@ -22,34 +23,66 @@ def equations(cell: Cell, bias: bool = True) -> list[str]:
     return Written(cell, bias).lines
 
 
+@dataclass(frozen=True)
+class Operand:
+    """A place in a formula where a number can stand: ``text`` is how its symbol is written."""
+
+    symbol: Symbol
+    text: str
+
+
+Pieces = list["str | Operand"]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """``name = ...``: the right side in pieces, from left to right."""
+
+    name: str
+    symbol: Symbol
+    pieces: Pieces
+
+    def __str__(self) -> str:
+        return f"{self.name} = {text_of(self.pieces)}"
+
+
+def text_of(pieces: Pieces) -> str:
+    """A formula as text."""
+    return "".join(piece.text if isinstance(piece, Operand) else piece for piece in pieces)
+
+
 class Written:
     """A cell's step written down.
 
     Attributes:
         trace: the step as a graph.
         names: what the symbols with a name are called, by their ids: ``f_t``.
+        definitions: of each of them.
         lines: the equations.
     """
 
     def __init__(self, cell: Cell, bias: bool = True) -> None:
         self.cell, self.bias = cell, bias
         self.names: dict[int, str] = {}
-        self.lines: list[str] = []
         self.spare = iter([letter for letter in _SPARE if letter not in (*cell.gates, *cell.states)])
         self.trace = trace(cell)
         self.uses = Counter(id(a) for s in self.trace.symbols for a in s.args if isinstance(a, Symbol))
         self.roots = {id(s): letter for s, letter in zip(self.trace.states, cell.states, strict=True)}
-        found: list[tuple[str, str]] = []
+        found: list[Definition] = []
         for symbol in self.trace.symbols:
             if name := self._name(symbol):
-                found.append((name, self.text(symbol)))
+                found.append(Definition(name, symbol, self.pieces(symbol)))
                 self.names[id(symbol)] = name
         taken = self.names.values()
         order = [f"{gate}_t" for gate in cell.gates]
+
+        def stands_alone(made: Definition) -> bool:
+            return made.name in order and not any(other in text_of(made.pieces) for other in taken)
+
         # First the gates that need no other, in the order of their rows in the weights.
-        first = [(n, text) for n, text in found if n in order and not any(other in text for other in taken)]
-        first.sort(key=lambda item: order.index(item[0]))
-        self.lines = [f"{n} = {text}" for n, text in [*first, *[item for item in found if item not in first]]]
+        first = sorted(filter(stands_alone, found), key=lambda made: order.index(made.name))
+        self.definitions = [*first, *[made for made in found if made not in first]]
+        self.lines = [str(made) for made in self.definitions]
 
     def _name(self, symbol: Symbol) -> str:
         """What a symbol is called; nothing for what is written where it is used."""
@@ -76,29 +109,34 @@ class Written:
 
     def text(self, symbol: Symbol, tight: bool = False) -> str:
         """As a formula; in parentheses where ``tight`` asks for one factor."""
+        return text_of(self.pieces(symbol, tight))
+
+    def pieces(self, symbol: Symbol, tight: bool = False) -> Pieces:
+        """Likewise, with what numbers stand for apart."""
         if id(symbol) in self.names:
-            return self.names[id(symbol)]
+            return [Operand(symbol, self.names[id(symbol)])]
         op, args = symbol.op, symbol.args
         if op in ("x", "r", "late"):
-            text = self.share(op, *args)
-            return f"({text})" if tight and " " in text else text
+            share = Operand(symbol, self.share(op, *args))
+            return ["(", share, ")"] if tight and " " in share.text else [share]
         if op == "state":
-            return f"{self.cell.states[args[0]]}_(t-1)"
+            return [Operand(symbol, f"{self.cell.states[args[0]]}_(t-1)")]
         if op == "vector":
-            return f"{args[0]}_{args[1]}" if args[1] else str(args[0])
+            return [Operand(symbol, f"{args[0]}_{args[1]}" if args[1] else str(args[0]))]
         if op == "constant":
-            return f"{args[0]:g}"
+            return [f"{args[0]:g}"]
         if op == "norm":
-            return f"norm_{args[0]}({self.text(args[1])})"
+            return [f"norm_{args[0]}(", *self.pieces(args[1]), ")"]
         if op == "neg":
-            return f"-{self.text(args[0], tight=True)}"
+            return ["-", *self.pieces(args[0], tight=True)]
         if op in _BINARY:
             factor = op in ("mul", "div")
-            left = self.text(args[0], tight=factor)
-            right = self.text(args[1], tight=op != "add")
-            text = f"{left} {_BINARY[op]} {right}"
-            return f"({text})" if tight else text
-        return f"{_WORDS.get(op, op)}({', '.join(self.text(a) for a in args)})"
+            left = self.pieces(args[0], tight=factor)
+            right = self.pieces(args[1], tight=op != "add")
+            both = [*left, f" {_BINARY[op]} ", *right]
+            return ["(", *both, ")"] if tight else both
+        inside = [[", ", *self.pieces(a)] for a in args]
+        return [f"{_WORDS.get(op, op)}(", *[piece for each in inside for piece in each][1:], ")"]
 
     def share(self, op: str, gate: str, value: Symbol | None = None) -> str:
         """W x + b of one of the two products."""

@@ -40,9 +40,11 @@ class Explanation:
         summary: a sentence or two.
         tables: letters, inputs, outputs, parameters, costs.
         equations: one step of the cell; none for other modules.
-        relations: how the results relate, tried on random numbers.
+        relations: how the results relate, tried there and then.
         notes: what else a reader should know.
-        pictures: the layer unrolled over its steps, and the inside of its cell; none for other modules.
+        pictures: the layer, or a module's own loops, unrolled over the steps, and the inside of each cell; none for
+            other modules.
+        tried: what the relations were tried on.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Explanation:
     relations: Sequence[Relation] = ()
     notes: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
+    tried: str = "random numbers"
 
     @property
     def picture(self) -> Picture | None:
@@ -64,7 +67,7 @@ class Explanation:
         if self.equations:
             parts.append("\n".join(["One step", *_equations(self.equations)]))
         if self.relations:
-            lines = ["How the results relate, tried on random numbers"]
+            lines = [f"How the results relate, tried on {self.tried}"]
             for relation in self.relations:
                 lines.append(f"  {'holds' if relation.held else 'FAILS'}  {relation.code}")
                 lines += textwrap.wrap(relation.meaning, WIDTH, initial_indent=" " * 9, subsequent_indent=" " * 9)
@@ -83,7 +86,7 @@ class Explanation:
                 [f"<code>{escape(r.code)}</code>", "holds" if r.held else "<b>fails</b>", escape(r.meaning)]
                 for r in self.relations
             ]
-            parts.append("<h4>How the results relate, tried on random numbers</h4>" + _html_rows([], rows))
+            parts.append(f"<h4>How the results relate, tried on {self.tried}</h4>" + _html_rows([], rows))
         parts += [f"<p>{escape(note)}</p>" for note in self.notes]
         return "\n".join(parts)
 
@@ -98,7 +101,7 @@ def _equations(lines: Sequence[str]) -> list[str]:
 
 
 def _text_table(table: Table) -> str:
-    rows = [list(table.head), *map(list, table.rows)]
+    rows = [*([list(table.head)] if any(table.head) else []), *map(list, table.rows)]
     widths = [max(len(row[k]) for row in rows) for k in range(len(table.head) - 1)]
     left = 2 + sum(widths) + 2 * len(widths)
     lines = [table.title]
@@ -115,7 +118,9 @@ def _text_table(table: Table) -> str:
 
 def _html_table(table: Table) -> str:
     rows = [[*[f"<code>{escape(c)}</code>" for c in row[:-1]], escape(row[-1])] for row in table.rows]
-    return f"<h4>{escape(table.title)}</h4>" + _html_rows([escape(c) for c in table.head], rows)
+    return f"<h4>{escape(table.title)}</h4>" + _html_rows(
+        [escape(c) for c in table.head] if any(table.head) else [], rows
+    )
 
 
 def _html_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..cells import Weight
 from ..layers.cells import SingleStep
@@ -76,7 +77,7 @@ def explain_layer(layer: RecurrentLayer, steps: int, batch: int, lengths: Sequen
     ]
     if stack.depth > 1 and not layer._is_list:
         tables.append(Table("The rows of the states", ("", ""), list(_rows_of_states(layer))))
-    tables += [_parameters(layer), _costs(layer)]
+    tables += [parameters_of(layer, stack), costs_of(layer, stack)]
     if lengths is not None:
         tables.insert(3, _ragged(lengths))
     pictures = [inside(cell, bool(layer.bias))]
@@ -104,8 +105,8 @@ def explain_cell(cell: SingleStep, batch: int) -> Explanation:
         Table("Letters", ("", "", ""), [[key, str(value), MEANINGS[key]] for key, value in sizes.items()]),
         Table("What goes in", ("", "shape", ""), [_row("input", ("N", "I"), sizes, "row, feature: one step"), *states]),
         Table("What comes out", ("", "shape", ""), after),
-        _parameters(cell),
-        _costs(cell),
+        parameters_of(cell, stack),
+        costs_of(cell, stack),
     ]
     layer = type(cell).__name__.removesuffix("Cell")
     summary = (
@@ -176,19 +177,18 @@ def _rows_of_states(layer: RecurrentLayer) -> Iterator[list[str]]:
         yield [f"[{k}]", f"layer {k // d}, {way}"]
 
 
-def _parameters(module: RecurrentLayer | SingleStep) -> Table:
-    """A row a tensor: shape, how many numbers, and why so many."""
+def parameters_of(module: nn.Module, stack: Stack, title: str = "What is learnt") -> Table:
+    """A row a tensor of a layer or cell: shape, how many numbers, and why so many."""
     rows, total = [], 0
     for name, tensor in module.named_parameters():
         total += tensor.numel()
-        rows.append([name, str(tuple(tensor.shape)), f"{tensor.numel():,}", _why(module, name)])
+        rows.append([name, str(tuple(tensor.shape)), f"{tensor.numel():,}", _why(stack, name)])
     rows.append(["together", "", f"{total:,}", ""])
-    return Table("What is learnt", ("", "shape", "numbers", ""), rows)
+    return Table(title, ("", "shape", "numbers", ""), rows)
 
 
-def _why(module: RecurrentLayer | SingleStep, name: str) -> str:
+def _why(stack: Stack, name: str) -> str:
     """What the rows and columns of a parameter are."""
-    stack = module._stack
     base, _, number = name.partition("_l")
     found: Weight | None = next((w for w in stack.weights if w.name == base), None)
     if found is None:
@@ -206,16 +206,15 @@ def _why(module: RecurrentLayer | SingleStep, name: str) -> str:
     return f"W_i{letters}: {rows}, a column for each of the {below}"
 
 
-def _costs(module: RecurrentLayer | SingleStep) -> Table:
-    """What one step of one row costs."""
+def costs_of(module: nn.Module, stack: Stack, title: str = "What a step costs") -> Table:
+    """What one step of one row costs in a layer or cell."""
     products = sum(p.numel() for name, p in module.named_parameters() if p.dim() == 2)
     size = next(module.parameters()).element_size()
     numbers = sum(p.numel() for p in module.parameters())
-    stack: Stack = module._stack
     layers = module.num_layers if isinstance(module, RecurrentLayer) else 1
     memory = sum(stack.state_sizes) * layers * stack.directions
     return Table(
-        "What a step costs",
+        title,
         ("", ""),
         [
             [f"{2 * products:,} FLOP", "a row: every number of a matrix is multiplied and added once"],

@@ -1,27 +1,36 @@
-"""A module of any kind explained: what each part reads and gives, found by running it once."""
+"""A module of any kind explained: what each part reads and gives, found by running it; and its own loops over cells."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..cells import by_name
+from ..layers import hints
 from ..layers.cells import SingleStep
 from ..layers.recurrent import RecurrentLayer
 from ..stack import Stack
 from .equations import equations
 from .explanation import Explanation, Table
 from .inside import inside
+from .loops import Watch, arguments, notes, relations, tables, try_feedback
+from .steps import steps
 
 
 def explain_module(module: nn.Module, x: Any) -> Explanation:
-    """``module`` run on ``x``: a row for each part that computes and calls no other, in the order in which they do."""
+    """``module`` run on ``x``: a row for each part that computes and calls no other, in the order in which they do.
+
+    Of each cell, which such a module calls step by step, all that is said of a layer: see ``loops.py``.
+    """
     names = {id(part): name or type(part).__name__ for name, part in module.named_modules()}
     calls, within, shown = Counter[tuple[str, ...]](), [0], dict[int, nn.Module]()
+    watch = Watch(module, stack_of)
 
     def enter(*_: Any) -> None:
         within.append(0)
@@ -34,21 +43,27 @@ def explain_module(module: nn.Module, x: Any) -> Explanation:
         shown[id(part)] = part
         numbers = sum(p.numel() for p in part.parameters())
         read = [*given, *named.values()]
+        if id(part) in watch.loops:
+            watch.add(part, given, named, result)
+            step, state = arguments(given, named)
+            read = [step, result if state is None else state]  # where none is given, zeros are read
         shapes = f"{_shape(read if len(read) != 1 else read[0])} -> {_shape(result)}"
         calls[names[id(part)], type(part).__name__, f"{numbers:,}", shapes] += 1
 
-    modes = {part: part.training for part in module.modules()}
-    hooks = [part.register_forward_pre_hook(enter) for part in modes]
-    hooks += [part.register_forward_hook(look, with_kwargs=True) for part in modes]
+    hooks = [part.register_forward_pre_hook(enter) for part in module.modules()]
+    hooks += [part.register_forward_hook(look, with_kwargs=True) for part in module.modules()]
     try:
-        with torch.no_grad():
-            module.eval()
-            result = module(**x) if isinstance(x, dict) else module(*x) if isinstance(x, tuple) else module(x)
+        result = _run(module, x)
+    except hints.REFUSALS as error:
+        recurrent = any(isinstance(part, (nn.RNNBase, nn.RNNCellBase)) for part in module.modules())
+        raise hints.explained(error, hints.for_model(error) if recurrent else "") from None
     finally:
-        for part, mode in modes.items():
-            part.training = mode
         for hook in hooks:
             hook.remove()
+    loops = watch.found()
+    for loop in loops:
+        if loop.count > 1:
+            try_feedback(loop, partial(_run, module, x))
     rows = [[*call[:-1], call[-1] + (f", {count} times" if count > 1 else "")] for call, count in calls.items()]
     parts = list(shown.values())
     own = {id(p) for part in parts for p in part.parameters()}
@@ -56,12 +71,31 @@ def explain_module(module: nn.Module, x: Any) -> Explanation:
     if rest:  # of modules that have others within
         rows.append(["of its own", "", f"{rest:,}", "parameters that belong to no part"])
     total = sum(p.numel() for p in module.parameters())
-    summary = f"Reads {_shape(x)}, gives {_shape(result)}; {total:,} numbers are learnt."
-    tables = [Table("Its parts", ("", "", "numbers", "reads -> gives"), rows)]
     stacks = [stack for stack in map(stack_of, parts) if stack is not None]
-    lines = dict.fromkeys(line for stack in stacks for line in equations(stack.cell, stack.bias))
-    pictures = {stack.cell.name: inside(stack.cell, stack.bias) for stack in stacks}
-    return Explanation(type(module).__name__, summary, tables, list(lines), pictures=list(pictures.values()))
+    cells = {stack.cell.name: inside(stack.cell, stack.bias) for stack in stacks}
+    return Explanation(
+        type(module).__name__,
+        f"Reads {_shape(x)}, gives {_shape(result)}; {total:,} numbers are learnt.",
+        [Table("Its parts", ("", "", "numbers", "reads -> gives"), rows), *chain.from_iterable(map(tables, loops))],
+        list(dict.fromkeys(line for stack in stacks for line in equations(stack.cell, stack.bias))),
+        list(chain.from_iterable(map(relations, loops))),
+        list(chain.from_iterable(map(notes, loops))),
+        [*([steps(loops)] if loops else []), *cells.values()],
+        tried="the numbers of this run",
+    )
+
+
+def _run(module: nn.Module, x: Any) -> Any:
+    """What it gives as in use: without dropout and gradients, and by the same random numbers each time."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module.eval()
+            return module(**x) if isinstance(x, dict) else module(*x) if isinstance(x, tuple) else module(x)
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def stack_of(part: nn.Module) -> Stack | None:
@@ -71,8 +105,8 @@ def stack_of(part: nn.Module) -> Stack | None:
     if isinstance(part, nn.RNNBase):
         kind, sizes = part.mode, (part.input_size, part.hidden_size, part.num_layers, part.bidirectional)
         return Stack(by_name(kind.lower()), *sizes, bias=bool(part.bias), proj_size=part.proj_size)
-    if isinstance(part, nn.RNNCellBase):
-        kind = type(part).__name__.removesuffix("Cell").lower()
+    if isinstance(part, (nn.RNNCell, nn.LSTMCell, nn.GRUCell)):
+        kind = "lstm" if isinstance(part, nn.LSTMCell) else "gru"
         kind = f"rnn_{part.nonlinearity}" if isinstance(part, nn.RNNCell) else kind
         return Stack(by_name(kind), part.input_size, part.hidden_size, bias=bool(part.bias))
     return None

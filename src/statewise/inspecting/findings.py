@@ -146,6 +146,8 @@ def _difference(layer: LayerStates) -> float | None:
 
 def of_inputs(found: Attributions, names: Sequence[str]) -> Finding:
     """Which features and steps the result comes from."""
+    if not np.nansum(np.abs(found.values)) > 0:
+        return Finding("The result doesn't come from this input: it is the same for an input of zeros.", False)
     text = []
     if names:
         order = np.argsort(-found.features)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
+from ..layers import hints
+from ..layers.checks import check_module
 from ..swap import accelerate
 from .inspection import Inspection
 from .measures import Attributions, integrate, measured
 from .recording import Recording, record
+from .remarks import Reading, of_model
+from .running import first_tensor, over_time, scaled
 
 POINTS = 24  # at which gradients are taken for the attributions
 
@@ -57,17 +59,20 @@ def inspect(
         TypeError: ``model`` is no module.
         ValueError: it calls none of those layers, or what it gives says nothing of each row and there is no ``of``.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"inspect: Expected a torch.nn.Module, got {type(model).__name__}")
+    check_module("inspect", model)
     own = accelerate(copy.deepcopy(model)).eval()
     args = x if isinstance(x, tuple) and not isinstance(x, PackedSequence) else () if isinstance(x, dict) else (x,)
     named: Mapping[str, Any] = x if isinstance(x, dict) else {}
-    recordings = record(own, args, named)
+    try:
+        recordings = record(own, args, named)
+    except hints.REFUSALS as error:
+        raise hints.explained(error, hints.for_model(error)) from None
     read = _chosen(recordings, layer)
     of = of or _largest(read, any(scan.backward for each in recordings for scan in each.scans))
     layers = [found for each in [read, *(r for r in recordings if r is not read)] for found in measured(each)]
     if any(not np.isfinite(np.nan_to_num(each.h)).all() for each in layers):
         raise ValueError("inspect: a state is not finite: the weights or the input are damaged, or far too large")
+    reading = Reading(own, args, named, read, of)
     return Inspection(
         title or type(model).__name__,
         layers,
@@ -75,6 +80,7 @@ def inspect(
         list(features) if len(features) == read.width else [],
         labels,
         row,
+        of_model(model, reading),
     )
 
 
@@ -98,7 +104,7 @@ def _attributions(
     part, rows = dict(model.named_modules())[recording.name], recording.valid.shape[1]
 
     def run(share: float) -> tuple[Tensor, list[Tensor]]:
-        with torch.enable_grad(), _scaled(part, recording.calls, share) as read:
+        with torch.enable_grad(), scaled(part, recording.calls, share) as read:
             found = of(model(*args, **named))
             if found.shape != (rows,):
                 raise ValueError(
@@ -108,44 +114,7 @@ def _attributions(
 
     values, inputs, told = integrate(run, points)
     valid = recording.valid.numpy() if recording.order is None else recording.valid[:, recording.order].numpy()
-    return Attributions(_over_time(values, recording, valid), _over_time(inputs, recording, valid), told)
-
-
-@contextmanager
-def _scaled(part: nn.Module, calls: Collection[int], share: float) -> Iterator[list[Tensor]]:
-    """Within, what ``part`` reads in these calls is so much of what it is given: by calls, with gradients."""
-    read, count = list[Tensor](), itertools.count()
-
-    def scale(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        given = args[0] if args else named["input"]
-        if next(count) not in calls:
-            return args, named
-        data = given.data if isinstance(given, PackedSequence) else given
-        read.append((data.detach() * share).requires_grad_())
-        new = given._replace(data=read[-1]) if isinstance(given, PackedSequence) else read[-1]
-        return ((new, *args[1:]), named) if args else (args, named | {"input": new})
-
-    hook = part.register_forward_pre_hook(scale, with_kwargs=True)
-    try:
-        yield read
-    finally:
-        hook.remove()
-
-
-def _over_time(calls: Sequence[Any], recording: Recording, valid: Any) -> Any:
-    """What was read in one call or several, in whatever form, as (T, N, I), NaN past the end."""
-    found = np.full((*valid.shape, calls[0].shape[-1]), np.nan)
-    at = 0
-    if recording.packed:
-        packed = np.full((*recording.valid.shape, calls[0].shape[-1]), np.nan)
-        packed[recording.valid.numpy()] = calls[0]
-        return packed if recording.order is None else packed[:, recording.order.numpy()]
-    for block in calls:
-        block = block[:, None] if block.ndim == 2 else block.swapaxes(0, 1) if recording.batch_first else block
-        found[at : at + len(block)] = block
-        at += len(block)
-    found[~valid] = np.nan
-    return found
+    return Attributions(over_time(values, recording, valid), over_time(inputs, recording, valid), told)
 
 
 def _largest(recording: Recording, both_ways: bool) -> Callable[[Any], Tensor]:
@@ -156,7 +125,7 @@ def _largest(recording: Recording, both_ways: bool) -> Callable[[Any], Tensor]:
     last = ((lengths - 1) // (2 if both_ways else 1)).clamp(min=0)
 
     def row_values(result: Any) -> Tensor:
-        y = _tensor(result, recording.batch_first)
+        y = first_tensor(result, recording.batch_first)
         if y is not None and y.dim() == 2 and rows == 1 and y.size(0) == steps > 1:
             y = y.unsqueeze(1)
         if y is not None and y.dim() == 3:
@@ -167,10 +136,16 @@ def _largest(recording: Recording, both_ways: bool) -> Callable[[Any], Tensor]:
         if y is not None and y.dim() in (1, 2) and y.size(0) == rows:
             return y if y.dim() == 2 else y.unsqueeze(1)
         shape = "no tensor" if y is None else tuple(y.shape)
-        raise ValueError(
+        told = (
             f"inspect: Expected the model to give numbers (N, O), (N,), (T, N, O) or (N, T, O) with T = {steps} and "
             f"N = {rows}, got {shape}; of= makes a number for each row, (N,), of what it gives"
         )
+        if y is not None and y.dim() in (1, 2) and y.size(0) == steps:
+            told += (
+                f"\nThe result has a row for each of the {steps} steps that {recording.name or 'the layer'} reads: did"
+                f" you mean batch_first={not recording.batch_first}?"
+            )
+        raise ValueError(told)
 
     chosen: list[Tensor] = []
 
@@ -182,13 +157,3 @@ def _largest(recording: Recording, both_ways: bool) -> Callable[[Any], Tensor]:
 
     of(recording.result)
     return of
-
-
-def _tensor(result: Any, batch_first: bool) -> Tensor | None:
-    """The first tensor of floats in what a model gives."""
-    if isinstance(result, PackedSequence):
-        return pad_packed_sequence(result, batch_first=batch_first)[0]
-    if isinstance(result, Tensor):
-        return result if result.is_floating_point() else None
-    parts = result.values() if isinstance(result, Mapping) else result if isinstance(result, (tuple, list)) else ()
-    return next((found for part in parts if (found := _tensor(part, batch_first)) is not None), None)

@@ -34,6 +34,7 @@ class Inspection:
         features: the names of the input's features; none where they have no meaning, as an embedding's.
         labels: of each row what its steps are called.
         row: the row whose gates and states are drawn.
+        remarks: on mistakes that the way the layers are used shows; none where there is none.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Inspection:
     features: Sequence[str] = ()
     labels: Sequence[Sequence[str]] = field(default=())
     row: int = 0
+    remarks: Sequence[Finding] = ()
 
     @cached_property
     def findings(self) -> dict[str, Finding]:
@@ -58,13 +60,13 @@ class Inspection:
     @property
     def healthy(self) -> bool:
         """Whether nothing needs to be done."""
-        return all(finding.good for finding in self.findings.values())
+        return all(finding.good for finding in [*self.findings.values(), *self.remarks])
 
     def __str__(self) -> str:
         parts = [f"{self.title}, {self.described}"]
         parts += [
             textwrap.fill(f"{title}: {finding.text}", 80, subsequent_indent="  ")
-            for title, finding in self.findings.items()
+            for title, finding in [*self.findings.items(), *[("Remark", remark) for remark in self.remarks]]
         ]
         return "\n".join(parts)
 
@@ -82,6 +84,9 @@ class Inspection:
                 found.append(Note(self.findings[title].text, self.findings[title].good))
             found.extend(drawn)
 
+        if self.remarks:
+            found.append(Heading("How the layers are used"))
+            found.extend([Note(remark.text, remark.good) for remark in self.remarks])
         add(
             "Gradients through time",
             Picture(

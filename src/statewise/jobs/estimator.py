@@ -113,11 +113,29 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
         It begins with the trained weights, also of a model that was loaded, and keeps what goes with them: classes,
         scale, vocabulary; data that don't fit those are refused. Where nothing is trained yet this is ``fit``.
+
+        Args:
+            X: what to learn from, as in ``fit``.
+            y: what to learn, where ``X`` doesn't say it.
+            eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
+            callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
+            folder: where it is written where training stands, as in ``fit``.
+
+        Raises:
+            InputError: a ValueError, where any of it can't be used.
         """
         return self._fit(X, y, getattr(self, "model_", None), callbacks, folder, eval_set=eval_set)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the trained model as one ``.safetensors`` file, which the commands read too."""
+        """Write the trained model as one ``.safetensors`` file, which the commands and ``statewise.runtime`` read too.
+
+        Args:
+            path: of the file, which appears whole.
+
+        Raises:
+            NotFittedError: nothing is trained yet.
+            OSError: the file can't be written.
+        """
         check_is_fitted(self, "model_")
         self.model_.save(Path(path))
 
@@ -132,9 +150,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return loaded
 
     def stream(self, rows: int | None = None) -> Stream:
-        """Read sequences a step at a time, ``rows`` of them side by side; None: a single one.
+        """Read sequences a step at a time: ``stream().step(x)`` says what is said of the sequence up to there.
 
-        Raises ``InputError`` for a model that needs whole sequences.
+        Args:
+            rows: how many sequences side by side; ``step`` takes (rows, ...) then. Default: None, a single one.
+
+        Raises:
+            InputError: the model needs whole sequences, as where it reads backwards.
         """
         check_is_fitted(self, "model_")
         return Stream(self.model_, rows)

@@ -145,8 +145,22 @@ def _short(drawn: Mapping[str, Any]) -> dict[str, Any]:
 def tune(estimator: Any, X: Any, y: Any = None, *, trials: int = 20, search: Any = None, **how: Any) -> Any:
     """A clone of ``estimator``, fitted with the options that did best on its validation part, its ``study_`` optuna's.
 
-    Options that differ from their default stay as they are, unless ``search`` names them. ``how`` are ``timeout`` in
-    seconds, the ``file`` that keeps the search, and what goes to ``fit``, such as ``eval_set``.
+    Args:
+        estimator: a ``Classifier``, ``Forecaster``, or another of the jobs' classes, which stays as it is. Options that
+            differ from their default stay as they are, unless ``search`` names them.
+        X: what ``fit`` learns from.
+        y: what it is to learn, where ``X`` doesn't say it. Default: None.
+        trials: how many settings are tried; those that fall behind are broken off. Default: 20.
+        search: names of the options to search. Default: all that have a range and aren't given.
+        how: ``timeout`` in seconds, the ``file`` that keeps the search, and what goes to ``fit``, such as ``eval_set``.
+
+    Raises:
+        InputError: a ValueError, where any of it can't be used.
+        ModuleNotFoundError: optuna isn't installed: ``pip install 'statewise[tune]'``.
+
+    Example:
+        >>> best = statewise.jobs.tune(Classifier(epochs=5), X, y, trials=10, search=["units", "learning_rate"])
+        >>> best.units
     """
     from sklearn.base import clone
 

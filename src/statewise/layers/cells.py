@@ -17,7 +17,7 @@ from . import hints
 from .checks import as_states, check_same_place
 from .options import as_cell, check_heads, check_step
 from .parameters import initialise
-from .tools import Guest, is_proxy
+from .tools import Guest, describe_arguments, is_proxy
 
 # The attributes that a cell's Stack is made of.
 _DESCRIPTION = frozenset({"mode", "nonlinearity", "cell", "input_size", "hidden_size", "bias", "num_heads"})
@@ -39,6 +39,11 @@ class SingleStep(Guest, nn.RNNCellBase):
 
     mode: str
     num_heads = 1
+
+    def __init_subclass__(cls) -> None:
+        """Describe the arguments in the class's text."""
+        super().__init_subclass__()
+        describe_arguments(cls, SingleStep)
 
     def __init__(
         self,
@@ -172,10 +177,13 @@ class SingleStep(Guest, nn.RNNCellBase):
 class RNNCell(SingleStep):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it: stands where ``torch.nn.RNNCell`` stood.
 
-    Arguments as in ``SingleStep``, and:
-
     Args:
+        input_size: I, features of the input.
+        hidden_size: H, features of the state.
+        bias: whether there are ``bias_ih`` and ``bias_hh``. Default: True.
         nonlinearity: ``'tanh'`` or ``'relu'``; anything else is refused when the cell is called. Default: ``'tanh'``.
+        device: where the parameters are made. Default: torch's.
+        dtype: of the parameters. Default: torch's.
     """
 
     mode = "RNN_TANH"
@@ -197,7 +205,10 @@ class RNNCell(SingleStep):
         super()._describe()
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """One step; see ``SingleStep.forward``. RuntimeError for an unknown nonlinearity."""
+        """One step: ``input`` (N, I) or (I,), ``hx`` and the result (N, H) or (H,); see ``SingleStep.forward``.
+
+        Raises RuntimeError for an unknown nonlinearity.
+        """
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
         output: Tensor = super().forward(input, hx)
@@ -205,13 +216,19 @@ class RNNCell(SingleStep):
 
 
 class LSTMCell(SingleStep):
-    """One step of the LSTM: stands where ``torch.nn.LSTMCell`` stood. State and result are a pair (h, c)."""
+    """One step of the LSTM: stands where ``torch.nn.LSTMCell`` stood. State and result are a pair (h, c), (N, H) each.
+
+    Example:
+        >>> cell, state = statewise.LSTMCell(3, 64), None
+        >>> for x_t in torch.randn(100, 8, 3):
+        ...     state = cell(x_t, state)
+    """
 
     mode = "LSTM"
 
 
 class GRUCell(SingleStep):
-    """One step of the GRU: stands where ``torch.nn.GRUCell`` stood."""
+    """One step of the GRU: stands where ``torch.nn.GRUCell`` stood. State and result are h, (N, H)."""
 
     mode = "GRU"
 

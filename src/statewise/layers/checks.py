@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from os import PathLike
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def check_module(owner: str, model: Any) -> None:
+    """TypeError unless ``model`` is a module: what else it is, and how one comes from that to a module."""
+    if isinstance(model, nn.Module):
+        return
+    told = f"{owner}: Expected model to be a torch.nn.Module, got {type(model).__name__}"
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        told += f"\nThis is a class, of which a model is made by calling it: {model.__name__}(...)."
+    elif isinstance(model, Mapping) and any(isinstance(value, Tensor) for value in model.values()):
+        told += "\nA state_dict has the weights alone: make the model, and give it these by model.load_state_dict."
+    elif isinstance(model, (str, PathLike)):
+        told += (
+            "\nA file is read first: statewise.runtime.load runs what statewise.save wrote, torch.load reads torch's."
+        )
+    raise TypeError(told)
 
 
 def as_states(owner: str, hx: Any, letters: Sequence[str]) -> tuple[Tensor, ...]:

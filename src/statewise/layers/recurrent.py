@@ -52,7 +52,7 @@ from .parameters import (
     norm_shapes,
     parameter_shapes,
 )
-from .tools import Guest, is_proxy
+from .tools import Guest, describe_arguments, is_proxy
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -94,6 +94,11 @@ class RecurrentLayer(Guest, nn.RNNBase):
     Raises:
         ValueError, TypeError: an argument makes no sense; each message says what was expected and what came.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Describe the arguments in the class's text."""
+        super().__init_subclass__()
+        describe_arguments(cls, RecurrentLayer)
 
     num_heads = 1
     # For layers that were made without them, by torch.nn or an earlier version.
@@ -284,7 +289,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
             return [getattr(self, name) for name in names]
 
     def extra_repr(self) -> str:
-        """The arguments that are not the defaults."""
+        """The arguments that are not the defaults, as text."""
         shown = super().extra_repr()
         given = {"checkpoint": self.checkpoint} | {name: getattr(self, name) for name in DEFAULTS}
         return shown + "".join([f", {k}={v!r}" for k, v in given.items() if v != DEFAULTS.get(k, 0)])
@@ -338,7 +343,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
         try:
             return self._forward_checked(input, hx, lengths, reset, return_states)
         except hints.REFUSALS as error:
-            raise hints.explained(error, hints.for_layer(self, input, hx, lengths)) from None
+            raise hints.explained(error, hints.for_layer(self, input, hx, lengths, reset)) from None
 
     def _forward_checked(self, input: Any, hx: Any, lengths: Any, reset: Any, return_states: bool) -> Any:
         if isinstance(input, PackedSequence):

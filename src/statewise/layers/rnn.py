@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class RNN(RecurrentLayer):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu of it: stands where ``torch.nn.RNN`` stood.
 
+    The plain network of Elman (1990).
+
     Args:
         input_size: I, features of the input.
         hidden_size: H, features of the state; or a list with that of each layer, see ``RecurrentLayer``.

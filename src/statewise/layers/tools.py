@@ -8,6 +8,14 @@ from typing import Any
 from torch import fx, nn
 
 
+def describe_arguments(cls: type, base: type) -> None:
+    """Give the text of ``cls`` the arguments and errors that ``base`` has, where it doesn't name its own."""
+    text, arguments = (cls.__doc__ or "").rstrip(), (base.__doc__ or "").partition("\n\n    Args:")[2]
+    if text and arguments and "\n    Args:" not in text:
+        before, mark, example = text.partition("\n\n    Example:")
+        cls.__doc__ = f"{before}\n\n    Args:{arguments.rstrip()}{mark}{example}\n    "
+
+
 def is_proxy(value: object) -> bool:
     """Whether torch.fx is tracing, and this stands for a tensor."""
     return isinstance(value, fx.Proxy)

@@ -94,7 +94,8 @@ class Tensor:
             else {k for k, axis in enumerate(self.axes) if is_one(axis)}
         )
         for k in at:
-            if not is_one(self.axes[k]) or any(each.label in "TN" for each in self.axes[k]):
+            held = self.kind != "input" and any(each.label in "TN" for each in self.axes[k])
+            if not is_one(self.axes[k]) or held:
                 raise UnreadError("an axis that is squeezed though it has more than one place")
         return replace(self, axes=tuple(axis for k, axis in enumerate(self.axes) if k not in at))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 from .. import runtime
 from .._version import __version__
 from ..runtime import Classifier, Forecaster, Network, Tagger, Translator
-from .graph import Array
+from .graph import Array, Graph
 from .package import checker, helper
 from .translation import Translation, UnsaidError, Value
 
@@ -34,7 +35,7 @@ def to_onnx(
     lengths: bool = False,
     states: bool = False,
     native: bool = True,
-) -> None:
+) -> list[Path]:
     """Write ``model`` as an ONNX file: what the runtime runs of it, for any batch and any number of time steps.
 
     The inputs are called as the runtime calls them, ``x`` where there is one, and the result ``y``. A layer of LSTM,
@@ -55,6 +56,9 @@ def to_onnx(
         native: whether LSTM, GRU and RNN are ONNX's own nodes, which are the quickest. False: they are Scans too, for
             programs that compute such a node wrongly; docs/onnx.md knows which. Default: True.
 
+    Returns:
+        The files that were written.
+
     Raises:
         ImportError: the package onnx isn't there: ``pip install 'statewise[onnx]'``.
         TypeError: ``model`` is nothing of that kind.
@@ -64,7 +68,7 @@ def to_onnx(
     Example:
         >>> statewise.to_onnx(statewise.LSTM(3, 64, num_layers=2), "lstm.onnx", states=True)
     """
-    target = Path(path)
+    target, written = Path(path), []
     for part, made in _models(model, lengths, states, native).items():
         file = target.with_name(f"{target.stem}.{part}{target.suffix}") if part else target
         temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
@@ -73,6 +77,8 @@ def to_onnx(
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
+        written.append(file)
+    return written
 
 
 def _models(model: Any, lengths: bool, states: bool, native: bool) -> dict[str, Any]:
@@ -82,24 +88,25 @@ def _models(model: Any, lengths: bool, states: bool, native: bool) -> dict[str, 
     try:
         if isinstance(model, Translator):
             return {
-                "encoder": _exported([_program(model.encoder)], True, False, native),
-                "decoder": _exported([_program(model.decoder)], False, True, native),
+                "encoder": _exported([program_of(model.encoder)], True, False, native),
+                "decoder": _exported([program_of(model.decoder)], False, True, native),
             }
         if isinstance(model, Forecaster):
-            raise UnsaidError("a forecaster, which is several networks with much between them")
+            return {"": _forecaster(model, lengths, states, native)}
         if isinstance(model, Classifier):
-            raise UnsaidError("a classifier of texts, or one with fixed features beside its network")
+            return {"": _classifier(model, lengths, states, native)}
         if isinstance(model, Tagger):
-            spelling = None if model._spelling is None else _program(model._spelling)
-            parts = [_program(model.scores), _program(model._path)]
+            spelling = None if model._spelling is None else program_of(model._spelling)
+            parts = [program_of(model.scores), program_of(model._path)]
             return {"": _exported(parts, lengths, states, native, spelling)}
-        part = _program(model) if isinstance(model, Network) else _traced(model)
+        part = program_of(model) if isinstance(model, Network) else _traced(model)
         return {"": _exported([part], lengths, states, native)}
     except UnsaidError as error:
         raise ValueError(f"to_onnx: ONNX can't be told of {error}") from None
 
 
-def _program(network: Network) -> Program:
+def program_of(network: Network) -> Program:
+    """What a network runs, its weights as floats."""
     return network.content, _widened(network._arrays)
 
 
@@ -153,6 +160,30 @@ def _exported(
     for value, name in zip(results, said, strict=True):
         made.output(value, name, batch_first)
     g.outputs.extend(ends)  # the states
+    starts = {name: _json(start) for name, start in made.starts.items()}
+    return _model(g, {"statewise.labels": content.get("labels"), "statewise.start": starts})
+
+
+def _forecaster(forecaster: Forecaster, lengths: bool, states: bool, native: bool) -> Any:
+    from .forecasting import write_forecaster
+
+    if lengths or states:
+        raise UnsaidError("lengths or states of a forecaster, which reads as many rows of each series as it is given")
+    model = forecaster._model
+    told = {"names": forecaster.names, "quantiles": forecaster.shares, "columns": asdict(model.columns)}
+    told |= {"grid": asdict(model.grid), "rows": model.memory}
+    return _model(write_forecaster(model, native).graph, {"statewise.forecast": told})
+
+
+def _classifier(classifier: Classifier, lengths: bool, states: bool, native: bool) -> Any:
+    from .classifying import write_classifier
+
+    if states:
+        raise UnsaidError("states of a classifier of texts, or of one with fixed features beside its network")
+    return _model(write_classifier(classifier._model, lengths, native).graph, {"statewise.labels": classifier.labels})
+
+
+def _model(g: Graph, metadata: Mapping[str, Any]) -> Any:
     if g.nbytes > MOST_BYTES:
         raise UnsaidError(f"{g.nbytes} bytes of tensors: a file holds {MOST_BYTES}")
     model = helper.make_model(
@@ -162,8 +193,6 @@ def _exported(
         producer_name="statewise",
         producer_version=__version__,
     )
-    metadata: dict[str, Any] = {"statewise.labels": content.get("labels")}
-    metadata["statewise.start"] = {name: _json(start) for name, start in made.starts.items()}
     helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items() if value})
     checker.check_model(model, full_check=True)
     return model

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .package import helper, numpy_helper
 
 Array = NDArray[Any]
-Dims = Sequence[int | str]
+Dims = Sequence[int | str | None]
 
 
 class Graph:
@@ -28,7 +28,7 @@ class Graph:
 
     def inner(self, name: str) -> Graph:
         """A graph for an attribute of a node of this one."""
-        return Graph(self.dtype, f"{self._prefix}{name}/")
+        return Graph(self.dtype, f"{self.name(f'{name}.step')}/")
 
     def name(self, wish: str) -> str:
         """A name that nothing else has, ``wish`` where it is free."""
@@ -94,14 +94,14 @@ class Graph:
         # Steps are turned round by hand: not every program that reads ONNX knows Scan's own way.
         *final, found = self.several(
             "Scan",
-            [*state, *(self._turned(each) if reverse else each for each in given)],
+            [*state, *(self.turned(each) if reverse else each for each in given)],
             names,
             body=body.made(names[-1]),
             num_scan_inputs=len(given),
         )
-        return self._turned(found) if reverse else found, final
+        return self.turned(found) if reverse else found, final
 
-    def _turned(self, value: str) -> str:
+    def turned(self, value: str) -> str:
         """The last step first."""
         return self.node("Slice", value, self.whole(-1), self.whole(-(2**62)), self.whole(0), self.whole(-1))
 
@@ -111,8 +111,13 @@ class Graph:
 
     def made(self, name: str) -> Any:
         """The whole as ONNX has it."""
-        tensors = [numpy_helper.from_array(array, key) for key, array in self._constants.items()]
-        return helper.make_graph(self.nodes, name, self.inputs, self.outputs, tensors)
+        read, nodes = {each.name for each in self.outputs}, list[Any]()
+        for node in reversed(self.nodes):  # what nothing reads is left out
+            if not read.isdisjoint(node.output):
+                nodes.append(node)
+                read.update(node.input)
+        tensors = [numpy_helper.from_array(array, key) for key, array in self._constants.items() if key in read]
+        return helper.make_graph(nodes[::-1], name, self.inputs, self.outputs, tensors)
 
     @property
     def nbytes(self) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runtime import FORMAT, KIND, Network
-from ..runtime.file import Arrays, write
+from ..runtime import Network
+from ..runtime.file import Arrays
 from ..runtime.network import State
 from ..weights.part import Part
 from .axes import Tensor
@@ -68,7 +66,7 @@ class Imported(Network):
             for op, letter, turned, (begin, end) in parts:
                 value = (array.transpose(1, 0, 2) if turned else array)[begin:end]
                 own = state[self._places[op]]
-                own[letter] = np.ascontiguousarray(_both(value, own[letter]), own[letter].dtype)
+                own[letter] = np.ascontiguousarray(_as_own(value, own[letter]), own[letter].dtype)
         return tuple(tuple(each) for each in state)
 
     def _output(self, place: Place, results: Mapping[str, Array], after: State) -> Array:
@@ -113,30 +111,30 @@ class Imported(Network):
             shape.append(size)
         return cut.transpose(order).reshape(shape)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write a file that ``runtime.load`` reads. OSError: it can't be written."""
-        Path(path).write_bytes(write(KIND, FORMAT, self.content, self._arrays))
+    def dropped(self) -> list[str]:
+        """The outputs that a file of ``save`` hasn't got: states and constants."""
+        return [
+            name
+            for name, place in self._outputs.items()
+            if isinstance(place, np.ndarray) or any(each.kind == "state" for each in place)
+        ]
 
     def parts(self) -> dict[str, Part]:
         """Its recurrent layers by the names of the file's nodes, as ``statewise.read_weights`` gives such: ``layer()``
-        makes one to be trained on.
+        makes one to be trained on. A node that reads backwards alone is one that is given the last step first.
         """
         found = {}
         for entry in self.content["ops"]:
             if entry["op"] == "recurrent":
                 name, both = entry["name"], entry.get("bidirectional", False)
                 own = {key[len(name) + 1 :]: array for key, array in self._arrays.items() if key.startswith(f"{name}.")}
-                width, bias, initial = (
-                    own["weight_ih_l0"].shape[1],
-                    entry.get("bias", True),
-                    entry.get("initial", False),
-                )
-                found[name] = Part(name, entry["cell"], width, entry["hidden_size"], 1, both, bias, 0, initial, own)
+                width, initial = own["weight_ih_l0"].shape[1], entry.get("initial", False)
+                more = {key: entry[key] for key in ("num_heads", "zoneout", "clip") if key in entry}
+                sizes = width, entry["hidden_size"], 1, both, entry.get("bias", True), entry.get("proj_size", 0)
+                found[name] = Part(name, entry["cell"], *sizes, initial, own, more=more)
         return found
 
 
-def _both(value: Array, own: Array) -> Array:
-    """A state of a file (D, N, H) as the runtime has it: without D of one, and of what reads backwards alone, both."""
-    if own.ndim == 2:
-        return np.asarray(value[0])
-    return np.concatenate([np.zeros_like(value), value]) if len(value) < len(own) else np.asarray(value)
+def _as_own(value: Array, own: Array) -> Array:
+    """A state of a file (D, N, H) as the runtime has it: without D of one."""
+    return np.asarray(value[0] if own.ndim == 2 else value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..cells import by_name
 from ..runtime import LoadError
+from ..runtime.file import in_a_line
 from .axes import Tensor, UnreadError
+from .graph import Array
 from .imported import Imported, Place
 from .package import onnx
 from .reading import Reader
@@ -27,8 +31,8 @@ def from_onnx(path: str | PathLike[str], *, values: Mapping[str, Any] | None = N
     What is read: recurrent nodes (every attribute but ``clip``, reading backwards, peepholes, ``layout``, states and
     lengths as inputs), Gemm, MatMul, Add, Mul and the like with constants, activations, softmax, LayerNormalization,
     BatchNormalization, Conv over time, Gather of an embedding, the last step, a mean or maximum over time, ArgMax; and
-    whatever turns, cuts and joins axes between them, as torch.onnx.export and ``statewise.to_onnx`` write it. No Scan,
-    Loop or If.
+    whatever turns, cuts and joins axes between them, as torch.onnx.export and ``statewise.to_onnx`` write it. A Scan
+    over time where its body is the step of a known cell. No Loop or If.
 
     Args:
         path: of the file. Tensors that lie in other files are read where these are in its folder.
@@ -55,10 +59,9 @@ def from_onnx(path: str | PathLike[str], *, values: Mapping[str, Any] | None = N
     try:
         return _network(path.read_bytes(), path.parent, values or {}, threads)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {in_a_line(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise LoadError(f"{path}: a damaged ONNX file: {reason[:300]}") from None
+        raise LoadError(f"{path}: a damaged ONNX file: {in_a_line(error)}") from None
 
 
 def _network(data: bytes, folder: Path, values: Mapping[str, Any], threads: int) -> Imported:
@@ -92,6 +95,30 @@ def _network(data: bytes, folder: Path, values: Mapping[str, Any], threads: int)
     raise LoadError(f"from_onnx can't read {furthest}")
 
 
+def _told(reader: Reader, model: Any, content: dict[str, Any]) -> None:
+    """What ``to_onnx`` has written into the metadata: names of the results, and what states begin as."""
+    metadata = {each.key: each.value for each in model.metadata_props}
+    labels = json.loads(metadata.get("statewise.labels", "[]"))
+    if isinstance(labels, list) and labels:
+        content["labels"] = labels
+    starts = json.loads(metadata.get("statewise.start", "{}"))
+    begun: dict[str, dict[int, Array]] = {}
+    for name, parts in reader.states.items():
+        if name in starts:
+            array = np.asarray(starts[name], np.float32)  # (L*D, 1, H)
+            for op, letter, _, (begin, end) in parts:
+                begun.setdefault(op, {})[letter] = array.reshape(array.shape[0], array.shape[-1])[begin:end]
+    for entry in reader.ops:
+        if (found := begun.get(entry["name"])) and not entry.get("initial"):
+            entry["initial"] = True
+            cell, width = by_name(entry["cell"]), entry["hidden_size"]
+            ways = ("", "_reverse")[: 1 + entry.get("bidirectional", False)]
+            for k, name in enumerate(cell.states):
+                array = found.get(k, np.zeros((len(ways), width), np.float32))
+                for row, way in zip(array, ways, strict=True):
+                    reader.arrays[f"{entry['name']}.initial_{name}_l0{way}"] = np.ascontiguousarray(row)
+
+
 def _made(reader: Reader, model: Any, threads: int) -> Imported:
     outputs: dict[str, Place] = {}
     results: list[str] = []
@@ -108,6 +135,7 @@ def _made(reader: Reader, model: Any, threads: int) -> Imported:
         parts = [part if part.kind == "state" else reader.used(part) for part in parts]
         results += [part.name for part in parts if part.kind != "state" and part.name not in results]
         outputs[each.name] = parts
+    reader.prune({*results, *(part.name for place in outputs.values() for part in place if isinstance(part, Tensor))})
     content: dict[str, Any] = {
         "inputs": reader.inputs,
         "ops": reader.ops,
@@ -117,4 +145,5 @@ def _made(reader: Reader, model: Any, threads: int) -> Imported:
         raise UnreadError("a graph without anything that is learnt")
     if results:
         content["results"] = results
+    _told(reader, model, content)
     return Imported(content, reader.arrays, threads, reader=reader, outputs=outputs)

@@ -12,7 +12,8 @@ import numpy as np
 from .axes import Atom, Axis, Dim, Tensor, UnreadError, atom, is_one
 from .constants import Dims, Spread, axes_of, cuts, dims_of, folded, split, weights_of, whole
 from .graph import Array
-from .recurrent import recurrent
+from .recurrent import check_lengths, recurrent
+from .scanned import Mask, Steps, less, places, scan
 from .tensors import array_of, attributes_of
 
 Given = Sequence[Any]
@@ -33,6 +34,10 @@ class Reader:
         self.given: list[str] = []
         """The inputs that the program reads, as it reads them."""
         self.lengths: str | Array | None = None
+        self.turns = set[str]()
+        """The ops that turn all steps round, those that don't count among them."""
+        self.masked = set[str]()
+        """What is given of such steps by what leaves those out."""
         self.states: dict[str, list[tuple[str, int, bool, tuple[int, int]]]] = {}
         """Of an input that is a state, for each op that begins with a part of it: the op, which of its states, whether
         its rows come first, and the part."""
@@ -62,6 +67,8 @@ class Reader:
                 if name:
                     self.values[name] = value
         self.done += 1
+        if self.turns and self.lengths is not None:
+            raise UnreadError("steps that are all turned round, beside lengths")
 
     def _input(self, told: Any) -> Any:
         """An input that nothing is known of but its type."""
@@ -86,6 +93,8 @@ class Reader:
         given = [self._value(name) if name else None for name in node.input]
         if kind == "Constant":
             return [self._constant(attributes)]
+        if kind == "Range" and isinstance(given[1], Dims):
+            return [places(self, node, given, attributes)]
         constant = all(each is None or isinstance(each, (np.ndarray, Dims, Spread)) for each in given)
         if constant and given:
             return split(given, attributes, len(node.output)) if kind == "Split" else [folded(kind, given, attributes)]
@@ -140,25 +149,33 @@ class Reader:
         self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in (arrays or {}).items()}
         return name
 
+    def prune(self, read: set[str]) -> None:
+        """Leave out the ops that nothing of ``read`` needs, such as products that a layer has taken over."""
+        kept, names = [], {*read, *(part[0] for parts in self.states.values() for part in parts)}
+        for entry in reversed(self.ops):
+            if entry["name"] in names:
+                names.update(entry["of"])
+                kept.append(entry)
+        self.ops = kept[::-1]
+        gone = [key for key in self.arrays if not any(key.startswith(f"{entry['name']}.") for entry in self.ops)]
+        for key in gone:
+            del self.arrays[key]
+
     def _last_of_state(self, tensor: Tensor) -> Tensor:
         """What a layer's output ends with, of its final h."""
         entry = next(each for each in self.ops if each["name"] == tensor.name)
-        ways = tensor.features[0].size or 1
-        if tensor.letter or (tensor.rows is not None and tensor.rows != entry.get("rows", tensor.rows)):
-            raise UnreadError("of a state that isn't the last output of all directions")
-        both = entry.get("bidirectional", False)
-        name = self.op("last", f"{tensor.name}.last", [tensor.name], bidirectional=True) if both else self.op(
-            "last", f"{tensor.name}.last", [tensor.name]
-        )  # fmt: skip
-        features = tensor.features
-        if both and ways == 1:  # backwards alone
-            name = self.half(name, features[1].size or 0)
+        if tensor.letter:
+            raise UnreadError("of a state that isn't an output")
+        both: dict[str, Any] = {"bidirectional": True} if entry.get("bidirectional") else {}
+        name = self.op("last", f"{tensor.name}.last", [tensor.name], **both)
+        if both and tensor.rows is not None and tensor.rows != (0, 2):
+            name = self.selected(name, tensor.rows[0] * tensor.width, tensor.width, 2 * tensor.width)
         return replace(tensor, name=name, kind="summary", rows=None)
 
-    def half(self, name: str, units: int) -> str:
-        """The features of the second direction."""
-        weight = np.concatenate([np.zeros((units, units)), np.eye(units)], axis=1).astype(np.float32)
-        return self.op("linear", f"{name}.backward", [name], {"weight": weight})
+    def selected(self, name: str, begin: int, width: int, of: int) -> str:
+        """So many features from a number on, ``of`` so many."""
+        weight = np.eye(of, dtype=np.float32)[begin : begin + width]
+        return self.op("linear", f"{name}.{begin}", [name], {"weight": weight})
 
     def mapped(self, x: Tensor, name: str, width: int) -> Tensor:
         """``x``, whose last axis are its features, after an op that gives so many."""
@@ -187,10 +204,26 @@ def _cast(reader: Reader, node: Any, given: Given, attributes: Attributes) -> An
 
 
 def _transpose(reader: Reader, node: Any, given: Given, attributes: Attributes) -> Any:
+    if isinstance(given[0], list):
+        if tuple(attributes.get("perm", ())) != (1, 0, 2):
+            raise UnreadError("of several states")
+        return _beside(reader, node, given[0])
     return given[0].turned(attributes.get("perm", range(given[0].rank)[::-1]))
 
 
+def _beside(reader: Reader, node: Any, parts: Sequence[Tensor]) -> Tensor:
+    """Several final states (1, N, H), which lie one after the other, as (N, D, H)."""
+    values = [reader.used(part) for part in parts]
+    if any(each.kind != "summary" or each.width != values[0].width or each.rank != 3 for each in values):
+        raise UnreadError("of several states")
+    name = reader.op("concat", node.name, [each.name for each in values])
+    d, units = atom("D", len(values)), atom("F", values[0].width)
+    return replace(values[0], name=name, axes=(values[0].axes[1], (d,), (units,)), features=(d, units))
+
+
 def _unsqueeze(reader: Reader, node: Any, given: Given, attributes: Attributes) -> Any:
+    if isinstance(given[0], (Mask, Steps)):
+        return given[0]
     return given[0].widened(axes_of(given, attributes) or ())
 
 
@@ -290,9 +323,33 @@ def _of_layers(parts: Sequence[Tensor], axis: int, place: int) -> Tensor:
     return _rows(parts[k], 0, place, place + 1) if ends[k] - (ends[k - 1] if k else 0) > 1 else parts[k]
 
 
+def _turned(reader: Reader, x: Tensor, name: str) -> Tensor:
+    """The last step first."""
+    x = reader.used(x)
+    return replace(x, name=reader.op("reverse", name, [x.name]))
+
+
+def _reverse(reader: Reader, node: Any, given: Given, attributes: Attributes) -> Any:
+    x, lengths = given
+    if not isinstance(x, Tensor) or x.kind not in ("values", "input") or x.rank != 3:
+        raise UnreadError("of what isn't a value of each step")
+    if (attributes.get("time_axis", 0), attributes.get("batch_axis", 1)) != (x.place("T"), x.place("N")):
+        raise UnreadError("over axes that aren't time and rows")
+    check_lengths(reader, reader.used(x), lengths)
+    return _turned(reader, x, node.name)
+
+
 def _slice(reader: Reader, node: Any, given: Given, attributes: Attributes) -> Any:
     x = given[0]
+    if isinstance(x, Mask):
+        return replace(x, turned=not x.turned)
     for axis, start, stop, step in cuts(given, attributes):
+        if step == -1 and start == -1 and stop < -(2**30) and isinstance(x, Tensor) and x.axis(axis) == x.place("T"):
+            own = x.name in reader.masked
+            x = _turned(reader, x, node.name)
+            if not own:
+                reader.turns.add(x.name)
+            continue
         if step != 1:
             raise UnreadError("by steps")
         far = stop > 2**30
@@ -310,6 +367,14 @@ def _split(reader: Reader, node: Any, given: Given, attributes: Attributes) -> A
         size = own[0].size or 0 if len(own) == 1 else 0
         sizes = [size // len(node.output)] * len(node.output)
     ends = np.cumsum(sizes).tolist()
+    if x.kind == "values" and x.axis(axis) == x.rank - 1:
+        x.needs_features_last()
+        if sum(sizes) != x.width or min(sizes) < 1:
+            raise UnreadError("into parts of another size")
+        return [
+            reader.mapped(x, reader.selected(x.name, end - size, size, x.width), size)
+            for size, end in zip(sizes, ends, strict=True)
+        ]
     return [_taken(reader, x, x.axis(axis), end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
@@ -530,6 +595,9 @@ READ: dict[str, Callable[..., Any]] = {
     "Shape": _shape,
     "Gather": _gather,
     "Slice": _slice,
+    "Less": less,
+    "Scan": scan,
+    "ReverseSequence": _reverse,
     "Split": _split,
     "Concat": _concat,
     "MatMul": _matmul,

@@ -115,29 +115,26 @@ def recurrent(reader: Reader, node: Any, given: Given, attributes: Attributes) -
         _fits("P", weights_of(peepholes), ways, 3 * h)
         parts = peepholes.reshape(ways, 3, h)[:, np.argsort(nodes.PEEPHOLES)]
         tensors["weight_ch"] = parts.reshape(ways, -1)
-    backwards = direction == "reverse"
-    if backwards:  # statewise reads backwards beside forwards: with weights of zero
-        tensors = {key: np.concatenate([np.zeros_like(array), array]) for key, array in tensors.items()}
     arrays = {f"{key}_l0{way}": array[k] for key, array in tensors.items() for k, way in _ways(array)}
     options: dict[str, Any] = {"cell": cell, "hidden_size": h}
-    options |= {"bidirectional": True} if ways == 2 or backwards else {}
+    options |= {"bidirectional": True} if ways == 2 else {}
     options |= {} if b is not None else {"bias": False}
-    _lengths(reader, x, lengths)
+    check_lengths(reader, x, lengths)
     learnt = _learnt(first[: 1 + (kind == "LSTM")], ways, h, rows_first)
     if learnt:
-        if backwards:
-            learnt = {key: np.concatenate([np.zeros_like(array), array]) for key, array in learnt.items()}
         arrays |= {f"{key}_l0{way}": array[k] for key, array in learnt.items() for k, way in _ways(array)}
         options["initial"] = True
-    name = reader.op("recurrent", node.name or kind.lower(), [x.name], arrays, **options)
+    wish, backwards = node.name or kind.lower(), direction == "reverse"
+    read = reader.op("reverse", f"{wish}.turned", [x.name]) if backwards else x.name
+    name = reader.op("recurrent", wish, [read], arrays, **options)
     for letter, each in enumerate(first[: 1 + (kind == "LSTM")]):
         if isinstance(each, Tensor):
             _begins(reader, each, name, letter, ways, h, rows_first)
     d, units, time, rows = atom("D", ways), atom("F", h), x.axes[x.place("T") or 0], x.axes[x.place("N") or 0]
-    said = reader.half(name, h) if backwards else name
+    said = reader.op("reverse", f"{wish}.back", [name]) if backwards else name
     y_axes = (rows, time, (d,), (units,)) if rows_first else (time, (d,), rows, (units,))
     state_axes = (rows, (d,), (units,)) if rows_first else ((d,), rows, (units,))
-    state = Tensor(name, state_axes, (d, units), "state", rows=(1, 2) if backwards else None)
+    state = Tensor(name, state_axes, (d, units), "state")
     return [Tensor(said, y_axes, (d, units)), state, replace(state, letter=1)]
 
 
@@ -150,7 +147,8 @@ def _fits(name: str, array: Array, *shape: int) -> None:
         raise UnreadError(f"whose {name} is {array.shape}, where {shape} was expected")
 
 
-def _lengths(reader: Reader, x: Tensor, lengths: Any) -> None:
+def check_lengths(reader: Reader, x: Tensor, lengths: Any) -> None:
+    """Note how many steps count. UnreadError where that is computed, or other than what is known of others."""
     if lengths is None:
         return
     if isinstance(lengths, Tensor) and lengths.kind == "lengths":

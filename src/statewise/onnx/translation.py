@@ -56,6 +56,10 @@ class Translation:
     graph: Graph = field(init=False)
     starts: dict[str, Array] = field(default_factory=dict)
     """Of the states those that don't begin as zeros, one row each."""
+    begun: Mapping[str, str] = field(default_factory=dict)
+    """By the names of ops and their states those that are given in the graph, (..., N, F)."""
+    ended: dict[str, str] | None = None
+    """Likewise what they come to; None: nobody asks."""
 
     def __post_init__(self) -> None:
         self.graph = Graph(self.dtype)
@@ -139,6 +143,8 @@ class Part:
         """The state (..., N, F) that the op goes on from, by default ``start`` (..., 1, F); None for zeros that nobody
         gives, unless they are needed (``always``).
         """
+        if f"{self.name}.{letter}" in self.whole.begun:
+            return self.whole.begun[f"{self.name}.{letter}"]
         if self.whole.states:
             name = f"{self.prefix}{letter}_0"
             if start.any():
@@ -148,6 +154,8 @@ class Part:
 
     def after(self, letter: str, value: str, start: Array) -> None:
         """Give a state out."""
+        if self.whole.ended is not None:
+            self.whole.ended[f"{self.name}.{letter}"] = value
         if self.whole.states:
             self.g.output(value, f"{self.prefix}{letter}_n", start.dtype, [*start.shape[:-2], "N", start.shape[-1]])
 
@@ -425,6 +433,15 @@ def _segment(op: Part, x: Value) -> Value:
     return replace(x, name=found, width=size * x.width, steps=f"{x.steps}/{size}", lengths=left)
 
 
+def _reverse(op: Part, x: Value) -> Value:
+    g = op.g
+    if op.whole.states:
+        raise UnsaidError(f"states beside steps that are turned round, {op.name}")
+    if x.lengths is not None:
+        return replace(x, name=g.node("ReverseSequence", x.name, x.lengths, time_axis=0, batch_axis=1), last=None)
+    return replace(x, name=g.turned(x.name), last=None)
+
+
 def _magnitude(op: Part, x: Value) -> Value:
     g, positions = op.g, op.entry.get("positions", 1)
     lead = g.node("Shape", x.name, end=-1)
@@ -581,6 +598,7 @@ OPS: dict[str, Callable[..., Value]] = {
     "mean": _mean,
     "scale": _scale,
     "segment": _segment,
+    "reverse": _reverse,
     "magnitude": _magnitude,
     "convolution": _convolution,
     "path": _path,

@@ -10,7 +10,7 @@ from .fallback import served_dtypes, warn_on_fallback
 
 
 def show_config() -> str:
-    """How statewise computes in this process, one fact a line: version, instruction set, threads, doors.
+    """How statewise computes in this process, as text, one fact a line: version, instruction set, threads, doors.
 
     The environment variable ``STATEWISE_ISA`` forces one of the instruction sets listed; the number of threads is
     torch's (``torch.set_num_threads``).

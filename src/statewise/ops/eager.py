@@ -24,6 +24,17 @@ from .gradient import eager_by_reference
 Masks = Sequence[Tensor] | Callable[..., Sequence[Tensor]] | None
 
 
+def saved(ctx: Any) -> Any:
+    """What ``ctx`` has saved; where torch refuses it, its words, and what in training by windows leads there."""
+    try:
+        return ctx.saved_tensors
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{error}\nIf a state of the call before was given as hx, to go on from one window of a sequence to the"
+            " next: statewise.detach(state) keeps its numbers and forgets where they came from."
+        ) from None
+
+
 class EagerFunction(torch.autograd.Function):
     """What the kernels have computed enters autograd. All that backward reads is saved with torch."""
 
@@ -39,7 +50,7 @@ class EagerFunction(torch.autograd.Function):
         needs = ctx.needs_input_grad
         if incoming[0] is None and all(g is None for g in incoming):
             return (None,) * len(needs)
-        kept = ctx.saved_tensors
+        kept = saved(ctx)
         found = ctx.record.backward(kept, incoming, needs, False)
         if found is None:
             return None, *eager_by_reference(ctx.record, ctx.stack, kept, incoming, needs[1:], ctx.options)

@@ -32,7 +32,10 @@ def warn_on_fallback(enabled: bool = True) -> None:
     """Make every call that the kernels don't serve warn with a ``FallbackWarning`` that says why, or stop that.
 
     Such calls (another dtype or device, a forward-mode derivative, a derivative of a derivative) are right but
-    slow: the reference computes them step by step. Default: off.
+    slow: the reference computes them step by step. Off at first.
+
+    Args:
+        enabled: whether they warn. Default: True.
     """
     global _warn
     _warn = enabled

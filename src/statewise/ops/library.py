@@ -27,7 +27,7 @@ from ..kernels import cpu
 from ..kernels.cpu import Record
 from ..stack import Stack
 from .arguments import Arguments
-from .eager import Form, kernel_of
+from .eager import Form, kernel_of, saved
 from .fallback import report
 from .gradient import by_reference, differentiate, run_reference
 from .torch_kernels import serves_stack
@@ -297,7 +297,7 @@ def _apply(function: type[torch.autograd.Function], *args: Any) -> list[Tensor]:
 def _saved(ctx: Any, inputs: int) -> tuple[Arguments, Tensor, Tensor]:
     """The call's arguments, output and tape."""
     states, stack = ctx.call
-    *tensors, lengths, batch_sizes = ctx.saved_tensors
+    *tensors, lengths, batch_sizes = saved(ctx)
     x, state, weights = tensors[0], tensors[1 : 1 + states] or None, tensors[1 + states : inputs]
     output, tape, *masks = tensors[inputs:]
     return Arguments(x, state, weights, stack, masks, lengths, batch_sizes), output, tape

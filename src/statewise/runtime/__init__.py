@@ -18,7 +18,7 @@ from .classifier import Classifier
 from .file import LoadError
 from .forecaster import Forecaster
 from .jobs import JOBS, draw, kept_in
-from .network import Network, Pool, State
+from .network import FORMAT, KIND, Network, Pool, State
 from .program import KEPT
 from .tagger import Tagger
 from .translator import Hypothesis, Translator
@@ -38,8 +38,6 @@ __all__ = [
     "draw",
     "load",
 ]
-
-KIND, FORMAT = "network", 1
 
 
 def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = None) -> Any:
@@ -71,19 +69,18 @@ def load(path: str | PathLike[str], *, threads: int = 1, dtype: str | None = Non
     if isinstance(kind, str) and kind in JOBS:
         return _of_job(kind, Path(path), threads, dtype)
     if kind != KIND:
-        raise LoadError(f"{path}: the runtime runs no {' '.join(str(kind).split())[:40]}")
+        raise LoadError(f"{path}: the runtime runs no {file.shown(kind)}")
     if format != FORMAT:
         raise LoadError(
-            f"{path}: a {kind} of format {str(format)[:20]}, written by statewise {str(told.get('version'))[:40]}; the"
-            f" runtime reads format {FORMAT}"
+            f"{path}: a {kind} of format {file.shown(format, 20)}, written by statewise"
+            f" {file.shown(told.get('version'))}; the runtime reads format {FORMAT}"
         )
     try:
         return Network(kept_in(dtype, told["content"]), arrays, threads)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {file.in_a_line(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise LoadError(f"{path}: a damaged {kind}: {reason[:300]}") from None
+        raise LoadError(f"{path}: a damaged {kind}: {file.in_a_line(error)}") from None
 
 
 def _of_job(kind: str, path: Path, threads: int, dtype: str | None) -> Any:
@@ -104,4 +101,4 @@ def _from_elsewhere(data: bytes, path: str, threads: int) -> Network:
     try:
         return weights.network(data, threads)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {file.in_a_line(error)}") from None

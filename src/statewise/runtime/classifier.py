@@ -33,6 +33,20 @@ class Classifier:
         said = self._model.predict(self._read(sequences))
         return np.asarray(said.reshape(len(said), -1))
 
+    def encode(self, texts: Any) -> tuple[Array, Array, Array | None]:
+        """What an ONNX file of it reads of n texts, or lists of symbols: their numbers (T, n) and lengths (n,).
+
+        The third is what the linear model says of their n-grams, (n, W); None where there is none. ValueError where
+        it has learnt from numbers, which such a file reads as they are.
+        """
+        encoder, beside = self._model.encoder, self._model.beside
+        if not encoder.symbols:
+            raise ValueError("the model reads numbers, which are encoded by the file itself")
+        encoded = encoder.encoded(self._read(texts))
+        x, _ = encoded.block(np.arange(len(encoded)))
+        scores = None if beside is None else np.asarray(beside.scores(encoded))
+        return x[..., 0], np.asarray(encoded.lengths), scores
+
     def start(self, batch: int = 1) -> Any:
         """The state of ``batch`` sequences of which nothing has been read. ValueError where it needs whole ones."""
         return self._model.start(batch)

@@ -18,6 +18,7 @@ from .._version import __version__
 
 KEY = "statewise"
 MOST_HEADER = 100_000_000  # bytes
+MOST_SAID = 400  # characters
 LARGEST = 2**53  # of whole numbers in a header: JSON has no larger ones
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -38,6 +39,16 @@ Arrays = dict[str, NDArray[Any]]
 
 class LoadError(ValueError):
     """A file, or a stream's state, is damaged, foreign, of a later version, or has what the runtime can't run."""
+
+
+def in_a_line(error: Exception) -> str:
+    """What ``error`` says, in one line that isn't long: there may be names in it that a stranger chose."""
+    return shown(error, MOST_SAID) or type(error).__name__
+
+
+def shown(value: object, most: int = 40) -> str:
+    """A stranger's ``value`` in a message: in one line, so many characters at most."""
+    return " ".join(str(value).split())[:most]
 
 
 def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:

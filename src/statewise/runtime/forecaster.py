@@ -41,7 +41,10 @@ class Forecaster:
         return np.asarray(at_shares(found, model.plan, shares_of(level, self.shares), model.reach))
 
     def paths(self, count: int, rows: int | None = None, *, seed: int = 0) -> Array:
-        """``count`` ways that the rows may go: (count, S, rows). Their steps hang together as real ones did."""
+        """``count`` ways that the ``rows`` may go: (count, S, rows). Their steps hang together as real ones did.
+
+        ``rows`` is the horizon by default; the same ``seed`` draws the same.
+        """
         found = self._model.forecast_ahead(self._model.tails, rows=rows, samples=count, seed=seed).quantiles
         return np.moveaxis(found, -1, 0)
 
@@ -60,6 +63,8 @@ class Forecaster:
 
     def predict(self, table: Any = None, rows: int | None = None, *, level: Any = None) -> Any:
         """What follows the series of ``table``, a frame or a file, as a table: see ``statewise.jobs.Forecaster``.
+
+        ``rows`` is how many, by default the horizon, ``level`` the intervals in per cent, such as ``(80, 95)``.
 
         It needs polars and narwhals, which nothing else here does.
         """

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from itertools import islice
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ Array = NDArray[Any]
 State = tuple[tuple[Array, ...], ...]
 """Of each op a tuple of arrays, the rows on the last axis but one. Not to be written to."""
 
+KIND, FORMAT = "network", 1
 STATE, STATE_FORMAT = "state", 1
 
 
@@ -75,7 +78,10 @@ class Network:
         return self._program.start(batch)
 
     def feed(self, x: Any, state: State, lengths: Any = None) -> tuple[Any, State]:
-        """As ``run``, but from ``state`` on: the result for the next T steps, and the state after them."""
+        """As ``run``, but from ``state`` on: the result for the next T steps of ``x``, and the state after them.
+
+        ``x`` is (T, N, I), or (T, N) symbols, ``lengths`` (N,) as in ``run``. ValueError where they don't fit.
+        """
         self._check_streams()
         return self._feed(x, state, lengths)
 
@@ -93,8 +99,12 @@ class Network:
         return found
 
     def pool(self) -> Pool:
-        """A pool of streams, empty."""
+        """A pool of streams, empty: any of them make a step together, as one batch."""
         return Pool(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it to ``path`` as a file that ``load`` reads, as it was read. OSError: it can't be written."""
+        Path(path).write_bytes(file.write(KIND, FORMAT, self.content, self._arrays))
 
     # States as bytes
 
@@ -114,7 +124,7 @@ class Network:
         return file.write(STATE, STATE_FORMAT, content, arrays)
 
     def from_bytes(self, data: bytes) -> State:
-        """The state that ``to_bytes`` was given. Raises ``LoadError`` where that was another network's, or damage."""
+        """The state that ``to_bytes`` made ``data`` of. ``LoadError`` where that was another network's, or damage."""
         told, arrays = file.read(data, "the state")
         content = told["content"]
         if told.get("kind") != STATE or told.get("format") != STATE_FORMAT:

@@ -82,7 +82,7 @@ class Tagger:
             yield rows.tolist()
 
     def run(self, given: Any, lengths: Any = None) -> Array:
-        """The numbers of the best tags (T, N), of what ``encode`` gives."""
+        """The numbers of the best tags (T, N), of what ``encode`` gives as ``given`` and ``lengths`` (N,)."""
         found: Array = self._path.run(self.scores.run(given, lengths), lengths)
         return found
 
@@ -91,13 +91,13 @@ class Tagger:
         return self.scores.start(batch) + self._path.start(batch)
 
     def step(self, given: Any, state: State) -> tuple[Array, State]:
-        """The tags' numbers (N,) of one more word of each sentence, and the state after it."""
+        """The tags' numbers (N,) of one more word ``given`` of each sentence, and the state after it."""
         scores, after = self.scores.step(given, state[:-1])
         found, last = self._path.step(scores, state[-1:])
         return found, after + last
 
     def encode(self, sentences: Sentences, features: Sequence[Sentences] = ()) -> tuple[tuple[Array, ...], Array]:
-        """``sentences`` as ``run`` takes them, each (T, N) or (T, N, F), and their lengths (N,)."""
+        """``sentences``, with ``features``, as ``run`` takes them, (T, N) or (T, N, F), and their lengths (N,)."""
         from ..jobs.data.symbols import plain
         from ..jobs.tasks.tag.vocabulary import shape_of
 

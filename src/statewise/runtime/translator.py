@@ -16,7 +16,7 @@ END, UNKNOWN = 0, 1
 
 
 class Hypothesis(NamedTuple):
-    """A target that a model writes."""
+    """A target that a model writes: its ``text``, and the logarithm of its ``probability``."""
 
     text: str
     probability: float
@@ -46,9 +46,10 @@ class Translator:
     def translate(
         self, sources: Sequence[str], features: Sequence[Sequence[str]] | None = None, beam: int | None = None
     ) -> list[list[Hypothesis]]:
-        """The likeliest targets of each source, best first, up to ``beam`` of them, what the model was told by default.
+        """The likeliest targets of each of ``sources``, best first, up to ``beam`` of them.
 
-        ``features`` are what else is known of each source, as the model has learnt it.
+        ``features`` are what else is known of each source, as the model has learnt it; ``beam`` is by default what the
+        model was told. Raises ValueError unless there are features for each source.
         """
         beam = beam or self.beam
         encoded = [
@@ -90,13 +91,13 @@ class Translator:
         return [op.entry["hidden_size"] for op in self.decoder.ops if op.op == "recurrent"]
 
     def search(self, sources: Sequence[Array], beam: int) -> list[list[tuple[list[int], float]]]:
-        """The likeliest targets of each of ``sources``, numbers with an end, best first, up to ``beam`` of them.
+        """The likeliest targets of each of ``sources``, best first, up to ``beam`` of them.
 
-        A target is numbers without an end, and the logarithm of its probability. Beam search, all sources at once:
-        ``beam`` beginnings of each go on from step to step. What decides is the logarithm of the probability divided by
-        the number of symbols, the end among them, to the power of the penalty. A source is done when no beginning can
-        become better than the worst of its targets. With a beam so wide that nothing is left out it finds what trying
-        everything does. None are found where the network says no numbers.
+        A source is numbers (T,), the last one its end; a target numbers without an end, and the logarithm of its
+        probability. Beam search, all sources at once: ``beam`` beginnings of each go on from step to step. What decides
+        is the logarithm of the probability divided by the number of symbols, the end among them, to the power of the
+        penalty. A source is done when no beginning can become better than the worst of its targets. With a beam so wide
+        that nothing is left out it finds what trying everything does. None are found where the network says no numbers.
         """
         n, state = len(sources), self._begun(sources, beam)
         live = np.full((n, beam), -np.inf)  # logarithms of probabilities

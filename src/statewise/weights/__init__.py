@@ -57,7 +57,7 @@ def read_weights(source: str | PathLike[str] | Mapping[Any, Any]) -> dict[str, P
     try:
         return _parts(data)
     except LoadError as error:
-        raise LoadError(f"{path}: {error}") from None
+        raise LoadError(f"{path}: {file.in_a_line(error)}") from None
 
 
 def _parts(data: bytes) -> dict[str, Part]:

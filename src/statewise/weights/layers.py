@@ -25,7 +25,8 @@ def layer_of(part: Part, *, batch_first: bool = False) -> RecurrentLayer:
         "proj_size": part.proj_size,
         "learn_initial_state": part.initial,
         "activation": activation,
-        "dtype": torch.float64 if part.arrays["weight_hh_l0"].dtype.itemsize == 8 else torch.float32,
+        "dtype": torch.float64 if part.arrays["weight_ih_l0"].dtype.itemsize == 8 else torch.float32,
+        **part.more,
     }
     sizes = (part.input_size, part.hidden_size)
     if base not in _CLASSES:

@@ -108,6 +108,8 @@ class Part:
     initial: bool
     arrays: Arrays = field(repr=False)
     others: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """``num_heads``, ``zoneout`` and ``clip`` of a layer, where it has them."""
 
     def options(self) -> dict[str, Any]:
         """What the runtime's op ``recurrent`` is told of it beside the weights."""
@@ -119,6 +121,7 @@ class Part:
             "bias": self.bias,
             "proj_size": self.proj_size,
             "initial": self.initial,
+            **self.more,
         }
 
     def network(self, threads: int = 1) -> Network:

@@ -122,12 +122,12 @@ def _picture(picture: Picture, number: int) -> str:
 
 
 class LiveReport(Callback):
-    """Draws the page that ``page(history)`` gives, soon after training began and then whenever it is worth the time."""
+    """Draws the page that ``page(history)`` gives, after some seconds and then whenever it is worth the time."""
 
     def __init__(self, path: Path, page: Callable[[Sequence[Record]], Page]) -> None:
         self.path, self.page = path, page
         self.history: list[Record] = []
-        self.pace = Pace(LEAST, first=1.0)
+        self.pace = Pace(LEAST)
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
         self.history = [r for r in self.history if r.get("fit") != fit] + list(history)

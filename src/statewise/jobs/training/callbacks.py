@@ -46,16 +46,16 @@ class Callback:
     """Looks on and does nothing; those who do something derive from it."""
 
     def plan(self, updates: int) -> None:
-        """So many more updates are coming, or fewer, where the number is negative."""
+        """So many more ``updates`` are coming, or fewer, where the number is negative."""
 
     def tick(self) -> None:
         """One of them is done. Called in every update, so this must be quick."""
 
     def begin(self, history: Sequence[Record], fit: str | None = None) -> None:
-        """Training begins, or goes on after these records; ``fit`` names the network where there are several."""
+        """Training begins, or goes on after the records ``history``; ``fit`` names the network of several."""
 
     def record(self, record: Record) -> None:
-        """A new point of the curve."""
+        """A new point of the curve: ``record`` has epoch, update, seconds, loss, and maybe validation's numbers."""
 
     def close(self) -> None:
         """No more is coming."""
@@ -93,8 +93,8 @@ class Pace:
 
     COST = 0.02
 
-    def __init__(self, every: float, first: float | None = None) -> None:
-        self.every, self.next = every, time.monotonic() + (every if first is None else first)
+    def __init__(self, every: float) -> None:
+        self.every, self.next = every, time.monotonic() + every
 
     def due(self) -> bool:
         """Whether it may be done."""

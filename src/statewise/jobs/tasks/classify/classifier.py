@@ -53,9 +53,22 @@ class SequenceEstimator(Estimator):
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
     ) -> Own:
-        """Train a network on the sequences ``X`` and their labels ``y``, as ``Estimator.fit`` does.
+        """Train a network on the sequences ``X`` and their labels ``y``.
 
-        ``sample_weight`` (n,) is how much each sequence counts in the loss; one of weight 0 isn't looked at.
+        Args:
+            X: n sequences, as the class says.
+            y: a label or number for each, (n,); of several labels (n, L) of 0 and 1.
+            sample_weight: how much each sequence counts in the loss, (n,); one of weight 0 isn't looked at. Default:
+                all alike.
+            eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
+            callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
+            folder: where it is written, again and again, where training stands. A ``fit`` that was broken off goes on
+                from there, to the same weights, when it is called again with the same data and arguments.
+
+        With ``warm_start`` a network that is trained already goes on from its weights, as with ``partial_fit``.
+
+        Raises:
+            InputError: a ValueError, where any of it can't be used.
         """
         like = getattr(self, "model_", None) if self.warm_start else None
         return self._fit(X, y, like, callbacks, folder, eval_set=eval_set, sample_weight=sample_weight)
@@ -156,7 +169,7 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
     Sequences (``X``) are a list of arrays (T, I), or (T,) for one channel, of any lengths T; or one array (n, T,
     I), or (n, T) for one channel; or a list of texts, or of lists of symbols. Labels (``y``) are n strings, whole
     numbers or booleans; of several labels a sequence an array (n, L) of 0 and 1. Default values were chosen as
-    docs/jobs.md says, never on the sets that it reports.
+    docs/jobs/classify.md says, never on the sets that it reports.
 
     Attributes:
         classes_: the labels, sorted: (classes,); of several labels their numbers, 0 to L - 1.
@@ -184,9 +197,19 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
     ) -> Classifier:
-        """Train the network further, on other data, as ``Estimator.partial_fit`` does.
+        """Train the network further, on other data (fine-tuning), from its weights on.
 
-        ``classes`` are all labels that will ever come; the first call needs them where its ``y`` hasn't got them all.
+        Args:
+            X: sequences, as in ``fit``.
+            y: their labels.
+            classes: all labels that will ever come; the first call needs them where its ``y`` hasn't got them all.
+            sample_weight: how much each sequence counts in the loss, (n,).
+            eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
+            callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
+            folder: where it is written where training stands, as in ``fit``.
+
+        Raises:
+            InputError: a ValueError, where any of it can't be used, such as a label that was never named.
         """
         how = {"eval_set": eval_set, "sample_weight": sample_weight, "classes": classes}
         return self._fit(X, y, getattr(self, "model_", None), callbacks, folder, **how)
@@ -215,7 +238,10 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
         return labels.astype(np.float32)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label of each sequence, (n,); of several labels which each has, (n, L) of 0 and 1."""
+        """The likeliest label of each sequence of ``X``, (n,); of several labels which each has, (n, L) of 0 and 1.
+
+        Raises ``InputError`` for sequences of another kind or width than those that were learnt.
+        """
         said = self.predict_proba(X)
         if isinstance(self.model_.target, Labels):
             return self.model_.target.chosen(said).astype(np.int64)
@@ -223,7 +249,10 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The probability of each class, in the order of ``classes_``: (n, classes); or of each label: (n, L)."""
+        """The probability of each class for each sequence of ``X``, in the order of ``classes_``: (n, classes).
+
+        Of several labels the probability of each: (n, L). Raises ``InputError`` as ``predict`` does.
+        """
         return self._said(X)
 
     def _take(self, model: Model) -> None:
@@ -267,7 +296,19 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
     ) -> Regressor:
-        """Train the network further, on other data, as ``Estimator.partial_fit`` does."""
+        """Train the network further, on other data (fine-tuning), from its weights on.
+
+        Args:
+            X: sequences, as in ``fit``.
+            y: their numbers, (n,).
+            sample_weight: how much each sequence counts in the loss, (n,).
+            eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
+            callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
+            folder: where it is written where training stands, as in ``fit``.
+
+        Raises:
+            InputError: a ValueError, where any of it can't be used.
+        """
         like = getattr(self, "model_", None)
         return self._fit(X, y, like, callbacks, folder, eval_set=eval_set, sample_weight=sample_weight)
 
@@ -289,7 +330,10 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
         return labels
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The number of each sequence: (n,)."""
+        """The number of each sequence of ``X``, in the units of what was learnt: (n,).
+
+        Raises ``InputError`` for sequences of another kind or width than those that were learnt.
+        """
         return self._said(X)
 
 

@@ -1,7 +1,7 @@
 """What a forecast can be told, and what becomes of it once the data are known. No torch here: help comes at once.
 
 The defaults of the recursive models were chosen on the first 101 months of the airline series, those of the direct ones
-on the validation part of ETTh1; docs/jobs.md tells how. No default has seen a test part.
+on the validation part of ETTh1; docs/jobs/forecast-method.md tells how. No default has seen a test part.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from as many origins as there are steps, are held against it: the logarithm of t
 share of them that missed, less the share that should. (Adaptive conformal inference, Gibbs & Candès 2021, moves the
 quantile's probability by that, Angelopoulos et al. 2023 its value.) So in the long run as many values are missed as
 should be, whatever the series does, and a forecast knows the values before its origin and none behind it. What was
-tried and dropped: docs/jobs.md.
+tried and dropped: docs/jobs/forecast-method.md.
 """
 
 from __future__ import annotations

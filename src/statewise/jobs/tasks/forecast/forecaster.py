@@ -60,7 +60,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
     the arguments below name the columns, where there is more than one that each could be. ``predict()`` continues every
     series by the horizon, ``predict(df)`` those of another table, such as one with newer rows; ``h`` is another
     horizon, shorter or longer, ``level`` the intervals in per cent. What comes back is the same kind of frame, with ids
-    and times of the same names and types, in the same convention: see docs/jobs.md.
+    and times of the same names and types, in the same convention: see docs/jobs/forecast.md.
 
     ``fit(values)`` takes plain numbers as well, (n,) or (n, channels) in the order of time; forecasts are arrays then.
 
@@ -114,7 +114,18 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
     ) -> Forecaster:
-        """Train the network further on ``df``, with the scales and covariates that it has got used to (fine-tuning)."""
+        """Train the network further on ``df``, with the scales and covariates that it has got used to (fine-tuning).
+
+        Args:
+            df: what to learn from, as in ``fit``.
+            y: nothing: what is forecast is in ``df``.
+            eval_set: the rows that follow, to validate with in the place of the last ones of ``df``.
+            callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
+            folder: where it is written where training stands, as in ``fit``.
+
+        Raises:
+            InputError: a ValueError, where any of it can't be used.
+        """
         return super().partial_fit(df, y, eval_set=eval_set, callbacks=callbacks, folder=folder)
 
     def update(self, df: Any) -> Forecaster:
@@ -175,7 +186,8 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
     def predict_quantiles(self, df: Any = None, *, h: int | None = None, level: Any = None) -> Array:
         """The quantiles of values, rising, as the last dimension: (h, K) or (h, channels, K). A table's has columns.
 
-        Those of ``level`` and the median, or those that were learnt. Raises ``InputError`` where a table was fitted.
+        Those of ``level`` and the median, or those that were learnt. ``df`` and ``h`` are as of ``predict``. Raises
+        ``InputError`` where a table was fitted.
         """
         check_is_fitted(self, "model_")
         if self.shape_ is None:

@@ -9,7 +9,7 @@ quantile, so it is taken half a standard error further out, not nearer than Stud
 one beyond 80 % is as far from that as the normal distribution has it, or further. And all of it is counted in how much
 a series has moved of late, to the power ``LATELY``. Series that drift break the "if", so intervals follow what comes
 (following.py), and a report tells the coverage measured on the test part. The point forecast is not moved. What was
-tried and dropped: docs/jobs.md.
+tried and dropped: docs/jobs/forecast-method.md.
 
 *Paths.* Further ahead, block after block continues what the one before has said. A block is told of the forecast before
 it, not of what came, and so can't know how wrong that was. Therefore many paths are continued side by side. Each goes

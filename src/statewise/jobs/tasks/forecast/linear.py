@@ -6,13 +6,15 @@ one matrix for values and, where all of them are above 0, one for logarithms. No
 forecast like any.
 
 Which members there are, and how much each counts before anything is known, was chosen on a panel of public series. How
-much it counts after all is decided on rolling origins inside the rows before the test part; docs/jobs.md tells how.
+much it counts after all is decided on rolling origins inside the rows before the test part;
+docs/jobs/forecast-method.md tells how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -25,9 +27,12 @@ from .dataset import EncodedSeries, bridged, grows_with_level
 from .season import seasonal_spread
 from .split import Array, Rows, origins, thinned
 
-PENALTIES = 10.0 ** np.arange(-4, 4)  # times the mean square of an input, times the windows
+# Of ridges, times the mean square of an input, times the windows:
+PENALTIES: Array = np.array([1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0])
+NONE = PENALTIES[:0]
 WINDOWS, MOST_WINDOWS = 16_000, 64_000  # to fit on; of many series, up to 150 of each
 SHOWN = 300  # windows that the constants of smoothing are chosen by
+BLOCK = 1 << 17  # numbers
 JUDGED = 400  # windows that decide how much a member counts, at most
 SHARP = 1.0  # how fast a weight falls with the standard errors that a member is behind the best
 TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential smoothing: slope's constant, damping
@@ -111,6 +116,10 @@ class Name(NamedTuple):
         return f"{'log ' if self.log else ''}{self.kind} ({self.of})"
 
 
+Penalties = Callable[[Name], Array]
+"""Those of a member that are asked for."""
+
+
 @dataclass(frozen=True)
 class _Told:
     logs: float
@@ -142,6 +151,7 @@ class Decided:
         self.unit = np.array([units(values[:to]) for values, to in zip(series, first, strict=True)])  # (S, 2)
         self.scale = np.array([seasonal_spread(v[:to], season) for v, to in zip(series, first, strict=True)])
         self.spaces = [self._space(series, log) for log in ((False, True) if self.positive else (False,))]
+        self.responses = cache(smoothing)  # those of as many rows are the same, whichever have been seen
         self.found: list[dict[Name, Array]] = []
         """The members that have seen the rows before each of ``folds``, with the penalties that were chosen."""
         self.penalty, self.weights = self._judge(real)
@@ -191,20 +201,17 @@ class Decided:
     def _past(self, series: Sequence[Array], at: Rows, of: Rows, lookback: int) -> Array:
         return np.stack([series[s][row - lookback : row] for s, row in zip(of, at, strict=True)])
 
-    def members(self, end: Rows) -> dict[Name, Array]:
-        """All members, (P, L + 1, H) each, that have seen the rows before ``end`` (S,): one of P is to be chosen."""
-        found = members(self.spaces, end, self.horizon, self.seasons)
-        parts = zip((False, True), found, strict=False)
-        return {name._replace(log=log): matrices for log, part in parts for name, matrices in part.items()}
+    def members(self, end: Rows, penalties: Penalties = lambda _: PENALTIES) -> dict[Name, Array]:
+        """``members`` that have seen the rows before ``end`` (S,)."""
+        return members(self.spaces, end, self.horizon, self.seasons, self.responses, penalties)
 
     def linear(self, end: Rows) -> Linear:
         """The mean of the members that have seen the rows before ``end`` (S,)."""
         logs = sum(weight for name, weight in self.weights.items() if name.log)
         known = [part for part, (begin, _) in zip(self.found, self.folds, strict=True) if np.array_equal(begin, end)]
-        every = known[0] if known else self.members(end)
-        found = {
-            name: each[0 if known else self.penalty[name]] for name, each in every.items() if self.weights.get(name)
-        }
+        counting = {name: PENALTIES[[self.penalty[name]]] for name, weight in self.weights.items() if weight}
+        every = known[0] if known else self.members(end, lambda name: counting.get(name, NONE))
+        found = {name: every[name][0] for name in counting if name in every}
         lookback = max(len(matrix) for matrix in found.values()) - 1
         matrices, told = np.zeros((2, lookback + 1, self.horizon)), dict[str, float]()
         for name, matrix in found.items():
@@ -256,39 +263,52 @@ def weigh(misses: Array, independent: float, before: Array | float = 1.0, *, unt
 
 
 def members(
-    spaces: Sequence[Sequence[Array]], end: Rows, horizon: int, seasons: Sequence[int]
-) -> list[dict[Name, Array]]:
-    """In each of ``spaces``: each (P, L + 1, H), one of P to be chosen.
+    spaces: Sequence[Sequence[Array]],
+    end: Rows,
+    horizon: int,
+    seasons: Sequence[int],
+    responses: Callable[..., Array],
+    penalties: Penalties,
+) -> dict[Name, Array]:
+    """Each (P, L + 1, H), one for each of its ``penalties``, 1 of those that know none; without any it isn't there.
 
-    The series of a space are in one unit, and read before ``end`` (S,) alone.
+    ``spaces`` are the values of the series and, where there is a second one, their logarithms. The series of a space
+    are in one unit, and read before ``end`` (S,) alone. ``responses`` is ``smoothing``, which may remember.
     """
-    rows, found = int(end.min()), [{Name("naive", "1"): repeating(1, 1, horizon)} for _ in spaces]
+    rows, found, logs = int(end.min()), dict[Name, Array](), (False, True)[: len(spaces)]
+
+    def asked(name: Name) -> list[Name]:
+        return [own for log in logs if len(penalties(own := name._replace(log=log)))]
+
+    found |= {name: repeating(1, 1, horizon) for name in asked(Name("naive", "1"))}
     for season in seasons:
         for span in range(1, min(3, rows // season) + 1):
-            for part in found:
-                part[Name("naive", f"{season}", -span)] = repeating(season, span, horizon)
+            found |= {n: repeating(season, span, horizon) for n in asked(Name("naive", f"{season}", -span))}
     for season, span in _spans(seasons):
         lookback = min(season * span, rows)
         if lookback < 2 * season:
             continue
-        shown = [windows(series, end, np.arange(1, lookback + 1), horizon, most=SHOWN) for series in spaces]
-        shown = [(np.ascontiguousarray(x[:, ::-1]), y) for x, y in shown]
+        lags = np.arange(1, lookback + 1)
+        shown = cache(lambda log, lags=lags: windows(spaces[log], end, lags, horizon, most=SHOWN))
         apart = max(0.0, float(end.mean()) - lookback - horizon + 1) / horizon * np.sqrt(len(end))
         for kind in ("smoothing", "theta"):
-            responses = smoothing(lookback, horizon, season, theta=kind == "theta")  # half of the time: once for all
-            for part, (x, y) in zip(found, shown, strict=True):
-                part[Name(kind, f"{season}", span)] = smoothed(x, y, responses, independent=apart)
+            for name in asked(Name(kind, f"{season}", span)):
+                x, y = shown(name.log)
+                told = responses(lookback, horizon, season, theta=kind == "theta")
+                found[name] = smoothed(np.ascontiguousarray(x[:, ::-1]), y, told, independent=apart)
     rows -= horizon
     lookback = max(2, min(_lookback(seasons, horizon), rows - max(6, min(horizon, 24) // max(1, min(len(end), 4)))))
-    for name, lags in _lags(seasons, horizon, lookback, rows).items():
-        for part, series in zip(found, spaces, strict=True):
-            x, y = windows(series, end, lags, horizon)
-            for kind in ("ridge", "scaled ridge"):
-                longest = max(lookback, int(lags.max()))
-                part[Name(kind, name)] = ridges(x, y, lags, longest, scaled=kind == "scaled ridge")
-    for part, series in zip(found, spaces, strict=True):
-        if intermittent([values[:to] for values, to in zip(series, end, strict=True)]):
-            part[Name("zero", "always")] = np.zeros((1, 2, horizon))
+    for of, lags in _lags(seasons, horizon, lookback, rows).items():
+        for log, series in zip(logs, spaces, strict=True):
+            kinds = [Name(kind, of, log=log) for kind in ("ridge", "scaled ridge")]
+            kinds = [name for name in kinds if len(penalties(name))]
+            x, y = windows(series, end, lags, horizon) if kinds else (NONE, NONE)
+            longest = max(lookback, int(lags.max()))
+            for name in kinds:
+                found[name] = ridges(x, y, lags, longest, penalties(name), scaled=name.kind == "scaled ridge")
+    for name in asked(Name("zero", "always")):
+        if intermittent([values[:to] for values, to in zip(spaces[name.log], end, strict=True)]):
+            found[name] = np.zeros((1, 2, horizon))
     return found
 
 
@@ -351,24 +371,17 @@ def windows(
     out, to about ``most`` of all series."""
     each = max(WINDOWS // len(series), min(150, MOST_WINDOWS // len(series)), 1)
     longest = int(lags[-1])
-    first = [np.arange(longest, int(to) - after + 1) for to in end]
-    first = [rows[:: max(1, len(rows) // each)] for rows in first]
-    every, passed = max(1, sum(map(len, first)) // most) if most else 1, 0
-    runs = np.split(lags - 1, np.flatnonzero(np.diff(lags) > 1) + 1)  # rows that stand together are copied together
-    x, y = [], []
-    for values, rows in zip(series, first, strict=True):
-        rows, passed = rows[-passed % every :: every], passed + len(rows)
-        if len(rows):
-            past = sliding_window_view(values[::-1], longest)[len(values) - rows]
-            x.append(past if len(runs) == 1 and len(lags) == longest else _columns(past, runs))
-            y.append(sliding_window_view(values, after)[rows])
-    if not x:
+    starts = np.cumsum([0, *map(len, series)])  # of each in all of them, one behind another
+    first = [np.arange(start + longest, start + int(to) - after + 1) for start, to in zip(starts, end, strict=False)]
+    rows = np.concatenate([some[:: max(1, len(some) // each)] for some in first])
+    rows = rows[:: max(1, len(rows) // most) if most else 1]
+    if not len(rows):
         return np.zeros((0, len(lags))), np.zeros((0, after))
-    return np.concatenate(x), np.concatenate(y)
-
-
-def _columns(values: Array, runs: Sequence[Rows]) -> Array:
-    return np.concatenate([values[:, run[0] : run[-1] + 1] for run in runs], axis=1)
+    values = np.concatenate(series)
+    past = sliding_window_view(values[::-1], longest)[len(values) - rows]
+    runs = np.split(lags - 1, np.flatnonzero(np.diff(lags) > 1) + 1)  # rows that stand together are copied together
+    x = past if len(lags) == longest else np.concatenate([past[:, run[0] : run[-1] + 1] for run in runs], axis=1)
+    return x, sliding_window_view(values, after)[rows]
 
 
 def smoothing(lookback: int, horizon: int, season: int, *, theta: bool) -> Array:
@@ -439,30 +452,56 @@ def _slope(lookback: int, season: int) -> Array:
     return found
 
 
-def ridges(x: Array, y: Array, lags: Rows, lookback: int, *, scaled: bool = False) -> Array:
-    """(P, L + 1, H), for all penalties: from rows before the origin, less the last, to what follows, less the last.
+def ridges(
+    x: Array, y: Array, lags: Rows, lookback: int, penalties: Array = PENALTIES, *, scaled: bool = False
+) -> Array:
+    """(P, L + 1, H), for all ``penalties``: from rows before the origin, less the last, to what follows, less the last.
 
     ``x`` (n, lags) are those rows, the last among them; the matrices are for ``lookback`` rows. Where it is ``scaled``,
     windows count in units of their own spread, so that wild ones say no more than calm ones.
     """
-    last = x[:, np.argmin(lags)][:, None]
-    inputs, outputs = x - last, y - last
-    if scaled:
-        middle, mean = np.zeros(x.shape[1]), np.zeros(y.shape[1])
-        spread = np.abs(x - x.mean(1, keepdims=True)).mean(1, keepdims=True)
-        spread = np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-12
-        inputs /= spread
-        outputs /= spread
-    else:
-        middle, mean = inputs.mean(0), outputs.mean(0)
-        inputs -= middle
-        outputs -= mean
-    values, vectors = np.linalg.eigh(inputs.T @ inputs)
-    values, turned = np.maximum(values, 0.0), vectors.T @ (inputs.T @ outputs)
-    unit, result = float(values.mean()) or 1.0, np.zeros((len(PENALTIES), lookback + 1, y.shape[1]))
-    for weights, penalty in zip(result, PENALTIES, strict=True):
-        slopes = vectors @ (turned / (values + penalty * unit)[:, None])
+    inputs, outputs = np.zeros(x.shape[1]), np.zeros(y.shape[1])  # their sums
+    square, product = np.zeros((len(inputs), len(inputs))), np.zeros((len(inputs), len(outputs)))
+    unit = _spread(x) if scaled else np.ones((len(x), 1))
+    for rows in _blocks(x):
+        last = x[rows, np.argmin(lags), None]
+        before, after = (x[rows] - last) / unit[rows], (y[rows] - last) / unit[rows]
+        square += before.T @ before
+        product += before.T @ after
+        inputs += before.sum(0)
+        outputs += after.sum(0)
+    middle, mean = (total / len(x) * (not scaled) for total in (inputs, outputs))
+    square -= len(x) * np.outer(middle, middle)
+    product -= len(x) * np.outer(middle, mean)
+    result = np.zeros((len(penalties), lookback + 1, y.shape[1]))
+    for weights, slopes in zip(result, solved(square, product, penalties), strict=True):
         weights[lookback - lags] = slopes
         weights[lookback - 1] += 1 - slopes.sum(0)
         weights[-1] = mean - middle @ slopes
     return result
+
+
+def _spread(x: Array) -> Array:
+    """The mean distance of a window's rows from their mean, (n, 1); of calm ones a part of what is usual."""
+    parts = [np.abs(x[rows] - x[rows].mean(1, keepdims=True)).mean(1, keepdims=True) for rows in _blocks(x)]
+    spread = np.concatenate(parts)
+    return np.asarray(np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-12)
+
+
+def _blocks(x: Array) -> list[slice]:
+    """The rows of ``x``, as many at once as a processor's cache holds."""
+    size = max(x.shape[1], BLOCK // x.shape[1])
+    return [slice(row, row + size) for row in range(0, len(x), size)]
+
+
+def solved(square: Array, product: Array, penalties: Array) -> Iterator[Array]:
+    """(K, H) for each of the penalties (P,), which count in the mean of ``square``'s (K, K) diagonal."""
+    unit = float(np.trace(square)) / len(square) or 1.0
+    if len(penalties) == 1:  # a fifth of what the eigenvectors take
+        square[np.diag_indices_from(square)] += penalties[0] * unit
+        yield np.asarray(np.linalg.solve(square, product))
+        return
+    values, vectors = np.linalg.eigh(square)
+    values, turned = np.maximum(values, 0.0), vectors.T @ product
+    for penalty in penalties:
+        yield np.asarray(vectors @ (turned / (values + penalty * unit)[:, None]))

@@ -6,7 +6,7 @@ updates, noise on the inputs, and turning every other window upside down, since 
 down as up (not where the calendar or covariates are told: they don't turn along). Long series train until the
 validation part says stop, without the mirror.
 
-The defaults come from the first 101 months of the airline series alone; docs/jobs.md tells how.
+The defaults come from the first 101 months of the airline series alone; docs/jobs/forecast-method.md tells how.
 """
 
 from __future__ import annotations

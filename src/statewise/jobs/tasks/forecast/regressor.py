@@ -57,7 +57,7 @@ class ForecastRegressor(FittedSeries, RegressorMixin, Estimator, ForecastConfig)
         return self._shaped(self._quantiles(X, spread=False)[..., self.model_.plan.median])
 
     def predict_quantiles(self, X: Any = None) -> Array:
-        """The quantiles, rising, as the last dimension: (rows, Q) or (rows, channels, Q).
+        """The quantiles of each row of ``X``, or of the horizon, rising: (rows, Q) or (rows, channels, Q).
 
         Beyond the horizon they are those of many paths that the forecast might take, so their errors add up.
         """
@@ -65,13 +65,13 @@ class ForecastRegressor(FittedSeries, RegressorMixin, Estimator, ForecastConfig)
         return self._shaped(self._quantiles(X))
 
     def stream(self, rows: int | None = None) -> Stream:
-        """Go on from the last rows that were fitted, as ``Forecaster.stream``."""
+        """Go on from the last rows that were fitted, as ``Forecaster.stream``; ``rows`` has no meaning here."""
         check_is_fitted(self, "model_")
         return SeriesStream(self)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ForecastRegressor:
-        """What is in ``path``. Raises ``InputError`` for any other file."""
+        """What is in ``path``, also where a command wrote it. Raises ``InputError`` for any other file."""
         found = super().load(path)
         if not found.model_.dimensions:
             raise InputError(f"{path}: has learnt a table; Forecaster.load reads it")

@@ -56,15 +56,18 @@ class Tagger(Estimator, TagConfig):
         return TagProblem.of(config, corpus, held_out, like)
 
     def predict(self, X: Any) -> list[list[str]]:
-        """The tags of each sentence: as many as it has words."""
+        """The tags of each sentence of ``X``: as many as it has words.
+
+        Raises ``InputError`` for other features than were learnt.
+        """
         return self._of_each(X, lambda corpus: map(list, self.model_.tags(corpus)), [])
 
     def annotate(self, text: str) -> list[dict[str, Any]]:
         """The sentences of a running text, each a dictionary, as a line of ``statewise tag predict --text --json``.
 
-        ``tokens`` has its words, by the rule in docs/jobs.md, each with ``word``, ``tag``, ``probability`` (the tag's
-        marginal) and the characters ``text[begin:end]``. Where tags mark spans, ``spans`` has the ``type`` of each, its
-        ``words`` from where to before where, and ``begin`` and ``end`` likewise.
+        ``tokens`` has its words, by the rule in docs/jobs/tag.md, each with ``word``, ``tag``, ``probability`` (the
+        tag's marginal) and the characters ``text[begin:end]``. Where tags mark spans, ``spans`` has the ``type`` of
+        each, its ``words`` from where to before where, and ``begin`` and ``end`` likewise.
 
         Raises ``InputError`` for a model that reads features beside words.
         """
@@ -75,7 +78,7 @@ class Tagger(Estimator, TagConfig):
         return list(self.model_.annotated(corpus, self.model_.tags(corpus))) if len(corpus) else []
 
     def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
-        """The probability of each tag of each word, in the order of ``classes_``: of each sentence (words, tags).
+        """The probability of each tag of each word of ``X``, in the order of ``classes_``: a sentence (words, tags).
 
         They are those of the one word over all tags of the others (*marginals*), so that the likeliest tag of a word
         need not be the one in the likeliest sequence, which ``predict`` gives. Where predicted tags keep to the grammar
@@ -85,7 +88,7 @@ class Tagger(Estimator, TagConfig):
         return self._of_each(X, lambda corpus: self.model_.probabilities(corpus), np.empty((0, len(self.classes_))))
 
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[list[str], float]]]:
-        """The ``n`` likeliest sequences of tags of each sentence, with their probabilities, the likeliest first.
+        """The ``n`` likeliest sequences of tags of each sentence of ``X``, with their probabilities, likeliest first.
 
         The first is what ``predict`` gives. There are fewer of a sentence that can't be tagged in as many ways.
         """
@@ -93,7 +96,11 @@ class Tagger(Estimator, TagConfig):
         return self._of_each(X, lambda corpus: self.model_.n_best(corpus, count), [([], 1.0)])
 
     def score(self, X: Any, y: Any) -> float:
-        """The F1 of the spans by conlleval's rules or, where tags mark none, the share of the words that are right."""
+        """How well the tags ``y`` of the sentences ``X`` are predicted, from 0 to 1.
+
+        That is the F1 of the spans by conlleval's rules or, where tags mark none, the share of the words that are
+        right. Raises ``InputError`` where there is nothing to score.
+        """
         check_is_fitted(self, "model_")
         corpus = as_corpus(X, y)
         if not len(corpus):

@@ -54,15 +54,15 @@ class Translator(Estimator, TranslateConfig):
         return TranslateProblem.of(config, as_pairs(X, y), held_out, like)
 
     def predict(self, X: Any) -> list[str]:
-        """The likeliest target of each source."""
+        """The likeliest target of each source of ``X``. Raises ``InputError`` for what is no text."""
         return [best[0].text for best in self._found(X)]
 
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[str, float]]]:
-        """Up to ``n`` targets of each source, with their probabilities, the best first: what ``predict`` gives."""
+        """Up to ``n`` targets of each source of ``X`` with their probabilities, the best first."""
         return [[(text, math.exp(p)) for text, p in best[:n]] for best in self._found(X, n)]
 
     def score(self, X: Any, y: Any) -> float:
-        """The share of the sources whose likeliest target is one of theirs in ``y``."""
+        """The share of the sources ``X``, from 0 to 1, whose likeliest target is one of theirs in ``y``."""
         check_is_fitted(self, "model_")
         pairs = as_pairs(X, y)
         return score("", pairs, [best[0].text for best in self.model_.translate(pairs)]).exact

@@ -31,7 +31,7 @@ class Writer(Estimator, WriteConfig):
 
     A text (``X``) is a string, a list of strings, which are lines each for itself, or the path of a file in UTF-8 as a
     ``pathlib.Path``. There is no ``y``, and ``eval_set`` is a text as well. Default values were chosen on the
-    validation parts of the texts in docs/jobs.md.
+    validation parts of the texts in docs/jobs/write.md.
 
     Attributes:
         symbols_: the characters or words that the model knows.
@@ -70,7 +70,7 @@ class Writer(Estimator, WriteConfig):
 
         Each has ``length`` symbols after the prompt (default: 500) or is a line, which has its own end. At temperature
         0 every symbol is the likeliest, at 1 it is drawn as likely as the model finds it, among the ``top_k`` likeliest
-        where that isn't None.
+        where that isn't None. Raises ``InputError`` for a prompt with a character that the model doesn't know.
         """
         check_is_fitted(self, "model_")
         checked("count", Whole, count)
@@ -125,7 +125,10 @@ class Writer(Estimator, WriteConfig):
         return -found.nats[len(found.nats) - found.corpus.terms :]
 
     def score(self, X: Any, y: None = None) -> float:
-        """The mean logarithm of the likelihood that each symbol of the text ``X`` is given: the higher the better."""
+        """The mean logarithm of the likelihood that each symbol of the text ``X`` is given, in nats; ``y`` is nothing.
+
+        The higher the better: 0 would be certainty.
+        """
         return -self._score(X).loss
 
     def perplexity(self, X: Any) -> float:

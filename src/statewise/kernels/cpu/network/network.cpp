@@ -370,7 +370,7 @@ std::unique_ptr<Network> read_network(std::string_view data, int threads) {
       make_network(*file.told.find("content"), file.tensors, own_cells(), threads, fingerprint(data));
   for (const Part& part : made->parts)
     for (const StateForm& each : part.states)
-      if (each.memory) throw Unsupported("the library has no op " + part.op);
+      if (each.memory) throw Unsupported("there is no op " + part.op + " in the library");
   return made;
 }
 

@@ -28,6 +28,8 @@ OPTIONS = (
     "--remote-debugging-port=0",
 )
 
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+
 
 class Tab:
     """A tab: what is typed, clicked and seen in it, and what it complains of."""
@@ -73,6 +75,13 @@ class Tab:
         """Put ``text`` in the place of what stands there."""
         self.see(f"(() => {{ const e = document.querySelector({selector!r}); e.focus(); e.select(); }})()")
         self.call("Input.insertText", text=text)
+
+    def press(self, key):
+        """A key, by its name: Enter, ArrowLeft, Tab."""
+        told = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+        typed = {"text": "\r"} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **told, **typed)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **told)
 
     def open(self, address, width=1000, height=900, dark=False):
         """Load a page."""
