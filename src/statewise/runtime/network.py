@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from . import file
 from .file import Arrays, LoadError
 from .program import Program, inputs_of, made, parts_of
+from .resets import begun_anew, pieces
 
 Array = NDArray[Any]
 State = tuple[tuple[Array, ...], ...]
@@ -60,37 +61,44 @@ class Network:
         """Of each result whether it is one for each step, (T, N, O), or one for all, (N, O)."""
         return [kind != "summary" for kind, _ in self._program.results]
 
-    def run(self, x: Any, lengths: Any = None) -> Any:
+    def run(self, x: Any, lengths: Any = None, reset: Any = None) -> Any:
         """The result for whole sequences.
 
         Args:
             x: (T, N, I); or (T, N) symbols.
-            lengths: (N,), how many of each row's T steps count. Default: all. Results past a row's end say nothing.
+            lengths: (N,), how many of each row's T steps count. Default: all. Results past a row's end are zeros.
+            reset: (T, N), true where a new sequence begins within a row: its state is set back before that step is
+                read. A layer that reads backwards is set back at the same border. Default: nowhere.
 
         Raises:
             ValueError: something doesn't fit; the message says what was expected and what came.
         """
-        return self._feed(x, None, lengths, wanted=False)[0]
+        return self._feed(x, None, lengths, reset, wanted=False)[0]
 
     def start(self, batch: int = 1) -> State:
         """The state of ``batch`` rows of which nothing has been read. ValueError where it needs whole sequences."""
         self._check_streams()
         return self._program.start(batch)
 
-    def feed(self, x: Any, state: State, lengths: Any = None) -> tuple[Any, State]:
+    def feed(self, x: Any, state: State, lengths: Any = None, reset: Any = None) -> tuple[Any, State]:
         """As ``run``, but from ``state`` on: the result for the next T steps of ``x``, and the state after them.
 
-        ``x`` is (T, N, I), or (T, N) symbols, ``lengths`` (N,) as in ``run``. ValueError where they don't fit.
+        ``x`` is (T, N, I), or (T, N) symbols, ``lengths`` (N,) and ``reset`` (T, N) as in ``run``.
+        ValueError where they don't fit.
         """
         self._check_streams()
-        return self._feed(x, state, lengths)
+        return self._feed(x, state, lengths, reset)
 
-    def step(self, x: Any, state: State) -> tuple[Any, State]:
+    def step(self, x: Any, state: State, reset: Any = None) -> tuple[Any, State]:
         """The result (N, O) for one more step x (N, I), or (N,) symbols, and the state after it.
 
-        The result is not to be written to: it may be part of the state.
+        Rows whose ``reset`` (N,) is true begin anew before they read it. The result is not to be written to: it may be
+        part of the state. ValueError: something doesn't fit.
         """
         # Every tenth of a microsecond counts here: what is right is known to be so in C++.
+        if reset is not None:
+            new = _marks(reset, (rows_of(state) or len(x),), "(N,)")
+            state = begun_anew(state, new, self.start(len(new)))
         found = self._program.step(x, state)
         if found is None:
             values = self._read(x, 0)
@@ -146,13 +154,43 @@ class Network:
 
     # Reading what is given
 
-    def _feed(self, x: Any, state: State | None, lengths: Any, wanted: bool = True) -> tuple[Any, Any]:
+    def _feed(
+        self, x: Any, state: State | None, lengths: Any, reset: Any = None, wanted: bool = True
+    ) -> tuple[Any, Any]:
         values = self._read(x, 1)
-        found, after = self._current().feed(tuple(values), state, self._lengths(lengths, values[0]), wanted)
+        counts = self._lengths(lengths, values[0])
+        if reset is None:
+            found, after = self._current().feed(tuple(values), state, counts, wanted)
+        else:
+            found, after = self._feed_pieces(values, state, counts, reset, wanted)
         if self.batch_first:
             over_time = zip(found, self.over_time, strict=True)
             found = tuple([result.swapaxes(0, 1) if steps else result for result, steps in over_time])
         return found[0] if len(found) == 1 else found, after
+
+    def _feed_pieces(
+        self, values: list[Array], state: State | None, lengths: Array | None, reset: Any, wanted: bool
+    ) -> tuple[tuple[Array, ...], Any]:
+        """``values`` with resets, each piece between two of them as a row of its own."""
+        shape = values[0].shape[:2]
+        marks = np.asarray(reset)
+        marks = _marks(
+            marks.swapaxes(0, 1) if self.batch_first and marks.ndim == 2 else marks, shape, "as many as x has"
+        )
+        if odd := next((op.name for op in self.ops if not op.keeps_steps), None):
+            raise ValueError(f"{odd}: it gives other steps than it reads, so there is no place for a reset")
+        cut = pieces(marks, lengths)
+        if state is not None:
+            taken = tuple([tuple([array.take(cut.rows, axis=-2) for array in each]) for each in state])
+            state = begun_anew(taken, cut.new, self._program.start(len(cut.rows)))
+        found, after = self._current().feed(tuple(map(cut.cut, values)), state, cut.lengths, wanted)
+        joined = [
+            cut.join(y, *shape) if over_time else y[cut.last]
+            for y, over_time in zip(found, self.over_time, strict=True)
+        ]
+        if wanted:
+            after = tuple([tuple([array.take(cut.last, axis=-2) for array in each]) for each in after])
+        return tuple(joined), after
 
     def _current(self) -> Program:
         """The program for the instruction set in use, of which there is one, unless somebody chooses another."""
@@ -283,6 +321,14 @@ def _as_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
         raise ValueError(f"{name}: expected {'whole ' * (dtype.kind == 'i')}numbers, got {found.dtype}")
     with np.errstate(over="ignore"):
         return found.astype(dtype, copy=False).view(np.ndarray)
+
+
+def _marks(reset: Any, shape: tuple[int, ...], expected: str) -> Array:
+    """Where rows begin anew, as booleans of this shape."""
+    found = np.asarray(reset)
+    if found.dtype != np.bool_ or found.shape != shape:
+        raise ValueError(f"reset: expected booleans {expected}, {shape}, got {found.dtype} {found.shape}")
+    return found
 
 
 def _odd(value: Array, width: int) -> int:
