@@ -110,7 +110,7 @@ format: $(STAMPS)/test ## rewrite Python and C++ in the project's format
 	$(if $(CPP_FILES),$(BIN)/clang-format -i $(CPP_FILES))
 
 clean: ## remove .venv, build folders and caches
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # build folder, CMake build type, sanitizers ON or OFF, what else CMake is told

@@ -14,7 +14,13 @@ author = "statewise developers"
 release = re.search(r'"(.+)"', (HERE.parent / "src/statewise/_version.py").read_text())[1]  # type: ignore[index]
 copyright = "statewise developers, BSD-3-Clause"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+]
 myst_enable_extensions = ["colon_fence", "html_image"]
 myst_heading_anchors = 3
 suppress_warnings = [
@@ -32,6 +38,21 @@ html_theme = "furo"
 html_title = "statewise"
 html_show_sphinx = False
 html_extra_path = ["llms.txt"]
+
+# The programs in examples/gallery run when the pages are made, if they have changed since: docs/gallery is what comes
+# of them. `-D plot_gallery=0` leaves them out while other pages are worked on.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "capture_repr": ("_repr_html_",),
+    "first_notebook_cell": "# pip install 'statewise[jobs]'\n%matplotlib inline",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 600,  # times of this machine say nothing to a reader
+}
 
 
 def setup(app: Any) -> None:

@@ -14,8 +14,7 @@ def check_places(picture: Picture) -> None:
 
     Texts on texts, boxes on boxes, lines through boxes.
     """
-    for a, b in combinations(picture.texts, 2):
-        assert not _overlap(_frame(a), _frame(b)), (a, b)
+    check_texts(picture)
     frames = [_frame(box) for box in picture.boxes]
     for one, other in combinations(picture.boxes, 2):
         a, b = _frame(one), _frame(other)
@@ -24,6 +23,12 @@ def check_places(picture: Picture) -> None:
     for line in picture.lines:
         for x, y in _points(line):
             assert not any(a + 0.5 < x < c - 0.5 and b + 0.5 < y < d - 0.5 for a, b, c, d in frames), line
+
+
+def check_texts(picture: Picture) -> None:
+    """No text lies on another, and texts and boxes are within the frame."""
+    for a, b in combinations(picture.texts, 2):
+        assert not _overlap(_frame(a), _frame(b)), (a, b)
     for drawn in [*picture.boxes, *picture.texts]:
         left, top, right, bottom = _frame(drawn)
         assert left >= 0

@@ -18,6 +18,7 @@ import torch
 from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 import statewise
+from statewise import runtime
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -174,7 +175,7 @@ def test_two_processes_train_as_one(tmp_path):
         sums += map(float, found)
     assert sums[1] == sums[2]
     assert sums[0] == pytest.approx(sums[1], rel=1e-4)
-    assert statewise.runtime.load(tmp_path / "model.safetensors").run(np.zeros((5, 2, 3))).shape == (2, 1)
+    assert runtime.load(tmp_path / "model.safetensors").run(np.zeros((5, 2, 3))).shape == (2, 1)
 
 
 def test_every_option_has_an_example():

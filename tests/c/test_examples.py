@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import wave
@@ -44,6 +45,16 @@ def programs(installed, tmp_path_factory):
     return folder
 
 
+def compiled(source, installed, program):
+    """``source`` as a program, with what pkg-config says."""
+    if not shutil.which("pkg-config"):
+        pytest.skip("there is no pkg-config")
+    (folder,) = {path.parent for path in installed.rglob("statewise.pc")}
+    found = os.environ | {"PKG_CONFIG_PATH": str(folder)}
+    told = run("pkg-config", "--define-prefix", "--cflags", "--libs", "statewise", env=found).split()
+    run("cc", source, "-o", program, *told, f"-Wl,-rpath,{folder.parent}")
+
+
 def saved(model, path):
     statewise.save(model, path)
     return runtime.load(path)
@@ -58,6 +69,22 @@ def test_a_row_of_each_line(programs, tmp_path):
     found = run(programs / "steps", tmp_path / "net.safetensors", input=text)
     expected = net.run(x[:, None])[:, 0]
     np.testing.assert_allclose([[float(v) for v in line.split()] for line in found.splitlines()], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_page_on_running_in_c(installed, tmp_path, monkeypatch):
+    """What it saves in Python gives in C the numbers that it prints in Python."""
+    python, program = re.findall(
+        r"^```(?:python|c)\n(.*?)^```", (ROOT / "docs/howto/c.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(python, names)
+    (tmp_path / "lstm.c").write_text(program)
+    compiled("lstm.c", installed, tmp_path / "lstm")
+    found = run(tmp_path / "lstm")
+    expected = names["net"].run(names["x"][:, None, None])[:, 0, 0]
+    np.testing.assert_allclose([float(line) for line in found.splitlines()], expected, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -92,12 +119,7 @@ def test_audio(programs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("pkg-config"), reason="there is no pkg-config")
 def test_pkg_config(installed, tmp_path):
-    (folder,) = {path.parent for path in installed.rglob("statewise.pc")}
-    found = os.environ | {"PKG_CONFIG_PATH": str(folder)}
-    told = run("pkg-config", "--define-prefix", "--cflags", "--libs", "statewise", env=found).split()
-    library = str(folder.parent)
-    run("cc", EXAMPLES / "steps.c", "-o", tmp_path / "steps", *told, f"-Wl,-rpath,{library}")
+    compiled(EXAMPLES / "steps.c", installed, tmp_path / "steps")
     saved(statewise.GRU(1, 2), tmp_path / "net.safetensors")
     assert len(run(tmp_path / "steps", tmp_path / "net.safetensors", input="0.5\n1\n").splitlines()) == 2

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import statewise
+from drawn import check_texts
 from statewise.cells import Cell, by_name
 from statewise.cli import main
 from statewise.explaining.equations import equations
@@ -312,3 +313,15 @@ def test_what_the_command_refuses_is_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("layer", LAYERS[:5], ids=str)
+@pytest.mark.parametrize("lengths", [None, [3, 1, 2], [9, 0, 4]])
+def test_texts_of_the_picture_stand_apart(layer: Any, lengths: Any) -> None:
+    """From each other and from the boxes, and the states between two steps have their shape."""
+    picture = statewise.explain(layer, lengths=lengths).pictures[0]
+    check_texts(picture)
+    sizes = dict.fromkeys(layer._stack.state_sizes)
+    shape = ", ".join(f"({3 if lengths else 10}, {size})" for size in sizes)
+    # Between 3 steps, or the first 3 of more, and at both ends.
+    assert [t.text for t in picture.texts].count(shape) >= 4 * layer._stack.depth

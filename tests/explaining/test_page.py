@@ -15,10 +15,12 @@ from matplotlib.image import imread
 import statewise
 import statewise.explaining.equations
 from browser import BROWSER, tab
-from statewise.cells import CELLS, by_name
+from statewise import reference
+from statewise.cells import CELLS, Cell, Vector, by_name
 from statewise.cli import main
 from statewise.explaining.page import page
 from statewise.explaining.page.description import describe
+from statewise.stack import Stack
 
 VENDOR = Path(statewise.__file__).parent / "explaining" / "page" / "vendor"
 NEEDS_BROWSER = pytest.mark.skipif(
@@ -62,17 +64,23 @@ def test_a_cell_as_data(cell):
 
 
 def test_sizes_are_cut_down_to_what_can_be_seen():
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page({"hidden_size": 128, "layers": 2}))[1])
-    assert data["start"] == {"hidden_size": 6, "layers": 2}
+    start = {"hidden_size": 128, "layers": 2, "lengths": [9, 1]}
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page(start))[1])
+    assert data["start"] == {"hidden_size": 6, "layers": 2, "lengths": [9, 1], "steps": 6, "batch": 2}
+    assert data["cuts"] == {"hidden_size": 128, "steps": 9}
 
 
 def test_the_command_writes_it(tmp_path, capsys):
     path = tmp_path / "gru.html"
-    main(["explain", "gru", "--bidirectional", "--lengths", "3,1", "--html", str(path)])
+    assert main(["explain", "gru", "--bidirectional", "--lengths", "3,1", "--html", str(path)]) == 0
     assert '"cell":"gru"' in path.read_text()
     assert '"lengths":[3,1]' in path.read_text()
+    said = capsys.readouterr().out
+    assert f"{path}: a smaller layer of the kind, to be seen whole: input_size 6 for 26, hidden_size 6 for 128" in said
     assert main(["explain", "gru", "--html", str(tmp_path)]) == 2
     assert "--html" in capsys.readouterr().err
+    assert main(["explain", "gru", "--input-size", "2", "--hidden-size", "3", "--batch", "1", "--html", str(path)]) == 0
+    assert "seen whole" not in capsys.readouterr().out
 
 
 # In a browser
@@ -155,35 +163,49 @@ def test_its_numbers_are_the_layers(browser):
 
 @pytest.mark.slow
 @NEEDS_BROWSER
-def test_what_a_number_comes_from(browser):
-    """What is marked is what the number changes with: no more and no less, tried with another number in each place."""
-    for state, chosen in (
+@pytest.mark.parametrize(
+    ("state", "chosen"),
+    [
         ("cell=lstm&bidirectional=true&L=2", "v/2/0/1"),
         ("cell=gru&ragged=true&lengths=3,2&bidirectional=true", "v/1/1/0"),
         ("cell=mgu", "v/0/1/1"),
         ("cell=indrnn_tanh&L=2", "v/1/0/2"),
-    ):
-        show(browser, state)
-        browser.see(f"document.querySelector('#tensors [data-key^=\"{chosen}/\"]').click()")
-        browser.click("[name=back][value=all] + span")
-        lit = set(
-            browser.see("[...document.querySelectorAll('#tensors .direct, #tensors .far')].map(e => e.dataset.key)")
-        )
-        value, (place,) = (
-            browser.see("Number(document.querySelector('#tensors .chosen').dataset.value)"),
-            browser.see("[...document.querySelectorAll('#chosen .python code')].map(e => e.textContent)")[-1:],
-        )
-        code = browser.see("document.querySelector('#code').textContent")
-        names: dict[str, object] = {}
-        exec(code, names)
-        assert eval(place, names).item() == pytest.approx(value, abs=1e-12)
-        x = names["x"].clone().requires_grad_()
-        told = {"lengths": names["lengths"]} if "lengths" in names else {}
-        output, h_n = names["layer"](x, **told)
-        h_n = h_n[0] if isinstance(h_n, tuple) else h_n
-        eval(place, {"output": output, "h_n": h_n}).backward()
-        depends = {f"x/{n}/{t}/{i}" for t, n, i in x.grad.nonzero().tolist()}
-        assert {key for key in lit if key[0] == "x"} == depends
+        ("cell=layer_norm_lstm", "v/0/1/2"),
+        ("cell=layer_norm_gru", "v/0/1/0"),
+    ],
+)
+def test_what_a_number_comes_from(browser, state, chosen):
+    """What is lit, all the way back, is what has a gradient, whatever the numbers are: no more and no less."""
+    show(browser, state)
+    browser.see(f"document.querySelector('#tensors [data-key^=\"{chosen}/\"]').click()")
+    browser.click("[name=back][value=all] + span")
+    keys = "[...document.querySelectorAll('{}')].map(e => e.dataset.key)"
+    lit = set(browser.see(keys.format(".tile.direct, .tile.far")))
+    seen = set(browser.see(keys.format("#tensors .tile[data-key], #inside [data-key^=w]")))
+    place = browser.see("document.querySelector('#chosen .python').textContent").split("\n")[-1]
+    names = run(browser)
+    value = browser.see("Number(document.querySelector('#tensors .chosen').dataset.value)")
+    assert eval(place, names).item() == pytest.approx(value, abs=1e-12)
+
+    random = torch.Generator().manual_seed(0)
+    layer = names["layer"]
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(0, 0.5, generator=random)
+    x = torch.randn(names["x"].shape, generator=random, dtype=torch.float64, requires_grad=True)
+    cell, size = by_name(re.search(r"cell=(\w+)", state)[1]), names["h_n"].shape
+    start = [torch.randn(size, generator=random, dtype=torch.float64, requires_grad=True) for _ in cell.states]
+    told = {"lengths": names["lengths"]} if "lengths" in names else {}
+    output, final = layer(x, start[0] if len(start) == 1 else tuple(start), **told)
+    eval(place, {"output": output, "h_n": final if len(start) == 1 else final[0]}).backward()
+    depends = {f"x/{n}/{t}/{i}" for t, n, i in x.grad.nonzero().tolist()}
+    for k, each in enumerate(start):
+        depends |= {f"s/{k}/{z}/{n}/{u}" for z, n, u in each.grad.nonzero().tolist()}
+    for p, parameter in enumerate(layer.parameters()):
+        depends |= {f"w/{p}/{i}" for i in parameter.grad.flatten().nonzero().flatten().tolist()}
+    given = {key for key in seen if key[0] != "v"}
+    assert lit & given == depends & given
+    assert len(lit & given) > 10
     assert browser.complaints == []
 
 
@@ -211,7 +233,7 @@ def test_clicks_and_keys(browser):
     browser.press("ArrowDown")
     browser.press("ArrowLeft")
     assert browser.see(chosen) == key
-    assert "layer 0, row 0, t = 0" in browser.see("document.querySelector('#tip').innerText")
+    assert "layer 0, row 0, t = 0" in browser.see("document.querySelector('#tip:not([hidden])').innerText")
     browser.press("Enter")
     assert browser.see(chosen) == key.replace("/1/", "/0/")[:-1] + "1"
     assert re.search(r"h_t\[1\] = \S+, layer 0, row 0, t = 0\. h_t = o_t \* tanh\(c_t\)", browser.see(said))
@@ -246,6 +268,48 @@ def test_clicks_and_keys(browser):
     assert browser.see(where) == "1 of 3: layer 0, t = 0"
     browser.wait(f"{where} === '3 of 3: layer 0, t = 2' && document.querySelector('#play').innerText === 'Play'")
     assert browser.see("performance.getEntriesByType('resource').length") == 0
+    assert browser.complaints == []
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_it_begins_with_what_was_asked_for(browser, tmp_path):
+    path = tmp_path / "begin.html"
+    start = {"cell": "gru", "input_size": 2, "hidden_size": 200, "layers": 2, "batch_first": True, "lengths": [1, 3]}
+    path.write_text(page(start), encoding="utf-8")
+    browser.open(path.as_uri())
+    program = browser.see("document.querySelector('#code').textContent")
+    assert "statewise.GRU(2, 6, num_layers=2, batch_first=True, dtype=torch.float64)" in program
+    assert "lengths = torch.tensor([1, 3])" in program
+    assert "hidden_size 6 for 200" in browser.see("document.querySelector('.cuts').innerText")
+    assert browser.complaints == []
+
+
+def keeping(ops, x, r, w, state):
+    h, m = state
+    keep = ops.sigmoid(x.keep + r.keep + w.weight_p * m)
+    new = ops.where(x.new, ops.softplus(-x.new), 0.5) ** 2 / (1 + ops.abs(r.new(keep * h)))
+    return ops.maximum(keep * h, new) - ops.sqrt(ops.exp(ops.minimum(m, 1))), keep
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_a_cell_of_ones_own(browser, tmp_path):
+    """The page computes what the reference does: both from the description."""
+    cell = Cell("keeping <b>", ("keep", "new"), "hm", keeping, late=("new",), vectors=(Vector("weight_p"),), biases="x")
+    path = tmp_path / "own.html"
+    path.write_text(page({"cell": cell, "layers": 2, "bidirectional": True}), encoding="utf-8")
+    browser.open(path.as_uri())
+    browser.see(f"{ALL}.value = {ALL}.max, {ALL}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    assert browser.see("document.querySelector('[name=cell]').selectedOptions[0].innerText") == "keeping <b>"
+    names: dict[str, object] = {}
+    code = browser.see("document.querySelector('#code').textContent")
+    exec(code[: code.index("layer = ")], names)
+    stack = Stack(cell, 3, 4, num_layers=2, bidirectional=True)
+    shapes = [stack.weight_shape(w, k // 2) for k in range(4) for w in stack.weights]
+    weights = [names["numbers"](shape, seed) for seed, shape in enumerate(shapes, 1)]
+    output, h_n, m_n = reference.recurrent(names["numbers"]((3, 2, 3), 0), None, weights, stack)
+    compare(browser.see(SHOWN), {"x": names["numbers"]((3, 2, 3), 0), "output": output, "h_n": h_n, "m_n": m_n})
     assert browser.complaints == []
 
 
@@ -323,3 +387,26 @@ def test_how_it_looks(browser, tmp_path, width, dark):
     assert (pixels[2, 2].mean() < 0.3) == dark  # the ground
     marked = np.array([0xFF, 0x86, 0x60] if dark else [0xC8, 0x43, 0x1B]) / 255
     assert (np.abs(pixels - marked).max(-1) < 0.02).sum() > 50
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_the_window_on_the_front_page(browser, tmp_path):
+    """It is as high as what is in it, and dark where the page around it is."""
+    front = (Path(__file__).parents[2] / "docs" / "index.md").read_text()
+    window = re.search(r"```\{raw\} html\n(.*?)```", front, flags=re.DOTALL)[1]
+    (tmp_path / "explorer.html").write_text(page(), encoding="utf-8")
+    (tmp_path / "index.html").write_text(f"<!doctype html><body data-theme=light>{window}</body>", encoding="utf-8")
+    browser.open((tmp_path / "index.html").as_uri(), width=800)
+    height = "document.querySelector('iframe').offsetHeight"
+    browser.wait(f"{height} > 1500")
+    browser.see("document.body.dataset.theme = 'dark'")
+    for dark in (True, False):
+        browser.see(f"document.body.dataset.theme = '{'dark' if dark else 'light'}'")
+        for _ in range(50):
+            browser.picture(tmp_path / "shown.png")
+            right = imread(tmp_path / "shown.png")[20, 780, :3]  # between the questions and the edge
+            if (right.mean() < 0.5) == dark:
+                break
+        assert (right.mean() < 0.5) == dark
+    assert browser.complaints == []

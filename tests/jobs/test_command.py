@@ -13,7 +13,7 @@ import pytest
 from statewise.cli import COMMANDS, _found
 from statewise.jobs import InputError
 from statewise.jobs.artifacts.runs import run_folder
-from statewise.jobs.command import Command, Out, Run, declare
+from statewise.jobs.command import Command, Out, Run, declare, folded
 from statewise.jobs.config import (
     Config,
     Part,
@@ -267,3 +267,23 @@ def test_an_option_means_the_same_in_every_job():
             found.setdefault(name, {})[job] = (what, how.group, how.alias, how.commas, how.positional)
     assert {"units", "gaps", "time", "validation_share", "min_count", "seed"} < found.keys()
     assert {name: ways for name, ways in found.items() if len(set(ways.values())) > 1} == {}
+
+
+def test_a_terminal_gets_lines_that_it_has_room_for() -> None:
+    """Broken between words, below where a value begins; short lines and tables as they are."""
+    text = (
+        "  made of     a forecast that is linear in what it reads, and ten networks\n"
+        "  season      12 rows\n"
+        "a table  of three  columns that is far too long for a terminal of this size\n"
+        "The combination beats every baseline by far. runs/of-a-name-that-has-no-place-to-break-in-it"
+    )
+    assert folded(text, 44) == (
+        "  made of     a forecast that is linear in\n"
+        "              what it reads, and ten\n"
+        "              networks\n"
+        "  season      12 rows\n"
+        "a table  of three  columns that is far too long for a terminal of this size\n"
+        "The combination beats every baseline by far.\n"
+        "runs/of-a-name-that-has-no-place-to-break-in-it"
+    )
+    assert folded(text, 120) == text

@@ -76,7 +76,7 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
     mase = {row[0]: float(row[1]) for row in re.findall(r"^(.*?\S)  +(?:[\d.]+ +){3}([\d.]+) ", out, re.MULTILINE)}
     assert mase["combination"] <= 0.50
     assert mase["seasonal naive (12)"] == 1.196
-    assert "12 steps ahead from 32 origins" in out
+    assert "12 steps, 32 origins" in out
     assert "The combination beats every baseline" in out
     folder = Path("runs/forecast-airline-passengers-1")
     assert f"{folder}: {', '.join(FILES)}" in out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from statewise.jobs import Forecaster, InputError
-from statewise.jobs.tasks.forecast.config import ForecastConfig
+from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
 from statewise.jobs.tasks.forecast.linear import (
@@ -243,13 +243,34 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
     real, one = np.zeros((200, 2)), np.abs(noise(400).reshape(200, 2)) + 0.1
     alike, better, far = one[::-1], 0.9 * one, 0.5 * one
 
-    def found(other, independent, *, alone=True, short=False):
-        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short)
+    def found(other, independent, *, alone=True, short=False, series=1):
+        return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short, series=series)
 
     assert found(alike, 20.0) == 0.0
     assert found(far, 20.0) == 0.5
     assert found(far, 20.0, alone=False) > 0.99
+    assert [found(far, 20.0, series=many) for many in (9, 10)] == [0.5, 0.75]
+    assert found(-one, 20.0) == 0.5  # as far off to the other side: neither is better, both together are
     assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
+
+
+def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_are(monkeypatch):
+    from statewise.jobs.tasks.forecast import training
+
+    growing = np.exp(0.02 * np.arange(80)) * (10 + np.sin(np.arange(80)) + 0.1 * noise(80))
+    panel = read_panel(np.stack([growing, 1000 * growing], axis=1), Columns(target=("*",)))
+    problem = prepare(panel, ForecastConfig(horizon=4, season=1, ensemble=1, epochs=1))
+    assert problem.plan.log
+    told = []
+
+    def share(sides, real, unit, *_, **__):
+        told.append(np.unique(unit))
+        return 0.0
+
+    monkeypatch.setattr(training, "_share", share)
+    problem.train(Trainer())
+    small, large = told[0]
+    assert large == pytest.approx(1000 * small)
 
 
 @pytest.mark.parametrize("name", ["seq2seq", "segrnn"])

@@ -7,7 +7,12 @@ import polars as pl
 import pytest
 
 from statewise.jobs import Forecaster
+from statewise.jobs.errors import InputError
 from statewise.jobs.tasks.forecast.model import Model
+from statewise.jobs.tasks.forecast.panel import read_panel
+from statewise.serving.hosting import ONE
+from statewise.serving.kinds.forecast import serve
+from statewise.serving.limits import Limits
 
 from .conftest import running
 
@@ -66,3 +71,37 @@ def test_what_it_has_seen_last_and_what_can_not_be_used(file):
         ):
             status, said = server.post("sales/forecast", told)
             assert (status, detail in said["detail"]) == (422, True), said
+
+
+def asked(model, seed, horizon=6, more=240):
+    panel = read_panel(pl.DataFrame(rows(seed, ROWS + more)), model.columns, gaps=model.plan.gaps, grid=model.grid)
+    return model.encode(panel), [each.labels[len(each) :] for each in panel.series], horizon
+
+
+def test_forecasts_for_several_are_those_of_each(file):
+    """Clients whose series have one name and other values, ends and horizons; one has none of its own."""
+    model = Model.load(file)
+    together = [
+        asked(model, 1),
+        asked(model, 2, 3),
+        (model.tails, None, 6),
+        asked(model, 3, 20),
+        asked(model, 1, 6, -7),
+    ]
+    assert model.hear(together[0][0]).stretch.any()  # what has come says something of the intervals
+    for found, each in zip(model.forecast_each(together), together, strict=True):
+        expected = model.forecast_ahead(*each)
+        assert (found.names, found.labels) == (expected.names, expected.labels)
+        np.testing.assert_array_equal(found.places, expected.places)
+        np.testing.assert_allclose(found.quantiles, expected.quantiles, rtol=1e-6)
+    assert model.forecast_each([]) == []
+
+
+def test_one_that_is_refused_leaves_the_others_alone(file):
+    served = serve(file, {}, Limits(), ONE)
+    (operation,) = served.operations
+    told = [operation.asked.model_validate(each) for each in ({"rows": rows(1)}, {"rows": [{"a": 1}]}, {"horizon": 2})]
+    first, refused, last = operation.compute(told)
+    assert isinstance(refused, InputError)
+    assert [len(each["values"]) for each in first["series"] + last["series"]] == [6, 6, 2, 2]
+    np.testing.assert_allclose(first["series"][0]["values"], operation.compute(told[:1])[0]["series"][0]["values"])

@@ -29,7 +29,7 @@ from .report import BEHIND, OWN, ratio
 KEPT = (1.0, 0.5, 0.2)  # of a shock, in the level: a random walk, and calmer ones
 IN_SEASON = 0.1  # of it in the season
 SPREAD = 3.0  # of the season at the beginning, in that of the shocks
-TURNS = 3  # times that each set is drawn
+TURNS = 2  # times that each set is drawn
 
 
 class Law:

@@ -140,13 +140,17 @@ def _picture(found: Explanation, form: str) -> bytes:
 
 
 def _page(options: ExplainOptions) -> str:
-    """The page, which begins with this layer: as small a one as can be overlooked."""
-    from .page import page
+    """The page, which begins with this layer, cut down to what can be seen whole."""
+    from .page import cut_down, page
 
     if options.cell not in NAMES and options.cell not in {cell.name for cell in CELLS}:
         raise InputError(f"--html: Expected a cell by its name, got {options.cell!r}")
     names = ("layers", "bidirectional", "batch_first", "steps", "batch", "input_size", "hidden_size", "lengths")
-    return page({"cell": {"rnn": "rnn_tanh"}.get(options.cell, options.cell)} | {n: getattr(options, n) for n in names})
+    start = {"cell": {"rnn": "rnn_tanh"}.get(options.cell, options.cell)} | {n: getattr(options, n) for n in names}
+    if cuts := cut_down(start):
+        sizes = ", ".join(f"{name} {shown} for {asked}" for name, (asked, shown) in cuts.items())
+        say(f"{options.html}: a smaller layer of the kind, to be seen whole: {sizes}\n")
+    return page(start)
 
 
 def _write(path: Path, form: str, content: bytes) -> None:

@@ -128,4 +128,4 @@ def _html_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     style = ' style="text-align:left"'
     top = "<tr>" + "".join(f"<th{style}>{cell}</th>" for cell in head) + "</tr>" if head else ""
     body = "".join("<tr>" + "".join(f"<td{style}>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>{top}{body}</table>"
+    return f'<table style="margin-left:0">{top}{body}</table>'

@@ -141,7 +141,7 @@ def _draw(picture: Picture, place: _Place, call: Call, found: dict[int, _Place],
 def _hand_on(picture: Picture, place: _Place, found: dict[int, _Place]) -> None:
     """The state that a place is given: from the left, from another row, or from outside."""
     call, beside, end = place.first, place.before, (place.x - place.half, place.y)
-    letters = place.loop.stack.cell.states[:3]
+    letters = place.loop.stack.cell.states
     goes_on = beside is not None and call.follows is beside.last
     source = beside if goes_on else found.get(id(call.follows))
     if source is None:
@@ -176,7 +176,7 @@ def _end(picture: Picture, place: _Place) -> None:
 
 def _ended(loop: Loop) -> str:
     """What is left of a loop, by name."""
-    return ", ".join(f"{letter}[-1]" for letter in loop.stack.cell.states[:3])
+    return ", ".join(f"{letter}[-1]" for letter in loop.stack.cell.states)
 
 
 def _shape(call: Call) -> str:

@@ -9,9 +9,9 @@ from ..stack import Stack
 from .picture import Box, Line, Picture, Text, text_width
 
 MOST_STEPS, MOST_ROWS = 5, 6  # more are drawn as the first ones, a gap and the last
-BOX, GAP, ROW = (124, 34), 60, 66  # of a box width and height; between boxes; from row to row
+BOX, GAP, ROW = (124, 34), 60, 66  # of a box width and height; least between boxes; from row to row
 ASIDE = 36  # how far the two directions stand left and right of their step's middle
-MARGIN = 150  # at the sides, for the states
+MARGIN = 150  # at the sides, least, for the states
 STRIP = 26  # height of a ragged row
 
 
@@ -24,9 +24,12 @@ def unrolled(
     """
     d = stack.directions
     shown: list[int | None] = [*range(steps)] if steps <= MOST_STEPS else [0, 1, 2, None, steps - 1]
-    pitch = BOX[0] + GAP + (2 * ASIDE if d == 2 else 0)
-    width = 2 * MARGIN + (len(shown) - 1) * pitch + BOX[0] + (2 * ASIDE if d == 2 else 0)
-    height = (stack.num_layers * (3 if d == 2 else 1) + (1.6 if d == 2 else 1.9)) * ROW + 20
+    shape = _state_shape(stack, batch)
+    gap = max(GAP, text_width(shape, "said") + 24)
+    pitch = BOX[0] + gap + (2 * ASIDE if d == 2 else 0)
+    margin = max(MARGIN, *(44 + text_width(text, "said") for text in (_states(stack, "n", stack.depth), shape)))
+    width = 2 * margin + (len(shown) - 1) * pitch + BOX[0] + (2 * ASIDE if d == 2 else 0)
+    height = (stack.num_layers * (3 if d == 2 else 1) + (1.6 if d == 2 else 2.1)) * ROW + 20
     picture = Picture(width, height, "The layer over its steps, each arrow with its shape")
     picture.texts.append(Text(18, 18, picture.title, "start", "title"))
     middles = [width / 2 + (k - (len(shown) - 1) / 2) * pitch for k in range(len(shown))]
@@ -35,9 +38,10 @@ def unrolled(
         if step is not None:
             _step(picture, middles[k], bottom, step, stack, batch, batch_first)
     for row in range(stack.depth):
-        _through_time(picture, middles, [step is None for step in shown], _level(bottom, row, d), row, stack, batch)
+        gaps = [step is None for step in shown]
+        _through_time(picture, middles, gaps, _level(bottom, row, d), row, stack, shape, margin)
     if lengths is not None:
-        _ragged(picture, middles, shown, lengths, d)
+        _ragged(picture, middles, shown, lengths, d, margin)
     return picture
 
 
@@ -87,7 +91,8 @@ def _through_time(
     y: float,
     row: int,
     stack: Stack,
-    batch: int,
+    shape: str,
+    margin: float,
 ) -> None:
     """The states of one layer and direction from step to step, and at both ends by name, with the shape of a row."""
     d = stack.directions
@@ -95,18 +100,21 @@ def _through_time(
     kind, aside = ("backward", ASIDE) if backward else ("forward", -ASIDE if d == 2 else 0)
     half = BOX[0] / 2
     stops = [x + aside for x in middles]
-    left, right = MARGIN - 30.0, picture.width - MARGIN + 30.0
+    left, right = margin - 30.0, picture.width - margin + 30.0
     edges = [(left, left), *[(x - half, x + half) for x in stops], (right, right)]
-    for (_, x0), (x1, _) in pairwise(edges):
+    for k, ((_, x0), (x1, _)) in enumerate(pairwise(edges)):
         start, stop = (x1, x0) if backward else (x0, x1)
         picture.lines.append(Line((start, y), [(stop, y)], kind))
+        if 0 < k < len(stops) and not any(gaps[k - 1 : k + 1]):
+            if d == 1:
+                picture.texts.append(Text((x0 + x1) / 2 - 3, y - 11, shape, kind="said"))
+            else:  # beside what goes up there
+                at, anchor = (x0 + 8, "start") if backward else (x1 - 10, "end")
+                picture.texts.append(Text(at, y - 11, shape, anchor, "said"))
     for x, gap in zip(stops, gaps, strict=True):
         if gap:
             picture.texts.append(Text(x, y, "..."))
-    letters = stack.cell.states[:3]
-    before, after = (", ".join(f"{letter}_{end}[{row}]" for letter in letters) for end in "0n")
-    sizes = dict.fromkeys(stack.state_sizes[: len(letters)])
-    shape = ", ".join(f"({batch}, {size})" for size in sizes)
+    before, after = (_states(stack, end, row) for end in "0n")
     for text, x, anchor in (
         ((before, right, "start"), (after, left, "end"))
         if backward
@@ -120,8 +128,23 @@ def _through_time(
         picture.texts.append(Text(beside, y + 8, shape, anchor, "said"))
 
 
+def _states(stack: Stack, end: str, row: int) -> str:
+    """Those of a row, by name."""
+    return ", ".join(f"{letter}_{end}[{row}]" for letter in stack.cell.states)
+
+
+def _state_shape(stack: Stack, batch: int) -> str:
+    """Of one row of the states: one shape, or two where h is projected."""
+    return ", ".join(f"({batch}, {size})" for size in dict.fromkeys(stack.state_sizes))
+
+
 def _ragged(
-    picture: Picture, middles: Sequence[float], shown: Sequence[int | None], lengths: Sequence[int], d: int
+    picture: Picture,
+    middles: Sequence[float],
+    shown: Sequence[int | None],
+    lengths: Sequence[int],
+    d: int,
+    margin: float,
 ) -> None:
     """The rows of a ragged batch: which steps count, what is padding, and how many rows a step has."""
     rows: list[int | None] = [*range(len(lengths))]
@@ -132,9 +155,9 @@ def _ragged(
     for row in rows:
         y += STRIP
         if row is None:
-            picture.texts.append(Text(MARGIN - 36, y, "...", "end", "said"))
+            picture.texts.append(Text(margin - 36, y, "...", "end", "said"))
             continue
-        picture.texts.append(Text(MARGIN - 36, y, f"row {row}", "end", "said"))
+        picture.texts.append(Text(margin - 36, y, f"row {row}", "end", "said"))
         for x, step in zip(middles, shown, strict=True):
             if step is not None:
                 counts = step < lengths[row]
@@ -142,9 +165,9 @@ def _ragged(
                 if step == lengths[row] - 1:
                     picture.texts.append(Text(x, y, "last step"))
         said = f"length {lengths[row]}"
-        picture.texts.append(Text(picture.width - MARGIN + 36, y, said, "start", "said"))
+        picture.texts.append(Text(picture.width - margin + 36, y, said, "start", "said"))
     y += STRIP
-    picture.texts.append(Text(MARGIN - 36, y, "rows that read", "end", "said"))
+    picture.texts.append(Text(margin - 36, y, "rows that read", "end", "said"))
     for x, step in zip(middles, shown, strict=True):
         text = "..." if step is None else str(sum(step < length for length in lengths))
         picture.texts.append(Text(x, y, text, kind="said"))

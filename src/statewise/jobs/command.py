@@ -7,6 +7,10 @@ several lines, an option whose word may be left out can't be said, and no bounds
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from importlib import import_module
@@ -38,6 +42,7 @@ from .errors import InputError
 from .training.rank import is_main_process
 
 Options = TypeVar("Options", bound=Config)
+_BEGINNING = re.compile(r" *(?:\S+(?: \S+)* {2,})?")  # of a line: what its value is called
 
 GROUPS = ("", "search", "data", "reading files", "forecast", "network", "training", "run", "limits")  # in this order
 
@@ -169,9 +174,26 @@ class Command(Generic[Options]):
 
 
 def say(text: str) -> None:
-    """Print ``text``, unless it is empty; of several processes one does."""
+    """Print ``text``, unless it is empty; of several processes one does. A terminal gets lines that it has room for."""
     if is_main_process() and text:
-        print(text, flush=True)
+        print(folded(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text, flush=True)
+
+
+def folded(text: str, width: int) -> str:
+    """``text`` with lines over ``width`` broken between words, below where their value begins; tables as they are."""
+    return "\n".join([_folded(line, width) for line in text.split("\n")])
+
+
+def _folded(line: str, width: int) -> str:
+    match = _BEGINNING.match(line)
+    begin = match[0] if match else ""
+    rest = line[len(begin) :]
+    if len(line) <= width or "  " in rest.strip() or width < 40:
+        return line
+    under = " " * len(begin) if len(begin) < width // 2 else ""
+    return textwrap.fill(
+        rest, width, initial_indent=begin, subsequent_indent=under, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def by_group(kind: type[Config]) -> list[tuple[str, Any, Field[Any], Option]]:

@@ -138,7 +138,7 @@ class Job(ABC, Generic[Options, Trained]):
             def page(history: Sequence[Record]) -> Page:
                 return page_of(job, facts, history)
 
-            with default_callbacks(f"training a {job.label}", folder, page, options) as callback:
+            with default_callbacks(f"training {job.label}", folder, page, options) as callback:
                 model = job.problem.train(Trainer([callback], folder, options.checkpoint_every))
             if not is_main_process():
                 return

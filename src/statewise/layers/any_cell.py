@@ -33,7 +33,7 @@ class Recurrent(RecurrentLayer):
         cell: a ``statewise.Cell``, or the name of one.
         input_size: I, features of the input.
         hidden_size: H, features of the state; or a list with that of each layer, see ``RecurrentLayer``.
-        num_layers: L. Default: 1.
+        num_layers: L, how many layers. Default: 1.
         bias: whether there are biases. Default: True.
         batch_first: input and output are (N, T, .) instead of (T, N, .); the states are not. Default: False.
         dropout: probability of dropping an output of every layer but the last, in training. Default: 0.

@@ -10,15 +10,19 @@ from .recurrent import RecurrentLayer
 class LSTM(RecurrentLayer):
     """Long short-term memory (Hochreiter & Schmidhuber, 1997; Gers et al., 2000): stands where ``torch.nn.LSTM`` stood.
 
-    i, f, o = sigmoid of W_ih x_t + b_ih + W_hh h_(t-1) + b_hh and g = tanh of it, each with its own rows of the
-    weights, in the order i, f, g, o; c_t = f * c_(t-1) + i * g; h_t = o * tanh(c_t), or W_hr times that.
+    Each gate has its own rows of the weights, in the order i, f, g, o::
+
+        i, f, o = sigmoid(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)
+        g = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)
+        c_t = f * c_(t-1) + i * g
+        h_t = o * tanh(c_t)                                       # with proj_size W_hr times that
 
     Its state is a pair (h, c): ``hx`` is a tuple or list of both, h (L*D, [N,] P or H) and c (L*D, [N,] H), and the
     result is ``(output, (h_n, c_n))``.
 
     Example:
         >>> lstm = statewise.LSTM(3, 64, num_layers=2)
-        >>> output, (h_n, c_n) = lstm(torch.randn(100, 8, 3), lengths=[100, 3, 20, 0, 7, 50, 1, 99])
+        >>> output, (h_n, c_n) = lstm(torch.randn(9, 4, 3), lengths=[9, 3, 0, 5])
     """
 
     mode = "LSTM"

@@ -77,7 +77,7 @@ class RecurrentLayer(Guest, nn.RNNBase):
         input_size: I, features of the input.
         hidden_size: H, features of the state; or a list with that of each layer. Then the states, ``hx`` and ``h_n``,
             are a tuple or list of one tensor (D, [N,] H) a layer in the place of each tensor.
-        num_layers: L. Default: 1.
+        num_layers: L, how many layers. Default: 1.
         bias: whether there are ``bias_ih`` and ``bias_hh``. Default: True.
         batch_first: input and output are (N, T, .) instead of (T, N, .); the states are not. Default: False.
         dropout: probability of dropping an output of every layer but the last, in training. Default: 0.

@@ -24,7 +24,7 @@ class RNN(RecurrentLayer):
     Args:
         input_size: I, features of the input.
         hidden_size: H, features of the state; or a list with that of each layer, see ``RecurrentLayer``.
-        num_layers: L. Default: 1.
+        num_layers: L, how many layers. Default: 1.
         nonlinearity: ``'tanh'`` or ``'relu'``. Default: ``'tanh'``.
         bias: whether there are ``bias_ih`` and ``bias_hh``. Default: True.
         batch_first: input and output are (N, T, .) instead of (T, N, .); the states are not. Default: False.

@@ -48,7 +48,7 @@ class Network:
         self.ops = parts_of(content, self._program)
         self.dtype = np.dtype(np.float64 if self._program.float64 else np.float32)
         self.width = self.ops[-1].form.width
-        """O."""
+        """O, features of the result."""
         self._dtypes = [_dtype_of(entry, self.dtype) for entry in content["inputs"]]
 
     @property

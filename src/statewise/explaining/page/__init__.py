@@ -4,6 +4,6 @@ One file that loads nothing: the cells as data (``description.py``), what the pa
 the order of ``SCRIPTS``), lit-html, which draws it, and a policy that lets a browser run this and nothing else.
 """
 
-from .build import page
+from .build import cut_down, page
 
-__all__ = ["page"]
+__all__ = ["cut_down", "page"]

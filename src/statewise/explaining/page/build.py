@@ -11,24 +11,36 @@ from pathlib import Path
 from typing import Any
 
 from ..._version import __version__
-from ...cells import CELLS
+from ...cells import CELLS, Cell
 from .description import describe
 
 HERE = Path(__file__).parent
 SCRIPTS = ("network.js", "program.js", "answers.js", "view.js")
 LIBRARY = "vendor/lit-html.js"
-MOST = {"steps": 6, "batch": 4, "input_size": 6, "hidden_size": 6, "layers": 3}  # more can't be overlooked
+MOST = {"steps": 6, "batch": 4, "input_size": 6, "hidden_size": 6, "layers": 3}  # of what can be seen whole
 
 
 def page(start: Mapping[str, Any] | None = None) -> str:
     """The interactive page, as HTML.
 
     Args:
-        start: what it shows first: ``cell`` by name, ``steps``, ``batch``, ``input_size``, ``hidden_size``,
-            ``layers``, ``bidirectional``, ``batch_first``, ``lengths``; sizes are cut down to ``MOST``.
+        start: what it shows first: ``cell``, by name or one of your own, ``steps``, ``batch``, ``input_size``,
+            ``hidden_size``, ``layers``, ``bidirectional``, ``batch_first``, ``lengths`` (of which steps and batch
+            follow). Sizes are cut down to ``MOST``, and the page says so.
     """
-    given = {key: min(value, MOST[key]) if key in MOST else value for key, value in (start or {}).items()}
-    data = {"cells": [describe(cell) for cell in CELLS], "most": MOST, "start": given, "version": __version__}
+    given = _with_lengths(start or {})
+    cells = list(CELLS)
+    if isinstance(own := given.get("cell"), Cell):
+        cells = [own, *[cell for cell in cells if cell is not own]]
+        given["cell"] = own.name
+    cuts = cut_down(given)
+    data = {
+        "cells": [describe(cell) for cell in cells],
+        "most": MOST,
+        "start": given | {name: most for name, (_, most) in cuts.items()},
+        "cuts": {name: asked for name, (asked, _) in cuts.items()},
+        "version": __version__,
+    }
     style = _read("page.css")
     script = "\n".join([_library(), *map(_read, SCRIPTS)])
     script = f'(() => {{\n"use strict";\n{script}\n}})();'
@@ -41,6 +53,17 @@ def page(start: Mapping[str, Any] | None = None) -> str:
         "script": script,
     }
     return re.sub(r"\{\{ (\w+) \}\}", lambda found: parts[found[1]], _read("page.html"))
+
+
+def cut_down(start: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """The sizes that are too large to be seen whole, by name: what was asked for, and what is shown."""
+    given = _with_lengths(start)
+    return {name: (given[name], most) for name, most in MOST.items() if given.get(name, 0) > most}
+
+
+def _with_lengths(start: Mapping[str, Any]) -> dict[str, Any]:
+    lengths = start.get("lengths")
+    return {**start, **({"steps": max(lengths), "batch": len(lengths)} if lengths else {})}
 
 
 def _read(name: str) -> str:

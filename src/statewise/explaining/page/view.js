@@ -22,7 +22,7 @@ const state = {
   lengths: [3, 2, 1, 2], pack: "lengths", enforceSorted: false, edits: {}, view: "call",
   shown: 2, at: { z: 0, t: 1 }, row: 0, chosen: null, back: false, question: null, playing: null, said: "", copied: false,
 };
-let network;
+let network, computedOf;
 
 // What is set, and what follows from it.
 
@@ -31,7 +31,9 @@ function rebuild(changes = {}) {
   for (const [size] of SIZES) state[size] = Math.max(1, Math.min(MOST[size], Math.round(state[size]) || 1));
   state.lengths = range(MOST.N, n => Math.max(1, Math.min(state.T, state.lengths[n] || 1)));
   const whole = network && state.shown >= network.order.length;
-  network = new Network(CELLS[state.cell], state);
+  const { cell, T, N, I, H, L, bidirectional, ragged, lengths, edits } = state;
+  const set = JSON.stringify([cell, T, N, I, H, L, bidirectional, ragged, lengths, edits]);
+  if (set !== computedOf) [network, computedOf] = [new Network(CELLS[cell], state), set];
   const count = network.order.length;
   state.shown = whole && changes.shown === undefined ? count : Math.max(1, Math.min(state.shown, count));
   state.row = Math.min(state.row, state.N - 1);
@@ -68,8 +70,14 @@ function computed(key) {
   return kind !== "v" || network.place(Number(z), Number(t)) < state.shown;
 }
 
-function choose(key, more = {}) {
-  const [kind, a, b, c] = key.split("/"), changes = { chosen: key, question: null, ...more };
+function choose(key) {
+  rebuild(chosenBy(key));
+  say(spoken(key));
+}
+
+/** What changes when a number is chosen: it is shown, with its row and its step. */
+function chosenBy(key) {
+  const [kind, a, b, c] = key.split("/"), changes = { chosen: key, question: null };
   if (kind === "v") {
     Object.assign(changes, { at: { z: Number(a), t: Number(c) }, row: Number(b) });
     changes.shown = Math.max(state.shown, network.place(Number(a), Number(c)) + 1);
@@ -83,11 +91,10 @@ function choose(key, more = {}) {
     if (z !== state.at.z) changes.at = network.order.filter(each => each.z === z)[0];
     if (changes.at) changes.shown = Math.max(state.shown, network.place(z, changes.at.t) + 1);
   }
-  if (!("row" in more) && changes.at && changes.at.t >= network.lengths[changes.row ?? state.row]) {
+  if (changes.at && changes.at.t >= network.lengths[changes.row ?? state.row]) {
     changes.row = network.lengths.findIndex(length => changes.at.t < length);
   }
-  update(changes);
-  say(spoken(key));
+  return changes;
 }
 
 /** Go to where so many steps are computed, and look at the last of them: at the same number as before, if it has it. */
@@ -97,7 +104,7 @@ function go(shown) {
     : network.lengths.findIndex(length => at.t < length);
   const [kind, , , , s, u] = (state.chosen ?? "").split("/");
   const chosen = kind === "v" ? `v/${at.z}/${row}/${at.t}/${s}/${u}` : network.state(0, at.z, row, at.t, 0);
-  update({ shown, at, row, chosen, question: null });
+  rebuild({ shown, at, row, chosen, question: null });
   say(`${lane(at.z)}, t = ${at.t}: ${shown} of ${network.order.length} computed. ${spoken(chosen)}`);
 }
 
@@ -116,6 +123,7 @@ function stop() {
   update({ playing: null });
 }
 
+/** Draw what is set now, and tell a screen reader of it. */
 const say = text => { state.said = text; draw(); };
 
 function answer(question) {
@@ -123,7 +131,7 @@ function answer(question) {
   rebuild({ edits: {}, chosen: null, shown: Infinity, back, ...show });
   state.at = network.order.at(-1);
   const key = pick({ network, at: state.at, row: state.row });
-  choose(key, { back, question });
+  rebuild({ ...chosenBy(key), back, question });
   say(question.say(state, network));
 }
 
@@ -287,7 +295,7 @@ function inside() {
   const aligned = Object.values(own).filter(p => p.parts.some(part => cell.gates.includes(part)));
   const apart = Object.values(own).filter(p => !aligned.includes(p));
   const read = { input: network.reads(z, row, t), recurrent: range(H, u => network.before(0, z, row, t, u)) };
-  const short = p => ({ weight_ih: "W_ih", weight_hh: "W_hh", bias_ih: "b_ih", bias_hh: "b_hh" }[p.base] ?? p.base);
+  const short = p => ({ weight_ih: "W_ih", weight_hh: "W_hh", bias_ih: "b_ih", bias_hh: "b_hh", weight_norm_ih: "norm_ih", weight_norm_hh: "norm_hh" }[p.base] ?? p.base);
   const gate = letter => network.cell.equations.find(each => each.name === `${letter}_{t}` && !cell.after.includes(each.symbol));
   const later = cell.equations.filter(each => !cell.gates.some(letter => gate(letter) === each));
   const weights = (p, letter, u) => {
@@ -296,12 +304,14 @@ function inside() {
     return range(count, j => html`<td class=${j ? "" : "first"}>${tile(`w/${p.p}/${(part * H + u) * count + j}`)}</td>`);
   };
   const width = 2 + aligned.reduce((sum, p) => sum + (p.columns ?? 1), 0);
+  const count = Object.values(own).reduce((sum, p) => sum + p.values.length, 0);
   const names = Object.values(own).map(p => `${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`);
   return html`<section id="inside" class="panel" aria-labelledby="inside-title">
     <div class="title"><h2 id="inside-title">Inside ${lane(z)}, t = ${t}</h2></div>
+    <p class="where">${reading(z, row, t)}</p>
     <div class="scroll" data-board><table class="small">
       <thead>
-        <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup">${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
+        <tr><th></th>${aligned.map(p => html`<th colspan=${p.columns ?? 1} class="first" scope="colgroup" title=${`${p.name} ${tuple(p.columns === null ? [p.rows] : [p.rows, p.columns])}`}>${formula(short(p).replace(/_(.h)$/, "_{$1}"))}</th>`)}<td></td></tr>
         <tr class="read"><th scope="row">times</th>${aligned.map(p => read[p.kind]
           ? read[p.kind].map((key, j) => html`<td class=${j ? "" : "first"}>${tile(key)}</td>`)
           : html`<td class="first one">${p.base.startsWith("bias") ? "1" : ""}</td>`)}<td></td></tr>
@@ -317,8 +327,18 @@ function inside() {
       <span class="tiles">${range(H, u => tile(`v/${z}/${row}/${t}/${each.symbol}/${u}`))}</span></div>`)}
     </div>
     <p class="note">${names.join(", ")}: ${cell.gates.length > 1 ? html`<b>${cell.gates.length} times</b> the rows of a plain RNN, one block for each of ${cell.gates.join(", ")}.`
-      : "one block of rows."} The same in every step.</p>
+      : "one block of rows."} Together ${count} numbers, the same in every step.</p>
   </section>`;
+}
+
+/** What x_t and h_(t-1) are in a step. */
+function reading(z, row, t) {
+  const before = network.backward(z) ? t + 1 : t - 1, low = network.layer(z) - 1;
+  const x = low < 0 ? html`x<sub>t</sub> is <code>${state.batchFirst ? `x[${row}, ${t}]` : `x[${t}, ${row}]`}</code>`
+    : html`x<sub>t</sub> is h of layer ${low} at t = ${t}${network.D === 2 ? ", both directions side by side" : ""}`;
+  const h = t === network.first(z, row) ? html`<code>h_0[${z}, ${row}]</code>`
+    : html`h after t = ${before}${network.backward(z) ? ", which the backward direction has read before" : ""}`;
+  return html`${x}; h<sub>t-1</sub> is ${h}.`;
 }
 
 const equationLine = equation => html`<span class="eq">${formula(textOf(equation))}</span>`;
@@ -327,19 +347,25 @@ const equationLine = equation => html`<span class="eq">${formula(textOf(equation
 
 function chosenPanel() {
   const key = state.chosen, value = network.value(key), { name, shape, where, equation } = describe(key);
-  const places = network.places(key, state.batchFirst), kind = key[0];
+  const kind = key[0], places = network.places(key, state.batchFirst && state.view !== "loop");
   return html`<section id="chosen" class="panel" aria-labelledby="chosen-title">
     <div class="title"><h2 id="chosen-title"><span class="eq big">${formula(name)} = <b>${number(value, 4)}</b></span></h2></div>
     <p class="where">${where}; ${kind === "v" ? `one of ${shapeText(shape)} numbers` : shapeText(shape)}</p>
     ${equation ? derivation(key, equation) : given(key, value)}
-    ${kind === "v" ? html`<p class="python">${places.length
-      ? html`In Python: ${places.map((place, k) => html`${k ? ", and the same number again: " : ""}<code>${place}</code>`)}`
-      : html`Stays inside: no result of the layer holds it.`}</p>
+    ${kind === "v" ? html`<pre class="python scroll" tabindex="0" aria-label="this step in Python">${matching(places, value)}</pre>
       <fieldset class="choice"><legend>light up</legend>
         <label><input type="radio" name="back" value="step" .checked=${!state.back} @change=${() => update({ back: false })}><span>this step</span></label>
         <label><input type="radio" name="back" value="all" .checked=${state.back} @change=${() => update({ back: true })}><span>all the way back</span></label>
       </fieldset>` : ""}
   </section>`;
+}
+
+/** Of the program the lines that compute a number of this step, and where it is found then. */
+function matching(places, value) {
+  const called = program(network, state, null).filter(line => line.active).map(line => line.code.trim());
+  const t = state.view === "loop" ? `  # t = ${state.at.t}` : "";
+  const found = places.length ? places.map(place => `${place}  # ${number(value, 4).replace(MINUS, "-")}`) : ["# it is in no result of the layer"];
+  return [...called.map(code => code + t), ...found].join("\n");
 }
 
 const signed = value => number(value);
@@ -389,7 +415,7 @@ function given(key, value) {
   return html`<p>${key[0] === "w" ? "Learnt; the same in every step and every row." : key[0] === "s" ? "Given, or 0 where it isn't." : "Given."}
       ${results.size ? `${plural(results.size, "number")} of row ${state.row} are computed from it: they are marked.` : `Nothing in row ${state.row} is computed from it.`}</p>
     <p class="edit"><label for="value">put another number here</label>
-      <input id="value" type="number" step="0.1" min="-9" max="9" .value=${String(value)} @input=${event => put(event.target.value)}>
+      <input id="value" type="number" step="0.1" min="-9" max="9" .value=${String(value)} @input=${event => put(event.target.value)} @change=${event => { event.target.value = network.value(key); }}>
       ${mine ? html`<button class="quiet" @click=${undo}>undo</button>` : ""}</p>`;
 }
 
@@ -419,9 +445,14 @@ function tensors() {
   return html`<section id="tensors" class="panel" aria-labelledby="tensors-title">
     <div class="title"><h2 id="tensors-title">The tensors, as Python has them</h2>
       <p class="axes">${Object.entries({ T, N, I, H, L: state.L, D }).map(([letter, size]) =>
-        html`<span title=${AXES[letter]}><b>${letter}</b> ${size} <i>${AXES[letter].split(/[:,]/)[0]}</i></span>`)}</p></div>
+        html`<span title=${AXES[letter]}><b>${letter}</b> ${size} <i>${counted(letter, size)}</i></span>`)}</p></div>
     <div class="tensors">${found}</div>
   </section>`;
+}
+
+function counted(letter, size) {
+  const [words] = AXES[letter].split(/[:,]/);
+  return size === 1 ? words.replace(/s\b/, "") : words;
 }
 
 function tensor(name, axes, blocks, meaning, block) {
@@ -456,7 +487,7 @@ function packing() {
     <div class="title"><h2 id="packing-title">Ragged rows</h2></div>
     <div class="controls">
       ${range(N, n => html`<label class="size">row ${n} <input type="number" min="1" max=${T} .value=${String(lengths[n])}
-        aria-label=${`length of row ${n}`} @change=${event => update({ lengths: state.lengths.map((length, k) => k === n ? Number(event.target.value) : length), chosen: null, question: null })}></label>`)}
+        aria-label=${`length of row ${n}`} @change=${event => { setLength(n, event.target.value); event.target.value = state.lengths[n]; }}></label>`)}
       <fieldset class="choice"><legend>by</legend>
         ${[["lengths", false, "lengths="], ["packed", false, "enforce_sorted=False"], ["packed", true, "enforce_sorted=True"]].map(([pack, enforceSorted, text]) => html`
         <label><input type="radio" name="pack" value=${text} .checked=${state.pack === pack && (pack === "lengths" || state.enforceSorted === enforceSorted)}
@@ -474,6 +505,11 @@ function packing() {
       : html`<code>lengths=</code> takes the rows as they are, sorted or not: nothing is packed by you. The numbers say in which order the steps lie while it computes.`}
       The padding is never computed${network.D === 2 ? ", and backward a row begins at its own last step, not in the padding" : ""}; output is 0 there.</p>`}
   </section>`;
+}
+
+function setLength(n, text) {
+  const lengths = state.lengths.map((length, k) => k === n ? Number(text) : length);
+  update({ lengths, chosen: null, question: null, shown: Infinity });
 }
 
 function problem() {
@@ -519,7 +555,7 @@ function settings() {
     <label class="size">cell <select name="cell" @change=${event => reset({ cell: event.target.value })}>
       <optgroup label="torch.nn's">${options(TORCHS)}</optgroup><optgroup label="statewise's">${options(others)}</optgroup></select></label>
     ${SIZES.map(([size, word]) => html`<label class="size" title=${AXES[size]}><b>${size}</b> ${word} <input name=${size} type="number" min="1" max=${MOST[size]}
-      .value=${String(state[size])} @change=${event => reset({ [size]: Number(event.target.value) })}></label>`)}
+      .value=${String(state[size])} @change=${event => { reset({ [size]: Number(event.target.value) }); event.target.value = state[size]; }}></label>`)}
     ${toggle("bidirectional", "bidirectional", "a second layer that reads from the last step to the first")}
     ${toggle("batchFirst", "batch_first", "input and output are (N, T, .) instead of (T, N, .)")}
     ${toggle("ragged", "ragged rows", "rows of several lengths: packing")}
@@ -547,11 +583,18 @@ function questions() {
       <button class="quiet" @click=${() => root.querySelector(`#${state.question.part}`).scrollIntoView({ behavior: "smooth" })}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
 }
 
+/** Said where the layer that was asked for was too large to be seen whole. */
+function cuts() {
+  const found = Object.entries(DATA.cuts).map(([name, asked]) => `${name} ${DATA.most[name]} for ${asked}`);
+  return found.length ? html`<p class="cuts">A smaller layer of the kind you asked for, so that it can be seen whole: ${found.join(", ")}. All else is as in yours.</p>` : "";
+}
+
 function draw() {
   mark();
   render(html`
     <header><h1>Inside a recurrent layer</h1>
       <p>Choose any number: what it was computed from lights up. Step through time, change sizes and numbers, copy the Python.</p></header>
+    ${cuts()}
     ${questions()}
     ${settings()}
     ${transport()}
@@ -564,6 +607,8 @@ function draw() {
     <div class="live" role="status" aria-live="polite">${state.said}</div>
     <div id="tip" aria-hidden="true" hidden></div>`, root);
   enter();
+  const input = root.querySelector("#value");
+  if (input && input !== document.activeElement) input.value = network.value(state.chosen);
   remember();
 }
 
@@ -580,8 +625,8 @@ function remember() {
 
 function recall() {
   const start = DATA.start, names = { steps: "T", batch: "N", input_size: "I", hidden_size: "H", layers: "L", batch_first: "batchFirst" };
-  for (const [name, value] of Object.entries(start)) state[names[name] ?? name] = value;
-  if (start.lengths?.length) Object.assign(state, { ragged: true, N: Math.min(start.lengths.length, MOST.N), T: Math.min(Math.max(...start.lengths), MOST.T) });
+  for (const [name, value] of Object.entries(start)) if (name !== "lengths" || value.length) state[names[name] ?? name] = value;
+  state.ragged = Boolean(start.lengths?.length);
   for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
     if (name === "lengths") state.lengths = text.split(",").map(Number);
     else if (typeof USUAL[name] === "number") state[name] = Number(text);

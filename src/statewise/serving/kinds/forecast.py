@@ -1,7 +1,6 @@
 """Forecasters.
 
-Requests are computed one after the other: what a model has heard since its training it hears by the names of series,
-and two clients may each have one of the same name.
+What has come since its training a model hears of each client by itself: two may each have a series of one name.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from pydantic import Field, create_model
 from ...jobs.artifacts.model_file import Kernels
 from ...jobs.errors import InputError
 from ...jobs.tasks.forecast.answer import shares_of
+from ...jobs.tasks.forecast.dataset import EncodedSeries
 from ...jobs.tasks.forecast.intervals import at_shares
-from ...jobs.tasks.forecast.model import Model
+from ...jobs.tasks.forecast.model import Forecast, Model
 from ...jobs.tasks.forecast.panel import read_panel
 from ..limits import Limits
 from .base import Array, Operation, Served, Shape, listed
@@ -54,9 +54,21 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kerne
     model = Model.load(path, kernels)
 
     def compute(asked: Sequence[Any]) -> list[Any]:
-        return [forecast(told) for told in asked]
+        outcomes: list[Any] = [read_or_refused(told) for told in asked]
+        there = [k for k, each in enumerate(outcomes) if not isinstance(each, InputError)]
+        for k, found in zip(there, model.forecast_each([outcomes[k][1] for k in there]), strict=True):
+            shares, (series, *_) = outcomes[k]
+            outcomes[k] = answer(shares, series, found)
+        return outcomes
 
-    def forecast(told: Any) -> dict[str, Any]:
+    def read_or_refused(told: Any) -> Any:
+        try:
+            return read(told)
+        except InputError as error:
+            return error
+
+    def read(told: Any) -> tuple[Any, tuple[Any, Any, int]]:
+        """The shares that are asked for, and what ``forecast_each`` takes: series, labels, rows."""
         shares, labels, series = shares_of(told.level, model.plan.quantiles), None, list(model.tails)
         if told.rows is not None:
             panel = read_panel(_frame(told.rows), model.columns, gaps=model.plan.gaps, grid=model.grid)
@@ -66,7 +78,9 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kerne
         numbers = len(series) * horizon * (1 + len(shares))
         if numbers > limits.answer:
             raise InputError(f"expected an answer of {limits.answer} numbers at most, this one would have {numbers}")
-        found = model.forecast_ahead(series, labels, horizon)
+        return shares, (series, labels, horizon)
+
+    def answer(shares: Sequence[float], series: Sequence[EncodedSeries], found: Forecast) -> dict[str, Any]:
         quantiles = at_shares(found.quantiles, model.plan, shares, model.reach)  # (S, H, K)
         return {
             "series": [

@@ -254,13 +254,18 @@ def _drawn(model: Model, count: int, random: np.random.Generator) -> Array:
 
 def _block(model: Model, series: Sequence[EncodedSeries], steps: int) -> Array:
     """The quantiles of ``steps`` rows, at most the horizon, after ``series``: (n, h, Q)."""
-    horizon, there = model.plan.horizon, list(series)
-    if model.known.columns and steps < horizon:  # what is known of the rows that nobody asks for makes no difference
-        last = [each.known[: len(each.values) + steps] for each in series]
-        padded = [np.concatenate([known, np.repeat(known[-1:], horizon - steps, axis=0)]) for known in last]
-        there = [replace(each, known=known) for each, known in zip(series, padded, strict=True)]
+    there = [filled_up(model, each, steps) for each in series]
     ends = np.array([len(each.values) for each in there], dtype=np.int64)
     return model.forecast(there, ends, np.arange(len(there)))[:, :steps]
+
+
+def filled_up(model: Model, series: EncodedSeries, steps: int) -> EncodedSeries:
+    """``series`` with something known of all rows of the horizon: of those behind ``steps`` nobody asks."""
+    horizon = model.plan.horizon
+    if not model.known.columns or steps >= horizon:
+        return series
+    known = series.known[: len(series.values) + steps]
+    return replace(series, known=np.concatenate([known, np.repeat(known[-1:], horizon - steps, axis=0)]))
 
 
 def longer(

@@ -36,7 +36,19 @@ from .dataset import (
 from .direct import Direct
 from .following import MOST_STRETCH, follow, stretched
 from .grid import Grid
-from .intervals import FAR, LATELY, at_shares, continued, lately, longer, recent_rows, sampled, shifted, transformed
+from .intervals import (
+    FAR,
+    LATELY,
+    at_shares,
+    continued,
+    filled_up,
+    lately,
+    longer,
+    recent_rows,
+    sampled,
+    shifted,
+    transformed,
+)
 from .learner import Learner
 from .linear import FOLDS, Linear, units
 from .long import read_ahead
@@ -181,45 +193,76 @@ class Model(model_file.Model):
         unit = seasonal_spread(transformed(series.values, self.plan), self.plan.season)
         return float(own.floor[0]), float(own.centre[0]), float(spread[0]), unit, units(bridged(series.values))
 
-    def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
-        """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q)."""
+    def forecast(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, stretch: Array | None = None) -> Array:
+        """The quantiles of the steps from row ``rows`` of ``series`` number ``of`` on, (n,) each: (n, H, Q).
+
+        ``stretch`` is that of ``series``, (S, Q); None: the model's, by their names.
+        """
         found, floor = self._calibrated(series, rows, of), self.floor(series, rows, of)
-        return self._finished(found, self._stretch(series)[of], floor)
+        return self._finished(found, (self._stretch(series) if stretch is None else stretch)[of], floor)
 
     def follow(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array) -> tuple[Array, Array, Model]:
         """The quantiles from ``rows`` on, of intervals that learn from what has come before, and of those that don't.
 
         ``real`` (n, H) came, NaN where nothing did. The third is the model that has heard all of it.
         """
-        found, start = self._calibrated(series, rows, of), self._stretch(series)
+        found, floor = self._calibrated(series, rows, of), self.floor(series, rows, of)
+        stretch, heard = self._following(found, series, rows, of, real)
+        still = self._stretch(series)[of]
+        following, still = (self._finished(found, each, floor) for each in (stretch, still))
+        return following, still, heard
+
+    def _following(
+        self, found: Array, series: Sequence[EncodedSeries], rows: Rows, of: Rows, real: Array
+    ) -> tuple[Array, Model]:
+        """The stretch at each origin of forecasts ``found`` (n, H, Q), and the model that has heard what came."""
+        start = self._stretch(series)
         stretch, last = follow(found, real, rows, of, start, self.plan)
         place = {each.name: s for s, each in enumerate(series)}
         known = [(s, place[name]) for s, name in enumerate(self.names) if name in place]
         heard = self._stretch(self.tails) if self.tails else start.copy()
         for s, mine in known:
             heard[s] = last[mine]
-        floor = self.floor(series, rows, of)
-        following, still = (self._finished(found, each, floor) for each in (stretch, start[of]))
-        return following, still, replace(self, stretch=heard)
+        return stretch, replace(self, stretch=heard)
 
     def hear(self, series: Sequence[EncodedSeries]) -> Model:
         """The model that has heard the values of the series it has learnt that have come since."""
+        return self._heard([series])[0]
+
+    def _heard(self, asked: Sequence[Sequence[EncodedSeries]]) -> list[Model]:
+        """``hear`` for several, each for itself: the forecasts that the values are held against are made at once."""
+        told = [self._news(series) for series in asked]
+        every, rows, of = list[EncodedSeries](), list[Rows](), list[Rows]()
+        for new, at, whose, _ in told:
+            rows.append(at)
+            of.append(whose + len(every))
+            every += new
+        heard, count = [self] * len(told), sum(map(len, rows))
+        if not count:
+            return heard
+        found = self._calibrated(every, np.concatenate(rows), np.concatenate(of))
+        parts = np.split(found, np.cumsum([len(at) for at in rows])[:-1])
+        for k, ((new, at, whose, real), part) in enumerate(zip(told, parts, strict=True)):
+            if len(at):
+                heard[k] = self._following(part, new, at, whose, real)[1]
+        return heard
+
+    def _news(self, series: Sequence[EncodedSeries]) -> tuple[list[EncodedSeries], Rows, Rows, Array]:
+        """The series of which there are new values, the origins and series of forecasts of these, and what came."""
         ends = {tail.name: tail.first + len(tail.values) for tail in self.tails}
         new = [each for each in series if ends.get(each.name, np.inf) < each.first + len(each.values)]
-        if not new:
-            return self
         horizon = self.plan.horizon
+        if not new:
+            return [], np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, horizon))
         whole = horizon if self.known.columns else 1  # what is known of a row further ahead may not be there
         came = np.array([ends[each.name] - each.first for each in new])  # rows that were heard before
         end = np.array([len(each.values) for each in new]) - whole + 1
         begin = np.maximum(np.maximum(came - horizon + 1, self.memory), end - MOST_HEARD)
         rows, of = origins(begin, end, 1, max(1, horizon // 8))
-        if not len(rows):
-            return self
         padded = [replace(each, values=np.append(each.real, np.full(horizon, np.nan)), filled=None) for each in new]
         real = window_values(padded, rows, of, horizon)
         real[rows[:, None] + np.arange(horizon) < came[of][:, None]] = np.nan
-        return self.follow(new, rows, of, real)[2]
+        return new, rows, of, real
 
     def after(self, values: Array) -> Model:
         """The model once ``values`` (S, h) have come."""
@@ -302,11 +345,6 @@ class Model(model_file.Model):
         rows = self.plan.horizon if rows is None else rows
         if self.known.columns:
             series = [self._reaching(each, rows) for each in series]
-        ends = np.array([each.first + len(each.values) for each in series], dtype=np.int64)
-        places = ends[:, None] + np.arange(rows)
-        written = [self.grid.labels(row) for row in places]
-        for row, told in zip(written, labels or [], strict=bool(labels)):
-            row[: len(told)] = told[:rows]
         together = [series[s : s + TOGETHER] for s in range(0, len(series), TOGETHER)]
         model = self.hear(series)
         parts = [
@@ -315,7 +353,44 @@ class Model(model_file.Model):
             else continued(model, each, rows, spread=spread)
             for s, each in enumerate(together)
         ]
-        return Forecast([each.name for each in series], places, written, np.concatenate(parts))
+        return self._dated(series, labels, rows, np.concatenate(parts))
+
+    def forecast_each(
+        self, asked: Sequence[tuple[Sequence[EncodedSeries], Sequence[Sequence[str]] | None, int]]
+    ) -> list[Forecast]:
+        """``forecast_ahead`` of several ``(series, labels, rows)``, each for itself, whatever their names.
+
+        What isn't beyond the horizon is forecast at once.
+        """
+        found: dict[int, Forecast] = {}
+        near = [k for k, (*_, rows) in enumerate(asked) if rows <= self.plan.horizon]
+        told = [
+            [self._reaching(each, asked[k][2]) for each in asked[k][0]] if self.known.columns else list(asked[k][0])
+            for k in near
+        ]
+        stretch = [model._stretch(series) for model, series in zip(self._heard(told), told, strict=True)]
+        every = [filled_up(self, each, asked[k][2]) for k, series in zip(near, told, strict=True) for each in series]
+        stretches = np.concatenate([np.zeros((0, len(self.plan.quantiles))), *stretch])
+        parts = [np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))]
+        for begin in range(0, len(every), TOGETHER):
+            some = every[begin : begin + TOGETHER]
+            ends = np.array([len(each.values) for each in some], dtype=np.int64)
+            parts.append(self.forecast(some, ends, np.arange(len(some)), stretches[begin : begin + TOGETHER]))
+        ahead = np.split(np.concatenate(parts), np.cumsum([len(series) for series in told])[:-1]) if near else []
+        for k, series, quantiles in zip(near, told, ahead, strict=True):
+            found[k] = self._dated(series, asked[k][1], asked[k][2], quantiles[:, : asked[k][2]])
+        return [found[k] if k in found else self.forecast_ahead(*asked[k]) for k in range(len(asked))]
+
+    def _dated(
+        self, series: Sequence[EncodedSeries], labels: Sequence[Sequence[str]] | None, rows: int, quantiles: Array
+    ) -> Forecast:
+        """``quantiles`` of rows behind the ends of ``series``, and when these are."""
+        ends = np.array([each.first + len(each.values) for each in series], dtype=np.int64)
+        places = ends[:, None] + np.arange(rows)
+        written = [self.grid.labels(row) for row in places]
+        for row, told in zip(written, labels or [], strict=bool(labels)):
+            row[: len(told)] = told[:rows]
+        return Forecast([each.name for each in series], places, written, quantiles)
 
     def _reaching(self, series: EncodedSeries, rows: int) -> EncodedSeries:
         """``series`` with what is known of ``rows`` rows ahead: static covariates as they always were, and holidays."""

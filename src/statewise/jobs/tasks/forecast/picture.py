@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ...report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, legend_outside, new_figure
+from ...report.charts import GROUND, LINE, MODEL, QUIET, REAL, SECOND, dress, lay_out, legend_outside, new_figure
 from .backtest import Backtest, Score
 from .split import Array, Rows
 
@@ -45,6 +45,7 @@ def draw(path: Path, tested: Backtest, series: int) -> None:
     error_by_step(figure.add_subplot(grid[1, 1]), tested.scores, columns=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font hasn't got
+        lay_out(figure)
         figure.savefig(path, metadata={"Software": None})
 
 

@@ -109,7 +109,7 @@ HEAD = ("RMSE", "MAE", "sMAPE", "MASE", "MSE std.", "pinball", "coverage")
 
 def table(scores: Sequence[Score], plan: Plan, origins: int) -> Table:
     """How good the model and the baselines are."""
-    title = f"{plan.horizon} steps ahead from {origins} origins"
+    title = f"{plan.horizon} steps, {origins} origins"
     return Table([title, *HEAD], [[s.name, *_cells(s, plan)] for s in scores], caption=meaning(plan))
 
 

@@ -51,7 +51,7 @@ LEAST_ROWS = 20  # before the test part
 MOST_CALIBRATED = 4000  # windows of the validation part that the shifts are taken from
 MOST_BASES = 40_000_000  # numbers of linear forecasts that are kept for training
 CHUNK = 4096  # of them at once
-MOST_SHARE = 0.5  # of networks that read nothing but the series, as the linear forecast does
+SHARES, SEVERAL = (0.25, 0.5, 0.75), 10  # of networks that read the series alone; the last of so many series only
 LEAD = 1 / (1 + np.exp(-0.4 * SHARP))  # the weight of what is better by 0.4 standard errors
 LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
 UNTOLD_TWO = 0.2  # as ``linear.UNTOLD``, where there are but two to choose from
@@ -495,7 +495,9 @@ def _calibrated(
     apart = independent(problem.folds, plan.horizon)
     alone = not (problem.known.columns or problem.observed.columns)  # which the linear forecast can't read
     sides = (base, found[..., plan.median])
-    share = _share(sides, real, unit[of], apart, alone=alone, short=plan.short) if plan.combine else 1.0
+    plain = np.array([seasonal_spread(values, plan.season) for values in problem.before_test])  # no logarithms
+    how = partial(_share, alone=alone, short=plan.short, series=len(problem.series))
+    share = how(sides, real, plain[of], apart) if plan.combine else 1.0
     moved = mix(transformed(base, plan), transformed(found, plan), share)
     found = np.exp(moved) if plan.log else moved
     own = lately(problem.series, rows, of, unit, plan)
@@ -505,7 +507,7 @@ def _calibrated(
     beside: dict[str, float] = {}
     if _statistical(problem):
         judged = [(part[0], part[1]) for part in parts]
-        beside = statistical.weights(problem.series, judged, found[..., plan.median], real, unit, plan.season, apart)
+        beside = statistical.weights(problem.series, judged, found[..., plan.median], real, plain, plan.season, apart)
     return shifts, reach, find_ranks(found, real, plan.median), share, beside
 
 
@@ -519,26 +521,34 @@ def _statistical(problem: ForecastProblem) -> bool:
     return there and suits and plan.statistical is not False
 
 
-def _share(sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool) -> float:
-    """How much the second of two forecasts (n, H) counts beside the first one; 0 where it adds nothing.
+def _share(
+    sides: Sequence[Array], real: Array, unit: Array, independent: float, *, alone: bool, short: bool, series: int = 1
+) -> float:
+    """How much the second of two forecasts (n, H) of ``series`` counts beside the first one; 0 where it adds nothing.
 
     ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
-    not, so that they count for half at most, and for nothing without a lead: where series are ``short``, of a standard
-    error.
+    not, so that of few series they count for half at most, and for nothing where neither they nor what both say
+    together has a lead: where series are ``short``, of a standard error.
     """
     there = np.isfinite(real)
     whole = there.any(1)
     count, own = np.maximum(there.sum(1), 1), unit[:, None]
 
-    def misses(forecast: Array) -> Array:
+    def misses(share: float) -> Array:
+        forecast = sides[0] + share * (sides[1] - sides[0])
         return np.asarray((np.where(there, np.abs(forecast - real) / own, 0.0).sum(1) / count)[whole])
+
+    def weight(share: float) -> float:
+        return float(weigh(np.stack([misses(0.0), misses(share)]), independent, untold=UNTOLD_TWO)[1])
 
     if not whole.any():
         return 0.0
-    share = float(weigh(np.stack([misses(side) for side in sides]), independent, untold=UNTOLD_TWO)[1])
+    share = weight(1.0)
     if alone:
-        share = 0.0 if share < (LEAD_SHORT if short else LEAD) else min(share, MOST_SHARE)
-    gain = 1 - misses(sides[0] + share * (sides[1] - sides[0])).mean() / (misses(sides[0]).mean() or 1.0)
+        tried = SHARES if series >= SEVERAL else SHARES[:-1]
+        best = min(tried, key=lambda each: float(misses(each).mean()))
+        share = best if max(share, weight(best)) >= (LEAD_SHORT if short else LEAD) else 0.0
+    gain = 1 - misses(share).mean() / (misses(0.0).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
 
 
