@@ -373,6 +373,43 @@ def test_what_a_screen_reader_is_told(browser):
     assert set(boards) == {1}
 
 
+# Of every element with text of its own the ratio of its luminance to its ground's, the worst of each kind.
+CONTRAST = r"""(() => {
+  const parts = text => text.match(/[\d.e-]+/g).map((v, k) => text.startsWith("rgb") && k < 3 ? v / 255 : Number(v));
+  const ground = element => {
+    for (; element; element = element.parentElement) {
+      const colour = parts(getComputedStyle(element).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+  };
+  const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const worst = {};
+  for (const element of document.querySelectorAll("main *")) {
+    if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+    if (!element.offsetParent || element.matches(":disabled, option, optgroup")) continue;
+    const [low, high] = [parts(getComputedStyle(element).color), ground(element)].map(luminance).sort((a, b) => a - b);
+    const ratio = (high + 0.05) / (low + 0.05), kind = `${element.tagName} ${element.className}`;
+    worst[kind] = Math.min(worst[kind] ?? 99, ratio);
+  }
+  return worst;
+})()"""
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_can_be_read(browser, dark):
+    """4.5 to 1, as WCAG 2 asks of text of this size."""
+    for state in ("bidirectional=true&ragged=true&T=4", "cell=slstm&view=loop"):
+        show(browser, state, dark=dark)
+        for click in (".chip:nth-child(5)", "#tensors .input", "#chosen .token"):
+            browser.see(f"document.querySelector('{click}')?.click()")
+            found = browser.see(CONTRAST)
+            assert len(found) > 20
+            assert {kind: ratio for kind, ratio in found.items() if ratio < 4.5} == {}
+
+
 @pytest.mark.slow
 @NEEDS_BROWSER
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (736, False), (390, False)])
@@ -400,7 +437,15 @@ def test_the_window_on_the_front_page(browser, tmp_path):
     browser.open((tmp_path / "index.html").as_uri(), width=800)
     height = "document.querySelector('iframe').offsetHeight"
     browser.wait(f"{height} > 1500")
-    browser.see("document.body.dataset.theme = 'dark'")
+    # It asks the page around it to scroll: a click on the first question, and on what shows its answer.
+    browser.click("iframe")  # in its middle: brings it into view
+    browser.see("scrollTo(0, 0)")
+    for x, y in ((60, 15), (80, 225)):
+        top = browser.see("document.querySelector('iframe').getBoundingClientRect().top")
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=top + y, button="left", clickCount=1)
+    browser.wait("scrollY > 500")
+    browser.see("scrollTo(0, 0)")
     for dark in (True, False):
         browser.see(f"document.body.dataset.theme = '{'dark' if dark else 'light'}'")
         for _ in range(50):

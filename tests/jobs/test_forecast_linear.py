@@ -250,7 +250,8 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
     assert found(far, 20.0) == 0.5
     assert found(far, 20.0, alone=False) > 0.99
     assert [found(far, 20.0, series=many) for many in (9, 10)] == [0.5, 0.75]
-    assert found(-one, 20.0) == 0.5  # as far off to the other side: neither is better, both together are
+    other = -one  # as far off to the other side: neither is better, both together are
+    assert [found(other, 20.0, series=many) for many in (9, 10)] == [0.0, 0.5]
     assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
 
 

@@ -576,11 +576,18 @@ function transport() {
 
 const PARTS = { tensors: "the tensors", inside: "the weights", time: "over time", packing: "the packed rows", program: "the program" };
 
+/** Bring a part into view; in a window of another page, which alone can scroll, by asking it. */
+function goTo(part) {
+  const found = root.querySelector(`#${part}`), behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  if (embedded) window.parent.postMessage({ statewise: { at: found.getBoundingClientRect().top } }, "*");
+  else found.scrollIntoView({ behavior });
+}
+
 function questions() {
   return html`<nav class="questions" aria-label="questions">${QUESTIONS.map(question => html`
     <button class="chip" aria-expanded=${state.question === question} @click=${() => answer(question)}>${question.ask}</button>`)}</nav>
     ${state.question ? html`<div class="answer"><p>${state.question.say(state, network)}</p>
-      <button class="quiet" @click=${() => root.querySelector(`#${state.question.part}`).scrollIntoView({ behavior: "smooth" })}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
+      <button class="quiet" @click=${() => goTo(state.question.part)}>Show me: ${PARTS[state.question.part]}</button></div>` : ""}`;
 }
 
 /** Said where the layer that was asked for was too large to be seen whole. */

@@ -527,8 +527,8 @@ def _share(
     """How much the second of two forecasts (n, H) of ``series`` counts beside the first one; 0 where it adds nothing.
 
     ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
-    not, so that of few series they count for half at most, and for nothing where neither they nor what both say
-    together has a lead: where series are ``short``, of a standard error.
+    not, so that they count for nothing without a lead, where few series are ``short`` of a standard error, and of few
+    for half at most. Of several it is enough that what both say together has a lead.
     """
     there = np.isfinite(real)
     whole = there.any(1)
@@ -547,7 +547,10 @@ def _share(
     if alone:
         tried = SHARES if series >= SEVERAL else SHARES[:-1]
         best = min(tried, key=lambda each: float(misses(each).mean()))
-        share = best if max(share, weight(best)) >= (LEAD_SHORT if short else LEAD) else 0.0
+        lead, least = share, LEAD_SHORT if short else LEAD
+        if series >= SEVERAL:
+            lead, least = max(share, weight(best)), LEAD
+        share = best if lead >= least else 0.0
     gain = 1 - misses(share).mean() / (misses(0.0).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
 
