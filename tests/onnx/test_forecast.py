@@ -102,7 +102,7 @@ def test_every_kind_of_model(name, engine, trained, tmp_path):
     check(model, model.tails, path, engine)
     check(model, [each.tail(len(each.values) - 3) for each in model.tails[::-1]], path, engine)
     shift = [replace(each, values=each.values - 100) for each in model.tails]  # below 0, and far off
-    if not model.plan.log:
+    if not model.plan.log and engine != "openvino":  # which has no logarithm of the least float64
         check(model, shift, path, engine)
 
 
