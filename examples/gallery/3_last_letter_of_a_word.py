@@ -46,9 +46,8 @@ class Last(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         embedded = self.embedding(x)  # (T, N, 16): time first, then the rows of the batch
-        _, (h_n, _) = self.recurrent(
-            embedded, lengths=lengths
-        )  # h_n: (layers, N, H), each row's state after its own last letter
+        # (layers, N, H): each row's state after its own last letter
+        _, (h_n, _) = self.recurrent(embedded, lengths=lengths)
         return self.output(h_n[-1])  # (N, 26)
 
 

@@ -76,10 +76,8 @@ def train(x: Tensor, y: Tensor, hidden_size: int, updates: int, rate: float) -> 
 
 
 WIDTH = 1
-low, high = (
-    series.min(),
-    series.max(),
-)  # of everything, the test part too: the first mistake
+# Of everything, the test part too: the first mistake.
+low, high = series.min(), series.max()
 scaled = (series - low) / (high - low)
 x, y = windows(scaled, WIDTH)
 model = train(
@@ -115,9 +113,8 @@ figures = {
 }
 for name, error in figures.items():
     print(f"{name:24} RMSE {error:5.1f} thousand passengers")
-assert (
-    abs(figures["LSTM, the next month"] / figures["persistence"] - 1) < 0.1
-)  # the same, whatever the picture looks like
+# The same, however good it looks.
+assert abs(figures["LSTM, the next month"] / figures["persistence"] - 1) < 0.1
 
 # %%
 # **One month is no sequence.** Each window begins with a state of zeros and is one step
@@ -182,14 +179,9 @@ for _ in range(200):
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        curve.append(
-            (
-                loss.item(),
-                nn.functional.mse_loss(
-                    model(x[:, last : test.start]), y[last : test.start]
-                ).item(),
-            )
-        )
+        held = slice(last, test.start)
+        validation = nn.functional.mse_loss(model(x[:, held]), y[held])
+    curve.append((loss.item(), validation.item()))
     if curve[-1][1] == min(value for _, value in curve):
         best = {name: value.clone() for name, value in model.state_dict().items()}
 model.load_state_dict(best)
@@ -231,9 +223,8 @@ def ahead(known: np.ndarray, network: bool) -> np.ndarray:
     log = np.log(known)
     growth = list(log[YEAR:] - log[:-YEAR])
     for _ in range(YEAR):
-        recent = torch.from_numpy(np.diff(growth[-YEAR - 1 :]) / scale).float()[
-            :, None, None
-        ]  # (T, N, I) = (12, 1, 1)
+        recent = torch.from_numpy(np.diff(growth[-YEAR - 1 :]) / scale).float()
+        recent = recent[:, None, None]  # (T, N, I) = (12, 1, 1)
         with torch.no_grad():
             growth.append(growth[-1] + (model(recent).item() * scale if network else 0))
     return np.exp(log[-YEAR:] + np.array(growth[-YEAR:]))
