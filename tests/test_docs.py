@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -27,6 +29,11 @@ NOT_RUN = {
     "docs/howto/ddp.md": "dist.init_process_group",  # below, in processes
     "docs/serve.md": "websockets",  # tests/serving has a server
 }
+ELSEWHERE = ("docs/cells.md", "docs/mistakes.md")  # below, with what they promise
+SLOW = (
+    "docs/coming/darts.md",
+    "docs/coming/neuralforecast.md",
+)  # they train, and jobs/forecast.md shows the same calls
 OF_OTHERS = ("keras", "darts", "neuralforecast")  # examples with these run where they are installed
 
 
@@ -116,6 +123,7 @@ GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
     "docs/jobs/tag.md": of_texts,
     "docs/jobs/translate.md": of_texts,
     "docs/jobs/write.md": of_texts,
+    "docs/zh/README.md": lambda: of_layers() | of_a_series(),
 }
 
 
@@ -125,7 +133,11 @@ def for_a_moment(code: str) -> str:
     return re.sub(r"(Classifier|Writer|Tagger|Translator)\((?:epochs=20|units=32)?\)", r"\1(units=4, epochs=1)", code)
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page not in ("docs/cells.md", "docs/mistakes.md")])
+def marked(page: str) -> Any:
+    return pytest.param(page, marks=pytest.mark.slow) if page in SLOW else page
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in pages() if page not in ELSEWHERE])
 def test_examples_of_a_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     change = for_a_moment if page in GIVEN else str
@@ -136,6 +148,33 @@ def test_no_page_is_left_out():
     assert {"docs/tutorial.md", "docs/layers.md", "docs/runtime.md", "docs/jobs/program.md"} <= set(pages())
     for page, word in NOT_RUN.items():
         assert sum(word in block for _, block in blocks(page)) == 1
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"), [("README.md", "docs/zh/README.md"), ("docs/tutorial.md", "docs/zh/tutorial.md")]
+)
+def test_what_is_translated_says_the_same(english, chinese):
+    """The same code but for its comments, the same commands, figures and links."""
+    pages = [(ROOT / page).read_text() for page in (english, chinese)]
+    code = [[ast.dump(ast.parse(block)) for _, block in blocks(page)] for page in (english, chinese)]
+    assert code[0] == code[1]
+
+    def commands(text: str) -> list[str]:
+        shells = re.findall(r"^```sh\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+        return [line.partition(" #")[0].rstrip() for shell in shells for line in shell.splitlines()]
+
+    def figures(text: str) -> Counter[str]:
+        return Counter(
+            re.findall(r"(?<![\w.])\d[\d,.]*\d|(?<![\w.])\d", re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL))
+        )
+
+    def links(page: str, text: str) -> set[Path]:
+        found = re.findall(r"\]\(([^)]+)\)", text)
+        return {(ROOT / page).parent.joinpath(link).resolve() for link in found} - {ROOT / english, ROOT / chinese}
+
+    assert commands(pages[0]) == commands(pages[1])
+    assert figures(pages[0]) == figures(pages[1])
+    assert links(english, pages[0]) - {DOCS / "tutorial.md"} == links(chinese, pages[1]) - {DOCS / "zh" / "tutorial.md"}
 
 
 def test_each_mistake_is_told_in_the_words_of_the_page(capsys):

@@ -16,6 +16,7 @@ may have learnt next to nothing.
 # that is put out and ``c`` that stays inside. The tutorials' loop keeps each ``h``.
 
 import math
+import textwrap
 
 import matplotlib.pyplot as plt
 import torch
@@ -26,9 +27,9 @@ import statewise
 T, N, I, H = 12, 4, 3, 8
 torch.manual_seed(0)
 cell, layer = statewise.LSTMCell(I, H), statewise.LSTM(I, H)
-layer.load_state_dict(
-    {f"{name}_l0": value for name, value in cell.state_dict().items()}
-)  # the names differ by _l0
+# The names differ by _l0.
+weights = {f"{name}_l0": value for name, value in cell.state_dict().items()}
+layer.load_state_dict(weights)
 
 x = torch.randn(T, N, I)
 state, steps = None, []  # None: zeros, both of them
@@ -38,9 +39,7 @@ for x_t in x:  # (N, I)
 
 output, (h_n, c_n) = layer(x)
 torch.testing.assert_close(output, torch.stack(steps))
-torch.testing.assert_close(
-    c_n[0], state[1]
-)  # the states of a layer have an axis more: one for each layer
+torch.testing.assert_close(c_n[0], state[1])  # a layer's states: (layers, N, H)
 
 # %%
 # Hand on **both** states. What happens in the mistake that is easily made, ``cell(x_t)``
@@ -58,7 +57,7 @@ class Forgetful(nn.Module):
 
 
 (said,) = statewise.explain(Forgetful(), x).notes
-print(said)
+print(textwrap.fill(said, 84))
 assert "it remembers nothing" in said
 
 # %%
@@ -83,10 +82,8 @@ def waves(rows: int, steps: int, seed: int) -> Tensor:
 class Waves(nn.Module):
     def __init__(self, hidden_size: int = 32):
         super().__init__()
-        self.cell, self.output = (
-            statewise.LSTMCell(1, hidden_size),
-            nn.Linear(hidden_size, 1),
-        )
+        self.cell = statewise.LSTMCell(1, hidden_size)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor, ahead: int = 0) -> Tensor:
         """The next value for each step of x (T, N, 1); then ``ahead`` more."""
@@ -95,19 +92,17 @@ class Waves(nn.Module):
             state = self.cell(x_t, state)
             found.append(self.output(state[0]))
         for _ in range(ahead):
-            state = self.cell(
-                found[-1], state
-            )  # the input is the last output: no layer can do that
+            # The input is the last output: no layer can do that.
+            state = self.cell(found[-1], state)
             found.append(self.output(state[0]))
         return torch.stack(found)
 
 
 found = statewise.explain(Waves(), (torch.zeros(3, N, 1), 2))
-print(found.notes[0])
+print(textwrap.fill(found.notes[0], 84))
 assert "that is what a cell is for" in found.notes[0]
-assert all(
-    relation.held for relation in found.relations
-)  # with the same inputs a layer computes the same
+# With the same inputs a layer computes the same.
+assert all(relation.held for relation in found.relations)
 found
 
 # %%
@@ -142,9 +137,8 @@ models = {
     "trained to go on as well": train(free=True),
 }
 with torch.no_grad():
-    runs = {
-        name: model(new[:61], ahead=59) for name, model in models.items()
-    }  # each (120, N, 1)
+    # (120, N, 1) each
+    runs = {name: model(new[:61], ahead=59) for name, model in models.items()}
 said = {
     "always 0": torch.zeros(120, 200, 1),
     "persistence": torch.cat([new[:61], new[60:61].expand(59, -1, -1)]),
@@ -172,7 +166,7 @@ for name, run in runs.items():
     axes.plot(range(61, 121), run[60:, 0, 0], label=name)
 axes.axvline(60.5, color="grey", linestyle=":")
 axes.set(xlabel="step", title="From the dotted line on they read their own outputs")
-axes.legend(loc="lower left", fontsize=8)
+_ = axes.legend(loc="lower left", fontsize=8)
 
 # %%
 # The network with the smaller loss is the worse forecaster, and hardly better than saying

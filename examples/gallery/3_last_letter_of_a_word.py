@@ -46,9 +46,8 @@ class Last(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         embedded = self.embedding(x)  # (T, N, 16): time first, then the rows of the batch
-        _, (h_n, _) = self.recurrent(
-            embedded, lengths=lengths
-        )  # h_n: (layers, N, H), each row's state after its own last letter
+        # (layers, N, H): each row's state after its own last letter
+        _, (h_n, _) = self.recurrent(embedded, lengths=lengths)
         return self.output(h_n[-1])  # (N, 26)
 
 
@@ -70,9 +69,8 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     losses = []
     for _ in range(updates):
-        x, lengths, last = batch(
-            words if len(words) <= rows else list(random.choice(words, rows))
-        )
+        some = words if len(words) <= rows else list(random.choice(words, rows))
+        x, lengths, last = batch(some)
         loss = nn.functional.cross_entropy(model(x, lengths), last)
         optimizer.zero_grad()
         loss.backward()

@@ -71,9 +71,8 @@ def train(model: nn.Module, updates: int = 500, draw=batch) -> nn.Module:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     for _ in range(updates):
-        *given, answer = draw(
-            [known[k] for k in random.integers(len(known), size=128)], random
-        )
+        some = [known[k] for k in random.integers(len(known), size=128)]
+        *given, answer = draw(some, random)
         loss = nn.functional.cross_entropy(model(*given), answer)
         optimizer.zero_grad()
         loss.backward()
@@ -106,7 +105,7 @@ assert scores["both directions"] > scores["forward alone"] + 0.08
 
 found = statewise.explain(model.recurrent, lengths=[5, 4, 2])
 for relation in found.relations:
-    print("holds" if relation.held else "FAILS", relation.code, "-", relation.meaning)
+    print("holds" if relation.held else "FAILS", relation.code)
 assert all(relation.held for relation in found.relations)
 found
 
@@ -137,9 +136,8 @@ class Whole(nn.Module):
         self.output, self.take, self.ragged = nn.Linear(32, 26), take, ragged
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        output, (h_n, _) = self.recurrent(
-            self.embedding(x), lengths=lengths if self.ragged else None
-        )
+        given = lengths if self.ragged else None
+        output, (h_n, _) = self.recurrent(self.embedding(x), lengths=given)
         return self.output(self.take(output, h_n, lengths))
 
 
@@ -224,7 +222,7 @@ axes.set(
     xlim=(0, 115),
     title="The next letter, of names held out",
 )
-axes.legend(loc="center right", fontsize=8)
+_ = axes.legend(loc="center right", fontsize=8)
 
 # %%
 # Both directions are for questions about what is there as a whole: the class of a row, a

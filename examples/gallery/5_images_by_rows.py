@@ -30,52 +30,40 @@ from torch import Tensor, nn
 import statewise
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(folder: str, name: str) -> np.ndarray:
     """One of MNIST's files: 4 bytes that say what it is, its axes' sizes, its numbers."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    axes = data[3]
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(
-        np.frombuffer(data, ">i4", axes, offset=4)
-    )
+    path = next(Path(folder).glob(f"{name}*-ubyte*"))
+    data = path.read_bytes() if path.suffix != ".gz" else gzip.decompress(path.read_bytes())
+    sizes = np.frombuffer(data, ">i4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(sizes)
 
 
 if folder := os.environ.get("MNIST"):
-    parts = {
-        part: next(Path(folder).glob(f"{part}-ubyte*"))
-        for part in ("train-images-idx3", "train-labels-idx1")
-    }
-    images, labels = map(read_idx, parts.values())
-    tests = [
-        read_idx(next(Path(folder).glob(f"t10k-{part}-ubyte*")))
-        for part in ("images-idx3", "labels-idx1")
-    ]
-    images, labels = np.concatenate([images, tests[0]]), np.concatenate([labels, tests[1]])
-    test = np.arange(len(images) - len(tests[0]), len(images))
-    images, epochs, rows = images / np.float32(255), 3, 100
+    files = ("train-images", "t10k-images", "train-labels", "t10k-labels")
+    known, new, *labels = (read_idx(folder, name) for name in files)
+    test = np.arange(len(known), len(known) + len(new))
+    images, labels = np.concatenate([known, new]) / np.float32(255), np.concatenate(labels)
+    epochs, rows = 3, 100
 else:
     images, labels = load_digits(return_X_y=True)
     images = images.reshape(-1, 8, 8) / 16
-    test = np.arange(
-        len(images) - 360, len(images)
-    )  # as they were collected: the last ones are other people's writing
+    # In the order in which they were collected: the last are mostly other people's writing.
+    test = np.arange(len(images) - 360, len(images))
     epochs, rows = 40, 50
 
 rest = np.random.default_rng(0).permutation(test[0])
 validation, training = rest[: len(rest) // 10], rest[len(rest) // 10 :]
-x = (
-    torch.from_numpy(images).float().transpose(0, 1)
-)  # (T, N, I): rows of pixels are steps, columns are features
+# (T, N, I): rows of pixels are steps, columns are features
+x = torch.from_numpy(images).float().transpose(0, 1)
 y = torch.from_numpy(np.asarray(labels)).long()
-parts = {"to train on": training, "to choose by": validation, "to report": test}
-print(
-    ", ".join(f"{len(part):,} {what}" for what, part in parts.items()), "of", tuple(x.shape)
-)
+roles = {"to train on": training, "to choose by": validation, "to report": test}
+print(", ".join(f"{len(part):,} {what}" for what, part in roles.items()), tuple(x.shape))
 
 figure, axes = plt.subplots(1, 6, figsize=(8, 1.7), layout="constrained")
+axes[0].set_ylabel("step")
 for k, each in enumerate(axes):
     each.imshow(images[k], cmap="gray_r")
     each.set(xticks=[], yticks=[0, images.shape[1] - 1], title=f"a {labels[k]}")
-axes[0].set_ylabel("step")
 
 # %%
 # The network
@@ -120,6 +108,7 @@ class Curve:
             from IPython.display import display
 
             self.shown = display(self.figure, display_id=True)
+            plt.close(self.figure)  # or it is shown once more when the cell has ended
         elif plt.get_backend().lower() != "agg":
             plt.show(block=False)
 
@@ -216,9 +205,11 @@ if not folder:
     assert accuracy(again, kept) > figures["AdamW, rate 0.003"]
 
 # %%
-# The same on MNIST is one command, which holds out, draws the curve into a report while
-# it trains, and stands the baselines beside it. It reaches 99.06 % of the official test
-# part, where logistic regression has 92.45 %:
+# On MNIST this very program, with its three epochs, has 97.8 % of the official test part
+# right with AdamW, 11.3 % with SGD, which is the share of the most frequent digit, and
+# 91.3 % with logistic regression on 10,000 images. One command goes further: it holds out,
+# draws the curve into a report while it trains, and stands the baselines beside it. It
+# reaches 99.06 %:
 #
 # .. code-block:: sh
 #

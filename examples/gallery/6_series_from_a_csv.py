@@ -48,18 +48,15 @@ def rmse(said, true) -> float:
 def windows(values: np.ndarray, width: int) -> tuple[Tensor, Tensor]:
     """(T, N, 1) and what comes after each, (N, 1)."""
     rows = np.lib.stride_tricks.sliding_window_view(values, width + 1)
-    return torch.from_numpy(rows[:, :-1].T[..., None].copy()), torch.from_numpy(
-        rows[:, -1:].copy()
-    )
+    x, y = rows[:, :-1].T[..., None], rows[:, -1:]
+    return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
 
 
 class Next(nn.Module):
     def __init__(self, hidden_size: int):
         super().__init__()
-        self.recurrent, self.output = (
-            statewise.LSTM(1, hidden_size),
-            nn.Linear(hidden_size, 1),
-        )
+        self.recurrent = statewise.LSTM(1, hidden_size)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         _, (h_n, _) = self.recurrent(x)
@@ -79,10 +76,8 @@ def train(x: Tensor, y: Tensor, hidden_size: int, updates: int, rate: float) -> 
 
 
 WIDTH = 1
-low, high = (
-    series.min(),
-    series.max(),
-)  # of everything, the test part too: the first mistake
+# Of everything, the test part too: the first mistake.
+low, high = series.min(), series.max()
 scaled = (series - low) / (high - low)
 x, y = windows(scaled, WIDTH)
 model = train(
@@ -98,7 +93,7 @@ figure, axes = plt.subplots(figsize=(7.5, 3), layout="constrained")
 axes.plot(months, series, color="grey", label="passengers, thousands")
 axes.plot(months[SPLIT:], said[test] * (high - low) + low, label="LSTM, the next month")
 axes.set_title("It looks good")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # What is wrong with it
@@ -118,9 +113,8 @@ figures = {
 }
 for name, error in figures.items():
     print(f"{name:24} RMSE {error:5.1f} thousand passengers")
-assert (
-    abs(figures["LSTM, the next month"] / figures["persistence"] - 1) < 0.1
-)  # the same, whatever the picture looks like
+# The same, however good it looks.
+assert abs(figures["LSTM, the next month"] / figures["persistence"] - 1) < 0.1
 
 # %%
 # **One month is no sequence.** Each window begins with a state of zeros and is one step
@@ -185,14 +179,9 @@ for _ in range(200):
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        curve.append(
-            (
-                loss.item(),
-                nn.functional.mse_loss(
-                    model(x[:, last : test.start]), y[last : test.start]
-                ).item(),
-            )
-        )
+        held = slice(last, test.start)
+        validation = nn.functional.mse_loss(model(x[:, held]), y[held])
+    curve.append((loss.item(), validation.item()))
     if curve[-1][1] == min(value for _, value in curve):
         best = {name: value.clone() for name, value in model.state_dict().items()}
 model.load_state_dict(best)
@@ -216,7 +205,7 @@ figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.plot(curve, label=["training", "validation"])
 axes.axvline(np.argmin([value for _, value in curve]), color="grey", linestyle=":")
 axes.set(xlabel="update", ylabel="loss", title="The weights of the dotted line are kept")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # And a year ahead
@@ -234,9 +223,8 @@ def ahead(known: np.ndarray, network: bool) -> np.ndarray:
     log = np.log(known)
     growth = list(log[YEAR:] - log[:-YEAR])
     for _ in range(YEAR):
-        recent = torch.from_numpy(np.diff(growth[-YEAR - 1 :]) / scale).float()[
-            :, None, None
-        ]  # (T, N, I) = (12, 1, 1)
+        recent = torch.from_numpy(np.diff(growth[-YEAR - 1 :]) / scale).float()
+        recent = recent[:, None, None]  # (T, N, I) = (12, 1, 1)
         with torch.no_grad():
             growth.append(growth[-1] + (model(recent).item() * scale if network else 0))
     return np.exp(log[-YEAR:] + np.array(growth[-YEAR:]))
@@ -264,7 +252,7 @@ for name in ("LSTM on what that leaves", "statewise.jobs.Forecaster"):
 for at in origins:
     axes.axvline(months[at], color="grey", linewidth=0.6, linestyle=":")
 axes.set_title("From each dotted line on, nothing is known")
-axes.legend()
+_ = axes.legend()
 
 # %%
 # ``statewise forecast AIRLINE.csv`` is that as a command: origins that roll through the

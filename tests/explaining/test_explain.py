@@ -199,6 +199,13 @@ def test_a_cell_and_any_module() -> None:
     model = nn.Sequential(nn.Embedding(30, 8), nn.Dropout(0.5), statewise.GRU(8, 16, bidirectional=True))
     parts = table(statewise.explain(model, torch.zeros(5, 3, dtype=torch.int64)), "Its parts")
     assert parts["2"] == ["GRU", "2,496", "(5, 3, 8) -> (5, 3, 32), (2, 3, 16)"]
+    learnt = table(statewise.explain(model, torch.zeros(5, 3, dtype=torch.int64)), "What 2 learns")
+    assert learnt["weight_ih_l0_reverse"] == [
+        "(48, 8)",
+        "384",
+        "W_ir|z|n: 3 gates of H rows, a column for each of the features",
+    ]
+    assert learnt["together"][1] == "2,496"
     assert model.training
     assert model[2](torch.zeros(1, 1, 8)) is not None
     assert not model[2]._forward_hooks

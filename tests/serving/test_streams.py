@@ -228,3 +228,41 @@ def test_a_network_that_makes_fewer_steps_of_them(tmp_path):
     for given_x, (y,) in zip(x, run(net, [(each,) for each in x]), strict=True):
         assert len(y) == -(-len(given_x) // 2)
         np.testing.assert_allclose(y, net.run(given_x[:, None])[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_what_is_answered_survives_a_loss_of_power(torn, net, tmp_path, monkeypatch):
+    """The disk has what was last synced, and of what came since any of the sectors or none."""
+    path, disk, random = tmp_path / "streams", [b""], np.random.default_rng(0)
+    synced = np.memmap.flush
+    monkeypatch.setattr(np.memmap, "flush", lambda mapped: (synced(mapped), disk.__setitem__(0, path.read_bytes()))[0])
+    streams = Streams(net, 3, path, durable=True)
+    names = [opened(streams) for _ in range(2)]
+    answered = dict.fromkeys(names, 0)
+
+    def lost_power(may_be_further):
+        """That every stream is where it was answered to be, or where it would have been answered to be."""
+        now, image = np.frombuffer(path.read_bytes(), np.uint8), np.frombuffer(disk[0], np.uint8).copy()
+        for at in range(0, len(image), 512):
+            if torn and random.random() < 0.5:
+                image[at : at + 512] = now[at : at + 512]
+        (tmp_path / "image").write_bytes(image.tobytes())
+        found = Streams(net, 3, tmp_path / "image")
+        for name, steps in answered.items():
+            (place,) = found.place([name])
+            assert place.steps in (steps, steps + 1 if may_be_further else steps)
+        found.end()
+
+    put = Streams._put
+
+    def interrupted(self, *told):
+        put(self, *told)
+        lost_power(True)
+
+    monkeypatch.setattr(Streams, "_put", interrupted)
+    for t in range(6):
+        some = names[t % 2 :]
+        said = streams.step([Steps(name, (inputs(t, 1),), answered[name]) for name in some])
+        answered |= {name: each.steps for name, each in zip(some, said, strict=True)}
+        lost_power(False)
+    streams.end()

@@ -77,7 +77,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         parts = [f"<h3><code>{escape(self.title)}</code></h3><p>{escape(self.summary)}</p>"]
-        parts += [f'<div style="overflow-x:auto">{picture.svg()}</div>' for picture in self.pictures]
+        parts += [_html_picture(picture) for picture in self.pictures]
         parts += [_html_table(table) for table in self.tables]
         if self.equations and not self.pictures:  # which have them too
             parts.append(f"<h4>One step</h4><pre>{escape(chr(10).join(self.equations))}</pre>")
@@ -114,6 +114,12 @@ def _text_table(table: Table) -> str:
             lines.append(f"  {cells}".rstrip())
             lines += textwrap.wrap(row[-1], WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
+
+
+def _html_picture(picture: Picture) -> str:
+    """A page may shrink it as long as it can be read; then it scrolls."""
+    svg = picture.svg().replace("<svg ", f'<svg style="min-width:{0.6 * picture.width:.0f}px" ', 1)
+    return f'<div style="overflow-x:auto">{svg}</div>'
 
 
 def _html_table(table: Table) -> str:

@@ -19,14 +19,16 @@ from ..stack import Stack
 from .equations import equations
 from .explanation import Explanation, Table
 from .inside import inside
-from .loops import Watch, arguments, notes, relations, tables, try_feedback
+from .layer import costs_of, parameters_of
+from .loops import Watch, arguments, is_cell, notes, relations, tables, try_feedback
 from .steps import steps
 
 
 def explain_module(module: nn.Module, x: Any) -> Explanation:
     """``module`` run on ``x``: a row for each part that computes and calls no other, in the order in which they do.
 
-    Of each cell, which such a module calls step by step, all that is said of a layer: see ``loops.py``.
+    Of each recurrent layer what is learnt and what a step costs; of each cell that the module calls step by step its
+    loop as well: see ``loops.py``.
     """
     names = {id(part): name or type(part).__name__ for name, part in module.named_modules()}
     calls, within, shown = Counter[tuple[str, ...]](), [0], dict[int, nn.Module]()
@@ -71,12 +73,21 @@ def explain_module(module: nn.Module, x: Any) -> Explanation:
     if rest:  # of modules that have others within
         rows.append(["of its own", "", f"{rest:,}", "parameters that belong to no part"])
     total = sum(p.numel() for p in module.parameters())
+    described = [
+        Table("Its parts", ("", "", "numbers", "reads -> gives"), rows),
+        *chain.from_iterable(map(tables, loops)),
+    ]
+    for part in parts:
+        if not is_cell(part) and (stack := stack_of(part)) is not None:
+            name = names[id(part)]
+            described.append(parameters_of(part, stack, f"What {name} learns"))
+            described.append(costs_of(part, stack, f"What a step of {name} costs"))
     stacks = [stack for stack in map(stack_of, parts) if stack is not None]
     cells = {stack.cell.name: inside(stack.cell, stack.bias) for stack in stacks}
     return Explanation(
         type(module).__name__,
         f"Reads {_shape(x)}, gives {_shape(result)}; {total:,} numbers are learnt.",
-        [Table("Its parts", ("", "", "numbers", "reads -> gives"), rows), *chain.from_iterable(map(tables, loops))],
+        described,
         list(dict.fromkeys(line for stack in stacks for line in equations(stack.cell, stack.bias))),
         list(chain.from_iterable(map(relations, loops))),
         list(chain.from_iterable(map(notes, loops))),

@@ -29,6 +29,9 @@ class ServeOptions(Limits):
     states: Path | None = option(
         None, "keep streams in files of this folder, so that they survive the server", metavar="FOLDER"
     )
+    durable: bool = option(
+        False, "with --states: a state is on the disk before it is answered, so that streams survive a loss of power"
+    )
     token_file: Path | None = option(
         None,
         "a file with the token that every client must have",
@@ -70,11 +73,16 @@ def run(options: ServeOptions) -> None:
     from .metrics import Metrics
     from .server import listen, serve
 
+    if options.durable and options.states is None:
+        raise InputError("--durable: streams are in memory without --states FOLDER")
     kernels = Kernels(options.threads, options.dtype)
     files, token, metrics = named(options.models), _token(options), Metrics()
     listening = listen(options.host, options.port)
     with listening:
-        models = [Hosted(name, path, options, metrics, options.states, kernels) for name, path in files.items()]
+        models = [
+            Hosted(name, path, options, metrics, options.states, kernels, durable=options.durable)
+            for name, path in files.items()
+        ]
         local = _is_local(options.host)
         if token is None and not local:
             remark(f"{options.host} may be reached from elsewhere, and there is no token")

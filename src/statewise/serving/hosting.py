@@ -74,8 +74,10 @@ class Hosted:
         metrics: Metrics,
         states: Path | None = None,
         kernels: Kernels = ONE,
+        *,
+        durable: bool = False,
     ) -> None:
-        """Of the file ``path``; streams are kept in the folder ``states``. Raises ``InputError``."""
+        """Of the file ``path``; streams are kept in the folder ``states``, maybe ``durable``. Raises ``InputError``."""
         self.name = name
         try:
             data = path.read_bytes()
@@ -107,7 +109,7 @@ class Hosted:
         if model is not None and model.streams:
             kept = None if states is None else states / f"{name}-{model.fingerprint[:16]}.streams"
             steps = StepsOf(model, limits)
-            streams = Streams(model, limits.streams, kept)
+            streams = Streams(model, limits.streams, kept, durable=durable)
             self.streaming = Streaming(streams, self.batcher, steps, *steps_for(steps))
         metrics.watch(name, lambda: len(self.batcher), lambda: len(self.streaming.streams) if self.streaming else 0)
 

@@ -8,7 +8,9 @@ already is answered from the state that it began with, to the same effect.
 A slot of the file is a record of ``_Layout.record``: a stream's name (zeros: none), when it was last used, and two
 halves, each a number of steps, a checksum and the bytes of a state. The half with the larger number of steps counts,
 of those whose checksum is right. The system writes the file to the disk when it likes, and it is right after a kill of
-the process, not after a loss of power: then streams may be a while behind, or, where the checksums say so, gone.
+the process, not after a loss of power: then streams may be a while behind, or, where the checksums say so, gone. That
+isn't so where they are *durable*: then what a batch has written is on the disk before any of it is answered, and since
+one of the halves is the state that was answered before, it doesn't matter which sectors a loss of power leaves out.
 """
 
 from __future__ import annotations
@@ -112,12 +114,13 @@ class _Layout:
 class Streams:
     """Streams by name, in one thread. A method takes what several requests ask for and answers each: ``Batcher``."""
 
-    def __init__(self, network: Network, most: int, path: Path | None = None) -> None:
+    def __init__(self, network: Network, most: int, path: Path | None = None, *, durable: bool = False) -> None:
         """At most ``most`` are open; with ``path`` those that are open in this file go on.
 
-        Raises ``InputError`` where the file is another network's, in use, or can't be had.
+        ``durable``: what is answered is on the disk. Raises ``InputError`` where the file is another network's, in use,
+        or can't be had.
         """
-        self.network, self.most = network, most
+        self.network, self.most, self.durable = network, most, durable
         self.attached: set[str] = set()
         """Those that a client is connected to: they don't expire."""
         self.lost = 0
@@ -141,7 +144,9 @@ class Streams:
 
     def open(self, asked: Sequence[Opened]) -> list[Place | Problem]:
         """Begin streams, or go on from states."""
-        return [self._open(each) for each in asked]
+        found = [self._open(each) for each in asked]
+        self._sync()
+        return found
 
     def step(self, asked: Sequence[Steps]) -> list[Read | Problem]:
         """Read steps, of each stream once at most: as one batch."""
@@ -154,6 +159,7 @@ class Streams:
         results, state = forward(self.network, [asked[k].x for k in going], before)
         steps = self._steps[slots, halves] + [len(asked[k].x[0]) for k in going]
         self._put(slots, 1 - halves, steps, self._layout.pack(state, len(going)))
+        self._sync()
         for k, y, count in zip(going, results, steps.tolist(), strict=True):
             found[k] = Read(y, count)
         return found
@@ -171,6 +177,7 @@ class Streams:
         found = self.state(asked)
         for name in asked:
             self._drop(name)
+        self._sync()
         return found
 
     def expire(self, asked: Sequence[float]) -> list[int]:
@@ -248,6 +255,11 @@ class Streams:
             self._drop(name)
         return len(gone)
 
+    def _sync(self) -> None:
+        """Wait until the disk has what the file has, where that is wanted."""
+        if self.durable and self._mapped is not None:
+            self._mapped.flush()
+
     def _put(self, slots: Array, halves: Array, steps: Array, packed: Array) -> None:
         sums = [
             _checksum(self._records["name"][slot].tobytes(), int(count), data)
@@ -296,6 +308,10 @@ class Streams:
                 raise InputError(f"{path}: expected the streams of this very model")
             count = max(self.most, (length - HEADER) // size)
             _reserve(self._file, HEADER + count * size)
+            if self.durable:  # that there is such a file, and how long it is
+                os.fsync(self._file)
+                for folder in (path.parent, path.parent.parent):
+                    _sync_folder(folder)
             return np.memmap(path, self._layout.record, "r+", HEADER, (count,))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
@@ -318,6 +334,16 @@ def _lock(file: int, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(f"{path}: another server has it open") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know the names in a folder. Windows has no such call, and needs none."""
+    if hasattr(os, "O_DIRECTORY"):
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def _reserve(file: int, length: int) -> None:
