@@ -29,6 +29,11 @@ NOT_RUN = {
     "docs/howto/ddp.md": "dist.init_process_group",  # below, in processes
     "docs/serve.md": "websockets",  # tests/serving has a server
 }
+ELSEWHERE = ("docs/cells.md", "docs/mistakes.md")  # below, with what they promise
+SLOW = (
+    "docs/coming/darts.md",
+    "docs/coming/neuralforecast.md",
+)  # they train, and jobs/forecast.md shows the same calls
 OF_OTHERS = ("keras", "darts", "neuralforecast")  # examples with these run where they are installed
 
 
@@ -128,7 +133,11 @@ def for_a_moment(code: str) -> str:
     return re.sub(r"(Classifier|Writer|Tagger|Translator)\((?:epochs=20|units=32)?\)", r"\1(units=4, epochs=1)", code)
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page not in ("docs/cells.md", "docs/mistakes.md")])
+def marked(page: str) -> Any:
+    return pytest.param(page, marks=pytest.mark.slow) if page in SLOW else page
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in pages() if page not in ELSEWHERE])
 def test_examples_of_a_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     change = for_a_moment if page in GIVEN else str

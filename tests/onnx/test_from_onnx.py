@@ -113,8 +113,8 @@ def test_directions_states_and_lengths(kind, direction, tmp_path):
 
 def test_what_reads_backwards_alone_is_computed_once(tmp_path):
     net = check_node(tmp_path, "GRU", ["X", "W", "R"], ["Y"], drawn(["X"], 6, 2, 1), direction="reverse")
-    assert [op.NAME for op in net.ops] == ["reverse", "recurrent", "reverse"]
-    assert not net.ops[1].stack.bidirectional
+    assert [op.op for op in net.ops] == ["reverse", "recurrent", "reverse"]
+    assert not net.ops[1].entry.get("bidirectional", False)
     net.save(tmp_path / "net.safetensors")
     x = drawn(["X"], 6, 2, 1)["X"]
     np.testing.assert_array_equal(runtime.load(tmp_path / "net.safetensors").run(x), net.run(x))

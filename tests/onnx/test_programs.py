@@ -115,7 +115,7 @@ def test_the_same_as_the_runtime(name, engine, ragged, tmp_path):
     statewise.to_onnx(net, path, lengths=ragged, native=engine == "onnxruntime")
     feeds = {"x": x} | ({"lengths": np.array(lengths)} if ragged else {})
     found, expected = ENGINES[engine](path, feeds)[0], net.run(x, lengths)
-    if len(net.ops) > 1 and net.ops[-1].NAME == "path":
+    if len(net.ops) > 1 and net.ops[-1].op == "path":
         lengths = None
         expected, found = expected[:3], found[:3]
     np.testing.assert_allclose(there(found, lengths), there(expected, lengths), rtol=2e-5, atol=2e-6)

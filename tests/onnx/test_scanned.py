@@ -30,9 +30,9 @@ def read_again(layer, path, **options):
     """The network, of which every layer is one op of the layer's cell."""
     statewise.to_onnx(layer, path, native=False, **options)
     net = statewise.from_onnx(path)
-    recurrent = [op for op in net.ops if op.NAME == "recurrent"]
+    recurrent = [op for op in net.ops if op.op == "recurrent"]
     wanted = layer._stack.cell.name.removesuffix("_headwise")  # which is the same with one head
-    assert {op.stack.cell.name for op in recurrent} == {wanted}
+    assert {op.entry["cell"] for op in recurrent} == {wanted}
     assert len(recurrent) == layer.num_layers * layer._stack.directions
     return net
 
@@ -41,7 +41,7 @@ def read_again(layer, path, **options):
 def test_a_cell_comes_back(cell, tmp_path):
     layer, x = layer_of(cell), torch.randn(T, N, I)
     net = read_again(layer, tmp_path / "layer.onnx")
-    assert [op.NAME for op in net.ops] == ["recurrent"]  # the product before it is its own
+    assert [op.op for op in net.ops] == ["recurrent"]  # the product before it is its own
     with torch.no_grad():
         np.testing.assert_allclose(net.run(x.numpy()), layer(x)[0], **CLOSE)
     (part,) = net.parts().values()
@@ -166,7 +166,7 @@ def test_a_step_that_others_wrote(reverse, tmp_path):
         statewise.from_onnx(tmp_path / "net.onnx"),
         np.random.default_rng(1).normal(size=(T, 2, I)).astype(np.float32),
     )
-    assert [op.stack.cell.name for op in net.ops if op.NAME == "recurrent"] == ["gru"]
+    assert [op.entry["cell"] for op in net.ops if op.op == "recurrent"] == ["gru"]
     np.testing.assert_allclose(net.run(x), run_onnxruntime(tmp_path / "net.onnx", {"x": x})[0], **CLOSE)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import runtime
+from .. import cells, runtime
 from ..runtime import file
 from ..runtime.network import Network
-from ..runtime.ops import Form, Op, Recurrent
+from ..runtime.program import Form, Part
+from ..stack import Stack
 from .equations import equations
 from .explanation import Explanation, Relation, Table
 from .inside import inside
@@ -50,13 +51,11 @@ def explain_file(path: str | PathLike[str], steps: int = 3, batch: int = 10) -> 
     for name, network in networks.items():
         tables.append(_parts(name, network, steps, batch))
         relations += _relations(name, network, steps, batch)
-        for op in network.ops:
-            if isinstance(op, Recurrent):
-                stack = op.stack
-                lines |= dict.fromkeys(equations(stack.cell, stack.bias))
-                if not pictures:
-                    pictures["unrolled"] = unrolled(stack, steps, batch, network.batch_first)
-                pictures.setdefault(stack.cell.name, inside(stack.cell, stack.bias))
+        for stack in _stacks(network).values():
+            lines |= dict.fromkeys(equations(stack.cell, stack.bias))
+            if not pictures:
+                pictures["unrolled"] = unrolled(stack, steps, batch, network.batch_first)
+            pictures.setdefault(stack.cell.name, inside(stack.cell, stack.bias))
     tables.append(_costs(networks))
     return Explanation(
         f"{path.name}: a {title}",
@@ -97,14 +96,14 @@ def _parts(name: str, network: Network, steps: int, batch: int) -> Table:
     said = [(name, _shape(form, order, batch)) for name, form in network.inputs]
     rows = [[name, "input", "", shape] for name, shape in said]
     shapes = [shape for _, shape in said]
-    names = [name for name, _ in said]
-    for entry, op in zip(network.content["ops"], network.ops, strict=True):
-        called = str(entry.get("name", entry["op"]))
-        reads = [shapes[names.index(of)] for of in entry.get("of", names[-1:])]
-        own = sum(array.size for key, array in network._arrays.items() if key.startswith(f"{called}."))
-        names.append(called)
+    names, stacks = [name for name, _ in said], _stacks(network)
+    for op in network.ops:
+        reads = [shapes[names.index(of)] for of in op.entry.get("of", names[-1:])]
+        own = sum(array.size for key, array in network._arrays.items() if key.startswith(f"{op.name}."))
+        names.append(op.name)
         shapes.append(_shape(op.form, order, batch))
-        rows.append([called, _kind(op, entry), f"{own:,}" if own else "", f"{', '.join(reads)} -> {shapes[-1]}"])
+        kind = _kind(op, stacks.get(op.name))
+        rows.append([op.name, kind, f"{own:,}" if own else "", f"{', '.join(reads)} -> {shapes[-1]}"])
     title = f"Its parts: the {name}" if name else "Its parts"
     return Table(title, ("", "", "numbers", "reads -> gives"), rows)
 
@@ -115,12 +114,34 @@ def _shape(form: Form, order: tuple[int, int], batch: int) -> str:
     return str((*order, form.width) if form.kind == "values" else (batch, form.width))
 
 
-def _kind(op: Op, entry: Mapping[str, Any]) -> str:
-    if isinstance(op, Recurrent):
-        stack = op.stack
+def _stacks(network: Network) -> dict[str, Stack]:
+    """What the recurrent ops of a network are, by name."""
+    widths = {name: form.width for name, form in network.inputs}
+    last, found = network.inputs[-1][0], {}
+    for op in network.ops:
+        told, read = op.entry, op.entry.get("of", [last])[0]
+        if op.op == "recurrent":
+            found[op.name] = Stack(
+                cells.by_name(told["cell"]),
+                widths[read],
+                told["hidden_size"],
+                told.get("num_layers", 1),
+                told.get("bidirectional", False),
+                told.get("bias", True),
+                told.get("proj_size", 0),
+                num_heads=told.get("num_heads", 1),
+                zoneout=tuple(told.get("zoneout", ())),
+                clip=told.get("clip", 0.0),
+            )
+        widths[op.name], last = op.form.width, op.name
+    return found
+
+
+def _kind(op: Part, stack: Stack | None) -> str:
+    if stack is not None:
         layers = f"{stack.num_layers} x " if stack.num_layers > 1 else ""
         return f"{layers}{stack.cell.name}, H = {stack.hidden_size}" + (", both ways" if stack.bidirectional else "")
-    return str(entry.get("function", op.NAME))
+    return str(op.entry.get("function", op.op))
 
 
 def _relations(name: str, network: Network, steps: int, batch: int) -> list[Relation]:

@@ -60,7 +60,7 @@ class Imported(Network):
         return value.transpose(0, 2, 1) if self._order == "NFT" and value.ndim == 3 else value
 
     def _begun(self, feeds: Mapping[str, Any], rows: int) -> State:
-        state = [list(op.start(rows)) for op in self.ops]
+        state = [list(each) for each in self._program.start(rows)]
         for name, parts in self._states.items():
             array = np.asarray(feeds[name])
             for op, letter, turned, (begin, end) in parts:

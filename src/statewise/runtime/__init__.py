@@ -19,7 +19,7 @@ from .file import LoadError
 from .forecaster import Forecaster
 from .jobs import JOBS, draw, kept_in
 from .network import FORMAT, KIND, Network, Pool, State
-from .ops import KEPT
+from .program import KEPT
 from .tagger import Tagger
 from .translator import Hypothesis, Translator
 from .writer import Writer

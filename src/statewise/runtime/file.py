@@ -65,7 +65,7 @@ def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[st
     at = 0
     for name, array in plain.items():
         header[name] = {
-            "dtype": _NAMES[array.dtype.newbyteorder("<")],
+            "dtype": name_of(array),
             "shape": list(arrays[name].shape),
             "data_offsets": [at, at := at + array.nbytes],
         }
@@ -73,6 +73,11 @@ def write(kind: str, format: int, content: Mapping[str, Any], arrays: Mapping[st
     text += b" " * (-len(text) % 8)
     data = [array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in plain.values()]
     return b"".join([len(text).to_bytes(8, "little"), text, *data])
+
+
+def name_of(array: NDArray[Any]) -> str:
+    """What a file calls the dtype of an array. KeyError: it has no name for that."""
+    return _NAMES[array.dtype.newbyteorder("<")]
 
 
 def read(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 
 from . import file
 from .file import Arrays, LoadError
-from .ops import NONE, OPS, Form, Op, Told, rows_of
-from .ops import State as OpState
+from .program import Program, inputs_of, made, parts_of
+from .resets import begun_anew, pieces
 
 Array = NDArray[Any]
-State = tuple[OpState, ...]
+State = tuple[tuple[Array, ...], ...]
 """Of each op a tuple of arrays, the rows on the last axis but one. Not to be written to."""
 
 KIND, FORMAT = "network", 1
@@ -38,99 +39,72 @@ class Network:
 
     def __init__(self, content: Mapping[str, Any], arrays: Arrays, threads: int = 1) -> None:
         """Of a program and its tensors: see docs/runtime.md. Raises ``LoadError`` for what can't be run."""
-        self.content, self._arrays = content, arrays
+        self.content, self._arrays, self._threads = content, arrays, threads
+        self._program = made(content, arrays, threads)
         self.batch_first = content.get("batch_first") is True
         self.labels: list[Any] = list(content.get("labels", []))
         """The names of the result's features, where the file has names."""
-        self.inputs = _inputs(content.get("inputs"))
-        names, used = [name for name, _ in self.inputs], set[str]()
-        forms = [form for _, form in self.inputs]
-        self.ops: list[Op] = []
-        self._reads: list[list[int]] = []
-        for entry in _entries(content.get("ops")):
-            told = Told(entry, arrays, used, threads)
-            of = entry.get("of", names[-1:])
-            if not isinstance(of, list) or not of or any(name not in names for name in of):
-                raise told.refuse(f"of to be among {', '.join(names)}", of)
-            if told.name in names:
-                raise told.refuse("a name of its own", told.name)
-            reads = [names.index(name) for name in of]
-            op = OPS[entry["op"]](told, [forms[at] for at in reads])
-            self.ops.append(op)
-            self._reads.append(reads)
-            names.append(told.name)
-            forms.append(op.form)
-            self.dtype = told.dtype
-        if left := sorted(set(arrays) - used):
-            raise LoadError(f"the runtime can't run what {left[0]} belongs to")
+        self.inputs = inputs_of(content)
+        self.ops = parts_of(content, self._program)
+        self.dtype = np.dtype(np.float64 if self._program.float64 else np.float32)
         self.width = self.ops[-1].form.width
         """O, features of the result."""
-        told = content.get("results", names[-1:])
-        if not isinstance(told, list) or not told or any(name not in names for name in told):
-            raise LoadError(f"expected results among {', '.join(names)}, got {told!r:.80}")
-        self._results = [(names.index(name), forms[names.index(name)].kind != "summary") for name in told]
         self._dtypes = [_dtype_of(entry, self.dtype) for entry in content["inputs"]]
-        (_, form), *more = self.inputs
-        plain = form.kind == "values" and not more
-        self._plain = (form.width, self._dtypes[0]) if plain else (0, None)  # of the one input, for a quick look at it
-        self._steps = [(op.step, first, others) for op, (first, *others) in zip(self.ops, self._reads, strict=True)]
-        self._last = [at for at, _ in self._results] == [len(forms) - 1]
-        self._whole = [f"{name}: {op.NAME}" for name, op in zip(names[len(self.inputs) :], self.ops, strict=True)]
-        self._whole = [said for said, op in zip(self._whole, self.ops, strict=True) if not op.streams]
 
     @property
     def streams(self) -> bool:
         """Whether it can read a step at a time: not where a layer reads backwards."""
-        return not self._whole
+        return not self._program.whole
 
     @property
     def over_time(self) -> list[bool]:
         """Of each result whether it is one for each step, (T, N, O), or one for all, (N, O)."""
-        return [over_time for _, over_time in self._results]
+        return [kind != "summary" for kind, _ in self._program.results]
 
-    def run(self, x: Any, lengths: Any = None) -> Any:
+    def run(self, x: Any, lengths: Any = None, reset: Any = None) -> Any:
         """The result for whole sequences.
 
         Args:
             x: (T, N, I); or (T, N) symbols.
-            lengths: (N,), how many of each row's T steps count. Default: all. Results past a row's end say nothing.
+            lengths: (N,), how many of each row's T steps count. Default: all. Results past a row's end are zeros.
+            reset: (T, N), true where a new sequence begins within a row: its state is set back before that step is
+                read. A layer that reads backwards is set back at the same border. Default: nowhere.
 
         Raises:
             ValueError: something doesn't fit; the message says what was expected and what came.
         """
-        return self._feed(x, None, lengths)[0]
+        return self._feed(x, None, lengths, reset, wanted=False)[0]
 
     def start(self, batch: int = 1) -> State:
         """The state of ``batch`` rows of which nothing has been read. ValueError where it needs whole sequences."""
         self._check_streams()
-        return tuple([op.start(batch) for op in self.ops])
+        return self._program.start(batch)
 
-    def feed(self, x: Any, state: State, lengths: Any = None) -> tuple[Any, State]:
+    def feed(self, x: Any, state: State, lengths: Any = None, reset: Any = None) -> tuple[Any, State]:
         """As ``run``, but from ``state`` on: the result for the next T steps of ``x``, and the state after them.
 
-        ``x`` is (T, N, I), or (T, N) symbols, ``lengths`` (N,) as in ``run``. ValueError where they don't fit.
+        ``x`` is (T, N, I), or (T, N) symbols, ``lengths`` (N,) and ``reset`` (T, N) as in ``run``.
+        ValueError where they don't fit.
         """
         self._check_streams()
-        return self._feed(x, state, lengths)
+        return self._feed(x, state, lengths, reset)
 
-    def step(self, x: Any, state: State) -> tuple[Any, State]:
+    def step(self, x: Any, state: State, reset: Any = None) -> tuple[Any, State]:
         """The result (N, O) for one more step x (N, I), or (N,) symbols, and the state after it.
 
-        The result is not to be written to: it may be part of the state.
+        Rows whose ``reset`` (N,) is true begin anew before they read it. The result is not to be written to: it may be
+        part of the state. ValueError: something doesn't fit.
         """
-        # Every tenth of a microsecond counts here: the kernels take two for a layer of 64 units.
-        width, dtype = self._plain
-        plain = type(x) is np.ndarray and x.dtype is dtype and x.ndim == 2 and x.shape[1] == width
-        values = [x] if plain else self._read(x, 0)
-        after = []
-        for (step, first, others), before in zip(self._steps, state, strict=True):
-            given = [values[first], *[values[at] for at in others]] if others else (values[first],)
-            value, changed = step(given, before)
-            values.append(value)
-            after.append(changed)
-        if self._last:
-            return value, tuple(after)
-        return tuple([values[at] for at, _ in self._results]), tuple(after)
+        # Every tenth of a microsecond counts here: what is right is known to be so in C++.
+        if reset is not None:
+            new = _marks(reset, (rows_of(state) or len(x),), "(N,)")
+            state = begun_anew(state, new, self.start(len(new)))
+        found = self._program.step(x, state)
+        if found is None:
+            values = self._read(x, 0)
+            found = self._current().step(values[0] if len(values) == 1 else tuple(values), state)
+            assert found is not None  # what has been read is right
+        return found
 
     def pool(self) -> Pool:
         """A pool of streams, empty: any of them make a step together, as one batch."""
@@ -168,34 +142,61 @@ class Network:
         rows = content.get("rows")
         if type(rows) is not int or content.get("crc32") != _checksum(arrays):
             raise LoadError("the state: it is damaged")
-        expected = [[(a.shape, a.dtype) for a in op.start(1)] for op in self.ops]
+        expected = [[(a.shape, a.dtype) for a in each] for each in self._program.start(1)]
         state = []
         for k, each in enumerate(expected):
             found = [arrays.pop(f"{k}.{j}", None) for j in range(len(each))]
             shapes = [((*shape[:-2], rows, shape[-1]), dtype) for shape, dtype in each]
             if [None if a is None else (a.shape, a.dtype) for a in found] != shapes:
                 raise LoadError("the state: it has other sizes than this network's")
-            state.append(tuple(found) if found else NONE)
+            state.append(tuple(found))
         return tuple(state)  # type: ignore[arg-type]  # none of them is None
 
     # Reading what is given
 
-    def _feed(self, x: Any, state: State | None, lengths: Any) -> tuple[Any, State]:
+    def _feed(
+        self, x: Any, state: State | None, lengths: Any, reset: Any = None, wanted: bool = True
+    ) -> tuple[Any, Any]:
         values = self._read(x, 1)
-        count = self._lengths(lengths, values[0])
-        counts = [count] * len(values)
-        after = []
-        for k, (op, reads) in enumerate(zip(self.ops, self._reads, strict=True)):
-            at = counts[reads[0]]
-            value, changed = op.feed([values[r] for r in reads], None if state is None else state[k], at)
-            values.append(value)
-            counts.append(op.left(at))
-            after.append(changed)
-        results = [
-            values[at].swapaxes(0, 1) if self.batch_first and over_time else values[at]
-            for at, over_time in self._results
+        counts = self._lengths(lengths, values[0])
+        if reset is None:
+            found, after = self._current().feed(tuple(values), state, counts, wanted)
+        else:
+            found, after = self._feed_pieces(values, state, counts, reset, wanted)
+        if self.batch_first:
+            over_time = zip(found, self.over_time, strict=True)
+            found = tuple([result.swapaxes(0, 1) if steps else result for result, steps in over_time])
+        return found[0] if len(found) == 1 else found, after
+
+    def _feed_pieces(
+        self, values: list[Array], state: State | None, lengths: Array | None, reset: Any, wanted: bool
+    ) -> tuple[tuple[Array, ...], Any]:
+        """``values`` with resets, each piece between two of them as a row of its own."""
+        shape = values[0].shape[:2]
+        marks = np.asarray(reset)
+        marks = _marks(
+            marks.swapaxes(0, 1) if self.batch_first and marks.ndim == 2 else marks, shape, "as many as x has"
+        )
+        if odd := next((op.name for op in self.ops if not op.keeps_steps), None):
+            raise ValueError(f"{odd}: it gives other steps than it reads, so there is no place for a reset")
+        cut = pieces(marks, lengths)
+        if state is not None:
+            taken = tuple([tuple([array.take(cut.rows, axis=-2) for array in each]) for each in state])
+            state = begun_anew(taken, cut.new, self._program.start(len(cut.rows)))
+        found, after = self._current().feed(tuple(map(cut.cut, values)), state, cut.lengths, wanted)
+        joined = [
+            cut.join(y, *shape) if over_time else y[cut.last]
+            for y, over_time in zip(found, self.over_time, strict=True)
         ]
-        return results[0] if len(results) == 1 else tuple(results), tuple(after)
+        if wanted:
+            after = tuple([tuple([array.take(cut.last, axis=-2) for array in each]) for each in after])
+        return tuple(joined), after
+
+    def _current(self) -> Program:
+        """The program for the instruction set in use, of which there is one, unless somebody chooses another."""
+        if not self._program.is_current:
+            self._program = made(self.content, self._arrays, self._threads)
+        return self._program
 
     def _read(self, x: Any, over_time: int) -> list[Array]:
         """The inputs as the ops take them."""
@@ -213,6 +214,7 @@ class Network:
                 raise ValueError(f"{name}: expected {axes.replace('(N)', '(N,)')}, got {value.shape}")
             if symbols and value.size and int(value.view(np.uint64).max()) >= form.width:
                 raise ValueError(f"{name}: expected numbers from 0 to {form.width - 1}, got {_odd(value, form.width)}")
+            value = value if value.flags.aligned else value.copy()
             values.append(value.swapaxes(0, 1) if over_time and self.batch_first else value)
         if len(values) > 1 and len({value.shape[: 1 + over_time] for value in values}) > 1:
             raise ValueError(f"expected as many steps and rows of all, got {[value.shape for value in values]}")
@@ -227,8 +229,8 @@ class Network:
         return lengths
 
     def _check_streams(self) -> None:
-        if self._whole:
-            raise ValueError(f"{self._whole[0]}: it needs whole sequences, and can't read a step at a time: use run")
+        if self._program.whole:
+            raise ValueError(f"{self._program.whole}: use run")
 
 
 class Pool:
@@ -303,26 +305,9 @@ class Pool:
         ]
 
 
-def _inputs(given: Any) -> list[tuple[str, Form]]:
-    found = []
-    for entry in given if isinstance(given, list) else []:
-        name, kind, width = (entry.get(word) for word in ("name", "kind", "width"))
-        if not isinstance(name, str) or kind not in ("values", "exact", "symbols") or type(width) is not int:
-            raise LoadError("expected the name, the kind and the width of each input")
-        found.append((name, Form(width, "symbols" if kind == "symbols" else "values")))
-    if not found or any(form.width < 1 for _, form in found):
-        raise LoadError("expected the inputs of a program")
-    return found
-
-
-def _entries(given: Any) -> list[dict[str, Any]]:
-    if not isinstance(given, list) or not given:
-        raise LoadError("expected the ops of a program")
-    for entry in given:
-        name = entry.get("op") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or name not in OPS:
-            raise LoadError(f"the runtime has no op {str(name)[:40]!r}; it has {', '.join(OPS)}")
-    return given
+def rows_of(state: State) -> int:
+    """N, of a network's state; 0 where nothing in it has one."""
+    return next(iter(islice((array.shape[-2] for each in state for array in each), 1)), 0)
 
 
 def _dtype_of(entry: Mapping[str, Any], dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -336,6 +321,14 @@ def _as_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
         raise ValueError(f"{name}: expected {'whole ' * (dtype.kind == 'i')}numbers, got {found.dtype}")
     with np.errstate(over="ignore"):
         return found.astype(dtype, copy=False).view(np.ndarray)
+
+
+def _marks(reset: Any, shape: tuple[int, ...], expected: str) -> Array:
+    """Where rows begin anew, as booleans of this shape."""
+    found = np.asarray(reset)
+    if found.dtype != np.bool_ or found.shape != shape:
+        raise ValueError(f"reset: expected booleans {expected}, {shape}, got {found.dtype} {found.shape}")
+    return found
 
 
 def _odd(value: Array, width: int) -> int:

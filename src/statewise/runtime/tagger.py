@@ -9,7 +9,7 @@ import numpy as np
 
 from .file import Arrays
 from .network import Array, Network, State
-from .ops import Path
+from .program import NEVER
 
 AT_ONCE = 4096  # words in a batch, padding among them
 
@@ -39,9 +39,16 @@ class Tagger:
     @property
     def moves(self) -> Array | None:
         """(K+1, K+1): what a tag after a tag adds, the sentence's ends in the last row and column; None: nothing."""
-        (op,) = self._path.ops
-        assert isinstance(op, Path)
-        return op.moves
+        arrays, dtype = self._path._arrays, self._path.dtype
+        if not arrays:
+            return None
+        k = self._path.width
+        moves = np.zeros((k + 1, k + 1), dtype)
+        for name, part in (("between", moves[:k, :k]), ("first", moves[k, :k]), ("last", moves[:k, k])):
+            part[...] = arrays.get(f"crf.{name}", 0)
+        if "crf.allowed" in arrays:
+            moves[arrays["crf.allowed"].astype(dtype) == 0] = NEVER
+        return moves
 
     @property
     def streams(self) -> bool:

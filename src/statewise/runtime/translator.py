@@ -9,7 +9,6 @@ import numpy as np
 
 from .file import Arrays, LoadError
 from .network import Array, Network, State
-from .ops import Attention, Recurrent
 
 TOGETHER, SYMBOLS = 1024, 2**18  # beginnings of targets that are looked at in one step, and symbols of their sources
 LONGEST = 10_000  # symbols of a target
@@ -78,9 +77,9 @@ class Translator:
         parts = iter(np.split(begun, np.cumsum(self._widths())[:-1], axis=1))
         state: list[tuple[Array, ...]] = []
         for op, first in zip(self.decoder.ops, self.decoder.start(len(sources)), strict=True):
-            if isinstance(op, Attention):
+            if op.op == "attention":
                 state.append((values, keys, there))
-            elif isinstance(op, Recurrent):
+            elif op.op == "recurrent":
                 state.append((np.ascontiguousarray(next(parts)), *first[1:]))
             else:
                 state.append(first)
@@ -89,7 +88,7 @@ class Translator:
 
     def _widths(self) -> list[int]:
         """H of each layer of the decoder."""
-        return [op.stack.hidden_size for op in self.decoder.ops if isinstance(op, Recurrent)]
+        return [op.entry["hidden_size"] for op in self.decoder.ops if op.op == "recurrent"]
 
     def search(self, sources: Sequence[Array], beam: int) -> list[list[tuple[list[int], float]]]:
         """The likeliest targets of each of ``sources``, best first, up to ``beam`` of them.
@@ -137,7 +136,7 @@ class Translator:
         """The state of ``rows``, each of the same source as the one whose place it takes: they share their memory."""
         return tuple(
             [
-                each if isinstance(op, Attention) else tuple([array.take(rows, axis=-2) for array in each])
+                each if op.op == "attention" else tuple([array.take(rows, axis=-2) for array in each])
                 for op, each in zip(self.decoder.ops, state, strict=True)
             ]
         )

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime import Network, State
-from ..runtime.ops import Op
 
 AT_ONCE = 16_384  # steps in a batch, padding among them: what is computed between two steps takes memory
 
@@ -58,7 +57,7 @@ def joined(states: Sequence[State]) -> State:
 
 def _batches(network: Network, x: Sequences) -> Iterator[list[int]]:
     """Rows to be computed together: as long as one another, or nearly, and not too many."""
-    equal = any(type(op).left is not Op.left for op in network.ops)  # an op that makes fewer steps of them
+    equal = not all(op.keeps_steps for op in network.ops)
     order = sorted(range(len(x)), key=lambda row: len(x[row][0]))
     while order:
         longest = len(x[order[-1]][0])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runtime.ops import ACTIVATIONS as OF_RUNTIME
-from ..runtime.ops import MOST_AROUND
+from ..runtime.program import ACTIVATIONS as OF_RUNTIME
+from ..runtime.program import MOST_AROUND
 from .part import Array, Arrays, Part, check, refuse
 
 if TYPE_CHECKING:

@@ -126,18 +126,29 @@ void step_layer(const LayerStep<T>& s, const StepMemory& m) {
   if (!m.fro) tail();
 }
 
-// y (1, N vectors) = x times a panel, plus the bias; past `left` columns nothing is written.
-template <class T, int N>
-STATEWISE_INLINE void multiply_row(const T* x, int64_t depth, const T* b, const T* bias, int64_t left, T* y) {
-  constexpr int L = lanes<T>;
-  Vec<T, L> sums[N];
-  sum_row<T, N>(x, depth, b, sums);
-  unroll<N>(STATEWISE_EACH(n) {
-    const Vec<T, L> v = bias ? sums[n] + load<Vec<T, L>>(bias + n * L) : sums[n];
-    if (left >= (n + 1) * L)
-      store(y + n * L, v);
-    else
-      store_first(y + n * L, v, int(max(0, left - n * L)));
+// How many rows are multiplied with a panel at once: each gets the sums that it would get alone, in the same order.
+constexpr int kDenseRows = kRegisters == 32 ? 3 : 1;
+
+// y (M, N vectors) = x times a panel, plus the bias; past `left` columns nothing is written.
+template <class T, int M, int N>
+STATEWISE_INLINE void multiply_rows(const T* x, int64_t x_row, int64_t depth, const T* b, const T* bias, int64_t left,
+                                    T* y, int64_t y_row) {
+  constexpr int L = lanes<T>, S = step_slices(N);
+  Vec<T, L> acc[S][M][N];
+  clear_sums<M, N, S>(acc);
+  accumulate<T, T, M, N, S>(
+      acc, depth, [&](int m, int64_t k) __attribute__((always_inline)) { return x[m * x_row + k]; },
+      [&](int64_t k) __attribute__((always_inline)) { return b + k * N * L; });
+  join_slices<M, N, S>(acc);
+  unroll<M>(STATEWISE_EACH(m) {
+    unroll<N>(STATEWISE_EACH(n) {
+      const Vec<T, L> sum = acc[0][m][n], v = bias ? sum + load<Vec<T, L>>(bias + n * L) : sum;
+      T* const to = y + m * y_row + n * L;
+      if (left >= (n + 1) * L)
+        store(to, v);
+      else
+        store_first(to, v, int(max(0, left - n * L)));
+    });
   });
 }
 

@@ -79,17 +79,20 @@ void multiply_dense(const Dense& d, int64_t rows, const void* x, int64_t x_row, 
     const int64_t column = i * 4 * L;
     const T* const b = static_cast<const T*>(d.panels) + column * d.inputs;
     const T* const bias = d.bias ? static_cast<const T*>(d.bias) + column : nullptr;
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* const a = static_cast<const T*>(x) + r * x_row;
-      T* const to = static_cast<T*>(y) + r * y_row + column;
-      const auto write = [&](auto n) __attribute__((always_inline)) {
-        multiply_row<T, decltype(n){}>(a, d.inputs, b, bias, d.outputs - column, to);
-      };
-      if (vectors == 4) write(Index<4>());
-      if (vectors == 3) write(Index<3>());
-      if (vectors == 2) write(Index<2>());
-      if (vectors == 1) write(Index<1>());
-    }
+    const auto write = [&](auto m, auto n, int64_t r) __attribute__((always_inline)) {
+      multiply_rows<T, decltype(m){}, decltype(n){}>(static_cast<const T*>(x) + r * x_row, x_row, d.inputs, b, bias,
+                                                     d.outputs - column, static_cast<T*>(y) + r * y_row + column,
+                                                     y_row);
+    };
+    const auto all = [&](auto n) __attribute__((always_inline)) {
+      int64_t r = 0;
+      for (; kDenseRows > 1 && r + kDenseRows <= rows; r += kDenseRows) write(Index<kDenseRows>(), n, r);
+      for (; r < rows; ++r) write(Index<1>(), n, r);
+    };
+    if (vectors == 4) all(Index<4>());
+    if (vectors == 3) all(Index<3>());
+    if (vectors == 2) all(Index<2>());
+    if (vectors == 1) all(Index<1>());
   }
 }
 

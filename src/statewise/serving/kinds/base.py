@@ -62,7 +62,7 @@ class StepsOf:
         self.network, self.limits = network, limits
         self.names = [name for name, _ in network.inputs]
         self.dtypes = [_dtype(entry, network) for entry in network.content["inputs"]]
-        carry = any(getattr(op, "carry", False) for op in network.ops)
+        carry = any(op.entry.get("carry", False) for op in network.ops)
         types = [steps_of(form.width, form.kind, carry, limits.length) for _, form in network.inputs]
         self.several = len(types) > 1
         self.type: Any = types[0]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....runtime.ops import NEVER
+from ....runtime.program import NEVER
 from ....runtime.translator import largest
 from .corpus import Sentences
 

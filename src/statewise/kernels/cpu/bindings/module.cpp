@@ -12,12 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include "arrays.hpp"
 #include "dispatch.hpp"
 #include "dlpack.hpp"
 #include "eager.hpp"
 #include "finalize.hpp"
 #include "packed.hpp"
+#include "program.hpp"
 #include "stack.hpp"
 #include "threads.hpp"
 
@@ -26,9 +26,9 @@ using namespace nb::literals;
 
 namespace {
 
-using statewise::ArrayStack;
 using statewise::Form;
 using statewise::PackedStack;
+using statewise::Program;
 using statewise::Record;
 using statewise::Stack;
 using statewise::Stored;
@@ -142,11 +142,24 @@ void add_packed(nb::module_& m) {
       .def_prop_ro("is_current", &PackedStack::is_current)
       .def("__call__", &PackedStack::operator(), "x"_a.none(), "hx"_a.none() = nb::none(), "rows"_a.none() = nb::none())
       .def("run", &PackedStack::run, "x"_a, "hx"_a.none(), "rows"_a.none());
-  nb::class_<ArrayStack>(m, "ArrayStack")
-      .def(nb::init<nb::handle, nb::list, int, Stored>(), "stack"_a, "weights"_a, "threads"_a = 1,
-           "stored"_a = Stored::kNumbers)
-      .def_prop_ro("is_current", &ArrayStack::is_current)
-      .def("__call__", &ArrayStack::operator(), "x"_a, "hx"_a.none() = nb::none(), "lengths"_a.none() = nb::none());
+}
+
+void add_program(nb::module_& m) {
+  nb::class_<Program>(m, "Program")
+      .def(nb::init<const std::string&, nb::dict, nb::dict, int>(), "program"_a, "tensors"_a, "cells"_a,
+           "threads"_a = 1)
+      .def_prop_ro("is_current", &Program::is_current)
+      .def_prop_ro("float64", &Program::float64)
+      .def_prop_ro("whole", &Program::whole)
+      .def_prop_ro("parts", &Program::parts)
+      .def_prop_ro("results", &Program::results)
+      .def("start", &Program::start, "rows"_a)
+      .def("feed", &Program::feed, "x"_a, "state"_a.none(), "lengths"_a.none(), "wanted"_a)
+      .def("step", &Program::step, "x"_a, "state"_a);
+  m.def("op_names", &statewise::op_names);
+  m.def("activation_names", &statewise::activation_names);
+  m.attr("MOST_AROUND") = statewise::most_around();
+  m.attr("NEVER") = statewise::never();
 }
 
 }  // namespace
@@ -195,4 +208,5 @@ NB_MODULE(_kernels, m) {
       .value("INT8", Stored::kInt8);
   add_stack(m);
   add_packed(m);
+  add_program(m);
 }

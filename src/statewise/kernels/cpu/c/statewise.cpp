@@ -29,18 +29,18 @@
 #endif
 
 struct statewise_network {
-  std::shared_ptr<const statewise::Network> network;
+  std::shared_ptr<const statewise::runtime::Network> network;
 };
 
 struct statewise_stream {
-  std::shared_ptr<const statewise::Network> network;
-  std::unique_ptr<statewise::Stream> stream;
+  std::shared_ptr<const statewise::runtime::Network> network;
+  std::unique_ptr<statewise::runtime::Stream> stream;
 };
 
 namespace {
 
-using statewise::Kind;
-using statewise::Port;
+using statewise::runtime::Kind;
+using statewise::runtime::Port;
 
 statewise_status tell(statewise_error* error, statewise_status status, const char* message) noexcept {
   if (!error) return status;
@@ -63,11 +63,11 @@ R guarded(statewise_error* error, R otherwise, const W& work) noexcept {
     R found = work();
     tell(error, STATEWISE_OK, "");
     return found;
-  } catch (const statewise::Damaged& e) {
+  } catch (const statewise::runtime::Damaged& e) {
     status = tell(error, STATEWISE_DAMAGED, e.what());
-  } catch (const statewise::Unsupported& e) {
+  } catch (const statewise::runtime::Unsupported& e) {
     status = tell(error, STATEWISE_UNSUPPORTED, e.what());
-  } catch (const statewise::Unfit& e) {
+  } catch (const statewise::runtime::Unfit& e) {
     status = tell(error, STATEWISE_UNFIT, e.what());
   } catch (const std::bad_alloc&) {
     status = tell(error, STATEWISE_NO_MEMORY, statewise_status_text(STATEWISE_NO_MEMORY));
@@ -85,7 +85,7 @@ R guarded(statewise_error* error, R otherwise, const W& work) noexcept {
 }
 
 statewise_network* network_of(std::string_view data, int threads) {
-  return new statewise_network{statewise::read_network(data, threads < 1 ? 1 : threads)};
+  return new statewise_network{statewise::runtime::read_network(data, threads < 1 ? 1 : threads)};
 }
 
 statewise_port port_of(const std::vector<Port>& ports, size_t at) {
@@ -145,7 +145,7 @@ const char* statewise_status_text(statewise_status status) {
 
 statewise_network* statewise_load(const char* path, int threads, statewise_error* error) {
   return guarded<statewise_network*>(error, nullptr, [&]() -> statewise_network* {
-    if (!path) throw statewise::Unfit("there is no path");
+    if (!path) throw statewise::runtime::Unfit("there is no path");
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     const std::streamoff size = file ? std::streamoff(file.tellg()) : -1;
     std::string data;
@@ -163,7 +163,7 @@ statewise_network* statewise_load(const char* path, int threads, statewise_error
 
 statewise_network* statewise_load_memory(const void* data, size_t size, int threads, statewise_error* error) {
   return guarded<statewise_network*>(error, nullptr, [&] {
-    if (!data) throw statewise::Unfit("there is no memory to read");
+    if (!data) throw statewise::runtime::Unfit("there is no memory to read");
     return network_of({static_cast<const char*>(data), size}, threads);
   });
 }
@@ -193,22 +193,22 @@ int statewise_streams(const statewise_network* network) { return network->networ
 statewise_status statewise_run(const statewise_network* network, size_t steps, size_t rows, const int64_t* lengths,
                                const void* const* inputs, void* const* results, statewise_error* error) {
   return guarded<statewise_status>(error, STATEWISE_FAILED, [&] {
-    if (!network) throw statewise::Unfit("there is no network");
-    const statewise::Network& net = *network->network;
+    if (!network) throw statewise::runtime::Unfit("there is no network");
+    const statewise::runtime::Network& net = *network->network;
     if (!all_given(inputs, net.inputs.size()) || !all_given(results, net.results.size()))
-      throw statewise::Unfit("there are fewer inputs or results than the network has");
+      throw statewise::runtime::Unfit("there are fewer inputs or results than the network has");
     if (!countable(net.inputs, steps, rows) || !countable(net.results, steps, rows)) throw std::bad_alloc();
     for (size_t n = 0; lengths && n < rows; ++n)
       if (lengths[n] < 0 || lengths[n] > int64_t(steps))
-        throw statewise::Unfit("a row's length is not among the steps");
-    net.run(int64_t(steps), int64_t(rows), lengths, inputs, results);
+        throw statewise::runtime::Unfit("a row's length is not among the steps");
+    net.feed({int64_t(steps), int64_t(rows), lengths}, inputs, nullptr, nullptr, results);
     return STATEWISE_OK;
   });
 }
 
 statewise_stream* statewise_stream_new(const statewise_network* network, size_t rows, statewise_error* error) {
   return guarded<statewise_stream*>(error, nullptr, [&] {
-    if (!network || rows < 1) throw statewise::Unfit("there is no network, or no row");
+    if (!network || rows < 1) throw statewise::runtime::Unfit("there is no network, or no row");
     if (!countable(network->network->inputs, 1, rows)) throw std::bad_alloc();
     return new statewise_stream{network->network, network->network->start(int64_t(rows))};
   });
@@ -224,7 +224,7 @@ STATEWISE_REALTIME statewise_status statewise_step(statewise_stream* stream, con
 }
 
 STATEWISE_REALTIME statewise_status statewise_feed(statewise_stream* stream, size_t steps, const float* x, float* y) {
-  const statewise::Network& net = *stream->network;
+  const statewise::runtime::Network& net = *stream->network;
   if (!is_float(net.inputs) || !is_float(net.results)) return STATEWISE_UNFIT;
   const size_t rows = size_t(stream->stream->rows()), in = rows * size_t(net.inputs[0].form.width),
                out = rows * size_t(net.results[0].form.width);

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-namespace statewise {
+namespace statewise::runtime {
 namespace {
 
 constexpr uint64_t kMostHeader = 100'000'000;  // bytes
@@ -130,4 +130,4 @@ uint32_t crc32(const void* data, size_t size, uint32_t before) {
   return ~crc;
 }
 
-}  // namespace statewise
+}  // namespace statewise::runtime

@@ -10,7 +10,7 @@
 
 #include "json.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 
 // A tensor as it lies in the file, whose memory must live as long.
 struct Tensor {
@@ -35,4 +35,4 @@ std::vector<T> numbers(const Tensor& tensor);
 
 uint32_t crc32(const void* data, size_t size, uint32_t before = 0);
 
-}  // namespace statewise
+}  // namespace statewise::runtime

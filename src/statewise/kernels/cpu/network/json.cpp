@@ -3,7 +3,7 @@
 #include <charconv>
 #include <cmath>
 
-namespace statewise {
+namespace statewise::runtime {
 
 class JsonReader {
  public:
@@ -232,4 +232,4 @@ const Json* Json::find(std::string_view name) const {
   return nullptr;
 }
 
-}  // namespace statewise
+}  // namespace statewise::runtime

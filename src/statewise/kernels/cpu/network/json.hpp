@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace statewise {
+namespace statewise::runtime {
 
 // A file that is damaged, foreign or of a later version.
 struct Damaged : std::runtime_error {
@@ -48,4 +48,4 @@ class Json {
   std::vector<std::pair<std::string, Json>> members_;
 };
 
-}  // namespace statewise
+}  // namespace statewise::runtime

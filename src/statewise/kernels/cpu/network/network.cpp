@@ -1,14 +1,19 @@
 #include "network.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 
-namespace statewise {
+#include "../memory.hpp"
+
+namespace statewise::runtime {
 namespace {
 
 constexpr int64_t kFormat = 1;
-constexpr uint32_t kStateFormat = 1;
+constexpr uint32_t kStateFormat = 2;
+constexpr int64_t kLine = 64, kKeptBytes = 1 << 20;  // of a cache; that lie ready for the next call
+constexpr size_t kMostShown = 200;
 
 // What a state begins with.
 struct StateHeader {
@@ -27,37 +32,59 @@ uint64_t fingerprint(std::string_view data) {  // FNV-1a
 
 int64_t bytes_of_row(const Port& port) { return port.form.row() * port.element; }
 
+// What the values of a call lie in, kept for the next one.
+template <class T>
+struct Frame {
+  std::vector<const void*> values, given;
+  std::vector<void*> made;
+  std::vector<int64_t> steps;                        // of each value
+  std::vector<const std::vector<int64_t>*> lengths;  // null: all, or a summary
+  std::vector<std::vector<int64_t>> own;             // which lengths point to
+  std::vector<T*> after;
+  Memory memory;
+  int64_t bytes = 0;
+};
+
 template <class T>
 class NetworkOf final : public Network {
  public:
-  NetworkOf(const Json& content, const std::map<std::string, Tensor>& tensors, uint64_t mark, int threads)
-      : mark_(mark) {
+  NetworkOf(const Json& content, Materials materials, uint64_t mark) : mark_(mark) {
     std::vector<std::string> names;
-    std::set<std::string> used;
+    float64 = sizeof(T) == 8;
     read_inputs(content, names);
     const Json* const entries = content.find("ops");
     if (!entries || !entries->is(Json::Kind::kList) || entries->items().empty())
       throw Damaged("expected the ops of a program");
     for (const Json& entry : entries->items()) {
-      const Told<T> told(entry, tensors, used, threads);
-      const std::vector<int> reads = places(entry.find("of"), names, told.name());
-      if (std::find(names.begin(), names.end(), told.name()) != names.end()) told.refuse("a name of its own");
+      const Told<T> told(entry, materials);
+      const std::vector<int> reads = places(entry.find("of"), names, told.name() + ": expected of");
+      if (std::find(names.begin(), names.end(), told.name()) != names.end())
+        told.refuse("a name of its own", "'" + told.name() + "'");
       std::vector<Form> given;
       for (int at : reads) given.push_back(forms_[size_t(at)]);
       ops_.push_back(make_op(told, given));
-      ops_.back()->reads = reads;
+      Op<T>& op = *ops_.back();
+      op.reads = reads;
       names.push_back(told.name());
-      forms_.push_back(ops_.back()->form);
-      if (!ops_.back()->streams && whole.empty()) whole = told.name() + " needs whole sequences";
+      forms_.push_back(op.form);
+      parts.push_back({op.name, op.op, op.form, op.states, op.keeps_steps});
+      first_state_.push_back(states_);
+      states_ += op.states.size();
+      if (!op.streams && whole.empty())
+        whole = op.name + ": " + op.op + ": it needs whole sequences, and can't read a step at a time";
     }
-    for (const auto& [name, tensor] : tensors)
-      if (!used.count(name)) throw Unsupported("nothing runs what " + name + " belongs to");
-    results_ = places(content.find("results"), names, "results");
+    for (const auto& [name, tensor] : materials.tensors) {
+      if (!materials.used.count(name)) throw Unsupported("the runtime can't run what " + name + " belongs to");
+      work_ += double(tensor.count);
+    }
+    results_ = places(content.find("results"), names, "expected results");
     for (int at : results_) {
       const Form& form = forms_[size_t(at)];
       results.push_back({names[size_t(at)], form, element_bytes<T>(form)});
     }
   }
+
+  ~NetworkOf() override { delete spare_.load(); }
 
   int64_t result_steps(size_t result, int64_t steps) const override {
     std::vector<int64_t> counts(inputs.size(), steps);
@@ -66,44 +93,130 @@ class NetworkOf final : public Network {
     return counts[size_t(results_[result])];
   }
 
-  void run(int64_t steps, int64_t rows, const int64_t* lengths, const void* const* given,
-           void* const* made) const override {
-    std::vector<Value> values(inputs.size() + ops_.size());
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      Value& value = values[i];
-      value.form = inputs[i].form, value.steps = steps, value.data = given[i];
-      value.lengths.assign(size_t(rows), steps);
-      if (lengths) value.lengths.assign(lengths, lengths + rows);
-      if (!fits(i, given[i], steps * rows)) throw Unfit(inputs[i].name + ": there is no such symbol");
-    }
-    for (size_t k = 0; k < ops_.size(); ++k) {
-      std::vector<const Value*> read;
-      for (int at : ops_[k]->reads) {
-        read.push_back(&values[size_t(at)]);
-        if (read.back()->steps != read[0]->steps) throw Unfit(ops_[k]->name + ": what it reads has different lengths");
+  int state_of_result(size_t result) const override {
+    const int64_t op = results_[result] - int64_t(inputs.size());
+    return op >= 0 && ops_[size_t(op)]->gives_state ? int(first_state_[size_t(op)]) : -1;
+  }
+
+  void begin(size_t k, int64_t rows, void* to) const override {
+    for (size_t op = ops_.size(); op-- > 0;)
+      if (k >= first_state_[op]) return ops_[op]->begin(k - first_state_[op], rows, static_cast<T*>(to));
+  }
+
+  double work() const override { return work_; }
+
+  void feed(const Extent& extent, const void* const* given, const StatePart* before, void* const* after,
+            void* const* made) const override {
+    struct Lent {
+      const NetworkOf& net;
+      std::unique_ptr<Frame<T>> frame{net.spare_.exchange(nullptr)};
+      ~Lent() {
+        if (!frame || frame->bytes > kKeptBytes) return;
+        Frame<T>* none = nullptr;
+        if (net.spare_.compare_exchange_strong(none, frame.get())) frame.release();
       }
-      values[inputs.size() + k] = ops_[k]->run(read, rows);
+    } lent{*this};
+    if (!lent.frame) lent.frame = std::make_unique<Frame<T>>();
+    Frame<T>& f = *lent.frame;
+    T* const room = lay_out(f, extent, given, after, made);
+    for (size_t k = 0; k < ops_.size(); ++k) {
+      const Op<T>& op = *ops_[k];
+      f.given.clear();
+      for (int at : op.reads) f.given.push_back(f.values[size_t(at)]);
+      const size_t first = first_state_[k];
+      f.after.clear();
+      for (size_t s = 0; after && s < op.states.size(); ++s) f.after.push_back(static_cast<T*>(after[first + s]));
+      if (!op.feed(extent_of(f, size_t(op.reads[0]), extent.rows), f.given.data(), before ? before + first : nullptr,
+                   after ? f.after.data() : nullptr, f.made[k], room))
+        throw Unfit(op.name + ": values are missing (NaN), and the network has learnt without");
     }
-    for (size_t i = 0; i < results.size(); ++i) {
-      const Value& value = values[size_t(results_[i])];
-      const bool summary = value.form.kind == Kind::kSummary;
-      const int64_t bytes = bytes_of_row(results[i]), count = summary ? 1 : value.steps;
-      std::memcpy(made[i], value.data, size_t(count * rows * bytes));
-      for (int64_t n = 0; !summary && n < rows; ++n)
-        for (int64_t t = value.lengths[size_t(n)]; t < count; ++t)
-          std::memset(static_cast<char*>(made[i]) + (t * rows + n) * bytes, 0, size_t(bytes));
-    }
+    for (size_t i = 0; i < results.size(); ++i) give(f, i, extent.rows, made[i]);
   }
 
   std::unique_ptr<Stream> start(int64_t rows) const override {
-    if (!whole.empty()) throw Unfit(whole + ", and can't read a step at a time");
+    if (!whole.empty()) throw Unfit(whole);
     return std::make_unique<StreamOf>(*this, rows);
   }
 
  private:
+  // Where the values lie: those that are results, or states after a single step, with the caller; the memory for what
+  // ops need room for comes back.
+  T* lay_out(Frame<T>& f, const Extent& extent, const void* const* given, void* const* after, void* const* made) const {
+    const size_t first = inputs.size(), count = first + ops_.size();
+    f.values.resize(count), f.steps.resize(count), f.lengths.resize(count), f.made.resize(ops_.size());
+    if (extent.lengths && f.own.size() < count + 1) f.own.resize(count + 1);
+    for (size_t i = 0; i < first; ++i) {
+      if (!fits(i, given[i], extent.steps * extent.rows)) throw Unfit(inputs[i].name + ": there is no such symbol");
+      f.values[i] = given[i], f.steps[i] = extent.steps, f.lengths[i] = nullptr;
+      if (!extent.lengths) continue;
+      if (i == 0) f.own[0].assign(extent.lengths, extent.lengths + extent.rows);
+      f.lengths[i] = &f.own[0];
+    }
+    int64_t bytes = 0, room = 0;
+    for (size_t k = 0; k < ops_.size(); ++k) {
+      const Op<T>& op = *ops_[k];
+      const size_t read = size_t(op.reads[0]), at = first + k;
+      for (int each : op.reads)
+        if (f.steps[size_t(each)] != f.steps[read]) throw Unfit(op.name + ": what it reads has different lengths");
+      const bool summary = op.form.kind == Kind::kSummary;
+      f.steps[at] = summary ? 1 : op.left(f.steps[read]);
+      f.lengths[at] = summary ? nullptr : f.lengths[read];
+      if (f.lengths[at] && !op.keeps_steps) {
+        f.own[at + 1].clear();
+        for (int64_t length : *f.lengths[read]) f.own[at + 1].push_back(op.left(length));
+        f.lengths[at] = &f.own[at + 1];
+      }
+      const bool is_state = op.gives_state && after && (summary || (f.steps[at] == 1 && !f.lengths[at]));
+      f.made[k] = is_state ? after[first_state_[k]] : nullptr;
+      for (size_t i = 0; i < results_.size() && !f.made[k]; ++i)
+        if (size_t(results_[i]) == at) f.made[k] = made[i];
+      room = std::max(room, op.room(extent_of(f, read, extent.rows)));
+      if (!f.made[k]) bytes += padded(f, at, extent.rows);
+    }
+    const int64_t all = bytes + room * int64_t(sizeof(T)) + kLine;
+    if (all > f.bytes) {
+      f.bytes = 0;
+      f.memory = line_memory(all);
+      f.bytes = all;
+    }
+    char* to = static_cast<char*>(f.memory.get());
+    for (size_t k = 0; k < ops_.size(); ++k) {
+      if (!f.made[k]) {
+        f.made[k] = to;
+        to += padded(f, first + k, extent.rows);
+      }
+      f.values[first + k] = f.made[k];
+    }
+    return reinterpret_cast<T*>(to);
+  }
+
+  int64_t padded(const Frame<T>& f, size_t value, int64_t rows) const {
+    const Form& form = forms_[value];
+    return (f.steps[value] * rows * form.row() * element_bytes<T>(form) + kLine - 1) / kLine * kLine;
+  }
+
+  static Extent extent_of(const Frame<T>& f, size_t value, int64_t rows) {
+    return {f.steps[value], rows, f.lengths[value] ? f.lengths[value]->data() : nullptr};
+  }
+
+  // To the caller's memory, unless it is there already, with zeros past a row's end.
+  void give(const Frame<T>& f, size_t result, int64_t rows, void* to) const {
+    const size_t at = size_t(results_[result]);
+    const Extent extent = extent_of(f, at, rows);
+    const int64_t bytes = bytes_of_row(results[result]);
+    if (f.values[at] != to && extent.steps > 0 && rows > 0)
+      std::memcpy(to, f.values[at], size_t(extent.steps * rows * bytes));
+    for (int64_t n = 0; extent.lengths && n < rows; ++n)
+      for (int64_t t = extent.lengths[n]; t < extent.steps; ++t)
+        std::memset(static_cast<char*>(to) + (t * rows + n) * bytes, 0, size_t(bytes));
+  }
+
   class StreamOf final : public Stream {
    public:
     StreamOf(const NetworkOf& network, int64_t rows) : net_(network), rows_(rows) {
+      for (const Part& part : net_.parts)
+        for (const StateForm& each : part.states)
+          if (each.memory) throw Unfit(part.name + ": its memory isn't a stream's");
       values_.resize(net_.inputs.size() + net_.ops_.size());
       for (size_t k = 0; k < net_.ops_.size(); ++k) {
         const Op<T>& op = *net_.ops_[k];
@@ -203,24 +316,27 @@ class NetworkOf final : public Network {
         form.kind = Kind::kExact;
       else if (kind->text() != "values")
         throw Damaged("expected inputs to be values, exact or symbols");
+      if (form.kind == Kind::kExact && sizeof(T) == 8) form.kind = Kind::kValues;  // which are as exact
       names.push_back(name->text());
       forms_.push_back(form);
       inputs.push_back({name->text(), form, element_bytes<T>(form)});
     }
   }
 
-  static std::vector<int> places(const Json* told, const std::vector<std::string>& names, const std::string& who) {
+  // Where the values are that `told` names; by default the last one.
+  static std::vector<int> places(const Json* told, const std::vector<std::string>& names, const std::string& expected) {
     if (!told) return {int(names.size()) - 1};
     std::vector<int> found;
-    if (told->is(Json::Kind::kList))
-      for (const Json& each : told->items()) {
-        const auto at = std::find(names.begin(), names.end(), each.text());
-        if (!each.is(Json::Kind::kText) || at == names.end())
-          throw Damaged(who + ": expected names of values before it");
-        found.push_back(int(at - names.begin()));
-      }
-    if (found.empty()) throw Damaged(who + ": expected names of values before it");
-    return found;
+    bool all = told->is(Json::Kind::kList);
+    for (const Json& each : told->items()) {
+      const auto at = std::find(names.begin(), names.end(), each.text());
+      all = all && each.is(Json::Kind::kText) && at != names.end();
+      found.push_back(int(at - names.begin()));
+    }
+    if (all && !found.empty()) return found;
+    std::string known;
+    for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+    throw Damaged(expected + " to be among " + known.substr(0, kMostShown) + ", got " + said(told));
   }
 
   bool fits(size_t input, const void* given, int64_t count) const {
@@ -234,6 +350,10 @@ class NetworkOf final : public Network {
   std::vector<Form> forms_;
   std::vector<std::unique_ptr<Op<T>>> ops_;
   std::vector<int> results_;
+  std::vector<size_t> first_state_;  // of each op among all states
+  size_t states_ = 0;
+  double work_ = 0;
+  mutable std::atomic<Frame<T>*> spare_{nullptr};
 };
 
 }  // namespace
@@ -246,13 +366,21 @@ std::unique_ptr<Network> read_network(std::string_view data, int threads) {
   if (kind->text() != "network") throw Unsupported("the library runs networks, not a " + kind->text().substr(0, 40));
   if (!format || !format->whole(0, version) || version != kFormat)
     throw Unsupported("a network of another format than " + std::to_string(kFormat) + ", which this version reads");
-  const Json& content = *file.told.find("content");
-  bool any = false, wide = true;
-  for (const auto& [name, tensor] : file.tensors)
-    if (tensor.dtype[0] == 'F' || tensor.dtype == "BF16") any = true, wide = wide && tensor.dtype == "F64";
-  const uint64_t mark = fingerprint(data);
-  if (any && wide) return std::make_unique<NetworkOf<double>>(content, file.tensors, mark, threads);
-  return std::make_unique<NetworkOf<float>>(content, file.tensors, mark, threads);
+  std::unique_ptr<Network> made =
+      make_network(*file.told.find("content"), file.tensors, own_cells(), threads, fingerprint(data));
+  for (const Part& part : made->parts)
+    for (const StateForm& each : part.states)
+      if (each.memory) throw Unsupported("there is no op " + part.op + " in the library");
+  return made;
 }
 
-}  // namespace statewise
+std::unique_ptr<Network> make_network(const Json& content, const std::map<std::string, Tensor>& tensors,
+                                      const std::map<std::string, CellNames>& cells, int threads, uint64_t mark) {
+  bool any = false, wide = true;
+  for (const auto& [name, tensor] : tensors)
+    if (tensor.dtype[0] == 'F' || tensor.dtype == "BF16") any = true, wide = wide && tensor.dtype == "F64";
+  if (any && wide) return std::make_unique<NetworkOf<double>>(content, Materials{tensors, cells, threads}, mark);
+  return std::make_unique<NetworkOf<float>>(content, Materials{tensors, cells, threads}, mark);
+}
+
+}  // namespace statewise::runtime

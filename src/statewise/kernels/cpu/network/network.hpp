@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,7 +11,7 @@
 
 #include "ops.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 
 // An input or a result. element: bytes of a number, int64 where the kind is symbols.
 struct Port {
@@ -35,19 +36,36 @@ class Stream {
   virtual bool load(const void* from, int64_t bytes) = 0;
 };
 
-// Nothing in it changes, so several threads may share one.
+// What runs an op of the program.
+struct Part {
+  std::string name, op;
+  Form form;
+  std::vector<StateForm> states;
+  bool keeps_steps;  // whether it gives as many as it reads
+};
+
+// Nothing in it changes that a caller could see, so several threads may share one.
 class Network {
  public:
   virtual ~Network() = default;
   std::vector<Port> inputs, results;
+  std::vector<Part> parts;
+  bool float64 = false;
   // Why it can't read a step at a time; empty where it can.
   std::string whole;
 
   virtual int64_t result_steps(size_t result, int64_t steps) const = 0;
-  // Whole sequences (T, N, F), of which each row's first lengths[n] steps count; null: all. Results past a row's end
-  // are zeros. Throws Unfit.
-  virtual void run(int64_t steps, int64_t rows, const int64_t* lengths, const void* const* given,
-                   void* const* made) const = 0;
+  // Which of all parts' states, one after the other, a result of a single step is; -1: none.
+  virtual int state_of_result(size_t result) const = 0;
+  // State k, of all of them, of rows that have read nothing.
+  virtual void begin(size_t k, int64_t rows, void* to) const = 0;
+  // Whole sequences (T, N, F) or a single step. before, after: all parts' states, one after the other; null: as they
+  // begin; not wanted. Of memories nothing is written. Results past a row's end are zeros. A result that is a state may
+  // be written to the same memory. Throws Unfit.
+  virtual void feed(const Extent& extent, const void* const* given, const StatePart* before, void* const* after,
+                    void* const* made) const = 0;
+  // Multiply-adds of a step of a row, about.
+  virtual double work() const = 0;
   // Throws Unfit. The network must live as long.
   virtual std::unique_ptr<Stream> start(int64_t rows) const = 0;
 };
@@ -55,4 +73,8 @@ class Network {
 // The network in a file of statewise.save's, of which nothing is kept. Throws Damaged or Unsupported.
 std::unique_ptr<Network> read_network(std::string_view file, int threads = 1);
 
-}  // namespace statewise
+// A program: inputs, ops and results.
+std::unique_ptr<Network> make_network(const Json& content, const std::map<std::string, Tensor>& tensors,
+                                      const std::map<std::string, CellNames>& cells, int threads, uint64_t mark = 0);
+
+}  // namespace statewise::runtime

@@ -1,84 +1,38 @@
-// What a program is made of, as in src/statewise/runtime/ops.py: ops over time, each of which computes whole sequences
-// and, where it can, a step at a time in memory that is there already.
+// What a program is made of: ops over time. Each has one method that computes, feed, which takes whole sequences or a
+// single step, of rows that have just begun or go on from a state; what it gives and the state after it are memory of
+// the caller's.
 //
 // A value over time is (T, N, F), what sums up the steps is (N, F); symbols are int64 (T, N).
 
 #pragma once
 
-#include <cstddef>
-#include <map>
+#include <algorithm>
+#include <cstdint>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "../dispatch.hpp"
-#include "file.hpp"
+#include "told.hpp"
 
-namespace statewise {
+namespace statewise::runtime {
 
-// What a file asks for and this library doesn't do.
-struct Unsupported : std::runtime_error {
-  using std::runtime_error::runtime_error;
+// Steps of rows, of which each row's first lengths[n] count; null: all.
+struct Extent {
+  int64_t steps, rows;
+  const int64_t* lengths;
+  int64_t of(int64_t row) const { return lengths ? lengths[row] : steps; }
 };
 
-// What a caller gives that doesn't fit.
-struct Unfit : std::runtime_error {
-  using std::runtime_error::runtime_error;
+// A part of an op's state: (depth, N, width), or (N, width) where it is flat. A memory has any depth, by which the
+// caller tells how long it is, and is only read.
+struct StateForm {
+  int64_t depth, width;
+  bool flat = true, memory = false;
 };
 
-enum class Kind { kValues, kExact, kSymbols, kSummary };
-
-constexpr int64_t kWidest = int64_t(1) << 31;
-
-// What is known of a value before there is one. Exact values are double, whatever the others are.
-struct Form {
-  int64_t width = 0;  // F; of symbols how many there are
-  Kind kind = Kind::kValues;
-  bool operator==(const Form&) const = default;
-  int64_t row() const { return kind == Kind::kSymbols ? 1 : width; }  // elements of a row
-};
-
-// What a file says of one op: options and tensors, each checked when it is asked for.
-template <class T>
-class Told {
- public:
-  Told(const Json& entry, const std::map<std::string, Tensor>& tensors, std::set<std::string>& used, int threads);
-
-  const std::string& name() const { return name_; }
-  const std::string& op() const { return op_; }
-  int threads() const { return threads_; }
-  size_t tensors() const { return tensors_.size(); }
-  const Json* find(const char* option) const { return entry_.find(option); }
-  [[noreturn]] void refuse(const std::string& expected) const;
-
-  int64_t count(const char* option, int64_t least = 1) const;
-  int64_t count(const char* option, int64_t least, int64_t otherwise) const;
-  double number(const char* option, double otherwise) const;
-  bool flag(const char* option, bool otherwise = false) const;
-  std::string word(const char* option) const;
-
-  bool has(const std::string& tensor) const;
-  // The numbers of a tensor of this shape, -1 for any; the shape that it has comes back.
-  template <class U = T>
-  std::vector<U> array(const std::string& tensor, std::vector<int64_t> shape,
-                       std::vector<int64_t>* found = nullptr) const;
-
- private:
-  const Json& entry_;
-  const std::map<std::string, Tensor>& tensors_;
-  std::set<std::string>& used_;
-  int threads_;
-  std::string name_, op_;
-};
-
-// What an op gives for whole sequences: (steps, rows, F) in memory of its own, or of the caller's.
-struct Value {
-  Form form;
-  int64_t steps = 0;
-  std::vector<int64_t> lengths;  // of each row
-  std::vector<std::byte> own;
-  const void* data = nullptr;
+struct StatePart {
+  const void* data;
+  int64_t depth;
 };
 
 // An op at work for some rows of a stream, with the state they are in.
@@ -95,40 +49,44 @@ class Worker {
   virtual void load(const T*) {}
 };
 
-// One row's steps, one after the other.
-struct Row {
-  const std::byte* data;
-  int64_t bytes;  // of a step
-};
-
 template <class T>
 class Op {
  public:
   virtual ~Op() = default;
   Form form;
+  std::vector<StateForm> states;
   bool streams = true;
-  std::string name;
+  bool keeps_steps = true;   // whether left() is what it is given
+  bool gives_state = false;  // what it gives for a single step is its first state
+  std::string name, op;
   std::vector<int> reads;
 
-  virtual std::unique_ptr<Worker<T>> work(int64_t rows) const = 0;
   // How many steps the result has of so many.
   virtual int64_t left(int64_t steps) const { return steps; }
-  virtual Value run(const std::vector<const Value*>& given, int64_t rows) const;
-
- protected:
-  // Of one row, dense in memory; the result too. By default step after step.
-  virtual void sequence(int64_t steps, const std::vector<Row>& given, void* result) const;
-  // What a summary is of no steps.
-  virtual void nothing(T*) const {}
+  // State k of so many rows that have read nothing: zeros.
+  virtual void begin(size_t k, int64_t rows, T* to) const {
+    std::fill_n(to, states[k].depth * rows * states[k].width, T(0));
+  }
+  // Numbers that feed needs room for.
+  virtual int64_t room(const Extent&) const { return 0; }
+  // The result of all rows; past a row's end it is something that can be read. before: of each state, null: as it
+  // begins. after: likewise, null: not wanted; of a single step it may be where the state before is. False where a
+  // value is missing. Throws Unfit.
+  virtual bool feed(const Extent& extent, const void* const* given, const StatePart* before, T* const* after,
+                    void* result, T* room) const = 0;
+  // Steps in memory of their own. By default they are fed.
+  virtual std::unique_ptr<Worker<T>> work(int64_t rows) const;
 };
 
 // The op that a file describes. Throws Damaged or Unsupported.
 template <class T>
 std::unique_ptr<Op<T>> make_op(const Told<T>& told, const std::vector<Form>& given);
 
-template <class T>
-int64_t element_bytes(const Form& form) {
-  return form.kind == Kind::kSymbols || form.kind == Kind::kExact ? 8 : int64_t(sizeof(T));
-}
+// The names of all ops, and of what `activation` may compute.
+std::vector<std::string> op_names();
+std::vector<std::string> activation_names();
 
-}  // namespace statewise
+constexpr int64_t kMostAround = 1 << 24;  // numbers that a convolution reads at once, or puts before the first
+constexpr double kNever = -1e4;           // the score of a move that may not be
+
+}  // namespace statewise::runtime
