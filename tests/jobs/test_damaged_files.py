@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from statewise import cli
 from statewise.jobs import Classifier, Forecaster, Tagger, Translator, Writer
+from statewise.jobs.data import parquet
 from statewise.jobs.errors import InputError
 from statewise.jobs.tasks.classify.config import Layout
 from statewise.jobs.tasks.classify.formats import read as read_sequences
@@ -343,6 +344,38 @@ def test_a_parquet_file_that_makes_polars_panic_is_refused_in_one_line():
     assert found.stderr == ""
     assert found.stdout.count("\n") > len(whole) // 230
     assert all(line.startswith("x: ") for line in found.stdout.splitlines())
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "uncompressed"])
+def test_what_a_parquet_file_says_of_sizes_is_read(compression):
+    """Of files with dictionaries, several groups of rows, lists and nothing; by polars and by pyarrow."""
+    frame = pl.DataFrame({"n": np.arange(3000.0), "word": ["a", "b", None] * 1000, "list": [[1, 2, 3]] * 3000})
+    frame.write_parquet("polars.parquet", compression=compression, row_group_size=700)
+    arrow = pytest.importorskip("pyarrow.parquet")
+    for version in ("1.0", "2.0"):
+        arrow.write_table(frame.to_arrow(), f"arrow{version}.parquet", data_page_version=version, row_group_size=900)
+    for name in ("polars.parquet", "arrow1.0.parquet", "arrow2.0.parquet"):
+        found = parquet.sizes(Path(name).read_bytes())
+        assert found.values == 15_000
+        assert found.unpacked > 24_000
+    frame[:0].write_parquet("none.parquet")
+    assert parquet.sizes(Path("none.parquet").read_bytes()).values == 0
+
+
+def test_a_parquet_page_of_impossible_size_does_not_end_the_process():
+    """polars 1.x aborts where a page says that it has -1 values, or 2^31: here every byte of its header is damaged."""
+    pl.DataFrame({"sales": np.arange(28.0)}).write_parquet("whole.parquet")
+    code = (
+        "import sys; from pathlib import Path; from statewise.jobs.data.tables import read_table\n"
+        "from statewise.jobs.errors import InputError\n"
+        "whole = Path('whole.parquet').read_bytes()\n"
+        "for at in range(4, 60):\n"
+        "  for byte in (0, 1, 127, 255):\n"
+        "    Path('x').write_bytes(whole[:at] + bytes([byte]) + whole[at + 1:])\n"
+        "    try:\n        read_table('x')\n    except InputError as error:\n        print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.count("a page of impossible size") > 3
 
 
 @pytest.mark.parametrize(

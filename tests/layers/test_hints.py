@@ -83,31 +83,30 @@ CODE = (
 
 def mended(hint: str, layer: Any, call: dict[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
     """The layers and the calls that ``hint`` names, as often as it says "or else"; none where it names no change."""
+    base = dict(call)
+    if "(h_0, torch.zeros_like(h_0))" in hint:
+        base["hx"] = (call["hx"], torch.zeros_like(call["hx"]))
+    elif "tuple(hx)" in hint:
+        base["hx"] = tuple(call["hx"])
+    elif "lengths=." in hint:
+        base["hx"], base["lengths"] = None, call["hx"]
+    elif which := re.search(r"hx\[\d\]", hint):
+        base["hx"] = eval(which[0], {}, call)
     found = []
-    first, *others = hint.split(" Or else: ")
-    for said in (first, *others):
-        codes, own, new = re.findall(CODE, said), layer, dict(call)
-        if "(h_0, torch.zeros_like(h_0))" in said:
-            new["hx"] = (call["hx"], torch.zeros_like(call["hx"]))
-            codes = [code for code in codes if "zeros_like" not in code]
-        elif "tuple(hx)" in said:
-            new["hx"] = tuple(call["hx"])
-        elif "lengths=." in said:
-            new["hx"], new["lengths"] = None, call["hx"]
-        elif not codes and "did you mean" not in said:
+    for said in hint.split(" Or else: "):
+        own, new = layer, dict(base)
+        codes = [code for code in re.findall(CODE, said) if "zeros_like" not in code and not code.startswith("hx[")]
+        if not codes and "did you mean" not in said and base["hx"] is call["hx"]:
             continue
-        for code in codes:
-            if code.startswith("hx["):
-                new["hx"] = eval(code, {}, new)
         if "did you mean" in said:
             own = copy.deepcopy(layer)
             own.batch_first = "batch_first=True" in said
         states = list(new["hx"]) if isinstance(new["hx"], (tuple, list)) else [new["hx"]]
         for code in codes:
-            name = re.search(r"input|[hc]_0|lengths|reset|hx", code)[0]
+            name = re.search(r"input|[hc]_0|lengths|reset", code)[0]
             if name in ("h_0", "c_0"):
                 states["hc".index(name[0])] = eval(code, {}, {name: states["hc".index(name[0])]})
-            elif name != "hx":
+            else:
                 new[name] = eval(code, {"torch": torch}, new)
         new["hx"] = tuple(states) if len(states) > 1 else states[0]
         found.append((own, new))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -133,6 +134,18 @@ def test_what_is_not_known_is_named(file, tmp_path):
     layer(path)
     with pytest.raises(runtime.LoadError, match="there is no input 'W'; there are x"):
         statewise.from_onnx(path, values={"W": np.zeros(3)})
+
+
+def test_numbers_that_are_not_finite_are_no_warning(file):
+    path, read = file
+    for layer in (statewise.LSTM(3, 4, clip=1.0), statewise.GRU(3, 4)):
+        statewise.to_onnx(layer, path)
+        model = onnx.load(path)
+        graphs = [model.graph, *(each.g for node in model.graph.node for each in node.attribute if each.HasField("g"))]
+        for weight in (each for graph in graphs for each in graph.initializer if each.data_type == 1):
+            weight.CopyFrom(numpy_helper.from_array(np.full(list(weight.dims), np.inf, np.float32), weight.name))
+        with suppress(runtime.LoadError):
+            read(model)
 
 
 class Model(nn.Module):

@@ -57,7 +57,8 @@ def from_onnx(path: str | PathLike[str], *, values: Mapping[str, Any] | None = N
     if path.stat().st_size > MOST_BYTES:
         raise LoadError(f"{path}: more than {MOST_BYTES} bytes")
     try:
-        return _network(path.read_bytes(), path.parent, values or {}, threads)
+        with np.errstate(all="ignore"):  # of numbers that aren't finite something comes of that kind
+            return _network(path.read_bytes(), path.parent, values or {}, threads)
     except LoadError as error:
         raise LoadError(f"{path}: {in_a_line(error)}") from None
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:

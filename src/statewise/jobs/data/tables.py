@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, remark
 from ..lazy import LazyModule
 from .content import check_unpacked, read_content
+from .parquet import sizes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,6 +66,11 @@ def _read(path: Path, content: bytes, header: bool | None) -> pl.DataFrame:
 
 
 def _parquet(path: Path, content: bytes) -> pl.DataFrame:
+    try:
+        told = sizes(content)
+    except ValueError as error:
+        raise InputError(f"{path}: a damaged Parquet file: {error}") from None
+    check_unpacked(path, max(8 * told.values, told.unpacked), f"in {told.values} cells")
     try:
         with _quiet():
             table = pl.scan_parquet(io.BytesIO(content))
