@@ -313,6 +313,41 @@ def test_a_cell_of_ones_own(browser, tmp_path):
     assert browser.complaints == []
 
 
+# Somebody who clicks and types anywhere, %d being the seed; what went wrong.
+ANYWHERE = """(() => {
+  let seed = %d;
+  const random = n => { seed = (seed * 1103515245 + 12345) %% 2147483648; return Math.floor(seed / 65536) %% n; };
+  const wrong = [], did = [];
+  for (let k = 0; k < 80 && !wrong.length; k++) {
+    const all = [...document.querySelectorAll("main button:not(:disabled, #play, #copy), main input, main select")];
+    const rare = all.filter(each => !each.matches(".tile, .token"));
+    const one = random(2) ? rare[random(rare.length)] : all[random(all.length)];
+    did.push(one.id || one.name || one.dataset.key || one.textContent.trim());
+    if (one.tagName === "SELECT") one.selectedIndex = random(one.options.length);
+    else if (one.matches("[type=number], [type=range]")) one.value = String(random(9) - 1);
+    else one.click();
+    for (const kind of ["input", "change", "mouseover"]) one.dispatchEvent(new Event(kind, { bubbles: true }));
+    if (!document.querySelector(".chosen")) wrong.push("nothing is chosen");
+    if (/NaN|undefined|null|object/.test(document.querySelector("main").innerText)) wrong.push("no number");
+  }
+  return wrong.length ? [...wrong, ...did.slice(-5), location.hash] : [];
+})()"""
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_is_done_the_numbers_stay_the_programs(browser, seed):
+    browser.call("Page.navigate", url="about:blank")
+    browser.open(browser.address)
+    assert browser.see(ANYWHERE % seed) == []
+    browser.see("document.querySelector('[role=alert] button')?.click()")
+    browser.see(f"{ALL}.value = {ALL}.max, {ALL}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    address = browser.see("location.hash")
+    compare(browser.see(SHOWN), run(browser), turned="view=loop" in address and "batchFirst" in address)
+    assert browser.complaints == []
+
+
 @pytest.mark.slow
 @NEEDS_BROWSER
 def test_every_question_is_answered_by_what_is_shown(browser):

@@ -10,7 +10,7 @@ from typing import Literal, get_origin
 
 import pytest
 
-from statewise.cli import COMMANDS, _found
+from statewise.cli import COMMANDS, _found, main
 from statewise.jobs import InputError
 from statewise.jobs.artifacts.runs import run_folder
 from statewise.jobs.command import Command, Out, Run, declare, folded
@@ -287,3 +287,14 @@ def test_a_terminal_gets_lines_that_it_has_room_for() -> None:
         "runs/of-a-name-that-has-no-place-to-break-in-it"
     )
     assert folded(text, 120) == text
+
+
+def test_help_fits_80_columns(monkeypatch, capsys) -> None:
+    """Of every command, its examples too, which go on in a second line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([*name.split(), "--help"])
+        said = capsys.readouterr().out
+        assert said
+        assert not [line for line in said.splitlines() if len(line) > 80], name

@@ -55,6 +55,40 @@ MISTAKES = {
     "an array": (GRU, (np.zeros((3, 2, 1), np.float32),), "torch.as_tensor"),
     "a list": (GRU, ([Z(3, 1), Z(2, 1)],), "lengths="),
     "packed": (GRU, (pack_sequence([Z(3, 1), Z(2, 1)]), Z(2, 1, 4)), "h_0.transpose(0, 1)"),
+    "a mask": (
+        GRU,
+        (Z(3, 10, 1), None, Z(10, 3, dtype=torch.bool)),
+        "whole numbers (N,) = (10,): of a mask lengths.sum(1)",
+    ),
+    "lengths of rows that were cut": (GRU, (Z(3, 10, 1), None, [4] * 10), "torch.as_tensor(lengths).clamp(max=3)"),
+    "lengths as floats": (GRU, (Z(3, 10, 1), None, Z(10)), "lengths.long()."),
+    "too few lengths": (GRU, (Z(3, 10, 1), None, [1, 2]), "lengths are one for each of the N = 10 rows"),
+    "lengths by their place": (GRU, (Z(3, 10, 1), [3] * 10), "lengths are given by name, lengths=."),
+    "resets as numbers": (GRU, (Z(3, 10, 1), None, None, Z(3, 10)), "(T, N) = (3, 10): reset.bool()."),
+    "resets in the other order": (
+        GRU,
+        (Z(3, 10, 1), None, None, Z(10, 3, dtype=torch.bool)),
+        "reset.transpose(0, 1).",
+    ),
+    "resets of rows": (
+        GRU,
+        (Z(3, 10, 1), None, None, Z(10, dtype=torch.bool)),
+        "reset has all axes of it but the last: (3, 10).",
+    ),
+    "a convolution's order": (LSTM, (Z(3, 26, 10),), "input.permute(2, 0, 1) is (T, N, I) = (10, 3, 26)."),
+    "what a layer returns": (GRU, ((Z(3, 10, 1), Z(1, 10, 1)),), "the next one reads the output, input[0]"),
+    "and as states": (LSTM, (Z(3, 10, 26), (Z(3, 10, 8), (Z(1, 10, 8),) * 2)), "hx[1] are the states."),
+    "two states for one": (GRU, (Z(3, 10, 1), (Z(1, 10, 4),) * 2), "one state, h, which is given as a tensor: hx[0]."),
+    "two states as one": (LSTM, (Z(3, 10, 26), Z(2, 1, 10, 8)), "each a tensor of its own: tuple(hx)."),
+    "a smaller last batch": (GRU, (Z(3, 7, 1), Z(1, 10, 4)), "this one has 10 rows. Is the last batch of the data a"),
+    "states of both directions": (GRU, (Z(3, 10, 1), Z(2, 10, 4)), "their sum: h_0.unflatten(0, (1, 2)).sum(1)."),
+    "states of other units": (GRU, (Z(3, 10, 1), Z(1, 10, 5)), "since the layer was made with hidden_size=4."),
+    "two mistakes": (
+        STACK,
+        (Z(3, 10, 26), (Z(10, 4, 8),) * 2),
+        "batch_first=False? A state is (L*D, N, H) = (4, 10, 8), whether batch_first or not: h_0.transpose",
+    ),
+    "steps for a cell, batch first": (CELL, (Z(3, 5, 26), (Z(3, 8),) * 2), "call it with input[:, t] for each t"),
     "steps for a cell": (CELL, (Z(5, 3, 26),), "(T, N, I) = (5, 3, 26) are 5 steps"),
     "a cell's features": (CELL, (Z(26, 3),), "input.movedim(0, -1)"),
     "a layer's state for a cell": (
@@ -83,31 +117,30 @@ CODE = (
 
 def mended(hint: str, layer: Any, call: dict[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
     """The layers and the calls that ``hint`` names, as often as it says "or else"; none where it names no change."""
+    base = dict(call)
+    if "(h_0, torch.zeros_like(h_0))" in hint:
+        base["hx"] = (call["hx"], torch.zeros_like(call["hx"]))
+    elif "tuple(hx)" in hint:
+        base["hx"] = tuple(call["hx"])
+    elif "lengths=." in hint:
+        base["hx"], base["lengths"] = None, call["hx"]
+    elif which := re.search(r"hx\[\d\]", hint):
+        base["hx"] = eval(which[0], {}, call)
     found = []
-    first, *others = hint.split(" Or else: ")
-    for said in (first, *others):
-        codes, own, new = re.findall(CODE, said), layer, dict(call)
-        if "(h_0, torch.zeros_like(h_0))" in said:
-            new["hx"] = (call["hx"], torch.zeros_like(call["hx"]))
-            codes = [code for code in codes if "zeros_like" not in code]
-        elif "tuple(hx)" in said:
-            new["hx"] = tuple(call["hx"])
-        elif "lengths=." in said:
-            new["hx"], new["lengths"] = None, call["hx"]
-        elif not codes and "did you mean" not in said:
+    for said in hint.split(" Or else: "):
+        own, new = layer, dict(base)
+        codes = [code for code in re.findall(CODE, said) if "zeros_like" not in code and not code.startswith("hx[")]
+        if not codes and "did you mean" not in said and base["hx"] is call["hx"]:
             continue
-        for code in codes:
-            if code.startswith("hx["):
-                new["hx"] = eval(code, {}, new)
         if "did you mean" in said:
             own = copy.deepcopy(layer)
             own.batch_first = "batch_first=True" in said
         states = list(new["hx"]) if isinstance(new["hx"], (tuple, list)) else [new["hx"]]
         for code in codes:
-            name = re.search(r"input|[hc]_0|lengths|reset|hx", code)[0]
+            name = re.search(r"input|[hc]_0|lengths|reset", code)[0]
             if name in ("h_0", "c_0"):
                 states["hc".index(name[0])] = eval(code, {}, {name: states["hc".index(name[0])]})
-            elif name != "hx":
+            else:
                 new[name] = eval(code, {"torch": torch}, new)
         new["hx"] = tuple(states) if len(states) > 1 else states[0]
         found.append((own, new))

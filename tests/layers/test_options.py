@@ -541,7 +541,11 @@ def test_chrono_init():
         ({"activation": "swish"}, ValueError, "activation has to be one of elu, hardsigmoid, .* got 'swish'"),
         ({"activation": 3}, TypeError, "activation should be a name, or names by tanh and sigmoid, got: int"),
         ({"activation": {"relu": "elu"}}, ValueError, "in the place of tanh or sigmoid, got 'relu' for the cell lstm"),
-        ({"zone_out": 0.1}, TypeError, r"LSTM.__init__\(\) got an unexpected keyword argument 'zone_out'"),
+        ({"zone_out": 0.1}, TypeError, r"LSTM.__init__\(\) got an unexpected .* 'zone_out'. Did you mean 'zoneout'\?"),
+        ({"layers": 2}, TypeError, r"argument 'layers'. Did you mean 'num_layers'\?"),
+        ({"units": 2}, TypeError, r"argument 'units'. Did you mean 'hidden_size'\?"),
+        ({"color": 2}, TypeError, r"argument 'color'$"),
+        ({"bias": 0.5}, TypeError, "got: float\nThe argument after num_layers is bias: .* its name, dropout=0.5"),
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ def by_name(name: str) -> Cell:
         parts = parts_of_name(name)
         if parts is not None and parts[0] in _DEFINED:
             return variant(_DEFINED[parts[0]], parts[1])
-        known = ", ".join(_DEFINED)
+        known, near = ", ".join(_DEFINED), get_close_matches(name, _DEFINED, 1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
         raise KeyError(
-            f"no cell is called {name!r}; there are {known}. A cell of one's own is found once its module is imported"
+            f"no cell is called {name!r}; there are {known}. A cell of one's own is found once its module is imported."
+            f"{meant}"
         ) from None
 
 

@@ -275,7 +275,7 @@ def _holds(code: str, names: dict[str, Any]) -> bool:
     with torch.no_grad():
         left, right = (eval(side, names) for side in code.split(" == "))  # of relations alone
     largest = max(1.0, float(left.abs().max())) if left.numel() else 1.0
-    return torch.allclose(left, right, rtol=0, atol=1000 * names["eps"] * largest)
+    return torch.allclose(left, right, rtol=0, atol=min(1000 * names["eps"], 0.05) * largest)
 
 
 def _several(state: Any) -> tuple[Tensor, ...]:

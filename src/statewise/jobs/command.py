@@ -135,7 +135,7 @@ class Command(Generic[Options]):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options."""
         parser.usage, parser.description, parser.epilog = self.usage, self.description, self.examples
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.formatter_class = HelpFormatter
         declare(parser, self.options)
 
     def run(self, args: argparse.Namespace) -> int:
@@ -171,6 +171,28 @@ class Command(Generic[Options]):
                 setattr(options, each.name, where / value)
         options.resume = folder  # type: ignore[attr-defined]
         return options
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Lines that go on from one another are filled to the terminal's width; indented ones, as examples, are not."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: list[str] = []
+        for line in text.strip("\n").split("\n"):
+            before = lines[-1] if lines else ""
+            goes_on = line.startswith(" " * 8) or not (line[:1].isspace() or before[:1].isspace())
+            if line and before and goes_on:
+                lines[-1] = f"{before} {line.strip()}"
+            else:
+                lines.append(line)
+        fitting = [_command(line, width) if "statewise " in line else folded(line, width) for line in lines]
+        return textwrap.indent("\n".join(fitting), indent)
+
+
+def _command(line: str, width: int) -> str:
+    """A line of a shell, gone on with in the next one where it is too long."""
+    broken = textwrap.wrap(line, width - 2, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(broken) if len(line) > width else line
 
 
 def say(text: str) -> None:

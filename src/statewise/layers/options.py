@@ -7,6 +7,7 @@ import numbers
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict
 
 from .. import cells
@@ -87,10 +88,25 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size")
+# As other libraries call them.
+_ELSEWHERE = {
+    "units": "hidden_size",
+    "layers": "num_layers",
+    "use_bias": "bias",
+    "time_major": "batch_first",
+}
+
+
 def check_nonlinearity(nonlinearity: Any) -> None:
     """ValueError unless ``nonlinearity`` is ``'tanh'`` or ``'relu'``."""
     if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        told = f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+        if isinstance(nonlinearity, (bool, float)):
+            told += (
+                "\nOf an RNN the argument after num_layers is nonlinearity: give bias, batch_first and dropout by name."
+            )
+        raise ValueError(told)
 
 
 def check_options(
@@ -105,6 +121,11 @@ def check_options(
 ) -> None:
     """ValueError or TypeError for the first argument that makes no sense; warns of a dropout that will do nothing."""
     _check_dropout(dropout, num_layers)
+    if isinstance(bias, float):  # by its place where the dropout was meant
+        raise TypeError(
+            "bias should be of type bool, got: float\n"
+            f"The argument after num_layers is bias: dropout is given by its name, dropout={bias}."
+        )
     _check_bool("bias", bias)
     _check_bool("batch_first", batch_first)
     _check_size("input_size", input_size)
@@ -188,10 +209,12 @@ def per_state(zoneout: float | Sequence[float], cell: Cell) -> tuple[float, ...]
 
 
 def check_names(owner: str, options: Options) -> None:
-    """TypeError for an argument that is no option."""
+    """TypeError for an argument that is no option; with the one whose name is like it."""
     for name in options:
         if name not in DEFAULTS:
-            raise TypeError(f"{owner}.__init__() got an unexpected keyword argument {name!r}")
+            near = _ELSEWHERE.get(name) or next(iter(get_close_matches(name, [*ARGUMENTS, *DEFAULTS], 1)), "")
+            meant = f". Did you mean {near!r}?" if near else ""
+            raise TypeError(f"{owner}.__init__() got an unexpected keyword argument {name!r}{meant}")
 
 
 def check_extras(layer: RecurrentLayer, cell: Cell, options: Options) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import file
 from .file import Arrays, LoadError
+from .hints import of_input, of_lengths
 from .program import Program, inputs_of, made, parts_of
 from .resets import begun_anew, pieces
 
@@ -211,7 +212,9 @@ class Network:
             if value.ndim != 2 - symbols + over_time or (not symbols and value.shape[-1] != form.width):
                 axes = "(N, T" if self.batch_first else "(T, N"
                 axes = (axes if over_time else "(N") + (")" if symbols else f", {form.width})")
-                raise ValueError(f"{name}: expected {axes.replace('(N)', '(N,)')}, got {value.shape}")
+                width = None if symbols else form.width
+                meant = of_input(name, value.shape, width, bool(over_time), self.batch_first)
+                raise ValueError(f"{name}: expected {axes.replace('(N)', '(N,)')}, got {value.shape}{meant}")
             if symbols and value.size and int(value.view(np.uint64).max()) >= form.width:
                 raise ValueError(f"{name}: expected numbers from 0 to {form.width - 1}, got {_odd(value, form.width)}")
             value = value if value.flags.aligned else value.copy()
@@ -225,7 +228,9 @@ class Network:
             return None
         lengths = _as_array("lengths", lengths, np.dtype(np.int64))
         if lengths.shape != x.shape[1:2] or (lengths.size and not 0 <= lengths.min() <= lengths.max() <= len(x)):
-            raise ValueError(f"lengths: expected {x.shape[1]} numbers from 0 to {len(x)}, got {lengths.tolist()!r:.80}")
+            meant = of_lengths(lengths.size, len(x), x.shape[1], self.batch_first) if lengths.ndim == 1 else ""
+            told = f"lengths: expected {x.shape[1]} numbers from 0 to {len(x)}, got {lengths.tolist()!r:.80}"
+            raise ValueError(told + meant)
         return lengths
 
     def _check_streams(self) -> None:

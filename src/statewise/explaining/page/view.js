@@ -636,9 +636,9 @@ function recall() {
   state.ragged = Boolean(start.lengths?.length);
   for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
     if (name === "lengths") state.lengths = text.split(",").map(Number);
+    else if (!Object.hasOwn(USUAL, name) || (name === "cell" && !Object.hasOwn(CELLS, text))) continue;
     else if (typeof USUAL[name] === "number") state[name] = Number(text);
-    else if (typeof USUAL[name] === "boolean") state[name] = text === "true";
-    else if (name === "cell" ? text in CELLS : name in USUAL) state[name] = text;
+    else state[name] = typeof USUAL[name] === "boolean" ? text === "true" : text;
   }
 }
 
