@@ -3,6 +3,10 @@
     .venv/bin/python tools/fuzz.py                             20,000 mutants of every kind of file
     .venv/bin/python tools/fuzz.py --mutants 500 csv ts        of two kinds
     .venv/bin/python tools/fuzz.py --first 1234 --mutants 1 -v csv    one mutant again, with its traceback
+    .venv/bin/python tools/fuzz.py --mutants 100000 networks onnx nam rtneural keras    what other people's models are
+
+Models are damaged by structure more than by bytes (an entry of a header, a node of a graph), and each of the runtime's
+files is run by every instruction set, a step at a time too: all must refuse it alike, or give the same numbers.
 
 A mutant follows from its kind and its number. Whatever else is raised, a warning that is no remark of one line, a word
 on stderr past Python, a death of the process, more memory than ``--memory`` or more time than ``--seconds`` is a

@@ -485,10 +485,11 @@ def test_a_label_that_is_a_text_is_not_taken_for_a_class(capsys):
 def test_the_driver_finds_what_is_wrong(tmp_path):
     """A few mutants end well; and a reader that lets an error through is told on."""
     root = Path(__file__).parents[2]
-    command = [sys.executable, str(root / "tools" / "fuzz.py"), "--mutants", "40", "csv", "ts", "zip", "classify"]
+    kinds = ("csv", "ts", "zip", "classify", "networks", "onnx")
+    command = [sys.executable, str(root / "tools" / "fuzz.py"), "--mutants", "40", *kinds]
     found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout.count(" 0 findings") == 4
+    assert found.stdout.count(" 0 findings") == len(kinds)
     broken = "from statewise.jobs.tasks.classify.formats import ts\nts._header = lambda *_: {}[1]\n"
     (tmp_path / "sitecustomize.py").write_text(broken)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
