@@ -131,6 +131,11 @@ def test_what_is_not_known_is_named(file, tmp_path):
     model.graph.node[0].input[3] = "nowhere"
     with pytest.raises(runtime.LoadError, match="of 'nowhere', which nothing gives"):
         read(model)
+    model = layer(path)
+    model.graph.node[0].output.append("c_n")  # which a GRU hasn't got
+    model.graph.node[-1].input[0] = "c_n"
+    with pytest.raises(runtime.LoadError, match="of 'c_n', which nothing gives"):
+        read(model)
     layer(path)
     with pytest.raises(runtime.LoadError, match="there is no input 'W'; there are x"):
         statewise.from_onnx(path, values={"W": np.zeros(3)})

@@ -109,3 +109,20 @@ def test_mappings_in_themselves_end(tmp_path: Path) -> None:
     tree["x"] = tree
     with pytest.raises(ValueError, match=r"expected mappings in no more than 64 others, got more$"):
         statewise.read_weights(tree)
+
+
+def test_numbers_in_the_other_byte_order(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "other.weights.h5"
+    path.write_bytes((FIGURES / "keras-sequential.weights.h5").read_bytes())
+    expected = statewise.read_weights(path)
+    with h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        for name in names:
+            array = np.array(file[name])
+            del file[name]
+            file[name] = array.astype(array.dtype.newbyteorder(">"))
+    for name, part in statewise.read_weights(path).items():
+        for key, tensor in part.layer().state_dict().items():
+            torch.testing.assert_close(tensor, expected[name].layer().state_dict()[key])

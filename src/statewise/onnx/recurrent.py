@@ -135,7 +135,8 @@ def recurrent(reader: Reader, node: Any, given: Given, attributes: Attributes) -
     y_axes = (rows, time, (d,), (units,)) if rows_first else (time, (d,), rows, (units,))
     state_axes = (rows, (d,), (units,)) if rows_first else ((d,), rows, (units,))
     state = Tensor(name, state_axes, (d, units), "state")
-    return [Tensor(said, y_axes, (d, units)), state, replace(state, letter=1)]
+    more = [replace(state, letter=1)] if kind == "LSTM" else []
+    return [Tensor(said, y_axes, (d, units)), state, *more]
 
 
 def _ways(array: Array) -> list[tuple[int, str]]:

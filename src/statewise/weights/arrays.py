@@ -173,6 +173,7 @@ def of_hdf5(data: bytes) -> tuple[Arrays, dict[str, str]]:
                     raise refuse(path, f"no more than the file's {len(data)} bytes", item.nbytes)
                 left -= item.nbytes
                 array = np.asarray(item[()])
+                array = array.astype(array.dtype.newbyteorder("="), copy=False)  # which may be the other one there
                 arrays[path] = array.astype(np.float32) if array.dtype == np.float16 else array
     except LoadError:
         raise
