@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -430,3 +432,16 @@ def test_a_seed_draws_what_torchs_does():
         expected = torch.rand(5)
         set_seed(7, torch.device("cpu"))
         torch.testing.assert_close(torch.rand(5), expected, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_a_training_imports_neither_torchs_compiler_nor_sympy():
+    code = """
+import sys
+from statewise.jobs import Writer
+
+Writer(epochs=1, units=4).fit("the old man and the sea " * 20)
+print(sorted({"sympy", "torch._dynamo", "torch._inductor"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

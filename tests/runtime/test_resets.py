@@ -61,8 +61,9 @@ def test_steps_and_parts_go_on_from_one_another(tmp_path):
         found.append(y)
     rest, after = net.feed(x[9:], state, reset=reset[9:])
     np.testing.assert_allclose([*found, *rest], expected, atol=2e-6)
-    again = net.step(x[0], after, np.ones(N, bool))[0]
-    np.testing.assert_array_equal(again, net.step(x[0], net.start(N))[0])
+    begun = net.step(x[0], net.start(N))[0]
+    np.testing.assert_array_equal(net.step(x[0], after, np.ones(N, bool))[0], begun)
+    np.testing.assert_array_equal(net.feed(x[:1], after, reset=np.ones((1, N), bool))[0][0], begun)
 
 
 class Summary(nn.Module):

@@ -140,3 +140,27 @@ def test_a_state_of_other_rows_is_refused(layers, tmp_path):
     net = runtime.load(tmp_path / "net.safetensors")
     with pytest.raises(ValueError, match="the state doesn't fit"):
         net.step(np.ones((3, WIDTH)), net.start(1))
+
+
+def test_what_is_no_state_is_refused(net):
+    x, (first, *rest) = np.ones((2, WIDTH)), net.start(2)
+    odd = [(), (first,), [first, *rest], (1, *rest), (first[:1], *rest)]
+    odd += [((*first[:1], second), *rest) for second in (first[1].astype(np.float64), first[1][0], "c", None)]
+    for state in odd:
+        for call in (lambda state=state: net.step(x, state), lambda state=state: net.feed(x[None], state)):
+            with pytest.raises(ValueError, match="the state doesn't fit"):
+                call()
+
+
+def test_arrays_may_lie_anyhow(net):
+    x = np.random.default_rng(0).standard_normal((4, WIDTH)).astype(np.float32)
+    state = net.feed(x[None], net.start(4))[1]
+    expected, after = net.step(x, state)
+    apart = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)  # at an odd address
+    apart[...] = x
+    strided = tuple(tuple(array.repeat(2, axis=0)[::2] for array in each) for each in state)
+    for lying in (apart, np.asfortranarray(x), x.repeat(2, axis=1)[:, ::2], x.astype(">f4"), x.tolist()):
+        found, then = net.step(lying, strided)
+        np.testing.assert_array_equal(found, expected)
+        assert net.to_bytes(then) == net.to_bytes(after)
+        np.testing.assert_array_equal(net.feed([lying], strided)[0][0], expected)

@@ -58,7 +58,7 @@ struct Sizes {
   int rank;
 };
 
-// Whose tensors a call reads and makes: torch's, or numpy's arrays (arrays.hpp).
+// Whose tensors a call reads and makes.
 class Tensors {
  public:
   virtual bool view(nanobind::handle tensor, View& v) const = 0;  // false unless it is plain memory of this machine's
