@@ -144,6 +144,14 @@ def test_names_that_a_stranger_chose_stay_in_one_line(path):
         runtime.load(path)
 
 
+def test_a_name_that_is_no_text(path):
+    told, arrays = file.read(path.read_bytes(), "")
+    arrays["half of a pair \ud800"] = arrays.pop(next(iter(arrays)))
+    path.write_bytes(file.write("network", 1, told["content"], arrays))
+    with pytest.raises(LoadError, match=r"expected names of tensors, got 'half of a pair \\ud800', which is no text"):
+        runtime.load(path)
+
+
 def test_scales_that_are_huge_are_no_warning(path):
     def scaled(_, arrays):
         for name in arrays:

@@ -66,6 +66,10 @@ def parts_of(content: Mapping[str, Any], program: Program) -> list[Part]:
 def made(content: Mapping[str, Any], arrays: Arrays, threads: int) -> Program:
     """For the instruction set in use. Raises ``LoadError`` for what can't be run."""
     told = {name: content[name] for name in ("inputs", "ops", "results") if name in content}
+    if odd := [name for name in arrays if any("\ud800" <= letter <= "\udfff" for letter in name)]:
+        raise LoadError(
+            f"expected names of tensors, got {odd[0]!r:.80}, which is no text"
+        )  # half of a character's pair
     tensors = {
         name: (name_of(array), np.ascontiguousarray(array).reshape(array.shape)) for name, array in arrays.items()
     }
