@@ -37,12 +37,12 @@ class Model {
     model_.reset();
   }
 
-  static void step(void* model, const float* x, float* y, int count) {
+  static void step(void* model, const float* x, int x_row, float* y, int count) {
     auto& net = static_cast<Model*>(model)->model_;
     for (int i = 0; i < count; ++i) {
-      net.forward(x);
+      net.forward(x + i * x_row);
       const float* const found = net.getOutputs();
-      for (int k = 0; k < H; ++k) y[k] = found[k];
+      for (int k = 0; k < H; ++k) y[i * H + k] = found[k];
     }
   }
 

@@ -7,7 +7,8 @@
 
 struct Peer {
   std::shared_ptr<void> model;
-  void (*step)(void* model, const float* x, float* y, int count);  // so many times the same step
+  // So many steps; x's rows lie x_row apart, which are whole vectors, with zeros where they are longer than a row.
+  void (*step)(void* model, const float* x, int x_row, float* y, int count);
 };
 
 // weights: torch's W_ih, W_hh, (gates * H, H), and one bias of each gate. Nothing, for sizes that aren't compiled.

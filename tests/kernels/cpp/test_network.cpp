@@ -68,14 +68,14 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 }
 
 // A file of a network with these ops, whose weights are drawn.
-std::string file_of(std::string content, const std::vector<Weight>& weights) {
+std::string file_of(std::string content, const std::vector<Weight>& weights, float spread = 0.4f) {
   replace_all(content, "'", "\\\"");
   std::string
       header =
           "{\"__metadata__\":{\"statewise\":\"{\\\"kind\\\": \\\"network\\\", \\\"format\\\": 1, \\\"content\\\": " +
           content + "}\"}",
       data;
-  std::normal_distribution<float> draw(0, 0.4f);
+  std::normal_distribution<float> draw(0, spread);
   for (const Weight& w : weights) {
     int count = 1;
     std::string shape;
@@ -179,16 +179,91 @@ long long steps_are_sequences() {
   return checked;
 }
 
+// Recurrent layers, whose differences don't grow.
+std::string recurrent(const std::string& cell, int input, int hidden, const std::string& told,
+                      const std::vector<Weight>& weights) {
+  return file_of("{'inputs': [{'name': 'x', 'kind': 'values', 'width': " + std::to_string(input) +
+                     "}], 'ops': [{'op': 'recurrent', 'name': 'r', 'cell': '" + cell +
+                     "', 'hidden_size': " + std::to_string(hidden) + told + "}]}",
+                 weights, 0.5f / std::sqrt(float(hidden)));
+}
+
+// Many steps at once are the same steps one by one, to the last bit, wherever they are cut, and what a whole sequence
+// is, within rounding.
+long long blocks_are_steps() {
+  long long checked = 0;
+  for (const auto& [input, hidden] : {std::pair(1, 1), {3, 5}, {63, 17}, {5, 40}, {64, 64}}) {
+    std::vector<std::string> files{large(hidden)};
+    const auto add = [&](const std::string& cell, int gates, const std::string& told, std::vector<Weight> more) {
+      const std::vector<Weight> first = layer("r", gates, input, hidden);
+      more.insert(more.begin(), first.begin(), first.end());
+      files.push_back(recurrent(cell, input, hidden, told, more));
+    };
+    add("rnn_tanh", 1, "", {});
+    add("lstm", 4, "", {});
+    add("gru", 3, "", {});
+    add("lstm", 4, ", 'num_layers': 2", layer("r", 4, hidden, hidden, 1));
+    add("gru", 3, ", 'clip': 0.5", {});
+    add("layer_norm_gru", 3, "", {{"r.weight_norm_ih_l0", {3 * hidden}}, {"r.weight_norm_hh_l0", {3 * hidden}}});
+    files.push_back(recurrent("lstm", input, hidden, ", 'proj_size': 2",
+                              {{"r.weight_ih_l0", {4 * hidden, input}},
+                               {"r.weight_hh_l0", {4 * hidden, 2}},
+                               {"r.weight_hr_l0", {2, hidden}},
+                               {"r.bias_ih_l0", {4 * hidden}},
+                               {"r.bias_hh_l0", {4 * hidden}}}));
+    files.push_back(
+        recurrent("indrnn_tanh", input, hidden, "",
+                  {{"r.weight_ih_l0", {hidden, input}}, {"r.bias_ih_l0", {hidden}}, {"r.weight_u_l0", {hidden}}}));
+    for (size_t file = 0; file < files.size(); ++file)
+      for (size_t rows : {1, 3}) {
+        const Net net(files[file]);
+        CHECK(net.at, "%s", net.error.message);
+        if (!net.at) return 0;
+        const size_t in = rows * statewise_input(net.at, 0).width, out = rows * statewise_result(net.at, 0).width;
+        for (size_t steps : {1, 5, 63, hidden == 40 ? 1000 : 2}) {
+          const std::vector<float> x = drawn(steps * in);
+          std::vector<float> single(steps * out), cut(single.size()), whole(single.size());
+          statewise_error error;
+          statewise_stream *const one = statewise_stream_new(net.at, rows, &error), *const many = statewise_stream_new(
+                                                                                        net.at, rows, &error);
+          for (size_t t = 0; t < steps; ++t) {
+            const void* const given[] = {x.data() + t * in};
+            void* const made[] = {single.data() + t * out};
+            CHECK(statewise_step(one, given, made) == STATEWISE_OK, "file %zu step %zu", file, t);
+          }
+          for (size_t t = 0, n = 3; t < steps; t += n, n = 1 + random_numbers() % 99)
+            statewise_feed(many, n = std::min(n, steps - t), x.data() + t * in, cut.data() + t * out);
+          CHECK(single == cut, "file %zu hidden %d rows %zu steps %zu", file, hidden, rows, steps);
+          std::vector<char> state[2];
+          for (auto& each : state) each.resize(statewise_state_size(one));
+          statewise_state_save(one, state[0].data(), state[0].size());
+          statewise_state_save(many, state[1].data(), state[1].size());
+          CHECK(state[0] == state[1], "file %zu hidden %d rows %zu steps %zu", file, hidden, rows, steps);
+          const void* const given[] = {x.data()};
+          void* const made[] = {whole.data()};
+          statewise_run(net.at, steps, rows, nullptr, given, made, &error);
+          for (size_t i = 0; file > 0 && i < whole.size(); ++i, ++checked)
+            CHECK(std::fabs(whole[i] - cut[i]) < 1e-5f, "file %zu hidden %d rows %zu at %zu: %g %g", file, hidden, rows,
+                  i, double(whole[i]), double(cut[i]));
+          statewise_stream_free(one);
+          statewise_stream_free(many);
+        }
+      }
+  }
+  return checked;
+}
+
 #if STATEWISE_WATCHED
 long long a_step_takes_nothing() {
+  constexpr size_t kSteps = 75;  // more than are made at once
   for (size_t rows : {1, 3}) {
     const Net net(large(24));
     statewise_stream* const stream = statewise_stream_new(net.at, rows, nullptr);
-    const std::vector<float> x = drawn(20 * rows * 2);
+    const std::vector<float> x = drawn(kSteps * rows * 2);
     std::vector<float> y(x.size());
     std::vector<double> state(statewise_state_size(stream) / 8 + 1);
     const auto everything = [&] {
-      statewise_feed(stream, 20, x.data(), y.data());
+      statewise_feed(stream, kSteps, x.data(), y.data());
       statewise_state_save(stream, state.data(), 8 * state.size());
       statewise_reset(stream);
       statewise_state_load(stream, state.data(), statewise_state_size(stream));
@@ -290,6 +365,7 @@ long long damaged_files() {
 
 int main() {
   long long checked = steps_are_sequences();
+  checked += blocks_are_steps();
   checked += a_step_takes_nothing();
   checked += damaged_files();
   return verdict(checked);

@@ -547,6 +547,7 @@ class Stepper::Memory {
  public:
   explicit Memory(const Call& given)
       : call(own(given)),
+        most(given.T),
         plan(call),
         kernels(call.float64 ? stream_kernels(instruction_set()).float64 : stream_kernels(instruction_set()).float32) {
     const Job& job = plan.job();
@@ -567,8 +568,11 @@ class Stepper::Memory {
     for (int i = 0; lean && i < 2; ++i)
       for (int64_t l = 0; l < job.L; ++l) {
         const auto first = [&](bool of_two) { return states[0] + (2 * l + of_two) * padded * plan.kernels().element; };
-        StepMemory m{
-            .x = l ? lean_steps[i].back().state[0] : nullptr, .h = first(i), .state = {first(!i)}, .fro = i == 1};
+        StepMemory m{.x = l ? lean_steps[i].back().state[0] : nullptr,
+                     .h = first(i),
+                     .state = {first(!i)},
+                     .fro = i == 1,
+                     .sums = nullptr};
         for (int s = 1; s < job.shape->states; ++s) m.state[s] = state(s, l);
         lean_steps[i].push_back(m);
       }
@@ -579,6 +583,33 @@ class Stepper::Memory {
   char* state(int k, int64_t row) const {
     if (lean && k == 0) row = 2 * row + second;
     return states[k] + row * (lean ? padded : plan.state_width(k)) * plan.kernels().element;
+  }
+
+  void step(const void* x, void* y, int64_t steps) {
+    if (steps == 1)
+      step(x, y);
+    else
+      several(x, y, steps);
+  }
+
+  Call call;
+  int64_t most;  // steps at a time
+  Plan plan;
+  const StreamKernels& kernels;
+  statewise::Memory block;
+  char *states[kMaxStates]{}, *prepared = nullptr, *scratch = nullptr, *between_ = nullptr;
+  char *sums = nullptr, *outputs = nullptr;  // of a layer's steps that are made together: W_ih x, and h for the next
+  int64_t padded = 0;
+  size_t output_bytes = 0;
+  std::vector<StepMemory> lean_steps[2];  // of each layer, from the one of the first state's two rows to the other
+  bool lean = false, second = false;      // whether the first state is in the second of its two rows
+
+ private:
+  __attribute__((noinline)) void several(const void* x, void* y, int64_t steps) {
+    if (lean) return steps_together(x, y, steps);
+    const int64_t element = plan.kernels().element;
+    for (int64_t t = 0; t < steps; ++t)
+      step(static_cast<const char*>(x) + t * call.x.step * element, static_cast<char*>(y) + t * call.y.step * element);
   }
 
   void step(const void* x, void* y) {
@@ -600,17 +631,29 @@ class Stepper::Memory {
     second = !second;
   }
 
-  Call call;
-  Plan plan;
-  const StreamKernels& kernels;
-  statewise::Memory block;
-  char *states[kMaxStates]{}, *prepared = nullptr, *scratch = nullptr, *between_ = nullptr;
-  int64_t padded = 0;
-  size_t output_bytes = 0;
-  std::vector<StepMemory> lean_steps[2];  // of each layer, from the one of the first state's two rows to the other
-  bool lean = false, second = false;      // whether the first state is in the second of its two rows
+  // Layer by layer: W_ih is read once for all steps, and each step reads W_hh alone.
+  void steps_together(const void* x, void* y, int64_t steps) {
+    const Job& job = plan.job();
+    const int64_t element = plan.kernels().element, sums_row = job.layout.columns;
+    const bool from = second;
+    int64_t x_row = call.I;
+    for (int64_t l = 0; l < job.L; ++l) {
+      const void* const layer = prepared + l * kernels.step_bytes;
+      kernels.project(layer, steps, x, x_row, sums, sums_row);
+      const bool last = l + 1 == job.L;
+      char* const to = last ? static_cast<char*>(y) : outputs;
+      const int64_t to_row = last ? job.P : padded;
+      for (int64_t t = 0; t < steps; ++t) {
+        StepMemory m = lean_steps[(from + t) % 2][size_t(l)];
+        m.sums = sums + t * sums_row * element;
+        kernels.step(layer, m);
+        std::memcpy(to + t * to_row * element, m.state[0], output_bytes);
+      }
+      x = to, x_row = to_row;
+    }
+    second = (from + steps) % 2;
+  }
 
- private:
   static Call own(Call call) {
     call.T = 1, call.threads = 1, call.training = false;
     call.lengths = call.batch_sizes = call.sorted_indices = nullptr;
@@ -635,6 +678,9 @@ class Stepper::Memory {
     Carver between(nullptr);
     plan.place_between(between);
     between_ = static_cast<char*>(carver.take(between.used()));
+    if (most == 1 || job.N > 1) return;
+    sums = static_cast<char*>(carver.take(most * job.layout.columns * element));
+    outputs = static_cast<char*>(carver.take(job.L > 1 ? most * padded * element : 0));
   }
 };
 
@@ -663,7 +709,7 @@ void Stepper::get(int k, void* to) const {
     std::memcpy(static_cast<char*>(to) + r * bytes, memory_->state(k, r * memory_->plan.job().heads), size_t(bytes));
 }
 
-void Stepper::step(const void* x, void* y) { memory_->step(x, y); }
+void Stepper::step(const void* x, void* y, int64_t steps) { memory_->step(x, y, steps); }
 
 void backward(const Call& call) {
   if (call.bfloat16) return backward_bfloat16(call);

@@ -103,8 +103,8 @@ void forward(const Call& call);
 // takes no memory, no lock, and no thread but the caller's. One thread at a time.
 class Stepper {
  public:
-  // `call`: of one step (T = 1) of N rows in one direction, without gradients, with packed weights, which must live as
-  // long as this. Its other tensors don't count.
+  // `call`: of up to T steps at a time of N rows in one direction, without gradients, with packed weights, which must
+  // live as long as this. Its other tensors don't count.
   explicit Stepper(const Call& call);
   ~Stepper();
   Stepper(Stepper&&) noexcept;
@@ -116,8 +116,9 @@ class Stepper {
   void set(int k, const void* from);
   void get(int k, void* to) const;
 
-  // x: (N, I), y: (N, P).
-  void step(const void* x, void* y);
+  // x: (steps, N, I), y: (steps, N, P). Several steps give the very numbers that each by itself would, sooner where one
+  // row's W_ih x can be multiplied for all of them at once.
+  void step(const void* x, void* y, int64_t steps = 1);
 
  private:
   class Memory;

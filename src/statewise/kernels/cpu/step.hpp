@@ -70,6 +70,7 @@ struct LayerStep {
   const T *x_columns, *h_columns, *bias, *vectors;
   int64_t I, P, units;
   BlockSizes blocks;
+  int x_vectors, x_tail;  // of W_ih x in a block, and in the one that isn't full
 };
 
 // Which slots each of the products of a cell feeds.
@@ -91,7 +92,12 @@ STATEWISE_INLINE void step_block(const LayerStep<T>& s, const StepMemory& m, int
   using V = Vec<T, W>;
   const int64_t unit = b * U * L;
   Vec<T, L> x[at_least_one(X)], h[at_least_one(H)];
-  sum_block<T, X>(static_cast<const T*>(m.x), s.I, s.x_columns + b * of_x.count * U * L * s.I, x);
+  if (m.sums) {
+    const T* const sums = static_cast<const T*>(m.sums) + b * of_x.count * U * L;
+    unroll<X>(STATEWISE_EACH(n) { x[n] = load<Vec<T, L>>(sums + n * L); });
+  } else {
+    sum_block<T, X>(static_cast<const T*>(m.x), s.I, s.x_columns + b * of_x.count * U * L * s.I, x);
+  }
   if constexpr (H > 0) sum_block<T, H>(static_cast<const T*>(m.h), s.P, s.h_columns + b * of_h.count * U * L * s.P, h);
   V a[U][S], before[U][K], after[U][K], w[U][at_least_one(C::shape.vectors)], none[1];
   unroll<U>(STATEWISE_EACH(i) {
@@ -150,6 +156,37 @@ STATEWISE_INLINE void multiply_rows(const T* x, int64_t x_row, int64_t depth, co
         store_first(to, v, int(max(0, left - n * L)));
     });
   });
+}
+
+// The same of any number of rows and up to four vectors: while the panel is near.
+template <class T>
+void multiply_all_rows(int vectors, int64_t rows, const T* x, int64_t x_row, int64_t depth, const T* b, const T* bias,
+                       int64_t left, T* y, int64_t y_row) {
+  const auto write = [&](auto m, auto n, int64_t r) __attribute__((always_inline)) {
+    multiply_rows<T, decltype(m){}, decltype(n){}>(x + r * x_row, x_row, depth, b, bias, left, y + r * y_row, y_row);
+  };
+  const auto all = [&](auto n) __attribute__((always_inline)) {
+    int64_t r = 0;
+    for (; kDenseRows > 1 && r + kDenseRows <= rows; r += kDenseRows) write(Index<kDenseRows>(), n, r);
+    for (; r < rows; ++r) write(Index<1>(), n, r);
+  };
+  if (vectors == 4) all(Index<4>());
+  if (vectors == 3) all(Index<3>());
+  if (vectors == 2) all(Index<2>());
+  if (vectors == 1) all(Index<1>());
+}
+
+// W_ih x of many steps, with the sums of sum_block; W_ih is read once for all of them.
+template <class T>
+void project_steps(const LayerStep<T>& s, int64_t steps, const T* x, int64_t x_row, T* to, int64_t to_row) {
+  constexpr int L = lanes<T>;
+  for (int64_t b = 0; b <= s.blocks.full; ++b)
+    for (int vectors = b < s.blocks.full ? s.x_vectors : s.x_tail, n = 0; n < vectors; n += 4) {
+      const int64_t column = (b * s.x_vectors + n) * L;
+      const int some = min(4, vectors - n);
+      multiply_all_rows<T>(some, steps, x, x_row, s.I, s.x_columns + column * s.I, nullptr, some * L, to + column,
+                           to_row);
+    }
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ bool prepare_step(const Job& job, const Layer& layer, const Direction& w, void* 
   const Sizes<T> z(job);
   if (job.projected || job.mixes || job.masked || job.heads > 1 || job.D > 1 || job.N != 1) return false;
   if (layer.input > kStepDepth || job.P > kStepDepth) return false;
+  const int x_vectors = z.by_x.count * z.blocks.units;
   LayerStep<T> made{.step = nullptr,
                     .x_columns = static_cast<const T*>(w.columns_ih),
                     .h_columns = static_cast<const T*>(w.columns_hh),
@@ -45,7 +46,9 @@ bool prepare_step(const Job& job, const Layer& layer, const Direction& w, void* 
                     .I = layer.input,
                     .P = job.P,
                     .units = z.units,
-                    .blocks = {z.blocks.full, z.blocks.tail_lanes, z.H}};
+                    .blocks = {z.blocks.full, z.blocks.tail_lanes, z.H},
+                    .x_vectors = x_vectors,
+                    .x_tail = (x_vectors * z.blocks.tail_lanes + lanes<T> - 1) / lanes<T>};
   for (const NamedStep<T>& each : named_steps<T>)
     if (__builtin_strcmp(each.name, z.cell.name) == 0) made.step = each.step;
   if (!made.step) return false;
@@ -57,6 +60,12 @@ template <class T>
 void step_prepared(const void* prepared, const StepMemory& m) {
   const LayerStep<T>& s = *static_cast<const LayerStep<T>*>(prepared);
   s.step(s, m);
+}
+
+template <class T>
+void project_prepared(const void* prepared, int64_t steps, const void* x, int64_t x_row, void* to, int64_t to_row) {
+  project_steps(*static_cast<const LayerStep<T>*>(prepared), steps, static_cast<const T*>(x), x_row,
+                static_cast<T*>(to), to_row);
 }
 
 template <class T>
@@ -79,20 +88,8 @@ void multiply_dense(const Dense& d, int64_t rows, const void* x, int64_t x_row, 
     const int64_t column = i * 4 * L;
     const T* const b = static_cast<const T*>(d.panels) + column * d.inputs;
     const T* const bias = d.bias ? static_cast<const T*>(d.bias) + column : nullptr;
-    const auto write = [&](auto m, auto n, int64_t r) __attribute__((always_inline)) {
-      multiply_rows<T, decltype(m){}, decltype(n){}>(static_cast<const T*>(x) + r * x_row, x_row, d.inputs, b, bias,
-                                                     d.outputs - column, static_cast<T*>(y) + r * y_row + column,
-                                                     y_row);
-    };
-    const auto all = [&](auto n) __attribute__((always_inline)) {
-      int64_t r = 0;
-      for (; kDenseRows > 1 && r + kDenseRows <= rows; r += kDenseRows) write(Index<kDenseRows>(), n, r);
-      for (; r < rows; ++r) write(Index<1>(), n, r);
-    };
-    if (vectors == 4) all(Index<4>());
-    if (vectors == 3) all(Index<3>());
-    if (vectors == 2) all(Index<2>());
-    if (vectors == 1) all(Index<1>());
+    multiply_all_rows<T>(vectors, rows, static_cast<const T*>(x), x_row, d.inputs, b, bias, d.outputs - column,
+                         static_cast<T*>(y) + column, y_row);
   }
 }
 
@@ -127,6 +124,7 @@ constexpr StreamKernels stream_kernels_of() {
   return {.step_bytes = sizeof(LayerStep<T>),
           .prepare_step = prepare_step<T>,
           .step = step_prepared<T>,
+          .project = project_prepared<T>,
           .dense_columns = dense_columns<T>,
           .pack_dense = pack_dense<T>,
           .multiply = multiply_dense<T>,

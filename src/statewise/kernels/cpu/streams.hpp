@@ -11,7 +11,8 @@ namespace statewise {
 struct StepMemory {
   const void *x, *h;
   void* state[kMaxStates];
-  bool fro;  // the blocks from the last to the first: the same result
+  bool fro;          // the blocks from the last to the first: the same result
+  const void* sums;  // W_ih x, as StreamKernels::project makes it; null: the step makes it of x
 };
 
 // A matrix that rows are multiplied with: y = x W^T + b, W (outputs, inputs) packed in panels.
@@ -29,6 +30,8 @@ struct StreamKernels {
   // What the step of direction `w` of a layer needs, to `to`; false where Kernels::forward must do it.
   bool (*prepare_step)(const Job&, const Layer&, const Direction&, void* to);
   void (*step)(const void* prepared, const StepMemory&);
+  // W_ih x of so many steps, the very sums that each would make: rows of up to Layout::columns numbers.
+  void (*project)(const void* prepared, int64_t steps, const void* x, int64_t x_row, void* to, int64_t to_row);
 
   int64_t (*dense_columns)(int64_t outputs);  // padded: of the bias; times inputs, of the panels
   void (*pack_dense)(const Dense&, const void* w, void* to);

@@ -220,20 +220,15 @@ STATEWISE_REALTIME void statewise_reset(statewise_stream* stream) { stream->stre
 
 STATEWISE_REALTIME statewise_status statewise_step(statewise_stream* stream, const void* const* inputs,
                                                    void* const* results) {
-  return stream->stream->step(inputs, results) ? STATEWISE_OK : STATEWISE_UNFIT;
+  return stream->stream->step(1, inputs, results) ? STATEWISE_OK : STATEWISE_UNFIT;
 }
 
 STATEWISE_REALTIME statewise_status statewise_feed(statewise_stream* stream, size_t steps, const float* x, float* y) {
   const statewise::runtime::Network& net = *stream->network;
   if (!is_float(net.inputs) || !is_float(net.results)) return STATEWISE_UNFIT;
-  const size_t rows = size_t(stream->stream->rows()), in = rows * size_t(net.inputs[0].form.width),
-               out = rows * size_t(net.results[0].form.width);
-  for (size_t t = 0; t < steps; ++t, x += in, y += out) {
-    const void* const inputs[] = {x};
-    void* const results[] = {y};
-    if (!stream->stream->step(inputs, results)) return STATEWISE_UNFIT;
-  }
-  return STATEWISE_OK;
+  const void* const inputs[] = {x};
+  void* const results[] = {y};
+  return stream->stream->step(int64_t(steps), inputs, results) ? STATEWISE_OK : STATEWISE_UNFIT;
 }
 
 size_t statewise_state_size(const statewise_stream* stream) { return size_t(stream->stream->state_bytes()); }

@@ -97,7 +97,7 @@ STATEWISE_API void statewise_reset(statewise_stream *stream);
 STATEWISE_API statewise_status statewise_step(statewise_stream *stream, const void *const *inputs,
                                               void *const *results);
 /* `steps` more of a network with one input and one result, both float: x (T, N, F), y (T, N, F), of each step what it
- * gives by then. */
+ * gives by then: the very numbers that as many single steps give, sooner where the network is large. */
 STATEWISE_API statewise_status statewise_feed(statewise_stream *stream, size_t steps, const float *x, float *y);
 /* The state as bytes, with a version and a checksum, for this very network and number of rows, on a machine of this byte
  * order. size: statewise_state_size(stream). Memory is aligned as malloc's. */

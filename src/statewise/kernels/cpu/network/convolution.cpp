@@ -214,7 +214,7 @@ class Convolution final : public Op<T> {
   }
 
   // The last inputs lie in a ring, twice, so that there is always a place from where on they are in their order.
-  std::unique_ptr<Worker<T>> work(int64_t rows) const override {
+  std::unique_ptr<Worker<T>> work(int64_t rows, int64_t) const override {
     struct Works final : Worker<T> {
       Works(const Convolution& convolution, int64_t n)
           : op(convolution),
@@ -226,7 +226,7 @@ class Convolution final : public Op<T> {
         std::fill_n(ring.data(), ring.size(), T(0));
         at = 0;
       }
-      bool step(const void* const* given, void* result) override {
+      bool step(int64_t, const void* const* given, void* result) override {
         const int64_t channels = op.channels_, made = op.form.width;
         for (int64_t r = 0; r < rows; ++r) {
           const T* const x = static_cast<const T*>(given[0]) + r * channels;

@@ -14,6 +14,7 @@ constexpr int64_t kFormat = 1;
 constexpr uint32_t kStateFormat = 2;
 constexpr int64_t kLine = 64, kKeptBytes = 1 << 20;  // of a cache; that lie ready for the next call
 constexpr size_t kMostShown = 200;
+constexpr int64_t kTogether = 32;  // rows, of all steps that a stream makes at once
 
 // What a state begins with.
 struct StateHeader {
@@ -213,19 +214,24 @@ class NetworkOf final : public Network {
 
   class StreamOf final : public Stream {
    public:
-    StreamOf(const NetworkOf& network, int64_t rows) : net_(network), rows_(rows) {
+    StreamOf(const NetworkOf& network, int64_t rows)
+        : net_(network), rows_(rows), most_(std::max<int64_t>(1, kTogether / rows)) {
       for (const Part& part : net_.parts)
         for (const StateForm& each : part.states)
           if (each.memory) throw Unfit(part.name + ": its memory isn't a stream's");
-      values_.resize(net_.inputs.size() + net_.ops_.size());
+      for (const Form& form : net_.forms_) bytes_.push_back(rows * form.row() * element_bytes<T>(form));
+      values_.resize(bytes_.size());
       for (size_t k = 0; k < net_.ops_.size(); ++k) {
         const Op<T>& op = *net_.ops_[k];
-        workers_.push_back(op.work(rows));
+        workers_.push_back(op.work(rows, most_));
         size_ += workers_.back()->state_size();
-        own_.emplace_back(size_t(rows * op.form.row() * element_bytes<T>(op.form)) + 64);
+        together_.push_back(workers_.back()->most());
+        own_.emplace_back(size_t(most_ * bytes_[net_.inputs.size() + k]) + 64);
         values_[net_.inputs.size() + k] = own_.back().data();
         given_.emplace_back(op.reads.size());
       }
+      inputs_.resize(net_.inputs.size()), results_.resize(net_.results.size());
+      direct_ = net_.results_.size() == 1 && size_t(net_.results_[0]) + 1 == values_.size();
       begin();
     }
 
@@ -233,25 +239,8 @@ class NetworkOf final : public Network {
       for (auto& worker : workers_) worker->begin();
     }
 
-    bool step(const void* const* inputs, void* const* results) override {
-      const size_t first = net_.inputs.size();
-      for (size_t i = 0; i < first; ++i) {
-        values_[i] = inputs[i];
-        if (!net_.fits(i, inputs[i], rows_)) return false;
-      }
-      // The last op, if nothing else wants what it gives, writes to the caller's memory.
-      const size_t count = workers_.size();
-      const bool direct = net_.results_.size() == 1 && size_t(net_.results_[0]) == first + count - 1;
-      for (size_t k = 0; k < count; ++k) {
-        const std::vector<int>& reads = net_.ops_[k]->reads;
-        std::vector<const void*>& given = given_[k];
-        for (size_t i = 0; i < reads.size(); ++i) given[i] = values_[size_t(reads[i])];
-        void* const to = direct && k + 1 == count ? results[0] : own_[k].data();
-        if (!workers_[k]->step(given.data(), to)) return false;
-      }
-      for (size_t i = 0; !direct && i < net_.results_.size(); ++i)
-        std::memcpy(results[i], values_[size_t(net_.results_[i])], size_t(rows_ * bytes_of_row(net_.results[i])));
-      return true;
+    bool step(int64_t steps, const void* const* inputs, void* const* results) override {
+      return steps <= most_ ? step_together(steps, inputs, results) : step_in_blocks(steps, inputs, results);
     }
 
     int64_t rows() const override { return rows_; }
@@ -287,17 +276,68 @@ class NetworkOf final : public Network {
     }
 
    private:
+    // What a single step doesn't need isn't inlined into it.
+    __attribute__((noinline)) bool step_in_blocks(int64_t steps, const void* const* inputs, void* const* results) {
+      for (int64_t t = 0; t < steps; t += most_) {
+        for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i] = moved(inputs[i], t * bytes_[i]);
+        for (size_t i = 0; i < results_.size(); ++i)
+          results_[i] = moved(results[i], t * bytes_[size_t(net_.results_[i])]);
+        if (!step_together(std::min(most_, steps - t), inputs_.data(), results_.data())) return false;
+      }
+      return true;
+    }
+
+    // Up to most_ steps, op by op.
+    bool step_together(int64_t steps, const void* const* inputs, void* const* results) {
+      const size_t first = net_.inputs.size(), count = workers_.size();
+      for (size_t i = 0; i < first; ++i) {
+        values_[i] = const_cast<void*>(inputs[i]);
+        if (!net_.fits(i, values_[i], steps * rows_)) return false;
+      }
+      if (direct_) values_.back() = results[0];
+      for (size_t k = 0; k < count; ++k) {
+        const std::vector<int>& reads = net_.ops_[k]->reads;
+        const void** const given = given_[k].data();
+        for (size_t i = 0; i < reads.size(); ++i) given[i] = values_[size_t(reads[i])];
+        if (steps > together_[k] ? !step_in_turn(k, steps) : !workers_[k]->step(steps, given, values_[first + k]))
+          return false;
+      }
+      for (size_t i = 0; !direct_ && i < net_.results_.size(); ++i) {
+        const size_t at = size_t(net_.results_[i]);
+        std::memcpy(results[i], values_[at], size_t(steps * bytes_[at]));
+      }
+      return true;
+    }
+
+    __attribute__((noinline)) bool step_in_turn(size_t op, int64_t steps) {
+      const std::vector<int>& reads = net_.ops_[op]->reads;
+      const size_t at = net_.inputs.size() + op;
+      for (int64_t t = 0; t < steps; t += together_[op]) {
+        for (size_t i = 0; i < reads.size(); ++i)
+          given_[op][i] = moved(values_[size_t(reads[i])], t * bytes_[size_t(reads[i])]);
+        if (!workers_[op]->step(std::min(together_[op], steps - t), given_[op].data(),
+                                moved(values_[at], t * bytes_[at])))
+          return false;
+      }
+      return true;
+    }
+
+    static void* moved(const void* p, int64_t bytes) { return static_cast<char*>(const_cast<void*>(p)) + bytes; }
+
     uint32_t checksum(const StateHeader& header, const char* numbers) const {
       const uint32_t first = crc32(&header.network, sizeof header - offsetof(StateHeader, network));
       return crc32(numbers, size_t(size_) * sizeof(T), first);
     }
 
     const NetworkOf& net_;
-    int64_t rows_, size_ = 0;
+    int64_t rows_, most_, size_ = 0;  // most_: steps that are made at once
+    std::vector<int64_t> bytes_;      // of each value, of a step
     std::vector<std::unique_ptr<Worker<T>>> workers_;
     std::vector<std::vector<std::byte>> own_;
-    std::vector<const void*> values_;
+    std::vector<void*> values_, inputs_, results_;  // the latter: of some of more steps
     std::vector<std::vector<const void*>> given_;
+    std::vector<int64_t> together_;  // steps that each op makes at once
+    bool direct_;  // whether the last op, as nothing else wants what it gives, writes to the caller's memory
   };
 
   void read_inputs(const Json& content, std::vector<std::string>& names) {

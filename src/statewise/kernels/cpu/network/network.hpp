@@ -25,9 +25,10 @@ class Stream {
  public:
   virtual ~Stream() = default;
   virtual void begin() = 0;
-  // inputs: (N, F) each; results likewise. False where what is given is not what the network can read: a symbol that
+  // So many steps: inputs (T, N, F) each; results likewise, of each step what there is by then. The numbers don't
+  // depend on how many are made at once. False where what is given is not what the network can read: a symbol that
   // there isn't, a missing value; the state is then to be begun anew, or loaded. Takes no memory, lock or system call.
-  virtual bool step(const void* const* inputs, void* const* results) = 0;
+  virtual bool step(int64_t steps, const void* const* inputs, void* const* results) = 0;
   virtual int64_t rows() const = 0;
   // The state as bytes, for this very network and this number of rows.
   virtual int64_t state_bytes() const = 0;

@@ -31,7 +31,8 @@ constexpr Maker<T> kMakers[] = {
 template <class T>
 class Feeding final : public Worker<T> {
  public:
-  Feeding(const Op<T>& op, int64_t rows) : op_(op), extent_{1, rows, nullptr}, room_(op.room(extent_)) {
+  Feeding(const Op<T>& op, int64_t rows, int64_t most)
+      : op_(op), rows_(rows), most_(op.local ? most : 1), room_(op.room({most_, rows, nullptr})) {
     for (const StateForm& each : op.states) {
       parts_.emplace_back(each.depth * rows * each.width);
       before_.push_back({parts_.back().data(), each.depth});
@@ -40,10 +41,11 @@ class Feeding final : public Worker<T> {
     Feeding::begin();
   }
   void begin() override {
-    for (size_t k = 0; k < parts_.size(); ++k) op_.begin(k, extent_.rows, after_[k]);
+    for (size_t k = 0; k < parts_.size(); ++k) op_.begin(k, rows_, after_[k]);
   }
-  bool step(const void* const* given, void* result) override {
-    return op_.feed(extent_, given, before_.data(), after_.data(), result, room_.data());
+  int64_t most() const override { return most_; }
+  bool step(int64_t steps, const void* const* given, void* result) override {
+    return op_.feed({steps, rows_, nullptr}, given, before_.data(), after_.data(), result, room_.data());
   }
   int64_t state_size() const override {
     int64_t size = 0;
@@ -62,7 +64,7 @@ class Feeding final : public Worker<T> {
 
  private:
   const Op<T>& op_;
-  Extent extent_;
+  int64_t rows_, most_;
   std::vector<Numbers<T>> parts_;
   std::vector<StatePart> before_;
   std::vector<T*> after_;
@@ -72,8 +74,8 @@ class Feeding final : public Worker<T> {
 }  // namespace
 
 template <class T>
-std::unique_ptr<Worker<T>> Op<T>::work(int64_t rows) const {
-  return std::make_unique<Feeding<T>>(*this, rows);
+std::unique_ptr<Worker<T>> Op<T>::work(int64_t rows, int64_t most) const {
+  return std::make_unique<Feeding<T>>(*this, rows, most);
 }
 
 template <class T>

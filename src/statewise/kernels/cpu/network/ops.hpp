@@ -41,8 +41,10 @@ class Worker {
  public:
   virtual ~Worker() = default;
   virtual void begin() {}
-  // One more step; false where what is given is not what the network can read. Takes no memory and no lock.
-  virtual bool step(const void* const* given, void* result) = 0;
+  // How many steps it makes at once, at most.
+  virtual int64_t most() const { return 1; }
+  // So many more steps; false where what is given is not what the network can read. Takes no memory and no lock.
+  virtual bool step(int64_t steps, const void* const* given, void* result) = 0;
   // The state as so many numbers.
   virtual int64_t state_size() const { return 0; }
   virtual void save(T*) const {}
@@ -58,6 +60,7 @@ class Op {
   bool streams = true;
   bool keeps_steps = true;   // whether left() is what it is given
   bool gives_state = false;  // what it gives for a single step is its first state
+  bool local = false;        // whether it looks at each row of each step by itself
   std::string name, op;
   std::vector<int> reads;
 
@@ -74,8 +77,8 @@ class Op {
   // value is missing. Throws Unfit.
   virtual bool feed(const Extent& extent, const void* const* given, const StatePart* before, T* const* after,
                     void* result, T* room) const = 0;
-  // Steps in memory of their own. By default they are fed.
-  virtual std::unique_ptr<Worker<T>> work(int64_t rows) const;
+  // Steps in memory of their own, so many at a time at most. By default they are fed.
+  virtual std::unique_ptr<Worker<T>> work(int64_t rows, int64_t most) const;
 };
 
 // The op that a file describes. Throws Damaged or Unsupported.

@@ -102,6 +102,7 @@ const Form& steps(const Told<T>& told, const std::vector<Form>& given) {
 template <class T>
 class Local : public Op<T> {
  public:
+  Local() { this->local = true; }
   // So many rows; `room` is memory for scratch() numbers.
   virtual void apply_to(int64_t rows, const void* const* given, void* result, T* room) const = 0;
   virtual int64_t scratch() const { return 0; }

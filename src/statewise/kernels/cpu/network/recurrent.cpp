@@ -87,9 +87,10 @@ class Recurrent final : public Op<T> {
     return true;
   }
 
-  std::unique_ptr<Worker<T>> work(int64_t rows) const override {
+  std::unique_ptr<Worker<T>> work(int64_t rows, int64_t most) const override {
     struct Works final : Worker<T> {
-      Works(const Recurrent& recurrent, int64_t n) : op(recurrent), stepper(op.stepper(n)) {
+      Works(const Recurrent& recurrent, int64_t n, int64_t at_once)
+          : op(recurrent), together(at_once), stepper(op.stepper(n, at_once)) {
         for (const StateForm& each : op.states) sizes.push_back(each.depth * n * each.width);
         for (size_t k = 0; k < sizes.size(); ++k) {
           first.emplace_back(sizes[k]);
@@ -100,8 +101,9 @@ class Recurrent final : public Op<T> {
       void begin() override {
         for (size_t k = 0; k < sizes.size(); ++k) stepper.set(int(k), first[k].data());
       }
-      bool step(const void* const* given, void* result) override {
-        stepper.step(given[0], result);
+      int64_t most() const override { return together; }
+      bool step(int64_t steps, const void* const* given, void* result) override {
+        stepper.step(given[0], result, steps);
         return true;
       }
       int64_t state_size() const override {
@@ -116,17 +118,18 @@ class Recurrent final : public Op<T> {
         for (size_t k = 0; k < sizes.size(); from += sizes[k++]) stepper.set(int(k), from);
       }
       const Recurrent& op;
+      int64_t together;
       Stepper stepper;
       std::vector<int64_t> sizes;
       std::vector<Numbers<T>> first;
     };
-    return std::make_unique<Works>(*this, rows);
+    return std::make_unique<Works>(*this, rows, most);
   }
 
  private:
-  Stepper stepper(int64_t rows) const {
+  Stepper stepper(int64_t rows, int64_t most) const {
     Call call = call_;
-    call.T = 1, call.N = rows;
+    call.T = most, call.N = rows;
     return Stepper(call);
   }
 
@@ -140,7 +143,7 @@ class Recurrent final : public Op<T> {
       std::atomic_flag& taken;
       ~Release() { taken.clear(std::memory_order_release); }
     } const release{taken_};
-    if (!one_row_) one_row_ = std::make_unique<Stepper>(stepper(1));
+    if (!one_row_) one_row_ = std::make_unique<Stepper>(stepper(1, 1));
     const int count = int(this->states.size());
     for (int k = 0; k < count; ++k) one_row_->set(k, before[k]);
     one_row_->step(x, result);
