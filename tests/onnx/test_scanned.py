@@ -188,7 +188,7 @@ def test_a_step_that_others_wrote(reverse, tmp_path):
             "Gemm 'i' in it: that isn't by a matrix of weights",
         ),
     ],
-    ids=str,
+    ids=["another result", "another activation", "a state across rows", "an unknown value", "a product of two values"],
 )
 def test_what_is_refused(change, said, tmp_path):
     nodes, constants = gemms(np.random.default_rng(0))
