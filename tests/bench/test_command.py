@@ -77,7 +77,9 @@ def test_a_full_run_publishes_its_file_its_sections_and_its_pictures(
 ) -> None:
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "page.md"
-    page.write_text("".join("{}old{}".format(*pages.markers(n)) for n in ("bench", "limits", "shapes", "everyday")))
+    page.write_text(
+        "".join("{}old{}".format(*pages.markers(n)) for n in ("speed", "bench", "limits", "shapes", "everyday"))
+    )
     monkeypatch.setattr(command, "FOLDER", tmp_path / "results")
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     monkeypatch.setattr(pages, "renew", partial(pages.renew, pages=[page]))

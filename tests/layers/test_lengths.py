@@ -145,12 +145,12 @@ def test_refusals(lengths, error, message, batch_first):
     layer = statewise.GRU(I, H, batch_first=batch_first)
     with pytest.raises(error) as caught:
         layer(torch.zeros(*((N, T) if batch_first else (T, N)), I), lengths=lengths)
-    assert str(caught.value) == message
+    assert str(caught.value).split("\n")[0] == message  # test_hints.py has what stands below
 
 
 def test_refused_where_rows_have_no_padding():
     layer = statewise.LSTM(I, H)
-    with pytest.raises(ValueError, match=r"^LSTM: Expected batched 3-D input with lengths, got 2-D$"):
+    with pytest.raises(ValueError, match=r"^LSTM: Expected batched 3-D input with lengths, got 2-D(\n|$)"):
         layer(torch.zeros(T, I), lengths=[3])
     packed = pack_padded_sequence(torch.zeros(T, N, I), [6, 5, 4, 3, 2])
     with pytest.raises(ValueError, match=r"^LSTM: Expected no lengths with a PackedSequence, which has its own$"):

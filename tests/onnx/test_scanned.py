@@ -177,7 +177,7 @@ def test_a_step_that_others_wrote(reverse, tmp_path):
             lambda nodes, constants: nodes.__setitem__(-1, helper.make_node("Neg", ["h_after"], ["y_t"])),
             "something else",
         ),
-        (lambda nodes, constants: nodes[10].__setattr__("op_type", "Sigmoid"), "no known cell of 1 states"),
+        (lambda nodes, constants: nodes[11].__setattr__("op_type", "Add"), "no known cell of 1 states"),
         (lambda nodes, constants: constants.__setitem__("begin", np.eye(2, H, dtype=np.float32)), "from row to row"),
         (
             lambda nodes, constants: nodes[4].input.__setitem__(0, "nothing"),
@@ -188,7 +188,7 @@ def test_a_step_that_others_wrote(reverse, tmp_path):
             "Gemm 'i' in it: that isn't by a matrix of weights",
         ),
     ],
-    ids=["another result", "another activation", "a state across rows", "an unknown value", "a product of two values"],
+    ids=["another result", "another update", "a state across rows", "an unknown value", "a product of two values"],
 )
 def test_what_is_refused(change, said, tmp_path):
     nodes, constants = gemms(np.random.default_rng(0))
