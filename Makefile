@@ -98,7 +98,7 @@ wheel: $(STAMPS)/build-tools ## sdist and wheel into dist/, and a forecast from 
 	rm -rf dist build/wheel && $(BIN)/python -m build
 	$(PYTHON) -m venv build/wheel
 	build/wheel/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt "$$(ls dist/*.whl)[jobs]"
-	cd build/wheel && PYTHONWARNINGS=error bin/statewise forecast --plain --out run && bin/statewise forecast predict run/model.safetensors
+	cd build/wheel && PYTHONWARNINGS=error bin/statewise forecast --out run && bin/statewise forecast predict run/model.safetensors
 
 docs: $(STAMPS)/test ## the pages of docs/ as a site, into build/docs
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs

@@ -42,6 +42,7 @@ def test_submodules_hide_no_public_name():
     assert run(code.format(["RNN", "LSTM", "GRU", "accelerate"])) == "type type type function"
 
 
+@pytest.mark.slow
 def test_layers_and_training_leave_torchs_compiler_alone():
     train = "import sys; from statewise.jobs import Writer; Writer(epochs=1, units=2).fit('abba ' * 20)"
     assert run(f"{train}; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)") == "True False"

@@ -362,6 +362,7 @@ def test_what_a_parquet_file_says_of_sizes_is_read(compression):
     assert parquet.sizes(Path("none.parquet").read_bytes()).values == 0
 
 
+@pytest.mark.slow
 def test_a_parquet_page_of_impossible_size_does_not_end_the_process():
     """polars 1.x aborts where a page says that it has -1 values, or 2^31: here every byte of its header is damaged."""
     pl.DataFrame({"sales": np.arange(28.0)}).write_parquet("whole.parquet")

@@ -43,6 +43,7 @@ def test_the_best_targets_come_with_their_probabilities(learnt):
     assert [len(each) for each in learnt.predict_n_best(WORDS[:3], 1)] == [1] * 3
 
 
+@pytest.mark.slow
 def test_features_decide_what_is_written():
     X = [(word, feature) for word in WORDS for feature in ("up", "back")]
     y = [word.upper() if feature == "up" else word[::-1] for word, feature in X]
@@ -61,6 +62,7 @@ def test_the_same_seed_gives_the_same_and_another_other_weights():
     assert (weights[0] != weights[2]).any()
 
 
+@pytest.mark.slow
 def test_scheduled_sampling_learns_too():
     translator = Translator(**TOY | {"forcing": 0.5, "cell": "lstm", "attention": "additive"})
     assert translator.fit(WORDS, backwards(WORDS)).score(WORDS, backwards(WORDS)) > 0.9
