@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from websockets.sync.client import connect
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OPTIONS = (
+PLAIN = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -24,9 +24,8 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars",
-    "--remote-debugging-port=0",
 )
+OPTIONS = (*PLAIN, "--hide-scrollbars", "--remote-debugging-port=0")
 
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from functools import cache
@@ -14,10 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from browser import BROWSER, PLAIN
 from statewise.jobs.report import Heading, LiveReport, Note, Page, Picture, Table, Text, Word, Words, loss_curve
 from statewise.jobs.report.charts import REAL, new_figure, to_svg
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def curve(fits=1, updates=200, start=2.0):
@@ -212,14 +210,7 @@ def browse(url, folder, *options):
     done = subprocess.run(
         [
             BROWSER,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
+            *PLAIN,
             "--enable-logging=stderr",
             f"--user-data-dir={folder / 'profile'}",
             *options,
