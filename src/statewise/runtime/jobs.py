@@ -163,8 +163,11 @@ def tag(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
     ops.append({"op": "concat", "of": parts})
     ops.append(recurrent("recurrent", "concat", config, config["units"], num_layers=config["layers"]))
     ops[-1]["bidirectional"] = config["bidirectional"]
-    ops.append({"op": "linear", "name": "output"})
     sized(arrays, "output.bias", len(tags))
+    ops.append({"op": "linear", "name": "output"})
+    if "linear.weights" in arrays:
+        inputs.append({"name": "beside", "kind": "values", "width": len(tags)})
+        ops.append({"op": "add", "of": ["output", "beside"]})
     if config["crf"] and "crf.allowed" not in arrays:
         raise LoadError("there are no scores of tags that follow each other")
     if content["strict"] and not config["crf"]:

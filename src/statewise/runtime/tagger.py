@@ -20,9 +20,12 @@ class Tagger:
     """Gives every word of a sentence a tag. ``run`` and ``step`` take what ``encode`` gives, and give tags' numbers."""
 
     def __init__(self, content: Mapping[str, Any], arrays: Arrays, threads: int = 1) -> None:
+        from ..jobs.tasks.tag.linear import Linear
         from ..jobs.tasks.tag.vocabulary import Vocabulary
 
         self.vocabulary = Vocabulary.from_json(content["vocabulary"])
+        arrays = dict(arrays)
+        self._linear = Linear.taken(arrays, len(self.vocabulary.tags))
         told = content["spelling"]
         parts: dict[str, Arrays] = {"": {}, "spelling": {}, "crf": {}}
         for name, array in arrays.items():
@@ -117,6 +120,10 @@ class Tagger:
         ]
         if self._spelling is not None:
             given.append(self._spelling.run(*self.letters(list(forms)))[at])
+        if self._linear is not None:
+            beside = np.zeros((*at.T.shape, len(known.tags)), np.float32)  # (N, T, K)
+            beside[np.arange(len(at)) < lengths[:, None]] = self._linear.scores(sentences, features)
+            given.append(beside.swapaxes(0, 1))
         return tuple(given), lengths
 
     def letters(self, words: Sequence[str]) -> tuple[Array, Array]:

@@ -60,6 +60,10 @@ class TagConfig(TrainingConfig):
         search=(False, True),
         default="where tags mark spans",
     )
+    linear: bool = network(
+        True,
+        "a linear tagger beside a network that reads both ways, of the words around a word and how they are written",
+    )
     min_count: Whole = data(1, "words that occur less often are unknown", metavar="N")
 
 

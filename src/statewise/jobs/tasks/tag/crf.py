@@ -41,16 +41,24 @@ class CRF(nn.Module):
 
     def scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """``between``, ``first`` and ``last`` with what may not be at ``NEVER``."""
-        between = self.between.masked_fill(~self.allowed[:-1, :-1], NEVER)
-        first = self.first.masked_fill(~self.allowed[-1, :-1], NEVER)
-        last = self.last.masked_fill(~self.allowed[:-1, -1], NEVER)
+        return self.masked(self.between, self.first, self.last)
+
+    def masked(self, between: Tensor, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of others."""
+        between = between.masked_fill(~self.allowed[:-1, :-1], NEVER)
+        first = first.masked_fill(~self.allowed[-1, :-1], NEVER)
+        last = last.masked_fill(~self.allowed[:-1, -1], NEVER)
         return between, first, last
 
     def forward(self, emissions: Tensor, sizes: Tensor, tags: Tensor) -> Tensor:
         """Minus the sum of the log probabilities of ``tags`` (S,) under ``emissions`` (S, K), packed; a scalar."""
-        scores = self.scores()
-        loss: Tensor = log_sum(emissions, sizes, *scores).sum() - score(emissions, sizes, tags, *scores)
-        return loss
+        return lost(emissions, sizes, tags, *self.scores())
+
+
+def lost(emissions: Tensor, sizes: Tensor, tags: Tensor, between: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Minus the sum of the log probabilities of ``tags`` (S,); a scalar."""
+    scores = between, first, last
+    return log_sum(emissions, sizes, *scores).sum() - score(emissions, sizes, tags, *scores)
 
 
 def score(emissions: Tensor, sizes: Tensor, tags: Tensor, between: Tensor, first: Tensor, last: Tensor) -> Tensor:

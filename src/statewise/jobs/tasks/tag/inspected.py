@@ -28,7 +28,7 @@ def sample(model: Model, corpus: Corpus) -> Sample:
 
     Raises ``InputError`` where the model reads others.
     """
-    packed = Packed(corpus, model.vocabulary)
+    packed = Packed(corpus, model.vocabulary, model.linear)
     model.check(corpus)
     short = np.flatnonzero(packed.lengths <= STEPS)
     rows = short[np.argsort(-packed.lengths[short], kind="stable")][:ROWS]

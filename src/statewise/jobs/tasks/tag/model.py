@@ -15,6 +15,7 @@ from ...errors import InputError
 from . import decoding
 from .config import Layout, TagConfig
 from .corpus import Corpus, Sentences, as_corpus, counted
+from .linear import Linear
 from .spans import are_spans, spans
 from .vocabulary import Vocabulary
 
@@ -36,6 +37,8 @@ class Model(model_file.Model):
     vocabulary: Vocabulary
     strict: bool
     """Whether tags keep to the grammar of spans."""
+    linear: Linear | None = None
+    """What stands beside the network: its scores are added to those of the network."""
 
     @cached_property
     def network(self) -> Network:
@@ -154,8 +157,8 @@ class Model(model_file.Model):
         return {"vocabulary": self.vocabulary.to_json(), "strict": self.strict}
 
     def tensors(self) -> model_file.Arrays:
-        """The weights."""
-        return self.weights
+        """The weights, and what stands beside them."""
+        return self.weights if self.linear is None else self.weights | self.linear.arrays()
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +173,10 @@ class Model(model_file.Model):
     def built(cls, content: Mapping[str, Any], arrays: model_file.Arrays, **shared: Any) -> Model:
         """The model of ``content`` and ``arrays``; ValueError where they don't fit."""
         vocabulary = Vocabulary.from_json(content["vocabulary"])
-        return cls(weights=arrays, vocabulary=vocabulary, strict=bool(content["strict"]), **shared).checked(arrays)
+        arrays = dict(arrays)
+        linear = Linear.taken(arrays, len(vocabulary.tags))
+        strict = bool(content["strict"])
+        return cls(weights=arrays, vocabulary=vocabulary, strict=strict, linear=linear, **shared).checked(arrays)
 
 
 def _finite(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -64,6 +64,8 @@ class Network(nn.Module):
         x = self._drop(self._read(batch), batch)  # (S, I)
         steps = self.recurrent(PackedSequence(x, batch.sizes))[0].data  # (S, D*H)
         emissions: Tensor = self.output(self._drop(steps, batch))
+        if batch.beside is not None:
+            emissions = emissions + batch.beside
         if targets is None:
             return emissions
         return self.loss(emissions, batch.sizes, targets)
@@ -81,18 +83,19 @@ class Network(nn.Module):
         characters: Tensor | None,
         lengths: Tensor | None,
         vectors: Tensor | None = None,
+        beside: Tensor | None = None,
     ) -> Tensor:
         """Scores (T, K) of the tags of one sentence: what ``torch.export`` takes, which knows no packed sequences.
 
         ``words``, ``vectors`` and ``shapes`` (T,), ``features`` (F, T); ``characters`` (C, T), padded, of ``lengths``
-        (T,).
+        (T,); ``beside`` (T, K), what a linear tagger adds.
         """
         spelt = None
         if self.characters is not None and characters is not None:
             spelt = _ends(self.spelling(self.characters(characters), lengths=lengths)[1])
         x = self._joined(words, vectors, shapes, features, spelt)
         emissions: Tensor = self.output(self.recurrent(x[:, None])[0][:, 0])
-        return emissions
+        return emissions if beside is None else emissions + beside
 
     def loss(self, emissions: Tensor, sizes: Tensor, targets: Tensor) -> Tensor:
         """The sum of the losses of ``targets`` (S,), a scalar: cross entropy, or by the CRF."""

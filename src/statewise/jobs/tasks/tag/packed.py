@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ...data.symbols import Symbols, plain
 from .corpus import Corpus, all_of
+from .linear import Linear, Scores
 from .vocabulary import Vocabulary, shape_of, spelling
 
 Numbers = NDArray[np.int64]
@@ -40,12 +41,16 @@ class Batch(NamedTuple):
     characters: Tensor  # (C,)
     character_sizes: Tensor  # how many distinct words have a character t
     targets: Tensor | None  # (S,)
+    beside: Tensor | None  # (S, K): what a linear tagger adds to the scores of the tags
 
 
 class Packed:
     """The sentences of a corpus, to be drawn."""
 
-    def __init__(self, corpus: Corpus, vocabulary: Vocabulary) -> None:
+    beside: Scores | None
+    """What a linear tagger adds to the scores of the tags: (tokens, K)."""
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, linear: Linear | None = None) -> None:
         self.device = torch.device("cpu")
         self.lengths = np.array([len(words) for words in corpus.words], np.int64)  # (n,)
         self.starts = np.cumsum(self.lengths) - self.lengths  # (n,)
@@ -56,6 +61,7 @@ class Packed:
         features = [known.encode(all_of(column)) + 1 for known, column in columns]
         self.features = np.array(features, np.int64).reshape(-1, self.tokens)  # (F, tokens)
         self.targets = None if corpus.tags is None else vocabulary.tags.encode(all_of(corpus.tags))
+        self.beside = None if linear is None else linear.scores(corpus.words, corpus.features)
 
     def _describe(self, distinct: Sequence[str], vocabulary: Vocabulary) -> None:
         """What is known of each distinct word; they come in falling length, as they are packed."""
@@ -101,6 +107,7 @@ class Packed:
             self._send(self.characters[characters]),
             torch.from_numpy(character_sizes),
             None if self.targets is None else self._send(self.targets[places]),
+            None if self.beside is None else self._send(self.beside[places]),
         )
 
     def places(self, rows: Numbers) -> tuple[Numbers, Numbers]:
@@ -111,10 +118,10 @@ class Packed:
     def _send(self, numbers: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(numbers)).to(self.device)
 
-    def arrays(self) -> list[Numbers]:
+    def arrays(self) -> list[NDArray[Any]]:
         """The content, which tells these sentences from others."""
         described = (self.words, self.vectors, self.shapes, self.characters)
-        found = (self.lengths, self.forms, *described, self.features, self.targets)
+        found = (self.lengths, self.forms, *described, self.features, self.targets, self.beside)
         return [array for array in found if array is not None]
 
 

@@ -17,12 +17,14 @@ from ...data.split import random_split, share_held_out
 from ...data.symbols import plain
 from ...data.vectors import read_vectors
 from ...errors import InputError
-from ...training.problem import Problem
+from ...training.problem import Problem, Trainer
 from ...training.task import Task
 from ...training.weights import arrays_of
 from .config import TagConfig
 from .corpus import Corpus, Sentences, all_of
 from .decoding import NEVER, best, in_words
+from .fitting import fitted, join
+from .linear import Linear
 from .model import Model
 from .network import Network
 from .packed import Numbers, Packed
@@ -128,6 +130,8 @@ class TagProblem(Problem[Model]):
     vocabulary: Vocabulary
     strict: bool
     """Whether the tags mark spans and all sentences keep to the grammar of spans."""
+    linear: Linear | None = None
+    """What stands beside the network already."""
     table: NDArray[np.float32] | None = None
     """The pretrained vectors, of what has none first: (V, E)."""
 
@@ -160,7 +164,9 @@ class TagProblem(Problem[Model]):
             strict = False
         if config.crf is None:
             config = replace(config, crf=are_spans(vocabulary.tags) if like is None else like.config.crf)
-        return cls(config, corpus, held_out, vocabulary, strict, table)
+        linear = None if like is None else like.linear
+        config = replace(config, linear=config.bidirectional and config.linear if like is None else linear is not None)
+        return cls(config, corpus, held_out, vocabulary, strict, linear, table)
 
     def make(self, library: Any = layers) -> Network:
         """The network, its weights drawn at random, but for vectors that were read. ``library`` has the layers."""
@@ -171,15 +177,52 @@ class TagProblem(Problem[Model]):
 
     def task(self, network: Network) -> Tagging:
         """Train ``network`` on this."""
-        packed = Packed(self.corpus, self.vocabulary)
+        packed = Packed(self.corpus, self.vocabulary, self.linear)
         held = None
         if self.held_out is not None:
-            held = Packed(self.held_out, self.vocabulary), self.held_out.known_tags
+            held = Packed(self.held_out, self.vocabulary, self.linear), self.held_out.known_tags
         return Tagging(network, packed, held, self.vocabulary.tags, self.table)
 
-    def model(self, network: Network) -> Model:
-        """What tags, with the trained ``network``."""
-        return Model(weights=arrays_of(network), vocabulary=self.vocabulary, strict=self.strict, config=self.config)
+    def model(self, network: Network, linear: Linear | None = None) -> Model:
+        """What tags, with the trained ``network`` and what stands beside it."""
+        return Model(
+            weights=arrays_of(network),
+            vocabulary=self.vocabulary,
+            strict=self.strict,
+            linear=linear,
+            config=replace(self.config, linear=linear is not None),
+        )
+
+    def train(self, trainer: Trainer) -> Model:
+        """The network, and beside it the linear tagger, where that makes nothing worse on the validation part."""
+        network = self.network()
+        task = self.task(network)
+        trainer.fit(task, self.config)
+        if self.linear is not None or not self.config.linear:
+            return self.model(network, self.linear)
+        task.to(torch.device("cpu"))
+        return self._joined(network, task)
+
+    @torch.no_grad()
+    def _joined(self, network: Network, task: Tagging) -> Model:
+        """The model of the trained ``network`` and a linear tagger that learns the same."""
+        alone, before = task.validate(), {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        with torch.enable_grad():
+            found = fitted(self.corpus, task.packed, network)
+        if found is None:
+            return self.model(network)
+        linear, moves = found
+        held = task.held_out and task.held_out[0]
+        if held is not None and self.held_out is not None:
+            held.beside = linear.scores(self.held_out.words, self.held_out.features)
+        with torch.enable_grad():
+            linear = join(network, linear, moves, held)
+        together = task.validate()
+        measure = next(iter(alone), "")
+        if measure and together[measure] > alone[measure]:
+            network.load_state_dict(before)
+            return self.model(network)
+        return self.model(network, linear)
 
 
 def _vectors(config: TagConfig, corpus: Corpus) -> tuple[Sequence[str], NDArray[np.float32] | None]:
