@@ -226,9 +226,8 @@ def test_probabilities_and_n_best_are_those_of_all_sequences(crf, of_spans):
     for words, one, marginals, ranked in zip(given, predicted, probabilities, best, strict=True):
         if not words:
             continue
-        emissions = (
-            model.network(Packed(Corpus("", [words], None), model.vocabulary).take(np.array([0]))).double().detach()
-        )
+        batch = Packed(Corpus("", [words], None), model.vocabulary, model.linear).take(np.array([0]))
+        emissions = model.network(batch).double().detach()
         if crf:
             between, first, last = (s.detach().double() for s in model.network.crf.scores())
         else:

@@ -175,6 +175,7 @@ KINDS = [[[word[:1].upper() for word in words] for words in CORPUS]]
         {"crf": True, "character_units": 0, "bidirectional": False},
         {"crf": False, "features": True},
         {"crf": False, "vectors": True},
+        {"crf": True, "linear": False},
     ],
 )
 def test_a_tagger(options, tmp_path):
@@ -191,7 +192,7 @@ def test_a_tagger(options, tmp_path):
     columns = [[[word[:1].upper() for word in words] for words in unseen]] if features else []
     rows = [list(zip(words, *(c[n] for c in columns), strict=True)) for n, words in enumerate(unseen)]
     assert net.tag(CORPUS, features) == model.predict(X)
-    packed = Packed(as_corpus(X), model.model_.vocabulary)
+    packed = Packed(as_corpus(X), model.model_.vocabulary, model.model_.linear)
     numbers, _ = predict(model.model_.network, packed)  # torch's
     assert model.predict(X) == list(map(list, in_words(numbers, packed.lengths, model.model_.vocabulary.tags)))
     assert net.tag(unseen, columns) == model.predict(rows if features else unseen)

@@ -2,8 +2,8 @@
 
 Each is trained alone, since either learns its sentences by heart and would leave the other nothing. They err in
 different places: the network has seen what is far off, the linear one knows what is rare by its neighbours, its ending
-and its shape. The scores of both are added, each times a number by which the least is lost on the validation part; the
-loss is convex in the two, so there is one best pair.
+and its shape. The scores of both are added, each times a number by which the least is lost on the validation part, with
+another that is added for the tag of what is in no span; the loss is convex in the three, so there is one best choice.
 """
 
 from __future__ import annotations
@@ -64,25 +64,35 @@ def fitted(corpus: Corpus, packed: Packed, network: Network) -> tuple[Linear, li
     return Linear(known[kept], weights.astype(np.float32)), [torch.from_numpy(values) for values in moves]
 
 
-def join(network: Network, linear: Linear, moves: Sequence[Tensor], held: Packed | None) -> Linear:
+def join(
+    network: Network, linear: Linear, moves: Sequence[Tensor], held: Packed | None, outside: int | None = None
+) -> Linear:
     """``linear`` as far as it counts beside ``network``, whose own scores are changed to what they count there.
 
-    What both count is settled on ``held``, whose ``beside`` are the scores of ``linear`` and become those of the
-    result. ``moves`` belong to ``linear``; where the network has a CRF both have one then.
+    That is settled on ``held``, whose ``beside`` are the scores of ``linear`` and become those of the result. ``moves``
+    belong to ``linear``; where the network has a CRF both have one then. ``outside`` is the number of the tag of what
+    is in no span.
     """
-    own, alone = (HALF, HALF) if held is None else _weighed(network, moves, held)
+    own, alone, more = (HALF, HALF, 0.0) if held is None else _weighed(network, moves, held, outside)
     with torch.no_grad():
         network.output.weight.mul_(own)
         network.output.bias.mul_(own)
+        if outside is not None:
+            network.output.bias[outside] += more
         for tensor, other in zip(_paths(network), moves, strict=True):
-            tensor.mul_(own).add_(other, alpha=alone)
+            tensor.copy_(own * tensor + alone * other)
     if held is not None and held.beside is not None:
         held.beside = np.float32(alone) * held.beside
     return linear.times(alone)
 
 
-def _weighed(network: Network, moves: Sequence[Tensor], held: Packed) -> tuple[float, float]:
-    """What the network and the linear tagger count where least is lost on ``held`` by both together."""
+def _weighed(
+    network: Network, moves: Sequence[Tensor], held: Packed, outside: int | None
+) -> tuple[float, float, float]:
+    """What the network and the linear tagger count, and what is added for ``outside``: by the loss on ``held``.
+
+    Training on spans that it comes to know by heart leaves a tagger too sure that what it doesn't know is none.
+    """
     batch = held.take(np.arange(len(held)))
     targets, beside = batch.targets, batch.beside
     assert targets is not None
@@ -90,15 +100,18 @@ def _weighed(network: Network, moves: Sequence[Tensor], held: Packed) -> tuple[f
     with torch.no_grad():
         ours = network(batch._replace(beside=None)), *_paths(network)
     pairs = [(a.detach().double(), b.double()) for a, b in zip(ours, (beside, *moves), strict=True)]
+    there = torch.zeros(network.output.out_features, dtype=torch.float64)
+    if outside is not None:
+        there[outside] = 1.0
 
     def lost(counts: Floats) -> tuple[float, list[Floats]]:
-        both = torch.from_numpy(counts).requires_grad_()
-        emissions, *paths = (both[0] * a + both[1] * b for a, b in pairs)
-        loss = _lost(network, emissions, batch.sizes, targets, paths)
-        return loss.item(), [torch.autograd.grad(loss, both)[0].numpy()]
+        numbers = torch.from_numpy(counts).requires_grad_()
+        emissions, *paths = (numbers[0] * a + numbers[1] * b for a, b in pairs)
+        loss = _lost(network, emissions + numbers[2] * there, batch.sizes, targets, paths)
+        return loss.item(), [torch.autograd.grad(loss, numbers)[0].numpy()]
 
-    own, alone = _least(lost, [np.array([HALF, HALF])])[0].tolist()
-    return own, alone
+    own, alone, more = _least(lost, [np.array([HALF, HALF, 0.0])])[0].tolist()
+    return own, alone, more
 
 
 def _paths(network: Network) -> list[Tensor]:

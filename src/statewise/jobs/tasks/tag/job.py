@@ -81,6 +81,10 @@ class Tag(experiment.Job[Options, Model]):
             ("network", report.network_line(problem.config, problem.network())),
         ]
 
+    def facts_of(self, model: Model) -> Facts:
+        """What the linear tagger beside the network is good for."""
+        return report.linear_facts(model)
+
     def validated(self, scores: Mapping[str, float]) -> str:
         """How much is right: the first of the scores, which says how much is not."""
         measure, wrong = next(iter(scores.items()))

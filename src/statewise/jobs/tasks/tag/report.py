@@ -11,9 +11,10 @@ from ...data.symbols import plain
 from ...report import Block, Heading, Note, Table, Text, Word, Words
 from .config import TagConfig
 from .corpus import Corpus, all_of
+from .model import Model
 from .network import Network
 from .result import Result, Score
-from .spans import type_of
+from .spans import are_spans, type_of
 from .vocabulary import Vocabulary
 
 WIDEST = 750  # pixels of a table of all pairs of tags
@@ -36,6 +37,18 @@ def network_line(config: TagConfig, network: Network) -> str:
     crf = ["a CRF"] if config.crf else []
     ways = " in each direction" if config.bidirectional else ""
     return experiment.network_line(config, network, f"{ways} over {read}", *crf)
+
+
+def linear_facts(model: Model) -> experiment.Facts:
+    """How much of the validation part is right with the linear tagger beside the network, and without; or nothing."""
+    if "together" not in model.notes:
+        return [] if model.linear is None else [("beside it", f"a linear tagger of {len(model.linear.keys):,} cues")]
+    measure = "F1" if are_spans(model.vocabulary.tags) else "accuracy"
+    without, together = (experiment.percent(1 - model.notes[name]) for name in ("alone", "together"))
+    said = f"on the validation part {measure} {together} with it, {without} without"
+    if model.linear is None:
+        return [("beside it", f"nothing: a linear tagger was tried; {said}")]
+    return [("beside it", f"a linear tagger of {len(model.linear.keys):,} cues; {said}")]
 
 
 def vectors_line(vocabulary: Vocabulary, corpus: Corpus, frozen: bool) -> str:

@@ -29,7 +29,7 @@ from .model import Model
 from .network import Network
 from .packed import Numbers, Packed
 from .result import score
-from .spans import are_spans, keep_to_grammar
+from .spans import OUTSIDE, are_spans, keep_to_grammar
 from .vocabulary import Vocabulary
 
 
@@ -183,14 +183,15 @@ class TagProblem(Problem[Model]):
             held = Packed(self.held_out, self.vocabulary, self.linear), self.held_out.known_tags
         return Tagging(network, packed, held, self.vocabulary.tags, self.table)
 
-    def model(self, network: Network, linear: Linear | None = None) -> Model:
-        """What tags, with the trained ``network`` and what stands beside it."""
+    def model(self, network: Network, linear: Linear | None = None, **notes: float) -> Model:
+        """What tags, with the trained ``network`` and what stands beside it; ``notes`` are for its file."""
         return Model(
             weights=arrays_of(network),
             vocabulary=self.vocabulary,
             strict=self.strict,
             linear=linear,
             config=replace(self.config, linear=linear is not None),
+            notes=notes,
         )
 
     def train(self, trainer: Trainer) -> Model:
@@ -212,17 +213,21 @@ class TagProblem(Problem[Model]):
         if found is None:
             return self.model(network)
         linear, moves = found
+        outside = self.vocabulary.tags.numbers.get(OUTSIDE) if are_spans(self.vocabulary.tags) else None
         held = task.held_out and task.held_out[0]
         if held is not None and self.held_out is not None:
             held.beside = linear.scores(self.held_out.words, self.held_out.features)
         with torch.enable_grad():
-            linear = join(network, linear, moves, held)
+            linear = join(network, linear, moves, held, outside)
         together = task.validate()
-        measure = next(iter(alone), "")
-        if measure and together[measure] > alone[measure]:
+        if not alone:
+            return self.model(network, linear)
+        measure = next(iter(alone))
+        notes = {"alone": alone[measure], "together": together[measure]}
+        if notes["together"] > notes["alone"]:
             network.load_state_dict(before)
-            return self.model(network)
-        return self.model(network, linear)
+            return self.model(network, **notes)
+        return self.model(network, linear, **notes)
 
 
 def _vectors(config: TagConfig, corpus: Corpus) -> tuple[Sequence[str], NDArray[np.float32] | None]:
