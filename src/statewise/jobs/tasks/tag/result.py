@@ -91,8 +91,8 @@ def most_frequent(items: Sentences, tags: Sentences, asked: Sentences) -> Senten
     Of tags equally frequent it is the first by name.
     """
     counts: dict[str, Counter[str]] = {}
-    for item, tag in zip(all_of(items), all_of(tags), strict=True):
-        counts.setdefault(item, Counter())[tag] += 1
+    for (item, tag), times in Counter(zip(all_of(items), all_of(tags), strict=True)).items():
+        counts.setdefault(item, Counter())[tag] = times
     once = Counter(next(iter(c)) for c in counts.values() if c.total() == 1)
     unknown = _first(once or Counter(all_of(tags)))
     known = {item: _first(c) for item, c in counts.items()}
