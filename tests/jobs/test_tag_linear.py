@@ -15,7 +15,7 @@ from statewise.jobs.tasks.tag.config import TagConfig
 from statewise.jobs.tasks.tag.corpus import Corpus, all_of
 from statewise.jobs.tasks.tag.cues import cues, templates
 from statewise.jobs.tasks.tag.example import sentences
-from statewise.jobs.tasks.tag.linear import Linear
+from statewise.jobs.tasks.tag.linear import Linear, found_in
 from statewise.jobs.tasks.tag.model import Model
 from statewise.jobs.tasks.tag.packed import Packed
 from statewise.jobs.tasks.tag.training import TagProblem
@@ -96,7 +96,7 @@ def test_without_a_crf_it_is_logistic_regression(corpus, monkeypatch):
     linear, moves = fitting.fitted(given.corpus, Packed(given.corpus, given.vocabulary), given.network())
     assert moves == []
     asked = cues(given.corpus.words)
-    places, there = linear.places(asked)
+    places, there = found_in(linear.keys, asked)
     entries = np.ones(there.sum()), places[there], np.append(0, there.sum(1).cumsum())
     X = csr_array(entries, shape=(len(asked), len(linear.keys)))
     theirs = LogisticRegression(C=1 / fitting.DECAY, fit_intercept=False, max_iter=2000, tol=1e-6)

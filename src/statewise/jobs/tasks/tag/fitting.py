@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from . import crf
 from .corpus import Corpus
 from .cues import cues
-from .linear import Linear
+from .linear import Linear, found_in
 from .network import Network
 from .packed import Packed
 
@@ -40,17 +40,15 @@ def fitted(corpus: Corpus, packed: Packed, network: Network) -> tuple[Linear, li
     assert packed.targets is not None
     places, sizes = packed.places(np.arange(len(packed)))
     tags, steps = network.output.out_features, torch.from_numpy(sizes)
-    known, which, seen = np.unique(cues(corpus.words, corpus.features), return_inverse=True, return_counts=True)
+    asked = cues(corpus.words, corpus.features)[places]  # (S, J)
+    known, seen = np.unique(asked, return_counts=True)
     kept = np.flatnonzero(seen >= SEEN)
-    kept = np.sort(kept[np.argsort(-seen[kept], kind="stable")][: MOST_WEIGHTS // tags])
-    if not len(kept):
+    known = np.sort(known[kept[np.argsort(-seen[kept], kind="stable")][: MOST_WEIGHTS // tags]])
+    if not len(known):
         return None
-    numbers = np.full(len(known), -1, np.int32)
-    numbers[kept] = np.arange(len(kept))
-    columns = numbers[which.reshape(packed.tokens, -1)[places]]  # (S, J)
-    there = columns >= 0
-    entries = np.ones(there.sum(), np.float32), columns[there], np.append(0, there.sum(1).cumsum())
-    at = csr_array(entries, shape=(packed.tokens, len(kept)))  # (S, F)
+    columns, there = found_in(known, asked)
+    entries = np.ones(there.sum(), np.float32), columns[there].astype(np.int32), np.append(0, there.sum(1).cumsum())
+    at = csr_array(entries, shape=(packed.tokens, len(known)))  # (S, F)
     back, targets = at.T.tocsr(), torch.from_numpy(packed.targets[places])
 
     def lost(weights: Floats, *moves: Floats) -> tuple[float, list[Floats]]:
@@ -59,9 +57,9 @@ def fitted(corpus: Corpus, packed: Packed, network: Network) -> tuple[Linear, li
         slope, *others = torch.autograd.grad(loss, [emissions, *paths])
         return loss.item(), [back @ slope.numpy(), *(other.numpy() for other in others)]
 
-    shapes = [(len(kept), tags), *(tuple(each.shape) for each in _paths(network))]
+    shapes = [(len(known), tags), *(tuple(each.shape) for each in _paths(network))]
     weights, *moves = _least(lost, [np.zeros(shape) for shape in shapes], DECAY)
-    return Linear(known[kept], weights.astype(np.float32)), [torch.from_numpy(values) for values in moves]
+    return Linear(known, weights.astype(np.float32)), [torch.from_numpy(values) for values in moves]
 
 
 def join(

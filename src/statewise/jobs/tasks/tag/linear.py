@@ -28,16 +28,11 @@ class Linear:
     def scores(self, words: Sentences, features: Sequence[Sentences] = ()) -> Scores:
         """What all cues of a word add: of all words of all sentences, one after the other, (S, K)."""
         asked = cues(words, features)
-        places, known = self.places(asked)
+        places, known = found_in(self.keys, asked)
         found = np.zeros((len(asked), self.weights.shape[1]), np.float32)
         for column, there in zip(places.T, known.T, strict=True):
             found[there] += self.weights[column[there]]
         return found
-
-    def places(self, asked: Keys) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Where the keys ``asked`` stand, and whether they do."""
-        places = np.searchsorted(self.keys, asked).clip(max=len(self.keys) - 1)
-        return places, self.keys[places] == asked
 
     def times(self, factor: float) -> Linear:
         """One that counts so much."""
@@ -59,3 +54,9 @@ class Linear:
         if weights.dtype != np.float32 or weights.shape != (len(keys), tags):
             raise ValueError(f"expected what each cue adds as float32 of size {(len(keys), tags)}")
         return cls(keys, weights)
+
+
+def found_in(keys: Keys, asked: Keys) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where in the rising ``keys`` those that are ``asked`` for stand, and whether they do: as many each."""
+    places = np.searchsorted(keys, asked).clip(max=len(keys) - 1)
+    return places, keys[places] == asked
