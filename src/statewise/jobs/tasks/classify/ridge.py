@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
+AT_ONCE = 64  # rows that are added up in float64: of all of them the copies would take longer than the sums
 PENALTIES = np.logspace(-3, 6, 19)
 
 
@@ -22,10 +23,16 @@ def ridge(
     """
     counts = np.ones(len(x)) if weights is None else weights / weights.mean(dtype=np.float64)  # (n,)
     shares, root = counts / len(x), np.sqrt(counts)[:, None]
-    mean, middle = shares @ x, shares @ y
-    spread = np.sqrt(shares @ np.square(x - mean.astype(np.float32)))
+    parts = [slice(begin, begin + AT_ONCE) for begin in range(0, len(x), AT_ONCE)]
+    mean, variance = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for part in parts:
+        mean += shares[part] @ x[part]
+    z = x - mean.astype(np.float32)
+    for part in parts:
+        variance += shares[part] @ np.square(z[part])
+    spread, middle = np.sqrt(variance), shares @ y
     scale = np.where(spread > 1e-6, spread, 1.0)
-    z = (x - mean.astype(np.float32)) / scale.astype(np.float32)
+    z /= scale.astype(np.float32)
     products = (z @ z.T).astype(np.float64)
     products -= shares @ products
     products -= (products @ shares)[:, None]

@@ -92,6 +92,8 @@ class SequenceTask(Task):
 
     def _terms(self, values: Tensor, counts: Tensor | None = None) -> float:
         """What that sum divides by: how many sequences there are, or what they weigh."""
+        if self.weights is None and counts is None:
+            return float(len(values))
         terms = self.target.terms(values, self.weights)
         return float(terms.sum() if counts is None else terms @ counts)
 
