@@ -9,27 +9,20 @@ import numpy as np
 import pytest
 
 from statewise.jobs import Forecaster, InputError
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
-from statewise.jobs.tasks.forecast.linear import (
-    NONE,
-    PENALTIES,
-    Decided,
-    Linear,
-    folds,
-    holt_winters,
-    repeating,
-    ridges,
-    smoothed,
-    smoothing,
-    weigh,
-    windows,
-)
-from statewise.jobs.tasks.forecast.linear import _lags as lags_of
+from statewise.jobs.tasks.forecast.linear import ridge
+from statewise.jobs.tasks.forecast.linear.decided import Decided
+from statewise.jobs.tasks.forecast.linear.folds import folds, weigh
+from statewise.jobs.tasks.forecast.linear.forecast import Linear
+from statewise.jobs.tasks.forecast.linear.members import lags_of, repeating
+from statewise.jobs.tasks.forecast.linear.ridge import NONE, PENALTIES, Growing, ridges, sums, windows
+from statewise.jobs.tasks.forecast.linear.smoothing import holt_winters, smoothed, smoothing
 from statewise.jobs.tasks.forecast.panel import read_panel
-from statewise.jobs.tasks.forecast.training import _share as share_of
 from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.tasks.forecast.training.worth import share_of
 from statewise.jobs.training.problem import Trainer
 
 
@@ -76,7 +69,9 @@ def test_a_mean_of_smoothings_continues_a_season_that_repeats():
     x = np.lib.stride_tricks.sliding_window_view(wave, 16)
     y = np.stack([wave[16 + n : 22 + n] for n in range(8)])
     for theta, count in product((False, True), (8, 0)):  # without a window to choose by, all constants count alike
-        matrix = smoothed(x[:count], y[:count], smoothing(16, 6, 4, theta=theta), independent=count / 6)[0]
+        matrix = smoothed(
+            x[:count], y[:count], smoothing(16, 6, 4)["theta" if theta else "smoothing"], independent=count / 6
+        )[0]
         np.testing.assert_allclose(wave[:16] @ matrix[:-1] + matrix[-1], wave[16:22], atol=0.1)
 
 
@@ -94,8 +89,8 @@ def test_a_ridge_finds_a_linear_rule_whatever_the_level():
     x = np.lib.stride_tricks.sliding_window_view(values, 3)[5:305, ::-1]
     y = np.stack([values[8 + n : 10 + n] for n in range(300)])
     past = values[350 - 6 : 350] + 100
-    for scaled in (False, True):
-        matrix = ridges(x, y, np.array([1, 2, 3]), 6, scaled=scaled)[0]
+    for unit in (None, np.abs(x).sum(1, keepdims=True)):
+        matrix = ridges(sums(x, y, np.array([1, 2, 3]), unit), np.array([1, 2, 3]), 6)[0]
         np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
         np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
 
@@ -110,12 +105,33 @@ def test_wild_windows_say_no_more_than_calm_ones_to_a_scaled_ridge():
     calm, wild = noise(200), 1000 * noise(60).cumsum()
     for t in range(2, 200):
         calm[t] = 1.98 * calm[t - 1] - 0.98 * calm[t - 2] + 0.1 * calm[t]
-    rows = np.arange(3, 200)
-    x = np.concatenate([calm[rows[:, None] - np.array([1, 2, 3])], wild[np.arange(3, 60)[:, None] - [1, 2, 3]]])
-    y = np.concatenate([calm[rows], wild[3:]])[:, None]
-    plain, scaled = (ridges(x, y, np.array([1, 2, 3]), 3, scaled=s)[0] for s in (False, True))
+    rows, end, lags = np.arange(3, 200), np.array([200, 60]), np.array([1, 2, 3])
+    known = Growing([calm, wild], lags, 1, [end]).until(end, [False, True])
+    plain, scaled = (ridges(each, lags, 3)[0] for each in known)
     missed = [np.abs(calm[rows[:, None] - [3, 2, 1]] @ m[:-1] - calm[rows][:, None]).mean() for m in (plain, scaled)]
     assert missed[1] < missed[0] / 2
+
+
+@pytest.mark.parametrize("thinned", [False, True])
+def test_sums_go_on_from_an_earlier_end_as_if_all_windows_were_looked_at(thinned, monkeypatch):
+    monkeypatch.setattr(ridge, "WINDOWS", 60 if thinned else 16_000)
+    monkeypatch.setattr(ridge, "MOST_WINDOWS", 60)
+    series, lags = [100 + noise(90, 1).cumsum(), 5 * noise(120, 2)], np.array([1, 2, 5])
+    ends = [np.array([30, 40]), np.array([55, 80]), np.array([90, 100])]
+    growing = Growing(series, lags, 4, ends)
+    looked = []
+    monkeypatch.setattr(ridge, "windows", lambda *told, **how: looked.append(windows(*told, **how)) or looked[-1])
+    for end in (*ends, np.array([60, 80]), ends[1]):
+        found = growing.until(end, [False, True])
+        x, y = windows(series, end, lags, 4, stop=ends[-1])
+        first, _ = windows(series, ends[0], lags, 4, stop=ends[-1])
+        spread = [np.abs(each - each.mean(1, keepdims=True)).mean(1, keepdims=True) for each in (first, x)]
+        units = (None, np.maximum(spread[1], 0.05 * np.median(spread[0])))
+        for each, unit in zip(found, units, strict=True):
+            for name, value in vars(sums(x, y, lags, unit)).items():
+                np.testing.assert_allclose(getattr(each, name), value, rtol=1e-9, atol=1e-9)
+    assert (found[0].count < 90) == thinned
+    assert sum(len(x) for x, _ in looked[:3]) == growing.until(ends[-1], [False])[0].count  # each of them once
 
 
 def test_logarithms_continue_growth_and_cannot_explode():
@@ -236,7 +252,9 @@ def test_a_network_that_adds_nothing_counts_for_nothing():
     assert model.share == 0.0
     assert model.label == "combination"
     alone = replace(model, share=1.0)
-    assert not np.array_equal(alone.forecast_ahead(alone.tails).quantiles, model.forecast_ahead(model.tails).quantiles)
+    assert not np.array_equal(
+        forecast_ahead(alone, alone.tails).quantiles, forecast_ahead(model, model.tails).quantiles
+    )
 
 
 def test_networks_count_with_a_lead_and_for_half_at_most():
@@ -256,7 +274,7 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
 
 
 def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_are(monkeypatch):
-    from statewise.jobs.tasks.forecast import training
+    from statewise.jobs.tasks.forecast.training import calibration
 
     growing = np.exp(0.02 * np.arange(80)) * (10 + np.sin(np.arange(80)) + 0.1 * noise(80))
     panel = read_panel(np.stack([growing, 1000 * growing], axis=1), Columns(target=("*",)))
@@ -268,7 +286,7 @@ def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_
         told.append(np.unique(unit))
         return 0.0
 
-    monkeypatch.setattr(training, "_share", share)
+    monkeypatch.setattr(calibration, "share_of", share)
     problem.train(Trainer())
     small, large = told[0]
     assert large == pytest.approx(1000 * small)
@@ -296,7 +314,7 @@ def test_untrained_direct_networks_are_the_linear_forecast(name):
     y = 20 + 5 * np.sin(np.arange(700) * 2 * np.pi / 24) + noise(700)
     forecaster = Forecaster(model=name, horizon=6, epochs=1, learning_rate=1e-30).fit(y)
     model = replace(forecaster.model_, share=1.0)
-    found = model.forecast_ahead(model.tails).quantiles[0]
+    found = forecast_ahead(model, model.tails).quantiles[0]
     past = past_values(model.tails, np.array([len(model.tails[0].values)]), np.array([0]), model.linear.lookback)
     np.testing.assert_allclose(found[:, 1], model.linear.forecast(past, model.linear.unit)[0], rtol=1e-5)
     assert (found[:, 0] < found[:, 1]).all()
