@@ -283,6 +283,8 @@ def decided(
         )
     if recursive and distribution:
         raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose seq2seq")
+    if config.base == "both" and not config.combine:
+        raise InputError("--base both: one of them is the linear forecast, which --no-combine goes without")
     if distribution in FROM_ZERO and config.log:
         raise InputError(f"--log: logarithms have no {distribution} distribution")
     segment = config.segment or _segment(horizon, season)
