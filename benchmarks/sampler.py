@@ -57,7 +57,7 @@ RULES = (
     Rule("statewise/jobs/tasks/forecast/networks.py", "", NETWORK),
     Rule("statewise/jobs/tasks/tag/crf.py", "", NETWORK),
     Rule("statewise/jobs/tasks/", "loss", BATCHES),
-    Rule("statewise/jobs/tasks/forecast/linear.py", "", LINEAR),
+    Rule("statewise/jobs/tasks/forecast/linear/", "", LINEAR),
     Rule("statewise/jobs/tasks/classify/rocket.py", "", LINEAR),
     Rule("statewise/jobs/tasks/classify/ngrams.py", "", LINEAR),
     Rule("statewise/jobs/tasks/classify/ridge.py", "", LINEAR),

@@ -300,3 +300,65 @@ def test_two_processes_make_the_runs_of_one():
         np.testing.assert_allclose(*losses, rtol=1e-4)
     assert said.count("file2: 2 classes") == 1
     assert said.count("different characters") == 2
+
+
+# Trained further
+
+
+FURTHER = [name if name in ("write text", "tag") else pytest.param(name, marks=pytest.mark.slow) for name in JOBS]
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_a_trained_model_is_trained_further(name, capsys):
+    """From its weights, which hardly move at such a rate, with its options; broken off, to the same bits."""
+    job = JOBS[name]
+    Path("file").write_text(job.content(0))
+    assert cli.main(job.argv("first")) == 0
+    Path("file").write_text(job.content(1))
+    command, model = job.words[0], "first/model.safetensors"
+    argv = [command, "file", "--from", model, "--epochs", "1", "--learning-rate", "1e-9", "--batch", "5"]
+    capsys.readouterr()
+    assert cli.main([*argv, "--out", "whole"]) == 0
+    assert f"{model}, which has learnt file, trained further" in capsys.readouterr().out
+    assert f"{model}, which has learnt file" in Path("whole/report.html").read_text()
+    first, then = (load_file(f"{folder}/model.safetensors") for folder in ("first", "whole"))
+    trained = {name for name in first if name.partition(".")[0] in ("network", "networks", "recurrent", "output")}
+    for name in trained or first:
+        torch.testing.assert_close(then[name], first[name], rtol=1e-4, atol=1e-5)
+    killed([*argv, "--out", "broken", "--checkpoint-every", "0"], 3)
+    assert cli.main([command, "--resume", "broken"]) == 0
+    assert_same_run("broken", "whole")
+
+
+def refused(capsys, *argv):
+    capsys.readouterr()
+    assert cli.main([*argv, "--out", "further"]) == 2
+    assert not Path("further").exists()
+    return capsys.readouterr().err.strip()
+
+
+def test_what_cannot_be_trained_further_is_refused_in_a_line(capsys):
+    for name in ("write lines", "tag", "translate"):
+        job = JOBS[name]
+        Path(job.words[0]).write_text(job.content(0))
+        command = job.words[0]
+        assert cli.main([command, command, *job.words[2:], "--epochs", "1", "--out", f"{command}.run"]) == 0
+    written, tags, spells = (f"{name}.run/model.safetensors" for name in ("write", "tag", "translate"))
+    said = "and trained further it stays as it is"
+    write = ["write", "write", "--from", written]
+    assert refused(capsys, *write, "--units", "9").endswith(f"--units 9: {written} has 8, {said}")
+    assert refused(capsys, *write, "--tie").endswith(f"--tie: {written} has no, {said}")
+    assert refused(capsys, "tag", "tag", "--from", tags, "--no-crf").endswith(f"--no-crf: {tags} has yes, {said}")
+    assert refused(capsys, "write", "write", "--from", tags).endswith("the file holds a tagging model")
+    assert "no such file" in refused(capsys, "write", "write", "--from", "nothing")
+    Path("half").write_bytes(Path(written).read_bytes()[:5000])
+    assert refused(capsys, "write", "write", "--from", "half").startswith("statewise write: half: ")
+
+    Path("other").write_text("\u043c\u0438\u0440 a\n" * 50)
+    assert "of 300 characters in the training part the model knows 100" in refused(
+        capsys, "write", "other", "--from", written, "--validation-share", "0"
+    )
+    Path("other").write_text("a B-NEW\n\n" * 50)
+    assert "the model knows no tag 'B-NEW'" in refused(capsys, "tag", "other", "--from", tags)
+    Path("other").write_text("source\ttarget\n" + "".join(f"\u043c{k}\u0438\u0440\t2026\n" for k in range(50)))
+    assert "symbols in the sources the model knows" in refused(capsys, "translate", "other", "--from", spells)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.panel import read_panel
@@ -108,8 +109,8 @@ def test_an_origin_is_forecast_alike_in_the_backtest_and_at_the_end_of_the_data(
     whole = model.forecast(prepared.series, np.array([125]), np.zeros(1, dtype=np.int64))
     cut = [replace(prepared.series[0], values=prepared.series[0].values[:125])]
     cut = [replace(cut[0], known=np.zeros((125, 0)), observed=np.zeros((125, 0)))]
-    np.testing.assert_allclose(model.forecast_ahead(cut).quantiles, whole, rtol=1e-6)
-    np.testing.assert_allclose(model.forecast_ahead([cut[0].tail(model.memory)]).quantiles, whole, rtol=1e-6)
+    np.testing.assert_allclose(forecast_ahead(model, cut).quantiles, whole, rtol=1e-6)
+    np.testing.assert_allclose(forecast_ahead(model, [cut[0].tail(model.memory)]).quantiles, whole, rtol=1e-6)
 
 
 @pytest.mark.parametrize("settings", MODELS, ids=lambda s: s.model)
@@ -168,7 +169,7 @@ def test_odd_series_give_finite_forecasts(values, model):
     panel = read_panel(pl.DataFrame({"y": values}), Columns(target=("y",)))
     prepared, forecaster = trained(panel, ForecastConfig(model=model, horizon=3, ensemble=1), epochs=1)
     assert np.isfinite(backtest(forecaster, prepared).quantiles).all()
-    assert np.isfinite(forecaster.forecast_ahead(forecaster.tails).quantiles).all()
+    assert np.isfinite(forecast_ahead(forecaster, forecaster.tails).quantiles).all()
 
 
 @pytest.mark.slow

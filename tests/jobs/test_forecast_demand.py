@@ -7,6 +7,7 @@ import pytest
 
 from statewise.jobs import Forecaster
 from statewise.jobs.tasks.forecast import report
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.backtest import backtest
 from statewise.jobs.tasks.forecast.baselines import SMOOTHING, intermittent, of_demand, smoothed_demand
 from statewise.jobs.tasks.forecast.config import ForecastConfig
@@ -68,7 +69,7 @@ def test_they_are_printed_where_demand_comes_now_and_then_and_nothing_is_below_z
     assert names[-5:] == ["zero", "median", "Croston", "SBA", "TSB"]
     assert model.positive
     assert tested.quantiles.min() == 0
-    assert tested.model.forecast_ahead(tested.model.tails).quantiles.min() == 0
+    assert forecast_ahead(tested.model, tested.model.tails).quantiles.min() == 0
     assert "never below 0" in dict(report.choices(model))["scale"]
 
 
@@ -110,4 +111,4 @@ def test_what_demand_has_taught_can_be_taught_more():
     assert forecaster.model_.plan.distribution == "negative-binomial"
     more = forecaster.partial_fit(demand(300, 1)).model_
     assert more.plan.distribution == "negative-binomial"
-    assert np.isfinite(more.forecast_ahead(more.tails).quantiles).all()
+    assert np.isfinite(forecast_ahead(more, more.tails).quantiles).all()

@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from statewise.jobs import Forecaster, InputError
 from statewise.jobs.tasks.forecast import losses
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.direct import Window
 from statewise.jobs.tasks.forecast.distributions import BEND, NegativeBinomial, Output, Tweedie
 from statewise.jobs.tasks.forecast.normal import normal_quantiles
@@ -135,7 +136,7 @@ def test_networks_learn_them(distribution):
     for combine in (True, False):
         model = quick(distribution=distribution, combine=combine).fit(values).model_
         assert model.scaling.centre.tolist() == [0.0]
-        quantiles = model.forecast_ahead(model.tails).quantiles
+        quantiles = forecast_ahead(model, model.tails).quantiles
         assert quantiles.min() >= 0
         assert 0 < quantiles.max() < 8
 

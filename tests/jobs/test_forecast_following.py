@@ -11,11 +11,13 @@ from scipy import stats
 
 from statewise.jobs import Forecaster
 from statewise.jobs.tasks.forecast import report
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.backtest import Held, backtest
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.following import MOST_STRETCH, RATE, follow, missed_share, stretched
 from statewise.jobs.tasks.forecast.intervals import FAR, at_shares, reach_of, shifts
 from statewise.jobs.tasks.forecast.model import Model
+from statewise.jobs.tasks.forecast.newer import hear
 from statewise.jobs.tasks.forecast.panel import array_panel
 from statewise.jobs.tasks.forecast.training import prepare
 from statewise.jobs.training.problem import Trainer
@@ -203,12 +205,12 @@ def test_a_program_is_told_by_newer_rows_and_a_file_keeps_what_it_was_told(short
     whole = model.tails[0]
     newer = replace(whole, values=np.concatenate([whole.values, 5 * noise(50, 1)]))
     newer = replace(newer, known=np.zeros((len(newer.values), 0)), observed=np.zeros((len(newer.values), 0)))
-    heard = model.hear([newer])
+    heard = hear(model, [newer])
     assert (heard.stretch[0, [0, 2]] > 0.2).all()
-    before, after = (np.ptp(one.forecast_ahead([newer]).quantiles) for one in (replace(model, tails=(newer,)), model))
+    before, after = (np.ptp(forecast_ahead(one, [newer]).quantiles) for one in (replace(model, tails=(newer,)), model))
     assert after > 1.2 * before
-    assert model.hear([whole]) is model
-    assert model.hear([replace(newer, name="another")]) is model
+    assert hear(model, [whole]) is model
+    assert hear(model, [replace(newer, name="another")]) is model
     heard.save(tmp_path / "model")
     np.testing.assert_array_equal(Model.load(tmp_path / "model").stretch, heard.stretch)
     np.testing.assert_array_equal(Model.load(tmp_path / "model").reach, model.reach)
@@ -243,7 +245,7 @@ def test_a_stream_is_as_wide_as_what_it_has_heard_calls_for(short):
     stream = short.stream()
     for value in values[600:]:
         stream.step(value)
-    row_by_row, at_once = stream.forecaster.model_.stretch, short.model_.hear([whole]).stretch
+    row_by_row, at_once = stream.forecaster.model_.stretch, hear(short.model_, [whole]).stretch
     assert row_by_row[0, 2] > 0.3
     np.testing.assert_allclose(row_by_row, at_once, atol=0.1)
     assert short.model_.stretch is None

@@ -8,6 +8,7 @@ import pytest
 
 from statewise.jobs import Forecaster, InputError
 from statewise.jobs.tasks.forecast import holiday
+from statewise.jobs.tasks.forecast.ahead import reaching
 from statewise.jobs.tasks.forecast.grid import find_grid
 
 pytest.importorskip("holidays")
@@ -47,11 +48,11 @@ def test_a_network_reads_them_of_rows_that_nobody_told_of(tmp_path):
     assert ahead["ds"].iloc[-1] == pd.Timestamp("2022-01-01") + pd.Timedelta(days=ROWS + 5)
     model = forecaster.model_
     assert [column.name for column in model.known.columns] == list(holiday.names("DE"))
-    reaching = model._reaching(model.tails[0], 40)
+    far = reaching(model, model.tails[0], 40)
     first = pd.Timestamp("2022-01-01") + pd.Timedelta(days=ROWS)
     expected = of(pd.date_range(first, periods=40))["holiday (DE)"]
     column = model.known.columns[0]
-    np.testing.assert_allclose(reaching.known[-40:, 0] * column.spread + column.mean, expected, atol=1e-12)
+    np.testing.assert_allclose(far.known[-40:, 0] * column.spread + column.mean, expected, atol=1e-12)
     assert expected.sum() > 0
     pd.testing.assert_frame_equal(forecaster.predict(frame(), h=6), ahead)
     forecaster.save(tmp_path / "model")

@@ -9,27 +9,19 @@ import numpy as np
 import pytest
 
 from statewise.jobs import Forecaster, InputError
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
-from statewise.jobs.tasks.forecast.linear import (
-    NONE,
-    PENALTIES,
-    Decided,
-    Linear,
-    folds,
-    holt_winters,
-    repeating,
-    ridges,
-    smoothed,
-    smoothing,
-    weigh,
-    windows,
-)
-from statewise.jobs.tasks.forecast.linear import _lags as lags_of
+from statewise.jobs.tasks.forecast.linear.decided import Decided
+from statewise.jobs.tasks.forecast.linear.folds import folds, weigh
+from statewise.jobs.tasks.forecast.linear.forecast import Linear
+from statewise.jobs.tasks.forecast.linear.members import lags_of, repeating
+from statewise.jobs.tasks.forecast.linear.ridge import NONE, PENALTIES, ridges, windows
+from statewise.jobs.tasks.forecast.linear.smoothing import holt_winters, smoothed, smoothing
 from statewise.jobs.tasks.forecast.panel import read_panel
-from statewise.jobs.tasks.forecast.training import _share as share_of
 from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.tasks.forecast.training.worth import share_of
 from statewise.jobs.training.problem import Trainer
 
 
@@ -236,7 +228,9 @@ def test_a_network_that_adds_nothing_counts_for_nothing():
     assert model.share == 0.0
     assert model.label == "combination"
     alone = replace(model, share=1.0)
-    assert not np.array_equal(alone.forecast_ahead(alone.tails).quantiles, model.forecast_ahead(model.tails).quantiles)
+    assert not np.array_equal(
+        forecast_ahead(alone, alone.tails).quantiles, forecast_ahead(model, model.tails).quantiles
+    )
 
 
 def test_networks_count_with_a_lead_and_for_half_at_most():
@@ -256,7 +250,7 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
 
 
 def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_are(monkeypatch):
-    from statewise.jobs.tasks.forecast import training
+    from statewise.jobs.tasks.forecast.training import calibration
 
     growing = np.exp(0.02 * np.arange(80)) * (10 + np.sin(np.arange(80)) + 0.1 * noise(80))
     panel = read_panel(np.stack([growing, 1000 * growing], axis=1), Columns(target=("*",)))
@@ -268,7 +262,7 @@ def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_
         told.append(np.unique(unit))
         return 0.0
 
-    monkeypatch.setattr(training, "_share", share)
+    monkeypatch.setattr(calibration, "share_of", share)
     problem.train(Trainer())
     small, large = told[0]
     assert large == pytest.approx(1000 * small)
@@ -296,7 +290,7 @@ def test_untrained_direct_networks_are_the_linear_forecast(name):
     y = 20 + 5 * np.sin(np.arange(700) * 2 * np.pi / 24) + noise(700)
     forecaster = Forecaster(model=name, horizon=6, epochs=1, learning_rate=1e-30).fit(y)
     model = replace(forecaster.model_, share=1.0)
-    found = model.forecast_ahead(model.tails).quantiles[0]
+    found = forecast_ahead(model, model.tails).quantiles[0]
     past = past_values(model.tails, np.array([len(model.tails[0].values)]), np.array([0]), model.linear.lookback)
     np.testing.assert_allclose(found[:, 1], model.linear.forecast(past, model.linear.unit)[0], rtol=1e-5)
     assert (found[:, 0] < found[:, 1]).all()

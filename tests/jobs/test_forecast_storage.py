@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from statewise.jobs import InputError
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.config import ForecastConfig
 from statewise.jobs.tasks.forecast.model import Model
 from statewise.jobs.tasks.forecast.panel import read_panel
@@ -57,7 +58,7 @@ def test_round_trip(settings, tmp_path):
     before.save(tmp_path / "a")
     after = Model.load(tmp_path / "a")
     np.testing.assert_array_equal(
-        before.forecast_ahead(before.tails).quantiles, after.forecast_ahead(after.tails).quantiles
+        forecast_ahead(before, before.tails).quantiles, forecast_ahead(after, after.tails).quantiles
     )
     assert (before.plan, before.columns, before.grid, before.names) == (
         after.plan,

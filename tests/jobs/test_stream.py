@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from torch.export import Dim, export
 
 from statewise.jobs import Classifier, Forecaster, InputError, Tagger, Writer
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.panel import array_panel
 from statewise.jobs.tasks.tag.corpus import Corpus
 from statewise.jobs.tasks.tag.packed import Packed
@@ -110,8 +111,9 @@ def test_a_forecaster_says_after_every_row_what_it_says_at_the_end_of_the_series
     stream = forecaster.stream()
     for row in range(100, 104):
         said = stream.step(values[row])
-        whole = forecaster.model_.forecast_ahead(
-            forecaster.model_.encode(array_panel(np.zeros((row + 1, 0)), values[: row + 1], "refuse"))
+        whole = forecast_ahead(
+            forecaster.model_,
+            forecaster.model_.encode(array_panel(np.zeros((row + 1, 0)), values[: row + 1], "refuse")),
         )
         median = whole.quantiles[..., forecaster.model_.plan.median]
         np.testing.assert_allclose(said, median[0] if columns is None else median.T, rtol=1e-6)

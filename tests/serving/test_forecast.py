@@ -8,7 +8,9 @@ import pytest
 
 from statewise.jobs import Forecaster
 from statewise.jobs.errors import InputError
+from statewise.jobs.tasks.forecast.ahead import forecast_ahead, forecast_each
 from statewise.jobs.tasks.forecast.model import Model
+from statewise.jobs.tasks.forecast.newer import hear
 from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.serving.hosting import ONE
 from statewise.serving.kinds.forecast import serve
@@ -88,13 +90,13 @@ def test_forecasts_for_several_are_those_of_each(file):
         asked(model, 3, 20),
         asked(model, 1, 6, -7),
     ]
-    assert model.hear(together[0][0]).stretch.any()  # what has come says something of the intervals
-    for found, each in zip(model.forecast_each(together), together, strict=True):
-        expected = model.forecast_ahead(*each)
+    assert hear(model, together[0][0]).stretch.any()  # what has come says something of the intervals
+    for found, each in zip(forecast_each(model, together), together, strict=True):
+        expected = forecast_ahead(model, *each)
         assert (found.names, found.labels) == (expected.names, expected.labels)
         np.testing.assert_array_equal(found.places, expected.places)
         np.testing.assert_allclose(found.quantiles, expected.quantiles, rtol=1e-6)
-    assert model.forecast_each([]) == []
+    assert forecast_each(model, []) == []
 
 
 def test_one_that_is_refused_leaves_the_others_alone(file):

@@ -75,6 +75,13 @@ class Run(Reading):
     out: Path | None = option(
         None, "the run folder", group="run", metavar="FOLDER", default="the next free one in runs/"
     )
+    from_: Path | None = option(
+        None,
+        "a model.safetensors to train further: it gives the weights and the options of the network",
+        group="run",
+        metavar="MODEL",
+        default="weights are drawn at random",
+    )
     resume: Path | None = option(
         None, "go on with the run in FOLDER, which was broken off", group="run", metavar="FOLDER", default=""
     )
@@ -155,6 +162,10 @@ class Command(Generic[Options]):
         given = {name: value for name, value in vars(args).items() if name in known and value is not None}
         folder: Path | None = given.pop("resume", None)
         if folder is None:
+            if (model := given.get("from_")) is not None:
+                from .further import carried
+
+                given = carried(self.name, self.options, model, given)
             return self.options(**given)
         if given:
             raise InputError(
@@ -232,6 +243,11 @@ def declare(parser: argparse.ArgumentParser, kind: type[Config]) -> None:
         _declare(groups[how.group].add_argument, name, hint, each, how)
 
 
+def flag_of(name: str) -> str:
+    """How the option ``name`` is written on a command line; Python's own words have a ``_`` behind them."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
+
+
 def _declare(add: Callable[..., Any], name: str, hint: Any, each: Field[Any], how: Option) -> None:
     kind, required = plain(hint), each.default is MISSING
     words: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _text(each.default, how, boolean=kind is bool)}
@@ -252,7 +268,7 @@ def _declare(add: Callable[..., Any], name: str, hint: Any, each: Field[Any], ho
     if how.positional:
         add(name, **words)
     else:
-        flags = [f"--{name.replace('_', '-')}", *([how.alias] if how.alias else [])]
+        flags = [flag_of(name), *([how.alias] if how.alias else [])]
         add(*flags, dest=name, **words)
 
 

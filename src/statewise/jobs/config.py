@@ -96,6 +96,9 @@ class Option:
     alias: str | None = None
     search: Range | tuple[Any, ...] | None = None
     """Where ``tune`` searches, a range or choices; None: it doesn't."""
+    further: Literal["same", "kept", "told"] | None = None
+    """Where a model is trained further: its value, which stays the same; or which is kept unless another is told; or
+    what is told, or the default. None: of the group *training* that, of others the same."""
 
 
 def option(value: Any, help: str, *, group: str = "", **how: Any) -> Any:

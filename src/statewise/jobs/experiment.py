@@ -30,6 +30,7 @@ from .artifacts.model_file import Model
 from .artifacts.runs import run_folder
 from .command import say
 from .config import to_json
+from .further import model_of
 from .report import Block, Heading, Note, Page, Picture, Table, Text, loss_curve
 from .training.callbacks import Log, Record
 from .training.distributed import find_device
@@ -87,6 +88,11 @@ class Job(ABC, Generic[Options, Trained]):
     def __init__(self, options: Options) -> None: ...
 
     @cached_property
+    def like(self) -> Trained | None:
+        """The model that is trained further, if one is."""
+        return None if self.options.from_ is None else model_of(self.kind, self.options.from_)
+
+    @cached_property
     def config(self) -> Options:
         """What it was told, with what the problem has decided."""
         decided: dict[str, Any] = vars(self.problem.config)
@@ -132,14 +138,15 @@ class Job(ABC, Generic[Options, Trained]):
         job = cls(options)
         kept = {name: value for name, value in to_json(job.config).items() if name not in ("out", "resume")}
         with run_folder(job.kind, job.name, options.out, kept, options.resume) as folder:
-            facts = job.facts()
+            facts = [*job.facts(), *begun_from(options.from_, job.like)]
             say(lines(facts))
 
             def page(history: Sequence[Record]) -> Page:
                 return page_of(job, facts, history)
 
             with default_callbacks(f"training {job.label}", folder, page, options) as callback:
-                model = job.problem.train(Trainer([callback], folder, options.checkpoint_every))
+                start = {} if job.like is None else job.like.networks()
+                model = job.problem.train(Trainer([callback], folder, options.checkpoint_every, start))
             if not is_main_process():
                 return
             history = Log(folder / "metrics.jsonl").records
@@ -176,6 +183,14 @@ class Job(ABC, Generic[Options, Trained]):
 
 
 # What a run says
+
+
+def begun_from(path: Path | None, model: Model | None) -> Facts:
+    """Which model is trained further."""
+    if model is None:
+        return []
+    data = model.notes.get("data")
+    return [("from", f"{path}{f', which has learnt {data}' if data else ''}, trained further")]
 
 
 def page_of(job: Job[Any, Any], facts: Facts, history: Sequence[Record], outcome: Outcome | None = None) -> Page:

@@ -20,7 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .command import Command, Run, by_group, say
+from .command import Command, Run, by_group, flag_of, say
 from .config import Config, Positive, Range, Whole, hints_of, option, options_of, part_of, plain, to_json
 from .errors import InputError
 from .training.callbacks import Callback, Record
@@ -287,7 +287,7 @@ def words_of(options: Any) -> list[str]:
     """The words of a command line that say what of ``options`` differs from the defaults."""
     words: list[str] = []
     for name, hint, each, how in by_group(type(options)):
-        value, flag = getattr(options, name), f"--{name.replace('_', '-')}"
+        value, flag = getattr(options, name), flag_of(name)
         if value == each.default:
             continue
         if plain(hint) is bool:

@@ -33,11 +33,12 @@ class Forecaster:
         Raises:
             ValueError: the model needs covariates of the rows to come, which only ``predict`` takes.
         """
+        from ..jobs.tasks.forecast.ahead import forecast_ahead
         from ..jobs.tasks.forecast.answer import shares_of
         from ..jobs.tasks.forecast.intervals import at_shares
 
         model = self._model
-        found = model.forecast_ahead(model.tails, rows=rows).quantiles
+        found = forecast_ahead(model, model.tails, rows=rows).quantiles
         return np.asarray(at_shares(found, model.plan, shares_of(level, self.shares), model.reach))
 
     def paths(self, count: int, rows: int | None = None, *, seed: int = 0) -> Array:
@@ -45,7 +46,9 @@ class Forecaster:
 
         ``rows`` is the horizon by default; the same ``seed`` draws the same.
         """
-        found = self._model.forecast_ahead(self._model.tails, rows=rows, samples=count, seed=seed).quantiles
+        from ..jobs.tasks.forecast.ahead import forecast_ahead
+
+        found = forecast_ahead(self._model, self._model.tails, rows=rows, samples=count, seed=seed).quantiles
         return np.moveaxis(found, -1, 0)
 
     def after(self, values: Any) -> Forecaster:
@@ -54,12 +57,14 @@ class Forecaster:
         It goes on from there, its intervals wider or narrower by how well the last forecasts did. ValueError for
         anything else, and where the model reads covariates beside the series.
         """
+        from ..jobs.tasks.forecast.newer import after
+
         came = np.asarray(values, np.float64)
         if came.ndim != 2 or len(came) != len(self.names) or not np.isfinite(came).all():
             raise ValueError(f"expected finite numbers ({len(self.names)}, h), the next rows, got {came.shape}")
         if self._model.columns.covariates:
             raise ValueError("the model reads covariates beside the series: use predict, with a table")
-        return Forecaster(self._model.after(came))
+        return Forecaster(after(self._model, came))
 
     def predict(self, table: Any = None, rows: int | None = None, *, level: Any = None) -> Any:
         """What follows the series of ``table``, a frame or a file, as a table: see ``statewise.jobs.Forecaster``.

@@ -15,10 +15,11 @@ from pydantic import Field, create_model
 
 from ...jobs.artifacts.model_file import Kernels
 from ...jobs.errors import InputError
+from ...jobs.tasks.forecast.ahead import Forecast, forecast_each
 from ...jobs.tasks.forecast.answer import shares_of
 from ...jobs.tasks.forecast.dataset import EncodedSeries
 from ...jobs.tasks.forecast.intervals import at_shares
-from ...jobs.tasks.forecast.model import Forecast, Model
+from ...jobs.tasks.forecast.model import Model
 from ...jobs.tasks.forecast.panel import read_panel
 from ..limits import Limits
 from .base import Array, Operation, Served, Shape, listed
@@ -56,7 +57,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kerne
     def compute(asked: Sequence[Any]) -> list[Any]:
         outcomes: list[Any] = [read_or_refused(told) for told in asked]
         there = [k for k, each in enumerate(outcomes) if not isinstance(each, InputError)]
-        for k, found in zip(there, model.forecast_each([outcomes[k][1] for k in there]), strict=True):
+        for k, found in zip(there, forecast_each(model, [outcomes[k][1] for k in there]), strict=True):
             shares, (series, *_) = outcomes[k]
             outcomes[k] = answer(shares, series, found)
         return outcomes

@@ -9,7 +9,7 @@
     network.py     recurrent layers, a head, a linear output
     beside.py      a linear model beside the network, and how much each counts
     features.py    what that one sees: ngrams.py of texts, rocket.py (MiniROCKET) of numbers, with ridge.py
-    targets.py     what is said: a class, several labels, a number; losses, measures, what baselines say
+    targets/       what is said: a class, several labels, a number; losses, measures, what baselines say
     training.py    the task for the fitting loop
     model.py       what is left of it, and its file
     classifier.py  the same with scikit-learn's conventions

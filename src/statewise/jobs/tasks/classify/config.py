@@ -81,18 +81,22 @@ class SequenceConfig(TrainingConfig):
         "probability of dropping a unit between layers and before the output, and a number of a vector, in training",
         metavar="X",
         default="0.2; words and pieces of words: 0.5",
+        further="kept",
         search=Range(0.0, 0.6),
     )
     validation_share: Part | None = data(
         None,
         "of the training part to hold out, to keep the weights that do best on it, 0 for none",
         metavar="X",
+        further="told",
         default="0.1 where that is 50 or more",
     )
     scaling: Literal["channel", "all", "none"] | None = data(
         None, "what gets mean 0 and spread 1", default="each channel; images: all"
     )
-    gaps: Literal["refuse", "carry"] = reading("refuse", "missing values: refuse, or carry the last one on")
+    gaps: Literal["refuse", "carry"] = reading(
+        "refuse", "missing values: refuse, or carry the last one on", further="kept"
+    )
     symbols: bool = reading(False, "values are symbols, such as numbers of events, and no magnitudes")
 
     level: Level | None = data(None, "what of a text is read as one", default="by validation")

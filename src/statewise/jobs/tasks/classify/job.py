@@ -38,7 +38,9 @@ class Classify(experiment.Job[Options, Model]):
             self.target.read(part.labels or (), part.source, part.ids) for part in (self.examples, self.test)
         )
         told, image = part_of(ClassifyConfig, options), self.examples.picture is not None
-        self.problem = ClassifyProblem.of(told, self.examples.sequences, self.values, self.target, image=image)
+        self.problem = ClassifyProblem.of(
+            told, self.examples.sequences, self.values, self.target, image=image, like=self.like
+        )
 
     def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
         """The training part, the test part, and in words how they were told apart."""
@@ -51,7 +53,7 @@ class Classify(experiment.Job[Options, Model]):
         if examples.channels:  # other files have to be as this one
             self.layout = replace(self.layout, channels=examples.channels, long=True)
         self.layout = examples.layout or self.layout
-        self.target = target_of(examples.labels, examples.source, config.task, config.separator or examples.separator)
+        self.target = self._target(examples, config)
         if config.test is not None:
             test = read(config.test, self.layout, labels=config.test_labels)
             check_alike(examples, test)
@@ -65,6 +67,17 @@ class Classify(experiment.Job[Options, Model]):
         of = " of each class" if isinstance(self.target, Classes) else ""
         how = f" ({100 * config.test_share:g} %{of}, split off with seed {config.seed})"
         return examples.select(kept), examples.select(held), how
+
+    def _target(self, examples: Examples, config: Options) -> Target:
+        """What the labels are: of a model that is trained further what they were."""
+        if self.like is None:
+            return target_of(examples.labels, examples.source, config.task, config.separator or examples.separator)
+        target = self.like.target
+        if examples.labels is None:
+            raise InputError(f"{examples.source}: has no labels; --label names a table's column of them")
+        if config.task not in (None, target.TASK):
+            raise InputError(f"--task {config.task}: {config.from_} has learnt {target.TASK}")
+        return target
 
     def facts(self) -> Facts:
         """What is classified, into what, where it is split, and by what network."""

@@ -9,10 +9,13 @@ Networks learn:
     config.py       what can be set, and the ``Plan`` that has no open ends
     season.py       the period that most series repeat, the differences to take, the lags to look back at
     networks.py     what torch trains, on what tasks.py draws, by what losses.py counts
-    training.py     all of that in order: a panel becomes a ``Model``
+    training/       all of that in order: a panel becomes a ``Model``
 
 And forecast, without torch:
-    model.py        trained networks, what is simple beside them (linear.py), and the file that holds them
+    model.py        trained networks and what is simple beside them (linear/): quantiles of the steps after an origin
+    ahead.py        what follows the ends of series; prediction.py: of a table's, as a table
+    newer.py        what a model learns of rows that have come since (following.py)
+    stored.py       the file that holds it
     recursive.py    lstm, gru, rnn: one step, fed back; on what a naive forecast misses
     direct.py       the whole horizon at once: seq2seq row by row, segrnn many rows at a time
     learner.py      what both ways have in common; running.py runs their networks

@@ -12,15 +12,18 @@ from functools import cached_property
 
 import numpy as np
 
+from .ahead import Forecast, forecast_ahead
 from .baselines import drift, fit_linear, intermittent, of_demand, persistence, seasonal_naive
 from .dataset import PanelDataset, floors, make_dataset, standardise, values_before, window_values
 from .following import CHUNK, follow, stretched
 from .intervals import at_shares, lately, shifted, shifts_of
-from .linear import independent
-from .model import Forecast, Model
+from .linear.folds import independent
+from .model import Model
+from .newer import forecast_following
 from .season import seasonal_error
 from .split import Array, Rows, origins
-from .training import MOST_CALIBRATED, ForecastProblem, calibration_origins
+from .training import ForecastProblem
+from .training.calibration import MOST_CALIBRATED, calibration_origins
 
 BLOCK = 256  # windows that are scored at once, as many as a processor's cache holds
 
@@ -102,7 +105,7 @@ class Backtest:
         tails, horizon = self.model.tails, self.model.plan.horizon
         if self.model.columns.known and any(len(t.known) - len(t.values) < horizon for t in tails):
             return None
-        return self.model.forecast_ahead(tails)
+        return forecast_ahead(self.model, tails)
 
     def test_part(self, series: int) -> tuple[int, int]:
         """The first row of a series' test part, and the one behind its last."""
@@ -126,7 +129,7 @@ def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtes
         standardise(values_before(problem.series, split.train), log=False).spread,
         plan.quantiles,
     )
-    quantiles, without, after = model.follow(problem.series, rows, series, truth.real)
+    quantiles, without, after = forecast_following(model, problem.series, rows, series, truth.real)
     scores = [score(model.label, truth, quantiles)]
     scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series, truth.real)]
     calibrated = sum(min(len(origins(*fold, plan.horizon)[0]), MOST_CALIBRATED) for fold in problem.folds)

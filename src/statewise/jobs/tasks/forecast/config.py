@@ -103,22 +103,26 @@ class ForecastConfig(TrainingConfig):
     gaps: Literal["refuse", "mask", "carry", "ignore"] = reading(
         "refuse",
         "missing rows and values: refuse, leave them out, carry the last value on, or take rows as equally spaced",
+        further="kept",
     )
     horizon: Whole | None = forecast(None, "rows ahead", metavar="ROWS", default="a season, or 12")
     lookback: Whole | None = forecast(None, "rows that a forecast reads", metavar="ROWS", default="by the model")
     season: Whole | None = forecast(
-        None, "rows in a season, 1 for none", metavar="ROWS", default="found before the test part"
+        None, "rows in a season, 1 for none", metavar="ROWS", default="found before the test part", further="kept"
     )
     quantiles: Quantiles = forecast(
         (0.1, 0.5, 0.9), "to forecast; 0.5, the point forecast, is always among them", metavar="Q,Q,...", commas=True
     )
     combine: bool = forecast(
-        True, "forecast linearly in the window, and let the network correct that as far as validation says it helps"
+        True,
+        "forecast linearly in the window, and let the network correct that as far as validation says it helps",
+        further="kept",
     )
     statistical: bool | None = forecast(
         None,
         "AutoETS and AutoTheta of the package statsforecast beside that, of short series without gaps",
         default="where it is installed",
+        further="told",
     )
     distribution: Literal["quantiles", "gaussian", "student-t", "negative-binomial", "tweedie"] | None = forecast(
         None,
@@ -145,13 +149,16 @@ class ForecastConfig(TrainingConfig):
         "probability of dropping a unit, in training",
         metavar="X",
         default="0; seq2seq and segrnn 0.3",
+        further="kept",
         search=Range(0.0, 0.6),
     )
     segment: Whole | None = network(
         None, "rows read, and written, at a time", metavar="ROWS", default="by season and horizon"
     )
     ensemble: Whole | None = network(None, "networks to average", metavar="N", default="10 for short series, else 1")
-    windows: Whole = network(60_000, "windows that a window model sees in an epoch at most", metavar="N")
+    windows: Whole = network(
+        60_000, "windows that a window model sees in an epoch at most", metavar="N", further="kept"
+    )
     base: Literal["auto", "last", "season"] = network(
         "auto", "what seq2seq and segrnn correct", default="the linear forecast, or the naive one that misses less"
     )

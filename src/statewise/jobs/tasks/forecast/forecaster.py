@@ -17,10 +17,12 @@ from ...errors import InputError
 from ...estimator import Estimator, Stream
 from ...lazy import LazyModule
 from ...training.callbacks import Callback
+from .ahead import forecast_ahead
 from .answer import Words, shares_of
 from .config import Columns, ForecastConfig
 from .intervals import at_shares
 from .model import Model
+from .newer import after, hear, updated
 from .panel import array_panel, read_panel
 from .series import Panel, joined
 from .split import Array, Rows
@@ -141,7 +143,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
             panel = read_panel(df, model.columns, gaps=model.plan.gaps, grid=model.grid)
         else:
             panel = self._alike("update", df)
-        self.model_ = model.updated(panel)
+        self.model_ = updated(model, panel)
         return self
 
     def predict(
@@ -202,7 +204,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         series = model.tails
         if values is not None:
             series = tuple(model.encode(self._alike("predict", values)))
-        return model.forecast_ahead(series, rows=rows, **how).quantiles
+        return forecast_ahead(model, series, rows=rows, **how).quantiles
 
     def _alike(self, what: str, values: Any) -> Panel:
         """``values`` as series. Raises ``InputError`` where their shape isn't that of those that were fitted."""
@@ -266,7 +268,7 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 one = clone(self).set_params(horizon=horizon)
                 model = one._fit_panel(panel.before(cutoff)).model_
                 encoded = model.encode(panel)
-            heard = model.hear(model.encode(panel.before(cutoff)))  # as a forecast of newer rows does
+            heard = hear(model, model.encode(panel.before(cutoff)))  # as a forecast of newer rows does
             quantiles = heard.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
             parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles), model.reach))
         assert model is not None
@@ -332,7 +334,7 @@ class SeriesStream(Stream):
         values = np.asarray(x, np.float64).reshape(-1, 1)
         if len(values) != len(self.state) or not np.isfinite(values).all():
             raise InputError(f"expected {len(self.state)} finite numbers, the next of each series, got {short(x)}")
-        self.forecaster.model_ = self.forecaster.model_.after(values)
+        self.forecaster.model_ = after(self.forecaster.model_, values)
         self.state = self.forecaster.model_.tails
         return self.forecaster.predict()
 

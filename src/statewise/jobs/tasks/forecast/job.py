@@ -32,7 +32,7 @@ class Forecast(experiment.Job[Options, Model]):
         if config.test is not None:
             later = read_panel(config.test, panel.columns, gaps=config.gaps, grid=panel.grid)
             panel, rows = joined(panel, later), max(map(len, later.series))
-        self.problem = prepare(panel, told, split=config.split, test_rows=rows)
+        self.problem = prepare(panel, told, split=config.split, test_rows=rows, like=self.like)
         self.name, self.layout = panel.name, panel.kind
 
     @property

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...errors import InputError
 from ...estimator import Estimator, Stream, pair_of
+from .ahead import forecast_ahead
 from .config import ForecastConfig
 from .dataset import EncodedSeries
 from .forecaster import FittedSeries, SeriesStream
@@ -115,7 +116,7 @@ class ForecastRegressor(FittedSeries, RegressorMixin, Estimator, ForecastConfig)
         cells = {column.name: known[:, c] for c, column in enumerate(model.known.columns)}
         told = model.known.encode("X", cells, [str(row) for row in range(len(known))], len(known))
         series = [_told(tail, told) for tail in model.tails]
-        return model.forecast_ahead(series, rows=len(known), spread=spread).quantiles
+        return forecast_ahead(model, series, rows=len(known), spread=spread).quantiles
 
 
 def _told(series: EncodedSeries, known: Array) -> EncodedSeries:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import InputError
 from .dataset import EncodedSeries
-from .linear import weigh
+from .linear.folds import weigh
 from .split import Array, Rows
 
 METHODS = ("AutoETS", "AutoTheta")

@@ -29,6 +29,7 @@ class TagConfig(TrainingConfig):
         None,
         "of the sentences to hold out, to keep the weights that do best on it, 0 for none",
         metavar="X",
+        further="told",
         default="0.1 where that is 50 or more",
     )
     cell: Cell = network("lstm", "the kind of layer", search=("gru", "lstm"))
@@ -49,10 +50,14 @@ class TagConfig(TrainingConfig):
         0.5,
         "probability of dropping an input or an output of the recurrent layers, in training",
         metavar="X",
+        further="kept",
         search=Range(0.0, 0.6),
     )
     word_dropout: NotNegative = network(
-        1.0, "of a word that occurs n times X / (X + n) of all are taken for an unknown one, in training", metavar="X"
+        1.0,
+        "of a word that occurs n times X / (X + n) of all are taken for an unknown one, in training",
+        metavar="X",
+        further="kept",
     )
     crf: bool | None = network(
         None,

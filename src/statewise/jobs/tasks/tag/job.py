@@ -44,7 +44,7 @@ class Tag(experiment.Job[Options, Model]):
                 raise InputError(f"{about}, too few to split; give a test part with --test")
             self.test = test
             self.how = f" ({100 * config.test_share:g} %, split off with seed {config.seed})"
-        self.problem = TagProblem.of(part_of(TagConfig, config), self.train_part, held_out)
+        self.problem = TagProblem.of(part_of(TagConfig, config), self.train_part, held_out, self.like)
 
     def _beside(self, path: Path, told: Layout) -> Corpus:
         """The sentences in ``path``, read as those of the training part were."""

@@ -36,6 +36,7 @@ class TranslateConfig(TrainingConfig):
         None,
         "of the sources to hold out, to keep the weights that do best on it, 0 for none",
         metavar="X",
+        further="told",
         default="0.1 where that is 50 or more",
     )
     cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
@@ -53,6 +54,7 @@ class TranslateConfig(TrainingConfig):
         0.2,
         "probability of dropping a unit of an input or output, in training",
         metavar="X",
+        further="kept",
         search=Range(0.0, 0.5),
     )
     smoothing: Part = option(0.1, "share of the target that goes to all symbols", group="training", metavar="X")
@@ -63,9 +65,13 @@ class TranslateConfig(TrainingConfig):
         metavar="X",
     )
     forcing_schedule: Literal["linear", "sigmoid"] = option("linear", "how that share falls from 1", group="training")
-    beam: Beam = option(4, "beginnings that are followed in the search", group="network", metavar="N")
+    beam: Beam = option(4, "beginnings that are followed in the search", group="network", metavar="N", further="kept")
     length_penalty: Penalty = option(
-        1.0, "power of the length that a probability's logarithm is divided by", group="network", metavar="X"
+        1.0,
+        "power of the length that a probability's logarithm is divided by",
+        group="network",
+        metavar="X",
+        further="kept",
     )
 
 

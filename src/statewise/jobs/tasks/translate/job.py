@@ -45,7 +45,7 @@ class Translate(experiment.Job[Options, Model]):
                 raise InputError(f"{about}, too few to split; give a test part with --test")
             self.test = test
             self.how = f" ({100 * config.test_share:g} % of the sources, split off with seed {config.seed})"
-        self.problem = TranslateProblem.of(part_of(TranslateConfig, config), self.train_part, held_out)
+        self.problem = TranslateProblem.of(part_of(TranslateConfig, config), self.train_part, held_out, self.like)
         if self.problem.sentences:
             import_module("sacrebleu")  # where that isn't installed, it is said before training
 

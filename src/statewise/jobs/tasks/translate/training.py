@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -87,6 +89,14 @@ class Translation(Task):
         return {"error rate": wrong, "loss": loss, "exact": found.exact}
 
 
+def _check_known(side: str, where: str, texts: Iterable[NDArray[np.int64]]) -> None:
+    """Raises ``InputError`` where of ``texts``, as a model reads them, most symbols are none that it knows."""
+    numbers = np.concatenate([text[:-1] for text in texts])  # without their ends
+    known = int((numbers != UNKNOWN).sum())
+    if 2 * known < len(numbers):
+        raise InputError(f"{where}: of {len(numbers):,} symbols in the {side} the model knows {known:,}")
+
+
 @dataclass(frozen=True, eq=False)
 class TranslateProblem(Problem[Model]):
     """What is learnt from and validated with, and what is known of it before training."""
@@ -119,6 +129,9 @@ class TranslateProblem(Problem[Model]):
             source = Vocabulary.of(pairs.sources, config.level, **limits).with_features(pairs.features)
             target = Vocabulary.of(pairs.known_targets, config.target_level or config.level, **limits)
         numbers = [target.encode(each) for each in pairs.known_targets]
+        if like is not None:
+            _check_known("sources", pairs.where, map(source.encode, pairs.sources))
+            _check_known("targets", pairs.where, numbers)
         if like is not None and target.level == "char" and (new := [n for n in numbers if UNKNOWN in n]):
             text = pairs.known_targets[next(row for row, n in enumerate(numbers) if n is new[0])]
             raise InputError(f"{pairs.where}: the target {text!r:.60} has a character that the model can't write")

@@ -43,6 +43,7 @@ class WriteConfig(TrainingConfig):
         None,
         "to hold out, the end, of lines any, to keep the weights that do best on it, 0 for none",
         metavar="X",
+        further="told",
         default="0.1 where that says enough",
     )
     cell: Cell = network("gru", "the kind of layer", search=("gru", "lstm"))
@@ -60,19 +61,26 @@ class WriteConfig(TrainingConfig):
         0.2,
         "probability of dropping a unit before and after each layer, in training, the same over the steps",
         metavar="X",
+        further="kept",
         search=Range(0.0, 0.6),
     )
     weight_dropout: Part = network(
         0.0,
         "probability of dropping a weight between a layer's state and the next, in training, anew in every update",
         metavar="X",
+        further="kept",
         search=Range(0.0, 0.6),
     )
     embedding_dropout: Part = network(
-        0.0, "probability of dropping a symbol from the input, wherever it stands in an update", metavar="X"
+        0.0,
+        "probability of dropping a symbol from the input, wherever it stands in an update",
+        metavar="X",
+        further="kept",
     )
     tie: bool = network(False, "the output has the embedding's weights, and the last layer its width")
-    steps: Whole = network(64, "how far the gradient goes back in a running text, where the state goes on", metavar="N")
+    steps: Whole = network(
+        64, "how far the gradient goes back in a running text, where the state goes on", metavar="N", further="kept"
+    )
 
     def epochs_for(self, updates: int) -> int:
         """The epochs where one has so many ``updates``."""

@@ -38,7 +38,7 @@ class Write(experiment.Job[Options, Model]):
         self.text, self.held, self.how = self._parts(config)
         self.name = plain_name(config.file or NAMES)
         try:
-            self.problem = WriteProblem.of(part_of(WriteConfig, config), self.text, self.held)
+            self.problem = WriteProblem.of(part_of(WriteConfig, config), self.text, self.held, self.like)
         except InputError as error:
             raise InputError(f"{config.file}: {error}") from None
 

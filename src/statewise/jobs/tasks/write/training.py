@@ -212,6 +212,11 @@ class WriteProblem(Problem[Model]):
         else:
             vocabulary = Vocabulary.of(text, plan.level, most=plan.max_words, min_count=plan.min_count)
         corpus = vocabulary.encode(text, lines=config.lines)
+        read = len(corpus.ids) + (corpus.unknown if vocabulary.unknown is None else 0)  # what isn't known is left out
+        if like is not None and 2 * corpus.unknown > read:
+            raise InputError(
+                f"of {read:,} {vocabulary.noun}s in the training part the model knows {read - corpus.unknown:,}"
+            )
         if len(set(corpus.ids.tolist())) < 2:
             symbol = vocabulary.symbols[int(corpus.ids[0])] if len(corpus.ids) else ""
             raise InputError(
