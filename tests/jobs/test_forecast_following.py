@@ -171,6 +171,7 @@ def test_what_lies_further_out_than_the_plan_is_as_far_as_it_was(heavy):
     ends = np.array([[[-1.0, 0.0, 1.0]]]) * truth.ppf(0.9)
     np.testing.assert_allclose(at_shares(ends, told, (0.025, 0.975), reach)[0, 0], truth.ppf([0.025, 0.975]), rtol=0.1)
     np.testing.assert_allclose(at_shares(ends, told, (0.1, 0.5))[0, 0], ends[0, 0, :2])
+    assert at_shares(ends, told, (0.025, 0.1), reach, np.array([0.0])).min() == 0.0
 
 
 # Whole models

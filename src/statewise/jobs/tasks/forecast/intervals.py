@@ -208,13 +208,14 @@ def continued(model: Model, series: Sequence[EncodedSeries], rows: int, *, sprea
     Without ``spread`` the quantiles beyond the horizon are only those of the last block, which is all that the median
     needs.
     """
-    plan = model.plan
+    plan, ends = model.plan, np.array([len(each.values) for each in series], dtype=np.int64)
+    floor = model.floor(series, ends, np.arange(len(series)))[:, None, None]
     parts = [np.zeros((len(series), 0, len(plan.quantiles)))]
     for found, each, _ in _blocks(model, series, rows, PATHS if spread and len(plan.quantiles) > 1 else 0):
         if len(each) and len(parts) > 1:
             together = mixed(each.reshape(len(series), PATHS, *each.shape[1:]), plan)
             together[..., plan.median] = found[..., plan.median]
-            found = rising(together, plan.median)
+            found = np.maximum(rising(together, plan.median), floor)
         parts.append(found)
     return np.concatenate(parts, axis=1)
 
@@ -324,16 +325,22 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
     return np.asarray(np.exp(found) if plan.log else found)
 
 
-def at_shares(quantiles: Array, plan: Plan, shares: Sequence[float], reach: Array | None = None) -> Array:
-    """The quantiles of K ``shares`` of distributions whose quantiles are these (n, h, Q): (n, h, K)."""
+def at_shares(
+    quantiles: Array, plan: Plan, shares: Sequence[float], reach: Array | None = None, floor: Array | None = None
+) -> Array:
+    """The quantiles of K ``shares`` of distributions whose quantiles are these (n, h, Q): (n, h, K).
+
+    None is below the ``floor`` (n,) of its series.
+    """
     known = {share: quantiles[..., q] for q, share in enumerate(plan.quantiles)}
-    return np.stack(
+    found = np.stack(
         [
             known[share] if share in known else at_ranks(quantiles, plan, np.full(quantiles.shape[:2], share), reach)
             for share in shares
         ],
         axis=-1,
     )
+    return found if floor is None else np.maximum(found, floor[:, None, None])
 
 
 def mixed(quantiles: Array, plan: Plan) -> Array:
