@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import Ridge as TheirRidge
 
 from statewise.jobs import Classifier, InputError, Regressor
-from statewise.jobs.tasks.classify import dtw
+from statewise.jobs.tasks.classify import dtw, neighbours
 from statewise.jobs.tasks.classify.beside import Beside
 from statewise.jobs.tasks.classify.config import ClassifyConfig
 from statewise.jobs.tasks.classify.model import Model
@@ -146,23 +146,65 @@ def test_distances_are_those_of_the_table(lengths, channels, window, monkeypatch
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_the_window_is_the_one_that_finds_most():
+def bumps(count=40, noise=0.05):
     random = np.random.default_rng(0)
-    bumps, values = [], np.arange(40) % 2
+    found, values = [], np.arange(count) % 2
     for value in values:  # one bump or two, anywhere
-        x = random.normal(0, 0.05, 50)
+        x = random.normal(0, noise, 50)
         for place in random.choice(40, 1 + value, replace=False):
             x[place : place + 5] += 1
-        bumps.append(x[:, None])
-    sequences = sequences_of(bumps)
-    window = dtw.chosen_window(sequences, TWO, values)
-    assert window in dtw.windows(sequences)
+        found.append(x[:, None])
+    return sequences_of(found), values
+
+
+@pytest.mark.parametrize("lookings", [1, 30])
+def test_what_is_too_far_is_given_up(lookings, monkeypatch):
+    monkeypatch.setattr(dtw, "LOOKS", lookings)
+    monkeypatch.setattr(dtw, "AT_ONCE", 500)
+    sequences, _ = bumps()
+    far = dtw.distances(sequences, sequences, 5)
+    rows, others = np.divmod(np.arange(far.size), len(sequences))
+    most = np.random.default_rng(1).permutation(far.ravel())
+    found = dtw.of_pairs(sequences, sequences, rows, others, 5, most)
+    given_up = np.isinf(found)
+    np.testing.assert_array_equal(found[~given_up], far.ravel()[~given_up])
+    assert (far.ravel()[given_up] >= most[given_up]).all()
+    assert given_up.any() == (lookings > 1)
+
+
+@pytest.mark.parametrize("window", [0, 1, 4, 7, 60, None])
+@pytest.mark.parametrize(("lengths", "channels"), [([9] * 30, 1), ([9] * 30, 3), ([5, 1, 13] * 10, 2), ([1] * 5, 1)])
+def test_the_nearest_is_that_of_all_tables(lengths, channels, window):
+    ours, theirs = (sequences_of(some(lengths, channels, seed=seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(
+        neighbours.nearest(ours, theirs, window), dtw.distances(ours, theirs, window).argmin(1)
+    )
+    itself = np.arange(len(theirs))
+    far = dtw.distances(theirs, theirs, window)
+    np.fill_diagonal(far, np.inf)
+    np.testing.assert_array_equal(neighbours.nearest(theirs, theirs, window, itself), far.argmin(1))
+
+
+def test_few_pairs_go_through_a_table(monkeypatch):
+    sequences, _ = bumps(noise=0.01)
+    counted, of_pairs = [], dtw.of_pairs
+    monkeypatch.setattr(dtw, "of_pairs", lambda *given: counted.append(len(given[2])) or of_pairs(*given))
+    neighbours.nearest(sequences, sequences, 2, np.arange(40))
+    assert sum(counted) < 40 * 40 / 4
+
+
+def test_the_window_is_the_one_that_finds_most(monkeypatch):
+    sequences, values = bumps()
+    window = neighbours.chosen_window(sequences, TWO, values)
+    assert window in neighbours.windows(sequences)
     right = {}
-    for each in dtw.windows(sequences):
+    for each in neighbours.windows(sequences):
         found = dtw.distances(sequences, sequences, each)
         np.fill_diagonal(found, np.inf)
         right[each] = (values[found.argmin(1)] == values).mean()
     assert window == max(right, key=lambda w: (right[w], -w))
+    monkeypatch.setattr(neighbours, "WINDOW_COST", neighbours.WINDOW_COST / 1000)  # coarser ones then
+    assert neighbours.chosen_window(sequences, TWO, values) in neighbours.windows(sequences)
     assert window > 0
 
 

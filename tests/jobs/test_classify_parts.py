@@ -404,7 +404,7 @@ def test_baselines_learn_what_is_easy_and_say_when_they_saw_a_part(monkeypatch):
     }
     monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.NEIGHBOUR_COST", 30 * 60 * 2 * 5)
     monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.ROCKET_COST", 3e6)
-    monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.DTW_COST", 60 * 30 * 8 * 8 * 2)
+    monkeypatch.setattr("statewise.jobs.tasks.classify.baselines.DTW_RAGGED_COST", 60 * 30 * 8 * 8 * 2)
     found = dict(baselines(*told))
     names = list(found)
     assert "of 60)" in names[3]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..jobs.report.charts import LINE, MODEL, QUIET, REAL, SECOND, dress, legend_outside, new_figure, to_svg
 from .findings import LEFT
@@ -51,7 +51,7 @@ def heat_maps(layer: LayerStates, row: int, labels: Sequence[str] = ()) -> str:
         )
         state = " (state)" if name in layer.states else ""
         colours = "dark 0, light 1" if gate else f"blue -{bound:.2g}, red {bound:.2g}"
-        axes.set_title(f"{name}{state}: {colours}", color=REAL, fontsize=9.5, loc="left")
+        axes.set_title(f"{name}{state}: {colours}", y=1, color=REAL, fontsize=9.5, loc="left")
         _plain(axes)
         _label_steps(axes, shown, first)
     for axes in grid.flat[len(panels) :]:
@@ -68,6 +68,7 @@ def reaches(layers: Sequence[LayerStates]) -> str:
         axes.plot(reach, color=(REAL, MODEL, SECOND, QUIET)[k % 4], ls=("-", "--")[k // 4], lw=1.6, label=layer.name)
     axes.axhline(LEFT, color=QUIET, lw=0.9, ls=":")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda left, _: f"{left:g}"))  # powers as formulas cost twice the time
     axes.minorticks_off()
     dress(axes, "steps before the last one", "left of a gradient")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -125,7 +126,7 @@ def attributions(found: Attributions, row: int, names: Sequence[str], labels: Se
     _label_steps(left, shown, first)
     left.yaxis.set_visible(True)
     left.set_yticks(range(len(names)), [name[:24] for name in names])
-    left.set_title("what one row's result comes from", color=REAL, fontsize=10, loc="left")
+    left.set_title("what one row's result comes from", y=1, color=REAL, fontsize=10, loc="left")
     bar = figure.colorbar(image, ax=left, pad=0.02, fraction=0.05)
     bar.outline.set_visible(False)
     bar.ax.tick_params(color=QUIET, labelcolor=REAL, labelsize=8)

@@ -31,7 +31,10 @@ WIDE_RANGE = 30  # the largest loss over the smallest from which on the scale is
 
 
 def new_figure(width: float = 10.5, height: float = 4.0) -> Figure:
-    """An empty figure, sizes in inches."""
+    """An empty figure, sizes in inches.
+
+    Titles of axes are set with ``y=1``: matplotlib measures all that is around the axes to find another place.
+    """
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08), facecolor="white")
 
 

@@ -18,7 +18,7 @@ from ..artifacts import atomic
 from ..training.callbacks import Callback, Pace, Record
 
 REFRESH = 5  # seconds
-LEAST = 3.0  # seconds between two drawings while a network is trained
+LEAST = 5.0  # seconds between two drawings while a network is trained: a tenth of a second each
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@
     training.py    the task for the fitting loop
     model.py       what is left of it, and its file
     classifier.py  the same with scikit-learn's conventions
-    baselines.py   what to compare with, dtw.py among it; result.py and report.py judge
+    baselines.py   what to compare with; neighbours.py finds those by dynamic time warping, dtw.py
+    result.py      what is right, and report.py what is said of it
     job.py         the whole run (split, baselines, result, report, pictures)
 
 Importing this package imports no torch.

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from . import dtw
+from . import dtw, neighbours
 from .encoder import Encoder
 from .examples import Examples
 from .features import Lesson, Scores
@@ -30,7 +30,8 @@ REGRESSION_COST = 6e7  # numbers that a linear model may train on
 NEIGHBOUR_COST = 6e11  # products that finding neighbours may take
 ROCKET_COST = 3e10  # comparisons that features may take
 ROCKET_ROWS = 4000  # whose products with each other a ridge regression may take apart
-DTW_COST = 6e9  # cells of all tables
+DTW_COST = 6e9  # cells of all tables, most of which are left out,
+DTW_RAGGED_COST = 1.5e9  # and where lengths differ none
 LEAST_ROWS = 20  # fewer say nothing
 NGRAMS = 4
 
@@ -121,16 +122,14 @@ def _rocket(target: Target, train: Sequences, values: Values, test: Sequences) -
 
 def _warped(target: Target, train: Sequences, values: Values, test: Sequences) -> tuple[str, Said | None]:
     """The nearest neighbour by dynamic time warping, in the window with which the training part finds its own best."""
-    name, widest = "nearest neighbour by DTW", dtw.windows(train)[-1]
-    most = DTW_COST / dtw.cost(train.select(np.arange(1)), test, widest)
+    name, widest = "nearest neighbour by DTW", neighbours.windows(train)[-1]
+    cost = DTW_RAGGED_COST if widest is None else DTW_COST
+    most = cost / dtw.cost(train.select(np.arange(1)), test, widest)
     if most < min(LEAST_ROWS, len(train)):
         return f"{name} (left out, it takes too long)", None
     rows = _sample(len(train), most)
     part = train.select(rows)
-    window = widest
-    if len(dtw.windows(part)) * dtw.cost(part, part, widest) < DTW_COST:
-        window = dtw.chosen_window(part, target, values[rows])
-    found = dtw.distances(test, part, window).argmin(1)
+    found = neighbours.nearest(test, part, neighbours.chosen_window(part, target, values[rows]))
     return f"{name}{_part(rows, train)}", target.copied(values[rows[found]])
 
 

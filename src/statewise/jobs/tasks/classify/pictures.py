@@ -113,7 +113,7 @@ def _title(axes: Axes, result: Result, row: int) -> None:
     text = (
         f"{real}\ntaken for {taken}" if not right else taken if isinstance(result, ClassResult) else f"{real}: {taken}"
     )
-    axes.set_title(text, fontsize=9, color=REAL if right else MODEL, parse_math=False)
+    axes.set_title(text, y=1, fontsize=9, color=REAL if right else MODEL, parse_math=False)
 
 
 def _short(text: str, most: int) -> str:

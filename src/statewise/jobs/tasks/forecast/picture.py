@@ -108,7 +108,7 @@ def every_origin(axes: Axes, tested: Backtest, series: int) -> None:
     axes.plot(when, shown.real[start:last], "o-" if last - start < 150 else "-", color=REAL, lw=0.8, ms=3.0)
     axes.set_facecolor(GROUND)
     which = "The test part" if last == end else f"The first {last - start} rows of the test part"
-    axes.set_title(f"{which}, forecasts from {len(mine)} origins", loc="left", fontsize=10.5, color=REAL)
+    axes.set_title(f"{which}, forecasts from {len(mine)} origins", y=1, loc="left", fontsize=10.5, color=REAL)
     dress(axes, tested.problem.panel.columns.time or "row", shown.name)
     _ticks(axes, when)
 
@@ -124,7 +124,7 @@ def error_by_step(axes: Axes, scores: Sequence[Score], *, columns: int = 5) -> N
             line.set(color=color, lw=1.5, zorder=3)
             line.set_dashes(dashes)
     dress(axes, "steps ahead", "")
-    axes.set_title("Mean absolute error by step", loc="left", fontsize=10.5, color=REAL)
+    axes.set_title("Mean absolute error by step", y=1, loc="left", fontsize=10.5, color=REAL)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_outside(axes, below=BELOW, columns=columns)
