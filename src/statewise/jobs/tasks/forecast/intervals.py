@@ -297,7 +297,8 @@ def find_ranks(forecast: Array, real: Array, median: int) -> NDArray[np.float32]
 
 
 def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = None) -> Array:
-    """The values at ``ranks`` (n, h) of distributions whose quantiles as the plan has them are these (n, h, Q).
+    """The values at ``ranks``, (n, h) or one for all, of distributions whose quantiles as the plan has them are these
+    (n, h, Q).
 
     Between them, and beyond those that ``reach`` tells of, they are straight lines over the normal distribution's
     quantiles, on the scale on which errors are compared.
@@ -313,7 +314,10 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
         known = (*((1 - far[::-1]) / 2), *known, *((1 + far) / 2))
     knots, at = normal_quantiles(np.array(known)), normal_quantiles(ranks[:, : quantiles.shape[1]])
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
-    low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
+    if right.size == 1:
+        low, high = (scaled[..., right.item() - back] for back in (1, 0))
+    else:
+        low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
     found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
     return np.asarray(np.exp(found) if plan.log else found)
 
@@ -323,7 +327,7 @@ def at_shares(quantiles: Array, plan: Plan, shares: Sequence[float], reach: Arra
     known = {share: quantiles[..., q] for q, share in enumerate(plan.quantiles)}
     return np.stack(
         [
-            known[share] if share in known else at_ranks(quantiles, plan, np.full(quantiles.shape[:2], share), reach)
+            known[share] if share in known else at_ranks(quantiles, plan, np.full((1, 1), share), reach)
             for share in shares
         ],
         axis=-1,
@@ -334,6 +338,6 @@ def mixed(quantiles: Array, plan: Plan) -> Array:
     """The quantiles of each step over P paths with these ``quantiles`` (S, P, h, Q): (S, h, Q)."""
     series, paths, steps, _ = quantiles.shape
     flat = quantiles.reshape(series * paths, steps, -1)
-    drawn = [at_ranks(flat, plan, np.full((len(flat), steps), rank)) for rank in BETWEEN]  # each (S * P, h)
+    drawn = [at_ranks(flat, plan, np.full((1, 1), rank)) for rank in BETWEEN]  # each (S * P, h)
     values = np.stack(drawn, axis=1).reshape(series, paths * len(BETWEEN), steps)
     return np.asarray(np.moveaxis(np.quantile(values, plan.quantiles, axis=1), 0, -1))
