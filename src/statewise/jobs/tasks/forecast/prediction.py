@@ -86,7 +86,9 @@ def _range(values: Array) -> tuple[float, float]:
 def _far(values: Array, known: Array) -> bool:
     """Whether the middle of the last ``values``, as many as ``known``, is ``FAR_OFF`` times the range of those away."""
     low, high = _range(known)
-    middle = float(np.nanmedian(values[-len(known) :])) if np.isfinite(values[-len(known) :]).any() else low
+    last = values[-len(known) :]
+    last = last[np.isfinite(last)]
+    middle = float(np.median(last)) if len(last) else low
     return max(low - middle, middle - high) > FAR_OFF * ((high - low) or abs(high) or 1.0)
 
 
