@@ -128,6 +128,7 @@ def _to_onnx(model: Any, target: Path, options: ConvertOptions) -> None:
     files = to_onnx(model, target, lengths=options.lengths, states=options.states, native=options.native)
     if (left_out := NOT_IN.get(type(model).__name__)) is not None:
         remark(f"{target} hasn't got {left_out}")
+    _remark_cache(model, target)
     for file in files:
         graph = onnx.load(file, load_external_data=False).graph
         say(f"{file}: {_ports(graph.input)} -> {_ports(graph.output)}")
@@ -149,6 +150,7 @@ def _to_runtime(model: Any, source: Path, target: Path) -> None:
     dropped = model.dropped() if hasattr(model, "dropped") else []
     if dropped:
         remark(f"{target} hasn't got the outputs {', '.join(dropped)}; a network's states are start's and step's")
+    _remark_cache(model, target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         model.save(temporary)
@@ -156,6 +158,11 @@ def _to_runtime(model: Any, source: Path, target: Path) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     say(f"{target}: {_axes(model)}")
+
+
+def _remark_cache(model: Any, target: Path) -> None:
+    if getattr(model, "cache", None) is not None:
+        remark(f"{target} hasn't got the cache beside the network, which alone predicts less well")
 
 
 def _axes(net: Network) -> str:

@@ -13,11 +13,12 @@ from statewise.jobs.tasks.forecast.ahead import forecast_ahead
 from statewise.jobs.tasks.forecast.config import Columns, ForecastConfig
 from statewise.jobs.tasks.forecast.dataset import EncodedSeries, past_values
 from statewise.jobs.tasks.forecast.intervals import lately, shifts, usual_misses
+from statewise.jobs.tasks.forecast.linear import ridge
 from statewise.jobs.tasks.forecast.linear.decided import Decided
 from statewise.jobs.tasks.forecast.linear.folds import folds, weigh
 from statewise.jobs.tasks.forecast.linear.forecast import Linear
 from statewise.jobs.tasks.forecast.linear.members import lags_of, repeating
-from statewise.jobs.tasks.forecast.linear.ridge import NONE, PENALTIES, ridges, windows
+from statewise.jobs.tasks.forecast.linear.ridge import NONE, PENALTIES, Growing, ridges, sums, windows
 from statewise.jobs.tasks.forecast.linear.smoothing import holt_winters, smoothed, smoothing
 from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.jobs.tasks.forecast.training import prepare
@@ -68,7 +69,9 @@ def test_a_mean_of_smoothings_continues_a_season_that_repeats():
     x = np.lib.stride_tricks.sliding_window_view(wave, 16)
     y = np.stack([wave[16 + n : 22 + n] for n in range(8)])
     for theta, count in product((False, True), (8, 0)):  # without a window to choose by, all constants count alike
-        matrix = smoothed(x[:count], y[:count], smoothing(16, 6, 4, theta=theta), independent=count / 6)[0]
+        matrix = smoothed(
+            x[:count], y[:count], smoothing(16, 6, 4)["theta" if theta else "smoothing"], independent=count / 6
+        )[0]
         np.testing.assert_allclose(wave[:16] @ matrix[:-1] + matrix[-1], wave[16:22], atol=0.1)
 
 
@@ -86,8 +89,8 @@ def test_a_ridge_finds_a_linear_rule_whatever_the_level():
     x = np.lib.stride_tricks.sliding_window_view(values, 3)[5:305, ::-1]
     y = np.stack([values[8 + n : 10 + n] for n in range(300)])
     past = values[350 - 6 : 350] + 100
-    for scaled in (False, True):
-        matrix = ridges(x, y, np.array([1, 2, 3]), 6, scaled=scaled)[0]
+    for unit in (None, np.abs(x).sum(1, keepdims=True)):
+        matrix = ridges(sums(x, y, np.array([1, 2, 3]), unit), np.array([1, 2, 3]), 6)[0]
         np.testing.assert_allclose(past @ matrix[:-1] + matrix[-1], values[350:352] + 100, atol=0.05)
         np.testing.assert_allclose(matrix[:-1].sum(0), 1.0)
 
@@ -102,12 +105,33 @@ def test_wild_windows_say_no_more_than_calm_ones_to_a_scaled_ridge():
     calm, wild = noise(200), 1000 * noise(60).cumsum()
     for t in range(2, 200):
         calm[t] = 1.98 * calm[t - 1] - 0.98 * calm[t - 2] + 0.1 * calm[t]
-    rows = np.arange(3, 200)
-    x = np.concatenate([calm[rows[:, None] - np.array([1, 2, 3])], wild[np.arange(3, 60)[:, None] - [1, 2, 3]]])
-    y = np.concatenate([calm[rows], wild[3:]])[:, None]
-    plain, scaled = (ridges(x, y, np.array([1, 2, 3]), 3, scaled=s)[0] for s in (False, True))
+    rows, end, lags = np.arange(3, 200), np.array([200, 60]), np.array([1, 2, 3])
+    known = Growing([calm, wild], lags, 1, [end]).until(end, [False, True])
+    plain, scaled = (ridges(each, lags, 3)[0] for each in known)
     missed = [np.abs(calm[rows[:, None] - [3, 2, 1]] @ m[:-1] - calm[rows][:, None]).mean() for m in (plain, scaled)]
     assert missed[1] < missed[0] / 2
+
+
+@pytest.mark.parametrize("thinned", [False, True])
+def test_sums_go_on_from_an_earlier_end_as_if_all_windows_were_looked_at(thinned, monkeypatch):
+    monkeypatch.setattr(ridge, "WINDOWS", 60 if thinned else 16_000)
+    monkeypatch.setattr(ridge, "MOST_WINDOWS", 60)
+    series, lags = [100 + noise(90, 1).cumsum(), 5 * noise(120, 2)], np.array([1, 2, 5])
+    ends = [np.array([30, 40]), np.array([55, 80]), np.array([90, 100])]
+    growing = Growing(series, lags, 4, ends)
+    looked = []
+    monkeypatch.setattr(ridge, "windows", lambda *told, **how: looked.append(windows(*told, **how)) or looked[-1])
+    for end in (*ends, np.array([60, 80]), ends[1]):
+        found = growing.until(end, [False, True])
+        x, y = windows(series, end, lags, 4, stop=ends[-1])
+        first, _ = windows(series, ends[0], lags, 4, stop=ends[-1])
+        spread = [np.abs(each - each.mean(1, keepdims=True)).mean(1, keepdims=True) for each in (first, x)]
+        units = (None, np.maximum(spread[1], 0.05 * np.median(spread[0])))
+        for each, unit in zip(found, units, strict=True):
+            for name, value in vars(sums(x, y, lags, unit)).items():
+                np.testing.assert_allclose(getattr(each, name), value, rtol=1e-9, atol=1e-9)
+    assert (found[0].count < 90) == thinned
+    assert sum(len(x) for x, _ in looked[:3]) == growing.until(ends[-1], [False])[0].count  # each of them once
 
 
 def test_logarithms_continue_growth_and_cannot_explode():

@@ -132,6 +132,8 @@ def write(content: Content, arrays: Arrays) -> tuple[Content, Arrays]:
         ops.append(recurrent(f"recurrent.{k}", ops[-1].get("name", "embedding"), config, units))
     ops += [{"op": "linear", "name": "output"}, {"op": "activation", "function": "log_softmax"}]
     told = {"inputs": [symbols("x", len(known))], "ops": ops, "labels": known, "level": config["level"]}
+    if content.get("cache") is not None:
+        told["cache"] = content["cache"]
     return told | {"merges": content.get("merges", [])}, arrays
 
 

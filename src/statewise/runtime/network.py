@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import file
 from .file import Arrays, LoadError
 from .hints import of_input, of_lengths
-from .program import Program, inputs_of, made, parts_of
+from .program import inputs_of, made, parts_of
 from .resets import begun_anew, pieces
 
 Array = NDArray[Any]
@@ -41,7 +41,7 @@ class Network:
     def __init__(self, content: Mapping[str, Any], arrays: Arrays, threads: int = 1) -> None:
         """Of a program and its tensors: see docs/runtime.md. Raises ``LoadError`` for what can't be run."""
         self.content, self._arrays, self._threads = content, arrays, threads
-        self._program = made(content, arrays, threads)
+        self._program = self._made()
         self.batch_first = content.get("batch_first") is True
         self.labels: list[Any] = list(content.get("labels", []))
         """The names of the result's features, where the file has names."""
@@ -79,7 +79,8 @@ class Network:
     def start(self, batch: int = 1) -> State:
         """The state of ``batch`` rows of which nothing has been read. ValueError where it needs whole sequences."""
         self._check_streams()
-        return self._program.start(batch)
+        state: State = self._program.start(batch)
+        return state
 
     def feed(self, x: Any, state: State, lengths: Any = None, reset: Any = None) -> tuple[Any, State]:
         """As ``run``, but from ``state`` on: the result for the next T steps of ``x``, and the state after them.
@@ -100,7 +101,7 @@ class Network:
         if reset is not None:
             new = _marks(reset, (rows_of(state) or len(x),), "(N,)")
             state = begun_anew(state, new, self.start(len(new)))
-        found = self._program.step(x, state)
+        found: tuple[Any, State] | None = self._program.step(x, state)
         if found is None:
             values = self._read(x, 0)
             found = self._current().step(values[0] if len(values) == 1 else tuple(values), state)
@@ -193,11 +194,15 @@ class Network:
             after = tuple([tuple([array.take(cut.last, axis=-2) for array in each]) for each in after])
         return tuple(joined), after
 
-    def _current(self) -> Program:
+    def _current(self) -> Any:
         """The program for the instruction set in use, of which there is one, unless somebody chooses another."""
         if not self._program.is_current:
-            self._program = made(self.content, self._arrays, self._threads)
+            self._program = self._made()
         return self._program
+
+    def _made(self) -> Any:
+        """What runs: a ``Program``, or what does as one."""
+        return made(self.content, self._arrays, self._threads)
 
     def _read(self, x: Any, over_time: int) -> list[Array]:
         """The inputs as the ops take them."""

@@ -185,11 +185,12 @@ def _counts(source: Any) -> bool:
 
 def _column(name: str, series: nw.Series[Any]) -> pl.Series:
     """One column by way of numpy, which needs no Arrow, or cell by cell where it has gaps or no plain type."""
-    dtype, missing = series.dtype, series.is_null().to_list()
-    if dtype.is_numeric() and not any(missing):
-        return pl.Series(name, series.to_numpy())
+    dtype = series.dtype
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is None:
         return pl.Series(name, series.to_numpy().astype("datetime64[us]"))
+    missing = series.is_null().to_list()
+    if dtype.is_numeric() and not any(missing):
+        return pl.Series(name, series.to_numpy())
     cells = [None if gap else cell for cell, gap in zip(series.to_list(), missing, strict=True)]
     try:
         return pl.Series(name, cells)

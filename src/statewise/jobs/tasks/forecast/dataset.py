@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ...config import from_json
@@ -186,14 +187,17 @@ def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: in
     """
     parts = [np.concatenate([np.full(steps, np.nan), each.real if gaps else each.values]) for each in series]
     starts = np.cumsum([0] + [len(part) for part in parts])[:-1] + steps
-    first = (starts[of] + rows)[:, None]  # (n, 1), behind the window
-    at, values = first + np.arange(-steps, 0), np.concatenate(parts)
+    first, values = starts[of] + rows, np.concatenate(parts)  # behind the window, (n,)
     if gaps:
-        return np.asarray(values[at])
+        return np.asarray(sliding_window_view(values, steps)[first - steps])
     known = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), -1))
     bridges = np.concatenate([bridged(part) for part in parts])
-    last = np.maximum(known[first - 1], starts[of][:, None])  # a series begins with a value
-    return np.asarray(bridges[np.minimum(at, last)])
+    found = np.asarray(sliding_window_view(bridges, steps)[first - steps])
+    cut = np.flatnonzero(known[first - 1] < first - 1)  # these end in a gap, of which they don't know the other side
+    if len(cut):
+        last = np.maximum(known[first[cut] - 1], starts[of[cut]])[:, None]  # a series begins with a value
+        found[cut] = bridges[np.minimum(first[cut, None] + np.arange(-steps, 0), last)]
+    return found
 
 
 def floors(series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:

@@ -19,10 +19,11 @@ def described(corpus: Corpus, vocabulary: Vocabulary) -> str:
 def score_lines(name: str, found: Likelihood, vocabulary: Vocabulary) -> str:
     """What ``statewise write score`` says."""
     score, noun = found.score(name), vocabulary.noun
+    alone = "" if found.alone is None else f"  (the network without its cache {found.alone.score('').perplexity:.3f})"
     return (
         f"{name}: {described(found.corpus, vocabulary)}\n"
         f"  nats per {noun:9}  {score.loss:.4f}\n"
-        f"  perplexity          {score.perplexity:.3f}\n"
+        f"  perplexity          {score.perplexity:.3f}{alone}\n"
         f"  bits per character  {score.bits:.4f}\n"
         f"  perplexity per word {score.perplexity_per_word:.2f}\n"
         f"  likeliest right     {100 * found.accuracy:.2f} %"

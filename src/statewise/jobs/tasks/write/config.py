@@ -5,9 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from ...command import Run
-from ...config import Cell, Config, Count, Level, NotNegative, Part, Positive, Range, Whole, again, option, part_of
+from ...config import (
+    Bounds,
+    Cell,
+    Config,
+    Count,
+    Level,
+    NotNegative,
+    Part,
+    Positive,
+    Range,
+    Whole,
+    again,
+    option,
+    part_of,
+)
 from ...training.config import TrainingConfig
 
 UPDATES = {False: 5000, True: 8000}  # of a training of running text, and of lines
@@ -18,6 +33,8 @@ MOST = {"char": 10_000, "word": 10_000, "subword": 2_000}  # symbols; of charact
 NARROW = 64  # an embedding of characters as wide as this tells any alphabet apart
 
 LEAST_HELD_OUT = {False: 500, True: 20}  # characters, lines; a smaller part held out says little
+
+Remembered = Annotated[int, Bounds(ge=0, le=10_000)]
 
 data, network = (partial(option, group=group) for group in ("data", "network"))
 
@@ -75,6 +92,14 @@ class WriteConfig(TrainingConfig):
         0.0,
         "probability of dropping a symbol from the input, wherever it stands in an update",
         metavar="X",
+        further="kept",
+    )
+    cache: Remembered | None = network(
+        None,
+        "steps that a cache beside the network remembers: what came after states like the present one comes again;"
+        " 0: none",
+        metavar="N",
+        default="of running text of words or pieces 500 to 2000, where that does better on the validation part",
         further="kept",
     )
     tie: bool = network(False, "the output has the embedding's weights, and the last layer its width")

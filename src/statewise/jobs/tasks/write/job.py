@@ -70,6 +70,10 @@ class Write(experiment.Job[Options, Model]):
         ]
         return facts if plan.lines else [*facts, ("read", f"in {plan.batch} streams, {plan.steps} steps at a time")]
 
+    def facts_of(self, model: Model) -> Facts:
+        """The cache."""
+        return [] if model.cache is None else [("cache", report.cache_line(model.cache))]
+
     def sample(self, model: Model) -> Sample:
         """Of what was held out."""
         return inspected.sample(model, self.held or self.text)
@@ -79,16 +83,18 @@ class Write(experiment.Job[Options, Model]):
         problem, vocabulary = self.problem, model.vocabulary
         test, which = problem.held_out or problem.corpus, "validation" if problem.held_out else "training"
         found = model.likelihood(self.held or self.text)
-        score = found.score(self.label)
+        score = found.score(self.label if model.cache is None else f"{self.label} with its cache")
+        alone = [] if found.alone is None else [found.alone.score(f"{self.label} without it")]
         others = list(baselines(problem.corpus, test, len(vocabulary), vocabulary.level))
         wrote = self.written(model)
         return Outcome(
-            report.table([score, *others], found, vocabulary, which),
+            report.table([score, *alone, *others], found, vocabulary, which),
             report.verdict(score, others, vocabulary.noun, held=problem.held_out is not None),
             {
                 "data": {"name": self.name, "training": len(problem.corpus.ids), "symbols": len(vocabulary)},
                 "part": which,
                 **report.metrics(score, others, found),
+                **report.cached(model.cache, alone),
                 "copies": wrote.copies,
             },
             ending=report.sample(wrote),

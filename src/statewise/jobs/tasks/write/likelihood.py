@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....runtime import Network
+from ....runtime import Network, Writer
+from ....runtime.cache import windows
 from .text import END, Corpus, Ids, Vocabulary
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ STRETCH, RUN_UP = 2048, 256
 SIDE_BY_SIDE = 64
 STEPS_AT_ONCE = 256
 LOGITS_AT_ONCE = 1 << 23
+STATES_AT_ONCE = 1 << 24  # numbers
 
 Nats = NDArray[np.float64]
-Judged = Iterator[tuple[Ids, NDArray[Any]]]
-"""Places in a corpus, and the logarithms of what was said to be there, (S, symbols)."""
+Logarithms = NDArray[Any]
+Judged = Iterator[tuple[Ids, Logarithms, Logarithms | None]]
+"""Places in a corpus, the logarithms of what was said to be there, (S, symbols), and of what the network says alone."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,19 @@ class Likelihood:
     corpus: Corpus
     nats: Nats
     right: NDArray[np.bool_]
+    alone: Likelihood | None = None
+    """The same by the network alone, where a cache stands beside it."""
+
+    @classmethod
+    def empty(cls, corpus: Corpus) -> Likelihood:
+        """Of ``corpus`` when nothing has been said."""
+        return cls(corpus, np.zeros(len(corpus.ids)), np.zeros(len(corpus.ids), bool))
+
+    def put(self, places: Ids, logarithms: Logarithms) -> None:
+        """Note what was said to be in ``places`` (S,): ``logarithms`` (S, symbols)."""
+        targets = self.corpus.ids[places]
+        self.nats[places] = -np.take_along_axis(logarithms, targets[:, None], axis=1)[:, 0]
+        self.right[places] = logarithms.argmax(-1) == targets
 
     def score(self, name: str) -> Score:
         """The whole in a few numbers."""
@@ -119,36 +135,97 @@ class NetReader:
         return said.reshape(-1, self.symbols) if lengths is None else said[counting(len(ids), lengths)], state
 
 
-def likelihood(read: Reader, corpus: Corpus) -> Likelihood:
+class CachedReader:
+    """One of the runtime's with a cache beside it."""
+
+    def __init__(self, net: Writer) -> None:
+        assert net.cache is not None
+        self.net, self.cache = net, net.cache
+
+
+def likelihood(read: Reader | CachedReader, corpus: Corpus) -> Likelihood:
     """What ``read`` says of ``corpus``. Lines are read from their beginning.
 
     A running text is read once, up to ``STRETCH`` + ``RUN_UP`` symbols. Of a longer one stretches are read side by
-    side, each after a run-up of the ``RUN_UP`` symbols before it that aren't counted again.
+    side, each after a run-up of the ``RUN_UP`` symbols before it that aren't counted again; a cache goes on from one to
+    the next.
     """
-    nats, right = np.zeros(len(corpus.ids)), np.zeros(len(corpus.ids), bool)
-    for places, logarithms in (_of_text if corpus.lengths is None else _of_lines)(read, corpus):
-        targets = corpus.ids[places]
-        nats[places] = -np.take_along_axis(logarithms, targets[:, None], axis=1)[:, 0]
-        right[places] = logarithms.argmax(-1) == targets
-    return Likelihood(corpus, nats, right)
+    found = Likelihood.empty(corpus)
+    if isinstance(read, CachedReader):
+        found = replace(found, alone=Likelihood.empty(corpus))
+        judged = _with_cache(read, corpus)
+    else:
+        judged = (_of_text if corpus.lengths is None else _of_lines)(read, corpus)
+    for places, said, network in judged:
+        found.put(places, said)
+        if found.alone is not None and network is not None:
+            found.alone.put(places, network)
+    return found
 
 
 def _of_text(read: Reader, corpus: Corpus) -> Judged:
     """Stretches of a running text, side by side."""
-    ids = corpus.ids
-    terms = len(ids) - 1
-    stretches = max(1, -(-(terms - RUN_UP) // STRETCH))
-    for first in range(0, stretches, SIDE_BY_SIDE):
-        begin = np.arange(first, min(first + SIDE_BY_SIDE, stretches)) * STRETCH  # (N,)
-        longest = min(STRETCH + RUN_UP, terms - int(begin[0]))
-        at_once = max(1, min(STEPS_AT_ONCE, LOGITS_AT_ONCE // (len(begin) * read.symbols)))
-        state = None
-        for at in range(0, longest, at_once):
-            time = np.arange(at, min(at + at_once, longest))[:, None]
-            places = begin + time  # (T, N), of the inputs
-            said, state = read(ids[places.clip(max=terms - 1)], state)
-            counts = (places < terms) & ((time >= RUN_UP) | (begin == 0))
-            yield places[counts] + 1, said[counts.ravel()]
+    for group in _groups(corpus, SIDE_BY_SIDE):
+        for places, said in _stretches(read, corpus, group, read.symbols):
+            yield places + 1, said, None
+
+
+def _with_cache(read: CachedReader, corpus: Corpus) -> Judged:
+    """A running text in its order."""
+    cache, net = read.cache, read.net
+    for states, first, new in states_of(net, corpus, cache.size):
+        followed = corpus.ids[first + 1 : first + 1 + len(states)]
+        for begin, end, seen in windows(new, len(states), cache.size):
+            said = net.said(states[begin:end])
+            both = cache.added(said, states[seen:end], followed[seen:end], begin - seen)
+            yield np.arange(first + begin, first + end) + 1, both, said
+
+
+def states_of(net: Writer, corpus: Corpus, size: int) -> Iterator[tuple[NDArray[np.float32], int, int]]:
+    """What the output of ``net`` reads after each symbol of a running text but the last, some stretches at a time.
+
+    Each time states (S, H), the place of the first of them, and how many, ``size`` at most, were there the time before.
+    """
+
+    def read(ids: Ids, state: Any) -> tuple[NDArray[Any], Any]:
+        states, state = net.states(ids, state)
+        return states.reshape(-1, width), state
+
+    width, terms = net.state_width, len(corpus.ids) - 1
+    kept = np.empty((0, width), np.float32)
+    for group in _groups(corpus, max(1, STATES_AT_ONCE // (STRETCH * width))):
+        first = group.start * STRETCH + (RUN_UP if group.start else 0) - len(kept)
+        end = min(group.stop * STRETCH + RUN_UP, terms)
+        states = np.empty((end - first, width), np.float32)
+        states[: len(kept)] = kept
+        for places, found in _stretches(read, corpus, group, width):
+            states[places - first] = found
+        yield states, first, len(kept)
+        kept = states[-size:].copy()
+
+
+def _groups(corpus: Corpus, most: int) -> Iterator[range]:
+    """The numbers of a running text's stretches, ``most`` together."""
+    stretches = max(1, -(-(len(corpus.ids) - 1 - RUN_UP) // STRETCH))
+    for first in range(0, stretches, most):
+        yield range(first, min(first + most, stretches))
+
+
+def _stretches(
+    read: Callable[[Ids, Any], tuple[NDArray[Any], Any]], corpus: Corpus, group: range, width: int
+) -> Iterator[tuple[Ids, NDArray[Any]]]:
+    """Places (S,), of what is read, and what ``read`` gives for these, (S, width), of the stretches ``group``."""
+    terms = len(corpus.ids) - 1
+    begin = np.array(group) * STRETCH  # (N,)
+    longest = min(STRETCH + RUN_UP, terms - int(begin[0]))
+    at_once = max(1, min(STEPS_AT_ONCE, LOGITS_AT_ONCE // (len(begin) * width)))
+    state = None
+    for at in range(0, longest, at_once):
+        time = np.arange(at, min(at + at_once, longest))[:, None]
+        places = begin + time  # (T, N)
+        found, state = read(corpus.ids[places.clip(max=terms - 1)], state)
+        counts = (places < terms) & ((time >= RUN_UP) | (begin == 0))
+        yield places[counts], found[counts.ravel()]
 
 
 def _of_lines(read: Reader, corpus: Corpus) -> Judged:
@@ -162,7 +239,7 @@ def _of_lines(read: Reader, corpus: Corpus) -> Judged:
         rows, order = np.split(order, [max(1, int(fits.sum()))])
         lengths, time = corpus.lengths[rows], np.arange(int(corpus.lengths[rows].max()))[:, None]
         places = np.minimum(time, lengths - 1) + corpus.starts[rows]  # (T, N): past its end a line repeats the last
-        yield places[counting(len(time), lengths)], read(before[places], None, lengths)[0]
+        yield places[counting(len(time), lengths)], read(before[places], None, lengths)[0], None
 
 
 def counting(steps: int, lengths: Ids) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....runtime import draw as draw_by
+from ....runtime.cache import Cache
 from ....runtime.translator import largest
 from ...artifacts import model_file
 from ...errors import InputError
 from .config import MOST, Draw, Plan
-from .likelihood import Likelihood, NetReader, likelihood
+from .likelihood import CachedReader, Likelihood, NetReader, likelihood
 from .search import NOT_FINITE, finite, likeliest
 from .text import END, Corpus, Vocabulary, lines_of, of_lines
 
@@ -42,6 +43,8 @@ class Model(model_file.Model):
     vocabulary: Vocabulary
     longest: int
     """Symbols of the longest line, where the model has learnt lines; 0 where it has learnt a running text."""
+    cache: Cache | None = None
+    """What stands beside the network, see ``runtime.cache``: of all that reads a text, from its beginning on."""
 
     @property
     def lines(self) -> bool:
@@ -185,7 +188,8 @@ class Model(model_file.Model):
     @np.errstate(over="ignore", invalid="ignore")
     def likelihood(self, text: str) -> Likelihood:
         """How likely each symbol of ``text`` is."""
-        found = likelihood(NetReader(self.net), self.encode(text))
+        reader = NetReader(self.net) if self.cache is None else CachedReader(self.net)
+        found = likelihood(reader, self.encode(text))
         if not np.isfinite(found.nats).all():
             raise InputError(NOT_FINITE)
         return found
@@ -211,8 +215,9 @@ class Model(model_file.Model):
     # The file
 
     def content(self) -> dict[str, Any]:
-        """The symbols, and how long the longest line is."""
-        return self.vocabulary.to_json() | {"longest": self.longest}
+        """The symbols, how long the longest line is, and the cache if there is one."""
+        cache = {} if self.cache is None else {"cache": asdict(self.cache)}
+        return self.vocabulary.to_json() | {"longest": self.longest} | cache
 
     def tensors(self) -> model_file.Arrays:
         """The weights, tied ones once."""
@@ -238,7 +243,10 @@ class Model(model_file.Model):
         vocabulary, longest = Vocabulary.from_json(shared["config"].level, content), content["longest"]
         if not isinstance(longest, int) or not 0 <= longest <= LONGEST or (longest and vocabulary.end is None):
             raise ValueError(f"expected the length of the longest line, got {longest!r}")
-        return cls(weights=arrays, vocabulary=vocabulary, longest=longest, **shared).checked(arrays)
+        cache = None if content.get("cache") is None else Cache.of(content["cache"])
+        if cache is not None and longest:
+            raise ValueError("expected no cache beside a model of lines")
+        return cls(weights=arrays, vocabulary=vocabulary, longest=longest, cache=cache, **shared).checked(arrays)
 
 
 def model_weights(weights: model_file.Arrays, config: Plan) -> model_file.Arrays:

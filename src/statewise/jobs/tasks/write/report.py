@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any
 
+from ....runtime.cache import Cache
 from ...lazy import LazyModule
 from ...report import Block, Heading, Table, Text
 from .likelihood import Likelihood, Score
@@ -119,6 +120,21 @@ def metrics(model: Score, baselines: Sequence[Score], found: Likelihood) -> dict
         "unknown": found.corpus.unknown,
         "baselines": [{"name": score.name, **_figures(score)} for score in baselines],
     }
+
+
+def cached(cache: Cache | None, alone: Sequence[Score]) -> dict[str, Any]:
+    """The cache, and what the network reaches without it."""
+    if cache is None:
+        return {"cache": None}
+    return {"cache": {**asdict(cache), "without": _figures(alone[0])}}
+
+
+def cache_line(cache: Cache) -> str:
+    """What stands beside the network."""
+    return (
+        f"what came after states like the present one in the last {cache.size:,} steps counts {100 * cache.share:g} %,"
+        " chosen on the validation part"
+    )
 
 
 def _figures(score: Score) -> dict[str, float]:

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ....runtime.cache import Cache
 from ...errors import InputError
-from ...training.problem import Problem
+from ...training.problem import Problem, Trainer
+from ...training.rank import is_main_process
 from ...training.task import Task
 from ...training.weights import arrays_of
+from .caching import chosen
 from .config import Plan, WriteConfig
 from .likelihood import likelihood
 from .model import Model, model_weights
@@ -211,6 +214,10 @@ class WriteProblem(Problem[Model]):
             vocabulary = like.vocabulary
         else:
             vocabulary = Vocabulary.of(text, plan.level, most=plan.max_words, min_count=plan.min_count)
+        if config.lines and config.cache:
+            raise InputError(f"--cache {config.cache}: is for running text, lines are each for itself")
+        if config.cache and not held and (like is None or like.cache is None):
+            raise InputError(f"--cache {config.cache}: needs a validation part, which says how much it counts")
         corpus = vocabulary.encode(text, lines=config.lines)
         read = len(corpus.ids) + (corpus.unknown if vocabulary.unknown is None else 0)  # what isn't known is left out
         if like is not None and 2 * corpus.unknown > read:
@@ -247,6 +254,19 @@ class WriteProblem(Problem[Model]):
             longest=longest,
             config=self.config,
         )
+
+    def train(self, trainer: Trainer) -> Model:
+        """A model that has learnt it, with a cache beside it where that does better on the validation part."""
+        model = super().train(trainer)
+        return replace(model, cache=self._cache(model)) if is_main_process() else model
+
+    def _cache(self, model: Model) -> Cache | None:
+        size = self.config.cache
+        if self.config.lines or size == 0 or (size is None and self.config.level == "char"):
+            return None  # characters are predicted better with one, but written worse
+        if self.held_out is None:
+            return None if self.like is None else self.like.cache
+        return chosen(model, self.held_out, size)
 
     def task(self, network: Network) -> Task:
         """Train ``network`` on this."""

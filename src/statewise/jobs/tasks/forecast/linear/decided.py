@@ -13,7 +13,7 @@ from ..split import Array, Rows, origins, thinned
 from .folds import folds, independent, weigh
 from .forecast import Linear, units
 from .members import Name, Penalties, applied, members
-from .ridge import NONE, PENALTIES
+from .ridge import NONE, PENALTIES, Growing, Sums
 from .smoothing import smoothing
 
 JUDGED = 400  # windows that decide how much a member counts, at most
@@ -28,10 +28,18 @@ UNSEASONAL = 6  # rows that stand for a season where there is none
 class Decided:
     """How much each member counts, decided on rolling origins before ``end`` (S,) of the series.
 
-    ``seasons`` are those that a calendar or a search suggests, rising.
+    ``seasons`` are those that a calendar or a search suggests, rising; ``ends`` (S,) those before ``end`` that
+    ``linear`` will be asked for.
     """
 
-    def __init__(self, panel: Sequence[EncodedSeries], end: Rows, horizon: int, seasons: Sequence[int]) -> None:
+    def __init__(
+        self,
+        panel: Sequence[EncodedSeries],
+        end: Rows,
+        horizon: int,
+        seasons: Sequence[int],
+        ends: Sequence[Rows] = (),
+    ) -> None:
         series = [bridged(each.values[:to]) for each, to in zip(panel, end, strict=True)]
         real = [each.real for each in panel]
         self.horizon, self.seasons = horizon, [s for s in seasons if 1 < s <= LONGEST]
@@ -45,6 +53,8 @@ class Decided:
         self.scale = np.array([seasonal_spread(v[:to], season) for v, to in zip(series, first, strict=True)])
         self.spaces = [self._space(series, log) for log in ((False, True) if self.positive else (False,))]
         self.responses = cache(smoothing)  # those of as many rows are the same, whichever have been seen
+        self.ends = _rising([*(begin for begin, _ in self.folds), *ends, end])
+        self.growing: dict[tuple[bool, bytes], Growing] = {}
         self.found: list[dict[Name, Array]] = []
         """The members that have seen the rows before each of ``folds``, with the penalties that were chosen."""
         self.penalty, self.weights = self._judge(real)
@@ -58,7 +68,7 @@ class Decided:
         """For each member which of its penalties, and how much it counts."""
         count = len(values)
         found: dict[Name, list[Array]] = {}
-        for begin, end in self.folds:
+        for begin, end in reversed(self.folds):  # of which each goes on from the one before
             at, of = thinned(*origins(begin, end, self.horizon), most=max(JUDGED // len(self.folds), count))
             back = at[:, None] + np.arange(self.horizon)
             real = np.stack([values[s][row] for s, row in zip(of, back, strict=True)])
@@ -74,7 +84,9 @@ class Decided:
         # A season that doesn't fit into the rows of every fold is left to those that can tell.
         errors = {name: np.concatenate(parts, axis=1) for name, parts in found.items() if len(parts) == len(self.folds)}
         penalty = {name: int(np.argmin(each.mean(1))) for name, each in errors.items()}
-        self.found = [{name: each[name][at : at + 1].copy() for name, at in penalty.items()} for each in self.found]
+        self.found = [
+            {name: each[name][at : at + 1].copy() for name, at in penalty.items()} for each in self.found[::-1]
+        ]
         misses = np.stack([errors[name][penalty[name]] for name in errors])
         before = np.array([self._before(name) for name in errors])
         nothing = np.array([name.kind == "zero" for name in errors])
@@ -96,7 +108,14 @@ class Decided:
 
     def members(self, end: Rows, penalties: Penalties = lambda _: PENALTIES) -> dict[Name, Array]:
         """``members`` that have seen the rows before ``end`` (S,)."""
-        return members(self.spaces, end, self.horizon, self.seasons, self.responses, penalties)
+
+        def read(log: bool, lags: Rows, kinds: Sequence[bool]) -> list[Sums]:
+            key = (log, lags.tobytes())
+            if key not in self.growing:
+                self.growing[key] = Growing(self.spaces[int(log)], lags, self.horizon, self.ends)
+            return self.growing[key].until(end, kinds) if kinds else []
+
+        return members(self.spaces, end, self.horizon, self.seasons, self.responses, read, penalties)
 
     def linear(self, end: Rows) -> Linear:
         """The mean of the members that have seen the rows before ``end`` (S,)."""
@@ -112,3 +131,16 @@ class Decided:
             matrices[int(name.log), lookback + 1 - len(matrix) :] += weight / (logs if name.log else 1 - logs) * matrix
             told[str(name)] = told.get(str(name), 0.0) + weight
         return Linear(matrices, self.unit, logs, dict(sorted(told.items(), key=lambda each: -each[1])))
+
+
+def _rising(ends: Sequence[Rows]) -> list[Rows]:
+    """``ends`` (S,), each once and none without what is before it in every series; the last one is the last."""
+    last, found = ends[-1], list[Rows]()
+    for each in sorted(ends[:-1], key=lambda end: int(end.sum())):
+        if (
+            (each <= last).all()
+            and (each < last).any()
+            and (not found or ((found[-1] <= each).all() and (found[-1] < each).any()))
+        ):
+            found.append(each)
+    return [*found, last]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..baselines import intermittent
 from ..split import Array, Rows
-from .ridge import NONE, ridges, windows
+from .ridge import Sums, ridges, windows
 from .smoothing import smoothed
 
 SHOWN = 300  # windows that the constants of smoothing are chosen by
@@ -37,6 +37,8 @@ class Name(NamedTuple):
 
 Penalties = Callable[[Name], Array]
 """Those of a member that are asked for."""
+Read = Callable[[bool, Rows, Sequence[bool]], Sequence[Sums]]
+"""What a ridge knows of windows: of logarithms or not, which rows are read, and whether scaled, for several."""
 
 
 def members(
@@ -44,13 +46,15 @@ def members(
     end: Rows,
     horizon: int,
     seasons: Sequence[int],
-    responses: Callable[..., Array],
+    responses: Callable[[int, int, int], Mapping[str, Array]],
+    read: Read,
     penalties: Penalties,
 ) -> dict[Name, Array]:
     """Each (P, L + 1, H), one for each of its ``penalties``, 1 of those that know none; without any it isn't there.
 
     ``spaces`` are the values of the series and, where there is a second one, their logarithms. The series of a space
-    are in one unit, and read before ``end`` (S,) alone. ``responses`` is ``smoothing``, which may remember.
+    are in one unit, and read before ``end`` (S,) alone. ``responses`` is ``smoothing``, which may remember, ``read``
+    tells of the windows of ridges.
     """
     rows, found, logs = int(end.min()), dict[Name, Array](), (False, True)[: len(spaces)]
 
@@ -71,18 +75,18 @@ def members(
         for kind in ("smoothing", "theta"):
             for name in asked(Name(kind, f"{season}", span)):
                 x, y = shown(name.log)
-                told = responses(lookback, horizon, season, theta=kind == "theta")
+                told = responses(lookback, horizon, season)[kind]
                 found[name] = smoothed(np.ascontiguousarray(x[:, ::-1]), y, told, independent=apart)
     rows -= horizon
     lookback = max(2, min(lookback_of(seasons, horizon), rows - max(6, min(horizon, 24) // max(1, min(len(end), 4)))))
     for of, lags in lags_of(seasons, horizon, lookback, rows).items():
-        for log, series in zip(logs, spaces, strict=True):
+        longest = max(lookback, int(lags.max()))
+        for log in logs:
             kinds = [Name(kind, of, log=log) for kind in ("ridge", "scaled ridge")]
             kinds = [name for name in kinds if len(penalties(name))]
-            x, y = windows(series, end, lags, horizon) if kinds else (NONE, NONE)
-            longest = max(lookback, int(lags.max()))
-            for name in kinds:
-                found[name] = ridges(x, y, lags, longest, penalties(name), scaled=name.kind == "scaled ridge")
+            known = read(log, lags, [name.kind == "scaled ridge" for name in kinds])
+            for name, each in zip(kinds, known, strict=True):
+                found[name] = ridges(each, lags, longest, penalties(name))
     for name in asked(Name("zero", "always")):
         if intermittent([values[:to] for values, to in zip(spaces[name.log], end, strict=True)]):
             found[name] = np.zeros((1, 2, horizon))

@@ -12,19 +12,17 @@ TREND = ((0.0, 0.0), (0.05, 0.9), (0.1, 0.98), (0.02, 1.0))  # of exponential sm
 SURE = 20.0  # the power of a constant's error in its weight, where there are windows enough
 
 
-def smoothing(lookback: int, horizon: int, season: int, *, theta: bool) -> Array:
-    """(G, L, H): Holt-Winters or, with half the window's slope in the place of a trend of its own, Theta.
-
-    One for each of G constants.
-    """
+def smoothing(lookback: int, horizon: int, season: int) -> dict[str, Array]:
+    """Each (G, L, H), one for each of G constants: Holt-Winters and, with half the window's slope in the place of a
+    trend of its own, Theta."""
     levels = (0.02, 0.1, 0.3, 0.8) if season > 60 else (0.02, 0.1, 0.25, 0.5, 0.8, 0.99)
-    trends = TREND[: 1 if theta else 2 if season > 60 else None]
+    trends = TREND[: 2 if season > 60 else None]
     seasonal = (0.03, 0.12, 0.35) if season > 1 else (0.0,)
     constants = np.array([(a, b, damping, c) for a, (b, damping), c in product(levels, trends, seasonal)])
     found = holt_winters(lookback, horizon, season, constants)
-    if theta:
-        found += 0.5 * _slope(lookback, season)[:, None] * np.arange(1, horizon + 1)
-    return found
+    theta = found[constants[:, 2] == 0]
+    theta += 0.5 * _slope(lookback, season)[:, None] * np.arange(1, horizon + 1)
+    return {"smoothing": found, "theta": theta}
 
 
 def smoothed(x: Array, y: Array, found: Array, *, independent: float) -> Array:
@@ -60,9 +58,11 @@ def holt_winters(lookback: int, horizon: int, season: int, constants: Array) -> 
         trend = np.where(damping > 0, slope, 0.0)
         level = means[0] - (season - 1) / 2 * trend - trend
     for t in range(lookback):
-        ahead, now = level + damping * trend, profile[t % kept]
-        miss = rows[t] - ahead - now
-        level, trend = ahead + alpha * miss, damping * trend + alpha * beta * miss
+        seen = max(t + 1, seasons * season, 3)  # of rows behind these nothing is known yet
+        ahead, now = level[:, :seen] + damping * trend[:, :seen], profile[t % kept, :, :seen]
+        miss = rows[t, :seen] - ahead - now
+        level[:, :seen] = ahead + alpha * miss
+        trend[:, :seen] = damping * trend[:, :seen] + alpha * beta * miss
         if season > 1:
             now += gamma * (1 - alpha) * miss
     growth = np.cumsum(damping[None] ** np.arange(1, horizon + 1)[:, None, None], 0)  # (H, G, 1)

@@ -67,9 +67,10 @@ class ForecastProblem(Problem[Model]):
     def train(self, trainer: Trainer) -> Model:
         """A model that has learnt it. Raises ``InputError`` as ``Problem.train``."""
         plan, split, series = self.plan, self.split, self.series
-        decided = Decided(series, split.validation, plan.horizon, self.seasons) if plan.combine else None
-        judges = []
-        for number, (begin, end) in enumerate(self.folds, 1):
+        folds, decided, judges = self.folds, None, list[Judge]()
+        if plan.combine:
+            decided = Decided(series, split.validation, plan.horizon, self.seasons, [begin for begin, _ in folds])
+        for number, (begin, end) in enumerate(folds, 1):
             linear = decided.linear(begin) if decided else None
             name, until = (calibration(number), None) if plan.short else ("", end)
             learner, kept = learn(plan, series, begin, until, trainer, linear, self.like, name)
