@@ -46,6 +46,7 @@ RULES = (
     Rule("site-packages/matplotlib/", "", REPORT),
     Rule("statewise/jobs/experiment.py", "page_of", REPORT),
     Rule("statewise/jobs/training/fit.py", "_validate", VALIDATION),
+    Rule("statewise/jobs/tasks/write/caching.py", "", VALIDATION),
     Rule("statewise/jobs/training/fit.py", "fit", FIT),
     Rule("statewise/jobs/training/optimizer.py", "step", OPTIMIZER),
     Rule("statewise/jobs/training/optimizer.py", "clip", CLIPPING),
@@ -127,6 +128,10 @@ def main(argv: list[str]) -> None:
     for part, seconds in sampler.seconds.items():
         if seconds:
             print(f"{part:24}{seconds:8.2f} s {seconds / total:7.1%}")
+    begun = total - sum(sampler.seconds[part] for part in (TORCH, IMPORTS))
+    model = sum(sampler.seconds[part] for part in (NETWORK, OPTIMIZER, LINEAR))
+    shares = model / begun, 1 - model / begun
+    print("after the imports: parts of the model and the optimizer {:.1%}, all else {:.1%}".format(*shares))
     Path(argv[0]).write_text(json.dumps(sampler.seconds), encoding="utf-8")
 
 

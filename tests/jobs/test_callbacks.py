@@ -154,8 +154,9 @@ def test_of_several_processes_only_the_first_looks_on(tmp_path, monkeypatch):
 
 
 def test_what_takes_long_is_done_less_often(monkeypatch):
-    now = 100.0
+    now, used = 100.0, 7.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "process_time", lambda: used)
     pace, always = Pace(3.0), Pace(0.0)
     assert not pace.due()
     assert always.due()
@@ -166,3 +167,10 @@ def test_what_takes_long_is_done_less_often(monkeypatch):
             now += took
         assert pace.next == pytest.approx(now + wait)
         assert always.due()
+    with pace.spent(), always.spent():  # so short that nobody else came in between, as in the training they do
+        used += 0.1
+    now += 100
+    assert not pace.due()
+    assert always.due()
+    used += 5.1
+    assert pace.due()

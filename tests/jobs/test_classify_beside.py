@@ -121,6 +121,29 @@ def test_ridge_regression_is_scikit_learns_and_each_row_is_left_out(columns, wei
     np.testing.assert_allclose(x @ weights + bias, theirs, rtol=1e-3, atol=1e-3)
 
 
+def test_rows_of_a_group_are_left_out_together():
+    random = np.random.default_rng(3)
+    groups = random.integers(0, 6, 25)
+    x = (random.random((25, 40)) + groups[:, None] / 6).astype(np.float32)
+    y = random.normal(size=(25, 2)) + groups[:, None]
+    counts = random.uniform(0.5, 2, 25)
+    counts /= counts.mean()
+    _, _, left_out = ridge(x, y, counts, groups)
+    z = (x - np.average(x, 0, counts)) / np.sqrt(np.average((x - np.average(x, 0, counts)) ** 2, 0, counts))
+
+    def without(penalty):
+        said = np.empty_like(y)
+        for group in range(6):
+            out = groups == group
+            said[out] = TheirRidge(penalty).fit(z[~out], y[~out], counts[~out]).predict(z[out])
+        return said
+
+    expected = min(map(without, np.logspace(-3, 6, 19)), key=lambda said: ((said - y) ** 2).mean(1) @ counts)
+    np.testing.assert_allclose(left_out, expected, rtol=1e-3, atol=1e-3)
+    _, _, alone = ridge(x, y, counts, np.arange(25))
+    np.testing.assert_array_equal(alone, ridge(x, y, counts)[2])
+
+
 # Dynamic time warping
 
 

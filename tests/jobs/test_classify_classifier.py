@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from statewise.jobs import Classifier, InputError, Regressor
-from statewise.jobs.data.split import stratified_split
+from statewise.jobs.data.split import grouped_split, stratified_split
+from statewise.jobs.tasks.classify import training
 from statewise.jobs.tasks.classify.sequences import Sequences
 
 QUICK = {"units": 8, "epochs": 15, "learning_rate": 0.02}
@@ -175,6 +176,51 @@ def test_the_best_weights_of_the_part_held_out_are_kept():
     p = classifier.model_.predict(Sequences.of(X).select(rows))
     loss = -np.log(p[np.arange(len(rows)), targets[rows]]).mean()
     assert loss == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_no_group_is_learnt_from_and_validated_with():
+    X, y = waves(60)
+    groups = [f"recording {row // 3}" for row in range(60)]
+    _, held = grouped_split(np.arange(60) // 3, 0.3, 0, np.unique(y, return_inverse=True)[1])
+    assert 0 < len(held) < 30
+    changed = [100 * x + 7 if row in held else x for row, x in enumerate(X)]
+    how = {"units": 4, "epochs": 1, "validation_share": 0.3, "minirocket": False}
+    before, after, alone = (
+        Classifier(**how).fit(data, y, groups=of).model_
+        for data, of in ((X, groups), (changed, groups), (changed, None))
+    )
+    np.testing.assert_array_equal(before.encoder.mean, after.encoder.mean)
+    assert (before.encoder.mean != alone.encoder.mean).any()
+
+
+def test_without_a_part_held_out_halves_and_rows_left_out_are_groups(monkeypatch):
+    X, y = waves(40)
+    groups, parts, left_out = np.arange(40) // 4, [], []
+    fitted = training.Beside.fitted
+    monkeypatch.setattr(training.Beside, "fitted", lambda kind, given: left_out.append(given) or fitted(kind, given))
+    of = training.ClassifyProblem.task
+    monkeypatch.setattr(training.ClassifyProblem, "task", lambda self, net: parts.append(self.groups) or of(self, net))
+    Classifier(units=4, epochs=1, minirocket=True).fit([np.tile(x, (2, 1))[:12] for x in X], y, groups=groups)
+    assert not set(parts[0]) & set(parts[1])
+    assert len(parts[0]) + len(parts[1]) == len(parts[2]) == 40
+    np.testing.assert_array_equal(left_out[0].groups, groups)
+    # Where a class is one group there are no halves, and the linear model says it alone.
+    model = (
+        Classifier(units=4, epochs=1, minirocket=True)
+        .fit([np.tile(x, (2, 1))[:12] for x in X], y, groups=np.unique(y, return_inverse=True)[1])
+        .model_
+    )
+    assert model.beside.share == 0
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [([1] * 30, "groups: expected at least two, all sequences are of 1"), ([1, 2], "expected one of each of 30")],
+)
+def test_groups_that_cannot_be_used(groups, said):
+    X, y = waves(30)
+    with pytest.raises(InputError, match=said):
+        Classifier(**FULL).fit(X, y, groups=groups)
 
 
 def test_what_is_held_out_is_not_trained_on():

@@ -292,3 +292,42 @@ def refused_after_start(capsys, *words):
     assert err.count("\n") == 1
     assert not Path("runs").exists()
     return err
+
+
+def test_a_group_is_tested_with_as_a_whole(capsys):
+    frame = pl.read_csv(toy(40)).with_columns(speaker=pl.col("id").str.slice(1).cast(pl.Int64) // 4)
+    frame.write_csv("speakers.csv")
+    assert classify("speakers.csv", "--group", "speaker", *QUICK, "--out", "out") == 0
+    said = capsys.readouterr().out
+    assert "2 channels (20 % of each class, in whole groups by 'speaker', split off with seed 0)" in said
+    tested = pl.read_csv("out/predictions.csv")["id"].str.slice(1).cast(pl.Int64)
+    assert len(tested) % 4 == 0
+    assert len(set(tested // 4)) == len(tested) / 4
+    # The model's file remembers that the column says nothing, and doesn't need it.
+    assert cli.main(["classify", "predict", "out/model.safetensors", "speakers.csv", "--out", "p.csv"]) == 0
+    assert cli.main(["classify", "predict", "out/model.safetensors", "toy.csv", "--out", "q.csv"]) == 0
+    assert Path("p.csv").read_text() == Path("q.csv").read_text()
+    capsys.readouterr()
+    assert "toy.csv: no column 'speaker' for --group" in refused(capsys, "toy.csv", "--group", "speaker")
+    frame.with_columns(speaker=pl.col("label")).write_csv("speakers.csv")
+    assert "no group of 'speaker' can be spared" in refused(capsys, "speakers.csv", "--group", "speaker")
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_what_stands_in_both_parts_is_remarked(kind, capsys):
+    if kind == "numbers":
+        rows = [(i % 7, 2.0, "ab"[i % 2]) for i in range(28)]
+        frame = pl.DataFrame(rows, ["x", "y", "label"], orient="row")
+        others = frame[:6].with_columns(y=pl.lit(3.5))
+    else:
+        rows = [(f"some words and {i % 7} more", "ab"[i % 2]) for i in range(28)]
+        frame = pl.DataFrame(rows, ["text", "label"], orient="row")
+        others = frame[:6].with_columns(text=pl.lit("new"))
+    frame.write_csv("train.csv")
+    pl.concat([frame[:5], others]).write_csv("test.csv")
+    assert classify("train.csv", "--test", "test.csv", *QUICK) == 0
+    remark = "remark: test.csv: 5 of 11 sequences of the test part are in the training part too, value for value\n"
+    assert remark in capsys.readouterr().err
+    others.write_csv("test.csv")
+    assert classify("train.csv", "--test", "test.csv", *QUICK) == 0
+    assert "remark" not in capsys.readouterr().err

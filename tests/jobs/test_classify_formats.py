@@ -301,6 +301,7 @@ def test_ts_cut_short():
         (LONG, Layout(channels=("z",)), "no column 'z' for --channels"),
         (LONG, Layout(channels=("x", "label"), label="label"), "the column 'label' is named twice"),
         (LONG.replace("s1,3,a", "s1,3,b"), None, "column 'label', row 3: sequence 's1' is labelled 'b' here and 'a'"),
+        (LONG, Layout(group="time"), "column 'time', row 3: sequence 's1' is of the group '3' here and '1' in row 1"),
         (LONG.replace("s1,3,a", "s1,3,"), None, "column 'label', row 3: the cell is empty"),
         (LONG.replace("s1,3,a", ",3,a"), None, "column 'id', row 3: the cell is empty"),
         (LONG.replace("s1,3,a", "s1,1,a"), None, "column 'time', row 3: the time of row 1 again, in one sequence"),

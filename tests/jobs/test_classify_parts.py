@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 
 from statewise.jobs import InputError
 from statewise.jobs.config import choices, hints_of
-from statewise.jobs.data.split import share_held_out, stratified_split
+from statewise.jobs.data.split import grouped_split, share_held_out, stratified_split
 from statewise.jobs.experiment import verdict
 from statewise.jobs.tasks.classify.baselines import baselines, flattened, summary
 from statewise.jobs.tasks.classify.batches import Batches
@@ -307,6 +307,28 @@ def test_a_split_is_stratified_seeded_and_takes_no_whole_class():
     assert np.array_equal(stratified_split(targets, 0.2, seed=1)[1], held)
     assert not np.array_equal(stratified_split(targets, 0.2, seed=2)[1], held)
     assert len(stratified_split(targets, 0.0, seed=1)[1]) == 0
+
+
+@pytest.mark.parametrize("classes", [None, np.repeat([0, 1, 1, 2, 2, 2], 20)])
+def test_groups_are_held_out_as_a_whole(classes):
+    groups = np.random.default_rng(0).integers(0, 25, 120) * 7
+    groups[:20] += 1000 * (np.arange(20) % 2)
+    kept, held = grouped_split(groups, 0.2, 1, classes)
+    assert sorted([*kept, *held]) == list(range(120))
+    assert not set(groups[kept]) & set(groups[held])
+    assert 0.1 < len(held) / 120 < 0.3
+    if classes is not None:
+        shares = np.bincount(classes[held], minlength=3) / np.bincount(classes)
+        assert (abs(shares - 0.2) < 0.15).all()
+    assert np.array_equal(grouped_split(groups, 0.2, 1, classes)[1], held)
+    assert not np.array_equal(grouped_split(groups, 0.2, 2, classes)[1], held)
+    assert len(grouped_split(groups, 0.0, 1, classes)[1]) == 0
+
+
+def test_no_group_is_held_out_that_is_all_of_a_class():
+    groups, classes = np.array([0] * 9 + [1] * 9), np.array([0] * 9 + [1] * 9)
+    assert len(grouped_split(groups, 0.5, 0, classes)[1]) == 0
+    assert len(grouped_split(groups, 0.5, 0)[1]) == 9
 
 
 def test_scores_are_those_of_scikit_learn():

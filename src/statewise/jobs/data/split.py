@@ -15,6 +15,25 @@ def share_held_out(told: float | None, rows: int, least: int = LEAST_HELD_OUT) -
     return told if told is not None else HELD_OUT if rows * HELD_OUT >= least else 0.0
 
 
+def grouped_split(groups: Rows, share: float, seed: int, classes: Rows | None = None) -> tuple[Rows, Rows]:
+    """The rows that stay and the rows held out, each rising, all rows of a group in the same part.
+
+    ``groups`` (n,) are any numbers. They come in any order, and one is held out where that brings what is held out of
+    each of ``classes`` (n,), None: of all rows, nearer to ``share``, and some of each are left.
+    """
+    classes = np.zeros(len(groups), np.int64) if classes is None else np.unique(classes, return_inverse=True)[1]
+    names, group = np.unique(groups, return_inverse=True)
+    table = np.zeros((len(names), classes.max(initial=0) + 1))
+    np.add.at(table, (group, classes), 1)
+    counts, held, out = table.sum(0), np.zeros(table.shape[1]), np.zeros(len(names), bool)
+    for row in np.random.default_rng(seed).permutation(len(names)):
+        more = held + table[row]
+        nearer = np.square(more - share * counts) @ (1 / counts) < np.square(held - share * counts) @ (1 / counts)
+        if nearer and (more < counts).all():
+            held, out[row] = more, True
+    return np.flatnonzero(~out[group]), np.flatnonzero(out[group])
+
+
 def random_split(count: int, share: float, seed: int) -> tuple[Rows, Rows]:
     """The rows of ``count`` that stay, at least one, and the ``share`` held out, rounded; each rising."""
     out = min(round(share * count), count - 1)

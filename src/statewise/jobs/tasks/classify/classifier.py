@@ -18,6 +18,7 @@ from ...errors import InputError
 from ...estimator import Estimator, pair_of
 from ...training.callbacks import Callback
 from .config import ClassifyConfig, SequenceConfig
+from .examples import numbered
 from .model import Model
 from .sequences import Sequences, as_sequences
 from .targets import Classes, Labels, Number, Said, Target, Values
@@ -49,6 +50,7 @@ class SequenceEstimator(Estimator):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: Any = None,
         eval_set: Any = None,
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
@@ -60,6 +62,8 @@ class SequenceEstimator(Estimator):
             y: a label or number for each, (n,); of several labels (n, L) of 0 and 1.
             sample_weight: how much each sequence counts in the loss, (n,); one of weight 0 isn't looked at. Default:
                 all alike.
+            groups: to which each sequence belongs, such as the sentence of a phrase, (n,): none of a group is learnt
+                from while others are validated with. Default: each stands alone.
             eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
             callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
             folder: where it is written, again and again, where training stands. A ``fit`` that was broken off goes on
@@ -71,7 +75,7 @@ class SequenceEstimator(Estimator):
             InputError: a ValueError, where any of it can't be used.
         """
         like = getattr(self, "model_", None) if self.warm_start else None
-        return self._fit(X, y, like, callbacks, folder, eval_set=eval_set, sample_weight=sample_weight)
+        return self._fit(X, y, like, callbacks, folder, groups=groups, eval_set=eval_set, sample_weight=sample_weight)
 
     def _problem(
         self,
@@ -80,15 +84,17 @@ class SequenceEstimator(Estimator):
         y: Any,
         like: Model | None,
         eval_set: Any = None,
+        groups: Any = None,
         sample_weight: Any = None,
         classes: Any = None,
     ) -> ClassifyProblem:
         sequences, labels = self._part(X, y, like)
-        weights = None
+        weights, of = None, None if groups is None else numbered(groups, len(labels))
         if sample_weight is not None:
             weights = _weights(sample_weight, len(labels))
             used = np.flatnonzero(weights)
             sequences, labels, weights = sequences.select(used), labels[used], weights[used]
+            of = None if of is None else of[used]
         target, notes = (like.target, like.notes) if like is not None else self._target(labels, classes)
         if like is not None and classes is not None:
             self._target(labels, classes, self.classes_)
@@ -98,9 +104,8 @@ class SequenceEstimator(Estimator):
             held_out = held, self._values(truth, target, "eval_set")
         from .training import ClassifyProblem
 
-        problem = ClassifyProblem.of(
-            config, sequences, self._values(labels, target, "y"), target, held_out, sample_weight=weights, like=like
-        )
+        given = config, sequences, self._values(labels, target, "y"), target, held_out
+        problem = ClassifyProblem.of(*given, sample_weight=weights, groups=of, like=like)
         return replace(problem, notes=notes if like is not None else {**notes, "steps": self._width(X)})
 
     def _sequences(self, X: Any) -> Sequences | Texts:
@@ -193,6 +198,7 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: Any = None,
         eval_set: Any = None,
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
@@ -204,6 +210,8 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
             y: their labels.
             classes: all labels that will ever come; the first call needs them where its ``y`` hasn't got them all.
             sample_weight: how much each sequence counts in the loss, (n,).
+            groups: to which each sequence belongs, such as the sentence of a phrase, (n,): none of a group is learnt
+                from while others are validated with. Default: each stands alone.
             eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
             callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
             folder: where it is written where training stands, as in ``fit``.
@@ -211,7 +219,7 @@ class Classifier(ClassifierMixin, SequenceEstimator, ClassifyConfig):  # type: i
         Raises:
             InputError: a ValueError, where any of it can't be used, such as a label that was never named.
         """
-        how = {"eval_set": eval_set, "sample_weight": sample_weight, "classes": classes}
+        how = {"groups": groups, "eval_set": eval_set, "sample_weight": sample_weight, "classes": classes}
         return self._fit(X, y, getattr(self, "model_", None), callbacks, folder, **how)
 
     def _labels(self, y: Any) -> NDArray[Any]:
@@ -292,6 +300,7 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: Any = None,
         eval_set: Any = None,
         callbacks: Sequence[Callback] = (),
         folder: str | PathLike[str] | None = None,
@@ -302,6 +311,8 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
             X: sequences, as in ``fit``.
             y: their numbers, (n,).
             sample_weight: how much each sequence counts in the loss, (n,).
+            groups: to which each sequence belongs, such as the sentence of a phrase, (n,): none of a group is learnt
+                from while others are validated with. Default: each stands alone.
             eval_set: what to validate with, a pair like ``(X, y)``, in the place of a part of them.
             callbacks: are told how training goes on, see ``statewise.jobs.Callback``.
             folder: where it is written where training stands, as in ``fit``.
@@ -310,7 +321,7 @@ class Regressor(RegressorMixin, SequenceEstimator, SequenceConfig):  # type: ign
             InputError: a ValueError, where any of it can't be used.
         """
         like = getattr(self, "model_", None)
-        return self._fit(X, y, like, callbacks, folder, eval_set=eval_set, sample_weight=sample_weight)
+        return self._fit(X, y, like, callbacks, folder, groups=groups, eval_set=eval_set, sample_weight=sample_weight)
 
     def _labels(self, y: Any) -> NDArray[Any]:
         """``y`` as numbers (n,)."""

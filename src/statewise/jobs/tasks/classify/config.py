@@ -164,6 +164,12 @@ class Layout(Config):
         None, "the class, the labels or the number", metavar="COLUMN", default="label, class or target"
     )
     time: str | None = reading(None, "orders the rows", metavar="COLUMN", default="time, timestamp, date, t or step")
+    group: str | None = reading(
+        None,
+        "says what belongs together: a group is validated or tested with as a whole, or learnt from",
+        metavar="COLUMN",
+        default="each sequence stands alone",
+    )
     separator: str | None = reading(
         None, "is between labels, where a sequence may have several", metavar="TEXT", default="labels aren't cut"
     )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .sequences import Sequences
+from .sequences import Rows, Sequences
 from .targets import Target, Values
 
 Floats = NDArray[np.float32]
@@ -29,6 +29,8 @@ class Lesson:
     values: Values
     weights: Floats | None = None
     seed: int = 0
+    groups: Rows | None = None
+    """The group of each (n,), which is left out as a whole; None: each stands alone."""
     reach: int = 1
     """Steps that are looked at together, of kinds that can be told."""
 

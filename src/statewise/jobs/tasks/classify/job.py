@@ -9,13 +9,13 @@ from ....inspecting.sample import Sample
 from ... import experiment
 from ...config import part_of
 from ...data.columns import listed
-from ...errors import InputError
+from ...errors import InputError, remark
 from ...experiment import Facts, Outcome
 from . import inspected, report
 from .answer import predictions
 from .baselines import baselines
 from .config import ClassifyConfig, Layout, Options
-from .examples import Examples, check_alike
+from .examples import Examples, check_alike, met_again, numbered
 from .formats import digits, parts_of, read
 from .model import Model
 from .result import Score, result_of
@@ -38,9 +38,12 @@ class Classify(experiment.Job[Options, Model]):
             self.target.read(part.labels or (), part.source, part.ids) for part in (self.examples, self.test)
         )
         told, image = part_of(ClassifyConfig, options), self.examples.picture is not None
-        self.problem = ClassifyProblem.of(
-            told, self.examples.sequences, self.values, self.target, image=image, like=self.like
-        )
+        groups = None if self.examples.groups is None else numbered(self.examples.groups, len(self.examples))
+        given = told, self.examples.sequences, self.values, self.target
+        self.problem = ClassifyProblem.of(*given, image=image, groups=groups, like=self.like)
+        if again := met_again(self.examples, self.test):
+            where = f"{again} of {len(self.test)} sequences of the test part"
+            remark(f"{self.test.source}: {where} are in the training part too, value for value")
 
     def _parts(self, config: Options) -> tuple[Examples, Examples, str]:
         """The training part, the test part, and in words how they were told apart."""
@@ -50,6 +53,8 @@ class Classify(experiment.Job[Options, Model]):
             file, beside = parts_of(config.file)
             config = replace(config, file=file, test=config.test or beside)
             examples = read(file, self.layout, labels=config.labels)
+        if config.group is not None and examples.groups is None:
+            raise InputError(f"{examples.source}: no column {config.group!r} for --group")
         if examples.channels:  # other files have to be as this one
             self.layout = replace(self.layout, channels=examples.channels, long=True)
         self.layout = examples.layout or self.layout
@@ -61,10 +66,13 @@ class Classify(experiment.Job[Options, Model]):
                 raise InputError(f"{test.source}: has no labels to test with; to get some: statewise classify predict")
             return examples, test, f" ({config.test})"
         values = self.target.read(examples.labels or (), examples.source, examples.ids)
-        kept, held = self.target.split(values, config.test_share, config.seed)
+        groups = None if examples.groups is None else numbered(examples.groups, len(examples))
+        kept, held = self.target.split(values, config.test_share, config.seed, groups)
         if not len(held):
-            raise InputError(f"{examples.source}: no class has two sequences; give a test part with --test")
+            few = "no class has two sequences" if groups is None else f"no group of {config.group!r} can be spared"
+            raise InputError(f"{examples.source}: {few}; give a test part with --test")
         of = " of each class" if isinstance(self.target, Classes) else ""
+        of += "" if groups is None else f", in whole groups by {config.group!r}"
         how = f" ({100 * config.test_share:g} %{of}, split off with seed {config.seed})"
         return examples.select(kept), examples.select(held), how
 

@@ -90,7 +90,7 @@ class Rocket(Features):
         x = np.empty((len(lesson.sequences), rocket.count), np.float32)
         for rows, features in rocket.parts(lesson.sequences):
             x[rows] = features
-        return rocket, *ridge(x, lesson.target.responses(lesson.values), lesson.weights)
+        return rocket, *ridge(x, lesson.target.responses(lesson.values), lesson.weights, lesson.groups)
 
     @property
     def count(self) -> int:

@@ -92,6 +92,8 @@ class SequenceTask(Task):
 
     def _terms(self, values: Tensor, counts: Tensor | None = None) -> float:
         """What that sum divides by: how many sequences there are, or what they weigh."""
+        if self.weights is None and counts is None:
+            return float(len(values))
         terms = self.target.terms(values, self.weights)
         return float(terms.sum() if counts is None else terms @ counts)
 
@@ -113,6 +115,8 @@ class ClassifyProblem(Problem[Model]):
     """What is validated with in the place of those."""
     sample_weight: NDArray[np.float32] | None = None
     """How much each sequence counts in the loss, (n,); not in the validation."""
+    groups: Rows | None = None
+    """The group of each, (n,): all of a group are learnt from, or none."""
     like: Model | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     vectors: Mapping[str, NDArray[np.float32]] | None = None
@@ -129,6 +133,7 @@ class ClassifyProblem(Problem[Model]):
         *,
         image: bool = False,
         sample_weight: NDArray[np.float32] | None = None,
+        groups: Rows | None = None,
         like: Model | None = None,
     ) -> ClassifyProblem:
         """To learn ``values`` (n, ...), and validate with ``held_out``; None: with what ``config`` holds out.
@@ -140,16 +145,16 @@ class ClassifyProblem(Problem[Model]):
         split = None
         if held_out is None:
             config = replace(config, validation_share=share_held_out(config.validation_share, len(values)))
-            split = target.split(values, config.validation_share or 0.0, config.seed)
+            split = target.split(values, config.validation_share or 0.0, config.seed, groups)
             split = split if len(split[1]) else None
         config = config if isinstance(config, ClassifyConfig) else ClassifyConfig(**vars(config))
         # A ridge regression says all labels with the same weights of the rows; a model that goes on has what it had.
         if like is not None or (config.balance and not isinstance(target, Classes)):
             config = replace(config, minirocket=bool(config.minirocket))
-        problem = cls(config, (sequences, values), target, split, held_out, sample_weight, like)
+        problem = cls(config, (sequences, values), target, split, held_out, sample_weight, groups, like)
         texts = isinstance(sequences, Texts)
         if isinstance(sequences, Texts) and config.level is None:
-            config = replace(config, level=_level_of(config, sequences, problem.part, target))
+            config = replace(config, level=_level_of(config, problem))
         config = config.decided(len(problem.part[1]), sequences.usual_length, image=image, texts=texts)
         problem = replace(problem, config=config)
         return problem if like is not None or config.vectors is None else problem.with_vectors(config.vectors)
@@ -219,14 +224,14 @@ class ClassifyProblem(Problem[Model]):
         """
         if self.like is not None or self.features is None:
             return None if self.like is None or self.like.beside is None else (self.like.beside, None)
-        (sequences, values), weights = self.part, self._learning(self.sample_weight)
+        (sequences, values), weights, groups = self.part, self._learning(self.sample_weight), None
         if self.features.LEFT_OUT:
-            (sequences, values), weights = self.given, self.sample_weight
+            (sequences, values), weights, groups = self.given, self.sample_weight, self.groups
         if self.config.balance and isinstance(self.target, Classes):
             of_classes = self.target.balanced(values).numpy()[values]
             weights = of_classes if weights is None else weights * of_classes
         read, seed, reach = self.encoder.encoded(sequences), self.config.seed, self.config.ngrams or 1
-        return Beside.fitted(self.features, Lesson(read, self.target, values, weights, seed, reach))
+        return Beside.fitted(self.features, Lesson(read, self.target, values, weights, seed, groups, reach))
 
     def train(self, trainer: Trainer) -> Model:
         """The network and, where something stands beside it, how much each counts.
@@ -236,17 +241,18 @@ class ClassifyProblem(Problem[Model]):
         if self.like is not None or self.beside is None or self.held_out is not None:
             return super().train(trainer)
         values, left_out = self.given[1], self.beside[1]
-        outputs = np.empty((len(values), self.target.width)) if len(values) >= FEW else None
-        scores = np.zeros((len(values), self.target.width)) if left_out is None else left_out
-        halves = self.target.split(values, 0.5, self.config.seed)
-        for number, (kept, held) in enumerate((halves, halves[::-1]), 1):
-            weights = None if self.sample_weight is None else self.sample_weight[kept]
-            half = replace(self, given=self._of(kept), sample_weight=weights)
+        halves = self.target.split(values, 0.5, self.config.seed, self.groups)
+        parts = (halves, halves[::-1]) if len(halves[1]) else ()  # a group may be all that there is of a class
+        outputs = np.empty((len(values), self.target.width)) if parts and len(values) >= FEW else None
+        scores = np.zeros((len(values), self.target.width)) if parts and left_out is None else left_out
+        for number, (kept, held) in enumerate(parts, 1):
+            weights, groups = (None if of is None else of[kept] for of in (self.sample_weight, self.groups))
+            half = replace(self, given=self._of(kept), sample_weight=weights, groups=groups)
             if outputs is not None:
                 network = half.network()
                 trainer.fit(half.task(network), self.config, f"half {number}")
                 outputs[held] = outputs_of(network.eval(), half._read(self._of(held)[0])).numpy()
-            if left_out is None and half.beside is not None:
+            if left_out is None and scores is not None and half.beside is not None:
                 scores[held] = half.beside[0].scores(half.encoder.encoded(self._of(held)[0]))
         network = self.network()
         trainer.fit(self.task(network), self.config, "all")
@@ -301,15 +307,16 @@ class ClassifyProblem(Problem[Model]):
         """``sequences`` as the network reads them."""
         return self.encoder.encoded(sequences, self.config.segment or 1)
 
-    def _learning(self, weights: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-        """``weights`` of what was given: of what is learnt from."""
-        return weights if weights is None or self.split is None else weights[self.split[0]]
+    def _learning(self, given: NDArray[Any] | None) -> NDArray[Any] | None:
+        """Of a number for each of what was ``given``, those of what is learnt from."""
+        return given if given is None or self.split is None else given[self.split[0]]
 
 
-def _level_of(config: ClassifyConfig, texts: Texts, part: Part, target: Target) -> Level:
-    """The level at which a network does best in a short run on some of ``part``; the only one that suits ``texts``."""
+def _level_of(config: ClassifyConfig, problem: ClassifyProblem) -> Level:
+    """The level at which a network does best in a short run on some of what is learnt; the only one that suits it."""
+    (sequences, values), texts, groups = problem.part, problem.given[0], problem._learning(problem.groups)
+    assert isinstance(texts, Texts)
     levels: tuple[Level, ...] = ("word",) if config.vectors else texts.levels
-    sequences, values = part
     if len(levels) == 1 or len(values) < LEAST_TRIED:
         return levels[0]
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(values))[:MOST_TRIED])
@@ -318,6 +325,7 @@ def _level_of(config: ClassifyConfig, texts: Texts, part: Part, target: Target) 
     for level in levels:
         trainer = Trainer()
         some = replace(short, level=level), sequences.select(rows), values[rows]
-        ClassifyProblem.of(*some, target).train(trainer)
+        of = None if groups is None else groups[rows]
+        ClassifyProblem.of(*some, problem.target, groups=of).train(trainer)
         lost[level] = min(record["validation"]["loss"] for record in trainer.history if record.get("validation"))
     return min(lost, key=lambda level: lost[level])

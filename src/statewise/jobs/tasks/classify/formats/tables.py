@@ -58,6 +58,16 @@ def read(source: Any, layout: Layout) -> Examples:
     frame, where = texts.frame_of(source, layout), name_of(source)
     if not len(frame):
         raise InputError(f"{where}: no rows, expected at least one sequence")
+    group = layout.group
+    if group is None or group not in frame.columns:
+        return _read(source, where, frame, layout)
+    # Nothing is read from this column, and the rows below a line of names are all that there are.
+    layout = replace(layout, header=True if layout.header is None else layout.header)
+    return _read(source, where, frame.drop(group), layout, frame[group])
+
+
+def _read(source: Any, where: str, frame: pl.DataFrame, layout: Layout, group: pl.Series | None = None) -> Examples:
+    groups = None if group is None else _text(where, group)
     id, label, time = _columns(where, frame, layout)
     repeat = id is not None and frame[id].n_unique() < len(frame)
     long = id is not None and (repeat if layout.long is None else layout.long)
@@ -69,18 +79,22 @@ def read(source: Any, layout: Layout) -> Examples:
             examples = texts.of_frame(where, name, frame, layout)
             ids = _text(where, frame[id]) if id in frame.columns else ()
             labels = _text(where, frame[layout.label]) if layout.label in frame.columns else None
-            return replace(examples, ids=ids or examples.ids, labels=labels)
+            return replace(examples, ids=ids or examples.ids, labels=labels, groups=groups)
     channels = _channels(where, frame, layout, [name for name in (id, label, time) if name is not None])
     table = _Table(where, name, frame, id, label, time, channels, layout.gaps, layout.separator is not None)
     symbols = layout.symbols or (long and len(channels) == 1 and texts.has_words(frame[channels[0]]))
     if long and id is not None:
-        return _long(table, id, symbols=symbols)
+        examples, first, number = _long(table, id, symbols=symbols)
+        if group is not None and groups is not None:
+            groups = _of_sequences(where, group.name, "of the group", groups, examples.ids, first, number)
+        return replace(examples, groups=groups)
     if time is not None:
         raise InputError(f"{where}: {time!r} is the time, so a row is a step; name the sequences' column with --id")
-    return _wide_symbols(table) if symbols else _wide(table)
+    return replace(_wide_symbols(table) if symbols else _wide(table), groups=groups)
 
 
-def _long(table: _Table, id: str, *, symbols: bool) -> Examples:
+def _long(table: _Table, id: str, *, symbols: bool) -> tuple[Examples, Rows, Rows]:
+    """Its sequences, the first row of each, and for each row the number of its sequence."""
     where, frame = table.where, table.frame
     names = _text(where, frame[id])
     ids, first, number = _numbered(names)
@@ -91,7 +105,8 @@ def _long(table: _Table, id: str, *, symbols: bool) -> Examples:
         _check_times(where, table.time, when, number, order)
     labels = None
     if table.label is not None:
-        labels = _labels_of_sequences(table, frame[table.label], names, first, number)
+        cells = _text(where, frame[table.label], table.several)
+        labels = _of_sequences(where, table.label, "labelled", cells, ids, first, number)
     lengths = np.bincount(number).astype(np.int64)
     if symbols:
         if len(table.channels) > 1:
@@ -99,13 +114,14 @@ def _long(table: _Table, id: str, *, symbols: bool) -> Examples:
                 f"{where}: {len(table.channels)} columns could be the symbols, choose with --channels:"
                 f" {listed(table.channels)}"
             )
-        cells = np.array(_text(where, frame[table.channels[0]]), object)[order]
-        rows = [tuple(row) for row in np.split(cells, np.cumsum(lengths)[:-1])]
-        return Examples(table.name, where, Texts(rows), labels, ids, tuple(table.channels))
+        found = np.array(_text(where, frame[table.channels[0]]), object)[order]
+        rows = [tuple(row) for row in np.split(found, np.cumsum(lengths)[:-1])]
+        return Examples(table.name, where, Texts(rows), labels, ids, tuple(table.channels)), first, number
     steps = np.stack(
         [numbers(where, frame[name], missing=table.gaps == "carry") for name in table.channels], axis=1
     )  # (S, I)
-    return Examples(table.name, where, Sequences(steps[order], lengths), labels, ids, tuple(table.channels))
+    sequences = Sequences(steps[order], lengths)
+    return Examples(table.name, where, sequences, labels, ids, tuple(table.channels)), first, number
 
 
 def _wide(table: _Table) -> Examples:
@@ -174,17 +190,16 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Rows, Rows]:
     return [names[row] for row in first[order]], first[order], order.argsort()[number]
 
 
-def _labels_of_sequences(
-    table: _Table, column: pl.Series, names: Sequence[str], first: Rows, number: Rows
+def _of_sequences(
+    where: str, column: str, what: str, cells: Sequence[str], ids: Sequence[str], first: Rows, number: Rows
 ) -> list[str]:
-    """The label of each sequence; refuses one that changes within it."""
-    where, cells = table.where, _text(table.where, column, table.several)
+    """Of ``cells``, one a row, that of each sequence; refuses one that changes within it."""
     for row, cell in enumerate(cells):
         begin = first[number[row]]
         if cell != cells[begin]:
             raise InputError(
-                f"{where}: column {column.name!r}, row {row + 1}: sequence {names[row]!r} is labelled {cell!r} here"
-                f" and {cells[begin]!r} in row {begin + 1}; expected one label"
+                f"{where}: column {column!r}, row {row + 1}: sequence {ids[number[row]]!r} is {what} {cell!r} here"
+                f" and {cells[begin]!r} in row {begin + 1}; expected one"
             )
     return [cells[row] for row in first]
 

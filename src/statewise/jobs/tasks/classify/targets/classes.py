@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ....data.split import Rows, stratified_split
+from ....data.split import Rows, grouped_split, stratified_split
 from ....errors import InputError
 from ....lazy import LazyModule
 from .linear import logistic
@@ -53,8 +53,10 @@ class Classes(Target):
         """The place of each label: (n,)."""
         return np.array(places_of(self.names, labels, source, ids), np.int64)
 
-    def split(self, values: Values, share: float, seed: int) -> tuple[Rows, Rows]:
+    def split(self, values: Values, share: float, seed: int, groups: Rows | None = None) -> tuple[Rows, Rows]:
         """``share`` of each class."""
+        if groups is not None:
+            return grouped_split(groups, share, seed, values)
         return stratified_split(values, share, seed)
 
     def balanced(self, values: Values) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data.columns import listed
-from ....data.split import Rows, random_split
+from ....data.split import Rows, grouped_split, random_split
 from ....errors import InputError
 from ....lazy import LazyModule
 from .linear import logistic
@@ -72,9 +72,9 @@ class Labels(Target):
             values[row, places_of(self.names, parts, source, [ids[row]] * len(parts))] = 1
         return values
 
-    def split(self, values: Values, share: float, seed: int) -> tuple[Rows, Rows]:
+    def split(self, values: Values, share: float, seed: int, groups: Rows | None = None) -> tuple[Rows, Rows]:
         """Any rows."""
-        return random_split(len(values), share, seed)
+        return random_split(len(values), share, seed) if groups is None else grouped_split(groups, share, seed)
 
     def balanced(self, values: Values) -> Tensor:
         """How many sequences lack a label for one that has it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ....data.split import Rows, random_split
+from ....data.split import Rows, grouped_split, random_split
 from ....errors import InputError
 from ....lazy import LazyModule
 from .linear import ridge
@@ -61,9 +61,9 @@ class Number(Target):
                 raise InputError(f"{source}: sequence {id!r}: expected a finite number as its label, got {label!r}")
         return np.array(values)
 
-    def split(self, values: Values, share: float, seed: int) -> tuple[Rows, Rows]:
+    def split(self, values: Values, share: float, seed: int, groups: Rows | None = None) -> tuple[Rows, Rows]:
         """Any rows."""
-        return random_split(len(values), share, seed)
+        return random_split(len(values), share, seed) if groups is None else grouped_split(groups, share, seed)
 
     def balanced(self, values: Values) -> Tensor:
         """Raises ``InputError``: there is nothing to balance."""

@@ -42,8 +42,8 @@ class Target(ABC):
         """The labels of a file as numbers. Raises ``InputError`` for one that is none of these."""
 
     @abstractmethod
-    def split(self, values: Values, share: float, seed: int) -> tuple[Rows, Rows]:
-        """The rows that stay, and ``share`` of them held out."""
+    def split(self, values: Values, share: float, seed: int, groups: Rows | None = None) -> tuple[Rows, Rows]:
+        """The rows that stay, and ``share`` of them held out; all rows of one of ``groups`` (n,) together."""
 
     @abstractmethod
     def balanced(self, values: Values) -> Tensor:
