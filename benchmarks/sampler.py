@@ -49,6 +49,7 @@ RULES = (
     Rule("site-packages/matplotlib/", "", REPORT),
     Rule("statewise/jobs/experiment.py", "page_of", REPORT),
     Rule("statewise/jobs/training/fit.py", "_validate", VALIDATION),
+    Rule("statewise/jobs/tasks/write/caching.py", "", VALIDATION),
     Rule("statewise/jobs/training/fit.py", "fit", FIT),
     Rule("statewise/jobs/training/optimizer.py", "step", OPTIMIZER),
     Rule("statewise/jobs/training/optimizer.py", "clip", CLIPPING),

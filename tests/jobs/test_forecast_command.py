@@ -106,6 +106,7 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
         "seasonal naive (12)",
         "The error by step",
         "Intervals",
+        "s t says how far",
         "not following",
         "too few to tell",
         "<svg",
