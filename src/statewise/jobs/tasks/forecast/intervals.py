@@ -321,10 +321,10 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
         """The values at the k-th of what is known, (n, h)."""
         inner = k - len(out)
         if 0 <= inner < len(plan.quantiles):
-            return scaled[..., inner]
+            return np.asarray(scaled[..., inner])
         side, times = (0, out[::-1][k]) if inner < 0 else (-1, out[inner - len(plan.quantiles)])
         middle = scaled[..., plan.median]
-        return middle + (scaled[..., side] - middle) * times
+        return np.asarray(middle + (scaled[..., side] - middle) * times)
 
     knots, at = normal_quantiles(np.array(known)), normal_quantiles(ranks[:, : quantiles.shape[1]])
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
