@@ -85,6 +85,8 @@ def times(path: Where, column: pl.Series, *, daily: bool | None = None) -> NDArr
     Times of a zone are read as its clocks show them where they are ``daily``, all at the same hour; else, since clocks
     change, in UTC.
     """
+    if column.dtype in (pl.Datetime("us"), pl.Datetime("ms")) and not column.null_count():
+        return column.to_numpy().astype("datetime64[us]")
     dates = looks_like_dates(column)
     if not dates and reads_as_numbers(column):
         return numbers(path, column)

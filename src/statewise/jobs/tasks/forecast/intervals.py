@@ -312,19 +312,27 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
     """
     if len(plan.quantiles) < 2:
         return quantiles[..., 0]
-    scaled, known = transformed(quantiles, plan), plan.quantiles
+    scaled, known, out = transformed(quantiles, plan), plan.quantiles, np.zeros(0)
     if reach is not None and (reach > 1).any():
-        middle = scaled[..., plan.median, None]
-        ends, out = [scaled[..., side, None] - middle for side in (0, -1)], reach > 1
-        scaled = np.concatenate([middle + ends[0] * reach[out][::-1], scaled, middle + ends[1] * reach[out]], axis=-1)
-        far = np.array(FAR)[out]
+        out, far = reach[reach > 1], np.array(FAR)[reach > 1]
         known = (*((1 - far[::-1]) / 2), *known, *((1 + far) / 2))
+
+    def column(k: int) -> Array:
+        """The values at the k-th of what is known, (n, h)."""
+        inner = k - len(out)
+        if 0 <= inner < len(plan.quantiles):
+            return np.asarray(scaled[..., inner])
+        side, times = (0, out[::-1][k]) if inner < 0 else (-1, out[inner - len(plan.quantiles)])
+        middle = scaled[..., plan.median]
+        return np.asarray(middle + (scaled[..., side] - middle) * times)
+
     knots, at = normal_quantiles(np.array(known)), normal_quantiles(ranks[:, : quantiles.shape[1]])
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
     if right.size == 1:
-        low, high = (scaled[..., right.item() - back] for back in (1, 0))
+        low, high = (column(right.item() - back) for back in (1, 0))
     else:
-        low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
+        every = np.stack([column(k) for k in range(len(knots))], axis=-1)
+        low, high = (np.take_along_axis(every, index[..., None], -1)[..., 0] for index in (right - 1, right))
     found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
     return np.asarray(np.exp(found) if plan.log else found)
 
