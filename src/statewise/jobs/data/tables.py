@@ -193,5 +193,7 @@ def _check_times(where: str, frame: pl.DataFrame) -> None:
 
 
 def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
+    if any(len(column) and column[-1] is not None for column in frame):
+        return frame
     filled = (~frame.select(pl.all_horizontal(pl.all().is_null())).to_series()).arg_true()
     return frame.head(int(filled[-1]) + 1 if len(filled) else 0)

@@ -40,6 +40,9 @@ def follow(quantiles: Array, real: Array, rows: Rows, of: Rows, start: Array, pl
     missed = np.zeros((len(window) + horizon, *stretch.shape))  # of each row's values, by the forecasts so far
     for come, begin in enumerate(window):
         begun = begin[begin >= 0]
+        if not len(begun):  # the last ones that began are still to come true
+            stretch = np.clip(stretch + RATE * apart / horizon * missed[come], -most, most)
+            continue
         series = of[begun]
         at[begun] = stretch[series]
         known, came = transformed(quantiles[begun], plan), transformed(real[begun], plan)

@@ -97,13 +97,13 @@ def read_long(frame: pl.DataFrame, where: str, columns: Columns, gaps: str, grid
 def _picked(frame: pl.DataFrame, where: str, columns: Columns, *, again: bool) -> Columns:
     """``columns`` with what is open found, and every name looked up; static ones may be missing the second time."""
     found = recognised(columns, frame.columns)
-    rest = _looked_up(frame, where, found, again=again)
+    taken = _looked_up(frame, where, found, again=again)
     every = found.target == (EVERY,)
     if found.time is None:
-        others = rest.drop([] if every else found.target)
+        others = frame.drop([*taken, *(() if every else found.target)])
         found = replace(found, time=cells.pick_time(where, others))
     if not found.target or every:
-        found = replace(found, target=cells.pick_targets(where, rest, found.time, every=every))
+        found = replace(found, target=cells.pick_targets(where, frame.drop(taken), found.time, every=every))
     if not again and style(found) != "plain" and found != columns:
         told = {*found.id, *found.target, *found.covariates, found.time}
         if unread := [name for name in frame.columns if name not in told]:
@@ -111,8 +111,8 @@ def _picked(frame: pl.DataFrame, where: str, columns: Columns, *, again: bool) -
     return found
 
 
-def _looked_up(frame: pl.DataFrame, where: str, columns: Columns, *, again: bool) -> pl.DataFrame:
-    """The columns that no option but --time and --target names. ``InputError`` for names that can't be used."""
+def _looked_up(frame: pl.DataFrame, where: str, columns: Columns, *, again: bool) -> list[str]:
+    """The columns that options other than --time and --target name. ``InputError`` for names that can't be used."""
     options = [("--id", c) for c in columns.id] + [("--known", c) for c in columns.known]
     options += [("--observed", c) for c in columns.observed]
     options += [("--static", c) for c in columns.static if not again or c in frame.columns]
@@ -127,7 +127,7 @@ def _looked_up(frame: pl.DataFrame, where: str, columns: Columns, *, again: bool
         if column in taken:
             raise InputError(f"{where}: {column!r} is named both as {taken[column]} and as {option}")
         taken[column] = option
-    return frame.drop([column for _, column in options])
+    return [column for _, column in options]
 
 
 def _cells(where: str, column: pl.Series) -> NDArray[Any]:
@@ -149,6 +149,8 @@ def _groups(frame: pl.DataFrame, where: str, ids: Sequence[str]) -> list[Group]:
         if frame[column].null_count():
             row = int(frame[column].is_null().arg_true()[0])
             raise InputError(f"{where}: column {column!r}, row {row + 1}: expected the id of a series, got nothing")
+    if all(frame[column].n_unique() == 1 for column in ids):
+        return [(tuple(cells.labels(frame[column].head(1))[0] for column in ids), np.arange(len(frame)))]
     keys = pl.DataFrame({str(n): cells.labels(frame[column]) for n, column in enumerate(ids)})
     found = keys.with_row_index("row").group_by(keys.columns, maintain_order=True).agg("row")
     rows = found["row"].to_list()

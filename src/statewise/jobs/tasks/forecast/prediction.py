@@ -13,7 +13,6 @@ from .ahead import Forecast, forecast_ahead, told_ahead
 from .answer import Words, shares_of
 from .config import Columns
 from .dataset import EncodedSeries
-from .intervals import at_shares
 from .panel import read_panel
 from .split import Array
 
@@ -56,7 +55,7 @@ def predict(
     said = words.text if text else words.table
     if samples:
         return found, said(heads, found.places, found.labels, (), found.quantiles)
-    quantiles = at_shares(found.quantiles, model.plan, shares, model.reach)
+    quantiles = model.at_shares(found.quantiles, shares, found.floor)
     return found, said(heads, found.places, found.labels, shares, quantiles)
 
 
@@ -87,7 +86,9 @@ def _range(values: Array) -> tuple[float, float]:
 def _far(values: Array, known: Array) -> bool:
     """Whether the middle of the last ``values``, as many as ``known``, is ``FAR_OFF`` times the range of those away."""
     low, high = _range(known)
-    middle = float(np.nanmedian(values[-len(known) :])) if np.isfinite(values[-len(known) :]).any() else low
+    last = values[-len(known) :]
+    last = last[np.isfinite(last)]
+    middle = float(np.median(last)) if len(last) else low
     return max(low - middle, middle - high) > FAR_OFF * ((high - low) or abs(high) or 1.0)
 
 
