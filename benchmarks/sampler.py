@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from time import process_time
@@ -20,14 +21,16 @@ from typing import NamedTuple
 
 INTERVAL = 0.005  # seconds of processor time
 TORCH, IMPORTS, READING = "import of torch", "other imports", "reading"
-NETWORK, OPTIMIZER = "network, loss, gradient", "optimizer"
+NETWORK, OPTIMIZER = "model: network, loss, gradient", "optimizer"
 CLIPPING, BATCHES, LOOP, CHECKPOINT = "clipping", "batches", "loop, curve", "checkpoint"
-VALIDATION, LINEAR, JUDGING = "validation", "linear part", "test, baselines"
+VALIDATION, LINEAR, JUDGING = "validation", "model: what is linear in it", "test, baselines"
 REPORT, REST = "report, pictures", "rest"
 PARTS = (
-    *(TORCH, IMPORTS, READING, NETWORK, OPTIMIZER, CLIPPING, BATCHES, LOOP, CHECKPOINT),
-    *(VALIDATION, LINEAR, JUDGING, REPORT, REST),
+    *(TORCH, IMPORTS, NETWORK, LINEAR, OPTIMIZER),
+    *(READING, CLIPPING, BATCHES, LOOP, CHECKPOINT, VALIDATION, JUDGING, REPORT, REST),
 )
+LEARNING = (NETWORK, LINEAR, OPTIMIZER)  # what a run is for; all else comes with it
+BESIDE = "neither model nor optimizer"
 FIT = "fit"  # the fitting loop: no part, but what is on the stack below it
 
 
@@ -46,6 +49,7 @@ RULES = (
     Rule("site-packages/matplotlib/", "", REPORT),
     Rule("statewise/jobs/experiment.py", "page_of", REPORT),
     Rule("statewise/jobs/training/fit.py", "_validate", VALIDATION),
+    Rule("statewise/jobs/tasks/write/caching.py", "", VALIDATION),
     Rule("statewise/jobs/training/fit.py", "fit", FIT),
     Rule("statewise/jobs/training/optimizer.py", "step", OPTIMIZER),
     Rule("statewise/jobs/training/optimizer.py", "clip", CLIPPING),
@@ -89,6 +93,12 @@ def part_of(codes: list[CodeType]) -> str:
     return next((part for part in order if part in found), LOOP if FIT in found else REST)
 
 
+def beside(seconds: Mapping[str, float]) -> float:
+    """The share of what comes with a run, of all that follows the imports."""
+    after = {part: value for part, value in seconds.items() if part not in (TORCH, IMPORTS)}
+    return 1 - sum(after.get(part, 0.0) for part in LEARNING) / sum(after.values())
+
+
 class Sampler:
     """Gives the processor time between ``begin`` and ``end`` to ``seconds`` of the parts."""
 
@@ -127,11 +137,8 @@ def main(argv: list[str]) -> None:
     total = sum(sampler.seconds.values())
     for part, seconds in sampler.seconds.items():
         if seconds:
-            print(f"{part:24}{seconds:8.2f} s {seconds / total:7.1%}")
-    begun = total - sum(sampler.seconds[part] for part in (TORCH, IMPORTS))
-    model = sum(sampler.seconds[part] for part in (NETWORK, OPTIMIZER, LINEAR))
-    shares = model / begun, 1 - model / begun
-    print("after the imports: parts of the model and the optimizer {:.1%}, all else {:.1%}".format(*shares))
+            print(f"{part:32}{seconds:8.2f} s {seconds / total:7.1%}")
+    print(f"{BESIDE + ', after the imports':42}{beside(sampler.seconds):7.1%}")
     Path(argv[0]).write_text(json.dumps(sampler.seconds), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Where the processor time of a job goes, in a process of its own: what is neither the network nor its optimizer?"""
+"""Where the processor time of a job goes, in a process of its own: what is neither the model nor its optimizer?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from statewise.cli import COMMANDS
 from ..case import TRAINING, Case, Shape
 from ..record import Record, by_case, pivot
 from ..runner import Kind, Table
-from ..sampler import NETWORK, OPTIMIZER, PARTS
+from ..sampler import BESIDE, PARTS, beside
 
 UNSIZED = Shape(1, 1, 1, 1, 1)  # a job has many networks
 JOBS = ("classify", "forecast", "tag", "write", "translate")
@@ -53,9 +53,8 @@ def _entries(records: Table) -> Iterator[tuple[list[str], str, str]]:
             if part in sides:
                 yield [part], case.cell, f"{sides[part].ratio:.1%}"
     for case, sides in found.items():
-        begun = sum(r.value for r in sides.values()) - sum(sides[p].value for p in PARTS[:2] if p in sides)
-        own = sum(r.value for part, r in sides.items() if part not in (*PARTS[:2], NETWORK, OPTIMIZER))
-        yield ["**neither network nor optimizer, after the imports**"], case.cell, f"**{own / begun:.1%}**"
+        own = beside({part: record.value for part, record in sides.items()})
+        yield [f"**{BESIDE}, after the imports**"], case.cell, f"**{own:.1%}**"
 
 
 KIND = Kind(

@@ -91,7 +91,7 @@ def test_a_job_is_run_by_itself_and_its_seconds_are_told(monkeypatch: pytest.Mon
     assert {r.side: r.ratio for r in records}[NETWORK] == 0.5
     table = shares.sections(records)["shares"]
     assert "| batches | 12.5% |" in table
-    assert "| **neither network nor optimizer, after the imports** | **16.7%** |" in table
+    assert "| **neither model nor optimizer, after the imports** | **16.7%** |" in table
 
 
 @pytest.mark.slow

@@ -106,6 +106,7 @@ def test_without_an_argument_it_forecasts_the_airline_series(capsys):
         "seasonal naive (12)",
         "The error by step",
         "Intervals",
+        "s t says how far",
         "not following",
         "too few to tell",
         "<svg",
@@ -348,6 +349,7 @@ def test_a_file_that_cannot_be_used(content, said, capsys):
         (["--time", "month", "--known", "month"], "'month' is named both as --known and as --time"),
         (["--time", "month", "--id", "month"], "'month' is named both as --id and as --time"),
         (["--layout", "rows", "--target", "sales"], "with --layout rows there are no columns"),
+        (["--base", "both", "--no-combine"], "--base both: one of them is the linear forecast"),
         (["--model", "lstm", "--distribution", "gaussian"], "lstm takes its intervals from the validation part alone"),
         (
             ["--model", "segrnn", "--lookback", "13", "--segment", "6"],

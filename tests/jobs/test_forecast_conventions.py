@@ -115,6 +115,21 @@ def test_hours_of_a_zone_whose_clocks_change():
     assert ahead["ds"].tolist() == list(pd.date_range("2024-10-25", periods=123, freq="h", tz="Europe/Berlin")[-3:])
 
 
+def test_times_of_text_are_written_on_as_they_came(tmp_path):
+    frame = nixtla(["a"])
+    for form, expected in {"%m/%d/%Y": "05/01/2021", "%b %Y": "May 2021", "%YQ%q": "2021Q2"}.items():
+        rows = (
+            frame if "%q" not in form else frame.assign(ds=pd.date_range("2016-04-01", periods=len(frame), freq="QS"))
+        )
+        period = rows["ds"].dt.to_period("Q") if "%q" in form else rows["ds"]
+        texts = rows.assign(ds=period.dt.strftime(form))
+        assert fitted(texts).save(tmp_path / "model") is None
+        ahead = Forecaster.load(tmp_path / "model").predict(h=1)
+        assert ahead["ds"].tolist() == ([expected] if "%q" not in form else [str(period.iloc[-1] + 1)])
+    periods = fitted(frame.assign(ds=frame["ds"].dt.to_period("M"))).predict(h=2)
+    assert periods["ds"].tolist() == [pd.Period("2021-05"), pd.Period("2021-06")]
+
+
 def test_kinds_come_back():
     frame = pl.from_pandas(nixtla()).with_columns(pl.col("ds").cast(pl.Date))
     ahead = fitted(frame).predict()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
+from sklearn.base import clone
 
 from statewise.jobs import Forecaster
 from statewise.jobs.tasks.forecast import report
@@ -71,6 +73,20 @@ def test_they_are_printed_where_demand_comes_now_and_then_and_nothing_is_below_z
     assert tested.quantiles.min() == 0
     assert forecast_ahead(tested.model, tested.model.tails).quantiles.min() == 0
     assert "never below 0" in dict(report.choices(model))["scale"]
+
+
+def test_intervals_of_any_level_are_not_below_zero_unless_a_value_was():
+    values = demand(120, 1)
+    quick = {"model": "seq2seq", "units": 2, "epochs": 1, "windows": 64}
+    forecaster = Forecaster(horizon=4, season=1, quantiles=(0.03, 0.97), **quick).fit(values)
+    beyond = forecast_ahead(forecaster.model_, forecaster.model_.tails, rows=12)
+    assert beyond.quantiles.min() == 0  # of paths
+    assert forecaster.predict_quantiles(level=[99, 99.9], h=9).min() == 0
+    table = pl.DataFrame({"ds": np.arange(120), "y": values})
+    found = clone(forecaster).cross_validation(table, n_windows=3, level=[99])
+    assert found["statewise-lo-99"].min() == 0
+    lower = forecaster.predict_quantiles(np.append(values, -4.0), level=[99])
+    assert lower.min() < 0
 
 
 def test_a_series_that_falls_below_zero_may_from_then_on_be_forecast_there():

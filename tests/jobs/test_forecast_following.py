@@ -130,9 +130,27 @@ def test_a_stretch_has_bounds_and_logarithms_are_stretched_as_such():
 
 def test_few_windows_are_as_wide_as_students_t():
     real = noise(4)[:, None]
-    for count in (2.0, 4.0):
+    spread = np.sqrt((real**2).mean())
+    for count, freedom in ((1.0, 1.5), (2.0, 2.0), (9.9, 9.9)):
         moved = shifts(np.zeros((4, 1, 3)), real, QUANTILES, count)
-        assert moved[2] >= np.sqrt((real**2).mean()) * stats.t.ppf(0.9, count) - 1e-12
+        np.testing.assert_allclose(moved, spread * stats.t.ppf(0.9, freedom) * np.array([-1, 0, 1]))
+        wide = np.array([-5.0, 0.0, 5.0]) + np.zeros((4, 1, 3))  # what a network says narrows to the same
+        np.testing.assert_allclose(shifts(wide, real, QUANTILES, count) + wide[0, 0], moved)
+    assert shifts(wide, np.full((4, 1), np.nan), QUANTILES, 2.0).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_four_windows_are_enough_for_intervals_that_hold_what_they_should():
+    quantiles = (0.025, 0.1, 0.5, 0.9, 0.975)
+
+    def held(real):  # (n, 5, H): four windows to learn from, one to come
+        moved = np.array([shifts(np.zeros((*one[:4].shape, 5)), one[:4], quantiles, 4.0) for one in real])
+        return [float((np.abs(real[:, 4]) <= moved[:, None, q]).mean()) for q in (3, 4)]
+
+    steps = np.random.default_rng(0).standard_normal((600, 5, 8))
+    assert held(steps[..., :1]) == pytest.approx([0.8, 0.95], abs=0.02)
+    walks = held(np.cumsum(steps, axis=2) / np.sqrt(np.arange(1, 9)))  # whose steps say more than a window's one
+    assert 0.8 < walks[0] < 0.86
+    assert walks[1] > 0.95
 
 
 def test_the_outer_interval_is_wider_than_the_inner_one_though_the_outermost_miss_is_in_both():
@@ -153,6 +171,7 @@ def test_what_lies_further_out_than_the_plan_is_as_far_as_it_was(heavy):
     ends = np.array([[[-1.0, 0.0, 1.0]]]) * truth.ppf(0.9)
     np.testing.assert_allclose(at_shares(ends, told, (0.025, 0.975), reach)[0, 0], truth.ppf([0.025, 0.975]), rtol=0.1)
     np.testing.assert_allclose(at_shares(ends, told, (0.1, 0.5))[0, 0], ends[0, 0, :2])
+    assert at_shares(ends, told, (0.025, 0.1), reach, np.array([0.0])).min() == 0.0
 
 
 # Whole models

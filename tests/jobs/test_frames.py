@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from statewise.jobs import InputError
+from statewise.jobs.data.frames import FrameKind
 from statewise.jobs.data.tables import read_table
 
 DAYS = [datetime(2020, 1, 1), datetime(2020, 1, 2), datetime(2020, 1, 3)]
@@ -59,6 +60,13 @@ class TestPandas:
     def test_periods_are_their_first_day(self, pd):
         series = pd.Series([1.0, 2.0], index=pd.period_range("2020-01", periods=2, freq="M"))
         assert_same(read_table(series), {"time": [datetime(2020, 1, 1), datetime(2020, 2, 1)], "value": [1.0, 2.0]})
+
+    def test_columns_of_periods_come_back(self, pd):
+        frame = pd.DataFrame({"month": pd.period_range("2020-01", periods=2, freq="M"), 3: [1.0, 2.0]})
+        assert_same(read_table(frame), {"month": [datetime(2020, 1, 1), datetime(2020, 2, 1)], "3": [1.0, 2.0]})
+        later = FrameKind.of(frame).frame({"month": np.array(["2021-05"], "datetime64[us]")})
+        assert later["month"].tolist() == [pd.Period("2021-05", "M")]
+        assert frame["month"].dtype == "period[M]"  # what was given is as it was
 
     def test_an_index_of_names_or_of_two_levels(self, pd):
         assert_same(read_table(pd.Series([1], index=["a"])), {"index": ["a"], "value": [1]})

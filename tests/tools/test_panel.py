@@ -147,7 +147,8 @@ def test_the_command_is_told_the_columns_and_its_forecasts_are_found_again(
     """In the place of the command stands one that says where each forecast begins."""
 
     def run(told: list[str], **_: Any) -> None:
-        options = dict(zip(told[5::2], told[6::2], strict=True))
+        assert told[5] == "--no-statistical"
+        options = dict(zip(told[6::2], told[7::2], strict=True))
         before, test = (
             list(csv.DictReader(Path(file).read_text().splitlines())) for file in (told[4], options["--test"])
         )
@@ -202,6 +203,10 @@ def test_the_page_tells_who_won() -> None:
         "50%",
         "2.00",
     ]
+    records["won"]["scores"][report.EXTRA] = records["won"]["scores"]["statewise"] | {"mase": 0.25}
+    assert report.ratio(records["won"], simple=False) == (1.25, "AutoETS")  # the command isn't its own rival
+    short = [[cell.strip() for cell in line.split("|")][1:4] for line in report.summary(records).splitlines()[-2:]]
+    assert [row[1:] for row in short] == [["1", "0.500"], ["1", "0.250"]]
     rows = report.sets(records, "report").splitlines()[2:]
     assert [row.split("|")[1].strip() for row in rows] == ["lost", "won"]
 
@@ -218,6 +223,25 @@ def test_a_method_that_fails_has_no_score(problem: Problem, monkeypatch: pytest.
     kept = {"scores": {"statewise": {"mase": 1.0}, "AutoETS": {"mase": 2.0}}}
     assert set(measure.measured(problem, "dev", kept, None)["scores"]) == {"naive", "AutoETS"}
     assert set(measure.measured(problem, "dev", kept, "naive")["scores"]) == {"statewise", "naive", "AutoETS"}
+
+
+def test_the_command_is_measured_with_statistics_where_it_takes_them(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short series without gaps; everywhere it is measured without them."""
+
+    def own(problem: Problem, *, statistical: bool = False) -> Array:
+        asked.append(statistical)
+        return np.zeros((len(problem.origins), problem.horizon, 5))
+
+    asked: list[bool] = []
+    monkeypatch.setattr(measure, "statewise", own)
+    monkeypatch.setattr(measure, "methods", lambda _: {})
+    problem.values[0][:] = np.arange(60.0) ** 2
+    assert set(measure.measured(problem, "dev", {}, None)["scores"]) == {"statewise"}  # there is a gap
+    problem.values[:] = [np.arange(60.0) ** 2, np.arange(60.0)[::-1] ** 2]
+    assert set(measure.measured(problem, "dev", {}, None)["scores"]) == {"statewise", report.EXTRA}
+    assert asked == [False, False, True]
 
 
 def test_times_beside_several_columns_of_values() -> None:

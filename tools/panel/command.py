@@ -15,13 +15,13 @@ import numpy as np
 from .protocol import LEVELS, Array, Problem
 
 
-def statewise(problem: Problem, timeout: float | None = None) -> Array:
-    """What the command says at the problem's origins, (N, H, 5)."""
+def statewise(problem: Problem, *, statistical: bool = False) -> Array:
+    """What the command says at the problem's origins, (N, H, 5): as it is without statsforecast, or as with that."""
     with tempfile.TemporaryDirectory() as folder:
-        return _run(problem, Path(folder), timeout)
+        return _run(problem, Path(folder), statistical)
 
 
-def _run(problem: Problem, folder: Path, timeout: float | None) -> Array:
+def _run(problem: Problem, folder: Path, statistical: bool) -> Array:
     first = [len(values) - problem.rows for values in problem.values]
     first = [row + int(np.flatnonzero(np.isfinite(v[row:]))[0]) for row, v in zip(first, problem.values, strict=True)]
     _write(folder / "before.csv", problem, [0] * len(first), first)
@@ -41,10 +41,10 @@ def _run(problem: Problem, folder: Path, timeout: float | None) -> Array:
         **({"--gaps": "mask"} if missing else {}),
     }
     command = [sys.executable, "-m", "statewise", "forecast", str(folder / "before.csv")]
+    command += ["--statistical" if statistical else "--no-statistical"]
     subprocess.run(
         command + [str(part) for option in options.items() for part in option],
         check=True,
-        timeout=timeout,
         capture_output=True,
         env={**os.environ, "NO_COLOR": "1"},
     )

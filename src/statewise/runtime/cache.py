@@ -5,6 +5,9 @@ probability that x comes next is then ::
 
     (1 - share) * network(x)  +  share * sum of softmax(sharpness * h_now . h_i) over the steps i that x followed
 
+A cache that isn't full has less than its share (``shares``): the first words of a text would be predicted worse with it
+than without.
+
 Letters: T steps, N rows, H numbers of a state, C the cache's size, S steps of a text, V symbols.
 """
 
@@ -25,6 +28,7 @@ Array = NDArray[Any]
 
 MOST = 10_000  # steps that are remembered
 AT_ONCE = 256  # steps whose likeness to what is remembered is computed at once
+HALF = 0.1  # of the size: about where a cache has half its share
 OUTPUT = 2  # ops that make logarithms of a state: a linear one, and their softmax
 
 
@@ -36,7 +40,7 @@ class Cache:
     sharpness: float
     """What the product of two states is multiplied by."""
     share: float
-    """Of the probability."""
+    """Of the probability, of a full cache."""
 
     @classmethod
     def of(cls, content: Any) -> Cache:
@@ -49,6 +53,10 @@ class Cache:
             raise LoadError(f"expected a cache of 1 to {MOST} steps and a share between 0 and 1, got {content!r:.80}")
         return cls(size, float(sharpness), float(share))
 
+    def shares(self, seen: Array) -> Array:
+        """Its share where it has so many steps, at most ``size``: half of it from somewhat less than a tenth on."""
+        return np.asarray(self.share * (1 + HALF) * seen / (seen + HALF * self.size))
+
     def added(self, logarithms: Array, states: Array, followed: Array, at: int) -> Array:
         """``logarithms`` (T, V) of the network's probabilities with what the cache says: (T, V).
 
@@ -59,10 +67,10 @@ class Cache:
         order = np.argsort(followed, kind="stable")
         symbols, begins = np.unique(followed[order], return_index=True)
         likely = np.add.reduceat(weights[:, order], begins, axis=1)  # (T, different symbols)
-        counts = np.where(weights.any(1), np.log1p(-self.share), 0.0)[:, None]
-        found = logarithms + counts.astype(logarithms.dtype)
+        share = self.shares(np.minimum(at + np.arange(len(logarithms)), self.size))[:, None]
+        found = logarithms + np.log1p(-share).astype(logarithms.dtype)
         with np.errstate(divide="ignore"):  # the logarithm of 0
-            found[:, symbols] = np.logaddexp(found[:, symbols], np.log(likely * self.share))
+            found[:, symbols] = np.logaddexp(found[:, symbols], np.log(likely * share))
         return np.asarray(found)
 
 

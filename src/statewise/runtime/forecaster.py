@@ -35,11 +35,10 @@ class Forecaster:
         """
         from ..jobs.tasks.forecast.ahead import forecast_ahead
         from ..jobs.tasks.forecast.answer import shares_of
-        from ..jobs.tasks.forecast.intervals import at_shares
 
         model = self._model
-        found = forecast_ahead(model, model.tails, rows=rows).quantiles
-        return np.asarray(at_shares(found, model.plan, shares_of(level, self.shares), model.reach))
+        found = forecast_ahead(model, model.tails, rows=rows)
+        return np.asarray(model.at_shares(found.quantiles, shares_of(level, self.shares), found.floor))
 
     def paths(self, count: int, rows: int | None = None, *, seed: int = 0) -> Array:
         """``count`` ways that the ``rows`` may go: (count, S, rows). Their steps hang together as real ones did.

@@ -44,13 +44,14 @@ class FrameKind:
     def of(source: Any) -> FrameKind:
         """That of ``source``, a frame; of anything else a polars frame, whose columns have the types they happen to."""
         if nw.dependencies.is_pandas_like_dataframe(source) or nw.dependencies.is_pandas_like_series(source):
-            whole = _with_index(source.iloc[:50])
+            whole = _as_columns(source.iloc[:50])
             known = set(_columns_of(source))
             index = tuple(name for name in map(str, whole.columns) if name not in known)
             bare = index if source.index.nlevels == 1 and source.index.name is None else ()
             types = FrameKind._types(nw.from_native(whole))
             if index and hasattr(source.index, "freqstr") and hasattr(source.index, "to_timestamp"):
                 types[index[0]] = ("Period", source.index.freqstr)
+            types |= {str(name): ("Period", str(source[name].dtype)[7:-1]) for name in _periods(source)}
             return FrameKind(nw.from_native(whole).implementation.value, types, index, bare)
         if isinstance(source, (list, tuple, np.ndarray)):
             return FrameKind()
@@ -91,6 +92,8 @@ class FrameKind:
         implementation: Any = self.implementation
         series = nw.new_series(name, values, backend=implementation)
         kind, *more = self.types.get(name, ("",))
+        if kind == "Period" and name not in self.index:
+            return nw.from_native(series.to_native().dt.to_period(more[0]), series_only=True)
         if kind == "Datetime" and isinstance(series.dtype, nw.Datetime):
             series = series.cast(nw.Datetime(more[0], None))  # type: ignore[arg-type]
             if len(more) < 2 or more[1] == "UTC":
@@ -127,7 +130,7 @@ def to_polars(source: Any) -> pl.DataFrame:
     if isinstance(source, (list, tuple, np.ndarray)):
         return _array(np.asarray(source))
     if nw.dependencies.is_pandas_like_dataframe(source) or nw.dependencies.is_pandas_like_series(source):
-        source = _with_index(source)
+        source = _as_columns(source)
     try:
         frame = nw.from_native(source, allow_series=True)
     except nw.exceptions.DuplicateError as error:
@@ -145,18 +148,32 @@ def to_polars(source: Any) -> pl.DataFrame:
     return pl.DataFrame([_column(name, frame[name]) for name in frame.columns])
 
 
-def _with_index(source: Any) -> Any:
-    """A pandas frame, or a series as one, whose index is a column too unless it only counts the rows."""
+def _as_columns(source: Any) -> Any:
+    """A pandas frame, or a series as one, whose index is a column too unless it only counts the rows.
+
+    Periods, such as months, begin some day, which stands for them.
+    """
     if nw.dependencies.is_pandas_like_series(source):
         source = source.to_frame("value" if source.name is None else source.name)
     index = source.index
-    if hasattr(index, "to_timestamp"):  # periods, such as months, begin some day
+    if periods := _periods(source):
+        source = source.copy(deep=False)
+        for name in periods:
+            source[name] = source[name].dt.to_timestamp()
+    if hasattr(index, "to_timestamp"):
         source = source.set_axis(index.to_timestamp(), axis=0).rename_axis(index.name or "time").reset_index()
     elif not _counts(source):
         if index.name is None and index.nlevels == 1:
             source = source.rename_axis("time" if hasattr(index, "tz") else "index")
         source = source.reset_index()
     return source.rename(columns=str)
+
+
+def _periods(source: Any) -> list[Any]:
+    """The names of the columns of periods."""
+    if nw.dependencies.is_pandas_like_series(source):
+        return []
+    return [name for name, dtype in source.dtypes.items() if str(dtype).startswith("period[")]
 
 
 def _counts(source: Any) -> bool:

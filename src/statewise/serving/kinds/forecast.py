@@ -18,7 +18,6 @@ from ...jobs.errors import InputError
 from ...jobs.tasks.forecast.ahead import Forecast, forecast_each
 from ...jobs.tasks.forecast.answer import shares_of
 from ...jobs.tasks.forecast.dataset import EncodedSeries
-from ...jobs.tasks.forecast.intervals import at_shares
 from ...jobs.tasks.forecast.model import Model
 from ...jobs.tasks.forecast.panel import read_panel
 from ..limits import Limits
@@ -82,7 +81,7 @@ def serve(path: Path, content: Mapping[str, Any], limits: Limits, kernels: Kerne
         return shares, (series, labels, horizon)
 
     def answer(shares: Sequence[float], series: Sequence[EncodedSeries], found: Forecast) -> dict[str, Any]:
-        quantiles = at_shares(found.quantiles, model.plan, shares, model.reach)  # (S, H, K)
+        quantiles = model.at_shares(found.quantiles, shares, found.floor)  # (S, H, K)
         return {
             "series": [
                 {

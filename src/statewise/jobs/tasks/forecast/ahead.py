@@ -33,6 +33,7 @@ class Forecast:
     places: NDArray[np.int64]  # (S, H), on the model's grid
     labels: list[list[str]]  # S of H
     quantiles: Array  # (S, H, Q), as many rows as were asked for, or (S, H, N), ways that they may go
+    floor: Array  # (S,), what nothing of a series is below
 
 
 def forecast_ahead(
@@ -101,7 +102,8 @@ def _dated(
     written = [model.grid.labels(row) for row in places]
     for row, told in zip(written, labels or [], strict=bool(labels)):
         row[: len(told)] = told[:rows]
-    return Forecast([each.name for each in series], places, written, quantiles)
+    floor = model.floor(series, np.array([len(each.values) for each in series]), np.arange(len(series)))
+    return Forecast([each.name for each in series], places, written, quantiles, floor)
 
 
 def reaching(model: Model, series: EncodedSeries, rows: int) -> EncodedSeries:

@@ -16,7 +16,7 @@ from .ahead import Forecast, forecast_ahead
 from .baselines import drift, fit_linear, intermittent, of_demand, persistence, seasonal_naive
 from .dataset import PanelDataset, floors, make_dataset, standardise, values_before, window_values
 from .following import CHUNK, follow, stretched
-from .intervals import at_shares, lately, shifted, shifts_of
+from .intervals import lately, shifted, shifts_of
 from .linear.folds import independent
 from .model import Model
 from .newer import forecast_following
@@ -133,8 +133,9 @@ def backtest(model: Model, problem: ForecastProblem, stride: int = 1) -> Backtes
     scores = [score(model.label, truth, quantiles)]
     scores += [score(name, truth, found) for name, found in _baselines(model, problem, rows, series, truth.real)]
     calibrated = sum(min(len(origins(*fold, plan.horizon)[0]), MOST_CALIBRATED) for fold in problem.folds)
+    floor = model.floor(problem.series, rows, series)
     held = tuple(
-        Held(ends[1] - ends[0], *(_held(side, truth.real, ends, after) for side in (quantiles, without)))
+        Held(ends[1] - ends[0], *(_held(side, truth.real, ends, floor, after) for side in (quantiles, without)))
         for ends in _judged(plan.quantiles)
     )
     return Backtest(problem, after, rows, series, truth.real, quantiles, tuple(scores), calibrated, held)
@@ -147,10 +148,10 @@ def _judged(quantiles: Sequence[float]) -> list[tuple[float, float]]:
     return sorted(found, reverse=True) if low < high else []
 
 
-def _held(quantiles: Array, real: Array, ends: tuple[float, float], model: Model) -> float:
-    """The share of ``real`` (n, H) between the quantiles ``ends`` of forecasts (n, H, Q)."""
+def _held(quantiles: Array, real: Array, ends: tuple[float, float], floor: Array, model: Model) -> float:
+    """The share of ``real`` (n, H) between the quantiles ``ends`` of forecasts (n, H, Q), none below ``floor`` (n,)."""
     parts = [slice(begin, begin + CHUNK) for begin in range(0, len(real), CHUNK)]
-    shares = [_inside(at_shares(quantiles[part], model.plan, ends, model.reach), real[part]) for part in parts]
+    shares = [_inside(model.at_shares(quantiles[part], ends, floor[part]), real[part]) for part in parts]
     counts = [np.isfinite(real[part]).sum() for part in parts]
     return float(np.average(np.nan_to_num(shares), weights=counts))
 

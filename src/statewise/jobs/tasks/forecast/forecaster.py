@@ -17,10 +17,9 @@ from ...errors import InputError
 from ...estimator import Estimator, Stream
 from ...lazy import LazyModule
 from ...training.callbacks import Callback
-from .ahead import forecast_ahead
+from .ahead import Forecast, forecast_ahead
 from .answer import Words, shares_of
 from .config import Columns, ForecastConfig
-from .intervals import at_shares
 from .model import Model
 from .newer import after, hear, updated
 from .panel import array_panel, read_panel
@@ -181,9 +180,9 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
         if level is not None:
             raise InputError("level: values were fitted, whose forecast is an array; predict_quantiles has intervals")
         if count:
-            paths = self._quantiles(df, rows, samples=count, seed=seed)  # (channels, h, N)
+            paths = self._ahead(df, rows, samples=count, seed=seed).quantiles  # (channels, h, N)
             return np.moveaxis(self._shaped(paths), -1, 0)
-        return self._shaped(self._quantiles(df, rows, spread=False)[..., self.model_.plan.median])
+        return self._shaped(self._ahead(df, rows, spread=False).quantiles[..., self.model_.plan.median])
 
     def predict_quantiles(self, df: Any = None, *, h: int | None = None, level: Any = None) -> Array:
         """The quantiles of values, rising, as the last dimension: (h, K) or (h, channels, K). A table's has columns.
@@ -196,15 +195,16 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
             raise InputError("predict_quantiles: a table was fitted; predict gives its quantiles as columns")
         model, rows = self.model_, None if h is None else checked("h", Whole, h)
         shares = shares_of(level, model.plan.quantiles)
-        return self._shaped(at_shares(self._quantiles(df, rows), model.plan, shares, model.reach))
+        found = self._ahead(df, rows)
+        return self._shaped(model.at_shares(found.quantiles, shares, found.floor))
 
-    def _quantiles(self, values: Any, rows: int | None, **how: Any) -> Array:
-        """(channels, h, Q)."""
+    def _ahead(self, values: Any, rows: int | None, **how: Any) -> Forecast:
+        """What follows the channels of ``values``."""
         model = self.model_
         series = model.tails
         if values is not None:
             series = tuple(model.encode(self._alike("predict", values)))
-        return forecast_ahead(model, series, rows=rows, **how).quantiles
+        return forecast_ahead(model, series, rows=rows, **how)
 
     def _alike(self, what: str, values: Any) -> Panel:
         """``values`` as series. Raises ``InputError`` where their shape isn't that of those that were fitted."""
@@ -269,8 +269,9 @@ class Forecaster(FittedSeries, Estimator, Columns, ForecastConfig):
                 model = one._fit_panel(panel.before(cutoff)).model_
                 encoded = model.encode(panel)
             heard = hear(model, model.encode(panel.before(cutoff)))  # as a forecast of newer rows does
-            quantiles = heard.forecast(encoded, cutoff, np.arange(len(cutoff)))  # (S, h, Q)
-            parts.append(at_shares(quantiles, model.plan, shares_of(level, model.plan.quantiles), model.reach))
+            at = (encoded, cutoff, np.arange(len(cutoff)))
+            shares = shares_of(level, model.plan.quantiles)
+            parts.append(model.at_shares(heard.forecast(*at), shares, model.floor(*at)))  # (S, h, K)
         assert model is not None
         return _windows(panel, cutoffs, parts, shares_of(level, model.plan.quantiles))
 

@@ -6,14 +6,15 @@ same hour, and a place in the calendar's cycles follows from it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...config import from_json
+from ...data.dates import PLAIN, form_of, is_form, written
 from ...errors import InputError
 
 Places = NDArray[np.int64]
@@ -22,10 +23,9 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_
 _YEAR = 365.25 * 86_400
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 _MICRO = 1_000_000
-_FORMS = {r"\d{4}-\d{2}": "M", r"\d{4}-\d{2}-\d{2}": "D", r"[\d-]+[ T]\d{2}:\d{2}": "m"}  # numpy's names of precisions
+_PRECISIONS = {"M": "%Y-%m", "D": "%Y-%m-%d", "m": "%Y-%m-%d %H:%M", "s": PLAIN}  # what former models have as a form
 END = -1  # of a month
 UNITS = ("month", "microsecond", "number", "row")
-PRECISIONS = (*_FORMS.values(), "s")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,14 @@ class Grid:
     offset: float = 0
     into: int = 0
     """Where in the month, in microseconds from its beginning; ``END`` for its last day."""
-    precision: str = "s"
-    """How far a time is written out: months M, days D, minutes m, seconds s."""
+    form: str = PLAIN
+    """How a time is written, see ``data.dates``."""
+    zone: str = ""
+    """What stands behind it, such as +00:00."""
 
     def __post_init__(self) -> None:
         whole = self.unit not in ("month", "microsecond") or (self.size == int(self.size) and self.offset % 1 == 0)
-        if self.unit not in UNITS or self.precision not in PRECISIONS or not self.size > 0 or not whole:
+        if self.unit not in UNITS or not is_form(self.form, self.zone) or not self.size > 0 or not whole:
             raise ValueError(f"no grid: {self}")
 
     @property
@@ -122,8 +124,7 @@ class Grid:
         when = self.when(places)
         if self.unit in ("row", "number"):
             return [f"{x:.10g}" for x in when]
-        written = np.datetime_as_string(when.astype(f"datetime64[{self.precision}]"))
-        return [text.replace("T", " ") for text in written.tolist()]
+        return written(when, self.form, self.zone)
 
 
 def find_grid(when: NDArray[Any], labels: Sequence[str], groups: Sequence[Places]) -> Grid:
@@ -132,8 +133,19 @@ def find_grid(when: NDArray[Any], labels: Sequence[str], groups: Sequence[Places
     measured = _measure(unit, when)
     steps = np.concatenate([np.diff(measured[rows]) for rows in groups])
     size = float(np.sort(steps)[len(steps) // 2]) if len(steps) else 1.0
-    precision = next((p for form, p in _FORMS.items() if re.fullmatch(form, labels[-1])), "s")
-    return Grid(unit, size, float(measured[groups[0][0]] % size), into, precision)
+    grid = Grid(unit, size, float(measured[groups[0][0]] % size), into)
+    if unit == "number":
+        return grid
+    form, zone = form_of(labels, when, daily=grid.daily)
+    return replace(grid, form=form, zone=zone)
+
+
+def grid_of(content: Any) -> Grid:
+    """The grid that a model's file holds as ``content``; ValueError for what is none."""
+    if isinstance(content, dict) and content.get("precision") in _PRECISIONS:
+        content = {**content, "form": _PRECISIONS[content["precision"]]}
+        del content["precision"]
+    return from_json(Grid, content)
 
 
 def _unit(when: NDArray[Any], groups: Sequence[Places]) -> tuple[str, int]:

@@ -4,12 +4,13 @@
 makes the interval between them hold with at least its probability, if misses to come are like those in the rows that
 calibrate (Romano et al. 2019; for a point forecast it is the quantile of the absolute misses, Vovk et al.). A quantile
 without its counterpart is moved for itself. The steps of the horizon lend each other strength: misses are counted in
-what is usual at their step, a smooth curve, and looked at together. Few windows that don't overlap can't tell a
-quantile, so it is taken half a standard error further out, not nearer than Student's t of as many would have it; and
-one beyond 80 % is as far from that as the normal distribution has it, or further. And all of it is counted in how much
-a series has moved of late, to the power ``LATELY``. Series that drift break the "if", so intervals follow what comes
-(following.py), and a report tells the coverage measured on the test part. The point forecast is not moved. What was
-tried and dropped: docs/jobs/forecast-method.md.
+what is usual at their step, a smooth curve, and looked at together. Fewer than ``FEW`` windows that don't overlap
+can't tell a quantile: Student's t of as many stands in for it, as wide as the root mean square of their misses calls
+for. Of more it is taken half a standard error further out, and one beyond 80 % is as far from that as the normal
+distribution has it, or further. And all of it is counted in how much a series has moved of late, to the power
+``LATELY``. Series that drift break the "if", so intervals follow what comes (following.py), and a report tells the
+coverage measured on the test part. The point forecast is not moved. What was tried and dropped:
+docs/jobs/forecast-method.md.
 
 *Paths.* Further ahead, block after block continues what the one before has said. A block is told of the forecast before
 it, not of what came, and so can't know how wrong that was. Therefore many paths are continued side by side. Each goes
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 PATHS = 256  # of each series
 LEAST_USUAL = 0.02  # of the mean square of all steps
 LATELY, LEAST_LATELY, MOST_LATELY = 0.4, 8, 5.0  # the power; rows that can tell; the ratio to what is usual
-FEW = 10  # independent windows, below which Student's t says how wide an interval is at least
+FEW = 10  # independent windows, below which Student's t of their misses says how wide an interval is
+ONE_WINDOW = 1.5  # degrees of freedom of the misses of one, as many as those of a random walk have
 USUAL = 0.8  # of the values are in an interval beyond which misses are at least as far apart as normal ones
 FAR = (0.9, 0.95, 0.98, 0.99)  # intervals further out than the plan's, which a model knows too
 MOST_RANKS = 256  # windows of the validation part that paths are made of
@@ -137,13 +139,17 @@ def shifts(forecast: Array, real: Array, quantiles: Sequence[float], independent
             continue  # the median, and what its counterpart settles
         misses = real - forecast[..., q]  # (n, H)
         if other is not None:
-            beyond = np.fmax(forecast[..., other] - real, misses)  # how far out of the interval
             share = quantile - quantiles[other]
-            half = float(np.mean(forecast[..., q] - forecast[..., other])) / 2
-            least = _least_half(real - (forecast[..., q] + forecast[..., other]) / 2, share, independent)
-            if share > USUAL:
-                least = max(least, (half + _quantile(beyond, USUAL, independent)) * _normal(share) / _normal(USUAL))
-            result[q] = max(_quantile(beyond, share, independent), least - half)
+            low, high = forecast[..., other], forecast[..., q]
+            half = float(np.mean(high - low)) / 2
+            if independent < FEW:
+                result[q] = _students_half(real - (high + low) / 2, share, independent, half) - half
+            else:
+                beyond = np.fmax(low - real, misses)  # how far out of the interval
+                result[q] = _quantile(beyond, share, independent)
+                if share > USUAL:
+                    usual = half + _quantile(beyond, USUAL, independent)
+                    result[q] = max(result[q], usual * _normal(share) / _normal(USUAL) - half)
             result[other] = -result[q]
         else:
             result[q] = _quantile(misses, quantile, independent)
@@ -161,14 +167,14 @@ def _quantile(misses: Array, probability: float, independent: float) -> float:
     return float(there[int(np.clip(rank, 1, len(there))) - 1])
 
 
-def _least_half(misses: Array, share: float, independent: float) -> float:
-    """Half the width of an interval that ``FEW`` independent windows call for, Student's t of their misses; else 0."""
+def _students_half(misses: Array, share: float, independent: float, otherwise: float) -> float:
+    """Half the width of an interval of Student's t of ``misses`` (n, H) from its middle; ``otherwise`` of none."""
     from scipy.special import stdtrit
 
-    if independent >= FEW:
-        return 0.0
-    root = float(np.sqrt(np.nanmean(misses**2))) if np.isfinite(misses).any() else 0.0
-    return root * float(stdtrit(max(independent, 1.0), (1 + share) / 2))
+    there = misses[np.isfinite(misses)]
+    if not len(there):
+        return otherwise
+    return float(np.sqrt(np.mean(there**2))) * float(stdtrit(max(independent, ONE_WINDOW), (1 + share) / 2))
 
 
 def _normal(share: float) -> float:
@@ -202,13 +208,14 @@ def continued(model: Model, series: Sequence[EncodedSeries], rows: int, *, sprea
     Without ``spread`` the quantiles beyond the horizon are only those of the last block, which is all that the median
     needs.
     """
-    plan = model.plan
+    plan, ends = model.plan, np.array([len(each.values) for each in series], dtype=np.int64)
+    floor = model.floor(series, ends, np.arange(len(series)))[:, None, None]
     parts = [np.zeros((len(series), 0, len(plan.quantiles)))]
     for found, each, _ in _blocks(model, series, rows, PATHS if spread and len(plan.quantiles) > 1 else 0):
         if len(each) and len(parts) > 1:
             together = mixed(each.reshape(len(series), PATHS, *each.shape[1:]), plan)
             together[..., plan.median] = found[..., plan.median]
-            found = rising(together, plan.median)
+            found = np.maximum(rising(together, plan.median), floor)
         parts.append(found)
     return np.concatenate(parts, axis=1)
 
@@ -305,33 +312,47 @@ def at_ranks(quantiles: Array, plan: Plan, ranks: Array, reach: Array | None = N
     """
     if len(plan.quantiles) < 2:
         return quantiles[..., 0]
-    scaled, known = transformed(quantiles, plan), plan.quantiles
+    scaled, known, out = transformed(quantiles, plan), plan.quantiles, np.zeros(0)
     if reach is not None and (reach > 1).any():
-        middle = scaled[..., plan.median, None]
-        ends, out = [scaled[..., side, None] - middle for side in (0, -1)], reach > 1
-        scaled = np.concatenate([middle + ends[0] * reach[out][::-1], scaled, middle + ends[1] * reach[out]], axis=-1)
-        far = np.array(FAR)[out]
+        out, far = reach[reach > 1], np.array(FAR)[reach > 1]
         known = (*((1 - far[::-1]) / 2), *known, *((1 + far) / 2))
+
+    def column(k: int) -> Array:
+        """The values at the k-th of what is known, (n, h)."""
+        inner = k - len(out)
+        if 0 <= inner < len(plan.quantiles):
+            return np.asarray(scaled[..., inner])
+        side, times = (0, out[::-1][k]) if inner < 0 else (-1, out[inner - len(plan.quantiles)])
+        middle = scaled[..., plan.median]
+        return np.asarray(middle + (scaled[..., side] - middle) * times)
+
     knots, at = normal_quantiles(np.array(known)), normal_quantiles(ranks[:, : quantiles.shape[1]])
     right = np.clip(np.searchsorted(knots, at), 1, len(knots) - 1)  # (n, h)
     if right.size == 1:
-        low, high = (scaled[..., right.item() - back] for back in (1, 0))
+        low, high = (column(right.item() - back) for back in (1, 0))
     else:
-        low, high = (np.take_along_axis(scaled, index[..., None], -1)[..., 0] for index in (right - 1, right))
+        every = np.stack([column(k) for k in range(len(knots))], axis=-1)
+        low, high = (np.take_along_axis(every, index[..., None], -1)[..., 0] for index in (right - 1, right))
     found = low + (high - low) * (at - knots[right - 1]) / (knots[right] - knots[right - 1])
     return np.asarray(np.exp(found) if plan.log else found)
 
 
-def at_shares(quantiles: Array, plan: Plan, shares: Sequence[float], reach: Array | None = None) -> Array:
-    """The quantiles of K ``shares`` of distributions whose quantiles are these (n, h, Q): (n, h, K)."""
+def at_shares(
+    quantiles: Array, plan: Plan, shares: Sequence[float], reach: Array | None = None, floor: Array | None = None
+) -> Array:
+    """The quantiles of K ``shares`` of distributions whose quantiles are these (n, h, Q): (n, h, K).
+
+    None is below the ``floor`` (n,) of its series.
+    """
     known = {share: quantiles[..., q] for q, share in enumerate(plan.quantiles)}
-    return np.stack(
+    found = np.stack(
         [
             known[share] if share in known else at_ranks(quantiles, plan, np.full((1, 1), share), reach)
             for share in shares
         ],
         axis=-1,
     )
+    return found if floor is None else np.maximum(found, floor[:, None, None])
 
 
 def mixed(quantiles: Array, plan: Plan) -> Array:

@@ -23,7 +23,7 @@ from .config import Columns, Plan
 from .dataset import EncodedSeries, Encoding, Scaling, bridged, encode, floors, make_dataset, past_values, standardise
 from .following import stretched
 from .grid import Grid
-from .intervals import LATELY, lately, recent_rows, shifted, transformed
+from .intervals import LATELY, at_shares, lately, recent_rows, shifted, transformed
 from .learner import Learner
 from .linear.folds import FOLDS
 from .linear.forecast import Linear, units
@@ -180,6 +180,10 @@ class Model(model_file.Model):
     def floor(self, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
         """What forecasts are not below, (n,)."""
         return floors(series, rows, of) if self.positive else np.full(len(rows), -np.inf)
+
+    def at_shares(self, quantiles: Array, shares: Sequence[float], floor: Array) -> Array:
+        """(n, h, K): the quantiles of ``shares`` (K,) of forecasts (n, h, Q) of series not below ``floor`` (n,)."""
+        return at_shares(quantiles, self.plan, shares, self.reach, floor)
 
     def finished(self, quantiles: Array, stretch: Array, floor: Array) -> Array:
         """Those of a forecast, (n, H, Q). Raises ``InputError`` where they are none."""

@@ -13,7 +13,6 @@ from .ahead import Forecast, forecast_ahead, told_ahead
 from .answer import Words, shares_of
 from .config import Columns
 from .dataset import EncodedSeries
-from .intervals import at_shares
 from .panel import read_panel
 from .split import Array
 
@@ -56,7 +55,7 @@ def predict(
     said = words.text if text else words.table
     if samples:
         return found, said(heads, found.places, found.labels, (), found.quantiles)
-    quantiles = at_shares(found.quantiles, model.plan, shares, model.reach)
+    quantiles = model.at_shares(found.quantiles, shares, found.floor)
     return found, said(heads, found.places, found.labels, shares, quantiles)
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ...data.frames import FrameKind
 from ...experiment import Facts
 from ...report import Block, Heading, Note, Picture, Table, Text, to_svg
-from . import picture
+from . import intervals, picture
 from .answer import Words
 from .backtest import Backtest, Held, Score, lost_to
 from .config import Plan
+from .linear.folds import independent
 from .model import Model
 from .recursive import Recursive
 from .training import ForecastProblem
@@ -209,11 +210,13 @@ def _by_series(tested: Backtest) -> Table:
 def _intervals(tested: Backtest) -> list[Block]:
     plan = tested.model.plan
     low, high = plan.quantiles[0], plan.quantiles[-1]
+    few = independent(tested.problem.folds, plan.horizon) < intervals.FEW
+    how = "so few without a row in common that Student's t says how far" if few else "split-conformal"
     found: list[Block] = [
         Text(
-            "The quantiles are split-conformal: moved by what was missed in"
-            f" {tested.calibrated} windows that were not learnt from. Then they follow the values that come, those"
-            " before the origin of a forecast: wider where more are outside than should be, narrower where fewer are."
+            f"The quantiles are moved by what was missed in {tested.calibrated} windows that were not learnt from"
+            f" ({how}). Then they follow the values that come, those before the origin of a forecast: wider where more"
+            " are outside than should be, narrower where fewer are."
         )
     ]
     rows = [

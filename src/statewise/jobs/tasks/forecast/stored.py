@@ -16,7 +16,7 @@ from .config import Columns, Plan, former
 from .dataset import EncodedSeries, Encoding, Scaling
 from .direct import Direct
 from .following import MOST_STRETCH
-from .grid import Grid
+from .grid import Grid, grid_of
 from .intervals import FAR
 from .learner import Learner
 from .linear.forecast import Linear
@@ -186,7 +186,7 @@ def _array(arrays: Mapping[str, Array], name: str, *shape: int) -> Array:
 
 def _grid(content: Any, tails: Sequence[EncodedSeries], horizon: int) -> Grid:
     """The grid; ValueError where the rows and the horizon are not on its calendar."""
-    grid = from_json(Grid, content)
+    grid = grid_of(content)
     ends = np.array([(tail.first, tail.first + len(tail.values) + horizon) for tail in tails], dtype=np.int64)
     when = grid.size * ends.astype(np.float64) + grid.offset
     if not (np.abs(when) <= FURTHEST.get(grid.unit, model_file.LARGEST)).all():

@@ -14,7 +14,7 @@ from .model import Model
 from .text import Corpus
 
 SIZES = (500, 1000, 2000)
-SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 24.0)  # over the mean square of a state, which they compare so
+SHARPNESSES = (6.0, 12.0, 24.0, 48.0)  # over the mean square of a state, which they compare so
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)
 MOST, BLOCKS, LEAST = 200_000, 64, 5  # symbols that are read; of those blocks of AT_ONCE that are judged
 CHANCE, WORTH = 2.0, 0.005  # standard errors, and nats a symbol, that a cache has to gain
@@ -31,9 +31,10 @@ def chosen(model: Model, corpus: Corpus, size: int | None = None) -> Cache | Non
     blocks = (len(corpus.ids) - 1) // AT_ONCE
     if blocks < LEAST:
         return None
-    square, network, cached = _judged(model, corpus, sizes, max(1, blocks // BLOCKS))
-    shares = np.array(SHARES)[:, None, None, None, None]
-    gains = np.log(np.maximum((1 - shares) + shares * cached / network, 1e-30)).mean(-1)  # (shares, sizes, sharp, B)
+    square, network, cached, seen = _judged(model, corpus, sizes, max(1, blocks // BLOCKS))
+    filled = [[Cache(many, 1.0, share).shares(np.minimum(seen, many)) for many in sizes] for share in SHARES]
+    shares: NDArray[np.float64] = np.array(filled)[:, :, None]  # (shares, sizes, 1, B, T)
+    gains = np.log1p(shares * (cached / network - 1)).mean(-1)  # (shares, sizes, sharpnesses, B)
     best = np.unravel_index(gains.mean(-1).argmax(), gains.shape[:-1])
     gain = gains[best]
     if len(gain) < LEAST or gain.mean() < max(WORTH, CHANCE * gain.std(ddof=1) / np.sqrt(len(gain))):
@@ -44,14 +45,15 @@ def chosen(model: Model, corpus: Corpus, size: int | None = None) -> Cache | Non
 
 def _judged(
     model: Model, corpus: Corpus, sizes: tuple[int, ...], every: int
-) -> tuple[float, NDArray[Any], NDArray[Any]]:
-    """The mean square of a state, and what is right by the network alone (B, T) and by the cache alone.
+) -> tuple[float, NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The mean square of a state, and how likely the network finds what is right, (B, T), and a cache alone.
 
-    That is (sizes, sharpnesses, B, T), of every so manieth whole block of T steps.
+    That is (sizes, sharpnesses, B, T), of every so manieth whole block of T steps. And how many steps each could
+    remember, (B, T).
     """
     most, square, number = max(sizes), 0.0, 0
     net = replace(model, cache=Cache(most, 1.0, 0.5)).net
-    network, cached = [], []
+    network, cached, places = [], [], []
     for states, first, new in states_of(net, corpus, most):
         square = square or float((states.astype(np.float64) ** 2).sum(1).mean()) or 1.0
         followed = corpus.ids[first + 1 : first + 1 + len(states)]
@@ -61,9 +63,10 @@ def _judged(
                 continue
             said = net.said(states[begin:end])
             right = np.exp(np.take_along_axis(said, followed[begin:end, None], axis=1)[:, 0].astype(np.float64))
+            places.append(first + np.arange(begin, end))
             network.append(np.maximum(right, 1e-30))
             cached.append(_by_cache(states[seen:end], followed[seen:end], begin - seen, sizes, square))
-    return square, np.array(network), np.moveaxis(np.array(cached), 0, 2)
+    return square, np.array(network), np.moveaxis(np.array(cached), 0, 2), np.array(places)
 
 
 def _by_cache(

@@ -24,8 +24,6 @@ from .model import Model, model_weights
 from .network import Network, counting
 from .text import Corpus, Ids, Vocabulary, lines_of, of_lines
 
-CACHED = ("word", "subword")  # where a cache is tried without being asked for
-
 
 class LineDataset:
     """Lines on a device, to be drawn as batches. A line begins after an end, and its own end is to be predicted."""
@@ -263,9 +261,9 @@ class WriteProblem(Problem[Model]):
         return replace(model, cache=self._cache(model)) if is_main_process() else model
 
     def _cache(self, model: Model) -> Cache | None:
-        size, level = self.config.cache, self.config.level
-        if self.config.lines or size == 0 or (size is None and level not in CACHED):
-            return None
+        size = self.config.cache
+        if self.config.lines or size == 0 or (size is None and self.config.level == "char"):
+            return None  # characters are predicted better with one, but written worse
         if self.held_out is None:
             return None if self.like is None else self.like.cache
         return chosen(model, self.held_out, size)
