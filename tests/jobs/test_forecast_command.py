@@ -349,6 +349,7 @@ def test_a_file_that_cannot_be_used(content, said, capsys):
         (["--time", "month", "--known", "month"], "'month' is named both as --known and as --time"),
         (["--time", "month", "--id", "month"], "'month' is named both as --id and as --time"),
         (["--layout", "rows", "--target", "sales"], "with --layout rows there are no columns"),
+        (["--base", "both", "--no-combine"], "--base both: one of them is the linear forecast"),
         (["--model", "lstm", "--distribution", "gaussian"], "lstm takes its intervals from the validation part alone"),
         (
             ["--model", "segrnn", "--lookback", "13", "--segment", "6"],

@@ -49,6 +49,17 @@ def test_the_loss_of_the_median_is_the_absolute_error():
     assert (float(loss), terms) == (2.0, 1.0)
 
 
+@pytest.mark.parametrize("levels", [LEVELS, (0.025, 0.1, 0.5, 0.9, 0.975)])
+def test_the_median_is_four_fifths_of_the_loss_however_many_quantiles_are_beside_it(levels):
+    output = Output.of("quantiles", levels)
+    raw = torch.zeros(1, 1, len(levels), requires_grad=True)
+    lost = losses.losses(output, raw, torch.full((1, 1), 2.0), ONE[:1])
+    lost.sum().backward()
+    slopes = [0.8 if level == 0.5 else 2 * level * 0.2 / (len(levels) - 1) for level in levels]
+    np.testing.assert_allclose(-raw.grad[0, 0].numpy(), slopes, rtol=1e-6)
+    assert float(lost.detach()) == pytest.approx(2 * sum(slopes))
+
+
 def test_quantiles_that_cross_are_put_in_order():
     output = Output.of("quantiles", LEVELS)
     assert output.read(np.array([[[3.0, 1.0, 2.0]]]), ONE[:1]).flatten().tolist() == [1, 2, 3]

@@ -22,6 +22,7 @@ from statewise.jobs.tasks.forecast.linear.ridge import NONE, PENALTIES, Growing,
 from statewise.jobs.tasks.forecast.linear.smoothing import holt_winters, smoothed, smoothing
 from statewise.jobs.tasks.forecast.panel import read_panel
 from statewise.jobs.tasks.forecast.training import prepare
+from statewise.jobs.tasks.forecast.training.fitting import best_epochs
 from statewise.jobs.tasks.forecast.training.worth import share_of
 from statewise.jobs.training.problem import Trainer
 
@@ -257,7 +258,7 @@ def test_a_network_that_adds_nothing_counts_for_nothing():
     )
 
 
-def test_networks_count_with_a_lead_and_for_half_at_most():
+def test_networks_count_with_a_lead_and_where_few_are_short_for_half_at_most():
     real, one = np.zeros((200, 2)), np.abs(noise(400).reshape(200, 2)) + 0.1
     alike, better, far = one[::-1], 0.9 * one, 0.5 * one
 
@@ -265,12 +266,13 @@ def test_networks_count_with_a_lead_and_for_half_at_most():
         return share_of((one, other), real, np.ones(200), independent, alone=alone, short=short, series=series)
 
     assert found(alike, 20.0) == 0.0
-    assert found(far, 20.0) == 0.5
+    assert found(far, 20.0) == 0.75
     assert found(far, 20.0, alone=False) > 0.99
-    assert [found(far, 20.0, series=many) for many in (9, 10)] == [0.5, 0.75]
+    assert [found(far, 20.0, short=True, series=many) for many in (9, 10)] == [0.5, 0.75]
     other = -one  # as far off to the other side: neither is better, both together are
-    assert [found(other, 20.0, series=many) for many in (9, 10)] == [0.0, 0.5]
-    assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.5, 0.0)  # of few windows, a short one tells less
+    assert [found(other, 20.0, short=True, series=many) for many in (9, 10)] == [0.0, 0.5]
+    assert found(other, 20.0) == 0.5
+    assert (found(better, 1.6), found(better, 1.6, short=True)) == (0.75, 0.0)  # a short one tells less
 
 
 def test_what_networks_are_worth_is_told_by_all_series_alike_however_large_they_are(monkeypatch):
@@ -318,6 +320,27 @@ def test_untrained_direct_networks_are_the_linear_forecast(name):
     past = past_values(model.tails, np.array([len(model.tails[0].values)]), np.array([0]), model.linear.lookback)
     np.testing.assert_allclose(found[:, 1], model.linear.forecast(past, model.linear.unit)[0], rtol=1e-5)
     assert (found[:, 0] < found[:, 1]).all()
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "segrnn"])
+def test_of_two_untrained_networks_one_is_the_linear_forecast_and_one_the_last_value(name, tmp_path):
+    y = 20 + 5 * np.sin(np.arange(700) * 2 * np.pi / 24) + noise(700)
+    forecaster = Forecaster(model=name, base="both", horizon=6, epochs=1, learning_rate=1e-30).fit(y)
+    forecaster.save(tmp_path / "model")
+    for model in (forecaster.model_, Forecaster.load(tmp_path / "model").model_):
+        model = replace(model, share=1.0)
+        found = forecast_ahead(model, model.tails).quantiles[0]
+        past = past_values(model.tails, np.array([len(model.tails[0].values)]), np.array([0]), model.linear.lookback)
+        linear = model.linear.forecast(past, model.linear.unit)[0]
+        np.testing.assert_allclose(found[:, 1], (linear + y[-1]) / 2, rtol=1e-5)
+
+
+def test_each_of_two_networks_learns_all_rows_for_as_many_passes_as_were_best_for_it():
+    def curve(name, *losses):
+        return [{"fit": name, "epoch": n, "validation": {"loss": loss}} for n, loss in enumerate(losses, 1)]
+
+    history = [*curve("another", 1.0), *curve("network 1", 3.0, 1.0, 2.0), {"fit": "network 2", "epoch": 1}]
+    assert best_epochs([*history, *curve("network 2", 1.0, 2.0)], 2) == [2, 1]
 
 
 def test_without_it_the_network_stands_alone(tmp_path):

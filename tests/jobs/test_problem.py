@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import toy
 from statewise.jobs import InputError
@@ -13,6 +14,7 @@ from statewise.jobs.training.callbacks import Callback
 from statewise.jobs.training.config import TrainingConfig
 from statewise.jobs.training.problem import Problem, Trainer, seeded
 from statewise.jobs.training.task import Task
+from statewise.jobs.training.weights import filled, without_memory
 
 CONFIG = TrainingConfig(epochs=2, batch=10, learning_rate=0.01)
 
@@ -154,3 +156,25 @@ def test_a_problem_trains_the_network_that_its_seed_draws():
     assert trainer.history[-1]["epoch"] == 2
     assert not torch.equal(model.head.weight, first.head.weight)
     assert torch.equal(model.head.weight, problem.train(Trainer()).head.weight)
+
+
+class Called(TorchDispatchMode):
+    """Notes the operations that tensors come to."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_has_no_memory_draws_nothing_that_torch_imports_a_compiler_for():
+    with Called() as called, without_memory():
+        table = torch.nn.Embedding(3, 4)
+        torch.nn.init.normal_(table.weight, std=0.1)
+    assert table.weight.is_meta
+    assert called.names == {"aten::empty.memory_format"}
+    weights = {"weight": np.ones((3, 4), np.float32)}
+    torch.testing.assert_close(filled(lambda: torch.nn.Embedding(3, 4), weights).weight.data, torch.ones(3, 4))

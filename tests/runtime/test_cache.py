@@ -12,6 +12,7 @@ from statewise.runtime import cache as caching
 from statewise.runtime import file
 from statewise.runtime.cache import Cache
 from statewise.runtime.writer import Writer
+from statewise.serving import rows, streams
 
 WORDS = ["\n", "<unk>", *"abcdefghij"]
 V, E, H = len(WORDS), 3, 5
@@ -130,3 +131,17 @@ def test_the_state_of_another_cache_is_refused():
 def test_what_is_no_cache_is_refused(told):
     with pytest.raises(file.LoadError, match="expected a cache"):
         Cache.of(told)
+
+
+def test_a_server_puts_rows_together_and_takes_them_apart():
+    """As the server writes for several clients at once, and keeps streams as bytes."""
+    net, random = writer(), np.random.default_rng(5)
+    asked = [random.integers(0, V, steps) for steps in (9, 2, 8)]
+    found, state = rows.forward(net, [(ids,) for ids in asked], rows.joined([net.start(1) for _ in asked]))
+    layout = streams._Layout(net)
+    state = layout.unpack(layout.pack(state, 3))
+    for row, ids in enumerate(asked):
+        more = random.integers(0, V, 3)
+        (later,), _ = rows.forward(net, [(more,)], rows.take(state, [row]))
+        alone = net.run(np.concatenate([ids, more])[:, None])[:, 0]
+        np.testing.assert_allclose(np.concatenate([found[row][0], later[0]]), alone, rtol=1e-5, atol=1e-5)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..artifacts.model_file import Arrays
 
@@ -68,9 +69,18 @@ def filled(make: Callable[[], Module], arrays: Mapping[str, Any]) -> Module:
 @contextmanager
 def without_memory() -> Iterator[None]:
     """Modules that are made have sizes and types, but no weights. Sizes of 0 make torch warn; they fit no file."""
-    with torch.device("meta"), warnings.catch_warnings():
+    with torch.device("meta"), _Undrawn(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws no normal numbers: for what has no memory torch would import 800 modules to do so, sympy among them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (nn.init.normal_, Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def check_sizes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -16,7 +16,7 @@ from .targets import Target, Values
 
 WINDOWS = (0.0, 0.02, 0.05, 0.1, 0.2)  # that are tried, as shares of the length
 ASKED = 100  # sequences whose neighbours are looked for to choose a window
-WINDOW_COST = 5e8  # cells of all of their tables; what would have more is made coarser
+WINDOW_COST = 2e9  # cells of all of their tables; what would have more is made coarser
 
 
 def nearest(ours: Sequences, theirs: Sequences, window: int | None, but: Rows | None = None) -> Rows:

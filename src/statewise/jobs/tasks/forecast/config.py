@@ -155,12 +155,16 @@ class ForecastConfig(TrainingConfig):
     segment: Whole | None = network(
         None, "rows read, and written, at a time", metavar="ROWS", default="by season and horizon"
     )
-    ensemble: Whole | None = network(None, "networks to average", metavar="N", default="10 for short series, else 1")
+    ensemble: Whole | None = network(
+        None, "networks to average", metavar="N", default="10 for short series, else 1, or 2 with --base both"
+    )
     windows: Whole = network(
         60_000, "windows that a window model sees in an epoch at most", metavar="N", further="kept"
     )
-    base: Literal["auto", "last", "season"] = network(
-        "auto", "what seq2seq and segrnn correct", default="the linear forecast, or the naive one that misses less"
+    base: Literal["auto", "last", "season", "both"] = network(
+        "auto",
+        "what seq2seq and segrnn correct; both: of two networks one the linear forecast, one the last value",
+        default="the linear forecast, or the naive one that misses less",
     )
     calendar: bool = network(True, "tell the networks the hour, weekday and month, where times are known")
     log: bool | None = network(None, "whether networks read and write logarithms", default="where they help")
@@ -279,6 +283,8 @@ def decided(
         )
     if recursive and distribution:
         raise InputError(f"--distribution: {model} takes its intervals from the validation part alone; choose seq2seq")
+    if config.base == "both" and not config.combine:
+        raise InputError("--base both: one of them is the linear forecast, which --no-combine goes without")
     if distribution in FROM_ZERO and config.log:
         raise InputError(f"--log: logarithms have no {distribution} distribution")
     segment = config.segment or _segment(horizon, season)
@@ -297,7 +303,7 @@ def decided(
         "units": 16 if recursive else 128 if model == "segrnn" else 64,
         "dropout": 0.0 if recursive else 0.3,
         "segment": segment,
-        "ensemble": 10 if short else 1,
+        "ensemble": 10 if short else 2 if config.base == "both" and not recursive else 1,
         "log": log and distribution not in FROM_ZERO,
     }
     told = {each.name: getattr(config, each.name) for each in fields(ForecastConfig) if each.init}

@@ -3,7 +3,8 @@
 A network reads scaled values less the last one of its window, so a series that has drifted away from its training part
 is no other world to it. It writes corrections to a base: the linear forecast or, if that isn't wanted, a naive one, the
 last value or the last season, whichever misses less in the training part. Untrained it gives the base, and quantiles
-of what the base misses.
+of what the base misses. Of several networks every second one corrects the naive forecast in the place of the linear
+one: what these two miss has less in common than what two of the same kind do.
 """
 
 from __future__ import annotations
@@ -64,11 +65,15 @@ class Windows:
         ``base`` (N, H) is what the network starts from; None: the naive forecast.
         """
         past = self.rows[origins[:, None] + self.back]  # (N, L, F)
-        base = self.rows[origins[:, None] + self.naive, 0] if base is None else base  # (N, H)
+        base = self.repeated(origins) if base is None else base  # (N, H)
         past[:, :, 0] = past[:, :, 0] - past[:, -1:, 0]
         future = origins[:, None] + self.on
         unit = self.unit[origins]
         return Window(past, self.known[future], channel, base, self.scaled[future], self.seen[future], unit)
+
+    def repeated(self, origins: Any) -> Any:
+        """The naive forecast from ``origins`` (N,) on, (N, H)."""
+        return self.rows[origins[:, None] + self.naive, 0]
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,16 @@ class WindowInputs:
     flags: bool
     season: int
     """Rows back that the naive forecast repeats, to which the network writes corrections; 0: they are the linear's."""
+    second: int = 0
+    """The same for every second of several networks, where the others correct the linear forecast; 0: they all do."""
 
     def __post_init__(self) -> None:
-        if self.season < 0:
-            raise ValueError(f"a season of {self.season} rows")
+        if min(self.season, self.second) < 0 or (self.season and self.second):
+            raise ValueError(f"seasons of {self.season} and {self.second} rows")
+
+    def naive(self, number: int) -> int:
+        """``season`` of the network of this ``number``, from 0."""
+        return self.second if number % 2 and self.second else self.season
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +128,7 @@ class Direct(Learner):
 
     @property
     def before(self) -> int:
-        return max(self.plan.lookback, self.inputs.season)
+        return max(self.plan.lookback, self.inputs.season, self.inputs.second)
 
     @property
     def memory(self) -> int:
@@ -134,7 +145,8 @@ class Direct(Learner):
     def windows(self, dataset: PanelDataset) -> Windows:
         """The windows of ``dataset`` as the networks read them."""
         plan, inputs = self.plan, self.inputs
-        return Windows(dataset, plan.lookback, plan.horizon, flags=inputs.flags, season=inputs.season)
+        season = inputs.season or inputs.second
+        return Windows(dataset, plan.lookback, plan.horizon, flags=inputs.flags, season=season)
 
     def forecast(self, dataset: PanelDataset, origins: Rows, series: Rows, base: Array | None = None) -> Array:
         self._check(dataset, origins)
@@ -144,8 +156,12 @@ class Direct(Learner):
         parts = [np.zeros((0, self.plan.horizon, len(self.plan.quantiles)))]
         for chunk in chunks(origins, channel, told):
             window = windows.take(*chunk)
-            raw = [run(window.past, window.future, window.channel) for run in self.runners]
-            found = [output.read(output.place(each, window.base), window.unit) for each in raw]
+            naive = windows.repeated(chunk[0]) if self.inputs.second else None
+            found = []
+            for number, run in enumerate(self.runners):
+                base = window.base if naive is None or not self.inputs.naive(number) else naive
+                raw = run(window.past, window.future, window.channel)
+                found.append(output.read(output.place(raw, base), window.unit))
             parts.append(np.mean(found, axis=0, dtype=np.float64))
         return np.concatenate(parts)
 

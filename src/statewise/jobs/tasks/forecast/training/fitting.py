@@ -45,16 +45,18 @@ def learn(
     linear: Linear | None = None,
     like: Model | None = None,
     name: str = "",
+    passes: Sequence[int] = (),
 ) -> tuple[Learner, Scaling]:
     """Networks that have seen the rows of ``series`` before ``train`` (S,), judged on those up to ``validation``.
 
     ``validation`` None: nothing judges them. ``linear`` is the forecast that direct ones correct, ``like`` what they
     have got used to. Returns them and the scaling they live on. ``name`` goes before that of each network in the curve.
+    ``passes`` are the epochs of each direct one, where it is known how many are best.
     """
     if plan.recursive:
         with one_thread():
             return _learn_recursive(plan, series, train, validation, trainer, like, name)
-    return _learn_direct(plan, series, train, validation, trainer, linear, like, name)
+    return _learn_direct(plan, series, train, validation, trainer, linear, like, name, passes)
 
 
 def _learn_recursive(
@@ -81,7 +83,7 @@ def _learn_recursive(
         found = replace(learner, weights=(arrays_of(network),)).forecast(dataset, *judged)[..., 0]
         return {"MAE over the horizon": float(np.nanmean(np.abs(found - dataset.window(judged[0], plan.horizon))))}
 
-    def task(network: nn.Module) -> Task:
+    def task(network: nn.Module, number: int) -> Task:
         return StepTask(
             network,
             steps,
@@ -126,6 +128,7 @@ def _learn_direct(
     linear: Linear | None,
     like: Model | None,
     name: str,
+    passes: Sequence[int],
 ) -> tuple[Direct, Scaling]:
     parts, horizon = values_before(series, train), plan.horizon
     if like is not None:
@@ -138,33 +141,34 @@ def _learn_direct(
     dataset = make_dataset(series, scaling, plan.cycles, max(plan.lookback, plan.season), horizon)
     first = np.minimum(plan.lookback, np.maximum(1, (train - horizon) // 2))
     if like is None:
-        season = 0 if linear and plan.base == "auto" else _naive_season(plan, dataset, first, train)
+        season, second = _corrected(plan, dataset, first, train, linear)
         known = dataset.calendar.shape[1] + dataset.known.shape[1]
         flags = have_gaps(series) or bool((train - horizon < plan.lookback).any())
-        features = 1 + flags + dataset.observed.shape[1] + known
-        learner = Direct(plan, WindowInputs(features, known, len(series) if plan.channels else 0, flags, season))
+        features, channels = 1 + flags + dataset.observed.shape[1] + known, len(series) if plan.channels else 0
+        learner = Direct(plan, WindowInputs(features, known, channels, flags, season, second))
     if learner.inputs.season:
         linear = None
     elif linear is None:
         raise InputError("the model's networks correct a linear forecast, so combine must be on as it was")
     rows, of = _rows(dataset, first, train, horizon)
     seen = np.isfinite(dataset.window(rows, horizon)).any(1)
-    rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)) if linear else len(rows))
+    rows, of = thinned(rows[seen], of[seen], most=max(MOST_BASES // horizon, len(series)))
     windows = learner.windows(dataset)
     judged = _rows(dataset, train, train if validation is None else validation, horizon)
     bases: tuple[Array | None, Array | None] = (None, None)
-    offsets = None
     if linear:
         told, held = (base_of(linear, scaling, series, at - dataset.begin[s], s) for at, s in ((rows, of), judged))
-        offsets = learner.output.offsets(dataset.window(rows, horizon) - told)
         bases = (told, held)
 
-    def task(network: Any) -> Task:
-        if offsets is not None and like is None:
+    def task(network: Any, number: int) -> Task:
+        own, held = (None, None) if learner.inputs.naive(number) else bases
+        if like is None:
+            base = windows.repeated(rows) if own is None else own
+            offsets = learner.output.offsets(dataset.window(rows, horizon) - base)
             network.offsets.data.copy_(torch.from_numpy(offsets))
-        return WindowTask(network, learner.output, windows, (rows, of), judged, plan.windows, bases)
+        return WindowTask(network, learner.output, windows, (rows, of), judged, plan.windows, (own, held))
 
-    return replace(learner, weights=_trained(learner, task, trainer, name)), scaling
+    return replace(learner, weights=_trained(learner, task, trainer, name, passes)), scaling
 
 
 def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
@@ -178,20 +182,32 @@ def base_of(linear: Linear, scaling: Scaling, series: Sequence[EncodedSeries], r
     return np.concatenate(parts)
 
 
-def best_epoch(history: Sequence[Record]) -> int:
-    """After how many epochs the network that ``history`` ends with was best."""
+def best_epochs(history: Sequence[Record], count: int) -> list[int]:
+    """After how many epochs each of the ``count`` networks that ``history`` ends with was best."""
     judged = [record for record in history if "validation" in record]
-    begin = max(n for n, record in enumerate(judged) if record["epoch"] == 1)
-    return int(min(judged[begin:], key=lambda record: next(iter(record["validation"].values())))["epoch"])
+    begins = [n for n, record in enumerate(judged) if record["epoch"] == 1]
+    curves = [judged[begin:end] for begin, end in zip(begins, [*begins[1:], None], strict=True)]
+    best = [min(curve, key=lambda record: next(iter(record["validation"].values()))) for curve in curves[-count:]]
+    return [record["epoch"] for record in best]
 
 
-def _trained(learner: Learner, task: Callable[[nn.Module], Task], trainer: Trainer, name: str) -> tuple[Arrays, ...]:
-    """The weights of the networks of ``learner``, each from a seed of its own and trained on its ``task``."""
-    found = []
-    for number in range(learner.plan.ensemble):
-        seed = learner.plan.seed + number
-        network = seeded(seed, learner.network)
-        trainer.fit(task(network), replace(learner.plan, seed=seed), f"{name}network {number + 1}")
+def _trained(
+    learner: Learner,
+    task: Callable[[nn.Module, int], Task],
+    trainer: Trainer,
+    name: str,
+    passes: Sequence[int] = (),
+) -> tuple[Arrays, ...]:
+    """The weights of the networks of ``learner``, each from a seed of its own, trained on the ``task`` of its number.
+
+    ``passes``: for so many epochs each.
+    """
+    found, plan = [], learner.plan
+    for number in range(plan.ensemble):
+        own = replace(plan, seed=plan.seed + number)
+        own = replace(own, epochs=passes[number], patience=0) if passes else own
+        network = seeded(own.seed, learner.network)
+        trainer.fit(task(network, number), own, f"{name}network {number + 1}")
         found.append(arrays_of(network))
     return tuple(found)
 
@@ -200,9 +216,16 @@ def have_gaps(series: Sequence[EncodedSeries]) -> bool:
     return any(bool(np.isnan(each.values).any()) for each in series)
 
 
+def _corrected(plan: Plan, dataset: PanelDataset, first: Rows, train: Rows, linear: Linear | None) -> tuple[int, int]:
+    """``season`` and ``second`` of ``WindowInputs``: what networks correct."""
+    if linear is None or plan.base in ("last", "season"):
+        return _naive_season(plan, dataset, first, train), 0
+    return 0, int(plan.base == "both")
+
+
 def _naive_season(plan: Plan, dataset: PanelDataset, first: Rows, train: Rows) -> int:
     """1 or the season: the one that the plan names, or that misses less, repeated, in the training parts."""
-    if plan.base != "auto":
+    if plan.base in ("last", "season"):
         return plan.season if plan.base == "season" else 1
     rows, of = _rows(dataset, np.maximum(first, plan.season), train, plan.horizon)
     rows, _ = thinned(rows, of, most=MOST_NAIVE)

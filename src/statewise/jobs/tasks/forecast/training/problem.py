@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..season import nested_seasons, seasonal_spread
 from ..series import Panel
 from ..split import Array, Rows, Split
 from .calibration import Judge, calibrated
-from .fitting import best_epoch, learn
+from .fitting import best_epochs, learn
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,8 @@ class ForecastProblem(Problem[Model]):
         linear = decided.linear(split.validation) if decided else None
         if linear and share and not plan.short:
             # What the network is worth has been told: the newest rows are worth more than telling it again.
-            longest = replace(plan, epochs=best_epoch(trainer.history), patience=0)
-            learner, kept = learn(longest, series, split.validation, None, trainer, linear, self.like, AGAIN)
-            learner = replace(learner, plan=plan)
+            passes = best_epochs(trainer.history, plan.ensemble)
+            learner, kept = learn(plan, series, split.validation, None, trainer, linear, self.like, AGAIN, passes)
         model = Model(
             config=plan,
             columns=self.panel.columns,

@@ -9,7 +9,8 @@ import numpy as np
 from ..linear.folds import SHARP, weigh
 from ..split import Array
 
-SHARES, SEVERAL = (0.25, 0.5, 0.75), 10  # of networks that read the series alone; the last of so many series only
+SHARES = (0.25, 0.5, 0.75)  # of networks that read the series alone; the last one not where few are short
+SEVERAL = 10  # series are no longer few
 LEAD = 1 / (1 + np.exp(-0.4 * SHARP))  # the weight of what is better by 0.4 standard errors
 LEAD_SHORT = 1 / (1 + np.exp(-SHARP))  # by a whole one, where series are short
 UNTOLD_TWO = 0.2  # as ``folds.UNTOLD``, where there are but two to choose from
@@ -22,8 +23,8 @@ def share_of(
     """How much the second of two forecasts (n, H) of ``series`` counts beside the first one; 0 where it adds nothing.
 
     ``alone``: they read the same. Then networks that have won a validation part by far lose after it about as often as
-    not, so that they count for nothing without a lead, where few series are ``short`` of a standard error, and of few
-    for half at most. Of several it is enough that what both say together has a lead.
+    not, so that they count for nothing without a lead. Of few series that are ``short`` that is one of a standard error
+    of the networks alone, and they count for half at most. Of others it is enough that what both say together leads.
     """
     there = np.isfinite(real)
     whole = there.any(1)
@@ -40,11 +41,9 @@ def share_of(
         return 0.0
     share = weight(1.0)
     if alone:
-        tried = SHARES if series >= SEVERAL else SHARES[:-1]
-        best = min(tried, key=lambda each: float(misses(each).mean()))
-        lead, least = share, LEAD_SHORT if short else LEAD
-        if series >= SEVERAL:
-            lead, least = max(share, weight(best)), LEAD
+        few = short and series < SEVERAL
+        best = min(SHARES[:-1] if few else SHARES, key=lambda each: float(misses(each).mean()))
+        lead, least = (share, LEAD_SHORT) if few else (max(share, weight(best)), LEAD)
         share = best if lead >= least else 0.0
     gain = 1 - misses(share).mean() / (misses(0.0).mean() or 1.0)
     return share if gain >= LEAST_GAIN else 0.0
