@@ -202,7 +202,7 @@ def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: in
 
 
 def _cut(values: Array, first: Rows, steps: int) -> Array:
-    """The ``steps`` values before each of ``first``, (n, steps): copied as they lie, or by number where they are few."""
+    """The ``steps`` values before each of ``first``, (n, steps): as they lie, or by number where they are few."""
     few = len(first) * steps < SMALL
     return np.asarray(
         values[first[:, None] + np.arange(-steps, 0)] if few else sliding_window_view(values, steps)[first - steps]
