@@ -183,7 +183,7 @@ class TagProblem(Problem[Model]):
             held = Packed(self.held_out, self.vocabulary, self.linear), self.held_out.known_tags
         return Tagging(network, packed, held, self.vocabulary.tags, self.table)
 
-    def model(self, network: Network, linear: Linear | None = None, **notes: float) -> Model:
+    def model(self, network: Network, linear: Linear | None = None, notes: Mapping[str, float] | None = None) -> Model:
         """What tags, with the trained ``network`` and what stands beside it; ``notes`` are for its file."""
         return Model(
             weights=arrays_of(network),
@@ -191,7 +191,7 @@ class TagProblem(Problem[Model]):
             strict=self.strict,
             linear=linear,
             config=replace(self.config, linear=linear is not None),
-            notes=notes,
+            notes=notes or {},
         )
 
     def train(self, trainer: Trainer) -> Model:
@@ -226,8 +226,8 @@ class TagProblem(Problem[Model]):
         notes = {"alone": alone[measure], "together": together[measure]}
         if notes["together"] > notes["alone"]:
             network.load_state_dict(before)
-            return self.model(network, **notes)
-        return self.model(network, linear, **notes)
+            return self.model(network, None, notes)
+        return self.model(network, linear, notes)
 
 
 def _vectors(config: TagConfig, corpus: Corpus) -> tuple[Sequence[str], NDArray[np.float32] | None]:
