@@ -101,6 +101,8 @@ def times(path: Where, column: pl.Series, *, daily: bool | None = None) -> NDArr
 
 def labels(column: pl.Series) -> list[str]:
     """The cells as they are to be written again."""
+    if column.dtype in (pl.Date, pl.Datetime, pl.Time) and not column.null_count():
+        return [cell.isoformat() for cell in column.to_list()]
     return [cell.isoformat() if hasattr(cell, "isoformat") else str(cell).strip() for cell in column.to_list()]
 
 

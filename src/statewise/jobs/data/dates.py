@@ -30,6 +30,7 @@ _ZONE = r"(:\d{2}(?:\.\d+)?) ?(Z|UTC|[+-]\d{2}:?\d{2})$"  # behind a clock alone
 PLAIN = "%Y-%m-%d %H:%M:%S"
 """The form of what came in none that can be written."""
 _ISO = {"%Y-%m": "M", "%Y-%m-%d": "D", "%Y-%m-%d %H:%M": "m", PLAIN: "s"}  # which numpy writes, by its precisions
+_ISO |= {form.replace(" ", "T"): unit for form, unit in _ISO.items() if " " in form}
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%d %b %Y", "%Y%m%d")
 _HOURS = ("", " %H:%M", "T%H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %-I:%M %p", " %-I:%M:%S %p")
 _BARE = tuple(day.replace("%m", "%-m").replace("%d", "%-d") for day in _DAYS[:-1])  # 1/31/2020
@@ -113,7 +114,7 @@ def written(when: NDArray[Any], form: str, zone: str = "") -> list[str]:
     """The times ``when``, datetime64, in that form."""
     if form in _ISO:
         texts = np.datetime_as_string(when.astype(f"datetime64[{_ISO[form]}]")).tolist()
-        return [text.replace("T", " ") + zone for text in texts]
+        return [(text if "T" in form else text.replace("T", " ")) + zone for text in texts]
     distinct, which = np.unique(when.astype("datetime64[us]"), return_inverse=True)
     texts = [_written(time, form) + zone for time in distinct.tolist()]
     return [texts[place] for place in which]

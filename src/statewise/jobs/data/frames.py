@@ -166,7 +166,8 @@ def _as_columns(source: Any) -> Any:
         if index.name is None and index.nlevels == 1:
             source = source.rename_axis("time" if hasattr(index, "tz") else "index")
         source = source.reset_index()
-    return source.rename(columns=str)
+    named = all(isinstance(name, str) for name in source.columns)
+    return source if named else source.rename(columns=str)
 
 
 def _periods(source: Any) -> list[Any]:

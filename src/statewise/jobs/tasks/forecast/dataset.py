@@ -19,6 +19,7 @@ from .series import Panel
 from .split import Array, Rows
 
 MOST_CATEGORIES = 200
+SMALL = 4096  # numbers, which are indexed sooner than a view of them is made
 
 
 @dataclass(frozen=True)
@@ -189,15 +190,23 @@ def past_values(series: Sequence[EncodedSeries], rows: Rows, of: Rows, steps: in
     starts = np.cumsum([0] + [len(part) for part in parts])[:-1] + steps
     first, values = starts[of] + rows, np.concatenate(parts)  # behind the window, (n,)
     if gaps:
-        return np.asarray(sliding_window_view(values, steps)[first - steps])
+        return _cut(values, first, steps)
     known = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), -1))
     bridges = np.concatenate([bridged(part) for part in parts])
-    found = np.asarray(sliding_window_view(bridges, steps)[first - steps])
+    found = _cut(bridges, first, steps)
     cut = np.flatnonzero(known[first - 1] < first - 1)  # these end in a gap, of which they don't know the other side
     if len(cut):
         last = np.maximum(known[first[cut] - 1], starts[of[cut]])[:, None]  # a series begins with a value
         found[cut] = bridges[np.minimum(first[cut, None] + np.arange(-steps, 0), last)]
     return found
+
+
+def _cut(values: Array, first: Rows, steps: int) -> Array:
+    """The ``steps`` values before each of ``first``, (n, steps): as they lie, or by number where they are few."""
+    few = len(first) * steps < SMALL
+    return np.asarray(
+        values[first[:, None] + np.arange(-steps, 0)] if few else sliding_window_view(values, steps)[first - steps]
+    )
 
 
 def floors(series: Sequence[EncodedSeries], rows: Rows, of: Rows) -> Array:
