@@ -14,6 +14,7 @@ from .corpus import Sentences
 from .cues import Keys, cues
 
 Scores = NDArray[np.float32]
+AT_ONCE = 1024  # words whose cues are looked up
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +29,11 @@ class Linear:
     def scores(self, words: Sentences, features: Sequence[Sentences] = ()) -> Scores:
         """What all cues of a word add: of all words of all sentences, one after the other, (S, K)."""
         asked = cues(words, features)
-        places, known = found_in(self.keys, asked)
-        found = np.zeros((len(asked), self.weights.shape[1]), np.float32)
-        for column, there in zip(places.T, known.T, strict=True):
-            found[there] += self.weights[column[there]]
+        found = np.empty((len(asked), self.weights.shape[1]), np.float32)
+        for begin in range(0, len(asked), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            places, known = found_in(self.keys, asked[part])
+            found[part] = np.einsum("sj,sjk->sk", known.astype(np.float32), self.weights[places])
         return found
 
     def times(self, factor: float) -> Linear:
