@@ -61,7 +61,7 @@ def test_what_is_asked_for_is_had_or_refused():
     assert Writer(**{**QUICK, "validation_share": 0}).fit(text).model_.cache is None
     with pytest.raises(InputError, match="--cache 9: needs a validation part"):
         Writer(**{**QUICK, "validation_share": 0}, cache=9).fit(text)
-    with pytest.raises(InputError, match="--cache 9: is for running text"):
+    with pytest.raises(InputError, match="--cache 9: expected running text"):
         Writer(**QUICK, cache=9).fit(text.split()[:50])
     characters = Writer(units=8, layers=1, epochs=1, validation_share=0.3)
     assert characters.fit("no cache is tried for characters " * 200).model_.cache is None

@@ -91,6 +91,11 @@ def test_without_an_argument_it_writes_names(capsys):
     assert "frequencies alone" in report
 
 
+def test_a_refusal_without_a_file_says_what_was_read(capsys):
+    assert write("--cache", "10") == 2
+    assert capsys.readouterr().err.startswith("statewise write: the built-in names: --cache 10: expected running text")
+
+
 def test_a_running_text(capsys):
     assert write(prose(), *QUICK, "--steps", "16", "--batch", "4", "--out", "run") == 0
     out = capsys.readouterr().out

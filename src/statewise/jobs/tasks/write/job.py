@@ -40,7 +40,7 @@ class Write(experiment.Job[Options, Model]):
         try:
             self.problem = WriteProblem.of(part_of(WriteConfig, config), self.text, self.held, self.like)
         except InputError as error:
-            raise InputError(f"{config.file}: {error}") from None
+            raise InputError(f"{config.file or 'the built-in names'}: {error}") from None
 
     def _parts(self, config: Options) -> tuple[str, str, str]:
         """The text to learn, the one to validate with, empty where there is none, and in words where that is from."""

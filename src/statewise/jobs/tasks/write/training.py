@@ -215,7 +215,7 @@ class WriteProblem(Problem[Model]):
         else:
             vocabulary = Vocabulary.of(text, plan.level, most=plan.max_words, min_count=plan.min_count)
         if config.lines and config.cache:
-            raise InputError(f"--cache {config.cache}: is for running text, lines are each for itself")
+            raise InputError(f"--cache {config.cache}: expected running text; of lines each stands for itself")
         if config.cache and not held and (like is None or like.cache is None):
             raise InputError(f"--cache {config.cache}: needs a validation part, which says how much it counts")
         corpus = vocabulary.encode(text, lines=config.lines)
