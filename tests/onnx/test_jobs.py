@@ -134,13 +134,13 @@ def test_a_tagger(crf, tmp_path):
     tags = [["O", "O", "O"], ["B-PER", "O", "O", "B-LOC", "I-LOC"], ["O"], ["B-LOC", "I-LOC"]]
     model = Tagger(epochs=3, units=6, batch=2, validation_share=0.0, crf=crf).fit(words * 4, tags * 4)
     net, path = exported(model, tmp_path, lengths=True)
-    (*given, _), lengths = net.encode(words)
+    given, lengths = net.encode(words)  # the linear tagger's scores among them
     forms = list(dict.fromkeys(word for sentence in words for word in sentence))
     letters, spelt = net.letters(forms)
     at = np.zeros(given[0].shape, np.int64)
     for n, sentence in enumerate(words):
         at[: len(sentence), n] = [forms.index(word) for word in sentence]
-    feeds = dict(zip([name for name, _ in net.scores.inputs], given, strict=False)) | {"spelt": at, "lengths": lengths}
+    feeds = dict(zip([name for name, _ in net.scores.inputs], given, strict=True)) | {"spelt": at, "lengths": lengths}
     (found,) = run_onnxruntime(path, feeds | {"letters": letters, "letters.lengths": spelt})
     assert [[net.labels[k] for k in row[:t]] for row, t in zip(found.T, lengths, strict=True)] == model.predict(words)
 

@@ -131,10 +131,11 @@ class TranslateProblem(Problem[Model]):
         numbers = [target.encode(each) for each in pairs.known_targets]
         if like is not None:
             _check_known("sources", pairs.where, map(source.encode, pairs.sources))
-            _check_known("targets", pairs.where, numbers)
         if like is not None and target.level == "char" and (new := [n for n in numbers if UNKNOWN in n]):
             text = pairs.known_targets[next(row for row, n in enumerate(numbers) if n is new[0])]
             raise InputError(f"{pairs.where}: the target {text!r:.60} has a character that the model can't write")
+        if like is not None:
+            _check_known("targets", pairs.where, numbers)
         longest = max(like.longest if like else 0, max(map(len, numbers)) + SPARE)
         if longest > LONGEST:
             most = f"{LONGEST - SPARE:,} symbols at most"
