@@ -26,7 +26,7 @@ _HEAD = """# The panel: how `statewise forecast` does on public series, by defau
 Written by `make panel`. `tools/panel/sets.csv` names every set by repository, commit and SHA-256; nothing of them is
 part of this repository. Half of the sets, by a hash of their names and before anything was tried, are those on which
 settings were chosen; those that had a part in earlier defaults (airline, ETTh1, M4 Hourly, taylor, sunspots) are
-among them. The other half was kept apart; a third group was gathered when the defaults stood, and run once.
+among them. The other half was kept apart; a third group was gathered when the defaults stood.
 
 The last five horizons of each series, at most 30 %, are the test part. Every method is fitted once, on the rows
 before it, and forecasts from 3 to 12 origins inside it with all rows before the origin. Panels are cut to 60 series,
