@@ -42,6 +42,7 @@ def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureF
     assert all(r["error"] < 1e-5 for r in written["records"])
 
 
+@pytest.mark.slow
 def test_everyday_calls_alone_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Shape(3, 2, 4, 5, 1)
     for name in ("cell", "states given"):
@@ -141,6 +142,7 @@ def test_against_itself_every_ratio_is_one(tmp_path: Path, monkeypatch: pytest.M
     assert [r.ratio for r in Results.read(path).records] == [1.0] * 12
 
 
+@pytest.mark.slow
 def test_a_disturbed_case_has_a_second_try(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from benchmarks import clock, runner
 

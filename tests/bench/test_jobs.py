@@ -108,6 +108,7 @@ def test_the_table() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_random_sentences_are_of_conll_2000s_sizes() -> None:
     given = jobs.corpus(2000)
     assert given.tokens / len(given) == pytest.approx(23.7, rel=0.03)

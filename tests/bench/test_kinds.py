@@ -60,6 +60,7 @@ def test_weights_in_fewer_bits_are_off_by_what_rounding_does(monkeypatch: pytest
     assert narrow.sections(records)["narrow"].count("\n| GRU | 40 |") == len(narrow.CALLS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_reference_product", "threads")
 def test_kernels_are_timed_within_the_whole() -> None:
     every = [Case("GRU", TINY, mode, 1) for mode in MODES]

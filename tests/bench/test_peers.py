@@ -69,6 +69,7 @@ def off(by: float) -> Any:
     return ways, None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [STEP, SEQUENCE])
 def test_a_wrong_result_is_left_out_and_named(
     shape: Shape, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -196,6 +196,7 @@ def test_models(model, capsys):
     assert "  made of     a forecast linear in " in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution", ["gaussian", "student-t"])
 def test_distributions(distribution, capsys):
     options = ["--model", "seq2seq", "--distribution", distribution, "--horizon", "6", "--quantiles", "0.05,0.95"]
@@ -385,6 +386,7 @@ def test_many_columns_are_not_all_listed(capsys):
     assert said.endswith("and 88 more")
 
 
+@pytest.mark.slow
 def test_gaps_are_left_out_filled_or_ignored(capsys):
     values, months = [*VALUES[:19], "NA", *VALUES[20:]], [*MONTHS]
     del values[9], months[9]

@@ -107,6 +107,7 @@ def test_fit_is_what_it_does_without_saying():
     assert Path("one/model.safetensors").read_bytes() == Path("two/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_predict_with_the_model_of_a_run(capsys):
     assert tag(toy(200), "--epochs", "8", "--batch", "4", "--out", "run") == 0
     bare, gold = toy(20, 3, "bare.txt", tags=False), toy(20, 3, "gold.txt")
