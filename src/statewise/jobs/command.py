@@ -248,6 +248,16 @@ def flag_of(name: str) -> str:
     return f"--{name.rstrip('_').replace('_', '-')}"
 
 
+def spelt(name: str, hint: Any, how: Option, value: Any) -> list[str]:
+    """The words of a command line that give the option ``name`` this value."""
+    flag = flag_of(name)
+    if plain(hint) is bool:
+        return [flag if value else f"--no-{flag[2:]}"]
+    words = list(map(str, value)) if isinstance(value, tuple) else [str(value)]
+    words = [",".join(words)] if how.commas else words
+    return words if how.positional else [flag, *words]
+
+
 def _declare(add: Callable[..., Any], name: str, hint: Any, each: Field[Any], how: Option) -> None:
     kind, required = plain(hint), each.default is MISSING
     words: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _text(each.default, how, boolean=kind is bool)}

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from .command import spelt
 from .config import Option, hints_of, options_of
 from .errors import InputError
 
@@ -27,33 +28,18 @@ def carried(job: str, options: type, path: Path, given: Mapping[str, Any]) -> di
     """
     model, values = model_of(job, path), dict(given)
     own = hints_of(type(model.config))
-    for name, _, _, how in options_of(options):
+    for name, hint, _, how in options_of(options):
         if name not in own or (whose := _whose(how)) == "told":
             continue
         has = getattr(model.config, name)
         if name not in given:
             values[name] = has
         elif whose == "same" and given[name] != has:
-            said = f"has {shown(has)}" if has is not None else "has none"
-            raise InputError(f"{_flag(name, given[name])}: {path} {said}, and trained further it stays as it is")
+            told, had = (spelt(name, hint, how, value) for value in (given[name], has))
+            value = "none" if has is None else "yes" if has is True else "no" if has is False else " ".join(had[1:])
+            raise InputError(f"{' '.join(told)}: {path} has {value}, and trained further it stays as it is")
     return values
-
-
-def shown(value: Any) -> str:
-    """A value as one would write it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (tuple, list)):
-        return ",".join(map(shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _whose(how: Option) -> str:
     return how.further or ("told" if how.group == "training" else "same")
-
-
-def _flag(name: str, value: Any) -> str:
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    return f"--{flag} {shown(value)}"

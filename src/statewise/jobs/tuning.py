@@ -20,8 +20,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .command import Command, Run, by_group, flag_of, say
-from .config import Config, Positive, Range, Whole, hints_of, option, options_of, part_of, plain, to_json
+from .command import Command, Run, by_group, say, spelt
+from .config import Config, Positive, Range, Whole, hints_of, option, options_of, part_of, to_json
 from .errors import InputError
 from .training.callbacks import Callback, Record
 
@@ -287,13 +287,7 @@ def words_of(options: Any) -> list[str]:
     """The words of a command line that say what of ``options`` differs from the defaults."""
     words: list[str] = []
     for name, hint, each, how in by_group(type(options)):
-        value, flag = getattr(options, name), flag_of(name)
-        if value == each.default:
-            continue
-        if plain(hint) is bool:
-            words.append(flag if value else f"--no-{flag[2:]}")
-            continue
-        said = list(map(str, value)) if isinstance(value, tuple) else [str(value)]
-        said = [",".join(said)] if how.commas else said
-        words = [*said, *words] if how.positional else [*words, flag, *said]
+        if (value := getattr(options, name)) != each.default:
+            said = spelt(name, hint, how, value)
+            words = [*said, *words] if how.positional else [*words, *said]
     return words

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -101,7 +102,7 @@ class Kept:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Model(Kept):
+class Model(Kept, ABC):
     """The base of trained models: what they were told, what they can do, and the file that holds them.
 
     What they can do needs no torch. Their network as torch has it, ``network``, is made when somebody asks for it.
@@ -143,32 +144,32 @@ class Model(Kept):
         assert self.net is not None
         return self
 
-    @cached_property
+    @property
     def network(self) -> Any:
-        """Its network, in torch's modules, to be trained further or exported."""
-        raise NotImplementedError
+        """Its network, in torch's modules, to be trained further or exported; of several see ``networks``."""
+        raise AttributeError(f"a {self.KIND} has no single network, see networks()")
 
     def networks(self) -> dict[str, nn.Module]:
         """Its networks, by the names that ``training.problem.Trainer.fit`` was given; a single one has none."""
         return {"": self.network}
 
+    @abstractmethod
     def content(self) -> dict[str, Any]:
         """What the file's header has beside these two, as JSON."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tensors(self) -> Arrays:
         """The file's tensors."""
-        raise NotImplementedError
 
     @classmethod
     def former(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """A header of format 1 as it would be today."""
-        raise NotImplementedError
+        """A header of an older format as it would be today; as it is, where there is none."""
+        return content
 
     @classmethod
+    @abstractmethod
     def built(cls: type[Own], content: Mapping[str, Any], arrays: Arrays, **shared: Any) -> Own:
         """The model of ``content`` and ``arrays``; ``shared`` are the other fields."""
-        raise NotImplementedError
 
     def save(self, path: Path) -> None:
         """Write the model as one ``.safetensors`` file. The same model gives the same bytes."""
