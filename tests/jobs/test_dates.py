@@ -73,6 +73,15 @@ def test_offsets_are_taken_off_hours(between):
     ]  # fmt: skip
 
 
+def test_hours_with_an_offset_keep_their_form():
+    """What is written are the hours of UTC, in the form that those of the zone had."""
+    times = [datetime(2020, 10, 24, 22) + timedelta(hours=n) for n in range(6)]
+    cells = [f"{time + timedelta(hours=2):%Y-%m-%dT%H:%M}+0200" for time in times]
+    form = form_of(cells, micro(times), daily=False)
+    assert form == ("%Y-%m-%dT%H:%M", "+0000")
+    assert written(micro(times[:1]), *form) == ["2020-10-24T22:00+0000"]
+
+
 def test_days_of_a_zone_are_those_of_its_clocks():
     cells = ["2020-10-24 00:00:00+02:00", "2020-10-25 00:00:00+02:00", "2020-10-26 00:00:00+01:00"]
     days = [datetime(2020, 10, n) for n in (24, 25, 26)]
