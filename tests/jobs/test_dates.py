@@ -68,6 +68,7 @@ def test_offsets_are_taken_off_hours(between):
     ]
     assert read(pl.Series("t", cells)).to_list() == times
     assert form_of(cells, micro(times), daily=False) == (PLAIN, "+00:00")
+    assert read(pl.Series("t", [f" {cell} " for cell in cells])).to_list() == times
     assert read(pl.Series("t", ["2020-01-01T00:00Z", "2020-01-01T06:30-0530"])).to_list() == [
         datetime(2020, 1, 1), datetime(2020, 1, 1, 12)
     ]  # fmt: skip

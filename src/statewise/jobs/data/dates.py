@@ -139,7 +139,7 @@ def _wall(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     best = max(readings, key=lambda r: (r.count(), r.drop_nulls().is_sorted(), -_uneven(r)))
     if column.dtype != pl.String:
         return best, None
-    offset = column.str.extract(_ZONE, 2)
+    offset = column.str.strip_chars().str.extract(_ZONE, 2)
     return best, None if offset.null_count() == len(offset) else _from_utc(offset)
 
 
